@@ -1,0 +1,37 @@
+"""The errors a user can meet. Each carries the exit code of the command line and one clear line of text."""
+
+
+class QualitySentinelError(Exception):
+    """Base class: ``str(error)`` is one line that names the file or thing at fault and says what to do."""
+
+    exit_code = 1
+
+
+class UsageError(QualitySentinelError):
+    """The request itself makes no sense (unknown option value, segment that does not exist)."""
+
+    exit_code = 2
+
+
+class InputError(QualitySentinelError):
+    """An input cannot be read, or is not what it should be; also an output that cannot be written."""
+
+    exit_code = 3
+
+
+class MismatchError(QualitySentinelError):
+    """The inputs are readable but do not belong together (other place in space, no overlap)."""
+
+    exit_code = 4
+
+
+class ModelError(QualitySentinelError):
+    """The model file is corrupt, hostile or of another architecture, or the device cannot run it."""
+
+    exit_code = 5
+
+
+class CancelledError(QualitySentinelError):
+    """The user asked to stop. What was finished before is kept."""
+
+    exit_code = 130

@@ -1,0 +1,73 @@
+"""Writing files whole, and fingerprinting them. The only place in the project that opens a file for writing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import InputError
+
+_READ_BLOCK = 1 << 20
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it to ``path`` when the block ends well, else remove it.
+
+    The temporary name keeps every suffix of ``path`` (``.seg.nrrd``, ``.nii.gz``), because writers choose the
+    format by it. A reader therefore sees the old file or the new one, never half a file.
+
+    Raises:
+        InputError: the folder cannot be written or the disk is full; nothing is left behind.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".writing-", suffix="-" + path.name, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes private files; results are for colleagues too
+        os.replace(temporary, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(
+            f"{path}: cannot be written ({reason}); choose another output folder or free some space"
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: str | os.PathLike, content: str | bytes | Callable[[Path], object]) -> Path:
+    """Write ``content`` (text as UTF-8, bytes, or a function that writes to the path it is given) whole."""
+    path = Path(path)
+    with whole_file(path) as temporary:
+        if callable(content):
+            content(temporary)
+        else:
+            temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+    return path
+
+
+def sha256_of(path: str | os.PathLike) -> str:
+    """SHA-256 of a file, or of a folder (names and contents of all files below it, sorted), as hex digits."""
+    path = Path(path)
+    digest = hashlib.sha256()
+    folder = path.is_dir()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()) if folder else [path]:
+        if folder:
+            digest.update(file.relative_to(path).as_posix().encode("utf-8") + b"\0")
+        with open(file, "rb") as stream:
+            while block := stream.read(_READ_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,108 @@
+"""The data model of results: scores of slices, of segments, and of a case."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """What became of a segment."""
+
+    SCORED = "scored"
+    EMPTY = "empty"
+    UNKNOWN_STRUCTURE = "unknown structure"
+    """Scored, but with the neutral embedding, because the name matches no structure the model knows."""
+    NOT_SCORED = "not scored"
+    """Left out by the user's choice of segments, or scoring was cancelled before it."""
+
+
+@dataclass
+class SliceScore:
+    """The score of one slice of one segment.
+
+    Attributes:
+        segment_id: the segment it belongs to.
+        k: canonical slice index.
+        slice_index: the file's own 0-based slice number along its axial axis.
+        position_mm: patient S coordinate of the slice, mm.
+        predicted_dsc: predicted Dice coefficient, clamped to 0..1.
+        raw: the network's output before clamping and calibration.
+        area_mm2: mask area in the slice, mm2.
+        digest: fingerprint of the mask it was made from (``Segment.slice_digest``).
+        flagged: predicted below the threshold.
+    """
+
+    segment_id: str
+    k: int
+    slice_index: int
+    position_mm: float
+    predicted_dsc: float
+    raw: float
+    area_mm2: float
+    digest: str
+    flagged: bool = False
+
+
+@dataclass
+class SegmentScore:
+    """The score of one segment, with those of its slices in ascending canonical order.
+
+    Attributes:
+        n_slices: slices that hold mask voxels.
+        predicted_dsc: the segment's predicted volumetric Dice, or ``None`` when it has no scored slice.
+        dsc_low, dsc_high: interval around it, or ``None`` when the model gives none.
+        mean_dsc, area_weighted_dsc: both aggregates, whichever of them is the default.
+    """
+
+    segment_id: str
+    name: str
+    structure: str | None
+    status: Status
+    n_slices: int = 0
+    predicted_dsc: float | None = None
+    dsc_low: float | None = None
+    dsc_high: float | None = None
+    mean_dsc: float | None = None
+    area_weighted_dsc: float | None = None
+    slices: list[SliceScore] = field(default_factory=list)
+
+    @property
+    def n_scored(self) -> int:
+        """Slices that were scored."""
+        return len(self.slices)
+
+    @property
+    def n_flagged(self) -> int:
+        """Slices predicted below the threshold."""
+        return sum(s.flagged for s in self.slices)
+
+
+@dataclass
+class CaseScore:
+    """Everything that scoring one case gave.
+
+    Attributes:
+        threshold: slices predicted below it are flagged.
+        model: what made the scores: ``name``, ``sha256``, ``preset``, ``architecture`` and so on.
+        device: where it ran, e.g. ``cpu`` or ``cuda:0``.
+        seconds: wall time of scoring.
+        warnings: one line each, in the order met.
+    """
+
+    segments: list[SegmentScore]
+    threshold: float
+    model: dict = field(default_factory=dict)
+    device: str = ""
+    seconds: float = 0.0
+    warnings: list[str] = field(default_factory=list)
+
+    def __getitem__(self, segment_id: str) -> SegmentScore:
+        for segment in self.segments:
+            if segment.segment_id == segment_id:
+                return segment
+        raise KeyError(segment_id)
+
+    def worst_first(self) -> list[SegmentScore]:
+        """Segments by ascending predicted DSC; those without a score last."""
+        return sorted(self.segments, key=lambda s: (s.predicted_dsc is None, s.predicted_dsc or 0.0))

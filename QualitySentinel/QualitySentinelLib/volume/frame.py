@@ -1,0 +1,113 @@
+"""The canonical axial frame: from a file's voxel order to axial slices, and back to the file's slice numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+
+_CANONICAL_RAS = np.array([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [-1.0, 0.0, 0.0]])
+"""Row a: the RAS direction in which canonical array axis a grows. k to S, j to P (-A), i to L (-R)."""
+
+OBLIQUE_DEGREES = 5.0
+"""An axis this far off its patient axis makes the acquisition oblique (worth a remark, not a refusal)."""
+
+
+@dataclass(frozen=True)
+class AxialFrame:
+    """How a file's array ``[K, J, I]`` becomes the canonical ``[k, j, i]``, by axis permutation and flips only.
+
+    No voxel is interpolated: an oblique acquisition is taken along the file axes nearest to the patient's.
+
+    Attributes:
+        shape: canonical shape ``(k, j, i)``.
+        permutation: canonical axis a is file array axis ``permutation[a]``.
+        flipped: canonical axis a runs against the file axis.
+        spacing: voxel size in mm along canonical ``(k, j, i)``.
+        ijk_to_ras: 4x4 affine of the *canonical* array, ``(i, j, k, 1)`` to RAS mm.
+        file_ijk_to_ras: 4x4 affine of the file's array.
+        obliquity: largest angle in degrees between a file axis and its patient axis.
+
+    Example:
+        >>> frame = AxialFrame.from_affine(np.diag([-1.0, -1.0, 3.0, 1.0]), (10, 64, 64))
+        >>> frame.flipped, frame.spacing
+        ((False, False, False), (3.0, 1.0, 1.0))
+    """
+
+    shape: tuple[int, int, int]
+    permutation: tuple[int, int, int]
+    flipped: tuple[bool, bool, bool]
+    spacing: tuple[float, float, float]
+    ijk_to_ras: np.ndarray
+    file_ijk_to_ras: np.ndarray
+    obliquity: float
+
+    @classmethod
+    def from_affine(cls, ijk_to_ras: np.ndarray, file_shape: tuple[int, int, int]) -> AxialFrame:
+        """Frame of an array of ``file_shape`` ``[K, J, I]`` whose ``(i, j, k, 1)`` maps to RAS by ``ijk_to_ras``.
+
+        Raises:
+            ValueError: the affine is not finite or not invertible.
+        """
+        ijk_to_ras = np.asarray(ijk_to_ras, dtype=np.float64)
+        columns = ijk_to_ras[:3, :3]
+        if not np.isfinite(ijk_to_ras).all() or abs(np.linalg.det(columns)) < 1e-9:
+            raise ValueError("the affine is not finite or not invertible")
+        sizes = np.linalg.norm(columns, axis=0)
+        directions = (columns / sizes).T[::-1]  # row a: RAS direction of file array axis a (K, J, I)
+        alignment = _CANONICAL_RAS @ directions.T  # [canonical axis, file axis]: cosines
+        permutation = max(permutations(range(3)), key=lambda p: sum(abs(alignment[a, p[a]]) for a in range(3)))
+        cosines = np.array([alignment[a, permutation[a]] for a in range(3)])
+        flipped = tuple(bool(c < 0) for c in cosines)
+        return cls._build(ijk_to_ras, file_shape, permutation, flipped, cosines)
+
+    @classmethod
+    def file_order(cls, ijk_to_ras: np.ndarray, file_shape: tuple[int, int, int]) -> AxialFrame:
+        """The frame that leaves the file's array order as it is (what the published code assumes)."""
+        canonical = cls.from_affine(ijk_to_ras, file_shape)
+        return cls._build(
+            canonical.file_ijk_to_ras, file_shape, (0, 1, 2), (False, False, False),
+            np.cos(np.radians([canonical.obliquity] * 3)),
+        )  # fmt: skip
+
+    @classmethod
+    def _build(cls, file_ijk_to_ras, file_shape, permutation, flipped, cosines) -> AxialFrame:
+        shape = tuple(int(file_shape[p]) for p in permutation)
+        to_file = np.zeros((4, 4))  # canonical (i, j, k, 1) -> file (i, j, k, 1)
+        to_file[3, 3] = 1.0
+        for axis in range(3):
+            file_column, column = 2 - permutation[axis], 2 - axis
+            to_file[file_column, column] = -1.0 if flipped[axis] else 1.0
+            to_file[file_column, 3] = shape[axis] - 1 if flipped[axis] else 0.0
+        ijk_to_ras = file_ijk_to_ras @ to_file
+        spacing = tuple(float(s) for s in np.linalg.norm(ijk_to_ras[:3, :3], axis=0)[::-1])
+        obliquity = float(np.degrees(np.arccos(np.clip(np.abs(cosines).min(), 0.0, 1.0))))
+        return cls(shape, tuple(permutation), tuple(flipped), spacing, ijk_to_ras, file_ijk_to_ras, obliquity)
+
+    def to_canonical(self, array: np.ndarray) -> np.ndarray:
+        """View of a file-order array ``[K, J, I]`` in canonical order ``[k, j, i]``; nothing is copied."""
+        turned = np.transpose(array, self.permutation)
+        return turned[tuple(slice(None, None, -1) if f else slice(None) for f in self.flipped)]
+
+    def to_file(self, array: np.ndarray) -> np.ndarray:
+        """View of a canonical array ``[k, j, i]`` in the file's order: the inverse of :meth:`to_canonical`."""
+        turned = array[tuple(slice(None, None, -1) if f else slice(None) for f in self.flipped)]
+        return np.transpose(turned, np.argsort(self.permutation))
+
+    def file_slice(self, k: int) -> int:
+        """The file's own 0-based number, along its axial axis, of canonical slice ``k``."""
+        return self.shape[0] - 1 - int(k) if self.flipped[0] else int(k)
+
+    def canonical_slice(self, file_slice: int) -> int:
+        """Canonical k of the file's slice number: the inverse of :meth:`file_slice` (which is its own inverse)."""
+        return self.file_slice(file_slice)
+
+    def position_mm(self, k: int) -> float:
+        """Patient S coordinate (mm, RAS) of the centre of canonical slice ``k``."""
+        return float(self.slice_centre_ras(k)[2])
+
+    def slice_centre_ras(self, k: int) -> np.ndarray:
+        """RAS mm of the centre of canonical slice ``k``, shape (3,)."""
+        _, height, width = self.shape
+        return (self.ijk_to_ras @ np.array([(width - 1) / 2, (height - 1) / 2, k, 1.0]))[:3]

@@ -1,0 +1,134 @@
+"""The segments of a segmentation: each a mask inside its bounding box, never a full-size volume of its own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from scipy import ndimage
+
+from .frame import AxialFrame
+
+Box = tuple[slice, slice, slice]
+"""Half-open canonical index ranges ``(k, j, i)``."""
+
+
+@dataclass
+class Segment:
+    """One segment: a mask inside its bounding box in the canonical frame.
+
+    Attributes:
+        id: unique within the segmentation: the label value, file stem or Slicer segment id.
+        name: the name as the file or node gives it (may hold any characters, may repeat).
+        box: bounding box; ``None`` when the segment is empty.
+        labels: the label voxels inside ``box``, ``[dk, dj, di]`` (a view of a shared label map where there is one).
+        value: the segment's value in ``labels``.
+        structure: name of the anatomical structure it was matched to, or ``None`` when unknown.
+        color: RGB in 0..1, or ``None``.
+        tags: the segment's tags (terminology and others), as ``.seg.nrrd`` and Slicer keep them.
+    """
+
+    id: str
+    name: str
+    box: Box | None = None
+    labels: np.ndarray | None = None
+    value: int = 1
+    structure: str | None = None
+    color: tuple[float, float, float] | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """No voxel belongs to the segment."""
+        return self.box is None
+
+    def voxels(self) -> np.ndarray:
+        """Boolean mask inside :attr:`box`, ``[dk, dj, di]``."""
+        return self.labels == self.value
+
+    def slice_mask(self, k: int) -> np.ndarray:
+        """Boolean mask ``[dj, di]`` of canonical slice ``k`` inside the box's rows and columns."""
+        return self.labels[k - self.box[0].start] == self.value
+
+    @cached_property
+    def areas(self) -> np.ndarray:
+        """Mask voxels in each slice of the box, int64 ``[dk]``."""
+        if self.is_empty:
+            return np.zeros(0, dtype=np.int64)
+        return np.array([np.count_nonzero(plane == self.value) for plane in self.labels], dtype=np.int64)
+
+    def occupied_slices(self) -> np.ndarray:
+        """Canonical k of the slices that hold at least one mask voxel, ascending, int64."""
+        if self.is_empty:
+            return np.zeros(0, dtype=np.int64)
+        return np.flatnonzero(self.areas) + self.box[0].start
+
+    def slice_digest(self, k: int) -> str:
+        """Fingerprint of the mask in slice ``k``: equal masks at equal places, and only those, agree."""
+        mask = self.slice_mask(k)
+        place = (self.box[1].start, self.box[2].start, *mask.shape)
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if len(rows):  # the box grows when another slice is edited; the fingerprint must not
+            mask = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            place = (place[0] + rows[0], place[1] + columns[0], *mask.shape)
+        content = np.packbits(mask).tobytes() + repr(tuple(int(p) for p in place)).encode()
+        return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
+@dataclass
+class Segmentation:
+    """The segments of one case, all on the grid of ``frame`` (the CT's).
+
+    Attributes:
+        segments: in the file's order; ids are unique.
+        frame: geometry.
+        source: file or node name, for messages and reports.
+        warnings: what was found odd and handled while reading, one line each.
+    """
+
+    segments: list[Segment]
+    frame: AxialFrame
+    source: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Segment]:
+        return iter(self.segments)
+
+    def __len__(self) -> int:
+        return len(self.segments)
+
+    def __getitem__(self, segment_id: str) -> Segment:
+        for segment in self.segments:
+            if segment.id == segment_id:
+                return segment
+        raise KeyError(segment_id)
+
+
+def boxes_of_labels(labels: np.ndarray, values: Iterable[int]) -> dict[int, Box]:
+    """Bounding boxes of label values in a label map, found in one pass; absent values are left out.
+
+    Args:
+        labels: integer label map ``[k, j, i]`` (canonical view); values are non-negative.
+        values: the label values asked for.
+    """
+    wanted = {int(v) for v in values}
+    if not wanted or not labels.size:
+        return {}
+    if labels.dtype.kind not in "ui" or labels.dtype.itemsize > 4:
+        labels = labels.astype(np.int32)
+    found = ndimage.find_objects(labels, max_label=max(wanted))
+    return {v: found[v - 1] for v in sorted(wanted) if v > 0 and found[v - 1] is not None}
+
+
+def segment_from_mask(mask: np.ndarray, offset: tuple[int, int, int] = (0, 0, 0), **attributes) -> Segment:
+    """Segment of a mask ``[k, j, i]`` (any non-zero voxel belongs) whose corner sits at ``offset``; keeps only its box."""
+    mask = np.asarray(mask) != 0
+    boxes = boxes_of_labels(mask.view(np.uint8), [1])
+    if not boxes:
+        return Segment(**attributes)
+    inner = boxes[1]
+    box = tuple(slice(s.start + o, s.stop + o) for s, o in zip(inner, offset, strict=True))
+    return Segment(box=box, labels=np.ascontiguousarray(mask[inner]).view(np.uint8), value=1, **attributes)
