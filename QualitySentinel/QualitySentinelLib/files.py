@@ -14,6 +14,11 @@ from .errors import InputError
 _READ_BLOCK = 1 << 20
 
 
+def _cannot_be_written(path: Path, error: OSError) -> InputError:
+    reason = error.strerror or str(error)
+    return InputError(f"{path}: cannot be written ({reason}); choose another output folder or free some space")
+
+
 @contextmanager
 def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` when the block ends well, else remove it.
@@ -39,13 +44,30 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)  # mkstemp makes private files; results are for colleagues too
         os.replace(temporary, path)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(
-            f"{path}: cannot be written ({reason}); choose another output folder or free some space"
-        ) from error
+        raise _cannot_be_written(path, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary folder inside ``path``; move its files into ``path`` when the block ends well, else drop it.
+
+    For results that belong together: a failure while they are written leaves ``path`` as it was.
+
+    Raises:
+        InputError: the folder cannot be written or the disk is full.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=path) as name:
+            yield Path(name)
+            for file in sorted(Path(name).iterdir()):
+                os.replace(file, path / file.name)
+    except OSError as error:
+        raise _cannot_be_written(path, error) from error
 
 
 def write_whole(path: str | os.PathLike, content: str | bytes | Callable[[Path], object]) -> Path:

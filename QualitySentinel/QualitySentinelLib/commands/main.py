@@ -1,0 +1,67 @@
+"""The ``quality-sentinel`` command line: finds the command, runs it, turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from ..errors import CancelledError, QualitySentinelError
+
+DEBUG_VARIABLE = "QUALITY_SENTINEL_DEBUG"
+"""Set it to see the whole trace of an error instead of its one line."""
+
+_COMMANDS = {
+    "score": "QualitySentinelLib.commands.score",
+    "info": "QualitySentinelLib.commands.info",
+    "train": "QualitySentinelTrainingLib.commands.train",
+    "evaluate": "QualitySentinelTrainingLib.commands.evaluate",
+}
+_UNEXPECTED = 1
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every command that is installed (the training library may be absent)."""
+    parser = argparse.ArgumentParser(
+        prog="quality-sentinel",
+        description="Predict, slice by slice, how good CT segmentation masks are, without a ground truth.",
+        epilog="Exit codes: 0 done; 2 usage; 3 an input cannot be read or an output written; 4 inputs do not fit "
+        "each other; 5 model or device; 130 cancelled.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module in _COMMANDS.items():
+        if importlib.util.find_spec(module.partition(".")[0]) is not None:
+            importlib.import_module(module).add_parser(commands.add_parser, name)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code (see the parser's epilog)."""
+    try:
+        options = build_parser().parse_args(arguments)
+    except SystemExit as stop:  # argparse: 0 after --help, 2 after a usage error
+        return int(stop.code or 0)
+    try:
+        return int(options.run(options) or 0)
+    except QualitySentinelError as error:
+        return _refuse(error, error.exit_code)
+    except KeyboardInterrupt:
+        return _refuse("cancelled; nothing was written", CancelledError.exit_code)
+    except MemoryError:
+        return _refuse("not enough memory; close other programs or score fewer segments (--segments)", _UNEXPECTED)
+    except Exception as error:
+        return _refuse(f"unexpected {type(error).__name__}: {error} (set {DEBUG_VARIABLE}=1 for details)", _UNEXPECTED)
+
+
+def _refuse(error: object, code: int) -> int:
+    if os.environ.get(DEBUG_VARIABLE):
+        import traceback
+
+        traceback.print_exc()
+    print("quality-sentinel:", " ".join(str(error).split()), file=sys.stderr)
+    return code

@@ -1,0 +1,120 @@
+"""``quality-sentinel score``: one CT and its segmentation in, tables, report and coloured segmentation out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import CancelledError
+from ..files import sha256_of, whole_folder
+from ..scores.flags import DEFAULT_THRESHOLD
+
+
+def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
+    """Describe the command's arguments."""
+    parser = add(
+        name,
+        help="score one case",
+        description="Predict the Dice coefficient of every slice of every segment, and write tables, an HTML report "
+        "and a segmentation coloured by quality.",
+    )
+    parser.add_argument("--ct", required=True, type=Path, help="NIfTI, NRRD or MHA file, or a DICOM folder")
+    parser.add_argument(
+        "--seg", required=True, type=Path,
+        help="label map, .seg.nrrd, DICOM SEG, or a folder of one binary mask per structure",
+    )  # fmt: skip
+    parser.add_argument("--out", required=True, type=Path, help="folder for the results (made when missing)")
+    parser.add_argument(
+        "--names",
+        help="JSON file that maps label values or file stems to structure names, or the name of a known label set "
+        "(totalsegmentator, totalsegmentator_v1, btcv, amos, openkbp, dap)",
+    )
+    add_scoring_arguments(parser)
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    parser.set_defaults(run=run)
+
+
+def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that scores."""
+    parser.add_argument("--model", default="bundled", help="'bundled', or a .safetensors or published .pth file")
+    parser.add_argument("--embeddings", help="label_embedding.pkl, for a published .pth file")
+    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
+    parser.add_argument("--slices", default="all", help="all (default), a number per segment, or 'published'")
+    parser.add_argument(
+        "--threshold", type=float, default=DEFAULT_THRESHOLD, help="flag slices predicted below it (default %(default)s)"
+    )
+    parser.add_argument(
+        "--segments", type=lambda text: [word.strip() for word in text.split(",") if word.strip()],
+        help="score only these: comma-separated segment names, ids or structures",
+    )  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> int:
+    """Score the case and write every file of the contract into ``--out``, all or none."""
+    started = time.perf_counter()
+    from ..checkpoint import load_model  # torch takes seconds to import: not before --help could answer
+    from ..reading import read_ct, read_segmentation
+    from ..reading.scored_segmentation import write_scored_segmentation
+    from ..report import write_html_report
+    from ..scorer import Scorer
+    from ..scores.report_json import write_report_json
+    from ..scores.tables import write_segments_csv, write_slices_csv
+
+    ct = read_ct(options.ct)
+    segmentation = read_segmentation(options.seg, ct, names=options.names)
+    scorer = Scorer(load_model(options.model, options.embeddings), options.device, threshold=options.threshold)
+    case = _score_with_progress(scorer, ct, segmentation, options)
+    inputs = {
+        kind: {"path": str(path), "sha256": sha256_of(path)}
+        for kind, path in (("ct", options.ct), ("seg", options.seg))
+    }
+    with whole_folder(options.out) as folder:
+        write_segments_csv(folder / "segments.csv", case)
+        write_slices_csv(folder / "slices.csv", case)
+        write_scored_segmentation(folder / "scored.seg.nrrd", segmentation, case)
+        write_html_report(folder / "report.html", case, ct, segmentation)
+        write_report_json(
+            folder / "report.json", case, inputs=inputs, options=_recorded(options),
+            total_seconds=time.perf_counter() - started,
+        )  # fmt: skip
+    if not options.quiet:
+        _summarise(case, options.out)
+    return 0
+
+
+def _score_with_progress(scorer, ct, segmentation, options: argparse.Namespace):
+    from tqdm import tqdm
+
+    names = {segment.id: segment.name for segment in segmentation}
+    with tqdm(total=0, unit="slice", disable=options.quiet, file=sys.stderr, dynamic_ncols=True) as bar:
+        for progress in scorer.run(ct, segmentation, options.slices, options.segments):
+            bar.total = progress.total
+            bar.set_description(" ".join(names.get(progress.segment_id, "scoring").split())[:28], refresh=False)
+            bar.update(progress.done - bar.n)
+    if progress.cancelled:
+        raise CancelledError("cancelled; nothing was written")
+    return progress.score
+
+
+def _recorded(options: argparse.Namespace) -> dict:
+    """The options that shaped the scores, for the report."""
+    kept = ("model", "embeddings", "names", "device", "slices", "threshold", "segments")
+    return {name: getattr(options, name) for name in kept}
+
+
+def _summarise(case, out: Path, worst: int = 8) -> None:
+    """Print the worst segments and where everything lies."""
+    scored = [s for s in case.worst_first() if s.predicted_dsc is not None]
+    print(f"{'segment':32}  predicted DSC  flagged slices")
+    for segment in scored[:worst]:
+        name = " ".join(segment.name.split())[:32]
+        print(f"{name:32}  {segment.predicted_dsc:13.2f}  {segment.n_flagged:6d} of {segment.n_scored}")
+    if len(scored) > worst:
+        print(f"... and {len(scored) - worst} better ones")
+    for warning in case.warnings:
+        print("warning:", warning, file=sys.stderr)
+    print(f"{len(scored)} of {len(case.segments)} segments scored in {case.seconds:.1f} s on {case.device}.")
+    print(f"Open {out / 'report.html'}")
