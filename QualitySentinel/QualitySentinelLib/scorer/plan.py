@@ -30,11 +30,12 @@ def parse_slice_choice(text: SliceChoice) -> SliceChoice:
     return number
 
 
-def plan_slices(segment: Segment, slices: SliceChoice = "all") -> list[int]:
+def plan_slices(segment: Segment, slices: SliceChoice = "all", from_top: bool = False) -> list[int]:
     """Canonical k of the slices to score, ascending; only slices that hold mask voxels.
 
     A number N spreads N slices evenly over the segment's occupied slices, both ends included (a single one is
-    the middle). ``"published"`` reproduces the published positions int(n/10*k), which never reach the last slice.
+    the middle). ``"published"`` reproduces the published positions int(n/10*k), which never reach the last slice;
+    they are counted from the top when ``from_top`` (a file stored from superior to inferior).
     """
     occupied = segment.occupied_slices()
     count = len(occupied)
@@ -43,6 +44,7 @@ def plan_slices(segment: Segment, slices: SliceChoice = "all") -> list[int]:
     elif slices == "published":
         steps = np.arange(_PUBLISHED_SLICES)
         chosen = (count / _PUBLISHED_SLICES * steps).astype(int) if count > _PUBLISHED_SLICES else np.arange(count)
+        chosen = np.sort(count - 1 - chosen) if from_top else chosen
     elif int(slices) == 1:
         chosen = np.array([(count - 1) // 2])
     else:

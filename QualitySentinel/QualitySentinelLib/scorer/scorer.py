@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from ..checkpoint import QualityModel
 from ..errors import CancelledError, UsageError
 from ..scores import CaseScore, SegmentScore, SliceScore, Status
 from ..scores.aggregation import aggregate
-from ..scores.flags import DEFAULT_THRESHOLD, flag
+from ..scores.flags import DEFAULT_THRESHOLD, check_threshold, flag
 from ..slices import make_batch
 from ..volume import CtVolume, Segment, Segmentation
 from .device import batch_size_for, choose_device, is_out_of_memory
@@ -66,13 +66,11 @@ class Scorer:
         batch_size: int | None = None,
         threshold: float = DEFAULT_THRESHOLD,
     ) -> None:
-        if not 0.0 <= threshold <= 1.0:
-            raise UsageError(f"threshold must lie between 0 and 1, not {threshold}")
         if batch_size is not None and batch_size < 1:
             raise UsageError(f"batch size must be at least 1, not {batch_size}")
         self.model = model
         self.device = choose_device(device)
-        self.threshold = threshold
+        self.threshold = check_threshold(threshold)
         self._batch_size = batch_size or batch_size_for(self.device, model.preset.size**2)
 
     def score(
@@ -123,10 +121,9 @@ class Scorer:
             raise UsageError(f"{segmentation.source}: the segmentation is not on the CT's grid; resample it first")
         wanted = _chosen_segments(segmentation, segments)
         warnings = [*ct.warnings, *segmentation.warnings]
-        if self.model.preset.frame == "file":
-            if not ct.frame.is_axial_file_order:
-                warnings.append(f"{ct.source}: stored slices are not axial; the published model takes them as they are")
-            ct, segmentation = ct.in_file_order(), segmentation.in_file_order()
+        in_file_order = self.model.preset.frame == "file"
+        if in_file_order and not ct.frame.is_axial_file_order:
+            warnings.append(f"{ct.source}: stored slices are not axial; axial ones are scored, as the model expects")
         case = CaseScore(
             segments=[self._blank(segment) for segment in segmentation],
             threshold=self.threshold,
@@ -135,7 +132,8 @@ class Scorer:
             warnings=warnings,
         )
         scores = {score.segment_id: score for score in case.segments}
-        plan = {s.id: plan_slices(s, slices) if s.id in wanted else [] for s in segmentation}
+        from_top = in_file_order and ct.frame.flipped[0]
+        plan = {s.id: plan_slices(s, slices, from_top) if s.id in wanted else [] for s in segmentation}
         kept = self._kept(segmentation, plan, previous)
         items = [(s, k) for s in segmentation for k in plan[s.id] if (s.id, k) not in kept]
         missing = {s.id: len(plan[s.id]) for s in segmentation}
@@ -192,7 +190,7 @@ class Scorer:
             old_slices = {s.k: s for s in old.slices}
             for k in plan[segment.id]:
                 if k in old_slices and old_slices[k].digest == segment.slice_digest(k):
-                    kept[segment.id, k] = old_slices[k]
+                    kept[segment.id, k] = replace(old_slices[k])  # a copy: flags are set anew
         return kept
 
     def _predict(self, ct: CtVolume, items: Sequence[Item], case: CaseScore) -> np.ndarray:
@@ -227,7 +225,7 @@ class Scorer:
         known = segment.structure is not None and segment.structure in self.model.table.names
         score.status = Status.SCORED if known else Status.UNKNOWN_STRUCTURE
         aggregate(score, calibration=self.model.metadata.get("calibration"))
-        flag(score.slices, self.threshold)
+        flag(CaseScore(segments=[score], threshold=self.threshold))
 
 
 def _slice_score(ct: CtVolume, segment: Segment, k: int, raw: float) -> SliceScore:

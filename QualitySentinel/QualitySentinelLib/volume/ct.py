@@ -28,8 +28,3 @@ class CtVolume:
     def __post_init__(self) -> None:
         if self.hu.shape != self.frame.shape:
             raise ValueError(f"array {self.hu.shape} does not fit the frame {self.frame.shape}")
-
-    def in_file_order(self) -> CtVolume:
-        """The same CT in the file's own array order, which need not be axial; a view."""
-        frame = self.frame.in_file_order()
-        return CtVolume(self.frame.to_file(self.hu), frame, self.source, self.warnings)

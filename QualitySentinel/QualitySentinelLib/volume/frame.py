@@ -62,20 +62,6 @@ class AxialFrame:
         flipped = tuple(bool(c < 0) for c in cosines)
         return cls._build(ijk_to_ras, file_shape, permutation, flipped, cosines)
 
-    @classmethod
-    def file_order(cls, ijk_to_ras: np.ndarray, file_shape: tuple[int, int, int]) -> AxialFrame:
-        """The frame that leaves the file's array order as it is (what the published code assumes)."""
-        canonical = cls.from_affine(ijk_to_ras, file_shape)
-        return cls._build(
-            canonical.file_ijk_to_ras, file_shape, (0, 1, 2), (False, False, False),
-            np.cos(np.radians([canonical.obliquity] * 3)),
-        )  # fmt: skip
-
-    def in_file_order(self) -> AxialFrame:
-        """The frame of the same file that leaves its array order as it is."""
-        file_shape = tuple(self.shape[a] for a in np.argsort(self.permutation))
-        return AxialFrame.file_order(self.file_ijk_to_ras, file_shape)
-
     @property
     def is_axial_file_order(self) -> bool:
         """Whether the file's slowest axis is the axial one, so that its stored slices are axial slices."""
@@ -104,14 +90,6 @@ class AxialFrame:
         """View of a canonical array ``[k, j, i]`` in the file's order: the inverse of :meth:`to_canonical`."""
         turned = array[tuple(slice(None, None, -1) if f else slice(None) for f in self.flipped)]
         return np.transpose(turned, np.argsort(self.permutation))
-
-    def box_in_file_order(self, box: tuple[slice, slice, slice]) -> tuple[slice, slice, slice]:
-        """Half-open canonical ranges ``(k, j, i)`` as ranges of the file's axes."""
-        ranges = [
-            slice(size - r.stop, size - r.start) if flip else r
-            for r, size, flip in zip(box, self.shape, self.flipped, strict=True)
-        ]
-        return tuple(ranges[a] for a in np.argsort(self.permutation))
 
     def file_slice(self, k: int) -> int:
         """The file's own 0-based number, along its axial axis, of canonical slice ``k``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -105,17 +105,6 @@ class Segmentation:
             if segment.id == segment_id:
                 return segment
         raise KeyError(segment_id)
-
-    def in_file_order(self) -> Segmentation:
-        """The same segments in the file's own array order, which need not be axial; the voxels are views."""
-        segments = []
-        for segment in self.segments:
-            if not segment.is_empty:
-                segment = replace(
-                    segment, box=self.frame.box_in_file_order(segment.box), labels=self.frame.to_file(segment.labels)
-                )
-            segments.append(segment)
-        return Segmentation(segments, self.frame.in_file_order(), self.source, self.warnings)
 
 
 def boxes_of_labels(labels: np.ndarray, values: Iterable[int]) -> dict[int, Box]:
