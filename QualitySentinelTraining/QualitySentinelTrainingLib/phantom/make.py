@@ -1,0 +1,108 @@
+"""Putting a phantom together: draw the patient and the examination, paint from back to front, reconstruct."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, gaussian_filter1d
+
+from . import abdomen, body, bowel, chest, skeleton, vessels
+from .canvas import Canvas
+from .scan import MOST_VOXELS, Scan, draw_scan
+from .structures import STRUCTURES
+from .tissue import draw_tissues
+
+FIRST_UNSEEN_SEED = 1_000_000
+"""Seeds from here on are kept out of all training."""
+
+_FEWEST_VOXELS = 8
+"""A structure with fewer voxels at the edge of the field of view is not labelled."""
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A phantom CT with its reference segmentation, in the canonical axial frame (see ``volume``).
+
+    Attributes:
+        hu: int16 ``[k, j, i]``, Hounsfield units.
+        labels: uint8 ``[k, j, i]``, 0 is background.
+        names: structure name of each label value present.
+        ijk_to_ras: 4x4 affine, ``(i, j, k, 1)`` to RAS mm.
+        spacing: mm ``(k, j, i)``.
+        scan: how it was made.
+    """
+
+    hu: np.ndarray
+    labels: np.ndarray
+    names: dict[int, str]
+    ijk_to_ras: np.ndarray
+    spacing: tuple[float, float, float]
+    scan: Scan
+
+    def __iter__(self):
+        """Unpack as ``hu, labels, names, ijk_to_ras``."""
+        return iter((self.hu, self.labels, self.names, self.ijk_to_ras))
+
+
+def make_phantom(seed: int, shape=None, spacing=None, region=None, most_voxels: int = MOST_VOXELS) -> Phantom:
+    """Make the phantom of ``seed``: the same arguments always give the same voxels.
+
+    Args:
+        seed: non-negative; training uses seeds below :data:`FIRST_UNSEEN_SEED`.
+        shape: voxels ``(k, j, i)``; drawn when ``None``.
+        spacing: mm ``(k, j, i)``; drawn when ``None`` (1.5 to 5 mm between slices, 0.8 to 3 mm in the slice).
+        region: lowest and highest level in mm of the reference adult (-220 femurs, 0 iliac crest, 225 diaphragm,
+            420 neck); drawn when ``None``. With a given ``shape`` only its middle counts.
+        most_voxels: upper bound when the shape is drawn.
+    """
+    rng = np.random.default_rng(seed)
+    scan = draw_scan(rng, shape, spacing, region, most_voxels)
+    axes = [
+        ((np.arange(n) - (n - 1) / 2) * step / scan.size + middle)
+        for n, step, middle in zip(scan.shape, scan.spacing, scan.centre, strict=True)
+    ]
+    canvas = Canvas(rng, axes, bend=rng.uniform(2, 6))
+    hu = draw_tissues(rng, scan.phase)
+    chest.prepare_chest(canvas)
+    body.paint_body(canvas, hu, scan.fat_mm)
+    chest.paint_chest_space(canvas, hu)
+    body.paint_muscles(canvas, hu)
+    bowel.paint_small_bowel(canvas, hu)
+    bowel.paint_colon(canvas, hu)
+    abdomen.paint_spleen(canvas, hu)
+    abdomen.paint_stomach(canvas, hu)
+    abdomen.paint_liver(canvas, hu)
+    abdomen.paint_pancreas(canvas, hu)
+    abdomen.paint_kidneys(canvas, hu)
+    chest.paint_heart(canvas, hu)
+    vessels.paint_vessels(canvas, hu)
+    chest.paint_airways(canvas, hu)
+    abdomen.paint_pelvis(canvas, hu)
+    skeleton.paint_ribs(canvas, hu)
+    skeleton.paint_spine(canvas, hu)
+    skeleton.paint_hips(canvas, hu)
+    image = _reconstruct(canvas.hu, scan, rng)
+    counts = np.bincount(canvas.labels.ravel(), minlength=len(STRUCTURES) + 1)
+    keep = counts >= _FEWEST_VOXELS
+    keep[0] = False
+    labels = np.where(keep[canvas.labels], canvas.labels, 0).astype(np.uint8)
+    names = {int(v): STRUCTURES[v - 1] for v in np.flatnonzero(keep)}
+    ijk_to_ras = np.diag([-scan.spacing[2], -scan.spacing[1], scan.spacing[0], 1.0])
+    origin = [scan.size * a[0] for a in (axes[2], axes[1], axes[0])]
+    ijk_to_ras[:3, 3] = (-origin[0], -origin[1], origin[2])
+    return Phantom(image, labels, names, ijk_to_ras, scan.spacing, scan)
+
+
+def _reconstruct(hu: np.ndarray, scan: Scan, rng: np.random.Generator) -> np.ndarray:
+    """The scanner's part: blur in the slice and across slices, correlated noise, rounding. int16 ``[k, j, i]``."""
+    image = gaussian_filter(hu, (scan.slice_blur, scan.blur, scan.blur), truncate=3.0)
+    noise = rng.standard_normal(hu.shape, dtype=np.float32)
+    for axis in (1, 2):
+        noise = gaussian_filter1d(noise, scan.noise_grain, axis=axis, truncate=3.0)
+    noise *= scan.noise_hu / noise.std()
+    middle = np.float32(1.0) - 0.4 * np.hypot(
+        np.linspace(-1, 1, hu.shape[1], dtype=np.float32)[:, None], np.linspace(-1, 1, hu.shape[2], dtype=np.float32)
+    ).clip(0, 1)  # more noise in the middle of the body
+    image += noise * middle
+    return np.clip(np.rint(image), -1024, 3071).astype(np.int16)

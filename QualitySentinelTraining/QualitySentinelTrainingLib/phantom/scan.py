@@ -1,0 +1,72 @@
+"""The examination: patient size, contrast phase, field of view and how the scanner reconstructs. All drawn by seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+MOST_VOXELS = 2_500_000
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What differs from examination to examination.
+
+    Attributes:
+        shape: voxels ``(k, j, i)``.
+        spacing: mm ``(k, j, i)``.
+        centre: reference anatomy (z, y, x) in mm at the volume's centre.
+        size: patient's size over that of the reference adult.
+        phase: ``none``, ``arterial`` or ``venous`` contrast.
+        noise_hu: standard deviation of the noise.
+        noise_grain: in-plane correlation (standard deviation of the filter, voxels) of the noise.
+        blur: in-plane reconstruction blur (standard deviation, voxels).
+        slice_blur: through-plane blur (standard deviation, slices).
+        fat_mm: thickness of the subcutaneous fat.
+    """
+
+    shape: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    centre: tuple[float, float, float]
+    size: float
+    phase: str
+    noise_hu: float
+    noise_grain: float
+    blur: float
+    slice_blur: float
+    fat_mm: float
+
+
+def draw_scan(rng, shape=None, spacing=None, region=None, most_voxels: int = MOST_VOXELS) -> Scan:
+    """Draw an examination. ``shape``, ``spacing`` (k, j, i) and ``region`` (z range in mm) are kept where given."""
+    size = float(np.clip(rng.normal(1.0, 0.08), 0.8, 1.2))
+    fat = float(np.clip(rng.gamma(3.0, 6.0), 4, 45))
+    close_up = rng.random() < 0.15  # a field of view smaller than the body
+    wanted = rng.uniform(200, 300) if close_up else size * (330 + 2 * fat) * rng.uniform(1.03, 1.2)
+    if spacing is None:
+        pixel = float(np.exp(rng.uniform(np.log(0.8), np.log(1.6)) if close_up else rng.uniform(np.log(1.2), np.log(3))))
+        spacing = (float(rng.choice([1.5, 2.0, 2.5, 3.0, 3.0, 4.0, 5.0, 5.0])), pixel, pixel)
+        if shape is not None:  # a fixed number of pixels: the pixel follows from the field of view
+            spacing = (spacing[0], wanted / shape[1], wanted / shape[2])
+    bottom, top = region or sorted(rng.uniform(-200, 400, 2))
+    if region is None and top - bottom < 150:
+        middle = np.clip((top + bottom) / 2, -120, 330)
+        bottom, top = middle - 90, middle + 90
+    if shape is None:
+        across = int(round(wanted / spacing[2] / 8) * 8)
+        along = int(np.clip((top - bottom) * size / spacing[0], 24, most_voxels / across**2))
+        shape = (max(along, 24), int(round(wanted * (1.0 if close_up else 0.85) / spacing[1] / 8) * 8), across)
+    offset = (rng.uniform(-45, 45), rng.uniform(-45, 45)) if close_up else tuple(rng.normal(0, 8, 2))
+    return Scan(
+        shape=tuple(int(n) for n in shape),
+        spacing=tuple(float(s) for s in spacing),
+        centre=((bottom + top) / 2, *(float(o) for o in offset)),
+        size=size,
+        phase=str(rng.choice(["none", "arterial", "venous", "venous"])),
+        noise_hu=float(np.exp(rng.uniform(np.log(5), np.log(32)))),
+        noise_grain=float(rng.uniform(0.3, 1.1)),
+        blur=float(rng.uniform(0.25, 0.8)),
+        slice_blur=float(rng.uniform(0.25, 0.6)),
+        fat_mm=fat,
+    )
