@@ -1,0 +1,56 @@
+# Everything a developer runs. Needs only python3 (3.11 or newer) and make; the rest goes into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+CT ?=
+SEG ?=
+OUT ?= out
+
+# Arguments for the tool behind a target, e.g. make bench ARGS="--quick" or make test ARGS="-k geometry"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint bench experiments screenshots train clean
+
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Create .venv with everything below (done by the other targets when needed)
+
+# Installed once, and again when what is asked for changes. The stamp is written last: an interrupted install is redone.
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,training,text]"
+	touch $@
+
+demo: $(INSTALLED) ## Score a CT phantom with planted errors, or your own files: make demo CT=ct.nii.gz SEG=seg.nii.gz [OUT=out]
+ifneq ($(strip $(CT)$(SEG)),)
+	$(BIN)/quality-sentinel score --ct "$(CT)" --seg "$(SEG)" --out "$(OUT)" $(ARGS)
+else
+	$(BIN)/python -m QualitySentinelTrainingLib.demo $(ARGS)
+endif
+
+test: lint ## Lint, then run all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(INSTALLED) ## Check style, and that the CMake files list every script and resource
+	$(BIN)/ruff check .
+	$(BIN)/python Testing/list_module_files.py --check
+
+bench: $(INSTALLED) ## Measure speed, memory and the share of the network on this machine
+	$(BIN)/python Testing/Benchmarks/bench.py $(ARGS)
+
+experiments: $(INSTALLED) ## Run the experiments behind the documented figures again
+	$(BIN)/python -m QualitySentinelTrainingLib.experiments $(ARGS)
+
+screenshots: $(INSTALLED) ## Draw the pictures of README.md again
+	$(BIN)/python Testing/screenshots.py $(ARGS)
+
+train: $(INSTALLED) ## Train the bundled model
+	$(BIN)/python -m QualitySentinelTrainingLib.train $(ARGS)
+
+clean: ## Remove .venv and everything generated
+	rm -rf $(VENV) build dist out runs .pytest_cache .ruff_cache .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
