@@ -1,0 +1,237 @@
+"""From CT slices and masks to the network's input tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..volume import AxialFrame, CtVolume, Segment
+from .crop import CropBox, crop_box, mask_extent
+from .preset import Preset
+from .resize import resize
+
+_CHUNK_NUMBERS = 8_000_000
+"""Most float32 numbers in the padded planes and weights of one chunk (32 MB): memory stays bounded, caches warm."""
+
+
+@dataclass
+class SliceBatch:
+    """The network's input.
+
+    Attributes:
+        images: float32 ``[N, C, S, S]``: the preset's CT windows, then the mask.
+        pixel_mm: float32 ``[N]``: side of an input pixel in mm (geometric mean of both directions).
+    """
+
+    images: torch.Tensor
+    pixel_mm: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass
+class PlaneCrop:
+    """One slice with the place to crop it.
+
+    All positions are pixels of one and the same plane, whichever part of it ``ct`` and ``mask`` hold; what they do not
+    hold is air and outside the mask.
+
+    Attributes:
+        ct: HU ``[rows, columns]``, any real dtype.
+        mask: ``[rows, columns]``; non-zero pixels belong.
+        box: crop box, see ``crop.py``; may be fractional and reach outside.
+        spacing: mm per row and per column.
+        ct_origin: row and column of ``ct[0, 0]``.
+        mask_origin: row and column of ``mask[0, 0]``.
+    """
+
+    ct: np.ndarray
+    mask: np.ndarray
+    box: CropBox
+    spacing: tuple[float, float] = (1.0, 1.0)
+    ct_origin: tuple[int, int] = (0, 0)
+    mask_origin: tuple[int, int] = (0, 0)
+
+
+def crop_plane(
+    ct: np.ndarray,
+    mask: np.ndarray,
+    preset: Preset,
+    spacing: tuple[float, float] = (1.0, 1.0),
+    mask_origin: tuple[int, int] = (0, 0),
+    extent: tuple[int, int, int, int] | None = None,
+) -> PlaneCrop:
+    """Crop a whole slice as ``preset`` does at inference.
+
+    Args:
+        ct: HU of the whole slice ``[rows, columns]``.
+        mask: mask of the slice, or of the part of it that starts at ``mask_origin``.
+        preset: the rule.
+        spacing: mm per row and per column.
+        mask_origin: row and column of ``mask[0, 0]``.
+        extent: crop around this half-open extent instead of the mask's own (the mask may then be empty).
+
+    Raises:
+        ValueError: the mask is empty and no extent is given.
+    """
+    extent = extent or mask_extent(mask, mask_origin)
+    if extent is None:
+        raise ValueError("the mask is empty in this slice: say where to crop")
+    return PlaneCrop(ct, mask, crop_box(extent, ct.shape, spacing, preset), spacing, (0, 0), mask_origin)
+
+
+def make_batch(
+    ct: CtVolume,
+    items: Sequence[tuple[Segment, int]],
+    preset: Preset,
+    device: torch.device | str = "cpu",
+    crop_from: Sequence[tuple[int, int, int, int] | None] | None = None,
+) -> SliceBatch:
+    """Network input for slices of segments.
+
+    Args:
+        ct: the CT, in the canonical frame.
+        items: segments (on the CT's grid) with canonical slice numbers k.
+        preset: the preprocessing. With frame ``"file"`` rows and columns are taken in the file's order where the file's
+            slices are axial; else the canonical order stands in, because such files have no axial slices of their own.
+        device: where the tensors are made.
+        crop_from: per item, ``None`` or the half-open canonical extent (rows, columns) to crop around instead of the
+            mask's own; needed where the segment is empty in the slice.
+
+    Returns:
+        images ``[N, C, S, S]`` and pixel_mm ``[N]``, in the order of ``items``.
+
+    Raises:
+        ValueError: a mask is empty in its slice and no extent is given.
+    """
+    spacing = ct.frame.spacing[1:]
+    turn = _PlaneTurn(ct.frame) if preset.frame == "file" else None
+    crops = []
+    for number, (segment, k) in enumerate(items):
+        plane = ct.hu[k]
+        if segment.box is not None and segment.box[0].start <= k < segment.box[0].stop:
+            mask, origin = segment.slice_mask(k), (segment.box[1].start, segment.box[2].start)
+        else:
+            mask, origin = np.zeros((1, 1), dtype=bool), (0, 0)
+        extent = crop_from[number] if crop_from is not None else None
+        item_spacing = spacing
+        if turn is not None:
+            origin = turn.extent((origin[0], origin[0] + mask.shape[0], origin[1], origin[1] + mask.shape[1]))[::2]
+            extent = extent and turn.extent(extent)
+            plane, mask, item_spacing = turn.array(plane), turn.array(mask), turn.pair(spacing)
+        try:
+            crops.append(crop_plane(plane, mask, preset, item_spacing, origin, extent))
+        except ValueError as error:
+            raise ValueError(f"segment {segment.name!r}, slice {k}: {error}") from error
+    return prepare(crops, preset, device)
+
+
+def prepare(crops: Sequence[PlaneCrop], preset: Preset, device: torch.device | str = "cpu") -> SliceBatch:
+    """Network input for slices that are plain arrays (training, and :func:`make_batch`).
+
+    HU are clipped to the presets' whole range, resampled once, and then windowed.
+
+    Args:
+        crops: slices and crop boxes.
+        preset: size and windows; its crop rule is not used here.
+        device: where the tensors are made.
+    """
+    device = torch.device(device)
+    sides = np.array([(c.box[1] - c.box[0], c.box[3] - c.box[2]) for c in crops], dtype=np.float64).reshape(-1, 2)
+    spacing = np.array([c.spacing for c in crops], dtype=np.float64).reshape(-1, 2)
+    pixel_mm = np.sqrt((sides * spacing).prod(axis=1)) / preset.size
+    images = torch.empty((len(crops), preset.channels, preset.size, preset.size), device=device)
+    for numbers in _chunks(sides, preset.size):
+        images[numbers] = _images([crops[n] for n in numbers], preset, device)
+    return SliceBatch(images, torch.from_numpy(pixel_mm.astype(np.float32)).to(device))
+
+
+def _chunks(sides: np.ndarray, size: int) -> Iterator[list[int]]:
+    """Groups of items of similar size, so that padding wastes little and a group fits the memory bound."""
+    chunk, height, width = [], 0, 0
+    for number in np.argsort(sides.prod(axis=1), kind="stable"):
+        rows, columns = (math.ceil(s) + 1 for s in sides[number])
+        grown = max(height, rows), max(width, columns)
+        needed = (len(chunk) + 1) * (2 * grown[0] * grown[1] + size * (grown[0] + 3 * grown[1]))
+        if chunk and needed > _CHUNK_NUMBERS:
+            yield chunk
+            chunk, grown = [], (rows, columns)
+        chunk.append(int(number))
+        height, width = grown
+    if chunk:
+        yield chunk
+
+
+def _images(crops: Sequence[PlaneCrop], preset: Preset, device: torch.device) -> torch.Tensor:
+    """Images ``[N, C, S, S]`` of a few crops of similar size."""
+    low, high = preset.hu_range
+    boxes = np.array([c.box for c in crops], dtype=np.float64)
+    corners = np.floor(boxes[:, ::2] + 1e-9)  # the first pixel that a box touches
+    ends = np.ceil(boxes[:, 1::2] - 1e-9)
+    height, width = (int(s) for s in (ends - corners).max(axis=0))
+    planes = np.empty((len(crops), height, 2, width), dtype=np.float32)
+    planes[:, :, 0] = low  # what lies outside the image is air
+    planes[:, :, 1] = 0.0
+    for plane, crop, corner in zip(planes, crops, corners.astype(int), strict=True):
+        _paste(plane[:, 0], crop.ct, crop.ct_origin, corner)
+        _paste(plane[:, 1], crop.mask, crop.mask_origin, corner)
+    planes = torch.from_numpy(planes).to(device)
+    planes[:, :, 0].clamp_(low, high).sub_(low).div_(high - low)
+    planes[:, :, 1].clamp_(0.0, 1.0)
+    small = resize(planes, boxes[:, ::2] - corners, boxes[:, 1::2] - boxes[:, ::2], preset.size)
+    images = torch.empty((len(crops), preset.channels, preset.size, preset.size), device=device)
+    for channel, window in enumerate(preset.windows):
+        gain = (window.out_high - window.out_low) / (window.high - window.low)
+        image = images[:, channel]
+        torch.mul(small[:, 0], (high - low) * gain, out=image)
+        image.add_(window.out_low + (low - window.low) * gain).clamp_(window.out_low, window.out_high)
+    outside, inside = preset.mask_range
+    torch.mul(small[:, 1], inside - outside, out=images[:, -1])
+    images[:, -1].add_(outside)
+    return images
+
+
+def _paste(target: np.ndarray, source: np.ndarray, origin: Sequence[int], corner: Sequence[int]) -> None:
+    """Write the part of ``source`` (at ``origin`` of the plane) that meets ``target`` (at ``corner`` of the plane)."""
+    rows, columns = (_overlap(origin[a], source.shape[a], int(corner[a]), target.shape[a]) for a in (0, 1))
+    if rows is not None and columns is not None:
+        target[rows[0], columns[0]] = source[rows[1], columns[1]]
+
+
+def _overlap(source: int, source_length: int, target: int, target_length: int) -> tuple[slice, slice] | None:
+    first, stop = max(source, target), min(source + source_length, target + target_length)
+    return (slice(first - target, stop - target), slice(first - source, stop - source)) if first < stop else None
+
+
+class _PlaneTurn:
+    """Turns a canonical axial plane into the file's order of rows and columns."""
+
+    def __init__(self, frame: AxialFrame) -> None:
+        axial = frame.permutation[0] == 0
+        self.flips = frame.flipped[1:] if axial else (False, False)
+        self.swap = axial and frame.permutation[1] == 2
+        self.shape = frame.shape[1:]
+
+    def array(self, plane: np.ndarray) -> np.ndarray:
+        """View of a canonical plane ``[j, i]`` (or a part of it) in the file's order."""
+        plane = plane[tuple(slice(None, None, -1) if f else slice(None) for f in self.flips)]
+        return plane.T if self.swap else plane
+
+    def extent(self, extent: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+        """Half-open extent ``(j start, j stop, i start, i stop)`` in the file's order."""
+        pairs = self.pair((extent[:2], extent[2:]))
+        flips, shape = self.pair(self.flips), self.pair(self.shape)
+        turned = [
+            (length - b, length - a) if flip else (a, b)
+            for (a, b), flip, length in zip(pairs, flips, shape, strict=True)
+        ]
+        return (*turned[0], *turned[1])
+
+    def pair(self, values: Sequence) -> tuple:
+        """Something for (rows, columns), swapped where rows and columns swap."""
+        return (values[1], values[0]) if self.swap else (values[0], values[1])

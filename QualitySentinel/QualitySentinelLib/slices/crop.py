@@ -1,0 +1,105 @@
+"""Where to crop a slice: the published rule in pixels, and ours in millimetres.
+
+A crop box is ``(row start, row stop, column start, column stop)``, half open, in pixel edges: pixel r covers r..r+1.
+An extent is the same for the mask: ``(first row, last row + 1, first column, last column + 1)``.
+"""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+
+from .preset import Preset
+
+CropBox = tuple[float, float, float, float]
+
+
+def mask_extent(mask: np.ndarray, origin: tuple[int, int] = (0, 0)) -> tuple[int, int, int, int] | None:
+    """Half-open extent of the non-zero pixels of ``mask`` ``[rows, columns]`` whose corner is at ``origin``.
+
+    Returns:
+        ``None`` when the mask is empty.
+    """
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not len(rows):
+        return None
+    columns = np.flatnonzero(mask[rows[0] : rows[-1] + 1].any(axis=0))
+    return (
+        int(rows[0]) + origin[0],
+        int(rows[-1]) + 1 + origin[0],
+        int(columns[0]) + origin[1],
+        int(columns[-1]) + 1 + origin[1],
+    )
+
+
+def published_crop(
+    extent: tuple[int, int, int, int], shape: tuple[int, int], row_margin: int = 20, column_margin: int = 20
+) -> tuple[int, int, int, int]:
+    """The published crop (``crop_slices`` of Quality Sentinel), with its oddities.
+
+    The margin is measured from the first and the *last* mask pixel, so that one pixel less remains below and right; the
+    shorter side then grows by ``floor(difference / 2)`` at both ends; both steps are clipped to the image, which leaves
+    the box not square at borders.
+
+    Args:
+        extent: half-open extent of the mask.
+        shape: rows and columns of the slice.
+        row_margin: pixels above and below; 20 at inference.
+        column_margin: pixels left and right; 20 at inference.
+    """
+    height, width = shape
+    top, bottom = max(extent[0] - row_margin, 0), min(extent[1] - 1 + row_margin, height)
+    left, right = max(extent[2] - column_margin, 0), min(extent[3] - 1 + column_margin, width)
+    growth = ((bottom - top) - (right - left)) // 2
+    if growth > 0:
+        left, right = max(left - growth, 0), min(right + growth, width)
+    growth = ((right - left) - (bottom - top)) // 2
+    if growth > 0:
+        top, bottom = max(top - growth, 0), min(bottom + growth, height)
+    return top, bottom, left, right
+
+
+def published_training_crop(
+    extent: tuple[int, int, int, int],
+    shape: tuple[int, int],
+    rng: random.Random,
+    size: int = 256,
+    min_margin: int = 10,
+) -> tuple[int, int, int, int]:
+    """The published crop with training's random margins: rows first, then columns, both ends included.
+
+    Each margin is uniform in ``min_margin .. max(min_margin, floor((size - (last - first)) / 2))``.
+    """
+    margins = []
+    for first, stop in (extent[:2], extent[2:]):
+        most = max(min_margin, (size - (stop - 1 - first)) // 2)
+        margins.append(rng.randint(min_margin, most))
+    return published_crop(extent, shape, *margins)
+
+
+def square_crop(extent: tuple[int, int, int, int], spacing: tuple[float, float], preset: Preset) -> CropBox:
+    """Our crop: a square in mm, centred on the mask's extent. It may reach outside the image (padded, not distorted).
+
+    Its side is the largest of ``min_side_mm``, the mask's larger extent plus twice ``margin_mm``, and
+    ``extent_factor`` times that extent.
+
+    Args:
+        extent: half-open extent of the mask, pixels.
+        spacing: mm per row and per column.
+        preset: gives the three lengths.
+    """
+    row_mm, column_mm = spacing
+    reach = max((extent[1] - extent[0]) * row_mm, (extent[3] - extent[2]) * column_mm)
+    half = max(preset.min_side_mm, reach + 2 * preset.margin_mm, reach * preset.extent_factor) / 2
+    row, column = (extent[0] + extent[1]) / 2, (extent[2] + extent[3]) / 2
+    return row - half / row_mm, row + half / row_mm, column - half / column_mm, column + half / column_mm
+
+
+def crop_box(
+    extent: tuple[int, int, int, int], shape: tuple[int, int], spacing: tuple[float, float], preset: Preset
+) -> CropBox:
+    """The crop that ``preset`` asks for at inference."""
+    if preset.crop == "pixels":
+        return published_crop(extent, shape, preset.margin_px, preset.margin_px)
+    return square_crop(extent, spacing, preset)

@@ -1,0 +1,122 @@
+"""How a slice becomes the network's input: crop, size and intensity windows, as plain data kept in the model file."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+
+_FRAMES = ("canonical", "file")
+_CROPS = ("pixels", "square_mm")
+
+
+@dataclass(frozen=True)
+class Window:
+    """An intensity window: HU are clipped to ``low..high`` and mapped linearly to ``out_low..out_high``."""
+
+    low: float
+    high: float
+    out_low: float = -1.0
+    out_high: float = 1.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            object.__setattr__(self, field.name, _number(getattr(self, field.name), field.name))
+        if not self.low < self.high or not self.out_low < self.out_high:
+            raise ValueError(f"window {self.low:g}..{self.high:g} to {self.out_low:g}..{self.out_high:g} is not rising")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A preprocessing preset.
+
+    Attributes:
+        name: for people.
+        size: side of the square network input in pixels.
+        frame: ``"canonical"`` (axial slices as a radiologist sees them) or ``"file"`` (rows and columns in the
+            file's own order, as the published code takes them).
+        windows: one CT channel each, in channel order; the mask is the last channel.
+        mask_range: the mask channel's values outside and inside the mask.
+        crop: ``"pixels"`` (the published rule, see ``crop.py``) or ``"square_mm"`` (ours).
+        margin_px: margin around the mask for ``"pixels"``.
+        margin_mm: least margin around the mask for ``"square_mm"``.
+        min_side_mm: least side of the square for ``"square_mm"``.
+        extent_factor: least ratio of the square's side to the mask's larger extent for ``"square_mm"``.
+
+    Raises:
+        ValueError: a value is of another type or out of its sensible range.
+    """
+
+    name: str
+    size: int
+    frame: str
+    windows: tuple[Window, ...]
+    mask_range: tuple[float, float] = (-1.0, 1.0)
+    crop: str = "square_mm"
+    margin_px: int = 20
+    margin_mm: float = 20.0
+    min_side_mm: float = 96.0
+    extent_factor: float = 1.3
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise ValueError("the preset's name is not text")
+        if self.frame not in _FRAMES:
+            raise ValueError(f"frame {self.frame!r} is none of {', '.join(_FRAMES)}")
+        if self.crop not in _CROPS:
+            raise ValueError(f"crop {self.crop!r} is none of {', '.join(_CROPS)}")
+        object.__setattr__(self, "size", _whole_number(self.size, "size", 16, 1024))
+        object.__setattr__(self, "margin_px", _whole_number(self.margin_px, "margin_px", 1, 4096))
+        for name, least, most in (("margin_mm", 0, 1000), ("min_side_mm", 1, 1000), ("extent_factor", 1, 10)):
+            value = _number(getattr(self, name), name)
+            if not least <= value <= most:
+                raise ValueError(f"{name} {value:g} is outside {least}..{most}")
+            object.__setattr__(self, name, value)
+        windows = tuple(self.windows)
+        if not 1 <= len(windows) <= 16 or not all(isinstance(w, Window) for w in windows):
+            raise ValueError("a preset needs 1 to 16 intensity windows")
+        object.__setattr__(self, "windows", windows)
+        if len(self.mask_range) != 2:
+            raise ValueError("mask_range needs two values")
+        object.__setattr__(self, "mask_range", tuple(_number(v, "mask_range") for v in self.mask_range))
+
+    @property
+    def channels(self) -> int:
+        """Channels of the network's input: the CT windows and the mask."""
+        return len(self.windows) + 1
+
+    @property
+    def hu_range(self) -> tuple[float, float]:
+        """The HU that matter: from the lowest to the highest end of all windows."""
+        return min(w.low for w in self.windows), max(w.high for w in self.windows)
+
+    def to_json(self) -> dict:
+        """The preset as JSON-able data."""
+        return asdict(self) | {
+            "windows": [asdict(w) for w in self.windows],
+            "mask_range": list(self.mask_range),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict) -> Preset:
+        """The preset that :meth:`to_json` wrote.
+
+        Raises:
+            ValueError: keys are missing or unknown, or a value is not sensible.
+        """
+        try:
+            windows = tuple(Window(**window) for window in data["windows"])
+            return cls(**{**data, "windows": windows, "mask_range": tuple(data["mask_range"])})
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"not a preprocessing preset ({error})") from error
+
+
+def _number(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{name} is not a finite number")
+    return float(value)
+
+
+def _whole_number(value: object, name: str, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{name} is not a whole number in {least}..{most}")
+    return value
