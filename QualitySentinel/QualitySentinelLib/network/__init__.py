@@ -1,0 +1,6 @@
+"""Layer 4: the regressors. ``forward(images, embeddings, pixel_mm=None)`` gives one raw DSC per slice, ``[N, 1]``."""
+
+from .build import build_network
+from .inference import optimize_for_inference
+
+__all__ = ["build_network", "optimize_for_inference"]
