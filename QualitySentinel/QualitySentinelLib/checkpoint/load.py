@@ -1,0 +1,57 @@
+"""Finding and reading a model: the bundled one, a file of ours, or the published checkpoint."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..errors import ModelError
+from .model import QualityModel
+from .model_file import load_model_file
+
+BUNDLED = "bundled"
+_LIBRARY = Path(__file__).resolve().parent.parent
+_BUNDLED_FOLDERS = (
+    _LIBRARY.parent / "Resources" / "Models",  # source tree and Slicer's module folder
+    _LIBRARY / "Resources" / "Models",  # a wheel
+)
+
+
+def load_model(source: str | os.PathLike = BUNDLED, embeddings: str | os.PathLike | None = None) -> QualityModel:
+    """Load a model.
+
+    Args:
+        source: ``"bundled"``, a ``.safetensors`` file of ours, or a published ``.pth`` checkpoint.
+        embeddings: ``label_embedding.pkl`` that belongs to a published checkpoint; without it, a file of that name
+            beside the checkpoint is taken.
+
+    Raises:
+        ModelError: one line that names the file and what is wrong with it.
+    """
+    if os.fspath(source) == BUNDLED:
+        return load_model_file(bundled_model_path())
+    path = Path(source)
+    if not path.is_file():
+        raise ModelError(f"{path}: there is no such model file; give a .safetensors or .pth file, or 'bundled'")
+    if path.suffix.lower() in (".pth", ".pt", ".ckpt"):
+        from .published import load_published  # needs torchvision; not for our own models
+
+        return load_published(path, embeddings)
+    return load_model_file(path)
+
+
+def bundled_model_path() -> Path:
+    """The model file that comes with the program.
+
+    Raises:
+        ModelError: it is missing, or there is more than one.
+    """
+    found = []
+    for folder in _BUNDLED_FOLDERS:
+        found = sorted(folder.glob("*.safetensors"))
+        if found:
+            break
+    if len(found) != 1:
+        state = f"holds {len(found)} model files instead of one" if found else "holds no model file"
+        raise ModelError(f"{_BUNDLED_FOLDERS[0]}: {state}; install Quality Sentinel again, or give --model PATH")
+    return found[0]

@@ -1,0 +1,181 @@
+"""Our model file: one ``.safetensors`` with a JSON header. Reading it runs no code and trusts nothing in it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from ..errors import ModelError
+from ..files import sha256_of, whole_file
+from ..network import build_network
+from ..slices import Preset
+from ..text.table import EmbeddingTable
+from .model import QualityModel
+
+HEADER_KEY = "quality_sentinel"
+"""Key of the safetensors metadata that holds our JSON header."""
+FORMAT_VERSION = 1
+_VECTORS = "embeddings.vectors"
+_NETWORK = "network."
+_HEADER_BYTES = 16 << 20
+_FILE_BYTES = 2 << 30
+_FLOATS = {torch.float16, torch.bfloat16, torch.float32}
+
+
+def save_model(model: QualityModel, path: str | os.PathLike, half: bool = False) -> Path:
+    """Write ``model`` whole to a ``.safetensors`` file.
+
+    Args:
+        model: its weights must be finite.
+        path: the file.
+        half: store matrices and kernels as float16 (half the size; they are computed with as float32 all the same).
+            Biases and normalisation statistics stay float32, embeddings become float16 too.
+
+    Returns:
+        The path written.
+
+    Raises:
+        ModelError: weights are not finite, or too large for float16.
+        InputError: the file cannot be written.
+    """
+    path = Path(path)
+    tensors = {_NETWORK + key: value for key, value in model.network.state_dict().items()}
+    tensors[_VECTORS] = torch.from_numpy(np.array(model.table.vectors, dtype=np.float32))
+    for key, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous().clone()
+        if tensor.is_floating_point():
+            tensor = tensor.to(torch.float16 if half and tensor.ndim >= 2 else torch.float32)
+            if not torch.isfinite(tensor).all():
+                raise ModelError(f"{path}: not written, {key} holds NaN or infinite values: the training has diverged")
+        tensors[key] = tensor
+    header = {
+        "version": FORMAT_VERSION,
+        "name": model.name,
+        "architecture": model.architecture,
+        "preset": model.preset.to_json(),
+        "table": {"encoder": model.table.encoder, "prompt": model.table.prompt, "names": list(model.table.names)},
+        "metadata": model.metadata,
+    }
+    text = json.dumps(header, ensure_ascii=False, sort_keys=True)
+    with whole_file(path) as temporary:
+        save_file(tensors, str(temporary), metadata={HEADER_KEY: text, "format": "pt"})
+    return path
+
+
+def load_model_file(path: str | os.PathLike) -> QualityModel:
+    """Read a model that :func:`save_model` wrote; the network is float32, on the CPU and in eval mode.
+
+    Raises:
+        ModelError: one line that names the file: missing, corrupt, not a model of ours, of an unknown architecture,
+            with missing, superfluous, misshapen or non-finite tensors, or larger than any model of ours.
+    """
+    path = Path(path)
+    try:
+        _check_sizes(path)
+        with safe_open(str(path), framework="pt", device="cpu") as file:
+            header = _header(file.metadata())
+            architecture, network = _network(header, {key: file.get_slice(key) for key in file.keys()})  # noqa: SIM118
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        for key, tensor in tensors.items():
+            if not torch.isfinite(tensor).all():
+                raise ModelError(f"{key} holds NaN or infinite values")
+        vectors = tensors.pop(_VECTORS).float().numpy()
+        table = _table(header, vectors)
+        network.load_state_dict(
+            {key.removeprefix(_NETWORK): value.float() if value.is_floating_point() else value
+             for key, value in tensors.items()},
+            assign=True,
+        )  # fmt: skip
+        preset = Preset.from_json(header["preset"])
+        if preset.channels != architecture.get("in_channels", preset.channels):
+            raise ModelError(f"the preset makes {preset.channels} channels, the network takes another number")
+        metadata = header.get("metadata", {})
+        if not isinstance(metadata, dict) or not isinstance(header.get("name"), str):
+            raise ModelError("its name or metadata are not what they should be")
+        network.eval()
+        return QualityModel(header["name"], network, architecture, preset, table, metadata, sha256_of(path))
+    except ModelError as error:
+        raise ModelError(f"{path}: not a usable model: {error}") from error
+    except OSError as error:
+        raise ModelError(f"{path}: the model cannot be read ({error.strerror or error}); check the path") from error
+    except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, RecursionError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ModelError(f"{path}: the model file is damaged or not ours ({reason}); get it again") from error
+
+
+def _check_sizes(path: Path) -> None:
+    size = os.stat(path).st_size
+    if size > _FILE_BYTES:
+        raise ModelError(f"{size >> 20} MB is larger than any model of ours")
+    with open(path, "rb") as stream:
+        start = stream.read(8)
+    if len(start) < 8 or not 0 < struct.unpack("<Q", start)[0] <= min(_HEADER_BYTES, size - 8):
+        raise ModelError("it is no safetensors file, or cut short; get it again")
+
+
+def _header(metadata: dict[str, str] | None) -> dict:
+    text = (metadata or {}).get(HEADER_KEY)
+    if text is None:
+        raise ModelError("a safetensors file, but without the header of Quality Sentinel")
+    try:
+        header = json.loads(text, parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise ModelError(f"its header is not JSON ({error})") from error
+    if not isinstance(header, dict):
+        raise ModelError("its header is not a JSON object")
+    if header.get("version") != FORMAT_VERSION:
+        raise ModelError(f"its format version is {header.get('version')!r}, this program reads {FORMAT_VERSION}"[:200])
+    for key in ("architecture", "preset", "table"):
+        if not isinstance(header.get(key), dict):
+            raise ModelError(f"its header lacks {key!r}")
+    return header
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _network(header: dict, found: dict) -> tuple[dict, torch.nn.Module]:
+    """The network with tensors still on ``meta``, after its keys and shapes have been compared with the file's.
+
+    On ``meta`` a hostile architecture of huge size costs no memory.
+    """
+    architecture = header["architecture"]
+    with torch.device("meta"):
+        network = build_network(architecture)
+    expected = {_NETWORK + key: list(value.shape) for key, value in network.state_dict().items()}
+    dimension = getattr(network, "embedding_dim", None)
+    expected[_VECTORS] = [len(header["table"].get("names", ())), dimension]
+    missing, strange = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    if missing:
+        raise ModelError(f"{len(missing)} tensors are missing, the first is {missing[0]}")
+    if strange:
+        raise ModelError(f"{len(strange)} tensors belong to another architecture, the first is {strange[0]}"[:300])
+    for key, shape in expected.items():
+        if list(found[key].get_shape()) != shape:
+            raise ModelError(f"{key} has shape {found[key].get_shape()}, the architecture needs {shape}")
+        if found[key].get_dtype() not in ("F16", "BF16", "F32", "I64"):
+            raise ModelError(f"{key} has the unexpected type {found[key].get_dtype()}")
+    return architecture, network
+
+
+def _table(header: dict, vectors: np.ndarray) -> EmbeddingTable:
+    table = header["table"]
+    names = table.get("names")
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+        raise ModelError("its structure names are not a list of texts")
+    if len(set(names)) != len(names):
+        raise ModelError("a structure name occurs twice")
+    if not isinstance(table.get("encoder"), str) or not isinstance(table.get("prompt"), str):
+        raise ModelError("its table does not name the text encoder and the prompt")
+    if not math.isfinite(float(np.abs(vectors).max())):
+        raise ModelError("its embeddings are not finite")
+    return EmbeddingTable(table["encoder"], table["prompt"], tuple(names), vectors)
