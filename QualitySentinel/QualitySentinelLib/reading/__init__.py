@@ -1,0 +1,5 @@
+"""Layer 8b: files in. A CT and its segmentation, in any common format, as arrays in the canonical axial frame."""
+
+from .ct import read_ct
+
+__all__ = ["read_ct"]

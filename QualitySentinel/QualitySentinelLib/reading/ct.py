@@ -1,0 +1,51 @@
+"""Reading a CT: from a file or a DICOM folder to a ``CtVolume`` in the canonical axial frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import InputError
+from ..volume import AxialFrame, CtVolume
+from ..volume.frame import OBLIQUE_DEGREES
+from ..volume.hounsfield import NotHounsfieldError, as_hounsfield
+from .image import Image, existing, read_image
+
+
+def read_ct(path: str | Path) -> CtVolume:
+    """Read a CT from NIfTI, NRRD, MHA/MHD, one DICOM file, or a folder that holds a DICOM series.
+
+    The voxels are Hounsfield units, ``[k, j, i]`` in the canonical frame: int16 where the file's values are whole
+    numbers, else float32. What was found odd and corrected is in ``warnings``.
+
+    Raises:
+        InputError: the CT is missing, damaged, not a 3D image of one number per voxel, or not in HU and not corrigible.
+    """
+    path = existing(path, "CT")
+    image = _read_series(path) if path.is_dir() else read_image(path, "CT")
+    return ct_from_image(image)
+
+
+def ct_from_image(image: Image) -> CtVolume:
+    """The CT in an image that was read: HU checked and corrected, turned to the canonical frame.
+
+    Raises:
+        InputError: the voxels are not Hounsfield units and cannot be made so.
+    """
+    try:
+        hu, remarks = as_hounsfield(image.voxels)
+    except NotHounsfieldError as error:
+        raise InputError(f"{image.source}: {error}") from error
+    frame = AxialFrame.from_affine(image.ijk_to_ras, hu.shape)
+    warnings = [*image.warnings, *(f"{image.source}: {remark}" for remark in remarks)]
+    if frame.obliquity > OBLIQUE_DEGREES:
+        warnings.append(
+            f"{image.source}: the acquisition is oblique by {frame.obliquity:.0f} degrees; "
+            "its slices are scored as they are, along the file's nearest axes"
+        )
+    return CtVolume(frame.to_canonical(hu), frame, image.source, warnings)
+
+
+def _read_series(folder: Path) -> Image:
+    from .dicom_series import read_dicom_series
+
+    return read_dicom_series(folder)

@@ -1,0 +1,95 @@
+"""NIfTI files by nibabel.
+
+Not by SimpleITK: ITK fills what is missing from a truncated ``.nii.gz`` with whatever memory holds and says
+nothing, and refuses files whose sform is not orthonormal.
+"""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+
+from ..errors import InputError
+from .image import Image, refuse_dimensions
+
+
+def read_nifti(path: Path, what: str) -> Image:
+    """Read a NIfTI-1 or -2 file. Integers stay as stored where slope and intercept allow; other scaling gives float32.
+
+    The affine is the sform where it has a code, else the qform (nibabel's rule).
+
+    Raises:
+        InputError: truncated, not NIfTI, 2D, 4D, complex or RGB.
+    """
+    import nibabel
+    from nibabel.imageglobals import LoggingOutputSuppressor
+
+    try:
+        with LoggingOutputSuppressor():  # nibabel remarks on odd headers on stderr
+            file = nibabel.load(path)
+            size = tuple(int(n) for n in file.shape)
+            while len(size) > 3 and size[-1] == 1:
+                size = size[:-1]
+            if len(size) != 3:
+                refuse_dimensions(path, size, what)
+            if file.get_data_dtype().kind not in "biuf":
+                raise InputError(f"{path}: holds complex or colour values; a {what} has one number in each voxel")
+            voxels = _scaled(file.dataobj).reshape(size, order="F").transpose()
+            affine = np.asarray(file.affine, dtype=np.float64)
+            names = label_table(file.header.extensions)
+    except (EOFError, zlib.error, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            reason = f"cannot be read ({error.strerror})"
+        elif "expected" in str(error).lower() or isinstance(error, EOFError):
+            reason = "ends too early (truncated)"
+        else:
+            reason = "is damaged"
+        raise InputError(f"{path}: {reason}; copy or download the {what} again") from error
+    except nibabel.filebasedimages.ImageFileError as error:
+        raise InputError(f"{path}: is not a NIfTI image; check what the file is or export the {what} again") from error
+    return Image(voxels, affine, str(path), label_names=names)
+
+
+def _scaled(proxy) -> np.ndarray:
+    """Voxels with slope and intercept applied, in the smallest dtype that holds them well."""
+    raw = proxy.get_unscaled()
+    raw = np.asarray(raw).astype(raw.dtype.newbyteorder("="), copy=False)
+    slope, inter = float(proxy.slope), float(proxy.inter)
+    if (slope, inter) == (1.0, 0.0):
+        return raw
+    if slope == 1.0 and inter.is_integer() and raw.dtype.kind in "iu":
+        low, high = int(raw.min()) + int(inter), int(raw.max()) + int(inter)
+        if -32768 <= low and high <= 32767:
+            scaled = raw.astype(np.int16) if high - int(inter) <= 32767 else raw.astype(np.int32)
+            scaled += scaled.dtype.type(int(inter))
+            return scaled.astype(np.int16, copy=False)
+    scaled = raw.astype(np.float32)
+    scaled *= np.float32(slope)
+    scaled += np.float32(inter)
+    return scaled
+
+
+def label_table(extensions) -> dict[int, str]:
+    """Names of label values from a Connectome Workbench label table in the header, as TotalSegmentator writes it.
+
+    Returns an empty dict where there is none, or where it cannot be understood: names are a convenience.
+    """
+    names: dict[int, str] = {}
+    for extension in extensions:
+        content = extension.get_content()
+        content = content if isinstance(content, bytes) else str(content).encode("utf-8")
+        content = content.strip(b"\0 \r\n\t")
+        if b"<LabelTable" not in content or b"<!DOCTYPE" in content:  # entities are how XML is made to explode
+            continue
+        try:
+            for label in ElementTree.fromstring(content).iter("Label"):
+                name = (label.text or "").strip()
+                if name:
+                    names[int(label.get("Key", "0"))] = name
+        except (ElementTree.ParseError, ValueError):
+            continue
+    names.pop(0, None)  # 0 is the background, whatever it is called
+    return names

@@ -1,0 +1,176 @@
+"""Is this array in Hounsfield units? Correct it where that can be done safely, else say why not.
+
+A real CT in HU has air near -1000, fat near -100, water at 0, and soft tissue at 20 to 80. Files that are called CT
+and are not in HU come in four kinds: grey values of a screenshot or a windowed export (0..255), floats rescaled for a
+network (0..1, or around 0), stored values whose rescale intercept of -1024 was lost, and images of another modality.
+The criteria below are blunt on purpose: they must not fire on tight crops, phantoms or metal.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+AIR_HU = -1024
+"""Lowest value kept. What lies below is padding outside the scanner's field of view, or ringing; both mean air."""
+
+RESCALED_RANGE = 50.0
+"""All values of a CT within so few HU of each other: rescaled, not HU (noise alone spans more)."""
+
+PADDING_BELOW = -1500
+"""Below this nothing is tissue, air or ringing of a resampling filter: padding (-2000, -3024, -32768 are common)."""
+
+OFFSET = 1024
+"""What CT scanners add to store HU as unsigned numbers."""
+
+OFFSET_TISSUE = (OFFSET - 150, OFFSET + 150)
+"""Where fat, water and soft tissue lie in a CT stored with the offset."""
+
+OFFSET_TISSUE_SHARE = 0.4
+"""Of the voxels above 400 (neither air nor most of the lung), at least this share lies in ``OFFSET_TISSUE`` when the
+offset was left in; of all voxels at least one in a thousand does."""
+
+_SAMPLE = 2_000_000
+_CHUNK = 1 << 22
+
+
+class NotHounsfieldError(ValueError):
+    """The voxels are not HU and cannot be made so; the text says what they are and what to do."""
+
+
+def as_hounsfield(voxels: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Check that a CT is in HU and correct what can be corrected.
+
+    In this order:
+
+    1. NaN and infinite voxels become -1024, with a warning that counts them; refused when they are more than half.
+    2. All values within 50 of each other, and not all equal: refused (rescaled floats such as 0..1 or -1..1).
+    3. No negative value (padding below -1500 aside) and none above 255: refused (grey values of a screenshot).
+    4. Fewer than 1 in 1000 voxels below -100 (padding aside), no more than 1 in 1000 below 0, of those above 400
+       at least 40 % between 874 and 1174, and at most half as many between 400 and 800, where an offset CT has only
+       parts of the lung but an MR image has much: stored values without their intercept. 1024 is subtracted, with a
+       warning.
+    5. No negative value otherwise: a warning, as it may be another modality.
+    6. Values below -1024 become -1024; with a warning if there are any below -1500 (padding).
+
+    Args:
+        voxels: ``[K, J, I]`` of any real dtype; it is not written to.
+
+    Returns:
+        The HU array of the same shape, int16 where all values are whole numbers that fit, else float32 (the same
+        array when nothing had to be changed), and the warnings.
+
+    Raises:
+        NotHounsfieldError: by 1, 2 or 3.
+    """
+    warnings: list[str] = []
+    if voxels.dtype.kind == "b":
+        raise NotHounsfieldError("holds only true and false; give the CT here, and the mask as the segmentation")
+    voxels, remark = _finite(voxels)
+    warnings += remark
+    sample = _sample(voxels)
+    low, high = _range(voxels)
+    if low == high:
+        warnings.append(f"all voxels have the same value ({low:g}); scores of such a CT mean nothing")
+    else:
+        if high - low <= RESCALED_RANGE:
+            raise NotHounsfieldError(
+                f"its values run from {low:.4g} to {high:.4g}, so it was rescaled and is not in HU; "
+                "give the CT as the scanner wrote it, in Hounsfield units"
+            )
+        unpadded = sample[sample >= PADDING_BELOW]
+        negative = low < 0 and bool((unpadded < 0).any() or (low >= PADDING_BELOW))
+        if not negative and high <= 255:
+            raise NotHounsfieldError(
+                "its values run from 0 to 255 like the grey values of a screenshot or a windowed export, not HU; "
+                "give the CT as the scanner wrote it, in Hounsfield units"
+            )
+        if _has_offset(unpadded):
+            voxels = _shifted(voxels, -OFFSET)
+            low, high = low - OFFSET, high - OFFSET
+            warnings.append(
+                "its values are not HU but 1024 above (soft tissue near 1060, air near 0); 1024 was subtracted. "
+                "Export it with its rescale intercept to be rid of this warning"
+            )
+        elif not negative:
+            warnings.append(
+                "it has no negative values, which a CT in HU normally has; scores mean nothing unless it is a CT in HU"
+            )
+    if low < AIR_HU:
+        if low < PADDING_BELOW:
+            warnings.append(f"padding (values down to {low:g}) was set to {AIR_HU} HU")
+        voxels = _raised(voxels, AIR_HU)
+    return _compact(voxels), warnings
+
+
+def _chunks(voxels: np.ndarray):
+    """Slabs along the first axis of some million voxels, so that no temporary array is as large as the CT."""
+    step = max(1, _CHUNK // max(1, int(np.prod(voxels.shape[1:]))))
+    return (slice(start, start + step) for start in range(0, voxels.shape[0], step))
+
+
+def _finite(voxels: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    if voxels.dtype.kind != "f":
+        return voxels, []
+    bad = sum(int(np.count_nonzero(~np.isfinite(voxels[slab]))) for slab in _chunks(voxels))
+    if not bad:
+        return voxels, []
+    if 2 * bad > voxels.size:
+        raise NotHounsfieldError(f"{bad} of {voxels.size} voxels are not numbers (NaN or infinite); export the CT again")
+    voxels = voxels.astype(np.float32)
+    for slab in _chunks(voxels):
+        voxels[slab][~np.isfinite(voxels[slab])] = AIR_HU
+    return voxels, [f"{bad} voxels were not numbers (NaN or infinite); they were set to {AIR_HU} HU"]
+
+
+def _range(voxels: np.ndarray) -> tuple[float, float]:
+    ranges = [(voxels[slab].min(), voxels[slab].max()) for slab in _chunks(voxels)]
+    return float(min(r[0] for r in ranges)), float(max(r[1] for r in ranges))
+
+
+def _sample(voxels: np.ndarray) -> np.ndarray:
+    """About two million voxels spread evenly over the volume, flat."""
+    step = max(1, round((voxels.size / _SAMPLE) ** (1 / 3)))
+    return voxels[:: min(step, voxels.shape[0]), ::step, ::step].ravel()
+
+
+def _has_offset(values: np.ndarray) -> bool:
+    if not values.size:
+        return False
+    below, negative = np.count_nonzero(values < -100) / values.size, np.count_nonzero(values < 0) / values.size
+    if below > 1e-3 or negative > 1e-3:
+        return False
+    tissue = np.count_nonzero((values >= OFFSET_TISSUE[0]) & (values <= OFFSET_TISSUE[1]))
+    between = np.count_nonzero((values >= 400) & (values <= 800))
+    dense = np.count_nonzero(values > 400)
+    return tissue >= max(OFFSET_TISSUE_SHARE * dense, 1e-3 * values.size) and 2 * between <= tissue
+
+
+def _shifted(voxels: np.ndarray, shift: int) -> np.ndarray:
+    if voxels.dtype.kind == "f":
+        return voxels + voxels.dtype.type(shift)
+    moved = np.empty(voxels.shape, np.int32 if voxels.dtype.itemsize > 2 or voxels.dtype.kind == "u" else np.int16)
+    for slab in _chunks(voxels):  # padding near the bottom of int16 must not wrap round
+        moved[slab] = np.maximum(voxels[slab].astype(np.int64) + shift, AIR_HU)
+    return moved
+
+
+def _raised(voxels: np.ndarray, floor: int) -> np.ndarray:
+    raised = np.empty_like(voxels)
+    for slab in _chunks(voxels):
+        np.maximum(voxels[slab], voxels.dtype.type(floor), out=raised[slab])
+    return raised
+
+
+def _compact(voxels: np.ndarray) -> np.ndarray:
+    """int16 where nothing is lost (values beyond 32767 are metal or damage and are cut), else float32."""
+    if voxels.dtype == np.int16:
+        return voxels
+    whole = voxels.dtype.kind in "iu" or all(
+        bool((voxels[slab] == np.rint(voxels[slab])).all()) for slab in _chunks(voxels)
+    )
+    if not whole:
+        return voxels.astype(np.float32, copy=False)
+    compact = np.empty(voxels.shape, np.int16)
+    for slab in _chunks(voxels):
+        compact[slab] = np.minimum(voxels[slab], 32767)
+    return compact

@@ -1,0 +1,114 @@
+"""What all tests share: the libraries on the path, real data where there is some, and a small synthetic case."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+for folder, package in (
+    ("QualitySentinel", "QualitySentinelLib"),
+    ("QualitySentinelTraining", "QualitySentinelTrainingLib"),
+):
+    if find_spec(package) is None:
+        sys.path.insert(0, str(REPOSITORY / folder))
+
+LIVER, SPLEEN = 1, 2
+AFFINE = np.array([[-6.0, 0, 0, 141], [0, -6.0, 0, 93], [0, 0, 5.0, -100], [0, 0, 0, 1]])
+"""(i, j, k, 1) to RAS mm of the synthetic case: 6 x 6 x 5 mm, already in canonical order."""
+
+
+@dataclass(frozen=True)
+class SyntheticCase:
+    """A small torso: air, body, lungs, liver (label 1), spleen (label 2), all with noise.
+
+    Attributes:
+        hu: int16 ``[k, j, i]``, canonical order, shape (20, 32, 48).
+        labels: uint8, same grid: 0 background, 1 liver, 2 spleen.
+        ijk_to_ras: 4x4, RAS mm.
+        names: label value to structure name.
+    """
+
+    hu: np.ndarray
+    labels: np.ndarray
+    ijk_to_ras: np.ndarray
+    names: dict[int, str]
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """The synthetic case as files: ``ct.nii.gz``, ``seg.nii.gz`` (a label map) and ``names.json``."""
+
+    ct: Path
+    seg: Path
+    names: Path
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Root of the repository."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data and parity fixtures beside the repository; the test is skipped where there is none."""
+    folder = REPOSITORY.parent / "shared"
+    if not (folder / "data").is_dir():
+        pytest.skip("needs the real data in ../shared, which is not on this machine")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def a_torso() -> SyntheticCase:
+    """The synthetic case as arrays. Do not write into it: it is shared by all tests."""
+    shape = (20, 32, 48)
+    z, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    hu = np.full(shape, -1000.0)
+    hu[(x / 0.9) ** 2 + (y / 0.85) ** 2 < 1] = 40.0
+    lungs = (((np.abs(x) - 0.42) / 0.3) ** 2 + (y / 0.6) ** 2 < 1) & (z > 0.3)
+    liver = ((x + 0.4) / 0.4) ** 2 + (y / 0.55) ** 2 + ((z + 0.2) / 0.5) ** 2 < 1
+    spleen = ((x - 0.55) / 0.2) ** 2 + ((y - 0.3) / 0.3) ** 2 + ((z + 0.1) / 0.35) ** 2 < 1
+    hu[lungs], hu[liver], hu[spleen] = -800.0, 60.0, 50.0
+    hu += np.random.default_rng(7).normal(0.0, 8.0, shape)
+    hu = np.clip(np.rint(hu), -1024, None).astype(np.int16)
+    labels = np.zeros(shape, np.uint8)
+    labels[liver], labels[spleen] = LIVER, SPLEEN
+    hu.setflags(write=False)
+    labels.setflags(write=False)
+    return SyntheticCase(hu, labels, AFFINE, {LIVER: "liver", SPLEEN: "spleen"})
+
+
+@pytest.fixture
+def a_ct_with_a_liver(a_torso):
+    """``(CtVolume, Segmentation)`` of the synthetic case: segments ``1`` (liver) and ``2`` (spleen)."""
+    from QualitySentinelLib.volume import AxialFrame, CtVolume, Segment, Segmentation
+    from QualitySentinelLib.volume.segmentation import boxes_of_labels
+
+    frame = AxialFrame.from_affine(a_torso.ijk_to_ras, a_torso.hu.shape)
+    boxes = boxes_of_labels(a_torso.labels, a_torso.names)
+    segments = [
+        Segment(str(value), name, boxes[value], a_torso.labels[boxes[value]], value, structure=name)
+        for value, name in a_torso.names.items()
+    ]
+    return CtVolume(a_torso.hu, frame, "ct"), Segmentation(segments, frame, "seg")
+
+
+@pytest.fixture
+def a_case_on_disk(a_torso, tmp_path) -> CaseFiles:
+    """The synthetic case as NIfTI files and a names file, in a folder of the test's own."""
+    import json
+
+    import nibabel
+
+    files = CaseFiles(tmp_path / "ct.nii.gz", tmp_path / "seg.nii.gz", tmp_path / "names.json")
+    nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(a_torso.hu.T), a_torso.ijk_to_ras), files.ct)
+    nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(a_torso.labels.T), a_torso.ijk_to_ras), files.seg)
+    files.names.write_text(json.dumps({str(k): v for k, v in a_torso.names.items()}), encoding="utf-8")
+    return files
