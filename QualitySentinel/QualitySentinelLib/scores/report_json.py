@@ -1,0 +1,153 @@
+"""``report.json``: everything scoring a case gave, and what it was made from. Documented in docs/OUTPUTS.md."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ..errors import InputError
+from ..files import sha256_of, write_whole
+from .labels import segment_labels
+from .score import CaseScore, SegmentScore, SliceScore, Status
+from .versions import software_versions
+
+SCHEMA = "quality-sentinel-report/1"
+"""The number goes up when a reader of the old form would misread the new one; new fields alone do not raise it."""
+
+
+def write_report_json(
+    path: str | os.PathLike,
+    case_score: CaseScore,
+    inputs: Mapping[str, str | os.PathLike | Mapping] | None = None,
+    options: Mapping | None = None,
+    versions: Mapping[str, str] | None = None,
+    created: datetime | None = None,
+    total_seconds: float | None = None,
+) -> Path:
+    """Write a case's scores with everything needed to know how they came about, and to take them up again.
+
+    Args:
+        path: the file to write.
+        case_score: the scores; all fields of every slice are kept.
+        inputs: what was read, by role (``"ct"``, ``"seg"``, ``"model"``, ...): a path, whose SHA-256 is taken now,
+            or ``{"path": ..., "sha256": ...}`` when the caller has it already.
+        options: the options of the run, JSON-able (paths become text).
+        versions: versions by name; those of the running software when not given.
+        created: time of writing; now when not given.
+        total_seconds: wall time of the whole run, reading and writing included.
+
+    Raises:
+        InputError: the file cannot be written, or an input has gone.
+    """
+    labels = segment_labels(case_score.segments)
+    document = {
+        "schema": SCHEMA,
+        "created": (created or datetime.now(UTC)).isoformat(timespec="seconds"),
+        "inputs": {role: _input(entry) for role, entry in (inputs or {}).items()},
+        "options": dict(options or {}),
+        "model": case_score.model,
+        "versions": dict(versions if versions is not None else software_versions()),
+        "device": case_score.device,
+        "seconds": case_score.seconds,
+        "total_seconds": total_seconds,
+        "threshold": case_score.threshold,
+        "warnings": list(case_score.warnings),
+        "segments": [_segment(s, labels[s.segment_id]) for s in case_score.segments],
+    }
+    # ASCII with escapes: any name survives, even one that is not valid UTF-8
+    return write_whole(path, json.dumps(_plain(document), indent=1, allow_nan=False) + "\n")
+
+
+def read_report_json(path: str | os.PathLike) -> CaseScore:
+    """The scores in a ``report.json``, equal to those that were written.
+
+    Raises:
+        InputError: there is no such file, it is damaged, or its schema is another.
+    """
+    document = read_report_document(path)
+    try:
+        return CaseScore(
+            segments=[_segment_score(s) for s in document["segments"]],
+            threshold=float(document["threshold"]),
+            model=dict(document["model"]),
+            device=document["device"],
+            seconds=float(document["seconds"]),
+            warnings=list(document["warnings"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: a damaged report ({error!r}); score the case again") from error
+
+
+def read_report_document(path: str | os.PathLike) -> dict:
+    """A ``report.json`` as plain dictionaries and lists: for the inputs, options and versions.
+
+    Raises:
+        InputError: there is no such file, it is damaged, or its schema is another.
+    """
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
+    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are both
+        raise InputError(f"{path}: not JSON ({error}); score the case again") from error
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if schema != SCHEMA:
+        raise InputError(f"{path}: its schema is {schema!r}, not {SCHEMA!r}; score the case again with this version")
+    return document
+
+
+def _input(entry: str | os.PathLike | Mapping) -> dict:
+    if isinstance(entry, Mapping):
+        return dict(entry)
+    try:
+        return {"path": os.fspath(entry), "sha256": sha256_of(entry)}
+    except OSError as error:
+        raise InputError(f"{entry}: cannot be read ({error.strerror or error}); was it moved?") from error
+
+
+_SEGMENT_FIELDS = tuple(f.name for f in fields(SegmentScore) if f.name != "slices")
+_SLICE_FIELDS = tuple(f.name for f in fields(SliceScore) if f.name != "segment_id")
+
+
+def _segment(segment: SegmentScore, label: str) -> dict:
+    return {
+        **{name: getattr(segment, name) for name in _SEGMENT_FIELDS},
+        "label": label,  # as the tables call it
+        "n_scored": segment.n_scored,
+        "n_flagged": segment.n_flagged,
+        "slices": [{name: getattr(s, name) for name in _SLICE_FIELDS} for s in segment.slices],
+    }
+
+
+def _segment_score(entry: Mapping) -> SegmentScore:
+    values = {name: entry[name] for name in _SEGMENT_FIELDS}
+    values["status"] = Status(values["status"])
+    slices = []
+    for slice_entry in entry["slices"]:
+        slice_values = {name: slice_entry[name] for name in _SLICE_FIELDS}
+        if slice_values["raw"] is None:
+            slice_values["raw"] = math.nan
+        slices.append(SliceScore(segment_id=values["segment_id"], **slice_values))
+    return SegmentScore(**values, slices=slices)
+
+
+def _plain(value):
+    """``value`` as JSON has it: numpy scalars as numbers, paths as text, numbers that are not finite as null."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, (bool, int, type(None))):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if hasattr(value, "tolist"):  # numpy scalars and arrays
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value)

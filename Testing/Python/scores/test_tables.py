@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from QualitySentinelLib.errors import InputError
+from QualitySentinelLib.scores import (
+    SegmentScore,
+    Status,
+    flag,
+    read_segments_csv,
+    read_slices_csv,
+    write_segments_csv,
+    write_slices_csv,
+)
+
+HOSTILE_NAMES = [
+    "liver, right lobe",
+    "two\nlines",
+    'a "quoted" name',
+    "Leber große Läsion 肝臓",
+    "=HYPERLINK(1)",
+    "-spleen",
+    "+1",
+    "@sum",
+    "'apostrophe",
+    "'=both",
+    "a/b\\c",
+    "carriage\rreturn",
+    "\ttab",
+    " ",
+    "<script>alert(1)</script>",
+]
+
+
+def test_the_segment_table_has_the_columns_of_the_contract_in_order(tmp_path, a_case_score):
+    path = write_segments_csv(tmp_path / "segments.csv", a_case_score)
+    assert path.read_bytes().split(b"\r\n")[0] == (
+        b"segment,structure,n_slices,n_scored,predicted_dsc,dsc_low,dsc_high,n_flagged,status"
+    )
+
+
+def test_the_slice_table_has_the_columns_of_the_contract_in_order(tmp_path, a_case_score):
+    path = write_slices_csv(tmp_path / "slices.csv", a_case_score)
+    assert path.read_bytes().split(b"\r\n")[0] == b"segment,structure,slice_index,position_mm,predicted_dsc,flagged"
+
+
+def test_every_segment_has_a_row_whatever_became_of_it(tmp_path, a_case_score):
+    flag(a_case_score)
+    rows = read_segments_csv(write_segments_csv(tmp_path / "segments.csv", a_case_score))
+    assert [(r["segment"], r["status"], r["n_slices"], r["n_scored"], r["n_flagged"]) for r in rows] == [
+        ("Liver", "scored", 3, 3, 2),
+        ("my thing", "unknown structure", 2, 2, 1),
+        ("spleen", "empty", 0, 0, 0),
+        ("aorta", "not scored", 40, 0, 0),
+    ]
+
+
+def test_every_row_of_the_slice_table_is_a_scored_slice_in_the_files_own_numbers(tmp_path, a_case_score):
+    flag(a_case_score)
+    rows = read_slices_csv(write_slices_csv(tmp_path / "slices.csv", a_case_score))
+    assert len(rows) == 5
+    assert rows[0] == {
+        "segment": "Liver",
+        "structure": "liver",
+        "slice_index": 89,
+        "position_mm": -25.0,
+        "predicted_dsc": 0.5,
+        "flagged": True,
+    }
+    assert rows[4]["structure"] is None
+
+
+def test_missing_values_are_empty_cells(tmp_path, a_case_score):
+    a_case_score.segments[1].predicted_dsc = float("nan")
+    with open(write_segments_csv(tmp_path / "segments.csv", a_case_score), newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert rows[2]["predicted_dsc"] == rows[2]["dsc_low"] == rows[2]["dsc_high"] == ""
+    assert rows[1]["predicted_dsc"] == rows[1]["structure"] == ""
+    assert rows[0]["predicted_dsc"] == "0.7500"
+
+
+def test_positions_near_zero_have_no_minus_sign(tmp_path, a_case_score):
+    a_case_score.segments[0].slices[0].position_mm = -0.0001
+    with open(write_slices_csv(tmp_path / "slices.csv", a_case_score), newline="", encoding="utf-8") as stream:
+        assert next(csv.DictReader(stream))["position_mm"] == "0.000"
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_any_name_survives_writing_and_reading(tmp_path, a_case_score, name):
+    a_case_score.segments[0].name = name
+    segments = read_segments_csv(write_segments_csv(tmp_path / "segments.csv", a_case_score))
+    slices = read_slices_csv(write_slices_csv(tmp_path / "slices.csv", a_case_score))
+    assert len(segments) == 4 and len(slices) == 5
+    assert segments[0]["segment"] == slices[0]["segment"] == (name if name.strip() else "[5]")
+
+
+@pytest.mark.parametrize("name", [n for n in HOSTILE_NAMES if n[0] in "=+-@\t"])
+def test_no_cell_begins_like_a_formula(tmp_path, a_case_score, name):
+    a_case_score.segments[0].name = a_case_score.segments[0].structure = name
+    with open(write_segments_csv(tmp_path / "segments.csv", a_case_score), newline="", encoding="utf-8") as stream:
+        row = next(csv.DictReader(stream))
+    assert row["segment"] == row["structure"] == "'" + name
+
+
+def test_segments_of_one_name_can_be_told_apart(tmp_path, a_case_score):
+    a_case_score.segments.append(SegmentScore("12", "Liver", "liver", Status.EMPTY))
+    rows = read_segments_csv(write_segments_csv(tmp_path / "segments.csv", a_case_score))
+    assert [r["segment"] for r in rows if r["structure"] == "liver"] == ["Liver [5]", "Liver [12]"]
+
+
+def test_a_name_that_is_not_valid_utf8_is_written_all_the_same(tmp_path, a_case_score):
+    a_case_score.segments[0].name = b"f\xfcr.nii".decode("utf-8", "surrogateescape")
+    assert read_segments_csv(write_segments_csv(tmp_path / "s.csv", a_case_score))[0]["segment"] == "f?r.nii"
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\r\n1,2\r\n", b"\xff\xfe", b"segment,structure\r\nx,y\r\n"])
+def test_a_file_that_is_no_such_table_is_refused_by_name(tmp_path, content):
+    (tmp_path / "odd.csv").write_bytes(content)
+    with pytest.raises(InputError, match=r"odd\.csv"):
+        read_segments_csv(tmp_path / "odd.csv")
+
+
+def test_a_row_cut_short_is_refused(tmp_path, a_case_score):
+    path = write_slices_csv(tmp_path / "slices.csv", a_case_score)
+    path.write_bytes(path.read_bytes()[:-12])
+    with pytest.raises(InputError, match="damaged"):
+        read_slices_csv(path)
+
+
+def test_a_missing_table_is_refused_by_name(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere\.csv"):
+        read_slices_csv(tmp_path / "nowhere.csv")
