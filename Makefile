@@ -7,6 +7,7 @@ INSTALLED := $(VENV)/.installed
 CT ?=
 SEG ?=
 OUT ?= out
+DATA ?= data
 
 # Arguments for the tool behind a target, e.g. make bench ARGS="--quick" or make test ARGS="-k geometry"
 ARGS ?=
@@ -48,8 +49,8 @@ experiments: $(INSTALLED) ## Run the experiments behind the documented figures a
 screenshots: $(INSTALLED) ## Draw the pictures of README.md again
 	$(BIN)/python Testing/screenshots.py $(ARGS)
 
-train: $(INSTALLED) ## Train the bundled model
-	$(BIN)/python -m QualitySentinelTrainingLib.train $(ARGS)
+train: $(INSTALLED) ## Train the bundled model: make train DATA=folder (holds openkbp/pt_*/{ct,seg}.nii.gz) [OUT=out]
+	$(BIN)/quality-sentinel train --data "$(DATA)" --out "$(OUT)" $(ARGS)
 
 clean: ## Remove .venv and everything generated
 	rm -rf $(VENV) build dist out runs .pytest_cache .ruff_cache .coverage

@@ -58,15 +58,15 @@ class QualitySentinelTrainingLogic(ScriptedLoadableModuleLogic):
 
         return main([str(argument) for argument in arguments])
 
-    def train(self, arguments: list[str] | None = None) -> int:
-        """Train a predictor.
+    def train(self, dataFolder: str, outputFolder: str, options: list[str] | None = None) -> int:
+        """Train a predictor and write its model file into the output folder.
 
-        :param arguments: the options of `python -m QualitySentinelTrainingLib.train`, as a list
+        :param dataFolder: cases with reference segmentations, laid out as `quality-sentinel train --help` says
+        :param outputFolder: folder for the model file, made when missing
+        :param options: further options of `quality-sentinel train`
         :return: the exit code: 0 when all went well
         """
-        from QualitySentinelTrainingLib.train import main
-
-        return main([str(argument) for argument in arguments or []])
+        return self.run(["train", "--data", dataFolder, "--out", outputFolder, *(options or [])])
 
 
 #
