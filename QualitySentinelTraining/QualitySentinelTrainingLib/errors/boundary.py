@@ -6,6 +6,8 @@ cylinder as thick as the structure, so that an adrenal gland and a liver suffer 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from scipy.ndimage import gaussian_filter, zoom
 
@@ -63,7 +65,8 @@ def uncertain(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     reach = min(erosion_mm(severity, case.radius), 18.0)
     middle, spread = case.tone
     unlike = np.minimum(np.abs(case.calm_hu - middle) / (2.5 * spread + 15), 2.0) - 0.6
-    field = case.noise(float(np.clip(case.radius, 6, 40))) + case.rng.normal(0, 0.7) - case.rng.uniform(0.3, 1.3) * unlike
+    field = case.noise(float(np.clip(case.radius, 6, 40))) + case.rng.normal(0, 0.7)
+    field -= case.rng.uniform(0.3, 1.3) * unlike
     return case.distance(mask) < np.float32(1.1 * reach) * field
 
 
@@ -94,9 +97,9 @@ def staircase(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     which = case.rng.integers(3)
     factors = [1, 1, 1]
     if which != 1:
-        factors[1] = factors[2] = max(int(round(2 * width / case.spacing[2])), 2)
+        factors[1] = factors[2] = max(round(2 * width / case.spacing[2]), 2)
     if which != 0:
-        factors[0] = max(int(round(2.5 * width / case.spacing[0])), 2)
+        factors[0] = max(round(2.5 * width / case.spacing[0]), 2)
     out = mask
     for axis, factor in enumerate(factors):
         factor = min(factor, mask.shape[axis])
@@ -115,7 +118,7 @@ def interpolation(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     out = mask.copy()
     first = int(case.slices[0]) + int(case.rng.integers(apart))
     drawn = np.unique(np.r_[case.slices[0], np.arange(first, case.slices[-1], apart), case.slices[-1]])
-    for a, b in zip(drawn[:-1], drawn[1:], strict=True):
+    for a, b in pairwise(drawn):
         for k in range(a + 1, b):
             share = np.float32((k - a) / (b - a))
             out[k] = (1 - share) * distance[a] + share * distance[b] < 0
@@ -127,7 +130,9 @@ def resampled(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     factor = float(np.clip(1.5 * erosion_mm(severity, case.radius) / case.spacing[2], 1.3, 12))
     shape = np.array(mask.shape)
     coarse_shape = np.maximum((shape / (min(factor, shape[0] / 2), factor, factor)).astype(int), 2)
-    coarse = zoom(mask.astype(np.float32), coarse_shape / shape, order=1, prefilter=False, grid_mode=True, mode="nearest")
+    coarse = zoom(
+        mask.astype(np.float32), coarse_shape / shape, order=1, prefilter=False, grid_mode=True, mode="nearest"
+    )
     index = [np.clip((np.arange(n) + 0.5) * c / n - 0.5, 0, c - 1) for n, c in zip(shape, coarse_shape, strict=True)]
     for axis, at in enumerate(index):
         low = np.floor(at).astype(int)

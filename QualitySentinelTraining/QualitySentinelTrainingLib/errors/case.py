@@ -51,7 +51,9 @@ class Case:
         self.labels, self.hu = labels, hu
         self.spacing = tuple(float(s) for s in spacing)
         self.rng = rng
-        self.axes = tuple(np.arange(n, dtype=np.float32) * s for n, s in zip(self.reference.shape, self.spacing, strict=True))
+        self.axes = tuple(
+            np.arange(n, dtype=np.float32) * s for n, s in zip(self.reference.shape, self.spacing, strict=True)
+        )
 
     @cached_property
     def reference_distance(self) -> np.ndarray:

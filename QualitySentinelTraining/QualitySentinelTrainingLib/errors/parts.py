@@ -86,7 +86,7 @@ def truncated_ends(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     held = np.flatnonzero(mask.any(axis=(1, 2)))
     if held.size < 2:
         return mask
-    gone = max(1, int(round(missing_share(severity) * held.size)))
+    gone = max(1, round(missing_share(severity) * held.size))
     bottom = int(case.rng.choice([0, gone, gone // 2]))
     out = mask.copy()
     out[held[:bottom]] = False
@@ -99,7 +99,7 @@ def dropped_slices(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     held = np.flatnonzero(mask.any(axis=(1, 2)))
     if held.size < 2:
         return mask
-    gone = max(1, int(round(missing_share(severity) * held.size)))
+    gone = max(1, round(missing_share(severity) * held.size))
     out = mask.copy()
     if case.rng.random() < 0.5:
         out[case.rng.choice(held, gone, replace=False)] = False
@@ -114,7 +114,7 @@ def extra_slices(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     held = np.flatnonzero(mask.any(axis=(1, 2)))
     if held.size == 0:
         return mask
-    count = max(1, int(round(added_share(severity) * held.size * 0.5)))
+    count = max(1, round(added_share(severity) * held.size * 0.5))
     out = mask.copy()
     drift = case.rng.normal(0, 1.5, 2) / np.asarray(case.spacing[1:])
     for end, way in ((held[-1], 1), (held[0], -1)):
