@@ -151,21 +151,39 @@ def paint_stomach(canvas: Canvas, hu: dict) -> None:
         canvas.paint(region, stomach + fold, mottled)
         level = points[:, 1].min() + rng.uniform(-25, 30)
         canvas.paint(region, np.maximum(stomach + fold, region.y - level), GAS_HU)
-    points = np.array([(-12, -54, 106, 12), (-42, -40, 104, 13), (-54, -14, 84, 13), (-44, 0, 52, 12), (0, 0, 46, 10), (24, -14, 66, 10)])
+    points = np.array(
+        [
+            (-12, -54, 106, 12),
+            (-42, -40, 104, 13),
+            (-54, -14, 84, 13),
+            (-44, 0, 52, 12),
+            (0, 0, 46, 10),
+            (24, -14, 66, 10),
+        ]
+    )
     points = points + rng.normal(0, 3, points.shape) * (1, 1, 1, 0.3)
     made = canvas.tube(smooth_path(points, 3), margin=6)
     if made is not None:
         region, tube = made
         tube = tube + 1.2 * canvas.noise(region, 10.0)
         canvas.paint(region, tube, hu["gut wall"], "duodenum")
-        canvas.paint(region, tube + 3.5, rng.choice([hu["gut content"], hu["gut wall"] - 10, GAS_HU], p=[0.5, 0.4, 0.1]))
+        canvas.paint(
+            region, tube + 3.5, rng.choice([hu["gut content"], hu["gut wall"] - 10, GAS_HU], p=[0.5, 0.4, 0.1])
+        )
 
 
 def paint_pancreas(canvas: Canvas, hu: dict) -> None:
     """Paint the pancreas: lobulated, thinner with age, from the duodenum to the splenic hilum."""
     rng = canvas.rng
     points = np.array(
-        [(-36, -16, 78, 11), (-30, -22, 98, 14), (-8, -28, 108, 10), (20, -24, 118, 10), (50, -2, 128, 10), (80, 16, 142, 9)],
+        [
+            (-36, -16, 78, 11),
+            (-30, -22, 98, 14),
+            (-8, -28, 108, 10),
+            (20, -24, 118, 10),
+            (50, -2, 128, 10),
+            (80, 16, 142, 9),
+        ],
         dtype=float,
     )
     points[:, :3] += rng.normal(0, 3.5, (len(points), 3)) + rng.normal(0, 4, 3)

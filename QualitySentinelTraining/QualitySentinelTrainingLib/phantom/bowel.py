@@ -39,7 +39,9 @@ def paint_small_bowel(canvas: Canvas, hu: dict) -> None:
         canvas.paint(region, distance - 1.2, hu["fat"] + 15)  # mesenteric fat parts the coils
         canvas.paint(region, distance, hu["gut wall"], "small bowel")
         inner = distance + rng.uniform(2.2, 4.5)
-        canvas.paint(region, inner, rng.choice([hu["gut content"], hu["gut wall"] - 12, rng.uniform(60, 300)], p=[0.6, 0.3, 0.1]))
+        canvas.paint(
+            region, inner, rng.choice([hu["gut content"], hu["gut wall"] - 12, rng.uniform(60, 300)], p=[0.6, 0.3, 0.1])
+        )
         if rng.random() < 0.35:
             canvas.paint(region, np.maximum(inner, region.y - np.float32(rng.uniform(-70, -35))), GAS_HU)
 

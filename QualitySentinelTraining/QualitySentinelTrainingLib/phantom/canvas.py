@@ -109,9 +109,7 @@ class Canvas:
             leg = self.region(np.minimum(a, b)[:3] - pad, np.maximum(a, b)[:3] + pad)
             if leg is None:
                 continue
-            local = tuple(
-                slice(s.start - o.start, s.stop - o.start) for s, o in zip(leg.box, region.box, strict=True)
-            )
+            local = tuple(slice(s.start - o.start, s.stop - o.start) for s, o in zip(leg.box, region.box, strict=True))
             np.minimum(
                 distance[local], capsule(leg.x, leg.y, leg.z, a[:3], b[:3], a[3], b[3], flat), out=distance[local]
             )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .body import spine_y, whole
 from .canvas import Canvas
-from .shapes import ellipsoid, rotation, smooth_path, smooth_union
+from .shapes import ellipsoid, rotation, smooth_path
 
 
 def diaphragm_z(canvas: Canvas, x: np.ndarray, y: np.ndarray) -> np.ndarray:

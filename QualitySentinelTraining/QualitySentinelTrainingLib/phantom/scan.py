@@ -44,8 +44,11 @@ def draw_scan(rng, shape=None, spacing=None, region=None, most_voxels: int = MOS
     fat = float(np.clip(rng.gamma(3.0, 6.0), 4, 45))
     close_up = rng.random() < 0.15  # a field of view smaller than the body
     wanted = rng.uniform(200, 300) if close_up else size * (330 + 2 * fat) * rng.uniform(1.03, 1.2)
-    if spacing is None:
-        pixel = float(np.exp(rng.uniform(np.log(0.8), np.log(1.6)) if close_up else rng.uniform(np.log(1.2), np.log(3))))
+    given = spacing is not None
+    if not given:
+        pixel = float(
+            np.exp(rng.uniform(np.log(0.8), np.log(1.6)) if close_up else rng.uniform(np.log(1.2), np.log(3)))
+        )
         spacing = (float(rng.choice([1.5, 2.0, 2.5, 3.0, 3.0, 4.0, 5.0, 5.0])), pixel, pixel)
         if shape is not None:  # a fixed number of pixels: the pixel follows from the field of view
             spacing = (spacing[0], wanted / shape[1], wanted / shape[2])
@@ -54,6 +57,10 @@ def draw_scan(rng, shape=None, spacing=None, region=None, most_voxels: int = MOS
         middle = np.clip((top + bottom) / 2, -120, 330)
         bottom, top = middle - 90, middle + 90
     if shape is None:
+        slices = max((top - bottom) * size / spacing[0], 24)
+        fewest = wanted * np.sqrt(0.85 * slices * rng.uniform(0.5, 1.0) / most_voxels)  # keep most of the range in z
+        if spacing[2] < fewest <= 3.0 and not given:
+            spacing = (spacing[0], float(fewest), float(fewest))
         across = int(round(wanted / spacing[2] / 8) * 8)
         along = int(np.clip((top - bottom) * size / spacing[0], 24, most_voxels / across**2))
         shape = (max(along, 24), int(round(wanted * (1.0 if close_up else 0.85) / spacing[1] / 8) * 8), across)

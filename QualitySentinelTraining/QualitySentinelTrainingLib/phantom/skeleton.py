@@ -117,14 +117,26 @@ def paint_ribs(canvas: Canvas, hu: dict) -> None:
                 _bone(canvas, hu, made[0], made[1], f"costa {n} {side}", shell=1.5)
             if n <= 9:
                 end = path[-1]
-                target = (sign * 12, np.interp(max(z0 - 40, 215), _LEVELS, _HALF_DEPTH) * -1 + 13, max(end[2] + 14, 208 + (9 - n) * 12))
+                target = (
+                    sign * 12,
+                    np.interp(max(z0 - 40, 215), _LEVELS, _HALF_DEPTH) * -1 + 13,
+                    max(end[2] + 14, 208 + (9 - n) * 12),
+                )
                 canvas.paint_tube(np.array([end, (*target, 5.0)]), hu["muscle"] + 55, None, (1.2, 1.2, 1))
-    sternum = [(0, -np.interp(z, _LEVELS, _HALF_DEPTH) + 13, z, r) for z, r in ((205, 6), (240, 13), (300, 14), (345, 16), (362, 20))]
+    sternum = [
+        (0, -np.interp(z, _LEVELS, _HALF_DEPTH) + 13, z, r)
+        for z, r in ((205, 6), (240, 13), (300, 14), (345, 16), (362, 20))
+    ]
     made = canvas.tube(np.array(sternum, dtype=float), (1, 2.2, 1), margin=5)
     if made is not None:
         _bone(canvas, hu, made[0], made[1] + 0.8 * canvas.noise(made[0], 10.0), "sternum")
     for side, sign in (("left", 1), ("right", -1)):
-        points = [(sign * 22, -62, 366, 9), (sign * 60, -62, 382, 6.5), (sign * 110, -30, 400, 6.5), (sign * 140, -10, 404, 7)]
+        points = [
+            (sign * 22, -62, 366, 9),
+            (sign * 60, -62, 382, 6.5),
+            (sign * 110, -30, 400, 6.5),
+            (sign * 140, -10, 404, 7),
+        ]
         made = canvas.tube(smooth_path(points, 2), margin=5)
         if made is not None:
             _bone(canvas, hu, *made, f"clavicle {side}")
@@ -133,7 +145,9 @@ def paint_ribs(canvas: Canvas, hu: dict) -> None:
         if region is None:
             continue
         blade = ellipsoid(region.x, region.y, region.z, centre, (44, 5.5, 68), rotation(8, sign * -14, sign * -30))
-        spine = ellipsoid(region.x, region.y, region.z, (sign * 105, 84, 365), (44, 8, 6), rotation(0, sign * -18, sign * -32))
+        spine = ellipsoid(
+            region.x, region.y, region.z, (sign * 105, 84, 365), (44, 8, 6), rotation(0, sign * -18, sign * -32)
+        )
         _bone(canvas, hu, region, np.minimum(blade, spine) + canvas.noise(region, 14.0), f"scapula {side}", 1.4)
 
 
@@ -153,8 +167,21 @@ def paint_hips(canvas: Canvas, hu: dict) -> None:
         wing = np.abs(sheet) * 0.85 - thick
         wing = np.maximum(wing, ((y - 18) / 74) ** 2 * 30 + ((z + 45) / 62) ** 2 * 30 - 30)
         cup = ellipsoid(x, y, z, socket + (-sign * 6, 0, 2), (30, 31, 31))
-        pubis = canvas.tube(smooth_path([(sign * 66, -22, -138, 12), (sign * 34, -58, -150, 9), (sign * 7, -64, -158, 12)], 2), margin=5)
-        ischium = canvas.tube(smooth_path([(sign * 70, 26, -150, 15), (sign * 58, 40, -190, 15), (sign * 42, 4, -204, 9), (sign * 12, -50, -176, 8)], 2), margin=5)
+        pubis = canvas.tube(
+            smooth_path([(sign * 66, -22, -138, 12), (sign * 34, -58, -150, 9), (sign * 7, -64, -158, 12)], 2), margin=5
+        )
+        ischium = canvas.tube(
+            smooth_path(
+                [
+                    (sign * 70, 26, -150, 15),
+                    (sign * 58, 40, -190, 15),
+                    (sign * 42, 4, -204, 9),
+                    (sign * 12, -50, -176, 8),
+                ],
+                2,
+            ),
+            margin=5,
+        )
         for made in (pubis, ischium):
             if made is not None:
                 _bone(canvas, hu, made[0], made[1] + canvas.noise(made[0], 12.0), f"hip {side}", 2.2)
@@ -164,7 +191,8 @@ def paint_hips(canvas: Canvas, hu: dict) -> None:
         canvas.paint(region, ball, 20, clear=True)  # the joint
         head = ellipsoid(x, y, z, socket, (23.5, 23.5, 23.5))
         made = canvas.tube(
-            np.array([[*socket, 17], [sign * 118, 8, -168, 16], [sign * 128, 10, -178, 20], [sign * 120, 4, -260, 15]]), margin=6
+            np.array([[*socket, 17], [sign * 118, 8, -168, 16], [sign * 128, 10, -178, 20], [sign * 120, 4, -260, 15]]),
+            margin=6,
         )
         if made is not None:
             _bone(canvas, hu, *made, f"femur {side}", 3.5)

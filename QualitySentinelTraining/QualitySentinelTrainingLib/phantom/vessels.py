@@ -25,11 +25,29 @@ def paint_vessels(canvas: Canvas, hu: dict) -> None:
         at = rng.uniform(40, 100)
         path[:, 3] *= 1 + rng.uniform(0.4, 1.2) * np.exp(-(((path[:, 2] - at) / 22) ** 2))
     vein = smooth_path(
-        [(-20, 8, 20, 9), (-22, 4, 70, 10), (-23, 2, 120, 11), (-26, 2, 170, 12), (-27, -8, 215, 13), (-26, -18, 240, 12)], 3
+        [
+            (-20, 8, 20, 9),
+            (-22, 4, 70, 10),
+            (-23, 2, 120, 11),
+            (-26, 2, 170, 12),
+            (-27, -8, 215, 13),
+            (-26, -18, 240, 12),
+        ],
+        3,
     )
     vein[:, 3] *= rng.uniform(0.75, 1.15)
     canvas.paint_tube(vein, hu["vein"] * rng.uniform(0.85, 1.0), "inferior vena cava", (0.9, 1.15, 1), rough=0.8)
-    portal = smooth_path([(-44, -14, 150, 5), (-26, -18, 132, 7), (-8, -20, 118, 6.5), (26, -12, 126, 5), (60, 8, 140, 4.5), (86, 22, 152, 4)], 3)
+    portal = smooth_path(
+        [
+            (-44, -14, 150, 5),
+            (-26, -18, 132, 7),
+            (-8, -20, 118, 6.5),
+            (26, -12, 126, 5),
+            (60, 8, 140, 4.5),
+            (86, 22, 152, 4),
+        ],
+        3,
+    )
     portal[:, :3] += rng.normal(0, 2.5, 3)
     canvas.paint_tube(portal, hu["vein"], "portal vein and splenic vein", rough=0.5)
     bow = rng.normal(0, 4)
@@ -50,5 +68,7 @@ def paint_vessels(canvas: Canvas, hu: dict) -> None:
         piece = canvas.around(spot, 6)
         if piece is not None:
             radius = rng.uniform(1, 2.6)
-            ball = np.sqrt((piece.x - spot[0]) ** 2 + (piece.y - spot[1]) ** 2 + ((piece.z - spot[2]) / 2) ** 2) - radius
+            ball = (
+                np.sqrt((piece.x - spot[0]) ** 2 + (piece.y - spot[1]) ** 2 + ((piece.z - spot[2]) / 2) ** 2) - radius
+            )
             canvas.paint(piece, ball.astype(np.float32), rng.uniform(300, 900))
