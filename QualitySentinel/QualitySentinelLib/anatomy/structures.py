@@ -1,0 +1,119 @@
+"""The anatomical structures: one row of ``structures.csv`` each.
+
+The columns of the table:
+
+- ``name``: canonical name, lower case, words separated by blanks, side last.
+- ``dap_id``: class number of the DAP Atlas (2..144, Jaus et al. 2023), which the published model was trained on; empty
+  for structures that atlas does not have.
+- ``kind``: ``anatomy``, ``finding`` (cyst, tumor, effusion) or ``object`` (implant).
+- ``side``: ``left``, ``right`` or empty. A paired organ also has a row without side, for masks of both organs and for
+  names that do not tell the side.
+- ``part_of``: wider structures of this table, separated by ``|``.
+- ``totalsegmentator_v1``, ``totalsegmentator_v2``: class names of the task ``total`` of TotalSegmentator 1 and 2.
+- ``codes``: terminology codes separated by blanks, each ``SCHEME:TYPE[+MODIFIER][@REGION[+REGION_MODIFIER]]``; SCT is
+  SNOMED CT, SRT the older SNOMED-RT style codes of DICOM. The codes are those that TotalSegmentator and Slicer write.
+- ``synonyms``: other names, separated by ``|``.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+_TABLE = Path(__file__).with_name("structures.csv")
+
+
+@dataclass(frozen=True)
+class Code:
+    """What a segment is in a terminology, as in DICOM's segmented property type and anatomic region (PS3.3 C.8.20.4).
+
+    Attributes:
+        scheme: coding scheme designator, ``SCT`` or ``SRT``.
+        value: code of the property type, e.g. ``64033007`` (kidney).
+        modifier: code of the type modifier, e.g. ``7771000`` (left); empty when there is none.
+        region, region_modifier: where the property is found, e.g. the kidney of a cyst; empty when not needed.
+    """
+
+    scheme: str
+    value: str
+    modifier: str = ""
+    region: str = ""
+    region_modifier: str = ""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """An anatomical structure, or a finding or object that segmentations of CT hold.
+
+    Attributes:
+        name: canonical name: lower case with blanks, side last (``kidney left``, ``vertebra T12``).
+        dap_id: DAP Atlas class number, or ``None``.
+        synonyms: other names in use, as people write them.
+        codes: terminology codes, the one to write first.
+        kind: ``anatomy``, ``finding`` or ``object``.
+        side: ``left``, ``right`` or empty.
+        part_of: names of the wider structures it directly belongs to.
+        totalsegmentator_v1, totalsegmentator_v2: class names there, or ``None``.
+    """
+
+    name: str
+    dap_id: int | None = None
+    synonyms: tuple[str, ...] = ()
+    codes: tuple[Code, ...] = ()
+    kind: str = "anatomy"
+    side: str = ""
+    part_of: tuple[str, ...] = ()
+    totalsegmentator_v1: str | None = None
+    totalsegmentator_v2: str | None = None
+
+
+def all_structures() -> tuple[Structure, ...]:
+    """Every structure, those of the DAP Atlas roughly in its order first."""
+    return tuple(_by_name().values())
+
+
+def structure_named(name: str) -> Structure:
+    """The structure with this canonical name.
+
+    Raises:
+        KeyError: there is none; :func:`~.matching.match_structure` understands other spellings.
+    """
+    return _by_name()[name]
+
+
+@cache
+def _by_name() -> dict[str, Structure]:
+    with open(_TABLE, newline="", encoding="utf-8") as stream:
+        structures = [_structure(row) for row in csv.DictReader(stream)]
+    return {structure.name: structure for structure in structures}
+
+
+def _structure(row: dict[str, str]) -> Structure:
+    return Structure(
+        name=row["name"],
+        dap_id=int(row["dap_id"]) if row["dap_id"] else None,
+        synonyms=_listed(row["synonyms"]),
+        codes=tuple(_code(text) for text in row["codes"].split()),
+        kind=row["kind"],
+        side=row["side"],
+        part_of=_listed(row["part_of"]),
+        totalsegmentator_v1=row["totalsegmentator_v1"] or None,
+        totalsegmentator_v2=row["totalsegmentator_v2"] or None,
+    )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.split("|") if part)
+
+
+def _code(text: str) -> Code:
+    scheme, _, rest = text.partition(":")
+    kind, _, region = rest.partition("@")
+    return Code(scheme, *_with_modifier(kind), *_with_modifier(region))
+
+
+def _with_modifier(text: str) -> tuple[str, str]:
+    value, _, modifier = text.partition("+")
+    return value, modifier
