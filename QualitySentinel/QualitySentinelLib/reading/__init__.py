@@ -1,5 +1,6 @@
 """Layer 8b: files in. A CT and its segmentation, in any common format, as arrays in the canonical axial frame."""
 
 from .ct import read_ct
+from .segmentation import read_segmentation
 
-__all__ = ["read_ct"]
+__all__ = ["read_ct", "read_segmentation"]

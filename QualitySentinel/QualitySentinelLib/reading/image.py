@@ -69,7 +69,7 @@ def existing(path: str | Path, what: str) -> Path:
                 raise InputError(f"{path}: the file is empty; copy or export the {what} again")
             return path
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the path and its rights") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check its rights") from error
     raise InputError(f"{path}: no such file or folder; check the path of the {what}")
 
 

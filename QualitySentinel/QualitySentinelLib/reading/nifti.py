@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import numpy as np
 
@@ -85,11 +85,11 @@ def label_table(extensions) -> dict[int, str]:
         if b"<LabelTable" not in content or b"<!DOCTYPE" in content:  # entities are how XML is made to explode
             continue
         try:
-            for label in ElementTree.fromstring(content).iter("Label"):
+            for label in ET.fromstring(content).iter("Label"):
                 name = (label.text or "").strip()
                 if name:
                     names[int(label.get("Key", "0"))] = name
-        except (ElementTree.ParseError, ValueError):
+        except (ET.ParseError, ValueError):
             continue
     names.pop(0, None)  # 0 is the background, whatever it is called
     return names

@@ -115,7 +115,7 @@ def _finite(voxels: np.ndarray) -> tuple[np.ndarray, list[str]]:
     if not bad:
         return voxels, []
     if 2 * bad > voxels.size:
-        raise NotHounsfieldError(f"{bad} of {voxels.size} voxels are not numbers (NaN or infinite); export the CT again")
+        raise NotHounsfieldError(f"{bad} of {voxels.size} voxels are NaN or infinite; export the CT again")
     voxels = voxels.astype(np.float32)
     for slab in _chunks(voxels):
         voxels[slab][~np.isfinite(voxels[slab])] = AIR_HU

@@ -1,0 +1,209 @@
+"""Gathers the segments of a case as the readers find them, on the CT's grid, named, matched and with unique ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..errors import MismatchError, UsageError
+from ..volume import CtVolume, Segment, Segmentation
+from .grid import PlacedMask, Placement
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a file says of one segment, before its mask is placed."""
+
+    id: str
+    name: str
+    color: tuple[float, float, float] | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    keys: tuple[str, ...] = ()
+    """Under what the ``names`` argument may speak of it, first match first; id and name are tried anyway."""
+    rename: bool = False
+    """The name is only a stand-in (``label 5``): a name from the ``names`` argument replaces it."""
+
+
+class SegmentCollector:
+    """Collects the segments of one segmentation.
+
+    Args:
+        ct: on whose grid the masks are put.
+        names: key to structure name, from ``read_names``.
+        wanted: ids, names or structures of the segments to read, or ``None`` for all.
+        source: the segmentation's file or folder, for messages.
+    """
+
+    def __init__(self, ct: CtVolume, names: dict[str, str], wanted: Iterable[str] | None, source: str) -> None:
+        self._ct, self._names, self._source = ct, names, source
+        self._wanted = None if wanted is None else [w for w in wanted if w.strip()]
+        self._met: set[str] = set()
+        self._offered: list[str] = []
+        self._ids: set[str] = set()
+        self._used_names: set[str] = set()
+        self._placement: tuple[tuple, Placement] | None = None
+        self._segments: list[Segment] = []
+        self._filled = self._outside = 0
+        self._resampled: list[str] = []
+        self._elsewhere: str | None = None
+        self.warnings: list[str] = []
+
+    def has_name(self, key: str) -> bool:
+        """Whether the ``names`` argument speaks of ``key``."""
+        return key in self._names
+
+    def wants(self, found: Found) -> bool:
+        """Whether the user asked for this segment; readers ask before they read a mask."""
+        self._offered.append(found.name)
+        if self._wanted is None:
+            return True
+        name, structure = self._name_and_structure(found)
+        own = {_key(text) for text in (found.id, found.name, name, structure, *found.keys) if text}
+        hits = {w for w in self._wanted if _key(w) in own}
+        self._met |= hits
+        return bool(hits)
+
+    def add(self, found: Sequence[tuple[int, Found]], labels: np.ndarray, ijk_to_ras: np.ndarray, source: str) -> None:
+        """Add the segments of one label array.
+
+        Args:
+            found: label values and what is known of them; values that ``labels`` does not have make empty segments.
+            labels: ``[K, J, I]`` in file order, unsigned.
+            ijk_to_ras: 4x4 of the file.
+            source: the file, for messages.
+        """
+        values = [value for value, _ in found]
+        placement = self._place_for(ijk_to_ras, labels.shape)
+        if not placement.overlaps:
+            self._elsewhere = self._elsewhere or self._describe_elsewhere(source, ijk_to_ras, labels.shape)
+            masks = {value: PlacedMask(None, None, value, 1.0) for value in values if (labels == value).any()}
+        else:
+            masks = placement.place(labels, values)
+        if masks and placement.overlaps and not placement.exact:
+            self._resampled.append(source)
+        for value, what in found:
+            self._append(what, masks.get(value), source)
+
+    def add_empty(self, found: Found) -> None:
+        """Add a segment that the file names but gives no voxel."""
+        self._append(found, None, self._source)
+
+    def release(self) -> None:
+        """Let go of the last file's array: keep of the last segment only a copy of its box."""
+        segment = self._segments[-1]
+        if segment.labels is not None:
+            segment.labels = (segment.labels == segment.value).view(np.uint8)
+            segment.value = 1
+
+    def reorder(self, positions: Sequence[int]) -> None:
+        """Sort the segments added so far by their position in the file (layers are read one after the other)."""
+        pairs = sorted(zip(positions, self._segments, strict=True), key=lambda pair: pair[0])
+        self._segments = [segment for _, segment in pairs]
+
+    def finish(self) -> Segmentation:
+        """The segmentation.
+
+        Raises:
+            MismatchError: none of the masks lies inside the CT.
+            UsageError: a segment was asked for that is not there.
+        """
+        for wanted in self._wanted or ():
+            if wanted not in self._met:
+                there = [one_line(n) for n in self._offered[:12]] + ["..."] * (len(self._offered) > 12)
+                raise UsageError(
+                    f"{self._source}: has no segment '{one_line(wanted)}'; it has {', '.join(there) or 'none'}"
+                )
+        if self._outside and not self._filled:
+            outside = f"{self._source}: all its segments lie outside the CT {self._ct.source}"
+            raise MismatchError(self._elsewhere or f"{outside}; give the segmentation of this CT")
+        if self._elsewhere:
+            self.warnings.append(self._elsewhere)
+        if self._resampled:
+            more = f" and {len(self._resampled) - 1} more files" if len(self._resampled) > 1 else ""
+            self.warnings.append(
+                f"{self._resampled[0]}{more}: on another grid than the CT; resampled to it by nearest neighbour"
+            )
+        unused = [key for key in self._names if key not in self._used_names]
+        if self._names and len(unused) == len(self._names) and self._segments:
+            self.warnings.append(f"{self._source}: none of the names given (--names) fits a label or file in it")
+        if not any(not s.is_empty for s in self._segments):
+            self.warnings.append(f"{self._source}: holds no labelled voxel")
+        return Segmentation(self._segments, self._ct.frame, self._source, self.warnings)
+
+    def _place_for(self, ijk_to_ras: np.ndarray, shape: tuple[int, ...]) -> Placement:
+        key = (ijk_to_ras.tobytes(), tuple(shape))
+        if self._placement is None or self._placement[0] != key:
+            self._placement = (key, Placement(ijk_to_ras, shape, self._ct.frame))
+        return self._placement[1]
+
+    def _append(self, found: Found, mask: PlacedMask | None, source: str) -> None:
+        name, structure = self._name_and_structure(found)
+        if mask is None:
+            mask = PlacedMask(None, None, 1)
+        elif mask.box is None and mask.lost == 0.0:
+            self._filled += 1
+            self.warnings.append(f"{source}: segment '{one_line(name)}' is smaller than the CT's voxels and was lost")
+        elif mask.box is None:
+            self._outside += 1
+            if self._elsewhere is None:
+                self.warnings.append(f"{source}: segment '{one_line(name)}' lies outside the CT and was left out")
+        else:
+            self._filled += 1
+            if mask.lost > 0:
+                share = f"{100 * mask.lost:.1f} %" if mask.lost >= 0.0005 else "less than 0.1 %"
+                self.warnings.append(
+                    f"{source}: {share} of segment '{one_line(name)}' lies outside the CT and was left out"
+                )
+        unique, tags = self._unique(found.id), dict(found.tags)
+        self._segments.append(Segment(unique, name, mask.box, mask.labels, mask.value, structure, found.color, tags))
+
+    def _name_and_structure(self, found: Found) -> tuple[str, str | None]:
+        """The name to show and the structure: the user's word first, then the file's."""
+        given = next((k for k in (*found.keys, found.id, found.name) if k in self._names), None)
+        if given is None:
+            return found.name, matched_structure(found.name, found.tags)
+        self._used_names.add(given)
+        called = self._names[given]
+        return (called if found.rename else found.name), matched_structure(called, None)
+
+    def _unique(self, wanted: str) -> str:
+        """``liver``, then ``liver_2``, ``liver_3``."""
+        unique, count = wanted or "segment", 1
+        while unique in self._ids:
+            count += 1
+            unique = f"{wanted or 'segment'}_{count}"
+        self._ids.add(unique)
+        return unique
+
+    def _describe_elsewhere(self, source: str, ijk_to_ras: np.ndarray, shape: tuple[int, ...]) -> str:
+        centre = (ijk_to_ras @ [*((n - 1) / 2 for n in shape[::-1]), 1.0])[:3]
+        ct_centre = (self._ct.frame.ijk_to_ras @ [*((n - 1) / 2 for n in self._ct.frame.shape[::-1]), 1.0])[:3]
+        distance = np.linalg.norm(centre - ct_centre)
+        if sorted(shape) == sorted(self._ct.frame.shape):
+            remedy = "their matrix sizes agree, so one header lost its geometry: copy it from the other"
+        else:
+            remedy = "give the segmentation of this CT"
+        return f"{source}: lies elsewhere than the CT {self._ct.source} (centres {distance:.0f} mm apart); {remedy}"
+
+
+def matched_structure(name: str, tags: dict[str, str] | None) -> str | None:
+    """Name of the anatomical structure, or ``None`` when it is unknown."""
+    try:
+        from ..anatomy import match_structure
+    except ImportError:
+        return None
+
+    structure = match_structure(name, tags)
+    return None if structure is None else structure.name
+
+
+def one_line(text: str) -> str:
+    """A name as it fits into a message: on one line, not endless."""
+    text = " ".join(text.split())
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _key(text: str) -> str:
+    return " ".join(text.replace("_", " ").casefold().split())

@@ -1,0 +1,157 @@
+"""Putting masks on the CT's grid: exactly where the grids agree up to axis order and flips, else by nearest neighbour.
+
+Tolerance: two grids agree when no corner of the one lies further than ``GRID_TOLERANCE`` voxels from a voxel centre
+of the other. Below half a voxel nearest neighbour would give the same masks; the tolerance only absorbs the rounding
+of headers (float32 in NIfTI, short decimal strings in DICOM).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from scipy import ndimage
+
+from ..volume import AxialFrame, Box
+from ..volume.segmentation import boxes_of_labels, segment_from_mask
+
+GRID_TOLERANCE = 0.01
+"""In voxels of the CT."""
+
+
+@dataclass(frozen=True)
+class PlacedMask:
+    """A mask on the CT's grid.
+
+    Attributes:
+        box: canonical box, or ``None`` when nothing of the mask is inside the CT.
+        labels: ``[dk, dj, di]`` inside ``box``; voxels equal to ``value`` belong.
+        value: the mask's value in ``labels``.
+        lost: share of the mask's voxels outside the CT, 0..1.
+    """
+
+    box: Box | None
+    labels: np.ndarray | None
+    value: int
+    lost: float = 0.0
+
+
+class Placement:
+    """How the grid of a mask file lies on the CT's.
+
+    Args:
+        ijk_to_ras: 4x4 of the mask file, ``(i, j, k, 1)`` to RAS mm.
+        shape: of the mask file's array, ``[K, J, I]``.
+        frame: the CT's frame.
+
+    Attributes:
+        exact: the grids agree up to axis order, flips and whole voxels; masks are placed without interpolation.
+        overlaps: the two volumes have space in common.
+    """
+
+    def __init__(self, ijk_to_ras: np.ndarray, shape: tuple[int, int, int], frame: AxialFrame) -> None:
+        self.shape, self.frame = shape, frame
+        turn = np.fliplr(np.eye(3))  # (i, j, k) <-> (k, j, i)
+        to_ct = np.linalg.inv(frame.ijk_to_ras) @ ijk_to_ras
+        self._linear = turn @ to_ct[:3, :3] @ turn  # file [K, J, I] -> canonical [k, j, i]
+        self._offset = turn @ to_ct[:3, 3]
+        self._find_exact()
+        corners = self._map(np.array(list(product(*((-0.5, n - 0.5) for n in shape)))))
+        self._low, self._high = corners.min(axis=0), corners.max(axis=0)
+        self.overlaps = all(
+            high > -0.5 + 1e-3 and low < n - 0.5 - 1e-3
+            for low, high, n in zip(self._low, self._high, frame.shape, strict=True)
+        )
+
+    def _map(self, points: np.ndarray) -> np.ndarray:
+        """Canonical CT indices of file indices, both ``[N, 3]``, slowest axis first."""
+        return points @ self._linear.T + self._offset
+
+    def _find_exact(self) -> None:
+        linear = self._linear.copy()
+        for axis in (a for a in range(3) if self.shape[a] == 1):
+            # The size of a single slice's voxel across the slice says nothing about where its voxels lie.
+            across = np.linalg.norm(linear[:, axis])
+            linear[:, axis] /= across if across > 0 else 1.0
+        rounded = np.rint(linear)
+        corners = np.array(list(product(*((0, n - 1) for n in self.shape))), dtype=float)
+        shift = np.rint(self._offset)
+        error = np.abs(corners @ linear.T + self._offset - (corners @ rounded.T + shift)).max()
+        permutes = (np.abs(rounded).sum(axis=0) == 1).all() and (np.abs(rounded).sum(axis=1) == 1).all()
+        self.exact = bool(permutes and error <= GRID_TOLERANCE)
+        if self.exact:
+            self._linear, self._offset = rounded, shift
+            self._axes = tuple(int(np.flatnonzero(rounded[a])[0]) for a in range(3))
+            self._reversed = tuple(bool(rounded[a, self._axes[a]] < 0) for a in range(3))
+
+    def place(self, labels: np.ndarray, values) -> dict[int, PlacedMask]:
+        """Masks of the label values that occur in ``labels`` (file order ``[K, J, I]``, unsigned), on the CT's grid.
+
+        Where the grids agree, the masks are views of ``labels``; else each is resampled inside its own box.
+        """
+        return self._place_exact(labels, values) if self.exact else self._resample(labels, values)
+
+    def _place_exact(self, labels: np.ndarray, values) -> dict[int, PlacedMask]:
+        view = np.transpose(labels, self._axes)
+        view = view[tuple(slice(None, None, -1 if r else 1) for r in self._reversed)]
+        corner = [
+            int(self._offset[a]) - (view.shape[a] - 1 if self._reversed[a] else 0) for a in range(3)
+        ]  # where the view's first voxel lies in the CT
+        placed = {}
+        for value, box in boxes_of_labels(view, values).items():
+            inside = tuple(
+                slice(max(s.start, -c), min(s.stop, n - c))
+                for s, c, n in zip(box, corner, self.frame.shape, strict=True)
+            )
+            lost = 0.0
+            if inside != box:
+                before = np.count_nonzero(view[box] == value)
+                if any(s.start >= s.stop for s in inside):
+                    placed[value] = PlacedMask(None, None, value, 1.0)
+                    continue
+                kept = view[inside] == value
+                lost = 1.0 - np.count_nonzero(kept) / before
+                tight = boxes_of_labels(kept.view(np.uint8), [1])
+                if not tight:
+                    placed[value] = PlacedMask(None, None, value, 1.0)
+                    continue
+                pairs = zip(inside, tight[1], strict=True)
+                inside = tuple(slice(s.start + t.start, s.start + t.stop) for s, t in pairs)
+            on_ct = tuple(slice(s.start + c, s.stop + c) for s, c in zip(inside, corner, strict=True))
+            placed[value] = PlacedMask(on_ct, view[inside], value, lost)
+        return placed
+
+    def _resample(self, labels: np.ndarray, values) -> dict[int, PlacedMask]:
+        to_file = np.linalg.inv(self._linear)
+        placed = {}
+        for value, box in boxes_of_labels(labels, values).items():
+            mask = np.pad((labels[box] == value).view(np.uint8), 1)  # so that half a voxel outside is still inside
+            start = np.array([s.start - 1 for s in box])
+            corners = self._map(np.array(list(product(*((s.start - 0.5, s.stop - 0.5) for s in box)))))
+            low = np.floor(corners.min(axis=0)).astype(int)
+            high = np.ceil(corners.max(axis=0)).astype(int) + 1
+            first, last = np.maximum(low, 0), np.minimum(high, self.frame.shape)
+            lost = 0.0
+            if (corners.min(axis=0) < -0.5).any() or (corners.max(axis=0) > np.array(self.frame.shape) - 0.5).any():
+                where = np.rint(self._map(np.argwhere(mask) + start))
+                lost = 1.0 - ((where >= 0) & (where < self.frame.shape)).all(axis=1).mean()
+            if (first >= last).any():
+                placed[value] = PlacedMask(None, None, 1, 1.0)
+                continue
+            origin = to_file @ (first - self._offset) - start
+            moved = _nearest(mask, to_file, origin, tuple(int(n) for n in last - first))
+            segment = segment_from_mask(moved, tuple(int(f) for f in first), id="", name="")
+            placed[value] = PlacedMask(segment.box, segment.labels, 1, float(lost))
+        return placed
+
+
+def _nearest(mask: np.ndarray, matrix: np.ndarray, origin: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """``mask`` at ``matrix @ index + origin`` for the indices of an array of ``shape``; 0 outside."""
+    used = np.abs(matrix) * np.array(shape) > 1e-6
+    if (used.sum(axis=0) == 1).all() and (used.sum(axis=1) == 1).all():  # other spacing, same directions: look up
+        axes = [int(np.flatnonzero(used[:, a])[0]) for a in range(3)]
+        wanted = [np.rint(matrix[axes[a], a] * np.arange(shape[a]) + origin[axes[a]]).astype(int) for a in range(3)]
+        wanted = [np.clip(w, 0, mask.shape[axes[a]] - 1) for a, w in enumerate(wanted)]  # the border of mask is 0
+        return np.transpose(mask, axes)[np.ix_(*wanted)]
+    return ndimage.affine_transform(mask, matrix, offset=origin, output_shape=shape, order=0, mode="constant")

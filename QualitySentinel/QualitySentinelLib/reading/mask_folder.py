@@ -1,0 +1,64 @@
+"""A folder with one binary mask per structure, as TotalSegmentator writes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import InputError
+from .collector import Found, SegmentCollector
+from .image import image_stem, is_image_file, read_image
+from .labels import as_labels
+from .seg_nrrd import has_segments
+
+
+def mask_files(folder: Path) -> list[Path]:
+    """The image files of the folder in alphabetical order, or of its subfolder ``segmentations`` where that has them.
+
+    The CT of a TotalSegmentator case (``ct.nii.gz`` beside ``segmentations``) is not taken for a mask then.
+    """
+    inner = folder / "segmentations"
+    if inner.is_dir() and any(is_image_file(p) for p in inner.iterdir()):
+        folder = inner
+    return sorted(p for p in folder.iterdir() if p.is_file() and is_image_file(p))
+
+
+def read_mask_folder(files: list[Path], folder: Path, ct_source: str, collector: SegmentCollector) -> None:
+    """Add one segment per file; each is read and cut to its bounding box before the next one is opened.
+
+    Files that cannot be masks (the CT, a label map with several values) are left out with a warning.
+
+    Raises:
+        InputError: a mask is damaged, or no file of the folder is a mask.
+    """
+    read = 0
+    for path in files:
+        if ct_source and path.resolve() == Path(ct_source).resolve():
+            continue
+        stem = image_stem(path)
+        found = Found(stem, stem, keys=(stem,))
+        if not collector.wants(found):
+            read += 1
+            continue
+        image = read_image(path, "mask", layers=True)
+        if image.voxels.ndim > 3 or has_segments(image.metadata):
+            collector.warnings.append(f"{path}: is not a binary mask and was left out; give it as a file of its own")
+            continue
+        if image.voxels.dtype.kind != "b" and image.voxels.size and image.voxels.min() < 0:
+            collector.warnings.append(f"{path}: holds negative values, so it is no mask, and was left out")
+            continue
+        labels, meaning, warnings = as_labels(image.voxels, str(path))
+        if len(meaning) > 1:
+            collector.warnings.append(
+                f"{path}: holds {len(meaning)} label values, so it is no binary mask, and was left out; "
+                "give it as a file of its own"
+            )
+            continue
+        collector.warnings += warnings
+        read += 1
+        if meaning:
+            collector.add([(next(iter(meaning)), found)], labels, image.ijk_to_ras, str(path))
+            collector.release()
+        else:
+            collector.add_empty(found)
+    if not read:
+        raise InputError(f"{folder}: holds no binary mask (NIfTI, NRRD or MHA); give the folder of masks")
