@@ -7,6 +7,7 @@ import numpy as np
 from .canvas import Canvas, Region
 from .chest import diaphragm_z
 from .shapes import ellipsoid, rotation, smooth_path, smooth_union
+from .structures import VALUES
 
 GAS_HU = -960.0
 
@@ -54,7 +55,7 @@ def paint_liver(canvas: Canvas, hu: dict) -> None:
         made = canvas.tube(np.array(points), margin=4)
         if made is not None:
             piece, distance = made
-            inside = canvas.labels[piece.box] == _LIVER
+            inside = canvas.labels[piece.box] == VALUES["liver"]
             canvas.paint(piece, np.where(inside, distance, 9), vein)
     if rng.random() < 0.35:
         for _ in range(rng.integers(1, 5)):
@@ -62,7 +63,7 @@ def paint_liver(canvas: Canvas, hu: dict) -> None:
             piece = canvas.around(spot, radius + 8)
             if piece is not None:
                 ball = ellipsoid(piece.x, piece.y, piece.z, spot, (radius,) * 3) + canvas.noise(piece, radius) * 1.5
-                inside = canvas.labels[piece.box] == _LIVER
+                inside = canvas.labels[piece.box] == VALUES["liver"]
                 canvas.paint(piece, np.where(inside, ball, 9), rng.choice([8.0, tone - 30, tone + 25]))
     spot = _jitter(rng, (-46, -48, 98), 5)
     piece = canvas.around(spot, 50)
@@ -134,7 +135,8 @@ def paint_stomach(canvas: Canvas, hu: dict) -> None:
     rng = canvas.rng
     full = rng.uniform(0.6, 1.2)
     points = np.array(
-        [(58, 14, 196, 24), (74, -8, 180, 38), (72, -36, 148, 34), (52, -56, 118, 26), (18, -62, 104, 19), (-10, -56, 106, 12)],
+        [(58, 14, 196, 24), (74, -8, 180, 38), (72, -36, 148, 34), (52, -56, 118, 26), (18, -62, 104, 19),
+         (-10, -56, 106, 12)],
         dtype=float,
     )  # fmt: skip
     points[:, :3] += rng.normal(0, 5, 3) + rng.normal(0, 4, (len(points), 3))
@@ -217,7 +219,3 @@ def paint_pelvis(canvas: Canvas, hu: dict) -> None:
         settled = np.maximum(bladder + 4, centre[1] + 8 - y)
         canvas.paint(region, settled, 350)
 
-
-from .structures import VALUES  # noqa: E402
-
-_LIVER = VALUES["liver"]

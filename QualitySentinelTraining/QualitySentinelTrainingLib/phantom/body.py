@@ -7,9 +7,9 @@ import numpy as np
 from .canvas import Canvas, Region
 from .shapes import ellipsoid, smooth_path
 
-_LEVELS = (-240, -180, -120, -60, 0, 50, 110, 170, 240, 320, 370, 410, 440)
-_HALF_WIDTH = (158, 168, 165, 155, 142, 136, 138, 143, 148, 150, 150, 120, 65)
-_HALF_DEPTH = (92, 98, 100, 96, 92, 90, 94, 100, 104, 98, 86, 74, 62)
+LEVELS = (-240, -180, -120, -60, 0, 50, 110, 170, 240, 320, 370, 410, 440)
+HALF_WIDTH = (158, 168, 165, 155, 142, 136, 138, 143, 148, 150, 150, 120, 65)
+HALF_DEPTH = (92, 98, 100, 96, 92, 90, 94, 100, 104, 98, 86, 74, 62)
 WALL_MM = 15.0
 """Thickness of the muscular wall."""
 
@@ -28,10 +28,10 @@ def paint_body(canvas: Canvas, hu: dict, fat_mm: float) -> None:
     """Paint the table, the body's layers and set ``canvas.wall``."""
     rng, region = canvas.rng, whole(canvas)
     x, y, z = canvas.x, canvas.y, canvas.z
-    ramp = np.arange(_LEVELS[0], _LEVELS[-1] + 1.0)  # looked up by index: much faster than np.interp per voxel
-    index = np.clip(z - _LEVELS[0], 0, ramp.size - 1).astype(np.int16)
-    width = np.interp(ramp, _LEVELS, _HALF_WIDTH).astype(np.float32)[index]
-    depth = np.interp(ramp, _LEVELS, _HALF_DEPTH).astype(np.float32)[index]
+    ramp = np.arange(LEVELS[0], LEVELS[-1] + 1.0)  # looked up by index: much faster than np.interp per voxel
+    index = np.clip(z - LEVELS[0], 0, ramp.size - 1).astype(np.int16)
+    width = np.interp(ramp, LEVELS, HALF_WIDTH).astype(np.float32)[index]
+    depth = np.interp(ramp, LEVELS, HALF_DEPTH).astype(np.float32)[index]
     u, v = np.abs(x / width), np.abs(y / depth)
     q = np.sqrt(np.sqrt(u * u * u * u * 0.5 + 0.5 * u * u * u + v * v * v * v * 0.3 + 0.7 * v * v))
     q = np.maximum(np.sqrt(u**2 + v**2) * 0.45 + q * 0.55, np.float32(1e-3))

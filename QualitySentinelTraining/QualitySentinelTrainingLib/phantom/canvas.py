@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -38,6 +39,7 @@ class Canvas:
         x, y, z: float32 ``[k, j, i]``, reference coordinates in mm of each voxel's centre.
         wall: float32 ``[k, j, i]``, signed distance (mm) to the outer surface of the body's muscle layer;
             filled by the body painter.
+        domes: height (mm) of the right and left dome of the diaphragm, which chest and abdomen share.
         rng: source of randomness of all painters.
     """
 
@@ -61,7 +63,7 @@ class Canvas:
         self.hu = np.full(shape, AIR_HU, dtype=np.float32)
         self.labels = np.zeros(shape, dtype=np.uint8)
         self.wall = np.full(shape, _FAR, dtype=np.float32)
-        self.rng_constants: dict = {}
+        self.domes = (0.0, 0.0)
         self.pixel = float(abs(self.axes[2][1] - self.axes[2][0]))
 
     def region(self, low, high) -> Region | None:
@@ -104,7 +106,7 @@ class Canvas:
         if region is None:
             return None
         distance = np.full(region.x.shape, _FAR, dtype=np.float32)
-        for a, b in zip(path[:-1], path[1:], strict=True):
+        for a, b in pairwise(path):
             pad = max(a[3], b[3]) / min(*flat, 1.0) + margin
             leg = self.region(np.minimum(a, b)[:3] - pad, np.maximum(a, b)[:3] + pad)
             if leg is None:

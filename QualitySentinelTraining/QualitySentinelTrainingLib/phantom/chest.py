@@ -6,11 +6,12 @@ import numpy as np
 
 from .canvas import Canvas
 from .shapes import ellipsoid, rotation, smooth_path
+from .structures import VALUES
 
 
 def diaphragm_z(canvas: Canvas, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Height (mm) of the diaphragm above each (x, y): two domes that fall steeply to the wall."""
-    right, left = canvas.rng_constants["domes"]
+    right, left = canvas.domes
     dome = np.where(x < -5, right, left)
     centre = np.where(x < -5, np.float32(-68), np.float32(68))
     d2 = ((x - centre) / 78) ** 2 + ((y + 8) / 92) ** 2
@@ -55,7 +56,8 @@ def _paint_lung_vessels(canvas: Canvas, hu: dict, sign: int, region, lung: np.nd
             made = canvas.tube(np.array([[*start, radius], [*end, radius * 0.7]]), margin=3)
             if made is not None:
                 piece, distance = made
-                inside = np.isin(canvas.labels[piece.box], (_LUNG_LEFT, _LUNG_RIGHT))
+                labels = canvas.labels[piece.box]
+                inside = (labels == VALUES["lung left"]) | (labels == VALUES["lung right"])
                 canvas.paint(piece, np.where(inside, distance, 9), tone)
         if depth < 3:
             for _ in range(2):
@@ -128,9 +130,5 @@ def prepare_chest(canvas: Canvas) -> None:
     """Draw the heights of the two diaphragm domes, which chest and abdomen share."""
     breath = canvas.rng.uniform(-14, 10)
     right = 228 + breath + canvas.rng.normal(0, 4)
-    canvas.rng_constants["domes"] = (np.float32(right), np.float32(right - canvas.rng.uniform(4, 20)))
+    canvas.domes = (np.float32(right), np.float32(right - canvas.rng.uniform(4, 20)))
 
-
-from .structures import VALUES  # noqa: E402
-
-_LUNG_LEFT, _LUNG_RIGHT = VALUES["lung left"], VALUES["lung right"]

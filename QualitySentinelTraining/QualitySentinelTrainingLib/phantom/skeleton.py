@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .body import spine_y
+from .body import HALF_DEPTH, HALF_WIDTH, LEVELS, spine_y
 from .canvas import Canvas, Region
 from .shapes import ellipsoid, rotation, smooth_path
 from .structures import VERTEBRAE
@@ -91,8 +91,6 @@ def _paint_sacrum(canvas: Canvas, hu: dict) -> None:
 def paint_ribs(canvas: Canvas, hu: dict) -> None:
     """Paint twelve pairs of ribs with cartilage, the sternum, clavicles and scapulae."""
     rng = canvas.rng
-    from .body import _HALF_DEPTH, _HALF_WIDTH, _LEVELS
-
     heights = dict(zip(VERTEBRAE, _SPINE_Z, strict=True))
     slope = rng.uniform(0.85, 1.15)
     for n in range(1, 13):
@@ -102,8 +100,8 @@ def paint_ribs(canvas: Canvas, hu: dict) -> None:
         drop = (15 + 6.5 * min(n, 8)) * slope * (1 - np.cos(np.clip(angles, 0, 2.5))) * 0.62
         z = z0 - drop + (8 * np.clip(angles - 2.2, 0, None) if n > 6 else 0)
         inset = 13.5 + np.clip(4 - n, 0, 4) * 9
-        width = np.interp(z, _LEVELS, _HALF_WIDTH) - inset
-        depth = np.interp(z, _LEVELS, _HALF_DEPTH) - inset + 1
+        width = np.interp(z, LEVELS, HALF_WIDTH) - inset
+        depth = np.interp(z, LEVELS, HALF_DEPTH) - inset + 1
         px = width * np.abs(np.sin(angles)) ** 0.85
         py = depth * np.sign(np.cos(angles)) * np.abs(np.cos(angles)) ** 0.85
         near = np.clip((0.75 - angles) / 0.5, 0, 1)  # the head leans to the vertebra
@@ -119,12 +117,12 @@ def paint_ribs(canvas: Canvas, hu: dict) -> None:
                 end = path[-1]
                 target = (
                     sign * 12,
-                    np.interp(max(z0 - 40, 215), _LEVELS, _HALF_DEPTH) * -1 + 13,
+                    np.interp(max(z0 - 40, 215), LEVELS, HALF_DEPTH) * -1 + 13,
                     max(end[2] + 14, 208 + (9 - n) * 12),
                 )
                 canvas.paint_tube(np.array([end, (*target, 5.0)]), hu["muscle"] + 55, None, (1.2, 1.2, 1))
     sternum = [
-        (0, -np.interp(z, _LEVELS, _HALF_DEPTH) + 13, z, r)
+        (0, -np.interp(z, LEVELS, HALF_DEPTH) + 13, z, r)
         for z, r in ((205, 6), (240, 13), (300, 14), (345, 16), (362, 20))
     ]
     made = canvas.tube(np.array(sternum, dtype=float), (1, 2.2, 1), margin=5)
