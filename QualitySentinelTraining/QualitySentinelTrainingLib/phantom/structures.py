@@ -11,7 +11,7 @@ STRUCTURES: tuple[str, ...] = (
     "liver", "spleen", "kidney left", "kidney right", "stomach", "pancreas", "gallbladder", "duodenum", "small bowel",
     "colon", "rectum", "bladder", "prostate", "adrenal gland left", "adrenal gland right", "esophagus", "trachea",
     "heart", "aorta", "inferior vena cava", "portal vein and splenic vein", "pulmonary artery",
-    "lung left", "lung right", "iliac artery left", "iliac artery right", "iliac vena left", "iliac vena right",
+    "lung left", "lung right", "iliac artery left", "iliac artery right", "iliac vein left", "iliac vein right",
     "autochthon left", "autochthon right", "iliopsoas left", "iliopsoas right",
     "gluteus maximus left", "gluteus maximus right", "spinal canal", "sternum", "sacrum",
     "hip left", "hip right", "femur left", "femur right", "clavicle left", "clavicle right",

@@ -16,7 +16,8 @@ def paint_vessels(canvas: Canvas, hu: dict) -> None:
     sway = rng.normal(0, 3.5, 2)
     aorta = np.array(
         [(2, -30, 262, 14), (-16, -38, 292, 15), (-14, -26, 328, 14), (6, 0, 342, 13), (20, 26, 328, 12.5),
-         (25, 33, 290, 12), (22, 26, 235, 11.5), (13, 11, 180, 11), (7, 1, 120, 9.5), (6, -3, 70, 8.5), (4, -3, 22, 8)], dtype=float,
+         (25, 33, 290, 12), (22, 26, 235, 11.5), (13, 11, 180, 11), (7, 1, 120, 9.5),
+         (6, -3, 70, 8.5), (4, -3, 22, 8)], dtype=float,
     )  # fmt: skip
     aorta[5:, :2] += sway
     aorta[:, 3] *= wide
@@ -56,7 +57,7 @@ def paint_vessels(canvas: Canvas, hu: dict) -> None:
                   (sign * 72, -16, -100, 5), (sign * 82, -52, -150, 4.8), (sign * 84, -56, -210, 4.5)]  # fmt: skip
         veins = [(-18, 8, 22, 7.5), (sign * 24 - 4, 26, -20, 7), (sign * 44, 34, -58, 6.5), (sign * 64, -6, -104, 6),
                  (sign * 72, -44, -150, 6), (sign * 74, -46, -210, 5.5)]  # fmt: skip
-        canvas.paint_tube(smooth_path(veins, 2), hu["vein"] * 0.9, f"iliac vena {side}", rough=0.5)
+        canvas.paint_tube(smooth_path(veins, 2), hu["vein"] * 0.9, f"iliac vein {side}", rough=0.5)
         canvas.paint_tube(smooth_path(points, 2), hu["aorta"] * 0.95, f"iliac artery {side}", rough=0.4)
     # keep a fat plane before the spine where there is room
     path[:, 1] = np.where((path[:, 2] < 300), np.minimum(path[:, 1], spine_y(path[:, 2]) - 4), path[:, 1])
