@@ -112,3 +112,31 @@ def a_case_on_disk(a_torso, tmp_path) -> CaseFiles:
     nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(a_torso.labels.T), a_torso.ijk_to_ras), files.seg)
     files.names.write_text(json.dumps({str(k): v for k, v in a_torso.names.items()}), encoding="utf-8")
     return files
+
+
+@pytest.fixture(scope="session")
+def a_small_model():
+    """A compact network with random weights that knows liver and spleen. Scores mean nothing, but differ by input."""
+    import torch
+    from QualitySentinelLib.checkpoint import QualityModel
+    from QualitySentinelLib.network import build_network
+    from QualitySentinelLib.slices import COMPACT
+    from QualitySentinelLib.text import EmbeddingTable
+
+    architecture = {"kind": "compact", "embedding_dim": 8, "in_channels": 3, "widths": [8, 8, 16, 16]}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = build_network(architecture).eval()
+        torch.nn.init.normal_(network.head[-1].weight, std=0.1)
+    table = EmbeddingTable("random", "{}", ("liver", "spleen"), np.eye(2, 8, dtype=np.float32))
+    return QualityModel("small", network, architecture, COMPACT, table, sha256="0" * 64)
+
+
+@pytest.fixture(scope="session")
+def a_model_file(a_small_model, tmp_path_factory) -> Path:
+    """The small model as a file."""
+    from QualitySentinelLib.checkpoint import save_model
+
+    path = tmp_path_factory.mktemp("model") / "small.safetensors"
+    save_model(a_small_model, path)
+    return path

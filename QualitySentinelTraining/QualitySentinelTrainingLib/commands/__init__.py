@@ -1,0 +1,1 @@
+"""The training library's part of the ``quality-sentinel`` command line."""

@@ -1,0 +1,300 @@
+"""``make bench``: how fast scoring is, on this machine, in one run. Prints ratios; asserts nothing.
+
+Cases: the TotalSegmentator example where ``../shared`` has it, else a generated torso.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+import published_loop
+
+from QualitySentinelLib.checkpoint import QualityModel, load_model
+from QualitySentinelLib.files import write_whole
+from QualitySentinelLib.network import build_network
+from QualitySentinelLib.reading import read_ct, read_segmentation
+from QualitySentinelLib.scorer import Scorer
+from QualitySentinelLib.slices import PUBLISHED
+from QualitySentinelLib.text import EmbeddingTable
+from QualitySentinelLib.volume import Segmentation
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "totalsegmentator"
+
+
+def main() -> None:
+    """Run the sections asked for and write the figures as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("out/bench"))
+    parser.add_argument("--only", nargs="*", choices=SECTIONS, default=list(SECTIONS))
+    options = parser.parse_args()
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, "
+          f"{torch.get_num_threads()} threads, GPU: {torch.cuda.is_available()}")  # fmt: skip
+    figures = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in options.only:
+            print(f"\n== {name}")
+            figures[name] = SECTIONS[name](Path(scratch))
+    write_whole(options.out / "bench.json", json.dumps(figures, indent=2))
+    print(f"\nfigures: {options.out / 'bench.json'}")
+
+
+# -- cases ------------------------------------------------------------------------------------------------------------
+
+
+def a_case(scratch: Path) -> tuple[Path, Path]:
+    """CT file and label-map file of a real case, or of a generated one where the real one is absent."""
+    ct, seg = SHARED / "example_ct.nii.gz", SHARED / "example_seg_fast_force_split.nii.gz"
+    if ct.exists():
+        return ct, seg
+    from QualitySentinelTrainingLib.phantom import make_phantom
+
+    phantom = make_phantom(1_000_001)
+    ct, seg = scratch / "ct.nii.gz", scratch / "seg.nii.gz"
+    _write_nifti(phantom.hu, ct), _write_nifti(phantom.labels, seg)
+    return ct, seg
+
+
+def a_folder_of_masks(scratch: Path, seg: Path) -> dict[str, Path]:
+    """The label map as one binary mask file per value, as TotalSegmentator writes them."""
+    image = sitk.ReadImage(str(seg))
+    folder = scratch / "masks"
+    folder.mkdir(exist_ok=True)
+    paths = {}
+    for value in np.unique(sitk.GetArrayViewFromImage(image)):
+        if value > 0:
+            paths[f"label_{value}"] = folder / f"label_{value}.nii.gz"
+            sitk.WriteImage(sitk.Cast(image == float(value), sitk.sitkUInt8), str(paths[f"label_{value}"]))
+    return paths
+
+
+def a_published_model(names: list[str]) -> QualityModel:
+    """The published ResNet-50 with random weights: speed does not depend on them."""
+    torch.manual_seed(0)
+    architecture = {"kind": "published", "backbone": "resnet50", "hidden_dim": 50, "embedding_dim": 512}
+    vectors = np.random.default_rng(0).normal(size=(len(names), 512)).astype(np.float32)
+    table = EmbeddingTable("random", "{}", tuple(names), vectors)
+    return QualityModel("published, random weights", build_network(architecture).eval(), architecture, PUBLISHED, table)
+
+
+def a_large_case(scratch: Path, shape=(300, 512, 512), structures: int = 60) -> tuple[Path, Path]:
+    """A 512 x 512 x 300 CT of blobs with 60 structures, as files."""
+    rng = np.random.default_rng(0)
+    labels = np.zeros(shape, np.uint8)
+    for value in range(1, structures + 1):
+        size = rng.integers([30, 30, 30], [140, 130, 130])
+        corner = [int(rng.integers(0, n - s)) for n, s in zip(shape, size, strict=True)]
+        grid = np.ogrid[tuple(slice(-1, 1, complex(0, s)) for s in size)]
+        blob = sum(g**2 for g in grid) <= 1
+        labels[tuple(slice(c, c + s) for c, s in zip(corner, size, strict=True))][blob] = value
+    hu = rng.integers(-20, 20, shape, dtype=np.int16)
+    hu += (labels.astype(np.int16) % 7) * 15
+    ct, seg = scratch / "large_ct.nii.gz", scratch / "large_seg.nii.gz"
+    _write_nifti(hu, ct, (0.8, 0.8, 1.5)), _write_nifti(labels, seg, (0.8, 0.8, 1.5))
+    return ct, seg
+
+
+def _write_nifti(array: np.ndarray, path: Path, spacing=(1.5, 1.5, 3.0)) -> None:
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing(spacing)
+    sitk.WriteImage(image, str(path))
+
+
+# -- sections ---------------------------------------------------------------------------------------------------------
+
+
+def against_published_loop(scratch: Path) -> dict:
+    """Seconds from files to scores: ours and the published loop, same weights, same slices."""
+    ct_path, seg_path = a_case(scratch)
+    masks = a_folder_of_masks(scratch, seg_path)
+    model = a_published_model(list(masks))
+    vectors = {name: torch.from_numpy(model.table.vector(name)) for name in masks}
+
+    started = time.perf_counter()
+    theirs = published_loop.score_case(ct_path, masks, model.network, vectors)
+    their_seconds = time.perf_counter() - started
+
+    model.score(torch.zeros(1, 2, 256, 256), [None])  # prepares the network once, as loading a model file does
+    started = time.perf_counter()
+    ct = read_ct(ct_path)
+    segmentation = read_segmentation(next(iter(masks.values())).parent, ct)
+    for segment in segmentation:
+        segment.structure = segment.id  # the embedding table of this benchmark knows file stems
+    with timed_forward(model) as forward:
+        case = Scorer(model, "cpu").score(ct, segmentation, slices="published")
+    our_seconds = time.perf_counter() - started
+
+    ours = {s.segment_id: [x.raw for x in sorted(s.slices, key=lambda x: x.slice_index)] for s in case.segments}
+    difference = max(abs(a - b) for name in theirs for a, b in zip(ours[name], theirs[name], strict=True))
+    slices = sum(len(s) for s in theirs.values())
+    macs = forward_flops(model.network, 2, 256, 512) / 2
+    peak = matmul_peak()
+    achieved = 2 * macs * slices / forward.seconds
+    print(f"{len(theirs)} structures, {slices} slices, largest difference of scores {difference:.1e}")
+    print(
+        f"published loop {their_seconds:.1f} s, ours {our_seconds:.1f} s: {their_seconds / our_seconds:.2f} times faster"
+    )
+    print(f"scoring alone {case.seconds:.1f} s, of which the forward pass {forward.seconds / case.seconds:.2f}; "
+          f"of everything {forward.seconds / our_seconds:.2f}")  # fmt: skip
+    print(
+        f"forward pass {achieved / 1e9:.0f} GFLOP/s of {peak / 1e9:.0f} GFLOP/s matrix-multiply peak: {achieved / peak:.2f}"
+    )
+    return {
+        "slices": slices, "largest_difference": difference, "published_seconds": their_seconds,
+        "our_seconds": our_seconds, "speed_ratio": their_seconds / our_seconds,
+        "forward_share_of_scoring": forward.seconds / case.seconds, "forward_share_of_all": forward.seconds / our_seconds,
+        "gflops": achieved / 1e9, "peak_gflops": peak / 1e9, "share_of_peak": achieved / peak,
+    }  # fmt: skip
+
+
+def compact_against_resnet50(scratch: Path) -> dict:
+    """Seconds per slice of the bundled network and of the published ResNet-50, each on its own input, scoring alone."""
+    ct_path, seg_path = a_case(scratch)
+    ct = read_ct(ct_path)
+    segmentation = read_segmentation(seg_path, ct)
+    result = {}
+    for name, model in (("compact", load_model("bundled")), ("resnet50", a_published_model(["liver"]))):
+        scorer = Scorer(model, "cpu")
+        scorer.score(ct, segmentation, slices=1)
+        with timed_forward(model) as forward:
+            case = scorer.score(ct, segmentation, slices=8)
+        slices = sum(s.n_scored for s in case.segments)
+        size = model.preset.size
+        flops = forward_flops(model.network, model.preset.channels, size, model.table.vectors.shape[1])
+        result[name] = {
+            "slices": slices, "ms_per_slice": 1e3 * case.seconds / slices,
+            "forward_share": forward.seconds / case.seconds, "gmacs": flops / 2e9,
+        }  # fmt: skip
+        print(f"{name:9} {1e3 * case.seconds / slices:6.2f} ms a slice ({slices} slices), forward pass "
+              f"{forward.seconds / case.seconds:.2f} of it, {flops / 2e9:.2f} GMAC a slice")  # fmt: skip
+    result["ratio"] = result["resnet50"]["ms_per_slice"] / result["compact"]["ms_per_slice"]
+    result["gmac_ratio"] = result["resnet50"]["gmacs"] / result["compact"]["gmacs"]
+    print(f"compact is {result['ratio']:.1f} times cheaper in time, {result['gmac_ratio']:.1f} times in arithmetic")
+    return result
+
+
+def growth(scratch: Path) -> dict:
+    """Seconds against the number of slices and of segments: straight lines are wanted (R2 of a linear fit)."""
+    ct_path, seg_path = a_case(scratch)
+    ct = read_ct(ct_path)
+    segmentation = read_segmentation(seg_path, ct)
+    scorer = Scorer(load_model("bundled"), "cpu")
+    scorer.score(ct, segmentation, slices=2)
+    by_slices, by_segments = [], []
+    for number in (2, 4, 8, 16, 32):
+        case = scorer.score(ct, segmentation, slices=number)
+        by_slices.append((sum(s.n_scored for s in case.segments), case.seconds))
+    for number in (5, 15, 30, 45, len(segmentation)):
+        part = Segmentation(segmentation.segments[:number], segmentation.frame, segmentation.source)
+        case = scorer.score(ct, part, slices=10)
+        by_segments.append((len(part), case.seconds))
+    result = {}
+    for name, rows in (("slices", by_slices), ("segments", by_segments)):
+        x, y = np.array(rows).T
+        r2 = float(np.corrcoef(x, y)[0, 1] ** 2)
+        print(f"{name}: " + ", ".join(f"{int(a)}: {b:.2f} s" for a, b in rows) + f"; R2 {r2:.3f}")
+        result[name] = {"rows": rows, "r2": r2}
+    return result
+
+
+def one_slice_edit(scratch: Path) -> dict:
+    """Scoring again after an edit of one slice, against scoring everything (large case)."""
+    ct_path, seg_path = a_large_case(scratch)
+    ct = read_ct(ct_path)
+    segmentation = read_segmentation(seg_path, ct)
+    scorer = Scorer(load_model("bundled"), "cpu")
+    before = scorer.score(ct, segmentation)
+    segment = segmentation.segments[5]
+    segment.labels = np.where(np.arange(len(segment.labels))[:, None, None] == 9, 0, segment.labels)
+    segment.__dict__.pop("areas", None)
+    after = scorer.score(ct, segmentation, previous=before)
+    print(
+        f"all {before.seconds:.1f} s, one slice {after.seconds:.2f} s: {before.seconds / after.seconds:.0f} times less"
+    )
+    return {"all_seconds": before.seconds, "edit_seconds": after.seconds}
+
+
+def peak_memory(scratch: Path) -> dict:
+    """Peak resident memory of ``quality-sentinel score`` on a 512 x 512 x 300 CT with 60 structures, every slice."""
+    ct, seg = a_large_case(scratch)
+    code = (
+        "import resource, sys; from QualitySentinelLib.commands.main import main; code = main(sys.argv[1:]); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(code)"
+    )
+    command = [sys.executable, "-c", code, "score", "--ct", ct, "--seg", seg, "--out", scratch / "large", "--quiet"]
+    started = time.perf_counter()
+    done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, text=True, check=True)
+    seconds = time.perf_counter() - started
+    peak = int(done.stdout.split()[-1]) / 1024**2
+    print(f"peak {peak:.2f} GiB, {seconds:.0f} s from files to report")
+    return {"peak_gib": peak, "seconds": seconds}
+
+
+SECTIONS = {
+    "against-published-loop": against_published_loop,
+    "compact-against-resnet50": compact_against_resnet50,
+    "growth": growth,
+    "one-slice-edit": one_slice_edit,
+    "peak-memory": peak_memory,
+}
+
+
+# -- measuring --------------------------------------------------------------------------------------------------------
+
+
+class _Stopwatch:
+    seconds = 0.0
+
+
+@contextmanager
+def timed_forward(model: QualityModel):
+    """Adds up the wall time of the model's forward passes."""
+    watch, real = _Stopwatch(), model.score
+
+    def score(*arguments):
+        started = time.perf_counter()
+        result = real(*arguments)
+        watch.seconds += time.perf_counter() - started
+        return result
+
+    model.score = score
+    yield watch
+    del model.score
+
+
+def forward_flops(network: torch.nn.Module, channels: int, size: int, dimension: int) -> int:
+    """Floating-point operations (two per multiply-add) of one slice."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.eval()(torch.zeros(1, channels, size, size), torch.zeros(1, dimension), torch.ones(1))
+    return counter.get_total_flops()
+
+
+def matmul_peak(size: int = 2048, repeats: int = 8) -> float:
+    """Best float32 matrix-multiply rate of this machine, FLOP/s."""
+    a, b = torch.randn(size, size), torch.randn(size, size)
+    torch.mm(a, b)
+    best = 0.0
+    for _ in range(repeats):
+        started = time.perf_counter()
+        torch.mm(a, b)
+        best = max(best, 2 * size**3 / (time.perf_counter() - started))
+    return best
+
+
+if __name__ == "__main__":
+    main()
