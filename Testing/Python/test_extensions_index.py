@@ -27,7 +27,7 @@ ALLOWED_CALLS = {
     "Path", "TypeVar", "dict", "frozenset", "getLogger", "list", "namedtuple", "compile", "range", "set", "sorted",
     "str", "tuple", "zip", "enumerate", "array", "MappingProxyType", "lower", "join", "items", "keys", "values",
     "split", "format", "parent", "resolve", "float", "int", "len", "min", "max", "field", "fromkeys", "replace",
-    "fields",
+    "fields", "with_name", "dirname",
 }  # fmt: skip
 TORCH_AND_WHAT_PULLS_IT_IN = r"torch\w*|lightning|monai|open[-_]clip[-_]torch|sentence[-_]transformers|timm"
 
