@@ -1,0 +1,51 @@
+"""A headless Slicer for the tests of this folder, and the synthetic torso as nodes of its scene."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def _headless_slicer():
+    pytest.importorskip("trame_slicer")
+    pytest.importorskip("PySide6")
+    from Testing.Host.headless_slicer import start
+
+    start()
+
+
+@pytest.fixture
+def slicer(_headless_slicer):
+    """The ``slicer`` package of a running Slicer with an empty scene."""
+    import slicer
+
+    slicer.mrmlScene.Clear(0)
+    yield slicer
+    slicer.mrmlScene.Clear(0)
+
+
+@pytest.fixture
+def a_ct_node(slicer, a_torso):
+    """The torso's CT as a scalar volume node."""
+    return slicer.util.addVolumeFromArray(a_torso.hu, a_torso.ijk_to_ras, "CT")
+
+
+@pytest.fixture
+def a_segmentation_node(slicer, a_torso, a_ct_node):
+    """The torso's segmentation: liver and spleen, ids ``liver`` and ``spleen``, in one shared layer."""
+    return segmentation_node_of(a_torso.labels, a_torso.names, a_ct_node)
+
+
+def segmentation_node_of(labels: np.ndarray, names: dict[int, str], ct_node):
+    """A segmentation node on a CT node's grid with one segment for each name; segment ids are the names."""
+    import slicer
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Segmentation")
+    node.CreateDefaultDisplayNodes()
+    node.SetReferenceImageGeometryParameterFromVolumeNode(ct_node)
+    for value, name in names.items():
+        segment_id = node.GetSegmentation().AddEmptySegment(name, name)
+        slicer.util.updateSegmentBinaryLabelmapFromArray((labels == value).astype(np.uint8), node, segment_id, ct_node)
+    node.GetSegmentation().CollapseBinaryLabelmaps(False)
+    return node
