@@ -1,0 +1,66 @@
+"""Needs ``slicer``. Segments coloured by predicted DSC, reversibly: only override colours, never the stored ones."""
+
+from __future__ import annotations
+
+import json
+
+import slicer
+
+from ..scores import CaseScore, dsc_color
+
+BEFORE_ATTRIBUTE = "QualitySentinel.OverrideColorsBefore"
+"""Attribute of the display node: override colours as they were, so that they come back in a reloaded scene too."""
+
+
+def show_score_colors(segmentation_node, case_score: CaseScore) -> None:
+    """Give every scored segment the colour of its predicted DSC; segments without a score keep their own."""
+    segmentation_node.CreateDefaultDisplayNodes()
+    display = segmentation_node.GetDisplayNode()
+    present = set(segmentation_node.GetSegmentation().GetSegmentIDs())
+    before = _colors_before(display)
+    with slicer.util.NodeModify(display):
+        for score in case_score.segments:
+            if score.segment_id not in present:
+                continue
+            if score.predicted_dsc is None:
+                _set(display, score.segment_id, before.pop(score.segment_id, _override(display, score.segment_id)))
+                continue
+            before.setdefault(score.segment_id, _override(display, score.segment_id))
+            display.SetSegmentOverrideColor(score.segment_id, *dsc_color(score.predicted_dsc))
+        display.SetAttribute(BEFORE_ATTRIBUTE, json.dumps(before))
+
+
+def restore_colors(segmentation_node) -> None:
+    """Make all segments look as before the first :func:`show_score_colors`; nothing happens if there was none."""
+    display = segmentation_node.GetDisplayNode()
+    if display is None or display.GetAttribute(BEFORE_ATTRIBUTE) is None:
+        return
+    present = set(segmentation_node.GetSegmentation().GetSegmentIDs())
+    with slicer.util.NodeModify(display):
+        for segment_id, color in _colors_before(display).items():
+            if segment_id in present:
+                _set(display, segment_id, color)
+        display.RemoveAttribute(BEFORE_ATTRIBUTE)
+
+
+def score_colors_shown(segmentation_node) -> bool:
+    """Whether segments are coloured by their scores now."""
+    display = segmentation_node.GetDisplayNode()
+    return display is not None and display.GetAttribute(BEFORE_ATTRIBUTE) is not None
+
+
+def _colors_before(display) -> dict[str, list[float] | None]:
+    return json.loads(display.GetAttribute(BEFORE_ATTRIBUTE) or "{}")
+
+
+def _override(display, segment_id: str) -> list[float] | None:
+    """The segment's override colour, ``None`` when it has none (negative components)."""
+    color = [float(c) for c in display.GetSegmentOverrideColor(segment_id)]
+    return color if min(color) >= 0 else None
+
+
+def _set(display, segment_id: str, color: list[float] | None) -> None:
+    if color is None:
+        display.UnsetSegmentOverrideColor(segment_id)
+    else:
+        display.SetSegmentOverrideColor(segment_id, *color)

@@ -1,0 +1,144 @@
+"""Scores in the scene: override colours, tags and tables, all of them reversible or replaced, and saved with it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status, dsc_color
+
+
+@pytest.fixture
+def a_score() -> CaseScore:
+    """Liver good, both slices of the spleen bad."""
+    liver = SegmentScore("liver", "liver", "liver", Status.SCORED, 3, 0.95, 0.9, 1.0)
+    liver.slices = [_slice("liver", 5, 0.95)]
+    spleen = SegmentScore("spleen", "spleen", "spleen", Status.SCORED, 2, 0.6)
+    spleen.slices = [_slice("spleen", 7, 0.5, True), _slice("spleen", 8, 0.7, True)]
+    return CaseScore([liver, spleen], threshold=0.8, model={"name": "test", "sha256": "abc"})
+
+
+def _slice(segment_id, k, dsc, flagged=False):
+    return SliceScore(segment_id, k, k, -100 + 5.0 * k, dsc, dsc, 100.0, "digest", flagged)
+
+
+def override(node, segment_id):
+    return tuple(node.GetDisplayNode().GetSegmentOverrideColor(segment_id))
+
+
+def test_segments_take_the_colour_of_their_score_and_keep_their_own(a_segmentation_node, a_score):
+    from QualitySentinelLib.scene import score_colors_shown, show_score_colors
+
+    own = a_segmentation_node.GetSegmentation().GetSegment("liver").GetColor()
+    show_score_colors(a_segmentation_node, a_score)
+    assert override(a_segmentation_node, "liver") == pytest.approx(dsc_color(0.95))
+    assert override(a_segmentation_node, "spleen") == pytest.approx(dsc_color(0.6))
+    assert a_segmentation_node.GetSegmentation().GetSegment("liver").GetColor() == own
+    assert score_colors_shown(a_segmentation_node)
+
+
+def test_colours_come_back_as_they_were_also_after_scoring_twice(a_segmentation_node, a_score):
+    from QualitySentinelLib.scene import restore_colors, score_colors_shown, show_score_colors
+
+    a_segmentation_node.GetDisplayNode().SetSegmentOverrideColor("spleen", 0.0, 0.0, 1.0)  # the user's own wish
+    for _ in range(2):
+        show_score_colors(a_segmentation_node, a_score)
+    restore_colors(a_segmentation_node)
+    assert max(override(a_segmentation_node, "liver")) < 0
+    assert override(a_segmentation_node, "spleen") == (0.0, 0.0, 1.0)
+    assert not score_colors_shown(a_segmentation_node)
+    restore_colors(a_segmentation_node)  # nothing left to do
+
+
+def test_a_segment_that_lost_its_score_gets_its_own_colour_back(a_segmentation_node, a_score):
+    from QualitySentinelLib.scene import show_score_colors
+
+    show_score_colors(a_segmentation_node, a_score)
+    a_score["spleen"].predicted_dsc = None
+    show_score_colors(a_segmentation_node, a_score)
+    assert max(override(a_segmentation_node, "spleen")) < 0
+
+
+def test_tags_carry_the_score_and_are_replaced_by_the_next(a_segmentation_node, a_score):
+    from QualitySentinelLib.scene import remove_score_tags, write_score_tags
+    from QualitySentinelLib.scene.tags import SCORE_TAGS, read_tags
+
+    write_score_tags(a_segmentation_node, a_score)
+    segments = a_segmentation_node.GetSegmentation()
+    ours = {tag: v for tag, v in read_tags(segments.GetSegment("liver")).items() if tag in SCORE_TAGS}
+    assert ours == {
+        "QualitySentinel.PredictedDSC": "0.9500",
+        "QualitySentinel.Low": "0.9000",
+        "QualitySentinel.High": "1.0000",
+        "QualitySentinel.FlaggedSlices": "",
+        "QualitySentinel.Status": "scored",
+        "QualitySentinel.Model": "test abc",
+    }
+    assert read_tags(segments.GetSegment("spleen"))["QualitySentinel.FlaggedSlices"] == "7,8"
+    a_score["liver"].dsc_low = None
+    write_score_tags(a_segmentation_node, a_score)
+    assert not segments.GetSegment("liver").HasTag("QualitySentinel.Low")
+    remove_score_tags(a_segmentation_node)
+    assert not any(segments.GetSegment("liver").HasTag(tag) for tag in SCORE_TAGS)
+
+
+def test_tables_have_the_columns_of_the_files(a_segmentation_node, a_score):
+    from QualitySentinelLib.scene import update_tables
+    from QualitySentinelLib.scores.tables import SEGMENT_COLUMNS, SLICE_COLUMNS
+
+    segments, slices = update_tables(a_segmentation_node, a_score)
+    assert columns(segments) == list(SEGMENT_COLUMNS)
+    assert columns(slices) == list(SLICE_COLUMNS)
+    assert (segments.GetNumberOfRows(), slices.GetNumberOfRows()) == (2, 3)
+    table = slices.GetTable()
+    assert [table.GetValueByName(r, "slice_index").ToInt() for r in range(3)] == [5, 7, 8]
+    assert [table.GetValueByName(r, "flagged").ToInt() for r in range(3)] == [0, 1, 1]
+    assert table.GetValueByName(1, "position_mm").ToDouble() == -65.0
+    assert math.isnan(segments.GetTable().GetValueByName(1, "dsc_low").ToDouble())
+
+
+def test_scoring_again_fills_the_same_tables(slicer, a_segmentation_node, a_score):
+    from QualitySentinelLib.scene import update_tables
+
+    first = update_tables(a_segmentation_node, a_score)
+    a_score.segments.pop()
+    assert update_tables(a_segmentation_node, a_score) == first
+    assert first[0].GetNumberOfRows() == 1
+    assert len(slicer.util.getNodesByClass("vtkMRMLTableNode")) == 2
+
+
+def test_two_segmentations_have_tables_of_their_own(slicer, a_segmentation_node, a_score):
+    from QualitySentinelLib.scene import update_tables
+
+    other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Other")
+    assert not set(update_tables(a_segmentation_node, a_score)) & set(update_tables(other, a_score))
+
+
+def test_a_saved_scene_brings_colours_tables_and_the_way_back(slicer, a_segmentation_node, a_score, tmp_path):
+    from QualitySentinelLib.scene import restore_colors, show_score_colors, update_tables
+    from QualitySentinelLib.scene.tables import tables_of
+
+    show_score_colors(a_segmentation_node, a_score)
+    update_tables(a_segmentation_node, a_score)
+    for node in slicer.util.getNodesByClass("vtkMRMLStorableNode"):
+        if node.GetSaveWithScene() and node.GetScene() and not node.IsA("vtkMRMLColorNode"):
+            node.AddDefaultStorageNode()
+            storage = node.GetStorageNode()
+            if storage:
+                storage.SetFileName(str(tmp_path / f"{node.GetID()}.{storage.GetDefaultWriteFileExtension()}"))
+                storage.WriteData(node)
+    slicer.mrmlScene.SetURL(str(tmp_path / "scene.mrml"))
+    assert slicer.mrmlScene.Commit()
+    slicer.mrmlScene.Clear(0)
+    assert slicer.mrmlScene.Connect()
+    node = slicer.util.getNode("Segmentation")
+    assert override(node, "spleen") == pytest.approx(dsc_color(0.6), abs=1e-4)
+    assert columns(tables_of(node)[0])[0] == "segment"
+    assert tables_of(node)[1].GetNumberOfRows() == 3
+    restore_colors(node)
+    assert max(override(node, "spleen")) < 0
+
+
+def columns(table_node) -> list[str]:
+    return [table_node.GetColumnName(i) for i in range(table_node.GetNumberOfColumns())]
