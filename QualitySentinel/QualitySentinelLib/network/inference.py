@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import torch
 from torch import nn
@@ -29,12 +30,11 @@ def _pairs(module: nn.Module) -> list[tuple[str, str]]:
     """Names of the (convolution, batch normalisation) children of ``module`` that follow each other."""
     names = list(module._modules)
     if isinstance(module, nn.Sequential):
-        candidates = list(zip(names, names[1:], strict=False))
+        candidates = list(itertools.pairwise(names))
     else:
         candidates = [(name, "bn" + name[4:]) for name in names if name.startswith("conv")]
     return [
         (first, second)
         for first, second in candidates
-        if isinstance(module._modules.get(first), nn.Conv2d)
-        and isinstance(module._modules.get(second), nn.BatchNorm2d)
+        if isinstance(module._modules.get(first), nn.Conv2d) and isinstance(module._modules.get(second), nn.BatchNorm2d)
     ]
