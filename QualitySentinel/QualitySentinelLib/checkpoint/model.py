@@ -57,8 +57,7 @@ class QualityModel:
 
     def embeddings(self, names: Sequence[str | None]) -> torch.Tensor:
         """Text embeddings, float32 ``[N, D]`` on the CPU; unknown and ``None`` names get the neutral one."""
-        known = set(self.table.names)
-        vectors = [self.table.vector(name if name in known else None) for name in names]
+        vectors = [self.table.vector(name if name in self.table else None) for name in names]
         return torch.from_numpy(np.asarray(vectors, dtype=np.float32).reshape(len(vectors), -1))
 
     def score(

@@ -82,8 +82,8 @@ def load_model_file(path: str | os.PathLike) -> QualityModel:
         _check_sizes(path)
         with safe_open(str(path), framework="pt", device="cpu") as file:
             header = _header(file.metadata())
-            architecture, network = _network(header, {key: file.get_slice(key) for key in file.keys()})  # noqa: SIM118
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            architecture, network = _network(header, {key: file.get_slice(key) for key in file.keys()})
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
         for key, tensor in tensors.items():
             if not torch.isfinite(tensor).all():
                 raise ModelError(f"{key} holds NaN or infinite values")
