@@ -50,6 +50,13 @@ class SegmentCollector:
         self._elsewhere: str | None = None
         self.warnings: list[str] = []
 
+    def ct_step(self, normal: np.ndarray) -> float:
+        """Spacing in mm of the CT along the axis nearest to ``normal`` (LPS)."""
+        spacing = self._ct.frame.spacing
+        directions = (self._ct.frame.ijk_to_ras[:3, :3] / spacing[::-1]).T[::-1]  # rows k, j, i
+        flipped = np.array([-1.0, -1.0, 1.0])
+        return spacing[int(np.argmax(np.abs(directions @ (flipped * normal))))]
+
     def has_name(self, key: str) -> bool:
         """Whether the ``names`` argument speaks of ``key``."""
         return key in self._names

@@ -31,6 +31,9 @@ def ct_from_image(image: Image) -> CtVolume:
     Raises:
         InputError: the voxels are not Hounsfield units and cannot be made so.
     """
+    modality = image.metadata.get("0008|0060", "CT").strip()
+    if modality != "CT":
+        raise InputError(f"{image.source}: is a DICOM {modality} object, not a CT; give the CT")
     try:
         hu, remarks = as_hounsfield(image.voxels)
     except NotHounsfieldError as error:

@@ -124,7 +124,7 @@ def boxes_of_labels(labels: np.ndarray, values: Iterable[int]) -> dict[int, Box]
 
 
 def segment_from_mask(mask: np.ndarray, offset: tuple[int, int, int] = (0, 0, 0), **attributes) -> Segment:
-    """Segment of a mask ``[k, j, i]`` (any non-zero voxel belongs) whose corner is at ``offset``; keeps only its box."""
+    """Segment of a mask ``[k, j, i]`` (any non-zero voxel belongs) whose corner is at ``offset``, cut to its box."""
     mask = np.asarray(mask) != 0
     boxes = boxes_of_labels(mask.view(np.uint8), [1])
     if not boxes:

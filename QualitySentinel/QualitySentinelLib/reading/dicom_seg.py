@@ -1,0 +1,210 @@
+"""DICOM Segmentation objects (SEG): frames placed by their position, segments with their codes as tags.
+
+DICOM PS3.3 A.51 and C.8.20. Frames are read one at a time, so that an object with many segments never sits in memory
+unpacked.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from .collector import Found, SegmentCollector
+from .dicom_files import SEGMENTATION_STORAGE, dicom_headers
+from .image import image_stem
+
+_REGULAR = 0.05
+"""Frames lie on a regular stack when each is within this share of a step of its place."""
+
+
+def find_dicom_segs(folder: Path) -> list[Path]:
+    """The DICOM SEG files in a folder and below it."""
+    headers = dicom_headers(folder, ["SOPClassUID"])
+    return [path for path, header in headers if str(header.get("SOPClassUID", "")) in SEGMENTATION_STORAGE]
+
+
+def read_dicom_seg(path: Path, collector: SegmentCollector) -> None:
+    """Add the segments of a DICOM SEG: binary, label map, or fractional (half and above belongs, with a warning).
+
+    A segment's id is its number, its name the segment label; property codes become the ``TerminologyEntry`` tag that
+    Slicer writes for them.
+
+    Raises:
+        InputError: damaged, not a SEG, or its frames do not form a regular stack.
+    """
+    import pydicom
+
+    try:
+        dataset = pydicom.dcmread(path)
+        kind = str(dataset.get("SOPClassUID", ""))
+        if kind not in SEGMENTATION_STORAGE:
+            name = str(dataset.get("Modality", "") or "not a segmentation")
+            raise InputError(f"{path}: is DICOM but not a SEG object ({name}); give a DICOM SEG or convert it to one")
+        _read(path, dataset, collector)
+    except (AttributeError, KeyError, ValueError, TypeError, IndexError, EOFError, RuntimeError, OSError) as error:
+        raise InputError(f"{path}: the DICOM SEG is damaged or incomplete; export the segmentation again") from error
+
+
+def _read(path: Path, dataset, collector: SegmentCollector) -> None:
+    kind = str(dataset.SegmentationType)
+    if kind == "FRACTIONAL":
+        collector.warnings.append(f"{path}: a fractional SEG; voxels of half and above were taken as the segment")
+    threshold = (int(dataset.get("MaximumFractionalValue", 255)) + 1) // 2
+    found = {}
+    for item in dataset.SegmentSequence:
+        number = int(item.SegmentNumber)
+        if kind == "LABELMAP" and number == 0:
+            continue  # the background
+        found[number] = Found(
+            id=str(number),
+            name=str(item.get("SegmentLabel", "") or f"{image_stem(path)} {number}"),
+            color=_color(item),
+            tags=segment_tags(item),
+            keys=(str(number),),
+        )
+    frames = [_frame(dataset, index) for index in range(int(dataset.get("NumberOfFrames", 1)))]
+    stack = _Stack(path, frames, dataset, collector)
+    of_segment: dict[int, list[int]] = defaultdict(list)
+    for index, frame in enumerate(frames):
+        of_segment[frame["segment"]].append(index)
+    for number, what in found.items():
+        if not collector.wants(what):
+            continue
+        pieces = []
+        for index in of_segment[number if kind != "LABELMAP" else None]:
+            pixels = stack.pixels(index)
+            mask = pixels >= threshold if kind == "FRACTIONAL" else pixels == (number if kind == "LABELMAP" else 1)
+            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+            if len(rows):
+                corner = (stack.place[index], rows[0], columns[0])
+                pieces.append((corner, mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]))
+        if pieces:
+            labels, affine = stack.assemble(pieces)
+            collector.add([(1, what)], labels, affine, str(path))
+        else:
+            collector.add_empty(what)
+
+
+def _frame(dataset, index: int) -> dict:
+    """Segment number, position and orientation of a frame, from its own or the shared functional groups."""
+    own = dataset.PerFrameFunctionalGroupsSequence[index]
+    shared = dataset.SharedFunctionalGroupsSequence[0] if "SharedFunctionalGroupsSequence" in dataset else {}
+
+    def group(name):
+        return (own if name in own else shared)[name].value[0]
+
+    segment = None
+    if str(dataset.SegmentationType) != "LABELMAP":
+        segment = int(group("SegmentIdentificationSequence").ReferencedSegmentNumber)
+    measures = group("PixelMeasuresSequence")
+    return {
+        "segment": segment,
+        "position": np.array([float(v) for v in group("PlanePositionSequence").ImagePositionPatient]),
+        "orientation": np.array([float(v) for v in group("PlaneOrientationSequence").ImageOrientationPatient]),
+        "spacing": tuple(float(v) for v in measures.PixelSpacing),
+        "between": float(measures.get("SpacingBetweenSlices") or 0.0),
+        "thickness": float(measures.get("SliceThickness") or 0.0),
+    }
+
+
+class _Stack:
+    """The frames of an object as planes of one regular stack.
+
+    Attributes:
+        place: number of each frame's plane in the stack.
+    """
+
+    def __init__(self, path: Path, frames: list[dict], dataset, collector: SegmentCollector) -> None:
+        self._path, self._dataset, self._pixels = path, dataset, {}
+        if not frames:
+            self.place = []
+            return
+        first = frames[0]
+        if any(np.abs(f["orientation"] - first["orientation"]).max() > 1e-3 for f in frames):
+            raise InputError(f"{path}: its frames have several orientations; export it on the CT's slices")
+        row, column = first["orientation"][:3], first["orientation"][3:]
+        normal = np.cross(row, column)
+        depths = np.array([normal @ f["position"] for f in frames])
+        steps = np.diff(np.unique(np.round(depths, 3)))
+        smallest = float(steps[steps > 1e-2].min()) if (steps > 1e-2).any() else 0.0
+        step = next(
+            (
+                s
+                for s in (abs(first["between"]), collector.ct_step(normal), smallest)
+                if s > 0 and np.abs((depths - depths.min()) / s - np.rint((depths - depths.min()) / s)).max() < _REGULAR
+            ),
+            first["thickness"] or 1.0 if not smallest else 0.0,
+        )
+        if step <= 0:
+            raise InputError(f"{path}: its frames are unevenly spaced; export it on the CT's slices")
+        self.place = np.rint((depths - depths.min()) / step).astype(int).tolist()
+        lowest = frames[int(np.argmin(depths))]
+        self._lps = np.eye(4)
+        self._lps[:3, 0], self._lps[:3, 1] = row * first["spacing"][1], column * first["spacing"][0]
+        self._lps[:3, 2], self._lps[:3, 3] = normal * step, lowest["position"]
+        highest = int(np.argmax(depths))
+        if self.place[highest]:  # a tilted gantry: the planes' corners do not lie along the normal
+            self._lps[:3, 2] = (frames[highest]["position"] - lowest["position"]) / self.place[highest]
+
+    def pixels(self, index: int) -> np.ndarray:
+        """Pixels of a frame, ``[row, column]``."""
+        from pydicom.pixels import pixel_array
+
+        return pixel_array(self._dataset, index=index)
+
+    def assemble(self, pieces: list) -> tuple[np.ndarray, np.ndarray]:
+        """One 0/1 array ``[K, J, I]`` that just holds the pieces ``((plane, row, column), mask)``, and its affine."""
+        low = np.min([corner for corner, _ in pieces], axis=0)
+        high = np.max([np.add(corner, (1, *mask.shape)) for corner, mask in pieces], axis=0)
+        labels = np.zeros(tuple(int(n) for n in high - low), np.uint8)
+        for corner, mask in pieces:
+            plane, top, left = (int(c) for c in np.subtract(corner, low))
+            labels[plane, top : top + mask.shape[0], left : left + mask.shape[1]] |= mask
+        shift = np.eye(4)
+        shift[:3, 3] = low[::-1]
+        return labels, np.diag([-1.0, -1.0, 1.0, 1.0]) @ self._lps @ shift
+
+
+def segment_tags(item) -> dict[str, str]:
+    """The codes of a Segment Sequence item as the ``TerminologyEntry`` tag of Slicer's segments.
+
+    ``context~category~type~type modifier~anatomic context~region~region modifier~``, each ``scheme^value^meaning``.
+    """
+
+    def code(parent, keyword: str) -> tuple[str, object]:
+        sequence = parent.get(keyword) if parent is not None else None
+        if not sequence:
+            return "^^", None
+        value = sequence[0].get("CodeValue") or sequence[0].get("LongCodeValue") or ""
+        parts = (sequence[0].get("CodingSchemeDesignator", ""), value, sequence[0].get("CodeMeaning", ""))
+        return "^".join(str(p).replace("^", " ").replace("~", " ").replace("|", " ") for p in parts), sequence[0]
+
+    category, _ = code(item, "SegmentedPropertyCategoryCodeSequence")
+    kind, kind_item = code(item, "SegmentedPropertyTypeCodeSequence")
+    modifier, _ = code(kind_item, "SegmentedPropertyTypeModifierCodeSequence")
+    region, region_item = code(item, "AnatomicRegionSequence")
+    region_modifier, _ = code(region_item, "AnatomicRegionModifierSequence")
+    if kind == "^^" and region == "^^":
+        return {}
+    terminology, anatomy = "Segmentation category and type - DICOM master list", "Anatomic codes - DICOM master list"
+    entry = "~".join((terminology, category, kind, modifier, anatomy, region, region_modifier))
+    return {"TerminologyEntry": entry}
+
+
+def _color(item) -> tuple[float, float, float] | None:
+    """RGB of the recommended CIELab value (DICOM PS3.3 C.10.7.1.1), with the D65 white that DCMTK and Slicer write."""
+    encoded = item.get("RecommendedDisplayCIELabValue")
+    if encoded is None or len(encoded) != 3:
+        return None
+    lightness = float(encoded[0]) / 65535 * 100
+    a, b = (float(v) / 65535 * 255 - 128 for v in encoded[1:])
+    fy = (lightness + 16) / 116
+    f = np.array([fy + a / 500, fy, fy - b / 200])
+    xyz = np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29)) * [0.950456, 1.0, 1.088754]
+    to_rgb = [[3.2404542, -1.5371385, -0.4985314], [-0.969266, 1.8760108, 0.041556], [0.0556434, -0.2040259, 1.0572252]]
+    linear = np.clip(np.array(to_rgb) @ xyz, 0.0, 1.0)
+    rgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return tuple(round(float(v), 4) for v in rgb)
