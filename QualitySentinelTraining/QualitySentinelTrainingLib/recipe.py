@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from QualitySentinelLib.anatomy import all_structures
 from QualitySentinelLib.checkpoint import QualityModel
 from QualitySentinelLib.network import build_network
@@ -25,17 +27,20 @@ def new_model(architecture: str = "compact") -> QualityModel:
     table = embedding_table()
     dimension = table.vectors.shape[1]
     if architecture == "compact":
-        description = {"kind": "compact", "embedding_dim": dimension, "in_channels": PRESET.channels}
+        name, preset = NAME, PRESET
+        description = {"kind": "compact", "embedding_dim": dimension, "in_channels": preset.channels}
     else:
-        description = {
-            "kind": "published", "backbone": architecture, "hidden_dim": 50,
-            "embedding_dim": dimension, "in_channels": PRESET.channels,
-        }  # fmt: skip
+        # The published network has one CT channel: it gets the soft-tissue window.
+        name, preset = (
+            f"{NAME}-{architecture}",
+            replace(PRESET, name=f"compact, {architecture}", windows=PRESET.windows[:1]),
+        )
+        description = {"kind": "published", "backbone": architecture, "hidden_dim": 50, "embedding_dim": dimension}
     return QualityModel(
-        name=NAME if architecture == "compact" else f"{NAME}-{architecture}",
+        name=name,
         network=build_network(description),
         architecture=description,
-        preset=PRESET,
+        preset=preset,
         table=table,
         metadata={"structures": list(table.names)},
     )

@@ -55,6 +55,7 @@ def run(options: argparse.Namespace) -> int:
     if options.most_pairs and options.most_pairs < len(pairs):
         pairs = pairs.take(np.random.default_rng(options.seed).permutation(len(pairs))[: options.most_pairs])
     model = new_model(options.architecture)
+    pairs.images = pairs.images[:, [*range(model.preset.channels - 1), -1]]  # its windows come first, the mask last
     settings = TrainingOptions(
         epochs=options.epochs,
         learning_rate=options.learning_rate,
