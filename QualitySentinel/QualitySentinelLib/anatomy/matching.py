@@ -80,6 +80,8 @@ def _without_decoration(words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...
             yield kept, numbered
         if not words or not words[-1].isdigit():
             return
+        if any(word.isdigit() for word in words[:-1]) and "copy" not in words:
+            return  # "rib 1-2 left" may well be two ribs
         words, numbered = words[:-1], True
 
 

@@ -77,7 +77,7 @@ def terminology_of(tags: Mapping | None) -> Terminology | None:
 
 
 def _deserialized(text: str) -> Terminology | None:
-    """Slicer's form: context~category~type~modifier~region context~region~region modifier, scheme^value^meaning each."""
+    """Slicer's form: context~category~type~modifier~region context~region~region modifier, codes as ``a^b^c``."""
     parts = text.split("~")
     if len(parts) < 3:
         return None

@@ -1,4 +1,4 @@
-"""The sentence encoder all-MiniLM-L6-v2 (Wang et al. 2020, Reimers and Gurevych 2019) from a Python package, offline."""
+"""The sentence encoder all-MiniLM-L6-v2 (Wang et al. 2020, Reimers and Gurevych 2019) from a Python package."""
 
 from __future__ import annotations
 

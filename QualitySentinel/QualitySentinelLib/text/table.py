@@ -12,15 +12,15 @@ from ..errors import ModelError
 from .encoder import TextEncoder
 
 DEFAULT_PROMPT = "A computed tomography image of the {}."
-"""Sentence around a structure's name; after Liu et al., CLIP-Driven Universal Model, ICCV 2023."""
+"""Sentence around a structure's name; in the manner of Liu et al., CLIP-Driven Universal Model, ICCV 2023."""
 
 
 @dataclass(frozen=True, eq=False)
 class EmbeddingTable:
     """Embeddings of structure names.
 
-    The vectors are kept as the encoder gives them: this table does not normalize them, because the published network was
-    trained on vectors that are not of unit length (norms 8.1 to 12.6) and uses their length.
+    The vectors are kept as the encoder gives them: this table does not normalize them, because the published network
+    was trained on vectors that are not of unit length (norms 8.1 to 12.6) and uses their length.
 
     Attributes:
         encoder: name of the text encoder that made the vectors.
