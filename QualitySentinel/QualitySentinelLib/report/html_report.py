@@ -1,0 +1,159 @@
+"""``report.html``: one page about one case that holds all it needs and asks no network for anything."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ..files import write_whole
+from ..scores import CaseScore, SegmentScore, SliceScore, Status, dsc_color, segment_labels, software_versions
+from ..scores.colors import COLOR_SCALE
+from ..volume import CtVolume, Segmentation
+from .overview import overview_pictures
+from .plot import dsc_plot
+from .slice_picture import PICTURE_PX, slice_picture
+from .strip import dsc_strip
+from .text import dsc_text, duration_text, file_name, position_text, printable
+from .window import window_for
+from .worst_slices import MAX_PICTURES, PER_SEGMENT, worst_slices
+
+_TOP_PICTURES = 8
+_TOP_PER_SEGMENT = 1
+_MOST_MARKS = 20000
+"""With more slices than this in a case, plots mark only the flagged ones: marks are what makes the page large."""
+
+
+def write_html_report(
+    path: str | os.PathLike,
+    case_score: CaseScore,
+    ct: CtVolume,
+    segmentation: Segmentation,
+    *,
+    title: str | None = None,
+    created: datetime | None = None,
+    versions: Mapping[str, str] | None = None,
+    max_pictures: int = MAX_PICTURES,
+) -> Path:
+    """Write the report of a case as one self-contained page.
+
+    Args:
+        path: the file to write.
+        case_score: scored and flagged; its threshold is the page's.
+        ct, segmentation: what was scored, on one grid; read a slice at a time.
+        title: what to call the case; the CT's file name when not given.
+        created: date of the report; now when not given.
+        versions: versions by name; those of the running software when not given.
+        max_pictures: at most so many slices are pictured.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters.update(printable=printable, position=position_text, css=_css_color)
+    created = created or datetime.now().astimezone()
+    page = environment.get_template("template.html").render(
+        case=case_score,
+        title=printable(title or file_name(ct.source) or "CT"),
+        ct_name=file_name(ct.source),
+        segmentation_name=file_name(segmentation.source),
+        created=created,
+        duration=duration_text(case_score.seconds),
+        versions=versions if versions is not None else software_versions(),
+        warnings=list(dict.fromkeys([*case_score.warnings, *ct.warnings, *segmentation.warnings])),
+        threshold=case_score.threshold,
+        threshold_text=f"{case_score.threshold:.2f}".rstrip("0").ljust(3, "0"),
+        scale=COLOR_SCALE,
+        **_content(case_score, ct, segmentation, max_pictures),
+    )
+    return write_whole(path, page)
+
+
+def _content(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation, max_pictures: int) -> dict:
+    labels = {i: printable(label) for i, label in segment_labels(case_score.segments).items()}
+    ordered = case_score.worst_first()
+    ranks = {s.segment_id: n for n, s in enumerate(ordered, start=1)}
+    pictures = _pictures(case_score, ct, segmentation, max_pictures)
+    mark_all = sum(s.n_scored for s in ordered) <= _MOST_MARKS
+    rows = [
+        _row(s, labels[s.segment_id], rank, case_score.threshold, pictures.get(s.segment_id, []), mark_all)
+        for rank, s in enumerate(ordered, start=1)
+    ]
+    top = [(row, picture) for row in rows for picture in row["pictures"][:_TOP_PER_SEGMENT]]
+    top.sort(key=lambda pair: pair[1]["dsc"])
+    scored = [s for s in ordered if s.predicted_dsc is not None]
+    return {
+        "rows": rows,
+        "top": top[:_TOP_PICTURES],
+        "overview": overview_pictures(case_score, ct, segmentation, ranks),
+        "picture_px": PICTURE_PX,
+        "per_segment": PER_SEGMENT,
+        "n_pictures": sum(len(p) for p in pictures.values()),
+        "n_scored": len(scored),
+        "n_below": sum(s.predicted_dsc < case_score.threshold for s in scored),
+        "n_with_flags": sum(s.n_flagged > 0 for s in ordered),
+        "n_slices_scored": sum(s.n_scored for s in ordered),
+        "n_slices_flagged": sum(s.n_flagged for s in ordered),
+        "n_status": {status.value: sum(s.status == status for s in ordered) for status in Status},
+        "has_interval": any(s.dsc_low is not None for s in ordered),
+    }
+
+
+def _row(segment: SegmentScore, label: str, rank: int, threshold: float, pictures: list[dict], mark_all: bool) -> dict:
+    return {
+        "score": segment,
+        "label": label,
+        "structure": segment.structure if segment.structure and segment.structure.lower() != label.lower() else "",
+        "rank": rank,
+        "color": dsc_color(segment.predicted_dsc),
+        "dsc": dsc_text(segment.predicted_dsc, threshold),
+        "below": segment.predicted_dsc is not None and segment.predicted_dsc < threshold,
+        "strip": dsc_strip(segment) if segment.slices else "",
+        "plot": dsc_plot(segment, label, threshold, mark_all) if segment.slices else "",
+        "pictures": pictures,
+    }
+
+
+def _pictures(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation, at_most: int) -> dict[str, list[dict]]:
+    """Pictures of the worst slices by segment id, worst first."""
+    segments = {s.id: s for s in segmentation}
+    pictures: dict[str, list[dict]] = {}
+    for segment_id, chosen in worst_slices(case_score, at_most=at_most).items():
+        segment = segments.get(segment_id)
+        for slice_score in chosen:
+            k = _canonical_slice(slice_score, ct)
+            if segment is None or k is None or k not in segment.occupied_slices():
+                continue
+            pictures.setdefault(segment_id, []).append(
+                {
+                    "uri": slice_picture(ct, segment, k),
+                    "slice": slice_score,
+                    "dsc": slice_score.predicted_dsc,
+                    "dsc_text": dsc_text(slice_score.predicted_dsc, case_score.threshold),
+                    "color": dsc_color(slice_score.predicted_dsc),
+                    "window": window_for(segment.structure or segment.name).name,
+                }
+            )
+    return pictures
+
+
+def _canonical_slice(slice_score: SliceScore, ct: CtVolume) -> int | None:
+    """Where the slice lies in the canonical frame, checked by its position.
+
+    A model whose preset takes slices in the file's order numbers them so; when these are not axial, there is none.
+    """
+    for k in (slice_score.k, ct.frame.canonical_slice(slice_score.slice_index)):
+        inside = 0 <= k < ct.frame.shape[0]
+        if inside and abs(ct.frame.position_mm(k) - slice_score.position_mm) <= ct.frame.spacing[0] / 2:
+            return int(k)
+    return None
+
+
+def _css_color(rgb: tuple[float, float, float]) -> str:
+    return "#" + "".join(f"{round(255 * c):02x}" for c in rgb)

@@ -1,0 +1,120 @@
+"""The plot of predicted DSC along the slices of one segment, as inline SVG."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+from markupsafe import Markup, escape
+
+from ..scores import SegmentScore, SliceScore
+from .text import dsc_text, position_text
+
+WIDTH, HEIGHT = 620, 250
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 12, 62
+
+
+def dsc_plot(segment: SegmentScore, label: str, threshold: float, mark_all: bool = True) -> Markup:
+    """SVG with DSC (0..1) over patient position (mm) and slice number, inferior on the left.
+
+    The line is the predicted DSC, the grey area the mask's own area (scaled to its largest). Slices below the
+    threshold are triangles, the others dots; each has a title that shows on hovering.
+
+    Args:
+        segment: with at least one scored slice.
+        label: the segment's name, for who cannot see the plot.
+        threshold: drawn as a dashed line.
+        mark_all: also mark slices that are not flagged (left out in cases with very many).
+    """
+    slices = sorted(segment.slices, key=lambda s: s.position_mm)
+    low, high = slices[0].position_mm, slices[-1].position_mm
+    step = _step(slices)
+    low, high = low - step / 2, high + step / 2
+
+    def x(mm: float) -> float:
+        return _LEFT + (mm - low) / (high - low) * (WIDTH - _LEFT - _RIGHT)
+
+    def y(dsc: float) -> float:
+        return _TOP + (1 - dsc) * (HEIGHT - _TOP - _BOTTOM)
+
+    parts = [
+        f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="',
+        escape(f"Predicted DSC along the slices of {label}"),
+        '">',
+    ]
+    for tenth in range(0, 11, 2):
+        parts.append(
+            f'<path class="grid" d="M{_LEFT} {y(tenth / 10):.1f}H{WIDTH - _RIGHT}"/>'
+            f'<text class="tick" x="{_LEFT - 7}" y="{y(tenth / 10) + 4:.1f}" text-anchor="end">{tenth / 10:.1f}</text>'
+        )
+    parts.append(_ticks(slices, low, high, x, y(0)))
+    runs = _runs(slices, step, all_scored=segment.n_scored >= segment.n_slices)
+    largest = max(s.area_mm2 for s in slices) or 1.0
+    for run in runs:
+        top = "".join(f"L{x(s.position_mm):.1f} {y(s.area_mm2 / largest):.1f}" for s in run)
+        start, end = x(run[0].position_mm), x(run[-1].position_mm)
+        parts.append(f'<path class="area" d="M{start:.1f} {y(0):.1f}{top}L{end:.1f} {y(0):.1f}Z"/>')
+    parts.append(f'<path class="threshold" d="M{_LEFT} {y(threshold):.1f}H{WIDTH - _RIGHT}"/>')
+    for run in runs:
+        line = "L".join(f"{x(s.position_mm):.1f} {y(s.predicted_dsc):.1f}" for s in run)
+        parts.append(f'<path class="line" d="M{line}"/>')
+    for s in slices:
+        if s.flagged or mark_all:
+            parts.append(_point(s, x(s.position_mm), y(s.predicted_dsc), threshold))
+    parts.append("</svg>")
+    return Markup("".join(str(p) for p in parts))  # numbers of ours, and text escaped above
+
+
+def _point(s: SliceScore, x: float, y: float, threshold: float) -> str:
+    title = (
+        f"<title>slice {s.slice_index}, {position_text(s.position_mm)}: "
+        f"DSC {dsc_text(s.predicted_dsc, threshold)}{', below the threshold' if s.flagged else ''}</title>"
+    )
+    if s.flagged:
+        return f'<path class="flagged" d="M{x - 4.5:.1f} {y - 4:.1f}h9l-4.5 8z">{title}</path>'
+    return f'<circle class="point" cx="{x:.1f}" cy="{y:.1f}" r="2.6">{title}</circle>'
+
+
+def _ticks(slices: list[SliceScore], low: float, high: float, x, base: float) -> str:
+    """The marks below: millimetres at round values, and the file's slice numbers under them."""
+    span = high - low
+    spacing = next((s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500) if span / s <= 8), 1000)
+    first, last = slices[0], slices[-1]
+    parts = []
+    for n in range(math.ceil(low / spacing), math.floor(high / spacing) + 1):
+        mm = n * spacing
+        place = x(mm)
+        parts.append(
+            f'<path class="grid" d="M{place:.1f} {base:.1f}v5"/>'
+            f'<text class="tick" x="{place:.1f}" y="{base + 18:.1f}" text-anchor="middle">'
+            f"{str(mm).replace('-', '−')}</text>"
+        )
+        if first is not last:
+            share = (mm - first.position_mm) / (last.position_mm - first.position_mm)
+            number = round(first.slice_index + share * (last.slice_index - first.slice_index))
+            parts.append(
+                f'<text class="tick soft" x="{place:.1f}" y="{base + 33:.1f}" text-anchor="middle">{number}</text>'
+            )
+    parts.append(
+        f'<text class="tick" x="{(_LEFT + WIDTH - _RIGHT) / 2:.1f}" y="{base + 52:.1f}" text-anchor="middle">'
+        "position S in mm, slice number</text>"
+        f'<text class="tick" x="{_LEFT}" y="{base + 52:.1f}">◀ inferior</text>'
+        f'<text class="tick" x="{WIDTH - _RIGHT}" y="{base + 52:.1f}" text-anchor="end">superior ▶</text>'
+    )
+    return "".join(parts)
+
+
+def _step(slices: list[SliceScore]) -> float:
+    """The least distance of two neighbours, mm; 1 for a single slice."""
+    gaps = [b.position_mm - a.position_mm for a, b in itertools.pairwise(slices)]
+    return min((g for g in gaps if g > 0), default=1.0)
+
+
+def _runs(slices: list[SliceScore], step: float, all_scored: bool) -> list[list[SliceScore]]:
+    """Slices parted where the mask is interrupted, so that no line runs over what does not exist."""
+    runs = [[slices[0]]]
+    for before, after in itertools.pairwise(slices):
+        if all_scored and after.position_mm - before.position_mm > 1.5 * step:
+            runs.append([])
+        runs[-1].append(after)
+    return runs

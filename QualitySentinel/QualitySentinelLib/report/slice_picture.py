@@ -1,0 +1,74 @@
+"""The picture of one slice of one segment: CT around the mask, the mask's contour, orientation."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import ImageDraw
+
+from ..volume import CtVolume, Segment
+from .drawing import blend, draw_scale_bar, fill_and_line, jpeg_data_uri, scaled_grey, to_image, write_orientation
+from .window import window_for
+
+PICTURE_PX = 360
+CONTOUR_COLOR = (0.0, 0.93, 1.0)
+"""Cyan: on no tissue, and nowhere on the DSC scale."""
+
+_MARGIN_MM = 25.0
+_LEAST_SIDE_MM = 80.0
+"""Smaller crops show a small mask without the anatomy that tells where it lies."""
+
+
+def slice_picture(ct: CtVolume, segment: Segment, k: int, px: int = PICTURE_PX) -> str:
+    """Canonical slice ``k`` around the segment's mask, square, radiological orientation, as a JPEG ``data:`` URI.
+
+    Only the part shown is read from the CT and the mask.
+
+    Raises:
+        ValueError: the segment has no voxel in that slice.
+    """
+    mask = segment.slice_mask(k)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        raise ValueError(f"{segment.id}: no mask in slice {k}")
+    _, row_mm, column_mm = ct.frame.spacing
+    top, left = segment.box[1].start, segment.box[2].start
+    middle = (top + (rows[0] + rows[-1] + 1) / 2, left + (columns[0] + columns[-1] + 1) / 2)  # pixel edges
+    extent = max((rows[-1] - rows[0] + 1) * row_mm, (columns[-1] - columns[0] + 1) * column_mm)
+    _, height, width = ct.frame.shape
+    side = min(max(extent + 2 * _MARGIN_MM, _LEAST_SIDE_MM), max(height * row_mm, width * column_mm))
+    edges = _edges(middle, side, (row_mm, column_mm))
+    window = window_for(segment.structure or segment.name)
+
+    c0, r0 = (int(np.floor(e)) for e in edges[:2])
+    c1, r1 = (int(np.ceil(e)) for e in edges[2:])
+    grey = np.zeros((r1 - r0, c1 - c0), dtype=np.uint8)  # beyond the CT: black
+    inner_r, inner_c = slice(max(r0, 0), min(r1, height)), slice(max(c0, 0), min(c1, width))
+    grey[inner_r.start - r0 : inner_r.stop - r0, inner_c.start - c0 : inner_c.stop - c0] = window.to_grey(
+        ct.hu[k, inner_r, inner_c]
+    )
+    drawn = np.zeros(grey.shape, dtype=bool)
+    mask = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    r, c = top + rows[0] - r0, left + columns[0] - c0
+    r_cut, c_cut = max(0, -r), max(0, -c)  # a mask wider than the picture
+    mask = mask[r_cut:, c_cut:][: drawn.shape[0] - max(r, 0), : drawn.shape[1] - max(c, 0)]
+    drawn[max(r, 0) : max(r, 0) + mask.shape[0], max(c, 0) : max(c, 0) + mask.shape[1]] = mask
+
+    box = (edges[0] - c0, edges[1] - r0, edges[2] - c0, edges[3] - r0)
+    picture = np.repeat(scaled_grey(grey, (px, px), box)[..., None], 3, axis=2)
+    _, halo = fill_and_line(drawn, (px, px), box, line_px=3.2)
+    _, line = fill_and_line(drawn, (px, px), box)
+    blend(picture, (0, 0, 0), halo * 0.55)
+    blend(picture, CONTOUR_COLOR, line)
+    image = to_image(picture)
+    draw = ImageDraw.Draw(image)
+    write_orientation(draw, (px, px), "R", "L", "A", "P")
+    draw_scale_bar(draw, (px, px), px / side)
+    return jpeg_data_uri(image)
+
+
+def _edges(
+    middle: tuple[float, float], side_mm: float, pixel_mm: tuple[float, float]
+) -> tuple[float, float, float, float]:
+    """(left, top, right, bottom) in pixel edges of a square of ``side_mm`` around ``middle`` (row, column)."""
+    half_r, half_c = side_mm / 2 / pixel_mm[0], side_mm / 2 / pixel_mm[1]
+    return middle[1] - half_c, middle[0] - half_r, middle[1] + half_c, middle[0] + half_r

@@ -1,0 +1,37 @@
+"""Numbers and names as the report words them."""
+
+from __future__ import annotations
+
+
+def dsc_text(dsc: float | None, threshold: float | None = None) -> str:
+    """A DSC with two decimals; with three where two would put it on the wrong side of ``threshold``."""
+    if dsc is None:
+        return "–"
+    text = f"{dsc:.2f}"
+    if threshold is not None and (float(text) < threshold) != (dsc < threshold):
+        text = f"{dsc:.3f}"
+    return text
+
+
+def position_text(position_mm: float, decimals: int = 1) -> str:
+    """A patient S coordinate as a viewer shows it, e.g. ``S −123.5 mm``."""
+    return f"S {round(position_mm, decimals) + 0.0:.{decimals}f} mm".replace("-", "−")
+
+
+def file_name(source: str) -> str:
+    """The last part of a path of any system: who reads a report need not know the folders of who made it."""
+    return source.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] or source
+
+
+def printable(text: str) -> str:
+    """``text`` for the page: one line, no control characters, no lone surrogates."""
+    text = "".join(c if c.isprintable() or c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return " ".join(text.split()).encode("utf-8", "replace").decode("utf-8")
+
+
+def duration_text(seconds: float) -> str:
+    """Seconds as ``8.4 s`` or ``3 min 05 s``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    return f"{whole // 60} min {whole % 60:02d} s"
