@@ -82,7 +82,7 @@ class QualityModel:
     def _inference_network(self) -> nn.Module:
         """The fused copy, made again when the weights have been moved, replaced or trained further."""
         parameters = [*self.network.parameters(), *self.network.buffers()]
-        state = tuple((id(p), p.data_ptr(), p._version) for p in parameters)
+        state = tuple((id(p), p.data_ptr(), 0 if p.is_inference() else p._version) for p in parameters)
         if self._fast is None or self._fast_of != state:
             self._fast = None  # frees the old copy before the new one is made
             self._fast = optimize_for_inference(self.network)

@@ -14,8 +14,8 @@ from .crop import CropBox, crop_box, mask_extent
 from .preset import Preset
 from .resize import resize
 
-_CHUNK_NUMBERS = 8_000_000
-"""Most float32 numbers in the padded planes and weights of one chunk (32 MB): memory stays bounded, caches warm."""
+_CHUNK_NUMBERS = 4_000_000
+"""Most float32 numbers in the padded planes and weights of one chunk (16 MB): memory stays bounded, caches warm."""
 
 
 @dataclass
