@@ -61,6 +61,8 @@ class _Parameter:
         return next((a for a in self.annotations if isinstance(a, kind)), None)
 
     def read(self, node):
+        if not node.HasParameter(self.name):  # the scene was cleared
+            self.write(node, self.default)
         if self.is_node:
             return node.GetNodeReference(self.name)
         text = node.GetParameter(self.name)

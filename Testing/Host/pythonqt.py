@@ -36,6 +36,7 @@ def in_pythonqt_style(base: type) -> type:
 
 def register_widget(cls: type) -> type:
     """Class decorator: ``.ui`` files may name this class."""
+    cls.connect, cls.disconnect = _connect, _disconnect  # PySide6 gives classes with signals its own
     _extra_widgets[cls.__name__] = cls
     return cls
 
@@ -76,8 +77,11 @@ def _signal(self: QtCore.QObject, signature: str):
     declared = getattr(type(self), "pythonQtSignals", {})
     name = signature.partition("(")[0]
     if signature not in declared:
-        normalized = QtCore.QMetaObject.normalizedSignature(signature)
-        if self.metaObject().indexOfSignal(normalized) < 0:
+        normalized = bytes(QtCore.QMetaObject.normalizedSignature(signature).data())
+        meta = self.metaObject()
+        methods = (meta.method(index) for index in range(meta.methodCount()))
+        signals = (m for m in methods if m.methodType() == QtCore.QMetaMethod.MethodType.Signal)
+        if normalized not in {bytes(m.methodSignature().data()).replace(b"QPrivateSignal", b"") for m in signals}:
             raise ValueError(f"{type(self).__name__} has no signal {signature}")
     return getattr(self, name)
 

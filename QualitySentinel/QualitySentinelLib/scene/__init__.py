@@ -6,6 +6,7 @@ Nothing here needs torch, Qt or the application: the scene and its logics are en
 from .colors import restore_colors, score_colors_shown, show_score_colors
 from .ct_node import ct_from_node
 from .segmentation_node import segmentation_from_node
+from .source import source_of
 from .tables import update_tables
 from .tags import remove_score_tags, write_score_tags
 
@@ -16,6 +17,7 @@ __all__ = [
     "score_colors_shown",
     "segmentation_from_node",
     "show_score_colors",
+    "source_of",
     "update_tables",
     "write_score_tags",
 ]

@@ -1,0 +1,201 @@
+"""The module QualitySentinel.py in a Slicer without its application: logic, panel and self test."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from QualitySentinelLib.errors import CancelledError, InputError
+
+ROOT = Path(__file__).resolve().parents[3]
+MODULE = ROOT / "QualitySentinel" / "QualitySentinel.py"
+
+
+@pytest.fixture
+def module(slicer):
+    """QualitySentinel.py, imported and registered as at Slicer's startup."""
+    from Testing.Host.headless_slicer import load_module
+
+    return load_module(MODULE)
+
+
+@pytest.fixture
+def logic(module, a_small_model):
+    """The module's logic with a small model in the place of the bundled one."""
+    logic = module.QualitySentinelLogic()
+    logic._model, logic._modelSource = a_small_model, "bundled"
+    return logic
+
+
+@pytest.fixture
+def panel(module, logic, a_ct_node, a_segmentation_node):
+    """The module's panel, opened with a CT and its segmentation in the scene."""
+    widget = module.QualitySentinelWidget()
+    widget.logic = logic
+    yield widget
+    widget.cleanup()
+    widget.parent.deleteLater()
+
+
+def run_events_until(condition, seconds=30):
+    """Let the event loop run, as in Slicer, until something has happened."""
+    import time
+
+    import slicer
+
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        slicer.app.processEvents()
+
+
+def rows_of(panel):
+    """The results table's texts, row by row."""
+    table = panel.ui.resultsTable
+    return [[table.item(r, c).text() for c in range(table.columnCount)] for r in range(table.rowCount)]
+
+
+class TestModule:
+    def test_says_what_it_is_and_whom_to_cite(self, slicer, module):
+        about = slicer.modules.qualitysentinel
+        assert about.title == "Quality Sentinel"
+        assert about.categories == ["Segmentation"]
+        assert "2406.00327" in about.acknowledgementText
+        assert "PyTorch" in about.helpText
+
+    def test_imports_without_torch(self):
+        code = (
+            "import sys; from Testing.Host.headless_slicer import start, load_module; start();"
+            f"before = set(sys.modules); load_module({str(MODULE)!r});"
+            "new = {m.partition('.')[0] for m in set(sys.modules) - before};"
+            "sys.exit(str(new & {'torch', 'torchvision', 'nibabel', 'highdicom', 'matplotlib', 'pydicom'} or 0)"
+            " if new & {'torch', 'torchvision', 'nibabel', 'highdicom', 'matplotlib'} else 0)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+    def test_the_self_test_passes_without_a_model(self, module):
+        test = module.QualitySentinelTest()
+        for name in ("test_NodesAreRead", "test_ScoresAreShownAndTakenBack"):
+            test.setUp()
+            getattr(test, name)()
+
+    def test_the_self_test_scores_with_the_bundled_model(self, module):
+        if not list((MODULE.parent / "Resources" / "Models").glob("*.safetensors")):
+            pytest.skip("no model is bundled yet")
+        module.QualitySentinelTest().runTest()
+
+
+class TestLogic:
+    def test_scores_every_slice_of_every_segment(self, logic, a_ct_node, a_segmentation_node, a_torso):
+        case = logic.score(a_ct_node, a_segmentation_node, device="cpu")
+        for value, name in a_torso.names.items():
+            occupied = np.flatnonzero((a_torso.labels == value).any(axis=(1, 2)))
+            assert [s.slice_index for s in case[name].slices] == occupied.tolist()
+
+    def test_progress_comes_step_by_step(self, logic, a_ct_node, a_segmentation_node):
+        steps = list(logic.scoreSteps(a_ct_node, a_segmentation_node, device="cpu"))
+        assert steps[0].done == 0 < steps[0].total == steps[-1].done
+
+    def test_stops_when_asked(self, logic, a_ct_node, a_segmentation_node):
+        with pytest.raises(CancelledError):
+            logic.score(a_ct_node, a_segmentation_node, device="cpu", cancelled=lambda: True)
+
+    def test_refuses_bad_input_in_one_line(self, logic, a_segmentation_node):
+        with pytest.raises(InputError, match="no CT is selected"):
+            logic.score(None, a_segmentation_node)
+
+    def test_finds_the_volume_that_a_segmentation_was_made_on(self, slicer, logic, a_ct_node, a_segmentation_node):
+        assert logic.volumeOfSegmentation(a_segmentation_node) is a_ct_node
+        assert logic.volumeOfSegmentation(None) is a_ct_node
+        slicer.mrmlScene.Clear(0)
+        assert logic.volumeOfSegmentation(None) is None
+
+    def test_exports_the_files_of_the_command_line(self, logic, a_ct_node, a_segmentation_node, tmp_path):
+        pytest.importorskip("QualitySentinelLib.reading.scored_segmentation")
+        pytest.importorskip("QualitySentinelLib.report.html_report")
+        case = logic.score(a_ct_node, a_segmentation_node, device="cpu")
+        logic.exportResults(a_ct_node, a_segmentation_node, case, tmp_path / "out")
+        names = {p.name for p in (tmp_path / "out").iterdir()}
+        assert names == {"segments.csv", "slices.csv", "report.json", "report.html", "scored.seg.nrrd"}
+        assert json.loads((tmp_path / "out" / "report.json").read_text())["inputs"]["ct"] == {"node": "CT"}
+
+
+class TestPanel:
+    def test_chooses_the_inputs_itself(self, panel, a_ct_node, a_segmentation_node):
+        assert panel.ui.inputVolumeSelector.currentNode() is a_ct_node
+        assert panel.ui.inputSegmentationSelector.currentNode() is a_segmentation_node
+        assert panel.ui.applyButton.enabled
+        assert not panel.ui.cancelButton.enabled
+
+    def test_apply_waits_for_both_inputs(self, panel):
+        panel.ui.inputVolumeSelector.setCurrentNode(None)
+        assert not panel.ui.applyButton.enabled
+        assert "CT volume" in panel.ui.applyButton.toolTip
+
+    def test_apply_scores_colours_and_lists_worst_first(self, panel, a_segmentation_node):
+        panel.ui.applyButton.click()
+        assert panel.ui.cancelButton.enabled and not panel.ui.applyButton.enabled
+        run_events_until(lambda: panel.ui.applyButton.enabled)
+        rows = rows_of(panel)
+        assert {row[0] for row in rows} == {"liver", "spleen"}
+        assert [float(row[2]) for row in rows] == sorted(float(row[2]) for row in rows)
+        assert a_segmentation_node.GetSegmentation().GetSegment("liver").HasTag("QualitySentinel.PredictedDSC")
+        assert min(a_segmentation_node.GetDisplayNode().GetSegmentOverrideColor("liver")) >= 0
+
+    def test_cancel_stops_and_leaves_what_was_finished(self, panel):
+        panel.ui.applyButton.click()
+        panel.ui.cancelButton.click()
+        run_events_until(lambda: panel.ui.applyButton.enabled)
+        assert all(row[2] == "" for row in rows_of(panel))
+        panel.ui.applyButton.click()
+        run_events_until(lambda: panel.ui.applyButton.enabled)
+        assert all(row[2] for row in rows_of(panel))
+
+    def test_the_threshold_flags_anew_without_scoring(self, panel):
+        panel.ui.applyButton.click()
+        run_events_until(lambda: panel.ui.applyButton.enabled)
+        panel.ui.thresholdSliderWidget.value = 1.0
+        assert all(row[3].split(" / ")[0] == row[3].split(" / ")[1] for row in rows_of(panel))
+        panel.ui.thresholdSliderWidget.value = 0.0
+        assert all(row[3].startswith("0 / ") for row in rows_of(panel))
+
+    def test_colours_are_restored(self, panel, a_segmentation_node):
+        panel.ui.applyButton.click()
+        run_events_until(lambda: panel.ui.applyButton.enabled)
+        panel.ui.restoreColorsButton.click()
+        assert max(a_segmentation_node.GetDisplayNode().GetSegmentOverrideColor("liver")) < 0
+
+    def test_an_error_ends_the_run_and_the_panel_is_ready_again(self, panel, a_ct_node, a_torso, slicer, capsys):
+        slicer.util.updateVolumeFromArray(a_ct_node, (a_torso.hu % 256).astype(np.uint8))  # a screenshot, not HU
+        panel.ui.applyButton.click()
+        run_events_until(lambda: panel.ui.applyButton.enabled)
+        assert rows_of(panel) == []
+        assert "CT: " in capsys.readouterr().err
+
+    def test_closing_the_scene_while_scoring_is_safe(self, panel, slicer):
+        panel.ui.applyButton.click()
+        slicer.mrmlScene.Clear(0)
+        for _ in range(5):
+            slicer.app.processEvents()
+        assert not panel.ui.cancelButton.enabled
+        assert rows_of(panel) == []
+
+    def test_removing_the_segmentation_while_scoring_is_safe(self, panel, slicer, a_segmentation_node):
+        panel.ui.applyButton.click()
+        slicer.app.processEvents()
+        slicer.mrmlScene.RemoveNode(a_segmentation_node)
+        run_events_until(lambda: not panel.ui.cancelButton.enabled)
+        assert rows_of(panel) == []
+
+    def test_choices_stay_with_the_scene(self, panel, module, slicer):
+        panel.ui.thresholdSliderWidget.value = 0.65
+        panel.ui.slicesSpinBox.value = 5
+        panel.ui.deviceComboBox.currentIndex = 1
+        again = module.QualitySentinelLogic().getParameterNode()
+        assert (again.threshold, again.slicesPerSegment, again.device) == (0.65, 5, "cpu")
