@@ -118,6 +118,7 @@ def a_case_on_disk(a_torso, tmp_path) -> CaseFiles:
 def a_small_model():
     """A compact network with random weights that knows liver and spleen. Scores mean nothing, but differ by input."""
     import torch
+
     from QualitySentinelLib.checkpoint import QualityModel
     from QualitySentinelLib.network import build_network
     from QualitySentinelLib.slices import COMPACT

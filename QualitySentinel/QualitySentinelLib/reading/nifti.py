@@ -6,6 +6,7 @@ nothing, and refuses files whose sform is not orthonormal.
 
 from __future__ import annotations
 
+import gzip
 import zlib
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -14,6 +15,8 @@ import numpy as np
 
 from ..errors import InputError
 from .image import Image, refuse_dimensions
+
+_BLOCK = 1 << 16
 
 
 def read_nifti(path: Path, what: str) -> Image:
@@ -37,13 +40,13 @@ def read_nifti(path: Path, what: str) -> Image:
                 refuse_dimensions(path, size, what)
             if file.get_data_dtype().kind not in "biuf":
                 raise InputError(f"{path}: holds complex or colour values; a {what} has one number in each voxel")
-            voxels = _scaled(file.dataobj).reshape(size, order="F").transpose()
+            voxels = _scaled(_stored(path, file.dataobj), file.dataobj).reshape(size, order="F").transpose()
             affine = np.asarray(file.affine, dtype=np.float64)
             names = label_table(file.header.extensions)
     except (EOFError, zlib.error, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             reason = f"cannot be read ({error.strerror})"
-        elif "expected" in str(error).lower() or isinstance(error, EOFError):
+        elif isinstance(error, EOFError):
             reason = "ends too early (truncated)"
         else:
             reason = "is damaged"
@@ -53,10 +56,25 @@ def read_nifti(path: Path, what: str) -> Image:
     return Image(voxels, affine, str(path), label_names=names)
 
 
-def _scaled(proxy) -> np.ndarray:
+def _stored(path: Path, proxy) -> np.ndarray:
+    """The stored values, flat. Compressed files are read to their end, because only there is the checksum."""
+    values = np.empty(int(np.prod(proxy.shape)), proxy.dtype)
+    target = memoryview(values.view(np.uint8))
+    with gzip.open(path) if path.name.lower().endswith(".gz") else open(path, "rb") as stream:
+        stream.seek(proxy.offset)
+        done = 0
+        while done < len(target):
+            count = stream.readinto(target[done:])
+            if not count:
+                raise EOFError
+            done += count
+        while isinstance(stream, gzip.GzipFile) and stream.read(_BLOCK):
+            pass
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def _scaled(raw: np.ndarray, proxy) -> np.ndarray:
     """Voxels with slope and intercept applied, in the smallest dtype that holds them well."""
-    raw = proxy.get_unscaled()
-    raw = np.asarray(raw).astype(raw.dtype.newbyteorder("="), copy=False)
     slope, inter = float(proxy.slope), float(proxy.inter)
     if (slope, inter) == (1.0, 0.0):
         return raw
