@@ -32,20 +32,27 @@ def a_ct_node(slicer, a_torso):
 
 
 @pytest.fixture
-def a_segmentation_node(slicer, a_torso, a_ct_node):
+def segmentation_node_of(slicer):
+    """A function ``(labels, names, ct_node)``: the segmentation node of a label map on a CT node's grid.
+
+    There is one segment for each name, its id is the name; all share one layer.
+    """
+
+    def make(labels: np.ndarray, names: dict[int, str], ct_node):
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Segmentation")
+        node.CreateDefaultDisplayNodes()
+        node.SetReferenceImageGeometryParameterFromVolumeNode(ct_node)
+        for value, name in names.items():
+            segment_id = node.GetSegmentation().AddEmptySegment(name, name)
+            mask = (labels == value).astype(np.uint8)
+            slicer.util.updateSegmentBinaryLabelmapFromArray(mask, node, segment_id, ct_node)
+        node.GetSegmentation().CollapseBinaryLabelmaps(False)
+        return node
+
+    return make
+
+
+@pytest.fixture
+def a_segmentation_node(a_torso, a_ct_node, segmentation_node_of):
     """The torso's segmentation: liver and spleen, ids ``liver`` and ``spleen``, in one shared layer."""
     return segmentation_node_of(a_torso.labels, a_torso.names, a_ct_node)
-
-
-def segmentation_node_of(labels: np.ndarray, names: dict[int, str], ct_node):
-    """A segmentation node on a CT node's grid with one segment for each name; segment ids are the names."""
-    import slicer
-
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Segmentation")
-    node.CreateDefaultDisplayNodes()
-    node.SetReferenceImageGeometryParameterFromVolumeNode(ct_node)
-    for value, name in names.items():
-        segment_id = node.GetSegmentation().AddEmptySegment(name, name)
-        slicer.util.updateSegmentBinaryLabelmapFromArray((labels == value).astype(np.uint8), node, segment_id, ct_node)
-    node.GetSegmentation().CollapseBinaryLabelmaps(False)
-    return node

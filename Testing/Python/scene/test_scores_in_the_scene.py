@@ -69,16 +69,20 @@ def test_tags_carry_the_score_and_are_replaced_by_the_next(a_segmentation_node, 
     ours = {tag: v for tag, v in read_tags(segments.GetSegment("liver")).items() if tag in SCORE_TAGS}
     assert ours == {
         "QualitySentinel.PredictedDSC": "0.9500",
-        "QualitySentinel.Low": "0.9000",
-        "QualitySentinel.High": "1.0000",
-        "QualitySentinel.FlaggedSlices": "",
+        "QualitySentinel.DSCLow": "0.9000",
+        "QualitySentinel.DSCHigh": "1.0000",
         "QualitySentinel.Status": "scored",
+        "QualitySentinel.Structure": "liver",
+        "QualitySentinel.ScoredSlices": "1",
+        "QualitySentinel.FlaggedSlices": "0",
+        "QualitySentinel.Threshold": "0.8",
         "QualitySentinel.Model": "test abc",
     }
-    assert read_tags(segments.GetSegment("spleen"))["QualitySentinel.FlaggedSlices"] == "7,8"
+    assert set(ours) == set(SCORE_TAGS)
+    assert read_tags(segments.GetSegment("spleen"))["QualitySentinel.FlaggedSlices"] == "2"
     a_score["liver"].dsc_low = None
     write_score_tags(a_segmentation_node, a_score)
-    assert not segments.GetSegment("liver").HasTag("QualitySentinel.Low")
+    assert not segments.GetSegment("liver").HasTag("QualitySentinel.DSCLow")
     remove_score_tags(a_segmentation_node)
     assert not any(segments.GetSegment("liver").HasTag(tag) for tag in SCORE_TAGS)
 
