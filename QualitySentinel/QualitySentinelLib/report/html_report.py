@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from ..files import write_whole
 from ..scores import CaseScore, SegmentScore, SliceScore, Status, dsc_color, segment_labels, software_versions
@@ -56,7 +57,7 @@ def write_html_report(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters.update(printable=printable, position=position_text, css=_css_color)
+    environment.filters.update(printable=printable, breakable=_breakable, position=position_text, css=_css_color)
     created = created or datetime.now().astimezone()
     page = environment.get_template("template.html").render(
         case=case_score,
@@ -153,6 +154,11 @@ def _canonical_slice(slice_score: SliceScore, ct: CtVolume) -> int | None:
         if inside and abs(ct.frame.position_mm(k) - slice_score.position_mm) <= ct.frame.spacing[0] / 2:
             return int(k)
     return None
+
+
+def _breakable(name: str) -> Markup:
+    """A name that may be broken after its underscores."""
+    return Markup(str(escape(name)).replace("_", "_<wbr>"))
 
 
 def _css_color(rgb: tuple[float, float, float]) -> str:

@@ -25,7 +25,7 @@ from .window import Window
 
 _WINDOW = Window("overview", 700, 60)
 """Wide enough for soft tissue, lung outlines and bone on one picture."""
-_LARGEST_PX = (470, 620)
+_LARGEST_PX = (450, 620)
 _NUMBERED = 10
 """So many of the worst segments in a plane carry their rank; more would cover the picture."""
 _LEAST_PX_NUMBERED = 60
@@ -99,7 +99,8 @@ def _picture(
 ) -> OverviewPicture:
     depth, across = ct.frame.shape[0], ct.frame.shape[2 - axis]
     k_mm, across_mm = ct.frame.spacing[0], ct.frame.spacing[2 - axis]
-    px_per_mm = min(_LARGEST_PX[0] / (across * across_mm), _LARGEST_PX[1] / (depth * k_mm))
+    widest_mm = max(n * mm for n, mm in zip(ct.frame.shape[1:], ct.frame.spacing[1:], strict=True))
+    px_per_mm = min(_LARGEST_PX[0] / widest_mm, _LARGEST_PX[1] / (depth * k_mm))  # both planes at one scale
     size = (max(1, round(across * across_mm * px_per_mm)), max(1, round(depth * k_mm * px_per_mm)))
     box = (0, 0, across, depth)
 
@@ -138,6 +139,6 @@ def _number(draw: ImageDraw.ImageDraw, size: tuple[int, int], place: tuple[int, 
     half = 9 if rank < 10 else 11
     x, y = min(max(place[0], half + 2), width - half - 3), min(max(place[1], 12), height - 13)
     if abs(x - width / 2) < half + 8 and not 24 < y < height - 25:
-        x += 22  # beside the letter S or I, not under it
+        x = width / 2 + (half + 9 if x >= width / 2 else -half - 9)  # beside the letter S or I, not under it
     draw.rounded_rectangle([x - half, y - 9, x + half, y + 9], 9, fill=(20, 20, 20), outline="white")
     draw.text((x, y), str(rank), fill="white", font=font(13), anchor="mm")

@@ -35,7 +35,8 @@ def slice_picture(ct: CtVolume, segment: Segment, k: int, px: int = PICTURE_PX) 
     middle = (top + (rows[0] + rows[-1] + 1) / 2, left + (columns[0] + columns[-1] + 1) / 2)  # pixel edges
     extent = max((rows[-1] - rows[0] + 1) * row_mm, (columns[-1] - columns[0] + 1) * column_mm)
     _, height, width = ct.frame.shape
-    side = min(max(extent + 2 * _MARGIN_MM, _LEAST_SIDE_MM), max(height * row_mm, width * column_mm))
+    whole = max(height * row_mm, width * column_mm) * 1.05  # a contour along the CT's own edge stays in sight
+    side = min(max(extent + 2 * _MARGIN_MM, _LEAST_SIDE_MM), whole)
     edges = _edges(middle, side, (row_mm, column_mm))
     window = window_for(segment.structure or segment.name)
 
@@ -49,9 +50,7 @@ def slice_picture(ct: CtVolume, segment: Segment, k: int, px: int = PICTURE_PX) 
     drawn = np.zeros(grey.shape, dtype=bool)
     mask = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     r, c = top + rows[0] - r0, left + columns[0] - c0
-    r_cut, c_cut = max(0, -r), max(0, -c)  # a mask wider than the picture
-    mask = mask[r_cut:, c_cut:][: drawn.shape[0] - max(r, 0), : drawn.shape[1] - max(c, 0)]
-    drawn[max(r, 0) : max(r, 0) + mask.shape[0], max(c, 0) : max(c, 0) + mask.shape[1]] = mask
+    drawn[r : r + mask.shape[0], c : c + mask.shape[1]] = mask  # the picture is never smaller than the mask
 
     box = (edges[0] - c0, edges[1] - r0, edges[2] - c0, edges[3] - r0)
     picture = np.repeat(scaled_grey(grey, (px, px), box)[..., None], 3, axis=2)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 
 def dsc_text(dsc: float | None, threshold: float | None = None) -> str:
-    """A DSC with two decimals; with three where two would put it on the wrong side of ``threshold``."""
+    """A DSC with two decimals; with more where rounding would put it on the wrong side of ``threshold``."""
     if dsc is None:
         return "–"
-    text = f"{dsc:.2f}"
-    if threshold is not None and (float(text) < threshold) != (dsc < threshold):
-        text = f"{dsc:.3f}"
+    for decimals in range(2, 7):
+        text = f"{dsc:.{decimals}f}"
+        if threshold is None or (float(text) < threshold) == (dsc < threshold):
+            break
     return text
 
 

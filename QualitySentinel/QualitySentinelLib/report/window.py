@@ -33,8 +33,8 @@ _WORDS = (
     (
         BONE,
         (
-            r"vertebra\w*|spine|ribs?|costa|sternum|clavic\w+|scapula|humerus|skull|hips?|sacrum|femur|femoral head|tibia|"
-            r"fibula|patella|radius|ulna|pelvis|coccyx|mandible|bones?|cochlea"
+            r"vertebra\w*|spine|ribs?|costa|sternum|clavic\w+|scapula|humerus|skull|hips?|sacrum|femur|femoral head|"
+            r"tibia|fibula|patella|radius|ulna|pelvis|coccyx|mandible|bones?|cochlea"
         ),
     ),
     (BRAIN, r"brain|brainstem|cerebell\w+|cerebral|hippocampus|temporal lobe|pituitary gland|intracerebral"),

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import base64
+import io
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from QualitySentinelLib.report import write_html_report
+from QualitySentinelLib.report.overview import overview_pictures
+from QualitySentinelLib.report.slice_picture import slice_picture
+from QualitySentinelLib.report.strip import dsc_strip
+from QualitySentinelLib.report.window import BONE, LUNG, SOFT_TISSUE, window_for
+from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status, dsc_color, flag
+from QualitySentinelLib.volume import AxialFrame, CtVolume, Segment, Segmentation
+from QualitySentinelLib.volume.segmentation import boxes_of_labels, segment_from_mask
+
+
+def decoded(uri):
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))).astype(int)
+
+
+def a_ct(shape=(12, 100, 100), spacing=(5.0, 1.0, 1.0)):
+    affine = np.diag([-spacing[2], -spacing[1], spacing[0], 1.0])
+    return CtVolume(np.full(shape, 40, np.int16), AxialFrame.from_affine(affine, shape))
+
+
+def cyan(picture):
+    return (picture[..., 2] > 150) & (picture[..., 2] - picture[..., 0] > 60)
+
+
+def a_box(shape, *ranges):
+    mask = np.zeros(shape, bool)
+    mask[tuple(slice(*r) for r in ranges)] = True
+    return mask
+
+
+def test_the_contour_runs_along_the_masks_edge_and_nowhere_else():
+    ct = a_ct()
+    segment = segment_from_mask(a_box(ct.hu.shape, (3, 5), (30, 70), (40, 60)), id="1", name="liver")
+    rows, columns = np.nonzero(cyan(decoded(slice_picture(ct, segment, 4))))
+    px_per_mm = 360 / 90  # 40 mm and 25 mm on either side
+    assert np.ptp(rows) == pytest.approx(40 * px_per_mm, abs=5)
+    assert np.ptp(columns) == pytest.approx(20 * px_per_mm, abs=5)
+    assert rows.mean() == pytest.approx(180, abs=3)
+
+
+def test_pixels_that_are_not_square_are_shown_in_true_proportion():
+    ct = a_ct((4, 50, 100), (5.0, 2.0, 1.0))
+    segment = segment_from_mask(a_box(ct.hu.shape, (1, 2), (15, 35), (30, 70)), id="1", name="liver")  # 40 x 40 mm
+    rows, columns = np.nonzero(cyan(decoded(slice_picture(ct, segment, 1))))
+    assert np.ptp(rows) == pytest.approx(np.ptp(columns), abs=4)
+
+
+def test_the_patients_right_is_on_the_left_of_the_picture():
+    ct = a_ct()
+    ct.hu[:, :, :50] = 1000  # canonical columns run from right to left: this is the patient's right
+    segment = segment_from_mask(a_box(ct.hu.shape, (3, 5), (40, 60), (40, 60)), id="1", name="liver")
+    picture = decoded(slice_picture(ct, segment, 4))
+    assert picture[100:140, 30:100].mean() > 220 > picture[100:140, 260:330].mean()
+
+
+@pytest.mark.parametrize(
+    "ranges", [((0, 12), (0, 100), (0, 100)), ((0, 1), (0, 1), (99, 100)), ((11, 12), (99, 100), (0, 60))]
+)
+def test_masks_at_the_borders_and_single_voxels_are_drawn(ranges):
+    ct = a_ct()
+    segment = segment_from_mask(a_box(ct.hu.shape, *ranges), id="1", name="liver")
+    assert cyan(decoded(slice_picture(ct, segment, ranges[0][0]))).sum() > 8
+
+
+def test_a_slice_without_the_mask_has_no_picture():
+    ct = a_ct()
+    mask = a_box(ct.hu.shape, (3, 8), (30, 70), (40, 60))
+    mask[5] = False
+    with pytest.raises(ValueError, match="slice 5"):
+        slice_picture(ct, segment_from_mask(mask, id="1", name="liver"), 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "window"),
+    [
+        ("lung_upper_lobe_left", LUNG),
+        ("trachea", LUNG),
+        ("vertebra T12", BONE),
+        ("vertebrae_L1", BONE),
+        ("Left Hip", BONE),
+        ("costa 7 right", BONE),
+        ("liver", SOFT_TISSUE),
+        ("spinal cord", SOFT_TISSUE),
+        ("pulmonary artery", SOFT_TISSUE),
+        ("gluteus maximus", SOFT_TISSUE),
+        ("", SOFT_TISSUE),
+        (None, SOFT_TISSUE),
+    ],
+)
+def test_structures_are_shown_in_their_own_window(name, window):
+    assert window_for(name) is window
+
+
+def test_the_overview_has_true_proportions_superior_on_top_and_the_dsc_colors():
+    ct = a_ct((20, 60, 100), (5.0, 1.0, 1.0))
+    segment = segment_from_mask(a_box(ct.hu.shape, (10, 20), (20, 40), (20, 80)), id="1", name="liver")
+    case = CaseScore([SegmentScore("1", "liver", "liver", Status.SCORED, 10, predicted_dsc=0.2)], 0.8)
+    coronal, sagittal = overview_pictures(case, ct, Segmentation([segment], ct.frame), {"1": 1})
+    assert (coronal.plane, sagittal.plane) == ("Coronal", "Sagittal")
+    assert coronal.height / coronal.width == pytest.approx(1.0, abs=0.01)
+    assert sagittal.height / sagittal.width == pytest.approx(100 / 60, abs=0.03)
+    assert coronal.ranks == (1,)
+    picture = decoded(coronal.uri)
+    red = picture[..., 0] - picture[..., 1] > 30
+    height = picture.shape[0]
+    assert red[: height // 2].sum() > 10 * red[height // 2 + 8 :].sum()
+
+
+def test_the_overview_of_a_case_without_masks_is_the_ct_alone():
+    ct = a_ct()
+    pictures = overview_pictures(CaseScore([], 0.8), ct, Segmentation([], ct.frame), {})
+    assert len(pictures) == 2
+    assert pictures[0].ranks == ()
+
+
+def test_the_strip_has_one_pixel_per_slice_inferior_first_and_gaps_where_nothing_was_scored():
+    slices = [SliceScore("1", k, k, float(k), d, d, 1.0, "") for k, d in ((8, 0.95), (5, 0.1))]
+    pixels = decoded(dsc_strip(SegmentScore("1", "a", None, Status.SCORED, 4, slices=slices)))
+    assert pixels.shape == (1, 4, 4)
+    assert pixels[0, :, 3].tolist() == [255, 0, 0, 255]
+    assert pixels[0, 0, :3] == pytest.approx([255 * c for c in dsc_color(0.1)], abs=1)
+
+
+def test_a_page_of_sixty_structures_is_small_and_takes_seconds_and_little_memory(tmp_path):
+    resource = pytest.importorskip("resource", reason="memory is measured the Unix way")
+    shape = (112, 256, 256)
+    ct = a_ct(shape, (3.0, 1.5, 1.5))
+    ct.hu[:] = np.random.default_rng(0).normal(40, 30, shape)
+    labels = np.zeros(shape, np.uint8)
+    for n in range(60):
+        row, column = 20 + 28 * (n // 8), 16 + 28 * (n % 8)
+        labels[:, row : row + 22, column : column + 22] = n + 1
+    boxes = boxes_of_labels(labels, range(1, 61))
+    segmentation = Segmentation([Segment(str(v), f"s{v}", b, labels[b], v) for v, b in boxes.items()], ct.frame)
+    case = CaseScore(
+        [
+            SegmentScore(
+                s.id, s.name, None, Status.SCORED, 112, 0.5,
+                slices=[SliceScore(s.id, k, k, ct.frame.position_mm(k), 0.5, 0.5, 99.0, "") for k in range(112)],
+            )
+            for s in segmentation
+        ],
+        0.8,
+    )  # fmt: skip
+    flag(case)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.process_time()
+    path = write_html_report(tmp_path / "report.html", case, ct, segmentation)
+    assert time.process_time() - started < 20
+    assert path.stat().st_size < 6e6
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024  # KiB on Linux
