@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import InputError
 from .image import Image, refuse_dimensions
 
-_BLOCK = 1 << 16
+_BLOCK = 1 << 20
 
 
 def read_nifti(path: Path, what: str) -> Image:
@@ -64,7 +64,7 @@ def _stored(path: Path, proxy) -> np.ndarray:
         stream.seek(proxy.offset)
         done = 0
         while done < len(target):
-            count = stream.readinto(target[done:])
+            count = stream.readinto(target[done : done + _BLOCK])
             if not count:
                 raise EOFError
             done += count

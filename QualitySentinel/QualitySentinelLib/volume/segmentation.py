@@ -119,8 +119,23 @@ def boxes_of_labels(labels: np.ndarray, values: Iterable[int]) -> dict[int, Box]
         return {}
     if labels.dtype.kind not in "ui" or labels.dtype.itemsize > 4:
         labels = labels.astype(np.int32)
-    found = ndimage.find_objects(labels, max_label=max(wanted))
-    return {v: found[v - 1] for v in sorted(wanted) if v > 0 and found[v - 1] is not None}
+    filled = _filled_box(labels)  # quick, where the search below is slow and most of a mask is empty
+    if filled is None:
+        return {}
+    found = ndimage.find_objects(labels[filled], max_label=max(wanted))
+    return {
+        v: tuple(slice(s.start + f.start, s.stop + f.start) for s, f in zip(found[v - 1], filled, strict=True))
+        for v in sorted(wanted)
+        if v > 0 and found[v - 1] is not None
+    }
+
+
+def _filled_box(labels: np.ndarray) -> Box | None:
+    """Box of the voxels above 0, or ``None``."""
+    plane = labels.max(axis=0)
+    used = (labels.max(axis=(1, 2)), plane.max(axis=1), plane.max(axis=0))
+    ranges = [np.flatnonzero(u > 0) for u in used]
+    return tuple(slice(int(r[0]), int(r[-1]) + 1) for r in ranges) if len(ranges[0]) else None
 
 
 def segment_from_mask(mask: np.ndarray, offset: tuple[int, int, int] = (0, 0, 0), **attributes) -> Segment:
