@@ -117,9 +117,8 @@ def extra_slices(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     count = max(1, round(added_share(severity) * held.size * 0.5))
     out = mask.copy()
     drift = case.rng.normal(0, 1.5, 2) / np.asarray(case.spacing[1:])
-    for end, way in ((held[-1], 1), (held[0], -1)):
-        if case.rng.random() < 0.3:
-            continue
+    ends = ((held[-1], 1), (held[0], -1))
+    for end, way in (ends, ends[:1], ends[1:])[case.rng.integers(3)]:
         inner = end - way * min(2, held.size - 1)  # the very last slice is often a dot
         for n in range(1, count + 1):
             k = end + way * n
