@@ -1,0 +1,205 @@
+"""The demonstration: a phantom the bundled model never saw, errors of known true DSC planted in it, then scored.
+
+``python -m QualitySentinelTrainingLib.demo [--out DIR] [--seed N]``. Nothing is downloaded and no patient data is used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from scipy.ndimage import find_objects
+
+from QualitySentinelLib.commands.main import main as quality_sentinel
+from QualitySentinelLib.errors import QualitySentinelError, UsageError
+from QualitySentinelLib.files import whole_file, write_whole
+
+from .dice import slice_dice, volume_dice
+from .errors import simulate
+from .phantom import FIRST_UNSEEN_SEED, Phantom, make_phantom
+
+SPACING = (4.0, 2.2, 2.2)
+REGION = (20.0, 310.0)
+MARGIN_MM = 30.0
+
+PLAN: dict[str, tuple[str, float] | None] = {
+    "liver": ("missing part", 0.25),
+    "spleen": ("leak", 0.35),
+    "kidney left": None,
+    "kidney right": ("shift", 0.5),
+    "stomach": ("elastic", 0.3),
+    "pancreas": ("erosion", 0.4),
+    "gallbladder": ("other structure", 1.0),
+    "duodenum": None,
+    "aorta": ("dilation", 0.3),
+    "inferior vena cava": None,
+    "esophagus": None,
+    "heart": ("bite", 0.15),
+    "lung left": None,
+    "lung right": ("truncated ends", 0.3),
+    "autochthon left": None,
+    "autochthon right": ("staircase", 0.2),
+    "vertebra T12": None,
+    "vertebra L1": ("misplaced", 0.9),
+    "vertebra L2": ("roughness", 0.2),
+    "adrenal gland left": None,
+    "spinal canal": ("one sided", 0.3),
+}
+"""Structures of the demonstration and the error (name, about the DSC lost) planted in each; ``None``: left right."""
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A case with known errors.
+
+    Attributes:
+        phantom: CT and reference.
+        mask: label map with errors, uint8 ``[k, j, i]``, the phantom's label values.
+        kinds: name of the planted error of each label value in the case; ``none`` where the structure was left right.
+    """
+
+    phantom: Phantom
+    mask: np.ndarray
+    kinds: dict[int, str]
+
+
+def plant(seed: int, plan: dict[str, tuple[str, float] | None] = PLAN) -> Planted:
+    """Make the phantom of ``seed`` and plant the errors of ``plan`` in its structures.
+
+    A label map holds one structure per voxel, so a mask that grows takes voxels from its neighbours: true DSC is
+    to be taken from the finished map.
+    """
+    phantom = make_phantom(seed, spacing=SPACING, region=REGION)
+    rng = np.random.default_rng(seed)
+    values = {name: value for value, name in phantom.names.items() if name in plan}
+    mask = np.where(np.isin(phantom.labels, list(values.values())), phantom.labels, 0).astype(np.uint8)
+    boxes = find_objects(phantom.labels)
+    wrong = {}
+    for name, value in values.items():
+        if plan[name] is None:
+            continue
+        kind, severity = plan[name]
+        crop = tuple(
+            slice(max(0, b.start - math.ceil(MARGIN_MM / s)), b.stop + math.ceil(MARGIN_MM / s))
+            for b, s in zip(boxes[value - 1], phantom.spacing, strict=True)
+        )
+        labels = phantom.labels[crop]
+        wrong[value] = crop, simulate(
+            labels == value, labels, phantom.hu[crop], phantom.spacing, rng, kind, severity
+        )[0]  # fmt: skip
+    for value in wrong:
+        mask[mask == value] = 0
+    for value, (crop, part) in wrong.items():
+        mask[crop][part] = value
+    return Planted(phantom, mask, {v: plan[n][0] if plan[n] else "none" for n, v in values.items()})
+
+
+def write_case(planted: Planted, out: Path) -> None:
+    """Write ``ct.nii.gz``, ``seg.nii.gz`` (with errors), ``truth.nii.gz`` and ``names.json`` into ``out``.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    phantom = planted.phantom
+    _write_image(out / "ct.nii.gz", phantom.hu, phantom.ijk_to_ras)
+    _write_image(out / "seg.nii.gz", planted.mask, phantom.ijk_to_ras)
+    truth = np.where(np.isin(phantom.labels, list(planted.kinds)), phantom.labels, 0).astype(np.uint8)
+    _write_image(out / "truth.nii.gz", truth, phantom.ijk_to_ras)
+    names = {str(value): phantom.names[value] for value in planted.kinds}
+    write_whole(out / "names.json", json.dumps(names, indent=1) + "\n")
+
+
+def _write_image(path: Path, array: np.ndarray, ijk_to_ras: np.ndarray) -> None:
+    image = sitk.GetImageFromArray(array)
+    to_lps = np.diag([-1.0, -1.0, 1.0]) @ ijk_to_ras[:3]
+    spacing = np.linalg.norm(to_lps[:, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((to_lps[:, :3] / spacing).ravel().tolist())
+    image.SetOrigin(to_lps[:, 3].tolist())
+    with whole_file(path) as temporary:
+        sitk.WriteImage(image, str(temporary), useCompression=True)
+
+
+def compare(planted: Planted, segments_csv: Path, slices_csv: Path) -> str:
+    """The table of predicted beside true DSC, and how well slices agree, as text."""
+    names = planted.phantom.names
+    values = {names[value]: value for value in planted.kinds}
+    true_slices, true_volumes = {}, {}
+    for name, value in values.items():
+        wrong, right = planted.mask == value, planted.phantom.labels == value
+        true_slices[name], true_volumes[name] = slice_dice(wrong, right), volume_dice(wrong, right)
+    lines = [f"{'structure':22}  {'planted error':16}  predicted DSC  true DSC"]
+    rows = sorted(_rows(segments_csv), key=lambda row: true_volumes[row["segment"]])
+    for row in rows:
+        name, predicted = row["segment"], row["predicted_dsc"]
+        shown = f"{float(predicted):13.2f}" if predicted else f"{row['status']:>13}"
+        kind = planted.kinds[values[name]]
+        if kind == "none":
+            kind = "-" if true_volumes[name] > 0.995 else "(neighbour's)"
+        lines.append(f"{name:22}  {kind:16}  {shown}  {true_volumes[name]:8.2f}")
+    scored = [(float(r["predicted_dsc"]), true_slices[r["segment"]][int(r["slice_index"])]) for r in _rows(slices_csv)]
+    pairs = np.array([pair for pair in scored if np.isfinite(pair).all()]).reshape(-1, 2)
+    if len(pairs) > 1:
+        error = np.abs(pairs[:, 0] - pairs[:, 1]).mean()
+        r = np.corrcoef(pairs.T)[0, 1] if pairs.std(axis=0).all() else float("nan")
+        lines.append(f"\n{len(pairs)} slices: Pearson r {r:.2f}, mean absolute error {error:.3f}")
+    return "\n".join(lines)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def run(out: Path, seed: int, extra: Sequence[str] = ()) -> int:
+    """Make, write, score and compare; the exit code of the scoring command.
+
+    Raises:
+        UsageError: the seed may have been used for training.
+        InputError: ``out`` cannot be written.
+    """
+    if seed < FIRST_UNSEEN_SEED:
+        raise UsageError(f"--seed {seed}: the model may have been trained on it; use {FIRST_UNSEEN_SEED} or more")
+    print(f"Making a CT phantom (seed {seed}; training used seeds below {FIRST_UNSEEN_SEED} only) ...", flush=True)
+    planted = plant(seed)
+    write_case(planted, out)
+    scores = out / "scores"
+    code = quality_sentinel(
+        ["score", "--ct", str(out / "ct.nii.gz"), "--seg", str(out / "seg.nii.gz"),
+         "--names", str(out / "names.json"), "--out", str(scores), *extra]
+    )  # fmt: skip
+    if code:
+        return code
+    print("\n" + compare(planted, scores / "segments.csv", scores / "slices.csv"))
+    print(f"\nCT, masks with errors and truth: {out}   report: {scores / 'report.html'}")
+    print("This is a drawn phantom, not a patient: it shows that everything works, and is no clinical result.")
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demonstration from the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m QualitySentinelTrainingLib.demo",
+        description="Score a CT phantom with planted errors and print predicted beside true DSC. "
+        "Further options go to `quality-sentinel score`, for example --device cpu.",
+    )
+    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for the case and its scores")
+    parser.add_argument("--seed", type=int, default=FIRST_UNSEEN_SEED + 7, help="which phantom (default %(default)s)")
+    options, extra = parser.parse_known_args(arguments)
+    try:
+        return run(options.out, options.seed, ["--quiet", *extra])
+    except QualitySentinelError as error:
+        print("demo:", " ".join(str(error).split()), file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
