@@ -83,7 +83,7 @@
   let before = [];
   window.addEventListener("beforeprint", () => {
     before = bodies.filter((b) => b.classList.contains("open"));
-    bodies.forEach((b) => { if (b.dataset.flagged !== "0") open(b, true); });
+    bodies.forEach((b) => { if (b.dataset.below === "1") open(b, true); });
   });
   window.addEventListener("afterprint", () => bodies.forEach((b) => open(b, before.includes(b))));
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ..scores import CaseScore, SegmentScore, SliceScore
 
 PER_SEGMENT = 3
-MAX_PICTURES = 40
-"""Keeps the page of a case with 60 segments at a few megabytes."""
+MAX_PICTURES = 80
+"""Keeps the page of a case with 60 segments below 6 MB, and gives each of them a picture."""
 _WHEN_NOTHING_IS_FLAGGED = 6
 
 
