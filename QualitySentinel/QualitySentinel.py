@@ -13,9 +13,11 @@ from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrappe
 from slicer.ScriptedLoadableModule import *
 from slicer.util import VTKObservationMixin
 
-from QualitySentinelLib import scene
 from QualitySentinelLib.errors import CancelledError, ModelError
 from QualitySentinelLib.scores import flag
+
+# Other parts of the library are imported where they are used: they bring packages (PyTorch, SciPy) that Slicer does
+# not have or that would slow down its start.
 
 #
 # QualitySentinel
@@ -257,18 +259,19 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Run one step of scoring, called from the event loop."""
         if self._steps is None:
             return
+        unfinished = False
         try:
             with slicer.util.tryWithErrorDisplay(_("Failed to score the segmentation.")):
                 progress = next(self._steps)
                 self.ui.progressBar.maximum = max(progress.total, 1)
                 self.ui.progressBar.value = progress.done
-                if progress.done < progress.total and not progress.cancelled:
-                    self._stepTimer.start()
-                else:
+                unfinished = progress.done < progress.total and not progress.cancelled
+                if not unfinished:
                     self._finishScoring(self._segmentationBeingScored, progress.score)
-        finally:
-            # No more to do: after the last step, a cancel or an error.
-            if not self._stepTimer.isActive():
+        finally:  # an error ends the run too
+            if unfinished:
+                self._stepTimer.start()
+            else:
                 self._stopScoring()
 
     def _finishScoring(self, segmentationNode, caseScore) -> None:
@@ -387,7 +390,7 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
         if not isinstance(source, (str, os.PathLike)):
             return source
         if self._model is None or self._modelSource != source:
-            from QualitySentinelLib.checkpoint import load_model  # brings torch, which Slicer may not have at startup
+            from QualitySentinelLib.checkpoint import load_model
 
             self._model = load_model(source)
             self._modelSource = source
@@ -421,11 +424,12 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
         :return: iterator of QualitySentinelLib.scorer.Progress; the last one has the complete score, unless cancelled
         :raises QualitySentinelError: what is wrong with the inputs or the model, in one line
         """
+        from QualitySentinelLib.scene import ct_from_node, segmentation_from_node
         from QualitySentinelLib.scorer import Scorer
 
         scorer = Scorer(self.model(model), device, threshold=threshold)
-        ct = scene.ct_from_node(volumeNode)
-        segmentation = scene.segmentation_from_node(segmentationNode, volumeNode)
+        ct = ct_from_node(volumeNode)
+        segmentation = segmentation_from_node(segmentationNode, volumeNode)
         yield from scorer.run(ct, segmentation, slices, segments, previous, cancelled)
 
     def score(self, volumeNode, segmentationNode, **options):
@@ -444,14 +448,18 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
 
         :return: table nodes of segments and of slices; those of an earlier score are filled anew
         """
-        scene.write_score_tags(segmentationNode, caseScore)
+        from QualitySentinelLib.scene import show_score_colors, update_tables, write_score_tags
+
+        write_score_tags(segmentationNode, caseScore)
         if colors:
-            scene.show_score_colors(segmentationNode, caseScore)
-        return scene.update_tables(segmentationNode, caseScore)
+            show_score_colors(segmentationNode, caseScore)
+        return update_tables(segmentationNode, caseScore)
 
     def restoreColors(self, segmentationNode) -> None:
         """Show segments in the colors they had before they were colored by quality."""
-        scene.restore_colors(segmentationNode)
+        from QualitySentinelLib.scene import restore_colors
+
+        restore_colors(segmentationNode)
 
     def exportResults(self, volumeNode, segmentationNode, caseScore, outputFolder) -> None:
         """Write the files that the command line writes: two tables, a report as HTML and JSON, scored.seg.nrrd.
@@ -461,11 +469,12 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
         from QualitySentinelLib.files import whole_folder
         from QualitySentinelLib.reading.scored_segmentation import write_scored_segmentation
         from QualitySentinelLib.report import write_html_report
+        from QualitySentinelLib.scene import ct_from_node, segmentation_from_node, source_of
         from QualitySentinelLib.scores import write_report_json, write_segments_csv, write_slices_csv
 
-        ct = scene.ct_from_node(volumeNode)
-        segmentation = scene.segmentation_from_node(segmentationNode, volumeNode)
-        inputs = {"ct": scene.source_of(volumeNode), "seg": scene.source_of(segmentationNode)}
+        ct = ct_from_node(volumeNode)
+        segmentation = segmentation_from_node(segmentationNode, volumeNode)
+        inputs = {"ct": source_of(volumeNode), "seg": source_of(segmentationNode)}
         with whole_folder(outputFolder) as folder:
             write_segments_csv(folder / "segments.csv", caseScore)
             write_slices_csv(folder / "slices.csv", caseScore)
@@ -518,9 +527,11 @@ class QualitySentinelTest(ScriptedLoadableModuleTest):
 
     def test_NodesAreRead(self):
         """The nodes of the scene reach the library with their voxels, places and structures."""
+        from QualitySentinelLib.scene import ct_from_node, segmentation_from_node
+
         volumeNode, segmentationNode, segmentId = self.createCase()
-        ct = scene.ct_from_node(volumeNode)
-        segment = scene.segmentation_from_node(segmentationNode, volumeNode)[segmentId]
+        ct = ct_from_node(volumeNode)
+        segment = segmentation_from_node(segmentationNode, volumeNode)[segmentId]
         self.assertEqual(ct.hu.shape, (12, 40, 40))
         self.assertEqual(segment.structure, "liver")
         self.assertEqual(int(segment.areas.sum()), 6 * 15 * 15)

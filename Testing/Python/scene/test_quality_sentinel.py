@@ -6,11 +6,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from QualitySentinelLib.errors import CancelledError, InputError
+from QualitySentinelLib.errors import CancelledError, InputError, ModelError
 
 ROOT = Path(__file__).resolve().parents[3]
 MODULE = ROOT / "QualitySentinel" / "QualitySentinel.py"
@@ -68,16 +69,14 @@ class TestModule:
         assert "2406.00327" in about.acknowledgementText
         assert "PyTorch" in about.helpText
 
-    def test_imports_without_torch(self):
+    def test_slicers_start_loads_no_heavy_package(self):
+        heavy = {"torch", "torchvision", "scipy", "SimpleITK", "nibabel", "pydicom", "highdicom", "matplotlib"}
         code = (
-            "import sys; from Testing.Host.headless_slicer import start, load_module; start();"
-            f"before = set(sys.modules); load_module({str(MODULE)!r});"
-            "new = {m.partition('.')[0] for m in set(sys.modules) - before};"
-            "sys.exit(str(new & {'torch', 'torchvision', 'nibabel', 'highdicom', 'matplotlib', 'pydicom'} or 0)"
-            " if new & {'torch', 'torchvision', 'nibabel', 'highdicom', 'matplotlib'} else 0)"
+            "import sys; from Testing.Host.headless_slicer import *; start(); before = set(sys.modules);"
+            f"load_module({str(MODULE)!r}); print({heavy!r} & (set(sys.modules) - before))"
         )
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "set()"
 
     def test_the_self_test_passes_without_a_model(self, module):
         test = module.QualitySentinelTest()
@@ -124,6 +123,35 @@ class TestLogic:
         names = {p.name for p in (tmp_path / "out").iterdir()}
         assert names == {"segments.csv", "slices.csv", "report.json", "report.html", "scored.seg.nrrd"}
         assert json.loads((tmp_path / "out" / "report.json").read_text())["inputs"]["ct"] == {"node": "CT"}
+
+
+class TestSetup:
+    def test_asks_for_the_pytorch_extension_where_it_is_missing(self, module, logic, monkeypatch):
+        monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+        with pytest.raises(ModelError, match="PyTorch extension is missing: install it in the Extensions Manager"):
+            logic.setupPythonRequirements()
+
+    def test_pytorch_comes_from_its_extension_after_consent(self, module, logic, monkeypatch):
+        asked = []
+
+        class PyTorchUtilsLogic:
+            def installTorch(self, askConfirmation=False):
+                asked.append(askConfirmation)  # and the user says no
+
+        monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+        monkeypatch.setitem(sys.modules, "PyTorchUtils", SimpleNamespace(PyTorchUtilsLogic=PyTorchUtilsLogic))
+        with pytest.raises(ModelError, match="PyTorch was not installed"):
+            logic.setupPythonRequirements()
+        assert asked == [True]
+
+    def test_other_packages_are_left_to_slicer(self, slicer, logic, monkeypatch):
+        import slicer.packaging
+
+        asked = []
+        monkeypatch.setattr(slicer.packaging, "pip_ensure", lambda reqs, requester: asked.append((reqs, requester)))
+        logic.setupPythonRequirements()
+        assert asked[0][1] == "Quality Sentinel"
+        assert "safetensors" in {requirement.name for requirement in asked[0][0]}
 
 
 class TestPanel:

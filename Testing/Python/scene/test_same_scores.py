@@ -89,3 +89,23 @@ def test_a_segmentation_on_a_coarser_grid_is_resampled_the_same(
     coarse_ct = slicer.util.addVolumeFromArray(labels.astype(np.int16), affine, "Coarse")
     node = segmentation_node_of(labels, a_torso.names, coarse_ct)
     assert_same_scores(scores_of_the_scene(a_ct_node, node, a_small_model), files)
+
+
+@pytest.mark.shared_data
+def test_a_real_case_of_61_structures_gives_the_same_masks(slicer, shared):
+    from Testing.Host.headless_slicer import start
+
+    from QualitySentinelLib.reading import read_ct, read_segmentation
+    from QualitySentinelLib.scene import ct_from_node, segmentation_from_node
+
+    ct_file = shared / "data" / "totalsegmentator" / "example_ct.nii.gz"
+    seg_file = ct_file.with_name("example_seg_fast_force_split.nii.gz")
+    io = start().io_manager
+    ct_node, segmentation_node = io.load_volumes([str(ct_file)])[0], io.load_segmentation(str(seg_file))
+    ct = read_ct(ct_file)
+    assert np.array_equal(ct_from_node(ct_node).hu, ct.hu)
+    files, scene = read_segmentation(seg_file, ct), segmentation_from_node(segmentation_node, ct_node)
+    assert len(files) == len(scene) == 61
+    for one, other in zip(files, scene, strict=True):
+        assert one.box == other.box
+        assert np.array_equal(one.voxels(), other.voxels())
