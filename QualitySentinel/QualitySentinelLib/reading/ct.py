@@ -10,6 +10,10 @@ from ..volume.frame import OBLIQUE_DEGREES
 from ..volume.hounsfield import NotHounsfieldError, as_hounsfield
 from .image import Image, existing, read_image
 
+LEAST_SPACING_MM = 0.02
+"""No CT of a patient has smaller voxels; a header that says so is in metres, or damaged. The crop around a mask is
+measured in mm: at such a scale a single slice would fill the memory."""
+
 
 def read_ct(path: str | Path) -> CtVolume:
     """Read a CT from NIfTI, NRRD, MHA/MHD, one DICOM file, or a folder that holds a DICOM series.
@@ -29,16 +33,21 @@ def ct_from_image(image: Image) -> CtVolume:
     """The CT in an image that was read: HU checked and corrected, turned to the canonical frame.
 
     Raises:
-        InputError: the voxels are not Hounsfield units and cannot be made so.
+        InputError: the voxels are not Hounsfield units and cannot be made so, or are impossibly small.
     """
     modality = image.metadata.get("0008|0060", "CT").strip()
     if modality != "CT":
         raise InputError(f"{image.source}: is a DICOM {modality} object, not a CT; give the CT")
+    frame = AxialFrame.from_affine(image.ijk_to_ras, image.voxels.shape)
+    if min(frame.spacing) < LEAST_SPACING_MM:
+        size = " x ".join(f"{s:.3g}" for s in frame.spacing[::-1])
+        raise InputError(
+            f"{image.source}: its voxels are {size} mm, too small for a CT; correct the unit in its header"
+        )
     try:
         hu, remarks = as_hounsfield(image.voxels)
     except NotHounsfieldError as error:
         raise InputError(f"{image.source}: {error}") from error
-    frame = AxialFrame.from_affine(image.ijk_to_ras, hu.shape)
     warnings = [*image.warnings, *(f"{image.source}: {remark}" for remark in remarks)]
     if frame.obliquity > OBLIQUE_DEGREES:
         warnings.append(

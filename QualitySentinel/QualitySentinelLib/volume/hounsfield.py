@@ -29,6 +29,7 @@ OFFSET_TISSUE_SHARE = 0.4
 """Of the voxels above 400 (neither air nor most of the lung), at least this share lies in ``OFFSET_TISSUE`` when the
 offset was left in; of all voxels at least one in a thousand does."""
 
+_HIGHEST = 32767
 _SAMPLE = 2_000_000
 _CHUNK = 1 << 22
 
@@ -162,15 +163,15 @@ def _raised(voxels: np.ndarray, floor: int) -> np.ndarray:
 
 
 def _compact(voxels: np.ndarray) -> np.ndarray:
-    """int16 where nothing is lost (values beyond 32767 are metal or damage and are cut), else float32."""
+    """int16 where nothing is lost, else float32; values beyond 32767 are metal or damage and are cut in both."""
     if voxels.dtype == np.int16:
         return voxels
     whole = voxels.dtype.kind in "iu" or all(
         bool((voxels[slab] == np.rint(voxels[slab])).all()) for slab in _chunks(voxels)
     )
-    if not whole:
-        return voxels.astype(np.float32, copy=False)
-    compact = np.empty(voxels.shape, np.int16)
+    if not whole and voxels.dtype == np.float32 and _range(voxels)[1] <= _HIGHEST:
+        return voxels
+    compact = np.empty(voxels.shape, np.int16 if whole else np.float32)
     for slab in _chunks(voxels):
-        compact[slab] = np.minimum(voxels[slab], 32767)
+        compact[slab] = np.minimum(voxels[slab], _HIGHEST)
     return compact

@@ -129,6 +129,13 @@ def test_metal_beyond_int16_is_cut(a_torso):
     assert as_hounsfield(metal)[0].max() == 32767
 
 
+def test_numbers_too_large_for_float32_are_cut_too():
+    voxels = np.linspace(-1000, 1000, 1000).reshape(10, 10, 10)
+    voxels[5, 5, 5] = 1e300
+    hu, _ = as_hounsfield(voxels)
+    assert (hu.dtype, hu.max()) == (np.float32, 32767)
+
+
 def test_an_empty_looking_ct_is_remarked_on():
     _, warnings = as_hounsfield(np.full((4, 5, 6), -1000, np.int16))
     assert "same value" in warnings[0]
