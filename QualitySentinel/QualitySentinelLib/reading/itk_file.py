@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from ..errors import InputError
 from .image import Image, refuse_dimensions
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_METAIMAGE_BYTES = {
+    b"MET_CHAR": 1, b"MET_UCHAR": 1, b"MET_SHORT": 2, b"MET_USHORT": 2, b"MET_INT": 4, b"MET_UINT": 4,
+    b"MET_LONG": 4, b"MET_ULONG": 4, b"MET_LONG_LONG": 8, b"MET_ULONG_LONG": 8, b"MET_FLOAT": 4, b"MET_DOUBLE": 8,
+}  # fmt: skip
 
 
 def affine_of(image: sitk.Image) -> np.ndarray:
@@ -58,15 +63,25 @@ def read_itk(path: Path, what: str) -> Image:
 
 
 def _refuse_short_metaimage(path: Path, what: str) -> None:
-    """Find a truncated compressed ``.mha`` before ITK does, which prints several lines of its own about it."""
+    """Find a truncated ``.mha`` before ITK does, which prints several lines of its own about it."""
     if path.suffix.lower() != ".mha":
         return
     with open(path, "rb") as stream:
         header = stream.read(1 << 14)
     end = header.find(b"ElementDataFile")
     end = header.find(b"\n", end) + 1 if end >= 0 else 0
-    for line in header[:end].splitlines():
-        key, _, value = line.partition(b"=")
-        if key.strip() == b"CompressedDataSize" and value.strip().isdigit():
-            if path.stat().st_size < end + int(value):
-                raise InputError(f"{path}: ends too early (truncated); copy or export the {what} again")
+    pairs = (line.partition(b"=") for line in header[:end].splitlines())
+    fields = {key.strip(): value.strip() for key, _, value in pairs}
+    try:
+        if b"CompressedDataSize" in fields:
+            needed = int(fields[b"CompressedDataSize"])
+        elif fields.get(b"CompressedData", b"").lower() == b"true":
+            return
+        else:
+            numbers = math.prod(int(n) for n in fields[b"DimSize"].split())
+            channels = int(fields.get(b"ElementNumberOfChannels", 1))
+            needed = numbers * channels * _METAIMAGE_BYTES[fields[b"ElementType"]]
+    except (KeyError, ValueError):
+        return  # ITK will say what it thinks of such a header
+    if fields.get(b"ElementDataFile", b"").upper() == b"LOCAL" and path.stat().st_size < end + needed:
+        raise InputError(f"{path}: ends too early (truncated); copy or export the {what} again")

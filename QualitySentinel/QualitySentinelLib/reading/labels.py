@@ -9,12 +9,15 @@ from ..errors import InputError
 MAX_LABELS = 1000
 """More different values than this is an image, not a label map."""
 
+WHOLE = 1e-3
+"""Floats so near to whole numbers are whole: a label map saved as scaled integers comes back as 1.99997."""
+
 
 def as_labels(voxels: np.ndarray, source: str) -> tuple[np.ndarray, dict[int, int], list[str]]:
     """Label map of an array of any real dtype.
 
-    Booleans and whole-valued floats are taken as they are. Fractions from 0 to 1 are probabilities: 0.5 and above
-    belongs to the segment, with a warning. NaN and infinite voxels are background, with a warning.
+    Booleans and whole-valued floats (within ``WHOLE``) are taken as they are. Fractions from 0 to 1 are probabilities:
+    0.5 and above belongs to the segment, with a warning. NaN and infinite voxels are background, with a warning.
 
     Args:
         voxels: any shape.
@@ -69,20 +72,25 @@ def _refuse_many(count: int, source: str) -> None:
 
 
 def _whole(voxels: np.ndarray, source: str) -> tuple[np.ndarray, list[str]]:
-    finite = np.isfinite(voxels)
+    """Floats as whole numbers, slab by slab: float64 takes eight times the memory of the labels."""
     warnings = []
-    if not finite.all():
-        count = int(np.count_nonzero(~finite))
+    count = sum(int(np.count_nonzero(~np.isfinite(slab))) for slab in voxels)
+    if count:
         warnings.append(f"{source}: {count} voxels are not numbers (NaN or infinite); they were taken as background")
-        voxels = np.where(finite, voxels, 0)
+        voxels = np.where(np.isfinite(voxels), voxels, voxels.dtype.type(0))
     low, high = (float(voxels.min()), float(voxels.max())) if voxels.size else (0.0, 0.0)
-    if np.array_equal(voxels, np.rint(voxels)):
-        return voxels.astype(np.int64 if max(-low, high) > 2**31 - 1 else np.int32), warnings
-    if low >= 0 and high <= 1:
-        warnings.append(f"{source}: holds probabilities; voxels of 0.5 and above were taken as the segment")
-        return (voxels >= 0.5).view(np.uint8), warnings
+    if high > 2**53:
+        raise InputError(f"{source}: holds values up to {high:g}, which are no labels; give a segmentation here")
     if low < -100:
         raise InputError(f"{source}: holds values from {low:g} to {high:g} and looks like a CT; give a segmentation")
+    if all(bool((np.abs(slab - np.rint(slab)) <= WHOLE).all()) for slab in voxels):
+        whole = np.empty(voxels.shape, np.int64 if high > 2**31 - 1 else np.int32 if high > 32767 else np.int16)
+        for target, slab in zip(whole, voxels, strict=True):
+            np.rint(slab, out=target, casting="unsafe")
+        return whole, warnings
+    if low >= -WHOLE and high <= 1 + WHOLE:
+        warnings.append(f"{source}: holds probabilities; voxels of 0.5 and above were taken as the segment")
+        return (voxels >= 0.5).view(np.uint8), warnings
     raise InputError(
         f"{source}: holds fractional labels ({low:g} to {high:g}); write it with whole numbers, "
         "and resample label maps by nearest neighbour"

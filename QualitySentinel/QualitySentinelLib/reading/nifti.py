@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -28,10 +30,10 @@ def read_nifti(path: Path, what: str) -> Image:
         InputError: truncated, not NIfTI, 2D, 4D, complex or RGB.
     """
     import nibabel
-    from nibabel.imageglobals import LoggingOutputSuppressor
+    from nibabel.spatialimages import HeaderDataError
 
     try:
-        with LoggingOutputSuppressor():  # nibabel remarks on odd headers on stderr
+        with _silent_nibabel():
             file = nibabel.load(path)
             size = tuple(int(n) for n in file.shape)
             while len(size) > 3 and size[-1] == 1:
@@ -43,7 +45,7 @@ def read_nifti(path: Path, what: str) -> Image:
             voxels = _scaled(_stored(path, file.dataobj), file.dataobj).reshape(size, order="F").transpose()
             affine = np.asarray(file.affine, dtype=np.float64)
             names = label_table(file.header.extensions)
-    except (EOFError, zlib.error, OSError, ValueError) as error:
+    except (EOFError, zlib.error, OSError, ValueError, OverflowError, HeaderDataError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             reason = f"cannot be read ({error.strerror})"
         elif isinstance(error, EOFError):
@@ -54,6 +56,18 @@ def read_nifti(path: Path, what: str) -> Image:
     except nibabel.filebasedimages.ImageFileError as error:
         raise InputError(f"{path}: is not a NIfTI image; check what the file is or export the {what} again") from error
     return Image(voxels, affine, str(path), label_names=names)
+
+
+@contextmanager
+def _silent_nibabel() -> Iterator[None]:
+    """Keep nibabel from remarking on odd headers on stderr: refusals are one line, and it is ours."""
+    from nibabel.imageglobals import logger
+
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _stored(path: Path, proxy) -> np.ndarray:

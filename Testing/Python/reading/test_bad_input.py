@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import struct
 
 import nibabel
 import numpy as np
@@ -40,6 +41,34 @@ def test_a_truncated_file_is_refused(capfd, a_torso, write_volume, tmp_path, suf
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
     assert_refused(capfd, lambda: read_ct(path), InputError, path.name, "again")
+
+
+@pytest.mark.parametrize("share", [0.5, 0.98])
+def test_a_truncated_metaimage_is_refused_where_it_is_not_compressed_too(capfd, a_torso, tmp_path, share):
+    sitk.WriteImage(sitk.GetImageFromArray(a_torso.hu), str(tmp_path / "cut.mha"), useCompression=False)
+    whole = (tmp_path / "cut.mha").read_bytes()
+    assert read_ct(tmp_path / "cut.mha").hu.shape == a_torso.hu.shape
+    (tmp_path / "cut.mha").write_bytes(whole[: int(len(whole) * share)])
+    assert_refused(capfd, lambda: read_ct(tmp_path / "cut.mha"), InputError, "cut.mha", "truncated")
+
+
+@pytest.mark.parametrize(
+    "change", [(40, "<8h", (9, 48, 32, 20, 1, 1, 1, 1)), (108, "<f", (np.nan,)), (70, "<h", (77,))]
+)
+def test_a_damaged_nifti_header_is_refused_without_nibabels_own_remarks(capfd, a_torso, write_volume, tmp_path, change):
+    path = write_volume(tmp_path / "ct.nii", a_torso.hu, a_torso.ijk_to_ras)
+    content = bytearray(path.read_bytes())
+    place, layout, values = change
+    struct.pack_into(layout, content, place, *values)
+    path.write_bytes(content)
+    assert_refused(capfd, lambda: read_ct(path), InputError, "ct.nii", "again")
+
+
+def test_voxels_of_a_thousandth_of_a_millimetre_are_refused(capfd, a_torso, write_volume, tmp_path):
+    in_metres = a_torso.ijk_to_ras.copy()
+    in_metres[:3] /= 1000
+    path = write_volume(tmp_path / "ct.nii.gz", a_torso.hu, in_metres)
+    assert_refused(capfd, lambda: read_ct(path), InputError, "ct.nii.gz", "0.006 x 0.006 x 0.005 mm")
 
 
 def test_a_flipped_bit_in_a_compressed_file_is_noticed(capfd, a_torso, write_volume, tmp_path):
@@ -138,7 +167,15 @@ def test_fractional_and_negative_labels_are_refused(capfd, a_torso, a_ct, write_
     assert_refused(capfd, lambda: read_segmentation(path, a_ct), InputError, "n.nii.gz", "negative")
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1, 2]", "3", '{"1": 2.5}', '{"1": ""}', "{}", "\ufeff{]"])
+def test_endless_labels_are_refused(capfd, a_torso, a_ct, write_volume, tmp_path):
+    path = write_volume(tmp_path / "seg.nii.gz", a_torso.labels * np.float32(1e30), a_torso.ijk_to_ras)
+    assert_refused(capfd, lambda: read_segmentation(path, a_ct), InputError, "seg.nii.gz", "2e+30")
+
+
+BAD_NAMES = ["", "{", "[1, 2]", "3", '{"1": 2.5}', '{"1": ""}', "{}", "\ufeff{]", '{"1": ' + "9" * 5000 + "}"]
+
+
+@pytest.mark.parametrize("content", [*BAD_NAMES, '{"1": "liver", "1": "spleen"}'])
 def test_a_bad_names_file_is_named(capfd, a_ct, a_case_on_disk, content):
     a_case_on_disk.names.write_text(content, encoding="utf-8")
     assert_refused(

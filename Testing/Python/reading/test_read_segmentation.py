@@ -40,6 +40,20 @@ def test_a_label_map_of_any_number_type_is_read(a_torso, a_ct, write_volume, tmp
     assert seg.warnings == []
 
 
+@pytest.mark.parametrize(("dtype", "labels"), [(np.int16, 1), (np.int16, 7), (np.uint16, 30)])
+def test_a_label_map_saved_as_scaled_integers_is_read(a_torso, a_ct, tmp_path, dtype, labels):
+    header = nibabel.Nifti1Image(a_torso.hu.T.copy(), a_torso.ijk_to_ras).header  # a CT's header, used again for labels
+    header.set_data_dtype(dtype)
+    values = a_torso.labels.T.astype(np.float64)
+    values[:labels, 0, 0] = np.arange(3, 3 + labels)
+    nibabel.save(nibabel.Nifti1Image(values, a_torso.ijk_to_ras, header), tmp_path / "seg.nii.gz")
+    stored = np.asarray(nibabel.load(tmp_path / "seg.nii.gz").dataobj)
+    assert not np.array_equal(stored, np.rint(stored))
+    seg = read_segmentation(tmp_path / "seg.nii.gz", a_ct)
+    assert [s.id for s in seg] == [str(n) for n in range(1, 3 + labels)]
+    assert_same_masks(seg.segments[:2], a_torso.labels * (a_torso.labels < 3))
+
+
 @pytest.mark.parametrize("value", [1, 255, 1.0])
 def test_a_mask_of_one_value_is_one_segment_named_after_its_file(a_torso, a_ct, write_volume, tmp_path, value):
     mask = np.where(a_torso.labels == 1, value, 0).astype(np.float32 if isinstance(value, float) else np.uint8)
