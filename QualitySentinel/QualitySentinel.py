@@ -466,21 +466,13 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
 
         :raises InputError: the folder cannot be written; nothing half-written is left behind
         """
-        from QualitySentinelLib.files import whole_folder
-        from QualitySentinelLib.reading.scored_segmentation import write_scored_segmentation
-        from QualitySentinelLib.report import write_html_report
+        from QualitySentinelLib.report import write_results
         from QualitySentinelLib.scene import ct_from_node, segmentation_from_node, source_of
-        from QualitySentinelLib.scores import write_report_json, write_segments_csv, write_slices_csv
 
         ct = ct_from_node(volumeNode)
         segmentation = segmentation_from_node(segmentationNode, volumeNode)
         inputs = {"ct": source_of(volumeNode), "seg": source_of(segmentationNode)}
-        with whole_folder(outputFolder) as folder:
-            write_segments_csv(folder / "segments.csv", caseScore)
-            write_slices_csv(folder / "slices.csv", caseScore)
-            write_scored_segmentation(folder / "scored.seg.nrrd", segmentation, caseScore)
-            write_html_report(folder / "report.html", caseScore, ct, segmentation)
-            write_report_json(folder / "report.json", caseScore, inputs=inputs)
+        write_results(outputFolder, caseScore, ct, segmentation, inputs)
 
 
 #

@@ -6,11 +6,9 @@ import argparse
 import json
 import platform
 from collections.abc import Callable
-from importlib import metadata
 
 from .. import __version__
-
-_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "SimpleITK", "safetensors", "pydicom", "highdicom")
+from ..scores.versions import software_versions
 
 
 def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
@@ -33,24 +31,12 @@ def gather(model_source: str = "bundled") -> dict:
         devices.append("mps")
     return {
         "version": __version__,
-        "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": package_versions(),
+        "versions": software_versions(),
         "devices": devices,
         "model": load_model(model_source).summary(),
         "structures": [structure.name for structure in all_structures()],
     }
-
-
-def package_versions() -> dict[str, str]:
-    """Installed versions of the packages that shape the numbers."""
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions
 
 
 def run(options: argparse.Namespace) -> int:
@@ -59,8 +45,8 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(info, indent=2, ensure_ascii=False))
         return 0
-    print(f"Quality Sentinel {info['version']}, Python {info['python']}, {info['platform']}")
-    print("packages:  ", ", ".join(f"{name} {version}" for name, version in info["packages"].items()))
+    print(f"Quality Sentinel {info['version']}, {info['platform']}")
+    print("versions:  ", ", ".join(f"{name} {version}" for name, version in info["packages"].items()))
     print("devices:   ", ", ".join(info["devices"]))
     print("model:     ", ", ".join(f"{key} {value}" for key, value in info["model"].items()))
     print(f"structures: {len(info['structures'])} (list them with --json)")

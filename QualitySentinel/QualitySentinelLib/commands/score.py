@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import CancelledError
-from ..files import sha256_of, whole_folder
 from ..scores.flags import DEFAULT_THRESHOLD
 
 
@@ -44,7 +43,7 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
     parser.add_argument("--slices", default="all", help="all (default), a number per segment, or 'published'")
     parser.add_argument(
-        "--threshold", type=float, default=DEFAULT_THRESHOLD, help="flag slices predicted below it (default %(default)s)"
+        "--threshold", type=float, default=DEFAULT_THRESHOLD, help="flag slices predicted below it (%(default)s)"
     )
     parser.add_argument(
         "--segments", type=lambda text: [word.strip() for word in text.split(",") if word.strip()],
@@ -57,29 +56,17 @@ def run(options: argparse.Namespace) -> int:
     started = time.perf_counter()
     from ..checkpoint import load_model  # torch takes seconds to import: not before --help could answer
     from ..reading import read_ct, read_segmentation
-    from ..reading.scored_segmentation import write_scored_segmentation
-    from ..report import write_html_report
+    from ..report import write_results
     from ..scorer import Scorer
-    from ..scores.report_json import write_report_json
-    from ..scores.tables import write_segments_csv, write_slices_csv
 
     ct = read_ct(options.ct)
     segmentation = read_segmentation(options.seg, ct, names=options.names)
     scorer = Scorer(load_model(options.model, options.embeddings), options.device, threshold=options.threshold)
     case = _score_with_progress(scorer, ct, segmentation, options)
-    inputs = {
-        kind: {"path": str(path), "sha256": sha256_of(path)}
-        for kind, path in (("ct", options.ct), ("seg", options.seg))
-    }
-    with whole_folder(options.out) as folder:
-        write_segments_csv(folder / "segments.csv", case)
-        write_slices_csv(folder / "slices.csv", case)
-        write_scored_segmentation(folder / "scored.seg.nrrd", segmentation, case)
-        write_html_report(folder / "report.html", case, ct, segmentation)
-        write_report_json(
-            folder / "report.json", case, inputs=inputs, options=_recorded(options),
-            total_seconds=time.perf_counter() - started,
-        )  # fmt: skip
+    write_results(
+        options.out, case, ct, segmentation, inputs={"ct": options.ct, "seg": options.seg}, options=_recorded(options),
+        total_seconds=time.perf_counter() - started,
+    )  # fmt: skip
     if not options.quiet:
         _summarise(case, options.out)
     return 0

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .collector import Found, SegmentCollector
+from ..volume.collector import Found, SegmentCollector
 from .dicom_files import SEGMENTATION_STORAGE, dicom_headers
 from .image import image_stem
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .collector import Found, SegmentCollector
+from ..volume.collector import Found, SegmentCollector
 from .image import Image, image_stem, read_image
 from .labels import as_labels
 from .seg_nrrd import has_segments, read_seg_nrrd

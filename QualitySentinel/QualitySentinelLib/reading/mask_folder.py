@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import InputError
-from .collector import Found, SegmentCollector
+from ..volume.collector import Found, SegmentCollector
 from .image import image_stem, is_image_file, read_image
 from .labels import as_labels
 from .seg_nrrd import has_segments

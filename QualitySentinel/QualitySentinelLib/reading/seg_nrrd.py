@@ -13,7 +13,7 @@ import re
 import numpy as np
 
 from ..errors import InputError
-from .collector import Found, SegmentCollector
+from ..volume.collector import Found, SegmentCollector
 from .image import Image
 from .labels import as_labels
 

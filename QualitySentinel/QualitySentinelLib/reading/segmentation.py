@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..volume import CtVolume, Segmentation
-from .collector import SegmentCollector
+from ..volume.collector import SegmentCollector
 from .image import existing
 from .label_map import read_label_file
 from .mask_folder import mask_files, read_mask_folder

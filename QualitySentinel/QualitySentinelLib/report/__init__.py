@@ -1,5 +1,7 @@
-"""Layer 8b: files out. One HTML page per case that a reader opens without a network."""
+"""Layer 8b: files out. The HTML page that a reader opens without a network, and the scored segmentation."""
 
 from .html_report import write_html_report
+from .results import write_results
+from .scored_segmentation import write_scored_segmentation
 
-__all__ = ["write_html_report"]
+__all__ = ["write_html_report", "write_results", "write_scored_segmentation"]

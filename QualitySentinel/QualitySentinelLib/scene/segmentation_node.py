@@ -15,8 +15,8 @@ import slicer
 import vtk
 
 from ..errors import InputError
-from ..reading.collector import Found, SegmentCollector
 from ..volume import AxialFrame, CtVolume, Segmentation
+from ..volume.collector import Found, SegmentCollector
 from .tags import read_tags
 from .world import local_to_world, volume_to_world
 

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import vtk
 
-from ..reading.scored_segmentation import TAG_PREFIX, score_tags
 from ..scores import CaseScore
-
-MODEL = TAG_PREFIX + "Model"
-SCORE_TAGS = (
-    *(TAG_PREFIX + name for name in ("PredictedDSC", "DSCLow", "DSCHigh", "Status", "Structure", "ScoredSlices")),
-    *(TAG_PREFIX + name for name in ("FlaggedSlices", "Threshold")),
-    MODEL,
-)
-"""All of our tags. Slicer's Python cannot list a segment's tags, only ask for one by name."""
+from ..scores.tags import TAG_NAMES, score_tags
 
 READ_TAGS = ("TerminologyEntry", "DICOM.SegmentAlgorithmName", "DICOM.SegmentAlgorithmType")
-"""Other programs' tags that are worth asking for; the first is ``vtkSegment.GetTerminologyEntryTagName()``."""
+"""Other programs' tags that are worth asking for: Slicer's Python cannot list a segment's tags. The first is
+``vtkSegment.GetTerminologyEntryTagName()``."""
 
 
 def write_score_tags(segmentation_node, case_score: CaseScore) -> None:
@@ -26,10 +19,8 @@ def write_score_tags(segmentation_node, case_score: CaseScore) -> None:
         segment = segmentation.GetSegment(score.segment_id)
         if segment is None:  # removed since it was scored
             continue
-        tags = score_tags(score, case_score.threshold)
-        if case_score.model:
-            tags[MODEL] = " ".join(str(case_score.model.get(key, "")) for key in ("name", "sha256")).strip()
-        for tag in SCORE_TAGS:
+        tags = score_tags(score, case_score)
+        for tag in TAG_NAMES:
             if tag in tags:
                 segment.SetTag(tag, tags[tag])
             elif segment.HasTag(tag):
@@ -41,7 +32,7 @@ def remove_score_tags(segmentation_node) -> None:
     segmentation = segmentation_node.GetSegmentation()
     for segment_id in segmentation.GetSegmentIDs():
         segment = segmentation.GetSegment(segment_id)
-        for tag in SCORE_TAGS:
+        for tag in TAG_NAMES:
             if segment.HasTag(tag):
                 segment.RemoveTag(tag)
 
@@ -49,7 +40,7 @@ def remove_score_tags(segmentation_node) -> None:
 def read_tags(segment) -> dict[str, str]:
     """The tags of a vtkSegment that matter to us, by name: its terminology, and scores it has been given."""
     tags = {}
-    for tag in (*READ_TAGS, *SCORE_TAGS):
+    for tag in (*READ_TAGS, *TAG_NAMES):
         value = vtk.reference("")
         if segment.GetTag(tag, value):
             tags[tag] = str(value)

@@ -87,8 +87,7 @@ class Scorer:
         Raises:
             CancelledError: ``cancelled`` said so.
         """
-        for progress in self.run(ct, segmentation, slices, segments, previous, cancelled):
-            pass
+        *_, progress = self.run(ct, segmentation, slices, segments, previous, cancelled)
         if progress.cancelled:
             raise CancelledError("scoring was cancelled")
         return progress.score

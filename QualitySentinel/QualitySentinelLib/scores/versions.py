@@ -5,7 +5,17 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 
-_PACKAGES = ("quality-sentinel", "numpy", "scipy", "SimpleITK", "torch")
+_PACKAGES = (
+    "quality-sentinel",
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "SimpleITK",
+    "nibabel",
+    "pydicom",
+    "safetensors",
+)
 
 
 def software_versions() -> dict[str, str]:

@@ -9,7 +9,7 @@ import pytest
 
 from QualitySentinelLib.errors import InputError
 from QualitySentinelLib.reading import read_ct, read_segmentation
-from QualitySentinelLib.reading.scored_segmentation import write_scored_segmentation
+from QualitySentinelLib.report.scored_segmentation import write_scored_segmentation
 from QualitySentinelLib.scores import CaseScore, SegmentScore, Status
 from QualitySentinelLib.scores.colors import dsc_color
 from QualitySentinelLib.volume import Segment, Segmentation

@@ -22,7 +22,6 @@ def slicer(*arguments: str, script: Path = SCRIPT) -> subprocess.CompletedProces
 
 
 def test_a_case_is_scored_and_all_files_are_written(a_case_on_disk, a_model_file, tmp_path):
-    pytest.importorskip("QualitySentinelLib.reading.scored_segmentation")
     pytest.importorskip("QualitySentinelLib.report.html_report")
     done = slicer(
         "score", "--ct", str(a_case_on_disk.ct), "--seg", str(a_case_on_disk.seg), "--names", str(a_case_on_disk.names),

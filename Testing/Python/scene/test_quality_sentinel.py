@@ -116,7 +116,6 @@ class TestLogic:
         assert logic.volumeOfSegmentation(None) is None
 
     def test_exports_the_files_of_the_command_line(self, logic, a_ct_node, a_segmentation_node, tmp_path):
-        pytest.importorskip("QualitySentinelLib.reading.scored_segmentation")
         pytest.importorskip("QualitySentinelLib.report.html_report")
         case = logic.score(a_ct_node, a_segmentation_node, device="cpu")
         logic.exportResults(a_ct_node, a_segmentation_node, case, tmp_path / "out")

@@ -62,11 +62,11 @@ def test_a_segment_that_lost_its_score_gets_its_own_colour_back(a_segmentation_n
 
 def test_tags_carry_the_score_and_are_replaced_by_the_next(a_segmentation_node, a_score):
     from QualitySentinelLib.scene import remove_score_tags, write_score_tags
-    from QualitySentinelLib.scene.tags import SCORE_TAGS, read_tags
+    from QualitySentinelLib.scores.tags import TAG_NAMES, read_tags
 
     write_score_tags(a_segmentation_node, a_score)
     segments = a_segmentation_node.GetSegmentation()
-    ours = {tag: v for tag, v in read_tags(segments.GetSegment("liver")).items() if tag in SCORE_TAGS}
+    ours = {tag: v for tag, v in read_tags(segments.GetSegment("liver")).items() if tag in TAG_NAMES}
     assert ours == {
         "QualitySentinel.PredictedDSC": "0.9500",
         "QualitySentinel.DSCLow": "0.9000",
@@ -78,13 +78,13 @@ def test_tags_carry_the_score_and_are_replaced_by_the_next(a_segmentation_node, 
         "QualitySentinel.Threshold": "0.8",
         "QualitySentinel.Model": "test abc",
     }
-    assert set(ours) == set(SCORE_TAGS)
+    assert set(ours) == set(TAG_NAMES)
     assert read_tags(segments.GetSegment("spleen"))["QualitySentinel.FlaggedSlices"] == "2"
     a_score["liver"].dsc_low = None
     write_score_tags(a_segmentation_node, a_score)
     assert not segments.GetSegment("liver").HasTag("QualitySentinel.DSCLow")
     remove_score_tags(a_segmentation_node)
-    assert not any(segments.GetSegment("liver").HasTag(tag) for tag in SCORE_TAGS)
+    assert not any(segments.GetSegment("liver").HasTag(tag) for tag in TAG_NAMES)
 
 
 def test_tables_have_the_columns_of_the_files(a_segmentation_node, a_score):

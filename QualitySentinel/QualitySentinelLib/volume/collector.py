@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..anatomy import match_structure
 from ..errors import MismatchError, UsageError
-from ..volume import CtVolume, Segment, Segmentation
-from .grid import PlacedMask, Placement
+from .ct import CtVolume
+from .placement import PlacedMask, Placement
+from .segmentation import Segment, Segmentation
 
 
 @dataclass(frozen=True)
@@ -197,11 +199,6 @@ class SegmentCollector:
 
 def matched_structure(name: str, tags: dict[str, str] | None) -> str | None:
     """Name of the anatomical structure, or ``None`` when it is unknown."""
-    try:
-        from ..anatomy import match_structure
-    except ImportError:
-        return None
-
     structure = match_structure(name, tags)
     return None if structure is None else structure.name
 

@@ -13,8 +13,8 @@ from itertools import product
 import numpy as np
 from scipy import ndimage
 
-from ..volume import AxialFrame, Box
-from ..volume.segmentation import boxes_of_labels, segment_from_mask
+from .frame import AxialFrame
+from .segmentation import Box, boxes_of_labels, segment_from_mask
 
 GRID_TOLERANCE = 0.01
 """In voxels of the CT."""

@@ -9,13 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from ..files import whole_file
-from ..scores import CaseScore, SegmentScore
+from ..scores import CaseScore
 from ..scores.colors import dsc_color
+from ..scores.tags import TAG_PREFIX, score_tags
 from ..volume import Box, Segment, Segmentation
-
-TAG_PREFIX = "QualitySentinel."
-"""Segment tags begin with it: ``PredictedDSC``, ``DSCLow``, ``DSCHigh``, ``Status``, ``Structure``,
-``ScoredSlices``, ``FlaggedSlices``, ``Threshold``."""
 
 _GZIP = 31  # zlib's code for a gzip container with the largest window
 
@@ -51,7 +48,7 @@ def write_scored_segmentation(
         if score is not None:
             color = colors(score.predicted_dsc)
         tags = {k: v for k, v in segment.tags.items() if not k.startswith(TAG_PREFIX)}
-        tags |= score_tags(score, case_score.threshold)
+        tags |= score_tags(score, case_score)
         header += _segment_lines(number, segment, layer, value, color, tags, _file_extent(segment.box, frame))
     with whole_file(path) as temporary, open(temporary, "wb") as stream:
         stream.write(("\n".join(header) + "\n\n").encode("utf-8"))
@@ -60,27 +57,6 @@ def write_scored_segmentation(
             stream.write(packer.compress(block))
         stream.write(packer.flush())
     return path
-
-
-def score_tags(score: SegmentScore | None, threshold: float) -> dict[str, str]:
-    """The tags that carry a segment's score; those without a value are left out."""
-    if score is None:
-        return {}
-    values = {
-        "PredictedDSC": _number(score.predicted_dsc),
-        "DSCLow": _number(score.dsc_low),
-        "DSCHigh": _number(score.dsc_high),
-        "Status": str(score.status),
-        "Structure": score.structure,
-        "ScoredSlices": str(score.n_scored),
-        "FlaggedSlices": str(score.n_flagged),
-        "Threshold": f"{threshold:g}",
-    }
-    return {TAG_PREFIX + key: value for key, value in values.items() if value is not None}
-
-
-def _number(value: float | None) -> str | None:
-    return None if value is None else f"{value:.4f}"
 
 
 def _layers(segmentation: Segmentation) -> tuple[list[np.ndarray], list[tuple[int, int]]]:
