@@ -10,12 +10,13 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.loggers import CSVLogger
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from QualitySentinelLib.checkpoint import QualityModel
 from QualitySentinelLib.text import EmbeddingTable
 
-from .loss import quality_loss
+from .loss import our_loss
 from .pairs import Pairs, restored
 
 
@@ -30,7 +31,8 @@ class TrainingOptions:
         weight_decay: decoupled (AdamW).
         neutral_share: share of pairs whose text is replaced by the neutral embedding, so that an unknown
             structure is scored sensibly and the network cannot lean on the name alone.
-        intensity_jitter: spread of the random gain and offset of the CT channels, in units of the network's input.
+        jitter_hu: spread of the random offset, and largest spread of the noise, of the CT, in HU.
+        gain_jitter: spread of the random gain of the CT channels.
         seed: of weights, order and augmentation.
     """
 
@@ -39,7 +41,8 @@ class TrainingOptions:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     neutral_share: float = 0.25
-    intensity_jitter: float = 0.08
+    jitter_hu: float = 15.0
+    gain_jitter: float = 0.05
     seed: int = 0
 
 
@@ -64,13 +67,15 @@ class PairDataset(Dataset):
 
 
 class QualityRegression(lightning.LightningModule):
-    """One network under the published loss."""
+    """One network under our loss."""
 
-    def __init__(self, network: nn.Module, neutral: np.ndarray, options: TrainingOptions) -> None:
+    def __init__(self, model: QualityModel, options: TrainingOptions) -> None:
         super().__init__()
-        self.network = network
+        self.network = model.network.to(memory_format=torch.channels_last)
         self.options = options
-        self.register_buffer("neutral", torch.from_numpy(neutral))
+        units_per_hu = [(w.out_high - w.out_low) / (w.high - w.low) for w in model.preset.windows]
+        self.register_buffer("units_per_hu", torch.tensor(units_per_hu).reshape(1, -1, 1, 1))
+        self.register_buffer("neutral", torch.from_numpy(model.table.neutral))
 
     def training_step(self, batch: tuple[Tensor, ...], batch_index: int) -> Tensor:
         """Loss of one augmented batch."""
@@ -79,18 +84,20 @@ class QualityRegression(lightning.LightningModule):
         nameless = torch.rand(len(dsc), 1, device=self.device) < self.options.neutral_share
         conditions = torch.where(nameless, self.neutral, embeddings)
         predicted = self.network(images, conditions, pixel_mm).flatten()
-        loss = quality_loss(predicted, dsc, embeddings)
+        loss = our_loss(predicted, dsc, embeddings)
         self.log("loss", loss, prog_bar=True)
         self.log("mae", (predicted.detach() - dsc).abs().mean(), prog_bar=True)
         return loss
 
     def _jittered(self, images: Tensor) -> Tensor:
         """Random gain and offset of the CT channels, and some noise; the mask channel (last) stays as it is."""
-        spread = self.options.intensity_jitter
         ct, mask = images[:, :-1], images[:, -1:]
-        gain, offset = (spread * torch.randn(len(images), ct.shape[1], 1, 1, device=self.device) for _ in range(2))
-        noise = spread * torch.rand(len(images), 1, 1, 1, device=self.device) * torch.randn_like(ct)
-        return torch.cat([ct * (1 + gain) + offset + noise, mask], dim=1)
+        shape = (len(images), 1, 1, 1)
+        gain = 1 + self.options.gain_jitter * torch.randn(shape, device=self.device)
+        offset_hu = self.options.jitter_hu * torch.randn(shape, device=self.device)
+        noise_hu = self.options.jitter_hu * torch.rand(shape, device=self.device) * torch.randn_like(ct[:, :1])
+        jittered = ct * gain + (offset_hu + noise_hu) * self.units_per_hu
+        return torch.cat([jittered, mask], dim=1).contiguous(memory_format=torch.channels_last)
 
     def configure_optimizers(self) -> dict:
         """AdamW under a one-cycle schedule, stepped per batch."""
@@ -103,11 +110,11 @@ class QualityRegression(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def fit(network: nn.Module, pairs: Pairs, table: EmbeddingTable, options: TrainingOptions, out: Path) -> nn.Module:
-    """Train ``network`` on ``pairs``; logs and the last checkpoint lie in ``out``. Returns it in evaluation mode."""
+def fit(model: QualityModel, pairs: Pairs, options: TrainingOptions, out: Path) -> None:
+    """Train the model's network, in place, on ``pairs``; logs and the last checkpoint lie in ``out``."""
     lightning.seed_everything(options.seed, verbose=False)
     loader = DataLoader(
-        PairDataset(pairs, table), batch_size=options.batch_size, shuffle=True, drop_last=True, collate_fn=tuple
+        PairDataset(pairs, model.table), batch_size=options.batch_size, shuffle=True, drop_last=True, collate_fn=tuple
     )
     logger = CSVLogger(str(out), name="log")
     logger.log_hyperparams(asdict(options))
@@ -119,6 +126,5 @@ def fit(network: nn.Module, pairs: Pairs, table: EmbeddingTable, options: Traini
         gradient_clip_val=1.0,
         enable_model_summary=False,
     )
-    module = QualityRegression(network, table.neutral, options)
-    trainer.fit(module, loader)
-    return module.network.eval()
+    trainer.fit(QualityRegression(model, options), loader)
+    model.network.eval()

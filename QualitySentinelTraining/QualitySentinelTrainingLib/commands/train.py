@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
         neutral_share=1.0 if options.no_text else TrainingOptions.neutral_share,
         seed=options.seed,
     )
-    model.network = fit(model.network, pairs, model.table, settings, options.out)
+    fit(model, pairs, settings, options.out)
     subjects = np.unique(pairs.subject)
     phantoms = sum(name.startswith("phantom") for name in subjects)
     model.metadata["training"] = {

@@ -218,4 +218,3 @@ def paint_pelvis(canvas: Canvas, hu: dict) -> None:
     if hu["urine"] > 30:  # excreted contrast settles
         settled = np.maximum(bladder + 4, centre[1] + 8 - y)
         canvas.paint(region, settled, 350)
-

@@ -131,4 +131,3 @@ def prepare_chest(canvas: Canvas) -> None:
     breath = canvas.rng.uniform(-14, 10)
     right = 228 + breath + canvas.rng.normal(0, 4)
     canvas.domes = (np.float32(right), np.float32(right - canvas.rng.uniform(4, 20)))
-

@@ -7,7 +7,7 @@ import torch
 from QualitySentinelTrainingLib.loss import (
     optimal_pairs,
     pair_ranking,
-    quality_loss,
+    published_loss,
     squared_error_weights,
     weighted_squared_error,
 )
@@ -54,7 +54,7 @@ def test_nothing_is_paired_with_itself_and_like_structures_are_paired():
 
 def test_a_batch_of_one_has_no_ranking_loss_and_still_trains():
     predictions = torch.tensor([0.4], requires_grad=True)
-    quality_loss(predictions, torch.tensor([0.9]), torch.ones(1, 4)).backward()
+    published_loss(predictions, torch.tensor([0.9]), torch.ones(1, 4)).backward()
     assert predictions.grad.item() < 0
 
 
