@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..errors import ModelError
 from ..network import optimize_for_inference
 from ..slices import Preset
 from ..text.table import EmbeddingTable
@@ -69,6 +70,9 @@ class QualityModel:
             images: float32 ``[N, C, S, S]`` as ``make_batch`` with this model's preset makes them.
             names: structure of each slice; ``None`` or an unknown name means the neutral embedding.
             pixel_mm: float32 ``[N]``.
+
+        Raises:
+            ModelError: an output is not a finite number: no DSC, and nothing a threshold would flag.
         """
         if not len(images):
             return np.zeros(0, dtype=np.float32)
@@ -77,7 +81,10 @@ class QualityModel:
             images = images.to(device, torch.float32).contiguous(memory_format=torch.channels_last)
             embeddings = self.embeddings(names).to(device)
             scale = None if pixel_mm is None else pixel_mm.to(device, torch.float32)
-            return self._inference_network()(images, embeddings, scale)[:, 0].float().cpu().numpy()
+            raw = self._inference_network()(images, embeddings, scale)[:, 0].float().cpu().numpy()
+        if not np.isfinite(raw).all():
+            raise ModelError(f"model {self.name}: gives NaN or infinite scores; its weights are damaged, get it again")
+        return raw
 
     def _inference_network(self) -> nn.Module:
         """The fused copy, made again when the weights have been moved, replaced or trained further."""

@@ -27,7 +27,8 @@ _VECTORS = "embeddings.vectors"
 _NETWORK = "network."
 _HEADER_BYTES = 16 << 20
 _FILE_BYTES = 2 << 30
-_FLOATS = {torch.float16, torch.bfloat16, torch.float32}
+_FLOATS = ("F16", "BF16", "F32")
+_HALFWIDTHS = ("slice_halfwidth", "segment_halfwidth")
 
 
 def save_model(model: QualityModel, path: str | os.PathLike, half: bool = False) -> Path:
@@ -95,11 +96,9 @@ def load_model_file(path: str | os.PathLike) -> QualityModel:
             assign=True,
         )  # fmt: skip
         preset = Preset.from_json(header["preset"])
-        if preset.channels != architecture.get("in_channels", preset.channels):
-            raise ModelError(f"the preset makes {preset.channels} channels, the network takes another number")
-        metadata = header.get("metadata", {})
-        if not isinstance(metadata, dict) or not isinstance(header.get("name"), str):
-            raise ModelError("its name or metadata are not what they should be")
+        if preset.channels != network.in_channels:
+            raise ModelError(f"the preset makes {preset.channels} channels, the network takes {network.in_channels}")
+        metadata = _metadata(header)
         network.eval()
         return QualityModel(header["name"], network, architecture, preset, table, metadata, sha256_of(path))
     except ModelError as error:
@@ -151,20 +150,34 @@ def _network(header: dict, found: dict) -> tuple[dict, torch.nn.Module]:
     architecture = header["architecture"]
     with torch.device("meta"):
         network = build_network(architecture)
-    expected = {_NETWORK + key: list(value.shape) for key, value in network.state_dict().items()}
-    dimension = getattr(network, "embedding_dim", None)
-    expected[_VECTORS] = [len(header["table"].get("names", ())), dimension]
+    expected = {_NETWORK + key: value for key, value in network.state_dict().items()}
+    names = len(header["table"].get("names", ()))
+    expected[_VECTORS] = torch.empty(names, network.embedding_dim, device="meta")
     missing, strange = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
     if missing:
         raise ModelError(f"{len(missing)} tensors are missing, the first is {missing[0]}")
     if strange:
         raise ModelError(f"{len(strange)} tensors belong to another architecture, the first is {strange[0]}"[:300])
-    for key, shape in expected.items():
-        if list(found[key].get_shape()) != shape:
-            raise ModelError(f"{key} has shape {found[key].get_shape()}, the architecture needs {shape}")
-        if found[key].get_dtype() not in ("F16", "BF16", "F32", "I64"):
+    for key, tensor in expected.items():
+        if list(found[key].get_shape()) != list(tensor.shape):
+            raise ModelError(f"{key} has shape {found[key].get_shape()}, the architecture needs {list(tensor.shape)}")
+        if found[key].get_dtype() not in (_FLOATS if tensor.is_floating_point() else ("I64",)):
             raise ModelError(f"{key} has the unexpected type {found[key].get_dtype()}")
     return architecture, network
+
+
+def _metadata(header: dict) -> dict:
+    metadata = header.get("metadata", {})
+    if not isinstance(metadata, dict) or not isinstance(header.get("name"), str):
+        raise ModelError("its name or metadata are not what they should be")
+    calibration = metadata.get("calibration", {})
+    if not isinstance(calibration, dict):
+        raise ModelError("its calibration is not what it should be")
+    for key in _HALFWIDTHS:
+        width = calibration.get(key, 0.0)
+        if isinstance(width, bool) or not isinstance(width, (int, float)) or not 0.0 <= width <= 1.0:
+            raise ModelError(f"its calibration gives {key} as {width!r}"[:200])
+    return metadata
 
 
 def _table(header: dict, vectors: np.ndarray) -> EmbeddingTable:

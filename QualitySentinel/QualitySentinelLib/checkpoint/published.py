@@ -6,6 +6,7 @@ import hashlib
 import os
 import pickle
 import re
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from .restricted_pickle import read_label_embeddings
 
 EMBEDDINGS_NAME = "label_embedding.pkl"
 _FILE_BYTES = 2 << 30
+_FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _NO_STRUCTURE = {0: "background", 1: "left to annotate"}
 """Labels of the published table that are no structures."""
 
@@ -82,7 +84,9 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, torch.Tensor]:
                 size = max(size, sum(entry.file_size for entry in archive.infolist()))
         if size > _FILE_BYTES:
             raise ModelError(f"{path}: {size >> 20} MB is larger than any published checkpoint; use the published file")
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch remarks on unusual pickles; refusals are one line, and it is ours
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ModelError(f"{path}: the model cannot be read ({error.strerror or error}); check the path") from error
     except ModelError:
@@ -112,15 +116,15 @@ def _refusal(message: str) -> str:
 def _network(architecture: dict, state: dict[str, torch.Tensor]) -> torch.nn.Module:
     with torch.device("meta"):
         network = build_network(architecture)
-    shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    allowed = shapes | unused_shapes(architecture["backbone"])
+    expected = network.state_dict()
+    allowed = {key: tuple(value.shape) for key, value in expected.items()} | unused_shapes(architecture["backbone"])
     for key, value in state.items():
         if allowed.get(key) != tuple(value.shape):
             raise ValueError(f"{key[:100]} has shape {tuple(value.shape)}, which does not belong there")
-        if not value.is_floating_point() and value.dtype != torch.int64:
-            raise ValueError(f"{key} has the unexpected type {value.dtype}")
     used = without_unused(state)
     for key, value in used.items():
+        if value.dtype not in (_FLOATS if expected[key].is_floating_point() else {torch.int64}):
+            raise ValueError(f"{key} has the unexpected type {value.dtype}")
         if not torch.isfinite(value).all():
             raise ValueError(f"{key} holds NaN or infinite values")
     network.load_state_dict(

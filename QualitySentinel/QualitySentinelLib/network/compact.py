@@ -54,7 +54,7 @@ class CompactNetwork(nn.Module):
         whole_number(condition_dim, "condition_dim", 1, 2048)
         whole_number(head_dim, "head_dim", 1, 2048)
         activate = _ACTIVATIONS[choice(activation, "activation", _ACTIVATIONS)]
-        self.embedding_dim = embedding_dim
+        self.embedding_dim, self.in_channels = embedding_dim, in_channels
         self.stem = _Stem(in_channels, widths[0], activate)
         self.stages = nn.ModuleList()
         previous = widths[0]

@@ -35,10 +35,10 @@ class PublishedNetwork(nn.Module):
         features = BACKBONES[choice(backbone, "backbone", BACKBONES)]
         whole_number(hidden_dim, "hidden_dim", 1, 8192)
         whole_number(embedding_dim, "embedding_dim", 1, 8192)
-        self.embedding_dim = embedding_dim
+        self.embedding_dim, self.in_channels = embedding_dim, 2
         trunk = getattr(torchvision.models, backbone)(weights=None)
         self.net = nn.ModuleDict({name: getattr(trunk, name) for name in ("layer1", "layer2", "layer3", "layer4")})
-        self.conv1 = nn.Conv2d(2, 64, 7, stride=2, padding=3)
+        self.conv1 = nn.Conv2d(self.in_channels, 64, 7, stride=2, padding=3)
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)

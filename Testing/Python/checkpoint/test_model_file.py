@@ -99,6 +99,13 @@ def test_scores_are_raw_float32_and_unknown_structures_are_neutral(a_model):
     assert a_model.score(images(0), []).shape == (0,)
 
 
+def test_scores_that_are_no_numbers_are_an_error_and_never_pass_unflagged(a_model):
+    with torch.no_grad():
+        a_model.network.head[-1].weight.fill_(3e38)  # finite, so the file is in order
+    with pytest.raises(ModelError, match="NaN or infinite"):
+        a_model.score(images(2), ["liver", None])
+
+
 def test_scores_follow_weights_that_change(a_model):
     before = a_model.score(images(), ["liver"] * 4)
     with torch.no_grad():
@@ -150,6 +157,11 @@ def test_a_safetensors_file_of_someone_else_is_refused(tmp_path):
         (lambda h: h["architecture"].update(embedding_dim=13), "shape"),
         (lambda h: h["preset"].update(size=-1), "size"),
         (lambda h: h["preset"].update(windows=h["preset"]["windows"][:1]), "channels"),
+        (lambda h: h["preset"].update(windows=h["preset"]["windows"] * 2), "channels"),
+        (
+            lambda h: (h["architecture"].pop("in_channels"), h["preset"].update(windows=h["preset"]["windows"][:1])),
+            "takes 3",
+        ),
         (lambda h: h["table"].update(names=["liver"]), "shape"),
         (lambda h: h["table"].update(names=["liver", "liver", "spleen"]), "twice"),
         (lambda h: h["table"].update(names=[1, 2, 3]), "names"),
@@ -158,6 +170,9 @@ def test_a_safetensors_file_of_someone_else_is_refused(tmp_path):
         (lambda h: h.pop("table"), "table"),
         (lambda h: h.update(metadata=[]), "metadata"),
         (lambda h: h.update(name=3), "name"),
+        (lambda h: h["metadata"].update(calibration=[0.1]), "calibration"),
+        (lambda h: h["metadata"]["calibration"].update(segment_halfwidth="wide"), "segment_halfwidth"),
+        (lambda h: h["metadata"]["calibration"].update(segment_halfwidth=-0.1), "segment_halfwidth"),
     ],
 )
 def test_wrong_headers_are_refused(a_model_file, change, said):
@@ -173,6 +188,8 @@ def test_wrong_headers_are_refused(a_model_file, change, said):
         (lambda t: t["network.head.2.bias"].fill_(torch.nan), "NaN"),
         (lambda t: t["embeddings.vectors"].fill_(torch.inf), "infinite"),
         (lambda t: t.update({"network.head.2.bias": torch.zeros(1, dtype=torch.float64)}), "type"),
+        (lambda t: t.update({"network.head.2.bias": torch.zeros(1, dtype=torch.int64)}), "type"),
+        (lambda t: t.update({"embeddings.vectors": torch.zeros((3, 12), dtype=torch.int64)}), "type"),
     ],
 )
 def test_wrong_tensors_are_refused(a_model_file, change, said):

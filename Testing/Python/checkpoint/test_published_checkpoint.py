@@ -94,6 +94,7 @@ def test_embeddings_are_needed(fixture, tmp_path):
 
 
 @pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.filterwarnings("error")
 def test_hostile_checkpoints_are_refused_and_never_run(tmp_path, published_files, zipped):
     victim = tmp_path / "victim"
     path = tmp_path / "hostile.pth"
@@ -115,6 +116,8 @@ def test_hostile_checkpoints_are_refused_and_never_run(tmp_path, published_files
         lambda s: s.update({"conv1.weight": torch.zeros(64, 3, 7, 7)}),
         lambda s: s.update({"fc2.bias": torch.tensor([torch.nan])}),
         lambda s: s.update({"fc2.bias": torch.tensor([1j])}),
+        lambda s: s.update({"fc2.bias": torch.tensor([1])}),
+        lambda s: s.update({"bn1.num_batches_tracked": torch.tensor(0.5)}),
         lambda s: s.update({"fc2.bias": 1.0}),
         lambda s: s.update({"attention1.weight": torch.zeros(3)}),
     ],
