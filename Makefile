@@ -43,8 +43,8 @@ lint: $(INSTALLED) ## Check style, and that the CMake files list every script an
 bench: $(INSTALLED) ## Measure speed, memory and the share of the network on this machine
 	$(BIN)/python Testing/Benchmarks/bench.py $(ARGS)
 
-experiments: $(INSTALLED) ## Run the experiments behind the documented figures again
-	$(BIN)/python -m QualitySentinelTrainingLib.experiments $(ARGS)
+experiments: $(INSTALLED) ## Train compact and ResNet-50 alike and compare: make experiments DATA=folder
+	$(BIN)/python -m QualitySentinelTrainingLib.experiments --data "$(DATA)" $(ARGS)
 
 screenshots: $(INSTALLED) ## Draw the pictures of README.md again
 	$(BIN)/python Testing/screenshots.py $(ARGS)

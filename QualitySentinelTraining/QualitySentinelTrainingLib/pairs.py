@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,11 @@ class Pairs:
     def take(self, rows: np.ndarray) -> Pairs:
         """The pairs at ``rows``."""
         return Pairs(**{name: values[rows] for name, values in vars(self).items()})
+
+    def for_preset(self, preset: Preset) -> Pairs:
+        """The same pairs for a preset that has only the first windows of the one they were made with."""
+        channels = [*range(preset.channels - 1), -1]  # the mask is the last channel
+        return replace(self, images=self.images[:, channels])
 
     def write(self, path: Path) -> None:
         """Write as one ``.npz`` (no pickles, images uncompressed), whole."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from QualitySentinelLib.errors import InputError
 from QualitySentinelLib.reading import read_ct, read_segmentation
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 
@@ -34,7 +35,13 @@ class Subject:
 
 
 def openkbp_folders(root: Path, part: str) -> list[Path]:
-    """Folders of the OpenKBP subjects of one ``part``, ``"train"`` or ``"test"``, in the order of their numbers."""
+    """Folders of the OpenKBP subjects of one ``part``, ``"train"`` or ``"test"``, in the order of their numbers.
+
+    Raises:
+        InputError: there are none.
+    """
+    if not any(root.glob("pt_*")):
+        raise InputError(f"{root}: holds no pt_*/ folders; give the folder above openkbp/ with --data")
     folders = sorted(root.glob("pt_*"), key=lambda folder: int(folder.name.removeprefix("pt_")))
     held_out = part == "test"
     return [folder for rank, folder in enumerate(folders) if (rank % TEST_SHARE == 0) == held_out]

@@ -40,13 +40,18 @@ def run(options: argparse.Namespace) -> int:
     )  # fmt: skip
     write_whole(options.out / "evaluation.json", json.dumps(report, indent=2))
     write_whole(options.out / "card.md", write_card({"name": model.name, **model.metadata}, report, command))
+    print_figures(report)
+    return 0
+
+
+def print_figures(report: dict) -> None:
+    """One line per group of subjects and unit."""
     for group, figures in report.items():
         for unit, a in {"slices": figures["slices"], **figures["segments"]}.items():
             print(
                 f"{group:40} {unit:14} n {a['n']:6d}  r {a['pearson_r']:.3f}  rho {a['spearman_r']:.3f}  "
                 f"MAE {a['mae']:.3f}  bias {a['bias']:+.3f}  AUROC {a['auroc_bad']:.3f}"
             )
-    return 0
 
 
 def evaluate_groups(model, data: Path, masks: int, seed: int) -> dict:

@@ -55,14 +55,13 @@ def run(options: argparse.Namespace) -> int:
     if options.most_pairs and options.most_pairs < len(pairs):
         pairs = pairs.take(np.random.default_rng(options.seed).permutation(len(pairs))[: options.most_pairs])
     model = new_model(options.architecture)
-    pairs.images = pairs.images[:, [*range(model.preset.channels - 1), -1]]  # its windows come first, the mask last
     settings = TrainingOptions(
         epochs=options.epochs,
         learning_rate=options.learning_rate,
         neutral_share=1.0 if options.no_text else TrainingOptions.neutral_share,
         seed=options.seed,
     )
-    fit(model, pairs, settings, options.out)
+    fit(model, pairs.for_preset(model.preset), settings, options.out)
     subjects = np.unique(pairs.subject)
     phantoms = sum(name.startswith("phantom") for name in subjects)
     model.metadata["training"] = {
@@ -74,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
         "text": "none" if options.no_text else f"{model.table.encoder}, prompt {model.table.prompt!r}",
         "seed": options.seed,
     }
-    validation = evaluate(model, validation_subjects(options.data), masks_per_structure=3, seed=1)
+    validation = evaluate(model, validation_subjects(options.data, options.phantoms), masks_per_structure=3, seed=1)
     model.metadata["calibration"] = calibration(validation)
     save_model(model, options.out / "model.safetensors")
     write_whole(options.out / "training.json", json.dumps(model.metadata["training"], indent=2))
@@ -108,13 +107,13 @@ def training_pairs(data: Path, folder: Path, phantoms: int):
     return Pairs.concatenate(parts)
 
 
-def validation_subjects(data: Path) -> Iterator:
+def validation_subjects(data: Path, phantoms: int) -> Iterator:
     """Subjects that calibrate the intervals: neither trained on nor tested on."""
     from ..subjects import openkbp_folders, phantom_subject, read_openkbp
 
     for folder in openkbp_folders(data / "openkbp", "train")[::VALIDATION_SHARE]:
         yield read_openkbp(folder)
-    for seed in PHANTOM_SEEDS["validation"]:
+    for seed in PHANTOM_SEEDS["validation"] if phantoms else ():
         yield phantom_subject(seed)
 
 

@@ -1,5 +1,6 @@
 """Who is trained on, and who is tested on."""
 
+from QualitySentinelLib.commands.main import main
 from QualitySentinelTrainingLib.commands.train import PHANTOM_SEEDS, VALIDATION_SHARE, _fitting
 from QualitySentinelTrainingLib.phantom import FIRST_UNSEEN_SEED
 from QualitySentinelTrainingLib.subjects import openkbp_folders, read_openkbp
@@ -31,3 +32,12 @@ def test_a_real_subject_is_read_with_its_structures(shared):
     assert len(subject.structures) >= 3
     for value in subject.structures:
         assert (subject.labels == value).any()
+
+
+def test_a_folder_without_subjects_is_refused_in_one_line(tmp_path, capsys):
+    code = main(["train", "--data", str(tmp_path), "--out", str(tmp_path / "out")])
+    assert code == 3
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert "openkbp" in lines[0]
+    assert "--data" in lines[0]
