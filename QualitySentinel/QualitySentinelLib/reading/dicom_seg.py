@@ -6,6 +6,7 @@ unpacked.
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from ..volume.collector import Found, SegmentCollector
 from .dicom_files import SEGMENTATION_STORAGE, dicom_headers
 from .image import image_stem
 
+_MOST_PLANES = 10_000
+"""More planes than any CT has: a frame far away would make one array of all that lies between."""
 _REGULAR = 0.05
 """Frames lie on a regular stack when each is within this share of a step of its place."""
 
@@ -38,12 +41,14 @@ def read_dicom_seg(path: Path, collector: SegmentCollector) -> None:
     import pydicom
 
     try:
-        dataset = pydicom.dcmread(path)
-        kind = str(dataset.get("SOPClassUID", ""))
-        if kind not in SEGMENTATION_STORAGE:
-            name = str(dataset.get("Modality", "") or "not a segmentation")
-            raise InputError(f"{path}: is DICOM but not a SEG object ({name}); give a DICOM SEG or convert it to one")
-        _read(path, dataset, collector)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom remarks on odd values; refusals are one line, and it is ours
+            dataset = pydicom.dcmread(path)
+            kind = str(dataset.get("SOPClassUID", ""))
+            if kind not in SEGMENTATION_STORAGE:
+                name = str(dataset.get("Modality", "") or "not a segmentation")
+                raise InputError(f"{path}: is DICOM but not a SEG object ({name}); give or make a DICOM SEG")
+            _read(path, dataset, collector)
     except (AttributeError, KeyError, ValueError, TypeError, IndexError, EOFError, RuntimeError, OSError) as error:
         raise InputError(f"{path}: the DICOM SEG is damaged or incomplete; export the segmentation again") from error
 
@@ -140,6 +145,8 @@ class _Stack:
         )
         if step <= 0:
             raise InputError(f"{path}: its frames are unevenly spaced; export it on the CT's slices")
+        if depths.max() - depths.min() > _MOST_PLANES * step:
+            raise InputError(f"{path}: its frames lie {np.ptp(depths):.0f} mm apart; export it on the CT's slices")
         self.place = np.rint((depths - depths.min()) / step).astype(int).tolist()
         lowest = frames[int(np.argmin(depths))]
         self._lps = np.eye(4)

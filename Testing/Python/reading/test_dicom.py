@@ -70,6 +70,42 @@ def test_a_folder_without_a_ct_says_what_it_holds(a_torso, write_series, tmp_pat
         read_ct(tmp_path / "mr")
 
 
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("NumberOfFrames", b"abc "), ("ImageOrientationPatient", b"1\\0\\0 "), ("ImagePositionPatient", b"1\\0 "),
+        ("ImageOrientationPatient", b"0\\0\\0\\0\\0\\0 "), ("ImagePositionPatient", b"nan\\0\\0 "),
+        ("PixelSpacing", b"0\\0 "), ("PixelSpacing", b"6 "), ("InstanceNumber", b"x "),
+    ],
+)  # fmt: skip
+def test_a_ct_image_with_a_damaged_header_is_left_out_and_a_series_of_them_refused(capfd, a_series, keyword, value):
+    with_damage(a_series[0], keyword, value)
+    ct = read_ct(a_series[0].parent)
+    assert len(ct.hu) == len(a_series) - 1
+    assert "1 CT images without a valid position" in ct.warnings[0]
+    for path in a_series[1:]:
+        with_damage(path, keyword, value)
+    capfd.readouterr()
+    with pytest.raises(InputError, match=r"\.dcm: .*; export the CT again"):
+        read_ct(a_series[0].parent)
+    assert capfd.readouterr().err == ""
+
+
+def with_damage(path, keyword: str, value: bytes) -> None:
+    """Put bytes into a DICOM file that its value representation does not allow."""
+    dataset = pydicom.dcmread(path)
+    tag = pydicom.tag.Tag(keyword)
+    vr = pydicom.datadict.dictionary_VR(tag)
+    dataset[tag] = pydicom.dataelem.RawDataElement(tag, vr, len(value), value, 0, False, True)
+    dataset.save_as(path)
+
+
+def test_a_series_whose_slices_all_lie_at_one_place_is_refused(a_torso, write_series, tmp_path):
+    write_series(tmp_path / "ct", a_torso.hu, a_torso.ijk_to_ras, ImagePositionPatient=[0, 0, 0])
+    with pytest.raises(InputError, match="one place"):
+        read_ct(tmp_path / "ct")
+
+
 def test_a_truncated_slice_is_refused(a_series):
     a_series[3].write_bytes(a_series[3].read_bytes()[:1500])
     with pytest.raises(InputError, match="again") as caught:
@@ -177,6 +213,15 @@ def test_a_truncated_seg_is_refused(a_torso, a_ct, write_seg, share):
     with pytest.raises(InputError, match=r"seg\.dcm") as caught:
         read_segmentation(path, a_ct)
     assert "\n" not in str(caught.value)
+
+
+def test_a_seg_with_a_frame_kilometres_away_is_refused_and_takes_no_memory(a_torso, a_ct, write_seg):
+    path = write_seg("BINARY", a_torso.labels.copy())
+    dataset = pydicom.dcmread(path)
+    dataset.PerFrameFunctionalGroupsSequence[0].PlanePositionSequence[0].ImagePositionPatient = [0, 0, 50_000_000]
+    dataset.save_as(path)
+    with pytest.raises(InputError, match=r"seg\.dcm: its frames lie \d+ mm apart"):
+        read_segmentation(path, a_ct)
 
 
 def test_the_dcmqi_example_agrees_with_its_label_map(shared):
