@@ -60,6 +60,7 @@ def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
         InputError: the folder cannot be written or the disk is full.
     """
     path = Path(path)
+    name = ""
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".writing-", dir=path) as name:
@@ -68,6 +69,10 @@ def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
                 os.replace(file, path / file.name)
     except OSError as error:
         raise _cannot_be_written(path, error) from error
+    except InputError as error:
+        if isinstance(error.__cause__, OSError) and name in str(error):  # the user knows nothing of the temporary name
+            raise _cannot_be_written(path, error.__cause__) from error
+        raise
 
 
 def write_whole(path: str | os.PathLike, content: str | bytes | Callable[[Path], object]) -> Path:
@@ -88,7 +93,7 @@ def sha256_of(path: str | os.PathLike) -> str:
     folder = path.is_dir()
     for file in sorted(p for p in path.rglob("*") if p.is_file()) if folder else [path]:
         if folder:
-            digest.update(file.relative_to(path).as_posix().encode("utf-8") + b"\0")
+            digest.update(os.fsencode(file.relative_to(path).as_posix()) + b"\0")
         with open(file, "rb") as stream:
             while block := stream.read(_READ_BLOCK):
                 digest.update(block)

@@ -42,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (see the parser's epilog)."""
+    _print_any_name()
     try:
         options = build_parser().parse_args(arguments)
     except SystemExit as stop:  # argparse: 0 after --help, 2 after a usage error
@@ -56,6 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse("not enough memory; close other programs or score fewer segments (--segments)", _UNEXPECTED)
     except Exception as error:
         return _refuse(f"unexpected {type(error).__name__}: {error} (set {DEBUG_VARIABLE}=1 for details)", _UNEXPECTED)
+
+
+def _print_any_name() -> None:
+    """Let names that the terminal's encoding lacks be printed with escapes, instead of ending a finished run."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # Slicer's console has streams of its own
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _refuse(error: object, code: int) -> int:

@@ -51,7 +51,8 @@ def write_scored_segmentation(
         tags |= score_tags(score, case_score)
         header += _segment_lines(number, segment, layer, value, color, tags, _file_extent(segment.box, frame))
     with whole_file(path) as temporary, open(temporary, "wb") as stream:
-        stream.write(("\n".join(header) + "\n\n").encode("utf-8"))
+        # "replace": file names that are not UTF-8 have lone surrogates
+        stream.write(("\n".join(header) + "\n\n").encode("utf-8", "replace"))
         packer = zlib.compressobj(4, zlib.DEFLATED, _GZIP)
         for block in _blocks(in_file_order):
             stream.write(packer.compress(block))

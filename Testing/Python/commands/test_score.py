@@ -188,6 +188,23 @@ def test_awkward_names_survive_into_every_table(score, a_ct, a_seg, tmp_path):
     assert "<script>alert(1)" not in (out / "report.html").read_text()
 
 
+def test_a_file_name_that_is_not_utf8_is_no_obstacle(a_ct, a_label_array, a_model_file, tmp_path):
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    liver = write_image((a_label_array == 1).astype(np.uint8), folder / "liver.nii.gz")
+    try:
+        os.rename(os.fsencode(liver), os.fsencode(folder) + b"/liver \xff.nii.gz")
+    except OSError:
+        pytest.skip("this file system takes only UTF-8")
+    arguments = ["--ct", a_ct, "--seg", folder, "--out", tmp_path / "out", "--model", a_model_file, "--device", "cpu"]
+    done = subprocess.run(
+        [sys.executable, "-m", "QualitySentinelLib", "score", *map(str, arguments)], capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"liver \\udcff" in done.stdout
+    assert sorted(os.listdir(tmp_path / "out")) == CONTRACT
+
+
 def test_equal_names_stay_apart(score, a_ct, a_seg, tmp_path):
     code, _, out = score(a_ct, a_seg, "--names", _json(tmp_path, {"1": "liver", "2": "liver"}))
     assert code == 0
@@ -215,7 +232,7 @@ def test_a_full_disk_leaves_the_earlier_results_alone(score, a_ct, a_seg, names,
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, ignored)
     assert code == 3
-    assert "cannot be written" in lines[0]
+    assert f"{out}: cannot be written" in lines[0]  # and not some temporary name inside
     assert {file: (out / file).read_bytes() for file in os.listdir(out)} == before
 
 
