@@ -1,7 +1,8 @@
-"""Needs ``vtk``. Scores as segment tags: they stay with the segment, in the scene and in a ``.seg.nrrd`` file."""
+"""Needs ``slicer``, ``vtk``. Scores as segment tags: they stay with the segment, in the scene and in ``.seg.nrrd``."""
 
 from __future__ import annotations
 
+import slicer
 import vtk
 
 from ..scores import CaseScore
@@ -13,28 +14,33 @@ READ_TAGS = ("TerminologyEntry", "DICOM.SegmentAlgorithmName", "DICOM.SegmentAlg
 
 
 def write_score_tags(segmentation_node, case_score: CaseScore) -> None:
-    """Write every segment's score into its tags; tags of an earlier score do not outlive it."""
+    """Write every segment's score into its tags; tags of an earlier score do not outlive it.
+
+    One event tells of all of them: every event makes every view update every segment.
+    """
     segmentation = segmentation_node.GetSegmentation()
-    for score in case_score.segments:
-        segment = segmentation.GetSegment(score.segment_id)
-        if segment is None:  # removed since it was scored
-            continue
-        tags = score_tags(score, case_score)
-        for tag in TAG_NAMES:
-            if tag in tags:
-                segment.SetTag(tag, tags[tag])
-            elif segment.HasTag(tag):
-                segment.RemoveTag(tag)
+    with slicer.util.NodeModify(segmentation_node):
+        for score in case_score.segments:
+            segment = segmentation.GetSegment(score.segment_id)
+            if segment is None:  # removed since it was scored
+                continue
+            tags = score_tags(score, case_score)
+            for tag in TAG_NAMES:
+                if tag in tags:
+                    segment.SetTag(tag, tags[tag])
+                elif segment.HasTag(tag):
+                    segment.RemoveTag(tag)
 
 
 def remove_score_tags(segmentation_node) -> None:
     """Take all of our tags off all segments."""
     segmentation = segmentation_node.GetSegmentation()
-    for segment_id in segmentation.GetSegmentIDs():
-        segment = segmentation.GetSegment(segment_id)
-        for tag in TAG_NAMES:
-            if segment.HasTag(tag):
-                segment.RemoveTag(tag)
+    with slicer.util.NodeModify(segmentation_node):
+        for segment_id in segmentation.GetSegmentIDs():
+            segment = segmentation.GetSegment(segment_id)
+            for tag in TAG_NAMES:
+                if segment.HasTag(tag):
+                    segment.RemoveTag(tag)
 
 
 def read_tags(segment) -> dict[str, str]:

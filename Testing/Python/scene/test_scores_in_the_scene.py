@@ -62,7 +62,8 @@ def test_a_segment_that_lost_its_score_gets_its_own_colour_back(a_segmentation_n
 
 def test_tags_carry_the_score_and_are_replaced_by_the_next(a_segmentation_node, a_score):
     from QualitySentinelLib.scene import remove_score_tags, write_score_tags
-    from QualitySentinelLib.scores.tags import TAG_NAMES, read_tags
+    from QualitySentinelLib.scene.tags import read_tags
+    from QualitySentinelLib.scores.tags import TAG_NAMES
 
     write_score_tags(a_segmentation_node, a_score)
     segments = a_segmentation_node.GetSegmentation()
@@ -85,6 +86,16 @@ def test_tags_carry_the_score_and_are_replaced_by_the_next(a_segmentation_node, 
     assert not segments.GetSegment("liver").HasTag("QualitySentinel.DSCLow")
     remove_score_tags(a_segmentation_node)
     assert not any(segments.GetSegment("liver").HasTag(tag) for tag in TAG_NAMES)
+
+
+def test_all_tags_together_wake_the_views_once(a_segmentation_node, a_score):
+    from QualitySentinelLib.scene import write_score_tags
+
+    events = []
+    event = a_segmentation_node.GetSegmentation().SegmentModified
+    a_segmentation_node.AddObserver(event, lambda *_: events.append(1))
+    write_score_tags(a_segmentation_node, a_score)
+    assert events == [1]
 
 
 def test_tables_have_the_columns_of_the_files(a_segmentation_node, a_score):
