@@ -19,6 +19,8 @@ from QualitySentinelLib.scores import flag
 # Other parts of the library are imported where they are used: they bring packages (PyTorch, SciPy) that Slicer does
 # not have or that would slow down its start.
 
+TORCH_VERSION = ">=2.2"
+
 #
 # QualitySentinel
 #
@@ -141,7 +143,8 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self) -> None:
         """Called when the application closes and the module widget is destroyed."""
-        self._stopScoring()
+        if self._stepTimer:  # otherwise setup() did not get that far
+            self._stopScoring()
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -154,10 +157,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Called each time the user opens a different module."""
         # Do not react to parameter node changes (GUI will be updated when the user enters into the module).
         # Scoring goes on: its results belong to the scene.
-        if self._parameterNode:
-            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
-            self._parameterNodeGuiTag = None
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+        self.setParameterNode(None)
 
     def onSceneStartClose(self, caller, event) -> None:
         """Called just before the scene is closed."""
@@ -197,6 +197,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         if self._parameterNode:
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self._parameterNodeGuiTag = None
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
         self._parameterNode = inputParameterNode
         if self._parameterNode:
@@ -212,7 +213,8 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         changed = self._caseScore is not None and self._caseScore.threshold != self._parameterNode.threshold
         if changed and self._scoredSegmentation.GetScene():
             flag(self._caseScore, self._parameterNode.threshold)
-            self.logic.applyScores(self._scoredSegmentation, self._caseScore)
+            # Colors do not depend on the threshold, and the user may have taken them back.
+            self.logic.applyScores(self._scoredSegmentation, self._caseScore, colors=False)
             self._showResults(self._scoredSegmentation, self._caseScore)
 
     def _checkCanApply(self) -> None:
@@ -277,6 +279,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _finishScoring(self, segmentationNode, caseScore) -> None:
         if not segmentationNode.GetScene():  # it was removed from the scene meanwhile
             return
+        flag(caseScore, self.logic.getParameterNode().threshold)  # it may have been changed meanwhile
         self.logic.applyScores(segmentationNode, caseScore)
         self._showResults(segmentationNode, caseScore)
         for warning in caseScore.warnings:
@@ -284,8 +287,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _stopScoring(self) -> None:
         """Drop what is left to score, if anything."""
-        if self._stepTimer:
-            self._stepTimer.stop()
+        self._stepTimer.stop()
         if self._steps is not None:
             self._steps.close()
             self._steps = None
@@ -363,9 +365,11 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
 
         Must be called on the main thread.
 
-        :raises ModelError: PyTorch is not there and cannot be installed without the user
-        :raises RuntimeError: the user declined
+        :raises ModelError: PyTorch is not there, or too old, and was not installed
+        :raises RuntimeError: the user declined the other packages
         """
+        import slicer.packaging
+
         if importlib.util.find_spec("torch") is None:
             try:
                 import PyTorchUtils
@@ -373,13 +377,19 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
                 raise ModelError(
                     _("PyTorch extension is missing: install it in the Extensions Manager and restart Slicer")
                 ) from error
-            if PyTorchUtils.PyTorchUtilsLogic().installTorch(askConfirmation=True) is None:
+            if slicer.app.testingEnabled():  # PyTorchUtils would install without asking
+                raise ModelError(_("PyTorch is not installed, and testing mode installs nothing"))
+            torchLogic = PyTorchUtils.PyTorchUtilsLogic()
+            if torchLogic.installTorch(askConfirmation=True, torchVersionRequirement=TORCH_VERSION) is None:
                 raise ModelError(_("PyTorch was not installed; scoring needs it"))
+        elif not slicer.packaging.pip_check(f"torch{TORCH_VERSION}"):
+            raise ModelError(
+                _("PyTorch is older than needed ({version}): update it in the module PyTorch Utils").format(
+                    version=TORCH_VERSION
+                )
+            )
 
-        import slicer.packaging
-
-        modulePath = slicer.util.modulePath("QualitySentinel")
-        requirements = os.path.join(os.path.dirname(modulePath), "Resources", "requirements.txt")
+        requirements = os.path.join(os.path.dirname(__file__), "Resources", "requirements.txt")
         slicer.packaging.pip_ensure(slicer.packaging.load_requirements(requirements), requester="Quality Sentinel")
 
     def model(self, source="bundled"):
@@ -548,9 +558,10 @@ class QualitySentinelTest(ScriptedLoadableModuleTest):
         self.delayDisplay("Scores are shown and taken back")
 
     def test_SegmentationIsScored(self):
-        """The bundled model scores every slice. Passed over where PyTorch is not installed."""
-        if importlib.util.find_spec("torch") is None:
-            self.delayDisplay("PyTorch is not installed: scoring is not tested")
+        """The bundled model scores every slice. Passed over where packages are missing: testing installs none."""
+        missing = [name for name in ("torch", "safetensors") if importlib.util.find_spec(name) is None]
+        if missing:
+            self.delayDisplay(f"{', '.join(missing)} not installed: scoring is not tested")
             return
         volumeNode, segmentationNode, segmentId = self.createCase()
         caseScore = QualitySentinelLogic().score(volumeNode, segmentationNode, device="cpu")

@@ -60,6 +60,9 @@ class ctkSliderWidget(_Widget):
     singleStep = QtCore.Property(
         float, lambda self: self._spin_box.singleStep(), lambda self, value: self._spin_box.setSingleStep(value)
     )
+    tracking = QtCore.Property(
+        bool, lambda self: self._spin_box.keyboardTracking(), lambda self, on: self._spin_box.setKeyboardTracking(on)
+    )
     pageStep = QtCore.Property(float, lambda self: 0.1, lambda self, value: None)
     decimals = QtCore.Property(
         int, lambda self: self._spin_box.decimals(), lambda self, value: self._spin_box.setDecimals(value)

@@ -130,18 +130,39 @@ class TestSetup:
         with pytest.raises(ModelError, match="PyTorch extension is missing: install it in the Extensions Manager"):
             logic.setupPythonRequirements()
 
-    def test_pytorch_comes_from_its_extension_after_consent(self, module, logic, monkeypatch):
+    def test_pytorch_comes_from_its_extension_after_consent(self, slicer, module, logic, monkeypatch):
         asked = []
 
         class PyTorchUtilsLogic:
-            def installTorch(self, askConfirmation=False):
-                asked.append(askConfirmation)  # and the user says no
+            def installTorch(
+                self,
+                askConfirmation=False,
+                forceComputationBackend=None,
+                torchVersionRequirement=None,
+                torchvisionVersionRequirement=None,
+            ):
+                asked.append((askConfirmation, torchVersionRequirement))  # and the user says no
 
         monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
         monkeypatch.setitem(sys.modules, "PyTorchUtils", SimpleNamespace(PyTorchUtilsLogic=PyTorchUtilsLogic))
+        with pytest.raises(ModelError, match="testing mode installs nothing"):
+            logic.setupPythonRequirements()
+        assert asked == []
+        monkeypatch.setattr(slicer.app, "testing", False)
         with pytest.raises(ModelError, match="PyTorch was not installed"):
             logic.setupPythonRequirements()
-        assert asked == [True]
+        assert asked == [(True, ">=2.2")]
+
+    def test_an_old_pytorch_is_refused(self, module, logic, monkeypatch):
+        monkeypatch.setattr(module, "TORCH_VERSION", ">=999")
+        with pytest.raises(ModelError, match="older than needed"):
+            logic.setupPythonRequirements()
+
+    def test_the_version_asked_for_is_the_package_s_own(self, module, repository):
+        import tomllib
+
+        project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        assert f"torch{module.TORCH_VERSION}" in project["dependencies"]
 
     def test_other_packages_are_left_to_slicer(self, slicer, logic, monkeypatch):
         import slicer.packaging
@@ -197,6 +218,37 @@ class TestPanel:
         run_events_until(lambda: panel.ui.applyButton.enabled)
         panel.ui.restoreColorsButton.click()
         assert max(a_segmentation_node.GetDisplayNode().GetSegmentOverrideColor("liver")) < 0
+
+    def test_the_threshold_does_not_bring_back_colours_that_the_user_took_away(self, panel, a_segmentation_node):
+        panel.ui.applyButton.click()
+        run_events_until(lambda: panel.ui.applyButton.enabled)
+        panel.ui.restoreColorsButton.click()
+        panel.ui.thresholdSliderWidget.value = 0.3
+        assert max(a_segmentation_node.GetDisplayNode().GetSegmentOverrideColor("liver")) < 0
+
+    @pytest.mark.filterwarnings("error")
+    def test_leaving_and_coming_back_leaves_one_observer(self, panel, module):
+        for _ in range(2):
+            panel.exit()
+            assert panel._parameterNode is None
+            panel.enter()
+        scene_observers = 2
+        assert len(panel.Observations) == scene_observers + 1
+        panel.ui.thresholdSliderWidget.value = 0.4
+        assert module.QualitySentinelLogic().getParameterNode().threshold == 0.4
+
+    def test_scoring_goes_on_while_another_module_is_open(self, panel):
+        panel.ui.applyButton.click()
+        panel.exit()
+        run_events_until(lambda: not panel.ui.cancelButton.enabled)
+        panel.enter()
+        assert len(rows_of(panel)) == 2 and panel.ui.applyButton.enabled
+
+    def test_a_threshold_changed_meanwhile_flags_what_is_shown_then(self, panel):
+        panel.ui.applyButton.click()
+        panel.ui.thresholdSliderWidget.value = 1.0
+        run_events_until(lambda: not panel.ui.cancelButton.enabled)
+        assert all(row[3].split(" / ")[0] == row[3].split(" / ")[1] for row in rows_of(panel))
 
     def test_an_error_ends_the_run_and_the_panel_is_ready_again(self, panel, a_ct_node, a_torso, slicer, capsys):
         slicer.util.updateVolumeFromArray(a_ct_node, (a_torso.hu % 256).astype(np.uint8))  # a screenshot, not HU
