@@ -69,7 +69,7 @@ def write_html_report(
         versions=versions if versions is not None else software_versions(),
         warnings=list(dict.fromkeys([*case_score.warnings, *ct.warnings, *segmentation.warnings])),
         threshold=case_score.threshold,
-        threshold_text=f"{case_score.threshold:.2f}".rstrip("0").ljust(3, "0"),
+        threshold_text=f"{case_score.threshold:.4f}".rstrip("0").ljust(3, "0"),  # 0.805 must not read as 0.81
         scale=COLOR_SCALE,
         **_content(case_score, ct, segmentation, max_pictures),
     )

@@ -190,6 +190,15 @@ def test_the_threshold_of_the_case_is_the_pages(open_report, a_scored_case):
     assert page.locator("tbody[data-name=liver] .flagged").count() == 1
 
 
+@pytest.mark.parametrize(
+    ("threshold", "text"), [(0.805, "DSC 0.805"), (0.8, "DSC 0.8"), (1.0, "DSC 1.0"), (0.0, "DSC 0.0")]
+)
+def test_the_threshold_is_told_as_it_was_given(a_scored_case, tmp_path, threshold, text):
+    flag(a_scored_case.score, threshold)
+    path = write_html_report(tmp_path / "r.html", a_scored_case.score, a_scored_case.ct, a_scored_case.segmentation)
+    assert f"<dd>{text}</dd>" in path.read_text(encoding="utf-8")
+
+
 def test_a_case_with_nothing_below_the_threshold_shows_its_lowest_slices(open_report, a_scored_case):
     flag(a_scored_case.score, 0.0)
     page = open_report()
