@@ -150,6 +150,55 @@ def test_out_of_memory_halves_the_batch_and_goes_on(a_small_model, a_ct, a_segme
     assert case["spleen"].predicted_dsc == pytest.approx(expected["spleen"].predicted_dsc, abs=1e-5)
 
 
+class FullGpu:
+    """Stands for a GPU without memory for even one slice."""
+
+    type = "cuda"
+
+    def __str__(self):
+        return "cuda:0"
+
+
+def test_a_gpu_too_small_for_one_slice_leaves_the_work_to_the_cpu(a_small_model, a_ct, a_segmentation, monkeypatch):
+    expected = Scorer(a_small_model, "cpu").score(a_ct, a_segmentation)
+    scorer = Scorer(a_small_model, "cpu", batch_size=2)
+    scorer.device = FullGpu()
+    real, devices = scorer_module.make_batch, []
+
+    def full_on_the_gpu(ct, items, preset, device):
+        devices.append(str(device))
+        if device.type == "cuda":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(ct, items, preset, device)
+
+    monkeypatch.setattr(scorer_module, "make_batch", full_on_the_gpu)
+    monkeypatch.setattr(a_small_model.network, "to", lambda device: None)
+    case = scorer.score(a_ct, a_segmentation)
+    assert devices[:3] == ["cuda:0", "cuda:0", "cpu"]  # two slices, one slice, then the CPU
+    assert case.device == "cpu"
+    assert [w for w in case.warnings if "going on with the CPU" in w]
+    assert case["liver"].predicted_dsc == pytest.approx(expected["liver"].predicted_dsc, abs=1e-5)
+
+
+def test_a_machine_without_memory_for_one_slice_says_so(a_small_model, a_ct, a_segmentation, monkeypatch):
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(scorer_module, "make_batch", full)
+    with pytest.raises(MemoryError, match="single slice"):
+        Scorer(a_small_model, "cpu").score(a_ct, a_segmentation)
+
+
+def test_the_predicted_dsc_is_limited_to_nought_and_one_and_the_raw_output_kept(
+    a_small_model, a_ct, a_segmentation, monkeypatch
+):
+    monkeypatch.setattr(type(a_small_model), "score", lambda _, images, *__: np.linspace(-0.5, 1.5, len(images)))
+    case = Scorer(a_small_model, "cpu", batch_size=64).score(a_ct, a_segmentation)
+    slices = [s for segment in case.segments for s in segment.slices]
+    assert (min(s.raw for s in slices), max(s.raw for s in slices)) == (-0.5, 1.5)
+    assert (min(s.predicted_dsc for s in slices), max(s.predicted_dsc for s in slices)) == (0.0, 1.0)
+
+
 def test_any_other_error_of_the_network_is_not_taken_for_full_memory(a_small_model, a_ct, a_segmentation, monkeypatch):
     def broken(*_):
         raise RuntimeError("shapes do not fit")

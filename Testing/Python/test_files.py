@@ -1,0 +1,63 @@
+"""Files are written whole or not at all."""
+
+import os
+
+import pytest
+
+from QualitySentinelLib.errors import InputError
+from QualitySentinelLib.files import sha256_of, whole_folder, write_whole
+
+
+def full_disk(path):
+    path.write_text("half of it")
+    raise OSError(28, "No space left on device")
+
+
+def test_a_file_is_written_under_its_name_and_readable_by_colleagues(tmp_path):
+    path = write_whole(tmp_path / "new" / "a.seg.nrrd", "content")
+    assert path.read_text() == "content"
+    assert os.listdir(path.parent) == ["a.seg.nrrd"]
+    umask = os.umask(0)
+    os.umask(umask)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt(), ValueError("no")])
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    path = write_whole(tmp_path / "table.csv", "old")
+
+    def half(temporary):
+        temporary.write_text("half of it")
+        raise error
+
+    with pytest.raises(InputError if isinstance(error, OSError) else type(error)):
+        write_whole(path, half)
+    assert os.listdir(tmp_path) == ["table.csv"]
+    assert path.read_text() == "old"
+
+
+def test_a_folder_changes_only_when_all_its_files_are_written(tmp_path):
+    write_whole(tmp_path / "a", "old a")
+
+    def write(b):
+        with whole_folder(tmp_path) as new:
+            write_whole(new / "a", "new a")
+            write_whole(new / "b", b)
+
+    with pytest.raises(InputError) as caught:
+        write(full_disk)
+    assert str(caught.value).startswith(f"{tmp_path}: cannot be written (No space left on device)")
+    assert os.listdir(tmp_path) == ["a"]
+    assert (tmp_path / "a").read_text() == "old a"
+    write("new b")
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+    assert (tmp_path / "a").read_text() == "new a"
+
+
+def test_the_fingerprint_of_a_folder_knows_names_and_contents(tmp_path):
+    write_whole(tmp_path / "a", "1")
+    before = sha256_of(tmp_path)
+    write_whole(tmp_path / "b", "")
+    with_b = sha256_of(tmp_path)
+    (tmp_path / "b").rename(tmp_path / "c")
+    assert len({before, with_b, sha256_of(tmp_path)}) == 3
