@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(info, indent=2, ensure_ascii=False))
         return 0
     print(f"Quality Sentinel {info['version']}, {info['platform']}")
-    print("versions:  ", ", ".join(f"{name} {version}" for name, version in info["packages"].items()))
+    print("versions:  ", ", ".join(f"{name} {version}" for name, version in info["versions"].items()))
     print("devices:   ", ", ".join(info["devices"]))
     print("model:     ", ", ".join(f"{key} {value}" for key, value in info["model"].items()))
     print(f"structures: {len(info['structures'])} (list them with --json)")
