@@ -17,7 +17,7 @@ from ..volume.collector import Found, SegmentCollector
 from .image import Image
 from .labels import as_labels
 
-_SEGMENT_ID = re.compile(r"Segment(\d+)_ID$")
+_SEGMENT_ID = re.compile(r"Segment(\d{1,6})_ID$")  # more digits than any file has are no number worth reading
 
 
 def has_segments(metadata: dict[str, str]) -> bool:

@@ -186,3 +186,13 @@ def test_a_damaged_header_is_refused(a_ct, tmp_path, line):
     (tmp_path / "bad.seg.nrrd").write_bytes(header.encode() + bytes(8))
     with pytest.raises(InputError, match=r"bad\.seg\.nrrd"):
         read_segmentation(tmp_path / "bad.seg.nrrd", a_ct)
+
+
+def test_an_endless_segment_number_is_no_segment(a_torso, a_ct, tmp_path):
+    header = (
+        f"NRRD0004\ntype: unsigned char\ndimension: 3\nspace: left-posterior-superior\nsizes: 48 32 20\n"
+        "space directions: (6,0,0) (0,6,0) (0,0,5)\nkinds: domain domain domain\nencoding: raw\n"
+        f"space origin: (-141,-93,-100)\nSegment{'9' * 5000}_ID:=a\n\n"
+    )
+    (tmp_path / "odd.seg.nrrd").write_bytes(header.encode() + a_torso.labels.tobytes())
+    assert [s.id for s in read_segmentation(tmp_path / "odd.seg.nrrd", a_ct)] == ["1", "2"]
