@@ -75,6 +75,22 @@ def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
         raise
 
 
+def check_writable(folder: str | os.PathLike) -> None:
+    """Make sure, before long work, that a folder can be written or made; nothing is left behind.
+
+    Raises:
+        InputError: it cannot.
+    """
+    existing = Path(folder)
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise _cannot_be_written(Path(folder), error) from error
+
+
 def write_whole(path: str | os.PathLike, content: str | bytes | Callable[[Path], object]) -> Path:
     """Write ``content`` (text as UTF-8, bytes, or a function that writes to the path it is given) whole."""
     path = Path(path)

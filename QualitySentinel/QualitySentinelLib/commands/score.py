@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import CancelledError
+from ..errors import CancelledError, UsageError
+from ..files import check_writable
 from ..scores.flags import DEFAULT_THRESHOLD
 
 
@@ -46,14 +48,19 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
         "--threshold", type=float, default=DEFAULT_THRESHOLD, help="flag slices predicted below it (%(default)s)"
     )
     parser.add_argument(
-        "--segments", type=lambda text: [word.strip() for word in text.split(",") if word.strip()],
-        help="score only these: comma-separated segment names, ids or structures",
+        "--segments", type=_words,
+        help="score only these: comma-separated segment names, ids or structures; quote a name that holds a comma",
     )  # fmt: skip
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in next(csv.reader([text], skipinitialspace=True), []) if word.strip()]
 
 
 def run(options: argparse.Namespace) -> int:
     """Score the case and write every file of the contract into ``--out``, all or none."""
     started = time.perf_counter()
+    _check_output(options)
     from ..checkpoint import load_model  # torch takes seconds to import: not before --help could answer
     from ..reading import read_ct, read_segmentation
     from ..report import write_results
@@ -70,6 +77,19 @@ def run(options: argparse.Namespace) -> int:
     if not options.quiet:
         _summarise(case, options.out)
     return 0
+
+
+def _check_output(options: argparse.Namespace) -> None:
+    """Refuse, before the work, an output folder that cannot be written or that would overwrite the input.
+
+    Raises:
+        UsageError: the results would land among the input files.
+        InputError: the folder cannot be written.
+    """
+    out, seg = options.out.resolve(), options.seg.resolve()
+    if out == seg or out == options.ct.resolve() or seg == out / "scored.seg.nrrd":
+        raise UsageError(f"{options.out}: is where the input lies; choose another folder for the results")
+    check_writable(options.out)
 
 
 def _score_with_progress(scorer, ct, segmentation, options: argparse.Namespace):

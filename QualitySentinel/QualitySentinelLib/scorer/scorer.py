@@ -15,6 +15,8 @@ from ..scores.aggregation import aggregate
 from ..scores.flags import DEFAULT_THRESHOLD, check_threshold, flag
 from ..slices import make_batch
 from ..volume import CtVolume, Segment, Segmentation
+from ..volume.collector import one_line
+from ..volume.segmentation import is_called
 from .device import batch_size_for, choose_device, is_out_of_memory
 from .plan import SliceChoice, parse_slice_choice, plan_slices
 
@@ -178,8 +180,8 @@ class Scorer:
         self, segmentation: Segmentation, plan: dict[str, list[int]], previous: CaseScore | None
     ) -> dict[tuple[str, int], SliceScore]:
         """The planned slices whose previous score still holds: same model, structure and mask."""
-        if previous is None or previous.model.get("sha256") != self.model.sha256:
-            return {}
+        if previous is None or not self.model.sha256 or previous.model.get("sha256") != self.model.sha256:
+            return {}  # a model without a fingerprint cannot be told from another
         before = {score.segment_id: score for score in previous.segments}
         kept = {}
         for segment in segmentation:
@@ -245,11 +247,14 @@ def _chosen_segments(segmentation: Segmentation, wanted: Iterable[str] | None) -
     """Ids of the segments that the user's ids, names or structures mean."""
     if wanted is None:
         return {segment.id for segment in segmentation}
+    wanted = list(wanted)
+    if not wanted:
+        raise UsageError(f"{segmentation.source}: no segment was named to be scored")
     chosen = set()
     for word in wanted:
-        matching = {s.id for s in segmentation if word in (s.id, s.name, s.structure)}
+        matching = {s.id for s in segmentation if is_called(word, s.id, s.name, s.structure)}
         if not matching:
-            some = ", ".join(s.name for s in segmentation.segments[:8])
-            raise UsageError(f"{segmentation.source}: no segment is called {word!r}; there are {some}, ...")
+            names = [one_line(s.name) for s in segmentation.segments[:8]] + ["..."] * (len(segmentation) > 8)
+            raise UsageError(f"{segmentation.source}: no segment is called {word!r}; there are {', '.join(names)}")
         chosen |= matching
     return chosen

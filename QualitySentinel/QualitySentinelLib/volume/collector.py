@@ -11,7 +11,7 @@ from ..anatomy import match_structure
 from ..errors import MismatchError, UsageError
 from .ct import CtVolume
 from .placement import PlacedMask, Placement
-from .segmentation import Segment, Segmentation
+from .segmentation import Segment, Segmentation, boxes_of_labels, is_called
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,7 @@ class SegmentCollector:
         if self._wanted is None:
             return True
         name, structure = self._name_and_structure(found)
-        own = {_key(text) for text in (found.id, found.name, name, structure, *found.keys) if text}
-        hits = {w for w in self._wanted if _key(w) in own}
+        hits = {w for w in self._wanted if is_called(w, found.id, found.name, name, structure, *found.keys)}
         self._met |= hits
         return bool(hits)
 
@@ -87,7 +86,7 @@ class SegmentCollector:
         placement = self._place_for(ijk_to_ras, labels.shape)
         if not placement.overlaps:
             self._elsewhere = self._elsewhere or self._describe_elsewhere(source, ijk_to_ras, labels.shape)
-            masks = {value: PlacedMask(None, None, value, 1.0) for value in values if (labels == value).any()}
+            masks = {value: PlacedMask(None, None, value, 1.0) for value in boxes_of_labels(labels, values)}
         else:
             masks = placement.place(labels, values)
         if masks and placement.overlaps and not placement.exact:
@@ -207,7 +206,3 @@ def one_line(text: str) -> str:
     """A name as it fits into a message: on one line, not endless."""
     text = " ".join(text.split())
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _key(text: str) -> str:
-    return " ".join(text.replace("_", " ").casefold().split())

@@ -134,8 +134,7 @@ class Placement:
             first, last = np.maximum(low, 0), np.minimum(high, self.frame.shape)
             lost = 0.0
             if (corners.min(axis=0) < -0.5).any() or (corners.max(axis=0) > np.array(self.frame.shape) - 0.5).any():
-                where = np.rint(self._map(np.argwhere(mask) + start))
-                lost = 1.0 - ((where >= 0) & (where < self.frame.shape)).all(axis=1).mean()
+                lost = self._share_outside(mask, start)
             if (first >= last).any():
                 placed[value] = PlacedMask(None, None, 1, 1.0)
                 continue
@@ -144,6 +143,16 @@ class Placement:
             segment = segment_from_mask(moved, tuple(int(f) for f in first), id="", name="")
             placed[value] = PlacedMask(segment.box, segment.labels, 1, float(lost))
         return placed
+
+    def _share_outside(self, mask: np.ndarray, start: np.ndarray) -> float:
+        """Share of the voxels of ``mask`` (which begins at the file's ``start``) outside the CT."""
+        inside = total = 0
+        for number, plane in enumerate(mask):  # plane by plane: the points of a whole body would fill gigabytes
+            points = np.argwhere(plane)
+            where = np.rint(self._map(np.insert(points, 0, number, axis=1) + start))
+            inside += np.count_nonzero(((where >= 0) & (where < self.frame.shape)).all(axis=1))
+            total += len(points)
+        return 1.0 - inside / total
 
 
 def _nearest(mask: np.ndarray, matrix: np.ndarray, origin: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:

@@ -107,6 +107,15 @@ class Segmentation:
         raise KeyError(segment_id)
 
 
+def is_called(wanted: str, *texts: str | None) -> bool:
+    """Whether a user who writes ``wanted`` means one of ``texts``: letter case and ``_`` for blanks do not count."""
+    return _spoken(wanted) in {_spoken(text) for text in texts if text}
+
+
+def _spoken(text: str) -> str:
+    return " ".join(text.replace("_", " ").casefold().split())
+
+
 def boxes_of_labels(labels: np.ndarray, values: Iterable[int]) -> dict[int, Box]:
     """Bounding boxes of label values in a label map, found in one pass; absent values are left out.
 

@@ -284,3 +284,20 @@ def _json(folder, content):
     path = folder / "given_names.json"
     path.write_text(json.dumps(content), encoding="utf-8")
     return path
+
+
+def test_results_never_overwrite_their_input(score, a_ct, a_seg, names):
+    _, _, out = score(a_ct, a_seg, "--names", names)
+    before = (out / "scored.seg.nrrd").read_bytes()
+    code, lines, _ = score(a_ct, out / "scored.seg.nrrd", out=out)
+    assert code == 2
+    assert "choose another folder" in lines[0]
+    assert (out / "scored.seg.nrrd").read_bytes() == before
+
+
+def test_segments_are_chosen_whatever_the_case_and_with_commas_in_quotes(score, a_ct, a_seg, tmp_path):
+    given = _json(tmp_path, {"1": "liver, right", "2": "Spleen"})
+    code, _, out = score(a_ct, a_seg, "--names", given, "--segments", '"liver, right", SPLEEN')
+    assert code == 0
+    assert {row["status"] for row in rows(out / "segments.csv")} <= {"scored", "unknown structure"}
+    assert_refused(score(a_ct, a_seg, "--segments", ",", out=tmp_path / "none"), 2, "no segment was named")
