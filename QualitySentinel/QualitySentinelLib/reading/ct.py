@@ -8,7 +8,8 @@ from ..errors import InputError
 from ..volume import AxialFrame, CtVolume
 from ..volume.frame import OBLIQUE_DEGREES
 from ..volume.hounsfield import NotHounsfieldError, as_hounsfield
-from .image import Image, existing, read_image
+from .image import Image, existing
+from .volume_file import read_image
 
 LEAST_SPACING_MM = 0.02
 """No CT of a patient has smaller voxels; a header that says so is in metres, or damaged. The crop around a mask is

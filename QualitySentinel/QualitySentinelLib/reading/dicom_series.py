@@ -13,7 +13,8 @@ import SimpleITK as sitk
 
 from ..errors import InputError
 from .dicom_files import SEGMENTATION_STORAGE, dicom_headers
-from .image import Image, read_image
+from .image import Image
+from .volume_file import read_image
 
 UNEVEN = 0.05
 """Distances between slices that differ by more than this share of their median are worth a warning."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..volume.collector import Found, SegmentCollector
-from .image import Image, image_stem, read_image
+from .image import Image, image_stem
 from .labels import as_labels
 from .seg_nrrd import has_segments, read_seg_nrrd
+from .volume_file import read_image
 
 _STEM_SUFFIXES = ("_segmentation", "_seg", "_mask", "_label", "-seg", "-mask", "-label")
 

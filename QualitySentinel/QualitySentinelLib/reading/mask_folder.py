@@ -6,9 +6,10 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..volume.collector import Found, SegmentCollector
-from .image import image_stem, is_image_file, read_image
+from .image import image_stem, is_image_file
 from .labels import as_labels
 from .seg_nrrd import has_segments
+from .volume_file import read_image
 
 
 def mask_files(folder: Path) -> list[Path]:
