@@ -14,7 +14,7 @@ from slicer.ScriptedLoadableModule import *
 from slicer.util import VTKObservationMixin
 
 from QualitySentinelLib.errors import CancelledError, ModelError
-from QualitySentinelLib.scores import flag
+from QualitySentinelLib.scores import dsc_color, flag
 
 # Other parts of the library are imported where they are used: they bring packages (PyTorch, SciPy) that Slicer does
 # not have or that would slow down its start.
@@ -136,6 +136,11 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
         self.ui.cancelButton.connect("clicked(bool)", self.onCancelButton)
         self.ui.restoreColorsButton.connect("clicked(bool)", self.onRestoreColorsButton)
+
+        header = self.ui.resultsTable.horizontalHeader()
+        header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        header.setSectionResizeMode(1, qt.QHeaderView.Stretch)
 
         # Make sure parameter node is initialized (needed for module reload)
         self.initializeParameterNode()
@@ -315,7 +320,12 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             flagged = f"{segment.n_flagged} / {segment.n_scored}" if segment.n_scored else ""
             status = segment.structure or str(segment.status)
             for column, text in enumerate((segment.name, status, dsc, flagged)):
-                table.setItem(row, column, qt.QTableWidgetItem(text))
+                item = qt.QTableWidgetItem(text)
+                item.setToolTip(text)
+                if column == 2 and dsc:
+                    color = (round(255 * c) for c in dsc_color(segment.predicted_dsc))
+                    item.setData(qt.Qt.DecorationRole, qt.QColor(*color))
+                table.setItem(row, column, item)
 
 
 #

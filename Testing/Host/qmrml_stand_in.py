@@ -38,6 +38,12 @@ class qMRMLNodeComboBox(_Widget):
     def __init__(self, parent=None):
         super().__init__(parent)
         self._scene, self._node_id, self._options = None, None, {"nodeTypes": []}
+        self._combo_box = QtWidgets.QComboBox(self)  # shows the choice; nobody clicks here
+        self._combo_box.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Fixed)
+        layout = QtWidgets.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._combo_box)
+        self.currentNodeChanged.connect(self._show)
 
     def setMRMLScene(self, scene):
         """Slot."""
@@ -45,6 +51,10 @@ class qMRMLNodeComboBox(_Widget):
         scene.AddObserver(slicer.vtkMRMLScene.NodeRemovedEvent, lambda *_: self._forget_removed())
         if self._node_id is None and not self.noneEnabled and self.nodeCount():
             self.setCurrentNode(self.nodeFromIndex(0))
+
+    def _show(self, node):
+        self._combo_box.clear()
+        self._combo_box.addItem(node.GetName() if node is not None else "None")
 
     def nodes(self):
         """The nodes to choose from, in the scene's order."""
