@@ -98,7 +98,9 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._stepTimer = None
         self._cancelRequested = False
         self._segmentationBeingScored = None
+        self._volumeStateBeingScored = None
         self._scoredSegmentation = None
+        self._scoredVolumeState = None
         self._caseScore = None
         ScriptedLoadableModuleWidget.__init__(self, parent)
 
@@ -242,12 +244,18 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             parameters = self._parameterNode
             self._cancelRequested = False
             self._segmentationBeingScored = parameters.inputSegmentation
+            self._volumeStateBeingScored = self.logic.volumeState(parameters.inputVolume)
+            unchanged = (
+                self._scoredSegmentation == self._segmentationBeingScored
+                and self._scoredVolumeState == self._volumeStateBeingScored
+            )
             self._steps = self.logic.scoreSteps(
                 parameters.inputVolume,
                 parameters.inputSegmentation,
                 threshold=parameters.threshold,
                 device=parameters.device,
                 slices=parameters.slicesPerSegment or "all",
+                previous=self._caseScore if unchanged else None,  # slices edited since are scored, others keep theirs
                 cancelled=lambda: self._cancelRequested,
             )
             self._updateRunState()
@@ -287,6 +295,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         flag(caseScore, self.logic.getParameterNode().threshold)  # it may have been changed meanwhile
         self.logic.applyScores(segmentationNode, caseScore)
         self._showResults(segmentationNode, caseScore)
+        self._scoredVolumeState = self._volumeStateBeingScored
         for warning in caseScore.warnings:
             logging.warning(warning)
 
@@ -368,6 +377,17 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
             if volumeNode and volumeNode.GetClassName() == "vtkMRMLScalarVolumeNode":
                 return volumeNode
         return slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+
+    @staticmethod
+    def volumeState(volumeNode) -> tuple:
+        """What tells whether a volume is still the same: which node, its voxels' modification time, and its place.
+
+        :raises MismatchError: the volume is under a transform that is not linear
+        """
+        from QualitySentinelLib.scene import volume_to_world
+
+        image = volumeNode.GetImageData()
+        return volumeNode.GetID(), image.GetMTime() if image else 0, volume_to_world(volumeNode).tobytes()
 
     @staticmethod
     def setupPythonRequirements() -> None:

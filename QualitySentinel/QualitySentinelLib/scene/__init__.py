@@ -9,6 +9,7 @@ from .segmentation_node import segmentation_from_node
 from .source import source_of
 from .tables import update_tables
 from .tags import remove_score_tags, write_score_tags
+from .world import volume_to_world
 
 __all__ = [
     "ct_from_node",
@@ -19,5 +20,6 @@ __all__ = [
     "show_score_colors",
     "source_of",
     "update_tables",
+    "volume_to_world",
     "write_score_tags",
 ]

@@ -205,6 +205,38 @@ class TestPanel:
         run_events_until(lambda: panel.ui.applyButton.enabled)
         assert all(row[2] for row in rows_of(panel))
 
+    def test_apply_again_scores_only_the_slices_that_were_edited(
+        self, slicer, panel, a_ct_node, a_segmentation_node, a_torso, monkeypatch
+    ):
+        totals = []
+        original = panel.logic.scoreSteps
+
+        def watched(*args, **options):
+            for progress in original(*args, **options):
+                totals.append(progress.total)
+                yield progress
+
+        monkeypatch.setattr(panel.logic, "scoreSteps", watched)
+
+        def apply():
+            totals.clear()
+            panel.ui.applyButton.click()
+            run_events_until(lambda: panel.ui.applyButton.enabled)
+            return totals[-1]
+
+        everything = apply()
+        scores = rows_of(panel)
+        assert apply() == 0
+        assert rows_of(panel) == scores
+        spleen = (a_torso.labels == 2).astype(np.uint8)
+        middle = int(np.flatnonzero(spleen.any(axis=(1, 2)))[2])
+        spleen[middle, ::2] = 0
+        slicer.util.updateSegmentBinaryLabelmapFromArray(spleen, a_segmentation_node, "spleen", a_ct_node)
+        assert apply() == 1
+        slicer.util.arrayFromVolume(a_ct_node)[0] += 1
+        slicer.util.arrayFromVolumeModified(a_ct_node)
+        assert apply() == everything
+
     def test_the_threshold_flags_anew_without_scoring(self, panel):
         panel.ui.applyButton.click()
         run_events_until(lambda: panel.ui.applyButton.enabled)
