@@ -1,0 +1,66 @@
+"""The pictures of the README can be made again, and show something."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+MOST_BYTES = 1_500_000
+
+_DRAW = """
+import vtk
+window = vtk.vtkRenderWindow()
+window.SetOffScreenRendering(1)
+window.AddRenderer(vtk.vtkRenderer())
+window.Render()
+"""
+
+
+@pytest.fixture
+def able_to_draw():
+    """Skips where VTK cannot draw (it may end the process, so it tries in one of its own) or there is no Chromium."""
+    for package in ("trame_slicer", "PySide6", "playwright"):
+        pytest.importorskip(package)
+    if subprocess.run([sys.executable, "-c", _DRAW], capture_output=True, timeout=120).returncode:
+        pytest.skip("needs OpenGL (libgl1-mesa-dri is enough) to draw Slicer's views, and there is none here")
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        pytest.skip("needs Chromium to look at the report, and there is none on this machine")
+
+
+@pytest.mark.chromium
+@pytest.mark.slow
+def test_pictures_are_made_and_not_blank(able_to_draw, repository, a_case_on_disk, a_model_file, tmp_path):
+    from PIL import Image
+
+    done = subprocess.run(
+        [sys.executable, "Testing/screenshots.py", "--model", str(a_model_file), "--out", str(tmp_path / "pictures"),
+         "--ct", str(a_case_on_disk.ct), "--seg", str(a_case_on_disk.seg), "--names", str(a_case_on_disk.names)],
+        cwd=repository, capture_output=True, text=True, timeout=500, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    paths = {path.name: path for path in (tmp_path / "pictures").iterdir()}
+    assert set(paths) == {"QualitySentinel.png", "report.png", "report_segment.png"}
+    pictures = {name: np.asarray(Image.open(path).convert("RGB"), float) for name, path in paths.items()}
+    assert min(picture.std() for picture in pictures.values()) > 5
+    hero = pictures["QualitySentinel.png"]
+    assert hero.shape[1] >= 1200
+    panel, middle, right = hero[:, :470], hero[:, 480:1030], hero[:-100, 1045:]
+    assert min(part.std() for part in (panel, middle[30:440], middle[480:], right[30:])) > 5
+    colored = np.ptp(middle, axis=2) > 15  # a CT is grey: what has a color is a segment
+    assert colored[30:440].mean() > 0.02
+
+
+def test_the_readme_shows_pictures_that_are_there_and_small(repository):
+    import re
+
+    if not (repository / "Resources" / "Screenshots").is_dir():
+        pytest.skip("the pictures are not made yet: make screenshots, once there is a model")
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"Resources/Screenshots/[\w.]+", text))
+    assert shown
+    assert not [name for name in shown if not (repository / name).is_file()]
+    assert sum((repository / name).stat().st_size for name in shown) < MOST_BYTES
