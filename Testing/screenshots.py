@@ -37,6 +37,7 @@ BAR = 22
 SOFT_TISSUE = (400, 40)
 """Window and level, HU."""
 GAP = 4
+REPORT_WIDTH = 1280
 SOLID_ZOOM = 0.15
 VIEW_COLORS = {"R": (243, 74, 51), "G": (110, 176, 75), "1": (116, 121, 190)}
 SEGMENT_TO_SHOW = """() => {
@@ -318,10 +319,10 @@ def report_pictures(report: Path) -> dict[str, Image.Image]:
     chromium = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        page = browser.new_page(viewport={"width": 1200, "height": 1200}, color_scheme="light")
+        page = browser.new_page(viewport={"width": REPORT_WIDTH, "height": 1200}, color_scheme="light")
         page.goto(report.as_uri())
         top = page.locator(".overview").bounding_box()
-        clip = {"x": 0, "y": 0, "width": 1200, "height": top["y"] + top["height"] + 16}
+        clip = {"x": 0, "y": 0, "width": REPORT_WIDTH, "height": top["y"] + top["height"] + 16}
         pictures = {"report.png": page.screenshot(clip=clip, full_page=True)}
         page.evaluate("document.querySelectorAll('tbody').forEach(body => body.classList.toggle('open', false))")
         segment = page.locator(f"#{page.evaluate(SEGMENT_TO_SHOW)}")
