@@ -43,10 +43,11 @@ VIEW_COLORS = {"R": (243, 74, 51), "G": (110, 176, 75), "1": (116, 121, 190)}
 SEGMENT_TO_SHOW = """() => {
   const bodies = [...document.querySelectorAll("tbody[id]")];
   const count = (body, what) => body.querySelectorAll(what).length;
-  const telling = bodies.filter(b => count(b, "figure") > 1 && count(b, ".point") + count(b, "path.flagged") > 12);
+  const telling = bodies.filter(b => count(b, "figure") > 1 && count(b, "path.flagged") > 3
+    && count(b, "path.flagged") <= count(b, ".point"));
   return (telling[0] || bodies.find(b => b.querySelector("figure")) || bodies[0]).id;
 }"""
-"""The worst structure with several pictures and enough slices for a curve."""
+"""The worst structure that has several pictures, and some flagged slices but no more than others."""
 _INK, _PAPER = (40, 40, 40), (239, 239, 239)
 
 
