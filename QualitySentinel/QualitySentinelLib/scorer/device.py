@@ -6,8 +6,8 @@ import torch
 
 from ..errors import ModelError, UsageError
 
-_CPU_BATCH = 16
-"""Larger batches gain nothing on a CPU: past this the activations no longer fit its caches."""
+_CPU_BATCH_PIXELS = 4 * 256 * 256
+"""Input pixels at once on a CPU: with more, the activations no longer fit its caches."""
 _BYTES_PER_PIXEL = 400
 """Generous estimate of activation memory per input pixel of a slice in inference, float32 (ResNet-50: about 300)."""
 _SHARE_OF_FREE_MEMORY = 0.5
@@ -36,7 +36,7 @@ def choose_device(request: str = "auto") -> torch.device:
 def batch_size_for(device: torch.device, input_pixels: int) -> int:
     """How many slices of ``input_pixels`` (height x width of the network's input) to run at once on ``device``."""
     if device.type != "cuda":
-        return _CPU_BATCH
+        return max(1, _CPU_BATCH_PIXELS // input_pixels)
     free, _ = torch.cuda.mem_get_info(device)
     fitting = int(free * _SHARE_OF_FREE_MEMORY / (_BYTES_PER_PIXEL * 4 * input_pixels))
     return max(1, min(_LARGEST_BATCH, fitting))
