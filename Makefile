@@ -21,7 +21,7 @@ help: ## Show this help
 install: $(INSTALLED) ## Create .venv with everything below (done by the other targets when needed)
 
 # Installed once, and again when what is asked for changes. The stamp is written last: an interrupted install is redone.
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): Makefile pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,training,text,text-clip]"
 	touch $@

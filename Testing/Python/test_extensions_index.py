@@ -233,7 +233,9 @@ class TestPyTorch:
                 if not isinstance(node, ast.Call):
                     continue
                 words = " ".join(n.value for n in ast.walk(node) if _is_text(n))
-                installs = re.search(r"pip_(install|ensure)", ast.unparse(node.func)) or re.search(r"\bpip\b.*\binstall\b", words)
+                installs = re.search(r"pip_(install|ensure)", ast.unparse(node.func)) or re.search(
+                    r"\bpip\b.*\binstall\b", words
+                )
                 if installs and re.search(rf"\b({TORCH_AND_WHAT_PULLS_IT_IN})\b", words, re.I):
                     offences.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}")
         assert offences == []
