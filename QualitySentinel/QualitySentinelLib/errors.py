@@ -35,3 +35,8 @@ class CancelledError(QualitySentinelError):
     """The user asked to stop. What was finished before is kept."""
 
     exit_code = 130
+
+
+def reason_of(error: BaseException, most: int = 200) -> str:
+    """What another library's error says, on one line of at most ``most`` characters; its class when it says nothing."""
+    return " ".join(str(error).split())[:most] or type(error).__name__

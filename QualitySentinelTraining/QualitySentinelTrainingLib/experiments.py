@@ -24,7 +24,7 @@ from .training import TrainingOptions, fit
 
 def compact_against_resnet50(data: Path, out: Path, most_pairs: int, masks: int) -> dict:
     """Figures of each architecture after training on the same random ``most_pairs`` pairs, once each."""
-    pairs = training_pairs(data, out / "pairs", phantoms=120)
+    pairs = training_pairs(data, out / "pairs")
     pairs = pairs.take(np.random.default_rng(0).permutation(len(pairs))[:most_pairs])
     result = {"pairs": len(pairs)}
     for architecture in ARCHITECTURES:

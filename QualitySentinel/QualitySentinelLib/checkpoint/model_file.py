@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ..errors import ModelError
+from ..errors import ModelError, reason_of
 from ..files import sha256_of, whole_file
 from ..network import build_network
 from ..slices import Preset
@@ -106,8 +106,7 @@ def load_model_file(path: str | os.PathLike) -> QualityModel:
     except OSError as error:
         raise ModelError(f"{path}: the model cannot be read ({error.strerror or error}); check the path") from error
     except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, RecursionError, MemoryError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ModelError(f"{path}: the model file is damaged or not ours ({reason}); get it again") from error
+        raise ModelError(f"{path}: the model file is damaged or not ours ({reason_of(error)}); get it again") from error
 
 
 def _check_sizes(path: Path) -> None:

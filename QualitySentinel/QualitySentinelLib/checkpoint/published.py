@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ..anatomy import all_structures, published_class_id
-from ..errors import ModelError
+from ..errors import ModelError, reason_of
 from ..files import sha256_of
 from ..network import build_network
 from ..network.published import architecture_of, unused_shapes, without_unused
@@ -95,8 +95,9 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, torch.Tensor]:
         reason = _refusal(str(error))
         raise ModelError(f"{path}: refused: {reason}; get the published file again") from error
     except Exception as error:  # torch's readers raise nearly anything on damaged files
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise ModelError(f"{path}: not a readable checkpoint ({reason}); get the published file again") from error
+        raise ModelError(
+            f"{path}: not a readable checkpoint ({reason_of(error, 120)}); get the published file again"
+        ) from error
     if not isinstance(state, dict) or not state:
         raise ModelError(f"{path}: not a state dict; use the published .pth file")
     for key, value in state.items():

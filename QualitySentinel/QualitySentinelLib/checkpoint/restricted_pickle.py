@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import ModelError
+from ..errors import ModelError, reason_of
 
 _FILE_BYTES = 64 << 20
 _MAGIC = 0x1950A86A20F9469CFC6C
@@ -66,8 +66,9 @@ def read_label_embeddings(path: str | os.PathLike) -> dict[int, np.ndarray]:
     except _Refused as error:
         raise ModelError(f"{path}: refused: {error}; get the published file again") from error
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, MemoryError) as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise ModelError(f"{path}: not a readable embedding table ({reason}); get the published file again") from error
+        raise ModelError(
+            f"{path}: not a readable embedding table ({reason_of(error, 120)}); get the published file again"
+        ) from error
 
 
 def _embeddings(value: object) -> dict[int, np.ndarray]:

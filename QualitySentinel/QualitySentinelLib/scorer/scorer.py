@@ -226,7 +226,7 @@ class Scorer:
         known = segment.structure is not None and segment.structure in self.model.table.names
         score.status = Status.SCORED if known else Status.UNKNOWN_STRUCTURE
         aggregate(score, calibration=self.model.metadata.get("calibration"))
-        flag(CaseScore(segments=[score], threshold=self.threshold))
+        flag(score.slices, self.threshold)
 
 
 def _slice_score(ct: CtVolume, segment: Segment, k: int, raw: float) -> SliceScore:

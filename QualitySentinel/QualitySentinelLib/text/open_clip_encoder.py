@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ModelError
+from ..errors import ModelError, reason_of
 
 
 class OpenClipEncoder:
@@ -88,8 +88,7 @@ class OpenClipEncoder:
                 model = open_clip.create_model(self._architecture, pretrained=self._pretrained, device=self._device)
                 self._model = model.eval()
         except Exception as error:  # download errors come from half a dozen libraries, each with its own classes
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise ModelError(
-                f"text encoder {self.name}: its weights cannot be had ({reason}); connect to the internet once, "
-                "or use the embeddings inside the model file"
+                f"text encoder {self.name}: its weights cannot be had ({reason_of(error)}); "
+                "connect to the internet once, or use the embeddings inside the model file"
             ) from error

