@@ -8,15 +8,20 @@ from torch import nn
 
 from ..errors import ModelError
 
-_KINDS = {"published": ("published", "PublishedNetwork"), "compact": ("compact", "CompactNetwork")}
+_KINDS = {
+    "published": ("published", "PublishedNetwork"),
+    "compact": ("compact", "CompactNetwork"),
+    "pyramid": ("pyramid", "PyramidNetwork"),
+}
 
 
 def build_network(architecture: dict) -> nn.Module:
     """The network that ``architecture`` describes, in training mode, randomly initialised.
 
     Args:
-        architecture: ``{"kind": "published" | "compact", ...}``; the other keys are the keyword arguments of
-            :class:`~.published.PublishedNetwork` or :class:`~.compact.CompactNetwork`.
+        architecture: ``{"kind": "published" | "compact" | "pyramid", ...}``; the other keys are the keyword arguments
+            of :class:`~.published.PublishedNetwork`, :class:`~.compact.CompactNetwork` or
+            :class:`~.pyramid.PyramidNetwork`.
 
     Raises:
         ModelError: unknown kind, unknown key, or a value that makes no sensible network.

@@ -4,8 +4,20 @@ One implementation serves scoring and training: :func:`make_batch` (volumes and 
 planes) share the crop, the resampling and the intensity windows that a :class:`Preset` describes.
 """
 
-from .batch import PlaneCrop, SliceBatch, crop_plane, make_batch, prepare
+from .batch import PlaneCrop, SliceBatch, coverage, crop_plane, make_batch, neighbour_strength, prepare
 from .preset import Preset, Window
 from .presets import COMPACT, PUBLISHED
 
-__all__ = ["COMPACT", "PUBLISHED", "PlaneCrop", "Preset", "SliceBatch", "Window", "crop_plane", "make_batch", "prepare"]
+__all__ = [
+    "COMPACT",
+    "PUBLISHED",
+    "PlaneCrop",
+    "Preset",
+    "SliceBatch",
+    "Window",
+    "coverage",
+    "crop_plane",
+    "make_batch",
+    "neighbour_strength",
+    "prepare",
+]

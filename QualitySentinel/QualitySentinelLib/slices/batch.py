@@ -17,13 +17,16 @@ from .resize import resize
 _CHUNK_NUMBERS = 4_000_000
 """Most float32 numbers in the padded planes and weights of one chunk (16 MB): memory stays bounded, caches warm."""
 
+_NEIGHBOUR_FADES_MM = 15.0
+"""Distance after which a neighbouring slice's mask shows e times weaker: the network sees how far away it is."""
+
 
 @dataclass
 class SliceBatch:
     """The network's input.
 
     Attributes:
-        images: float32 ``[N, C, S, S]``: the preset's CT windows, then the mask.
+        images: float32 ``[N, C, S, S]``: the preset's CT windows, the mask, and the neighbour where the preset has it.
         pixel_mm: float32 ``[N]``: side of an input pixel in mm (geometric mean of both directions).
     """
 
@@ -48,6 +51,8 @@ class PlaneCrop:
         spacing: mm per row and per column.
         ct_origin: row and column of ``ct[0, 0]``.
         mask_origin: row and column of ``mask[0, 0]``.
+        neighbour: ``None`` when ``mask`` is the slice's own. Else the slice is empty, ``mask`` is that of the nearest
+            masked slice, and this is how strongly it shows in the neighbour channel, 0..1.
     """
 
     ct: np.ndarray
@@ -56,6 +61,7 @@ class PlaneCrop:
     spacing: tuple[float, float] = (1.0, 1.0)
     ct_origin: tuple[int, int] = (0, 0)
     mask_origin: tuple[int, int] = (0, 0)
+    neighbour: float | None = None
 
 
 def crop_plane(
@@ -91,6 +97,7 @@ def make_batch(
     preset: Preset,
     device: torch.device | str = "cpu",
     crop_from: Sequence[tuple[int, int, int, int] | None] | None = None,
+    neighbours: Sequence[int | None] | None = None,
 ) -> SliceBatch:
     """Network input for slices of segments.
 
@@ -101,21 +108,28 @@ def make_batch(
             slices are axial; else the canonical order stands in, because such files have no axial slices of their own.
         device: where the tensors are made.
         crop_from: per item, ``None`` or the half-open canonical extent (rows, columns) to crop around instead of the
-            mask's own; needed where the segment is empty in the slice.
+            mask's own; needed where the segment is empty in the slice and no neighbour is given.
+        neighbours: per item, ``None`` or, for a slice where the segment is empty, the canonical slice (of the same
+            segment, not empty) that lends its extent to crop around and its mask to the neighbour channel.
 
     Returns:
         images ``[N, C, S, S]`` and pixel_mm ``[N]``, in the order of ``items``.
 
     Raises:
-        ValueError: a mask is empty in its slice and no extent is given.
+        ValueError: a mask is empty in its slice and neither an extent nor a neighbour is given; a neighbour is given
+            to a preset without that channel.
     """
+    if neighbours is not None and not preset.neighbour and any(n is not None for n in neighbours):
+        raise ValueError(f"preset {preset.name!r} has no channel for a neighbouring slice's mask")
     spacing = ct.frame.spacing[1:]
     turn = _PlaneTurn(ct.frame) if preset.frame == "file" else None
     crops = []
     for number, (segment, k) in enumerate(items):
         plane = ct.hu[k]
-        if segment.box is not None and segment.box[0].start <= k < segment.box[0].stop:
-            mask, origin = segment.slice_mask(k), (segment.box[1].start, segment.box[2].start)
+        near = neighbours[number] if neighbours is not None else None
+        shown = k if near is None else near
+        if segment.box is not None and segment.box[0].start <= shown < segment.box[0].stop:
+            mask, origin = segment.slice_mask(shown), (segment.box[1].start, segment.box[2].start)
         else:
             mask, origin = np.zeros((1, 1), dtype=bool), (0, 0)
         extent = crop_from[number] if crop_from is not None else None
@@ -125,10 +139,18 @@ def make_batch(
             extent = extent and turn.extent(extent)
             plane, mask, item_spacing = turn.array(plane), turn.array(mask), turn.pair(spacing)
         try:
-            crops.append(crop_plane(plane, mask, preset, item_spacing, origin, extent))
+            crop = crop_plane(plane, mask, preset, item_spacing, origin, extent)
+            if near is not None:
+                crop.neighbour = neighbour_strength(abs(near - k) * ct.frame.spacing[0])
+            crops.append(crop)
         except ValueError as error:
             raise ValueError(f"segment {segment.name!r}, slice {k}: {error}") from error
     return prepare(crops, preset, device)
+
+
+def neighbour_strength(distance_mm: float) -> float:
+    """How strongly the mask of a slice ``distance_mm`` away shows in the neighbour channel, 0..1."""
+    return math.exp(-distance_mm / _NEIGHBOUR_FADES_MM)
 
 
 def prepare(crops: Sequence[PlaneCrop], preset: Preset, device: torch.device | str = "cpu") -> SliceBatch:
@@ -167,13 +189,38 @@ def _chunks(sides: np.ndarray, size: int) -> Iterator[list[int]]:
         yield chunk
 
 
+def coverage(crops: Sequence[PlaneCrop], size: int) -> torch.Tensor:
+    """Share of each output pixel that ``mask`` covers, float32 ``[N, S, S]`` in 0..1: a training target, on the CPU."""
+    sides = np.array([(c.box[1] - c.box[0], c.box[3] - c.box[2]) for c in crops], dtype=np.float64).reshape(-1, 2)
+    shares = torch.empty((len(crops), size, size))
+    for numbers in _chunks(sides, size):
+        chosen = [crops[n] for n in numbers]
+        boxes, corners, shape = _touched([c.box for c in chosen])
+        planes = np.zeros((len(chosen), shape[0], 1, shape[1]), dtype=np.float32)
+        for plane, crop, corner in zip(planes, chosen, corners.astype(int), strict=True):
+            _paste(plane[:, 0], crop.mask != 0, crop.mask_origin, corner)
+        shares[numbers] = resize(torch.from_numpy(planes), *_relative(boxes, corners), size)[:, 0]
+    return shares
+
+
+def _touched(crop_boxes: Sequence[CropBox]) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
+    """Boxes ``[N, 4]``, the first pixel that each touches ``[N, 2]``, and rows and columns that hold any of them."""
+    boxes = np.array(crop_boxes, dtype=np.float64)
+    corners = np.floor(boxes[:, ::2] + 1e-9)
+    ends = np.ceil(boxes[:, 1::2] - 1e-9)
+    height, width = (int(s) for s in (ends - corners).max(axis=0))
+    return boxes, corners, (height, width)
+
+
+def _relative(boxes: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Starts and lengths of ``boxes``, ``[N, 2]`` each, counted from ``corners``."""
+    return boxes[:, ::2] - corners, boxes[:, 1::2] - boxes[:, ::2]
+
+
 def _images(crops: Sequence[PlaneCrop], preset: Preset, device: torch.device) -> torch.Tensor:
     """Images ``[N, C, S, S]`` of a few crops of similar size."""
     low, high = preset.hu_range
-    boxes = np.array([c.box for c in crops], dtype=np.float64)
-    corners = np.floor(boxes[:, ::2] + 1e-9)  # the first pixel that a box touches
-    ends = np.ceil(boxes[:, 1::2] - 1e-9)
-    height, width = (int(s) for s in (ends - corners).max(axis=0))
+    boxes, corners, (height, width) = _touched([c.box for c in crops])
     planes = np.empty((len(crops), height, 2, width), dtype=np.float32)
     planes[:, :, 0] = low  # what lies outside the image is air
     planes[:, :, 1] = 0.0
@@ -183,7 +230,7 @@ def _images(crops: Sequence[PlaneCrop], preset: Preset, device: torch.device) ->
     planes = torch.from_numpy(planes).to(device)
     planes[:, :, 0].clamp_(low, high).sub_(low).div_(high - low)
     planes[:, :, 1].clamp_(0.0, 1.0)
-    small = resize(planes, boxes[:, ::2] - corners, boxes[:, 1::2] - boxes[:, ::2], preset.size)
+    small = resize(planes, *_relative(boxes, corners), preset.size)
     images = torch.empty((len(crops), preset.channels, preset.size, preset.size), device=device)
     for channel, window in enumerate(preset.windows):
         gain = (window.out_high - window.out_low) / (window.high - window.low)
@@ -191,8 +238,12 @@ def _images(crops: Sequence[PlaneCrop], preset: Preset, device: torch.device) ->
         torch.mul(small[:, 0], (high - low) * gain, out=image)
         image.add_(window.out_low + (low - window.low) * gain).clamp_(window.out_low, window.out_high)
     outside, inside = preset.mask_range
-    torch.mul(small[:, 1], inside - outside, out=images[:, -1])
-    images[:, -1].add_(outside)
+    # A slice shows either its own mask or a neighbour's: one resampled plane serves both channels.
+    own = torch.tensor([1.0 if c.neighbour is None else 0.0 for c in crops], device=device)[:, None, None]
+    images[:, preset.mask_channel] = small[:, 1] * (own * (inside - outside)) + outside
+    if preset.neighbour:
+        faded = torch.tensor([c.neighbour or 0.0 for c in crops], device=device)[:, None, None]
+        images[:, preset.mask_channel + 1] = small[:, 1] * (faded * (inside - outside)) + outside
     return images
 
 

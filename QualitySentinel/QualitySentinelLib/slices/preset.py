@@ -34,7 +34,9 @@ class Preset:
         size: side of the square network input in pixels.
         frame: ``"canonical"`` (axial slices as a radiologist sees them) or ``"file"`` (rows and columns in the
             file's own order, as the published code takes them).
-        windows: one CT channel each, in channel order; the mask is the last channel.
+        windows: one CT channel each, in channel order; the mask's channel follows them.
+        neighbour: a last channel shows, in a slice where the mask is empty, the nearest slice's mask, the weaker the
+            farther away: the network can then tell whether the slice was missed. Empty in all other slices.
         mask_range: the mask channel's values outside and inside the mask.
         crop: ``"pixels"`` (the published rule, see ``crop.py``) or ``"square_mm"`` (ours).
         margin_px: margin around the mask for ``"pixels"``.
@@ -56,6 +58,7 @@ class Preset:
     margin_mm: float = 20.0
     min_side_mm: float = 96.0
     extent_factor: float = 1.3
+    neighbour: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
@@ -71,6 +74,8 @@ class Preset:
             if not least <= value <= most:
                 raise ValueError(f"{name} {value:g} is outside {least}..{most}")
             object.__setattr__(self, name, value)
+        if not isinstance(self.neighbour, bool):
+            raise ValueError("neighbour is neither true nor false")
         windows = tuple(self.windows)
         if not 1 <= len(windows) <= 16 or not all(isinstance(w, Window) for w in windows):
             raise ValueError("a preset needs 1 to 16 intensity windows")
@@ -81,8 +86,13 @@ class Preset:
 
     @property
     def channels(self) -> int:
-        """Channels of the network's input: the CT windows and the mask."""
-        return len(self.windows) + 1
+        """Channels of the network's input: the CT windows, the mask, and the neighbour where there is one."""
+        return len(self.windows) + 1 + self.neighbour
+
+    @property
+    def mask_channel(self) -> int:
+        """Number of the mask's channel."""
+        return len(self.windows)
 
     @property
     def hu_range(self) -> tuple[float, float]:

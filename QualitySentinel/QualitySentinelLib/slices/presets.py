@@ -26,6 +26,8 @@ COMPACT = Preset(
     margin_mm=20.0,
     min_side_mm=96.0,
     extent_factor=1.3,
+    neighbour=True,
 )
-"""Ours: square in mm and never distorted, canonical orientation, a soft-tissue and a wide window. 96 mm on 128 pixels
-is the in-plane resolution of an ordinary CT (0.75 mm): a smaller field would magnify without showing more."""
+"""Ours: square in mm and never distorted, canonical orientation, a soft-tissue and a wide window, missed slices judged.
+96 mm on 128 pixels is the in-plane resolution of an ordinary CT (0.75 mm): a smaller field would magnify without
+showing more."""

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from QualitySentinelLib.slices import COMPACT, PUBLISHED, PlaneCrop, crop_plane, make_batch, prepare
+from QualitySentinelLib.slices import (
+    COMPACT,
+    PUBLISHED,
+    PlaneCrop,
+    coverage,
+    crop_plane,
+    make_batch,
+    neighbour_strength,
+    prepare,
+)
 from QualitySentinelLib.slices import batch as batch_module
 from QualitySentinelLib.slices.crop import published_training_crop
 from QualitySentinelLib.volume import AxialFrame, CtVolume
@@ -105,7 +114,7 @@ def test_our_preset_has_two_windows_and_a_mask_within_one(a_ct_with_a_liver):
     ct, segmentation = a_ct_with_a_liver
     items = [(s, int(k)) for s in segmentation for k in s.occupied_slices()]
     batch = make_batch(ct, items, COMPACT)
-    assert batch.images.shape == (len(items), 3, 128, 128) and batch.images.dtype == torch.float32
+    assert batch.images.shape == (len(items), 4, 128, 128) and batch.images.dtype == torch.float32
     assert batch.images.abs().max() <= 1.0 and batch.images[:, 2].amax(dim=(1, 2)).min() > 0.5
     assert batch.pixel_mm.shape == (len(items),) and batch.pixel_mm.min() >= 96 / 128 - 1e-6
 
@@ -113,7 +122,7 @@ def test_our_preset_has_two_windows_and_a_mask_within_one(a_ct_with_a_liver):
 def test_anisotropic_pixels_become_square():
     ct, mask = np.zeros((200, 100), np.int16), np.zeros((200, 100), bool)
     mask[80:120, 40:60] = True  # 40 mm x 40 mm
-    image = prepare([crop_plane(ct, mask, COMPACT, (1.0, 2.0))], COMPACT).images[0, -1] > 0
+    image = prepare([crop_plane(ct, mask, COMPACT, (1.0, 2.0))], COMPACT).images[0, COMPACT.mask_channel] > 0
     rows, columns = image.any(dim=1).sum(), image.any(dim=0).sum()
     assert abs(rows - 40 / (96 / 128)) < 1 and abs(columns - 40 / (96 / 128)) < 1
 
@@ -145,7 +154,34 @@ def test_an_empty_slice_needs_a_place_to_crop(a_ct_with_a_liver):
         make_batch(ct, [(liver, k)], COMPACT)
     extent = (liver.box[1].start, liver.box[1].stop, liver.box[2].start, liver.box[2].stop)
     batch = make_batch(ct, [(liver, k), (liver, k - 2)], COMPACT, crop_from=[extent, None])
-    assert (batch.images[0, -1] == -1).all() and batch.images[1, -1].max() > 0
+    assert (batch.images[0, 2] == -1).all() and batch.images[1, 2].max() > 0
+
+
+def test_an_empty_slice_shows_its_neighbours_mask_the_weaker_the_farther(a_ct_with_a_liver):
+    ct, segmentation = a_ct_with_a_liver
+    liver = segmentation["1"]
+    last = liver.box[0].stop - 1
+    batch = make_batch(
+        ct, [(liver, last), (liver, last + 1), (liver, last + 2)], COMPACT, neighbours=[None, last, last]
+    )
+    own, near, far = batch.images
+    assert (own[3] == -1).all() and (near[2] == -1).all() and (far[2] == -1).all()
+    assert own[2].max() > near[3].max() > far[3].max() > -1
+    strength = neighbour_strength(ct.frame.spacing[0])
+    assert torch.allclose(near[3] + 1, (own[2] + 1) * strength, atol=1e-6)  # the same place and shape
+    with pytest.raises(ValueError, match="no channel"):
+        make_batch(ct, [(liver, last + 1)], PUBLISHED, neighbours=[last])
+
+
+def test_coverage_is_the_mask_channel_in_shares(a_ct_with_a_liver):
+    ct, segmentation = a_ct_with_a_liver
+    liver = segmentation["1"]
+    k = liver.box[0].start
+    crop = crop_plane(
+        ct.hu[k], liver.slice_mask(k), COMPACT, ct.frame.spacing[1:], tuple(r.start for r in liver.box[1:])
+    )
+    channel = prepare([crop], COMPACT).images[:, 2]
+    assert torch.allclose(coverage([crop], COMPACT.size), (channel + 1) / 2, atol=1e-6)
 
 
 def test_chunks_do_not_change_anything(a_ct_with_a_liver, monkeypatch):
@@ -162,4 +198,4 @@ def test_mask_values_other_than_one_count_as_one_and_no_items_make_no_batch():
     mask[20:30, 20:30] = 1
     ones, many = (prepare([crop_plane(ct, mask * v, PUBLISHED)], PUBLISHED).images for v in (1, 255))
     assert torch.equal(ones, many)
-    assert prepare([], COMPACT).images.shape == (0, 3, 128, 128)
+    assert prepare([], COMPACT).images.shape == (0, 4, 128, 128)

@@ -1,0 +1,212 @@
+"""The pyramid network, small and ours: draws the reference that it expects, and judges the mask by it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from .checks import choice, whole_number, whole_numbers
+
+_ACTIVATIONS = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
+_AREAS = 3
+"""Areas that join the head: mask, reference inside it, reference outside it."""
+_AREA_FLOOR = 2.5e-4
+"""About one pixel of the half-resolution maps, as a share of the crop: keeps the ratio defined where all is empty."""
+_BEYOND_UNIT = 1e-3
+"""Share of the crop that the untrained head expects of the reference beyond the crop, about."""
+
+
+class PyramidNetwork(nn.Module):
+    """Judges a mask by drawing its own: predicts where the reference is, and from that the DSC of the slice.
+
+    A stem (two 3x3 convolutions and a pooling, stride 4) and four stages of basic residual blocks (He et al. 2016; the
+    activation comes last so that batch normalisation folds into the convolutions). What the structure is (its text
+    embedding, layer-normalised) and how large a pixel is (log2 of mm) pass through one hidden layer; the result scales
+    and shifts the channels of every block of the last three stages (FiLM, Perez et al. 2018).
+
+    The maps of all stages are summed from coarse to fine (feature pyramid, Lin et al. 2017) and give, at half the
+    input's resolution, two shares per pixel: how much of the mask there belongs to the reference (``inside``), and how
+    much of the rest does (``outside``). With the mask these are the areas of intersection I and reference R, and
+    ``(2 I + e) / (R + M + O + e)`` is the DSC, where O is the reference's area beyond the crop; a linear head on pooled
+    features, the condition and these areas gives O and a correction. Trained on reference masks, the maps learn from
+    every pixel what a DSC alone, one number per slice, tells slowly.
+
+    Where the mask is empty the same formula tends to 1 when no reference is expected either, and to 0 when one is:
+    the output is then the probability that nothing was missed.
+
+    Args:
+        embedding_dim: size D of the text embedding.
+        in_channels: channels C of the images.
+        mask_channel: number of the channel that shows the mask, -1 outside and 1 inside.
+        widths: channels of the four stages.
+        blocks: residual blocks of the four stages.
+        map_width: channels of the maps from which the shares are read.
+        condition_dim: size of the hidden layer of the condition.
+        head_dim: size of the hidden layer of the head.
+        activation: ``"relu"``, ``"silu"`` or ``"gelu"``.
+
+    Raises:
+        ValueError: a value is not sensible.
+    """
+
+    def __init__(
+        self,
+        embedding_dim: int = 384,
+        in_channels: int = 4,
+        mask_channel: int = 2,
+        widths: Sequence[int] = (24, 64, 128, 192),
+        blocks: Sequence[int] = (1, 1, 2, 2),
+        map_width: int = 48,
+        condition_dim: int = 128,
+        head_dim: int = 96,
+        activation: str = "relu",
+    ) -> None:
+        super().__init__()
+        whole_number(embedding_dim, "embedding_dim", 1, 8192)
+        whole_number(in_channels, "in_channels", 2, 32)
+        whole_number(mask_channel, "mask_channel", 0, in_channels - 1)
+        widths = whole_numbers(widths, "widths", 4, 4, 1024)
+        blocks = whole_numbers(blocks, "blocks", 4, 1, 16)
+        whole_number(map_width, "map_width", 4, 1024)
+        whole_number(condition_dim, "condition_dim", 1, 2048)
+        whole_number(head_dim, "head_dim", 1, 2048)
+        activate = _ACTIVATIONS[choice(activation, "activation", _ACTIVATIONS)]
+        self.embedding_dim, self.in_channels, self.mask_channel = embedding_dim, in_channels, mask_channel
+        self.stem = _Stem(in_channels, widths[0], activate)
+        self.stages = nn.ModuleList()
+        previous = widths[0]
+        for number, (width, count) in enumerate(zip(widths, blocks, strict=True)):
+            stage = nn.ModuleList()
+            for block in range(count):
+                stride = 2 if number > 0 and block == 0 else 1
+                stage.append(_Block(previous, width, stride, activate, condition_dim if number >= 1 else 0))
+                previous = width
+            self.stages.append(stage)
+        self.embedding_norm = nn.LayerNorm(embedding_dim, elementwise_affine=False)
+        self.condition = nn.Sequential(nn.Linear(embedding_dim + 1, condition_dim), activate())
+        self.pyramid = _Pyramid(widths, map_width, activate)
+        self.head = nn.Sequential(
+            nn.Linear(2 * previous + condition_dim + _AREAS, head_dim), activate(), nn.Linear(head_dim, 2)
+        )
+        nn.init.zeros_(self.head[-1].weight)  # starts from the shares alone
+        self.head[-1].bias.data = torch.tensor([0.0, -3.0])  # no correction; hardly any reference beyond the crop
+
+    def forward(
+        self, images: torch.Tensor, embeddings: torch.Tensor, pixel_mm: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Raw DSC ``[N, 1]`` (not limited to 0..1).
+
+        Args:
+            images: float32 ``[N, C, S, S]``; S a multiple of 32, at least 32.
+            embeddings: float32 ``[N, D]``, or ``[1, D]`` for all.
+            pixel_mm: float32 ``[N]``, mm per pixel; ``None`` means 1 mm.
+        """
+        return self.with_shares(images, embeddings, pixel_mm)[0]
+
+    def with_shares(
+        self, images: torch.Tensor, embeddings: torch.Tensor, pixel_mm: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Raw DSC ``[N, 1]`` and the logits of the shares ``[N, 2, S/2, S/2]``: inside the mask, outside it."""
+        number = len(images)
+        text = self.embedding_norm(embeddings).expand(number, -1)
+        scale = torch.zeros_like(text[:, :1]) if pixel_mm is None else torch.log2(pixel_mm.reshape(-1, 1)).to(text)
+        condition = self.condition(torch.cat((text, scale.expand(number, 1)), dim=1))
+        features, maps = self.stem(images), []
+        for stage in self.stages:
+            for block in stage:
+                features = block(features, condition)
+            maps.append(features)
+        logits = self.pyramid(maps)
+        mask, inside, outside = self._areas(images, logits)
+        areas = torch.stack((mask, inside, outside), dim=1)
+        # Roots: half of the crop and a few pixels of it should both move the head.
+        pooled = (features.mean(dim=(2, 3)), features.amax(dim=(2, 3)), condition, (areas + _AREA_FLOOR).sqrt())
+        correction, beyond = self.head(torch.cat(pooled, dim=1)).chunk(2, dim=1)
+        beyond = _BEYOND_UNIT * nn.functional.softplus(beyond)
+        inside, outside, mask = inside[:, None], outside[:, None], mask[:, None]
+        reference = inside + outside + beyond
+        ratio = (2.0 * inside + _AREA_FLOOR) / (reference + mask + _AREA_FLOOR)
+        return ratio + correction, logits
+
+    def _areas(self, images: torch.Tensor, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Areas ``[N]`` as shares of the crop: of the mask, of the reference inside it, and outside it."""
+        mask = nn.functional.avg_pool2d((images[:, self.mask_channel : self.mask_channel + 1] + 1.0) * 0.5, 2)
+        inside, outside = logits.float().sigmoid().chunk(2, dim=1)
+        inside, outside = mask * inside, (1.0 - mask) * outside
+        return tuple(area.mean(dim=(1, 2, 3)) for area in (mask, inside, outside))
+
+
+class _Pyramid(nn.Module):
+    """From the maps of the four stages (strides 4 to 32) to two logits at stride 2."""
+
+    def __init__(self, widths: Sequence[int], width: int, activate: type[nn.Module]) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList(nn.Conv2d(inputs, width, 1) for inputs in widths)
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.activate = activate()
+        self.logits = nn.Conv2d(width, 8, 1)
+        # Most of a mask is right, and most of what is outside it is no reference.
+        nn.init.constant_(self.logits.bias[:4], 1.5)
+        nn.init.constant_(self.logits.bias[4:], -4.0)
+
+    def forward(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
+        total = None
+        for number in (3, 2, 1, 0):
+            lateral = self.laterals[number](maps[number])
+            total = lateral if total is None else lateral + nn.functional.interpolate(total, scale_factor=2.0)
+            if number == 1:  # a look around at 16 x 16, where it costs little
+                total = self.activate(self.bn1(self.conv1(total)))
+        total = self.activate(self.bn2(self.conv2(total)))
+        return nn.functional.pixel_shuffle(self.logits(total), 2)
+
+
+class _Stem(nn.Module):
+    """Two convolutions and a pooling: stride 4."""
+
+    def __init__(self, in_channels: int, width: int, activate: type[nn.Module]) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, width, 3, stride=2, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.activate = activate()
+        self.pool = nn.MaxPool2d(3, stride=2, padding=1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features = self.activate(self.bn1(self.conv1(images)))
+        return self.pool(self.activate(self.bn2(self.conv2(features))))
+
+
+class _Block(nn.Module):
+    """A basic residual block; with a condition, its branch is scaled and shifted channel by channel."""
+
+    def __init__(self, inputs: int, width: int, stride: int, activate: type[nn.Module], condition_dim: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, width, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.activate = activate()
+        self.downsample = None
+        if stride != 1 or inputs != width:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, width, 1, stride=stride, bias=False), nn.BatchNorm2d(width)
+            )
+        self.film = None
+        if condition_dim:
+            self.film = nn.Linear(condition_dim, 2 * width)
+            nn.init.zeros_(self.film.weight)  # starts as no modulation at all
+            nn.init.zeros_(self.film.bias)
+
+    def forward(self, features: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        branch = self.bn2(self.conv2(self.activate(self.bn1(self.conv1(features)))))
+        if self.film is not None:
+            gain, shift = self.film(condition)[:, :, None, None].chunk(2, dim=1)
+            branch = branch * (1.0 + gain) + shift
+        shortcut = features if self.downsample is None else self.downsample(features)
+        return self.activate(branch + shortcut)
