@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 import slicer
 import vtk
 
-from ..scores import CaseScore, segment_labels
-from ..scores.tables import SEGMENT_COLUMNS, SLICE_COLUMNS
+from ..scores import CaseScore
+from ..scores.tables import SEGMENT_COLUMNS, SLICE_COLUMNS, segment_rows, slice_rows
 
 SEGMENTS_ROLE = "QualitySentinelSegments"
 SLICES_ROLE = "QualitySentinelSlices"
@@ -20,7 +20,9 @@ SLICES_ROLE = "QualitySentinelSlices"
 
 _UNITS = {"position_mm": "mm"}
 _ARRAYS = {
-    **dict.fromkeys(("n_slices", "n_scored", "n_flagged", "slice_index", "flagged"), vtk.vtkIntArray),
+    **dict.fromkeys(
+        ("n_slices", "n_scored", "n_flagged", "missed_slices", "slice_index", "flagged", "missed"), vtk.vtkIntArray
+    ),
     **dict.fromkeys(("predicted_dsc", "dsc_low", "dsc_high", "position_mm"), vtk.vtkDoubleArray),
 }
 """Array class of each column; text where nothing is said. A missing number is NaN."""
@@ -28,21 +30,11 @@ _ARRAYS = {
 
 def update_tables(segmentation_node, case_score: CaseScore) -> tuple:
     """Fill the segmentation's two tables, making them when there are none; returns (segments table, slices table)."""
-    labels = segment_labels(case_score.segments)
     name = segmentation_node.GetName()
     segments = _table(segmentation_node, SEGMENTS_ROLE, f"{name} predicted DSC by segment")
     slices = _table(segmentation_node, SLICES_ROLE, f"{name} predicted DSC by slice")
-    _fill(segments, SEGMENT_COLUMNS, (
-        (labels[s.segment_id], s.structure or "", s.n_slices, s.n_scored, s.predicted_dsc, s.dsc_low, s.dsc_high,
-         s.n_flagged, str(s.status))
-        for s in case_score.segments
-    ))  # fmt: skip
-    _fill(slices, SLICE_COLUMNS, (
-        (labels[segment.segment_id], segment.structure or "", s.slice_index, s.position_mm, s.predicted_dsc,
-         int(s.flagged))
-        for segment in case_score.segments
-        for s in segment.slices
-    ))  # fmt: skip
+    _fill(segments, SEGMENT_COLUMNS, segment_rows(case_score))
+    _fill(slices, SLICE_COLUMNS, slice_rows(case_score))
     return segments, slices
 
 
@@ -65,7 +57,8 @@ def _fill(table_node, columns: Sequence[str], rows: Iterable[Sequence]) -> None:
         array.SetName(column)
     for row in rows:
         for array, value in zip(arrays, row, strict=True):
-            array.InsertNextValue(math.nan if value is None else value)
+            missing = "" if isinstance(array, vtk.vtkStringArray) else math.nan
+            array.InsertNextValue(missing if value is None else value)
     with slicer.util.NodeModify(table_node):
         table_node.RemoveAllColumns()
         for array in arrays:

@@ -1,8 +1,7 @@
-"""From the scores of slices to the score of a segment, and the interval around it."""
+"""From the scores of slices to the score of a segment, and the intervals around both."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,26 +11,32 @@ from .score import SegmentScore
 
 AGGREGATIONS = ("mean", "area_weighted")
 DEFAULT_AGGREGATION = "area_weighted"
+MISSED_BELOW = 0.5
+"""Empty slices predicted below it are missed when the model's calibration says nothing: more likely than not."""
 
 
 def aggregate(
     segment_score: SegmentScore, method: str = DEFAULT_AGGREGATION, calibration: Mapping | None = None
 ) -> float | None:
-    """Set a segment's predicted DSC and interval from its slices; both aggregates are kept, ``method`` is the default.
+    """Set a segment's predicted DSC, all intervals and what is missed; both aggregates are kept, ``method`` is chosen.
 
-    ``mean`` is the plain mean over the scored slices, as published. ``area_weighted`` follows from the definition of
-    the volumetric DSC, ``2 sum|A∩B| / sum(|A|+|B|)``: it is the mean of the slices' DSC weighted by ``|A|+|B|``, of
-    which the mask's own area is the part that is known without a ground truth. Slices where mask is absent but the
-    structure is not are in neither.
+    ``mean`` is the plain mean over the scored slices of the mask, as published. ``area_weighted`` follows from the
+    definition of the volumetric DSC, ``2 sum|A∩B| / sum(|A|+|B|)``: it is the mean of the slices' DSC weighted by
+    ``|A|+|B|``, of which the mask's own area is the part that is known without a ground truth. An empty slice adds
+    nothing to the overlap and, where something is missed, half of ``|B|`` to the weights: the probability of that
+    times half the area of the mask's nearest slice.
 
     When only N of the slices were scored, each stands for the slices nearest to it: its area counts that many times.
 
     Args:
         segment_score: changed in place: ``mean_dsc``, ``area_weighted_dsc``, ``predicted_dsc``, ``dsc_low``,
-            ``dsc_high``. All become ``None`` when no slice was scored.
+            ``dsc_high`` (all ``None`` when no slice was scored), the intervals of its slices, and which of its empty
+            slices are missed.
         method: ``"mean"`` or ``"area_weighted"``.
-        calibration: the model's calibration; ``segment_halfwidth`` is the half-width of the interval in units of
-            DSC. Without it there is no interval.
+        calibration: the model's, with any of: ``slice``: bounds of the DSC of a slice over its prediction;
+            ``segment``: the volumetric DSC and its bounds over the area-weighted aggregate, the only one that is
+            calibrated; ``missed``: the threshold of empty slices. What is absent gives no interval, the aggregate
+            itself as predicted DSC, and ``MISSED_BELOW``.
 
     Returns:
         The predicted DSC, 0..1, or ``None``.
@@ -41,19 +46,27 @@ def aggregate(
     """
     if method not in AGGREGATIONS:
         raise UsageError(f"{method}: no such aggregation; choose one of {', '.join(AGGREGATIONS)}")
-    segment_score.mean_dsc, segment_score.area_weighted_dsc = _both(segment_score)
-    chosen = segment_score.mean_dsc if method == "mean" else segment_score.area_weighted_dsc
-    segment_score.predicted_dsc = chosen
-    segment_score.dsc_low, segment_score.dsc_high = interval(chosen, (calibration or {}).get("segment_halfwidth"))
-    return chosen
+    calibration = calibration or {}
+    for s in segment_score.slices:
+        s.dsc_low, s.dsc_high = _at(s.predicted_dsc, calibration.get("slice"), "predicted", "low", "high")
+    missed_below = calibration.get("missed", {}).get("threshold", MISSED_BELOW)
+    for empty in segment_score.empty_slices:
+        empty.missed = empty.predicted_dsc < missed_below
+    mean, weighted = _both(segment_score)
+    segment_score.mean_dsc, segment_score.area_weighted_dsc = mean, weighted
+    segment_score.predicted_dsc = mean if method == "mean" else weighted
+    curve = calibration.get("segment") if method == "area_weighted" else None
+    segment_score.dsc_low, segment_score.dsc_high = _at(weighted, curve, "aggregated", "low", "high")
+    if curve and weighted is not None:
+        (segment_score.predicted_dsc,) = _at(weighted, curve, "aggregated", "dsc")
+    return segment_score.predicted_dsc
 
 
-def interval(dsc: float | None, halfwidth: float | None) -> tuple[float | None, float | None]:
-    """``dsc`` -/+ ``halfwidth``, clipped to 0..1; ``(None, None)`` when either is missing or not a finite number."""
-    if dsc is None or halfwidth is None or not math.isfinite(halfwidth):
-        return None, None
-    halfwidth = abs(float(halfwidth))
-    return max(0.0, dsc - halfwidth), min(1.0, dsc + halfwidth)
+def _at(value: float | None, curve: Mapping | None, over: str, *names: str) -> tuple[float | None, ...]:
+    """The named columns of a calibration curve at ``value``, linear between its knots and level beyond them."""
+    if value is None or not curve:
+        return (None,) * len(names)
+    return tuple(float(np.interp(value, curve[over], curve[name])) for name in names)
 
 
 def _both(segment_score: SegmentScore) -> tuple[float | None, float | None]:
@@ -63,8 +76,9 @@ def _both(segment_score: SegmentScore) -> tuple[float | None, float | None]:
     dsc = np.array([s.predicted_dsc for s in segment_score.slices], dtype=np.float64)
     areas = np.array([s.area_mm2 for s in segment_score.slices], dtype=np.float64)
     weights = areas * _slices_stood_for(segment_score)
+    missed = sum((1.0 - s.predicted_dsc) * s.area_mm2 / 2 for s in segment_score.empty_slices)
     mean = float(dsc.mean())
-    return mean, float(dsc @ weights / weights.sum()) if weights.sum() > 0 else mean
+    return mean, float(dsc @ weights / (weights.sum() + missed)) if weights.sum() > 0 else mean
 
 
 def _slices_stood_for(segment_score: SegmentScore) -> np.ndarray:

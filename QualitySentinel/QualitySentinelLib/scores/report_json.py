@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..files import sha256_of, write_whole
 from .labels import segment_labels
-from .score import CaseScore, SegmentScore, SliceScore, Status
+from .score import CaseScore, EmptySlice, SegmentScore, SliceScore, Status
 from .versions import software_versions
 
 SCHEMA = "quality-sentinel-report/1"
@@ -33,7 +33,7 @@ def write_report_json(
 
     Args:
         path: the file to write.
-        case_score: the scores; all fields of every slice are kept.
+        case_score: the scores; all fields of every slice are kept, those of empty slices that are not missed too.
         inputs: what was read, by role (``"ct"``, ``"seg"``, ``"model"``, ...): a path, whose SHA-256 is taken now,
             or ``{"path": ..., "sha256": ...}`` when the caller has it already.
         options: the options of the run, JSON-able (paths become text).
@@ -110,8 +110,12 @@ def _input(entry: str | os.PathLike | Mapping) -> dict:
         raise InputError(f"{entry}: cannot be read ({error.strerror or error}); was it moved?") from error
 
 
-_SEGMENT_FIELDS = tuple(f.name for f in fields(SegmentScore) if f.name != "slices")
-_SLICE_FIELDS = tuple(f.name for f in fields(SliceScore) if f.name != "segment_id")
+_SEGMENT_FIELDS, _SLICE_FIELDS, _EMPTY_FIELDS = (
+    tuple(f.name for f in fields(kind) if f.name not in left_out)
+    for kind, left_out in (
+        (SegmentScore, ("slices", "empty_slices")), (SliceScore, ("segment_id",)), (EmptySlice, ("segment_id",)),
+    )
+)  # fmt: skip
 
 
 def _segment(segment: SegmentScore, label: str) -> dict:
@@ -120,20 +124,29 @@ def _segment(segment: SegmentScore, label: str) -> dict:
         "label": label,  # as the tables call it
         "n_scored": segment.n_scored,
         "n_flagged": segment.n_flagged,
+        "n_missed": segment.n_missed,
         "slices": [{name: getattr(s, name) for name in _SLICE_FIELDS} for s in segment.slices],
+        "empty_slices": [{name: getattr(s, name) for name in _EMPTY_FIELDS} for s in segment.empty_slices],
     }
 
 
 def _segment_score(entry: Mapping) -> SegmentScore:
     values = {name: entry[name] for name in _SEGMENT_FIELDS}
     values["status"] = Status(values["status"])
-    slices = []
-    for slice_entry in entry["slices"]:
-        slice_values = {name: slice_entry[name] for name in _SLICE_FIELDS}
-        if slice_values["raw"] is None:
-            slice_values["raw"] = math.nan
-        slices.append(SliceScore(segment_id=values["segment_id"], **slice_values))
-    return SegmentScore(**values, slices=slices)
+    segment_id = values["segment_id"]
+    return SegmentScore(
+        **values,
+        slices=[SliceScore(segment_id, **_slice_values(s, _SLICE_FIELDS)) for s in entry["slices"]],
+        empty_slices=[EmptySlice(segment_id, **_slice_values(s, _EMPTY_FIELDS)) for s in entry.get("empty_slices", [])],
+    )
+
+
+def _slice_values(entry: Mapping, names: Sequence[str]) -> dict:
+    """What the entry has of ``names``: reports of earlier versions lack those that came later, with defaults."""
+    values = {name: entry[name] for name in names if name in entry}
+    if values["raw"] is None:
+        values["raw"] = math.nan
+    return values
 
 
 def _plain(value):

@@ -31,6 +31,7 @@ class SliceScore:
         area_mm2: mask area in the slice, mm2.
         digest: fingerprint of the mask it was made from (``Segment.slice_digest``).
         flagged: predicted below the threshold.
+        dsc_low, dsc_high: interval around the predicted DSC, or ``None`` when the model gives none.
     """
 
     segment_id: str
@@ -42,6 +43,38 @@ class SliceScore:
     area_mm2: float
     digest: str
     flagged: bool = False
+    dsc_low: float | None = None
+    dsc_high: float | None = None
+
+
+@dataclass
+class EmptySlice:
+    """A slice in which a segment has no voxel, asked whether it misses something there.
+
+    Attributes:
+        segment_id: the segment.
+        k, slice_index, position_mm: as in :class:`SliceScore`.
+        predicted_dsc: predicted probability, 0..1, that nothing is missed: the DSC of two empty masks counts as 1,
+            that of an empty one and a structure that is there is 0.
+        raw: the network's output before clamping.
+        nearest_k: the segment's slice nearest to this one, which shows the network where to look.
+        area_mm2: mask area in that nearest slice, mm2.
+        digest: fingerprint of that mask and of its distance.
+        inner: it lies between slices of the mask, not beyond its ends.
+        missed: so low that the structure is expected here (``calibration["missed"]``).
+    """
+
+    segment_id: str
+    k: int
+    slice_index: int
+    position_mm: float
+    predicted_dsc: float
+    raw: float
+    nearest_k: int
+    area_mm2: float
+    digest: str
+    inner: bool = False
+    missed: bool = False
 
 
 @dataclass
@@ -50,9 +83,12 @@ class SegmentScore:
 
     Attributes:
         n_slices: slices that hold mask voxels.
-        predicted_dsc: the segment's predicted volumetric Dice, or ``None`` when it has no scored slice.
+        predicted_dsc: the segment's predicted volumetric Dice, calibrated where the model can, or ``None`` when it
+            has no scored slice.
         dsc_low, dsc_high: interval around it, or ``None`` when the model gives none.
-        mean_dsc, area_weighted_dsc: both aggregates, whichever of them is the default.
+        mean_dsc, area_weighted_dsc: both aggregates before calibration, whichever of them is the default.
+        slices: those that hold mask voxels and were scored.
+        empty_slices: those without, inside and just beyond the mask, that were asked for missed parts; ascending.
     """
 
     segment_id: str
@@ -66,16 +102,27 @@ class SegmentScore:
     mean_dsc: float | None = None
     area_weighted_dsc: float | None = None
     slices: list[SliceScore] = field(default_factory=list)
+    empty_slices: list[EmptySlice] = field(default_factory=list)
 
     @property
     def n_scored(self) -> int:
-        """Slices that were scored."""
+        """Slices of the mask that were scored."""
         return len(self.slices)
 
     @property
     def n_flagged(self) -> int:
         """Slices predicted below the threshold."""
         return sum(s.flagged for s in self.slices)
+
+    @property
+    def missed_slices(self) -> list[EmptySlice]:
+        """Slices where the mask is missing though the structure is expected, ascending."""
+        return [s for s in self.empty_slices if s.missed]
+
+    @property
+    def n_missed(self) -> int:
+        """How many slices are missed."""
+        return len(self.missed_slices)
 
 
 @dataclass
@@ -102,6 +149,11 @@ class CaseScore:
             if segment.segment_id == segment_id:
                 return segment
         raise KeyError(segment_id)
+
+    @property
+    def n_missed(self) -> int:
+        """Missed slices of all segments."""
+        return sum(s.n_missed for s in self.segments)
 
     def worst_first(self) -> list[SegmentScore]:
         """Segments by ascending predicted DSC; those without a score last."""

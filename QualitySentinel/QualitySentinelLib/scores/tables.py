@@ -14,26 +14,56 @@ import io
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import InputError
 from ..files import write_whole
 from .labels import segment_labels
-from .score import CaseScore
+from .score import CaseScore, EmptySlice
 
 SEGMENT_COLUMNS = (
     "segment", "structure", "n_slices", "n_scored", "predicted_dsc", "dsc_low", "dsc_high", "n_flagged", "status",
+    "missed_slices",
 )  # fmt: skip
-SLICE_COLUMNS = ("segment", "structure", "slice_index", "position_mm", "predicted_dsc", "flagged")
+SLICE_COLUMNS = (
+    "segment", "structure", "slice_index", "position_mm", "predicted_dsc", "flagged", "dsc_low", "dsc_high", "missed",
+)  # fmt: skip
 
 DSC_DECIMALS = 4
 """One ten-thousandth: finer than any predictor is accurate, fine enough for ranks to agree with the raw numbers."""
 POSITION_DECIMALS = 3
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # spreadsheets in Japanese take the wide signs too
-_INTEGERS = {"n_slices", "n_scored", "n_flagged", "slice_index"}
+_INTEGERS = {"n_slices", "n_scored", "n_flagged", "slice_index", "missed_slices"}
 _FLOATS = {"predicted_dsc", "dsc_low", "dsc_high", "position_mm"}
+_YES_OR_NO = {"flagged", "missed"}
+
+
+def segment_rows(case_score: CaseScore) -> Iterator[tuple]:
+    """Values of ``SEGMENT_COLUMNS``, one row per segment, in the segmentation's order; missing ones are ``None``."""
+    labels = segment_labels(case_score.segments)
+    for s in case_score.segments:
+        yield (
+            labels[s.segment_id], s.structure, s.n_slices, s.n_scored, s.predicted_dsc, s.dsc_low, s.dsc_high,
+            s.n_flagged, str(s.status), s.n_missed,
+        )  # fmt: skip
+
+
+def slice_rows(case_score: CaseScore) -> Iterator[tuple]:
+    """Values of ``SLICE_COLUMNS``, one row per scored slice of the mask and per missed slice; missing ones ``None``.
+
+    Segments in the segmentation's order, slices from inferior to superior.
+    """
+    labels = segment_labels(case_score.segments)
+    for segment in case_score.segments:
+        name = labels[segment.segment_id], segment.structure
+        for s in sorted([*segment.slices, *segment.missed_slices], key=lambda s: s.k):
+            place = s.slice_index, s.position_mm, s.predicted_dsc
+            if isinstance(s, EmptySlice):
+                yield *name, *place, 0, None, None, 1
+            else:
+                yield *name, *place, int(s.flagged), s.dsc_low, s.dsc_high, 0
 
 
 def write_segments_csv(path: str | os.PathLike, case_score: CaseScore) -> Path:
@@ -42,33 +72,16 @@ def write_segments_csv(path: str | os.PathLike, case_score: CaseScore) -> Path:
     Raises:
         InputError: the file cannot be written.
     """
-    labels = segment_labels(case_score.segments)
-    rows = (
-        (
-            _text(labels[s.segment_id]), _text(s.structure), s.n_slices, s.n_scored, _dsc(s.predicted_dsc),
-            _dsc(s.dsc_low), _dsc(s.dsc_high), s.n_flagged, str(s.status),
-        )
-        for s in case_score.segments
-    )  # fmt: skip
-    return _write(path, SEGMENT_COLUMNS, rows)
+    return _write(path, SEGMENT_COLUMNS, segment_rows(case_score))
 
 
 def write_slices_csv(path: str | os.PathLike, case_score: CaseScore) -> Path:
-    """Write one row per scored slice: segments in the segmentation's order, slices from inferior to superior.
+    """Write one row per scored slice and per missed one: segments in the segmentation's order, slices upwards.
 
     Raises:
         InputError: the file cannot be written.
     """
-    labels = segment_labels(case_score.segments)
-    rows = (
-        (
-            _text(labels[segment.segment_id]), _text(segment.structure), s.slice_index,
-            _number(s.position_mm, POSITION_DECIMALS), _dsc(s.predicted_dsc), int(s.flagged),
-        )
-        for segment in case_score.segments
-        for s in segment.slices
-    )  # fmt: skip
-    return _write(path, SLICE_COLUMNS, rows)
+    return _write(path, SLICE_COLUMNS, slice_rows(case_score))
 
 
 def read_segments_csv(path: str | os.PathLike) -> list[dict]:
@@ -81,7 +94,7 @@ def read_segments_csv(path: str | os.PathLike) -> list[dict]:
 
 
 def read_slices_csv(path: str | os.PathLike) -> list[dict]:
-    """Rows of a ``slices.csv`` as dictionaries by column: numbers as int or float, ``flagged`` as bool.
+    """Rows of a ``slices.csv`` as dictionaries by column: numbers as int or float, ``flagged`` and ``missed`` as bool.
 
     Raises:
         InputError: there is no such file, or it is not such a table.
@@ -93,7 +106,8 @@ def _write(path: str | os.PathLike, columns: Sequence[str], rows: Iterable[Seque
     table = io.StringIO(newline="")
     writer = csv.writer(table, lineterminator="\r\n")
     writer.writerow(columns)
-    writer.writerows(rows)
+    for row in rows:
+        writer.writerow([_cell(column, value) for column, value in zip(columns, row, strict=True)])
     return write_whole(path, table.getvalue())
 
 
@@ -117,7 +131,7 @@ def _typed(row: Mapping[str, str]) -> dict:
             typed[column] = int(cell)
         elif column in _FLOATS:
             typed[column] = float(cell) if cell else None
-        elif column == "flagged":
+        elif column in _YES_OR_NO:
             typed[column] = bool(int(cell))
         else:
             typed[column] = cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
@@ -126,14 +140,16 @@ def _typed(row: Mapping[str, str]) -> dict:
     return typed
 
 
+def _cell(column: str, value) -> str | int:
+    if column in _FLOATS:
+        return _number(value, POSITION_DECIMALS if column == "position_mm" else DSC_DECIMALS)
+    return value if column in _INTEGERS or column in _YES_OR_NO else _text(value)
+
+
 def _text(text: str | None) -> str:
     """A text cell: no formula, and no lone surrogates (file names that are not UTF-8 have them)."""
     text = (text or "").encode("utf-8", "replace").decode("utf-8")
     return "'" + text if _FORMULA.match(text) else text
-
-
-def _dsc(value: float | None) -> str:
-    return _number(value, DSC_DECIMALS)
 
 
 def _number(value: float | None, decimals: int) -> str:

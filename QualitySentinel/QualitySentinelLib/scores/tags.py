@@ -6,7 +6,7 @@ from .score import CaseScore, SegmentScore
 
 TAG_PREFIX = "QualitySentinel."
 
-_NAMES = "PredictedDSC DSCLow DSCHigh Status Structure ScoredSlices FlaggedSlices Threshold Model"
+_NAMES = "PredictedDSC DSCLow DSCHigh Status Structure ScoredSlices FlaggedSlices MissedSlices Threshold Model"
 TAG_NAMES = tuple(TAG_PREFIX + name for name in _NAMES.split())
 """Every tag that a score may leave on a segment."""
 
@@ -24,6 +24,7 @@ def score_tags(score: SegmentScore | None, case_score: CaseScore) -> dict[str, s
         score.structure,
         str(score.n_scored),
         str(score.n_flagged),
+        str(score.n_missed),
         f"{case_score.threshold:g}",
         model or None,
     )

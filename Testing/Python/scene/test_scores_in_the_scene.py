@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status, dsc_color
+from QualitySentinelLib.scores import CaseScore, EmptySlice, SegmentScore, SliceScore, Status, dsc_color
 
 
 @pytest.fixture
@@ -76,6 +76,7 @@ def test_tags_carry_the_score_and_are_replaced_by_the_next(a_segmentation_node, 
         "QualitySentinel.Structure": "liver",
         "QualitySentinel.ScoredSlices": "1",
         "QualitySentinel.FlaggedSlices": "0",
+        "QualitySentinel.MissedSlices": "0",
         "QualitySentinel.Threshold": "0.8",
         "QualitySentinel.Model": "test abc",
     }
@@ -111,6 +112,22 @@ def test_tables_have_the_columns_of_the_files(a_segmentation_node, a_score):
     assert [table.GetValueByName(r, "flagged").ToInt() for r in range(3)] == [0, 1, 1]
     assert table.GetValueByName(1, "position_mm").ToDouble() == -65.0
     assert math.isnan(segments.GetTable().GetValueByName(1, "dsc_low").ToDouble())
+
+
+def test_missed_slices_are_counted_in_tags_and_tables_and_listed(a_segmentation_node, a_score):
+    from QualitySentinelLib.scene import update_tables, write_score_tags
+    from QualitySentinelLib.scene.tags import read_tags
+
+    a_score["liver"].empty_slices = [
+        EmptySlice("liver", k, k, -100 + 5.0 * k, 0.1, 0.1, 5, 100.0, "digest", missed=k == 4) for k in (4, 6)
+    ]
+    write_score_tags(a_segmentation_node, a_score)
+    liver = a_segmentation_node.GetSegmentation().GetSegment("liver")
+    assert read_tags(liver)["QualitySentinel.MissedSlices"] == "1"
+    segments, slices = (node.GetTable() for node in update_tables(a_segmentation_node, a_score))
+    assert [segments.GetValueByName(r, "missed_slices").ToInt() for r in range(2)] == [1, 0]
+    assert [slices.GetValueByName(r, "slice_index").ToInt() for r in range(4)] == [4, 5, 7, 8]
+    assert [slices.GetValueByName(r, "missed").ToInt() for r in range(4)] == [1, 0, 0, 0]
 
 
 def test_scoring_again_fills_the_same_tables(slicer, a_segmentation_node, a_score):

@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 
 from QualitySentinelLib.errors import UsageError
-from QualitySentinelLib.scores import SegmentScore, SliceScore, Status, aggregate
+from QualitySentinelLib.scores import EmptySlice, SegmentScore, SliceScore, Status, aggregate
+
+CALIBRATION = {
+    "coverage": 0.9,
+    "slice": {"predicted": [0.0, 0.5, 1.0], "low": [0.0, 0.3, 0.9], "high": [0.4, 0.7, 1.0]},
+    "segment": {"aggregated": [0.2, 1.0], "dsc": [0.0, 0.8], "low": [0.0, 0.7], "high": [0.1, 0.9]},
+    "missed": {"threshold": 0.4, "false_flags": 0.05, "reach_mm": 10.0},
+}
+
+
+def an_empty_slice(k, nothing_missed, area, nearest_k=11):
+    return EmptySlice("5", k, 99 - k, -50.0 + 2.5 * k, nothing_missed, nothing_missed, nearest_k, area, "digest")
 
 
 def test_the_mean_counts_every_slice_alike(a_segment_score):
@@ -30,7 +41,7 @@ def test_an_unknown_method_is_refused_with_the_choices_named(a_segment_score):
 
 def test_a_segment_without_scored_slices_has_no_score_and_no_interval():
     empty = SegmentScore("1", "spleen", "spleen", Status.EMPTY, predicted_dsc=0.9, dsc_low=0.8)
-    assert aggregate(empty, calibration={"segment_halfwidth": 0.1}) is None
+    assert aggregate(empty, calibration=CALIBRATION) is None
     assert (empty.predicted_dsc, empty.mean_dsc, empty.area_weighted_dsc) == (None, None, None)
     assert (empty.dsc_low, empty.dsc_high) == (None, None)
 
@@ -68,14 +79,60 @@ def test_a_gap_in_the_mask_gives_its_neighbours_no_extra_weight(a_segment_score)
     assert aggregate(a_segment_score) == pytest.approx(whole)
 
 
-def test_the_interval_is_the_models_half_width_cut_at_nought_and_one(a_segment_score):
-    aggregate(a_segment_score, "area_weighted", {"slice_halfwidth": 0.3, "segment_halfwidth": 0.2})
-    assert a_segment_score.dsc_low == pytest.approx(0.64)
-    assert a_segment_score.dsc_high == 1.0
+def test_a_missed_slice_counts_with_half_its_neighbours_area(a_segment_score):
+    """A slice removed from a mask of equal slices gives the volumetric DSC of the rest."""
+    for s in a_segment_score.slices:
+        s.predicted_dsc, s.area_mm2 = 1.0, 40.0
+    a_segment_score.empty_slices = [an_empty_slice(13, 0.0, 40.0, nearest_k=12)]
+    overlap, both = 3 * 40, 3 * 40 + 4 * 40
+    assert aggregate(a_segment_score) == pytest.approx(2 * overlap / both)
+    assert a_segment_score.mean_dsc == 1.0  # as published: the slices of the mask alone
 
 
-@pytest.mark.parametrize("calibration", [None, {}, {"slice_halfwidth": 0.1}, {"segment_halfwidth": None}])
+def test_an_empty_slice_counts_by_the_probability_that_something_is_missed(a_segment_score):
+    before = aggregate(a_segment_score)
+    a_segment_score.empty_slices = [an_empty_slice(13, 1.0, 1000.0), an_empty_slice(14, 0.75, 80.0)]
+    assert aggregate(a_segment_score) == pytest.approx(before * 100 / (100 + 0.25 * 80 / 2))
+
+
+def test_empty_slices_below_the_models_threshold_are_missed(a_segment_score):
+    a_segment_score.empty_slices = [an_empty_slice(k, dsc, 10.0) for k, dsc in ((13, 0.39), (14, 0.4), (15, 0.1))]
+    aggregate(a_segment_score, calibration=CALIBRATION)
+    assert [s.k for s in a_segment_score.missed_slices] == [13, 15]
+    assert a_segment_score.n_missed == 2
+    aggregate(a_segment_score)  # without a calibration: more likely missed than not
+    assert [s.k for s in a_segment_score.missed_slices] == [13, 14, 15]
+
+
+def test_the_calibrated_dsc_and_its_interval_are_read_off_the_models_curve(a_segment_score):
+    assert aggregate(a_segment_score, calibration=CALIBRATION) == pytest.approx(0.64)
+    assert a_segment_score.predicted_dsc == pytest.approx(0.64)
+    assert a_segment_score.area_weighted_dsc == pytest.approx(0.84)  # as it was
+    assert a_segment_score.dsc_low == pytest.approx(0.56)
+    assert a_segment_score.dsc_high == pytest.approx(0.74)
+
+
+def test_below_and_above_the_curve_its_ends_hold(a_segment_score):
+    for s in a_segment_score.slices:
+        s.predicted_dsc = 0.1
+    aggregate(a_segment_score, calibration=CALIBRATION)
+    assert (a_segment_score.predicted_dsc, a_segment_score.dsc_low, a_segment_score.dsc_high) == (0.0, 0.0, 0.1)
+
+
+def test_the_plain_mean_is_not_calibrated(a_segment_score):
+    assert aggregate(a_segment_score, "mean", CALIBRATION) == pytest.approx(0.7)
+    assert (a_segment_score.dsc_low, a_segment_score.dsc_high) == (None, None)
+
+
+def test_slices_have_intervals_of_their_own(a_segment_score):
+    aggregate(a_segment_score, calibration=CALIBRATION)
+    found = [(s.predicted_dsc, s.dsc_low, s.dsc_high) for s in a_segment_score.slices]
+    assert found == [pytest.approx(row) for row in ((0.5, 0.3, 0.7), (0.9, 0.78, 0.94), (0.7, 0.54, 0.82))]
+    aggregate(a_segment_score)
+    assert a_segment_score.slices[0].dsc_low is None
+
+
+@pytest.mark.parametrize("calibration", [None, {}, {"coverage": 0.9}, {"segment_halfwidth": 0.1}])
 def test_a_model_without_calibration_gives_no_interval(a_segment_score, calibration):
-    aggregate(a_segment_score, calibration=calibration)
-    assert a_segment_score.predicted_dsc is not None
+    assert aggregate(a_segment_score, calibration=calibration) == a_segment_score.area_weighted_dsc
     assert (a_segment_score.dsc_low, a_segment_score.dsc_high) == (None, None)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from QualitySentinelLib.errors import InputError
-from QualitySentinelLib.scores import flag, read_report_document, read_report_json, write_report_json
+from QualitySentinelLib.scores import EmptySlice, flag, read_report_document, read_report_json, write_report_json
 
 
 def test_scores_come_back_equal(tmp_path, a_case_score):
@@ -26,6 +26,30 @@ def test_scores_with_numpy_numbers_and_hostile_names_come_back_equal(tmp_path, a
     back = read_report_json(write_report_json(tmp_path / "report.json", a_case_score))
     assert back.segments == a_case_score.segments
     assert back.model["mean"] == [0, 1, 2]
+
+
+def test_empty_slices_come_back_equal_whether_missed_or_not(tmp_path, a_case_score):
+    liver = a_case_score.segments[0]
+    liver.empty_slices = [
+        EmptySlice("5", k, 99 - k, -50.0 + 2.5 * k, 0.25, 0.25, 10, 80.0, "digest", inner=k > 9, missed=k > 9)
+        for k in (9, 13)
+    ]
+    liver.slices[0].dsc_low = 0.25
+    path = write_report_json(tmp_path / "report.json", a_case_score)
+    assert read_report_json(path) == a_case_score
+    written = read_report_document(path)["segments"][0]
+    assert (written["n_missed"], len(written["empty_slices"])) == (1, 2)
+
+
+def test_a_report_from_before_missed_slices_is_still_read(tmp_path, a_case_score):
+    path = write_report_json(tmp_path / "report.json", a_case_score)
+    document = json.loads(path.read_text())
+    for segment in document["segments"]:
+        del segment["empty_slices"], segment["n_missed"]
+        for s in segment["slices"]:
+            del s["dsc_low"], s["dsc_high"]
+    path.write_text(json.dumps(document))
+    assert read_report_json(path) == a_case_score
 
 
 def test_inputs_are_told_with_their_sha256(tmp_path, a_case_score):

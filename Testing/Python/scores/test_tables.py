@@ -6,6 +6,7 @@ import pytest
 
 from QualitySentinelLib.errors import InputError
 from QualitySentinelLib.scores import (
+    EmptySlice,
     SegmentScore,
     Status,
     flag,
@@ -37,13 +38,15 @@ HOSTILE_NAMES = [
 def test_the_segment_table_has_the_columns_of_the_contract_in_order(tmp_path, a_case_score):
     path = write_segments_csv(tmp_path / "segments.csv", a_case_score)
     assert path.read_bytes().split(b"\r\n")[0] == (
-        b"segment,structure,n_slices,n_scored,predicted_dsc,dsc_low,dsc_high,n_flagged,status"
+        b"segment,structure,n_slices,n_scored,predicted_dsc,dsc_low,dsc_high,n_flagged,status,missed_slices"
     )
 
 
 def test_the_slice_table_has_the_columns_of_the_contract_in_order(tmp_path, a_case_score):
     path = write_slices_csv(tmp_path / "slices.csv", a_case_score)
-    assert path.read_bytes().split(b"\r\n")[0] == b"segment,structure,slice_index,position_mm,predicted_dsc,flagged"
+    assert path.read_bytes().split(b"\r\n")[0] == (
+        b"segment,structure,slice_index,position_mm,predicted_dsc,flagged,dsc_low,dsc_high,missed"
+    )
 
 
 def test_every_segment_has_a_row_whatever_became_of_it(tmp_path, a_case_score):
@@ -68,8 +71,34 @@ def test_every_row_of_the_slice_table_is_a_scored_slice_in_the_files_own_numbers
         "position_mm": -25.0,
         "predicted_dsc": 0.5,
         "flagged": True,
+        "dsc_low": None,
+        "dsc_high": None,
+        "missed": False,
     }
     assert rows[4]["structure"] is None
+
+
+def test_missed_slices_have_rows_among_the_others_and_empty_slices_in_order_have_none(tmp_path, a_case_score):
+    liver = a_case_score.segments[0]
+    liver.slices[1].dsc_low, liver.slices[1].dsc_high = 0.8, 0.95
+    liver.empty_slices = [
+        EmptySlice("5", k, 99 - k, -50.0 + 2.5 * k, dsc, dsc, 10, 10.0, "digest", missed=dsc < 0.4)
+        for k, dsc in ((9, 0.125), (13, 0.95))
+    ]
+    flag(a_case_score)
+    rows = read_slices_csv(write_slices_csv(tmp_path / "slices.csv", a_case_score))
+    assert [(r["slice_index"], r["missed"], r["flagged"]) for r in rows[:4]] == [
+        (90, True, False),
+        (89, False, True),
+        (88, False, False),
+        (87, False, True),
+    ]
+    assert (rows[0]["predicted_dsc"], rows[0]["dsc_low"]) == (0.125, None)
+    assert (rows[2]["dsc_low"], rows[2]["dsc_high"]) == (0.8, 0.95)
+    assert len(rows) == 6
+    segments = read_segments_csv(write_segments_csv(tmp_path / "segments.csv", a_case_score))
+    assert [r["missed_slices"] for r in segments] == [1, 0, 0, 0]
+    assert segments[0]["n_scored"] == 3
 
 
 def test_missing_values_are_empty_cells(tmp_path, a_case_score):
