@@ -124,7 +124,7 @@ def a_small_model():
     from QualitySentinelLib.slices import COMPACT
     from QualitySentinelLib.text import EmbeddingTable
 
-    architecture = {"kind": "compact", "embedding_dim": 8, "in_channels": 3, "widths": [8, 8, 16, 16]}
+    architecture = {"kind": "compact", "embedding_dim": 8, "in_channels": COMPACT.channels, "widths": [8, 8, 16, 16]}
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = build_network(architecture).eval()

@@ -28,7 +28,11 @@ _NETWORK = "network."
 _HEADER_BYTES = 16 << 20
 _FILE_BYTES = 2 << 30
 _FLOATS = ("F16", "BF16", "F32")
-_HALFWIDTHS = ("slice_halfwidth", "segment_halfwidth")
+_CURVES = {"slice": ("predicted", "low", "high"), "segment": ("aggregated", "dsc", "low", "high")}
+"""Calibration curves by what they calibrate: columns of knots, the first ascending."""
+_KNOTS = (2, 64)
+_MISSED = {"threshold": (0.0, 1.0), "false_flags": (0.0, 1.0), "reach_mm": (0.0, 100.0)}
+"""Numbers about missed slices, each of which may be absent, and the ranges they must lie in."""
 
 
 def save_model(model: QualityModel, path: str | os.PathLike, half: bool = False) -> Path:
@@ -169,14 +173,39 @@ def _metadata(header: dict) -> dict:
     metadata = header.get("metadata", {})
     if not isinstance(metadata, dict) or not isinstance(header.get("name"), str):
         raise ModelError("its name or metadata are not what they should be")
-    calibration = metadata.get("calibration", {})
+    _check_calibration(metadata.get("calibration", {}))
+    return metadata
+
+
+def _check_calibration(calibration: object) -> None:
+    """Refuse a calibration that scores cannot be read off; keys of other versions are left alone."""
     if not isinstance(calibration, dict):
         raise ModelError("its calibration is not what it should be")
-    for key in _HALFWIDTHS:
-        width = calibration.get(key, 0.0)
-        if isinstance(width, bool) or not isinstance(width, (int, float)) or not 0.0 <= width <= 1.0:
-            raise ModelError(f"its calibration gives {key} as {width!r}"[:200])
-    return metadata
+    for name, columns in _CURVES.items():
+        curve = calibration.get(name)
+        if curve is None:
+            continue
+        knots = [curve.get(column) for column in columns] if isinstance(curve, dict) else [None]
+        if not all(isinstance(column, list) and all(_within(v, 0.0, 1.0) for v in column) for column in knots):
+            raise ModelError(f"its calibration gives {name} without {', '.join(columns)} as lists of numbers in 0..1")
+        if not _KNOTS[0] <= len(knots[0]) <= _KNOTS[1] or any(len(column) != len(knots[0]) for column in knots):
+            raise ModelError(f"its calibration gives {name} without {_KNOTS[0]}..{_KNOTS[1]} knots in every column")
+        if knots[0] != sorted(knots[0]):
+            raise ModelError(f"its calibration gives {name} with {columns[0]} not ascending")
+        if any(low > high for low, high in zip(*knots[-2:], strict=True)):
+            raise ModelError(f"its calibration gives {name} with low above high")
+    missed = calibration.get("missed")
+    if missed is None:
+        return
+    if not isinstance(missed, dict):
+        raise ModelError("its calibration gives missed not as numbers by name")
+    for name, (least, most) in _MISSED.items():
+        if name in missed and not _within(missed[name], least, most):
+            raise ModelError(f"its calibration gives missed {name} not as a number in {least:g}..{most:g}")
+
+
+def _within(value: object, least: float, most: float) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most
 
 
 def _table(header: dict, vectors: np.ndarray) -> EmbeddingTable:

@@ -22,11 +22,21 @@ from QualitySentinelLib.text.table import EmbeddingTable
 ARCHITECTURE = {
     "kind": "compact",
     "embedding_dim": 12,
-    "in_channels": 3,
+    "in_channels": COMPACT.channels,
     "widths": [8, 8, 8, 8],
     "blocks": [1, 1, 1, 1],
 }
 NAMES = ("liver", "kidney left", "spleen")
+
+
+def calibration() -> dict:
+    """Every key that a model file may have, with as few knots as there can be."""
+    return {
+        "coverage": 0.9,
+        "slice": {"predicted": [0.0, 1.0], "low": [0.0, 0.8], "high": [0.3, 1.0]},
+        "segment": {"aggregated": [0.2, 0.5, 0.9], "dsc": [0.1, 0.5, 1], "low": [0, 0.3, 0.8], "high": [0.2, 0.7, 1]},
+        "missed": {"threshold": 0.4, "false_flags": 0.05, "reach_mm": 10.0},
+    }
 
 
 @pytest.fixture
@@ -38,7 +48,7 @@ def a_model() -> QualityModel:
         parameter.data.add_(torch.randn_like(parameter) * 0.05)
     vectors = np.random.default_rng(0).normal(size=(3, 12)).astype(np.float32)
     table = EmbeddingTable("test encoder", "a CT of the {}", NAMES, vectors)
-    metadata = {"calibration": {"slice_halfwidth": 0.1, "segment_halfwidth": 0.05}, "structures": list(NAMES)}
+    metadata = {"calibration": calibration(), "structures": list(NAMES)}
     return QualityModel("test", network.eval(), ARCHITECTURE, COMPACT, table, metadata)
 
 
@@ -49,7 +59,7 @@ def a_model_file(a_model, tmp_path):
 
 
 def images(number=4):
-    return torch.rand(number, 3, 128, 128, generator=torch.Generator().manual_seed(1))
+    return torch.rand(number, COMPACT.channels, 128, 128, generator=torch.Generator().manual_seed(1))
 
 
 def rewrite(path, change_header=None, change_tensors=None, text=None):
@@ -158,10 +168,7 @@ def test_a_safetensors_file_of_someone_else_is_refused(tmp_path):
         (lambda h: h["preset"].update(size=-1), "size"),
         (lambda h: h["preset"].update(windows=h["preset"]["windows"][:1]), "channels"),
         (lambda h: h["preset"].update(windows=h["preset"]["windows"] * 2), "channels"),
-        (
-            lambda h: (h["architecture"].pop("in_channels"), h["preset"].update(windows=h["preset"]["windows"][:1])),
-            "takes 3",
-        ),
+        (lambda h: h["preset"].update(neighbour=False), "takes 4"),
         (lambda h: h["table"].update(names=["liver"]), "shape"),
         (lambda h: h["table"].update(names=["liver", "liver", "spleen"]), "twice"),
         (lambda h: h["table"].update(names=[1, 2, 3]), "names"),
@@ -171,13 +178,51 @@ def test_a_safetensors_file_of_someone_else_is_refused(tmp_path):
         (lambda h: h.update(metadata=[]), "metadata"),
         (lambda h: h.update(name=3), "name"),
         (lambda h: h["metadata"].update(calibration=[0.1]), "calibration"),
-        (lambda h: h["metadata"]["calibration"].update(segment_halfwidth="wide"), "segment_halfwidth"),
-        (lambda h: h["metadata"]["calibration"].update(segment_halfwidth=-0.1), "segment_halfwidth"),
     ],
 )
 def test_wrong_headers_are_refused(a_model_file, change, said):
     rewrite(a_model_file, change_header=change)
     assert said in refused(a_model_file)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("slice", 0.1, "slice without predicted, low, high"),
+        ("slice", {"predicted": [0, 1], "low": [0, 1]}, "slice without predicted, low, high"),
+        ("slice", {"predicted": [0, 1], "low": [0, True], "high": [1, 1]}, "numbers in 0..1"),
+        ("slice", {"predicted": [0, 1], "low": [0, "0.5"], "high": [1, 1]}, "numbers in 0..1"),
+        ("slice", {"predicted": [0, 1], "low": [0, -0.1], "high": [1, 1]}, "numbers in 0..1"),
+        ("slice", {"predicted": [0, 1], "low": [0, 0], "high": [1, 1.1]}, "numbers in 0..1"),
+        ("slice", {"predicted": [0, 1], "low": [0, 0, 0], "high": [1, 1]}, "knots in every column"),
+        ("slice", {"predicted": [0], "low": [0], "high": [1]}, "2..64 knots"),
+        ("slice", {k: [0.5] * 65 for k in ("predicted", "low", "high")}, "2..64 knots"),
+        ("slice", {"predicted": [1, 0], "low": [0, 0], "high": [1, 1]}, "predicted not ascending"),
+        ("slice", {"predicted": [0, 1], "low": [0, 0.9], "high": [1, 0.8]}, "slice with low above high"),
+        ("segment", {"aggregated": [0, 1], "low": [0, 0], "high": [1, 1]}, "segment without aggregated, dsc"),
+        ("segment", {"aggregated": [1, 0], "dsc": [0, 1], "low": [0, 0], "high": [1, 1]}, "aggregated not ascending"),
+        ("missed", [0.5], "missed"),
+        ("missed", {"threshold": 1.5}, "missed threshold"),
+        ("missed", {"threshold": None}, "missed threshold"),
+        ("missed", {"threshold": 0.5, "reach_mm": 1000}, "reach_mm"),
+    ],
+)
+def test_wrong_calibrations_are_refused(a_model_file, key, value, said):
+    rewrite(a_model_file, change_header=lambda h: h["metadata"]["calibration"].update({key: value}))
+    assert said in refused(a_model_file)
+
+
+@pytest.mark.parametrize("kept", [(), ("slice",), ("segment",), ("missed",)])
+def test_any_part_of_a_calibration_may_be_absent(a_model_file, kept):
+    part = {key: value for key, value in calibration().items() if key in kept}
+    rewrite(a_model_file, change_header=lambda h: h["metadata"].update(calibration=part))
+    assert load_model(a_model_file).metadata["calibration"] == part
+
+
+def test_the_half_widths_of_earlier_models_are_no_reason_to_refuse_them(a_model_file):
+    old = {"coverage": 0.9, "slice_halfwidth": 0.2, "segment_halfwidth": 0.1}
+    rewrite(a_model_file, change_header=lambda h: h["metadata"].update(calibration=old))
+    assert load_model(a_model_file).metadata["calibration"] == old
 
 
 @pytest.mark.parametrize(
