@@ -1,4 +1,4 @@
-"""Which slices of a segment are scored."""
+"""Which slices of a segment are scored: those of its mask, and empty ones that may have been missed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ SliceChoice = int | str
 """A number of slices per segment, ``"all"``, or ``"published"`` (the ten positions of the published code)."""
 
 _PUBLISHED_SLICES = 10
+REACH_MM = 10.0
+"""How far beyond its ends a mask is searched for missed slices when the model's calibration does not say."""
 
 
 def parse_slice_choice(text: SliceChoice) -> SliceChoice:
@@ -50,3 +52,30 @@ def plan_slices(segment: Segment, slices: SliceChoice = "all", from_top: bool = 
     else:
         chosen = np.unique(np.rint(np.linspace(0, count - 1, min(int(slices), count))).astype(int))
     return [int(k) for k in occupied[chosen]]
+
+
+def plan_empty_slices(segment: Segment, depth: int, spacing_mm: float, reach_mm: float = REACH_MM) -> dict[int, int]:
+    """Slices without the segment that may have been missed, each with the nearest slice of the mask.
+
+    They are all empty slices between the first and the last of the mask, and beyond either end those within
+    ``reach_mm``, at least one where the CT goes on. Of two slices equally near, the inferior one is the nearest.
+
+    Args:
+        segment: on the CT's grid.
+        depth: slices of the CT.
+        spacing_mm: distance of neighbouring slices.
+        reach_mm: 0 or more.
+
+    Returns:
+        canonical k of the empty slice to that of the nearest slice of the mask, ascending; empty for an empty segment.
+    """
+    occupied = segment.occupied_slices()
+    if not len(occupied):
+        return {}
+    beyond = max(1, int(reach_mm / spacing_mm + 1e-6))
+    candidates = np.arange(max(0, occupied[0] - beyond), min(depth, occupied[-1] + beyond + 1))
+    empty = np.setdiff1d(candidates, occupied)
+    above = np.searchsorted(occupied, empty).clip(1, max(1, len(occupied) - 1))
+    below, above = occupied[above - 1], occupied[np.minimum(above, len(occupied) - 1)]
+    nearest = np.where(np.abs(empty - below) <= np.abs(above - empty), below, above)
+    return {int(k): int(near) for k, near in zip(empty, nearest, strict=True)}

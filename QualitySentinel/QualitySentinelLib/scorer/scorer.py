@@ -10,7 +10,7 @@ import numpy as np
 
 from ..checkpoint import QualityModel
 from ..errors import CancelledError, UsageError
-from ..scores import CaseScore, SegmentScore, SliceScore, Status
+from ..scores import CaseScore, EmptySlice, SegmentScore, SliceScore, Status
 from ..scores.aggregation import aggregate
 from ..scores.flags import DEFAULT_THRESHOLD, check_threshold, flag
 from ..slices import make_batch
@@ -18,10 +18,10 @@ from ..volume import CtVolume, Segment, Segmentation
 from ..volume.collector import one_line
 from ..volume.segmentation import is_called
 from .device import batch_size_for, choose_device, is_out_of_memory
-from .plan import SliceChoice, parse_slice_choice, plan_slices
+from .plan import REACH_MM, SliceChoice, parse_slice_choice, plan_empty_slices, plan_slices
 
-Item = tuple[Segment, int]
-"""A segment and the canonical slice of it to score."""
+Item = tuple[Segment, int, int | None]
+"""A segment, the canonical slice to score, and, where the segment is empty in it, the nearest slice of its mask."""
 
 
 @dataclass
@@ -29,7 +29,8 @@ class Progress:
     """How far scoring has come.
 
     Attributes:
-        done, total: slices scored, and to score, in this run (slices kept from a previous score count in neither).
+        done, total: slices scored, and to score, in this run: those of the masks and empty ones that may have been
+            missed (slices kept from a previous score count in neither).
         seconds: wall time so far.
         segment_id: the segment of the slice scored last; ``None`` before the first.
         score: the scores so far; segments that have all their slices are complete, the rest ``not scored`` yet.
@@ -107,7 +108,9 @@ class Scorer:
 
         Args:
             ct, segmentation: on one grid (``segmentation.frame`` has the CT's shape).
-            slices: ``"all"``, a number of slices per segment, or ``"published"``.
+            slices: ``"all"``, a number of slices per segment, or ``"published"``. With ``"all"``, a model that can
+                also looks at slices without mask, inside it and just beyond its ends, for what was missed; not in
+                segments of unknown structure, because nothing says what to look for.
             segments: ids, names or structures of the segments to score; by default every one.
             previous: an earlier score of the same CT by the same model: a slice whose mask has not changed since
                 keeps its score, only the others are run.
@@ -128,18 +131,18 @@ class Scorer:
         case = CaseScore(
             segments=[self._blank(segment) for segment in segmentation],
             threshold=self.threshold,
-            model=self.model.summary(),
+            model=self._summary(),
             device=str(self.device),
             warnings=warnings,
         )
         scores = {score.segment_id: score for score in case.segments}
         from_top = in_file_order and ct.frame.flipped[0]
-        plan = {s.id: plan_slices(s, slices, from_top) if s.id in wanted else [] for s in segmentation}
+        plan = {s.id: self._plan(s, ct, slices, from_top) if s.id in wanted else {} for s in segmentation}
         kept = self._kept(segmentation, plan, previous)
-        items = [(s, k) for s in segmentation for k in plan[s.id] if (s.id, k) not in kept]
+        items = [(s, k, near) for s in segmentation for k, near in plan[s.id].items() if (s.id, k) not in kept]
         missing = {s.id: len(plan[s.id]) for s in segmentation}
         for (segment_id, _), slice_score in kept.items():
-            scores[segment_id].slices.append(slice_score)
+            _add(scores[segment_id], slice_score)
             missing[segment_id] -= 1
         for segment in segmentation:
             if plan[segment.id] and not missing[segment.id]:
@@ -159,8 +162,8 @@ class Scorer:
             raw = self._predict(ct, batch, case)
             batch = batch[: len(raw)]  # memory may have allowed fewer than planned
             done += len(batch)
-            for (segment, k), value in zip(batch, raw, strict=True):
-                scores[segment.id].slices.append(_slice_score(ct, segment, k, float(value)))
+            for (segment, k, near), value in zip(batch, raw, strict=True):
+                _add(scores[segment.id], _slice_score(ct, segment, k, near, float(value)))
                 missing[segment.id] -= 1
                 if not missing[segment.id]:
                     self._finish(segment, scores[segment.id])
@@ -176,10 +179,27 @@ class Scorer:
             n_slices=len(segment.occupied_slices()),
         )
 
+    def _summary(self) -> dict:
+        """What a report says of the model, with what a reader must know of its calibration."""
+        calibration = self.model.metadata.get("calibration") or {}
+        told = {key: calibration[key] for key in ("coverage", "missed") if key in calibration}
+        return self.model.summary() | ({"calibration": told} if told else {})
+
+    def _knows(self, segment: Segment) -> bool:
+        return segment.structure is not None and segment.structure in self.model.table.names
+
+    def _plan(self, segment: Segment, ct: CtVolume, slices: SliceChoice, from_top: bool) -> dict[int, int | None]:
+        """Canonical k of the slices to score: those of the mask with ``None``, then empty ones with the nearest."""
+        plan: dict[int, int | None] = dict.fromkeys(plan_slices(segment, slices, from_top))
+        if slices == "all" and self.model.preset.neighbour and self._knows(segment):
+            reach_mm = (self.model.metadata.get("calibration") or {}).get("missed", {}).get("reach_mm", REACH_MM)
+            plan |= plan_empty_slices(segment, ct.frame.shape[0], ct.frame.spacing[0], reach_mm)
+        return plan
+
     def _kept(
-        self, segmentation: Segmentation, plan: dict[str, list[int]], previous: CaseScore | None
-    ) -> dict[tuple[str, int], SliceScore]:
-        """The planned slices whose previous score still holds: same model, structure and mask."""
+        self, segmentation: Segmentation, plan: dict[str, dict[int, int | None]], previous: CaseScore | None
+    ) -> dict[tuple[str, int], SliceScore | EmptySlice]:
+        """The planned slices whose previous score still holds: same model, structure and mask (or nearest mask)."""
         if previous is None or not self.model.sha256 or previous.model.get("sha256") != self.model.sha256:
             return {}  # a model without a fingerprint cannot be told from another
         before = {score.segment_id: score for score in previous.segments}
@@ -188,10 +208,14 @@ class Scorer:
             old = before.get(segment.id)
             if old is None or old.structure != segment.structure:
                 continue
-            old_slices = {s.k: s for s in old.slices}
-            for k in plan[segment.id]:
-                if k in old_slices and old_slices[k].digest == segment.slice_digest(k):
-                    kept[segment.id, k] = replace(old_slices[k])  # a copy: flags are set anew
+            old_slices, old_empty = ({s.k: s for s in group} for group in (old.slices, old.empty_slices))
+            for k, near in plan[segment.id].items():
+                same = (old_slices if near is None else old_empty).get(k)
+                if same is not None and same.digest == _digest(segment, k, near):
+                    copy = replace(same)  # flags are set anew
+                    if near is not None:  # an edit farther away may have put it between slices of the mask
+                        copy.inner = _is_inner(segment, k)
+                    kept[segment.id, k] = copy
         return kept
 
     def _predict(self, ct: CtVolume, items: Sequence[Item], case: CaseScore) -> np.ndarray:
@@ -200,8 +224,9 @@ class Scorer:
             batch = items[: self._batch_size]
             try:
                 self.model.network.to(self.device)
-                prepared = make_batch(ct, batch, self.model.preset, self.device)
-                names = [segment.structure for segment, _ in batch]
+                slices, neighbours = [(segment, k) for segment, k, _ in batch], [near for *_, near in batch]
+                prepared = make_batch(ct, slices, self.model.preset, self.device, neighbours=neighbours)
+                names = [segment.structure for segment, _, _ in batch]
                 return self.model.score(prepared.images, names, prepared.pixel_mm)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
@@ -223,24 +248,42 @@ class Scorer:
 
     def _finish(self, segment: Segment, score: SegmentScore) -> None:
         score.slices.sort(key=lambda s: s.k)
-        known = segment.structure is not None and segment.structure in self.model.table.names
-        score.status = Status.SCORED if known else Status.UNKNOWN_STRUCTURE
+        score.empty_slices.sort(key=lambda s: s.k)
+        score.status = Status.SCORED if self._knows(segment) else Status.UNKNOWN_STRUCTURE
         aggregate(score, calibration=self.model.metadata.get("calibration"))
         flag(score.slices, self.threshold)
 
 
-def _slice_score(ct: CtVolume, segment: Segment, k: int, raw: float) -> SliceScore:
-    area = int(segment.areas[k - segment.box[0].start])
-    return SliceScore(
-        segment_id=segment.id,
-        k=k,
-        slice_index=ct.frame.file_slice(k),
-        position_mm=ct.frame.position_mm(k),
-        predicted_dsc=min(max(raw, 0.0), 1.0),
-        raw=raw,
-        area_mm2=area * ct.frame.spacing[1] * ct.frame.spacing[2],
-        digest=segment.slice_digest(k),
-    )
+def _add(score: SegmentScore, slice_score: SliceScore | EmptySlice) -> None:
+    (score.empty_slices if isinstance(slice_score, EmptySlice) else score.slices).append(slice_score)
+
+
+def _slice_score(ct: CtVolume, segment: Segment, k: int, near: int | None, raw: float) -> SliceScore | EmptySlice:
+    masked = k if near is None else near
+    area = int(segment.areas[masked - segment.box[0].start])
+    values = {
+        "segment_id": segment.id,
+        "k": k,
+        "slice_index": ct.frame.file_slice(k),
+        "position_mm": ct.frame.position_mm(k),
+        "predicted_dsc": min(max(raw, 0.0), 1.0),
+        "raw": raw,
+        "area_mm2": area * ct.frame.spacing[1] * ct.frame.spacing[2],
+        "digest": _digest(segment, k, near),
+    }
+    if near is None:
+        return SliceScore(**values)
+    return EmptySlice(**values, nearest_k=near, inner=_is_inner(segment, k))
+
+
+def _digest(segment: Segment, k: int, near: int | None) -> str:
+    """Fingerprint of what the network sees of the mask: that of the slice, or of the nearest one and its distance."""
+    return segment.slice_digest(k) if near is None else f"{segment.slice_digest(near)}{k - near:+d}"
+
+
+def _is_inner(segment: Segment, k: int) -> bool:
+    first, last = segment.occupied_slices()[[0, -1]]
+    return bool(first < k < last)
 
 
 def _chosen_segments(segmentation: Segmentation, wanted: Iterable[str] | None) -> set[str]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from QualitySentinelLib.errors import UsageError
-from QualitySentinelLib.scorer.plan import parse_slice_choice, plan_slices
+from QualitySentinelLib.scorer.plan import parse_slice_choice, plan_empty_slices, plan_slices
 from QualitySentinelLib.volume.segmentation import segment_from_mask
 
 
@@ -61,3 +61,35 @@ def test_an_empty_segment_has_no_slices():
 def test_nonsense_is_refused_in_one_line(nonsense):
     with pytest.raises(UsageError, match="slices must be"):
         parse_slice_choice(nonsense)
+
+
+def on_slices(*ks, depth=30):
+    mask = np.zeros((depth, 4, 4), bool)
+    mask[list(ks), 1, 1] = True
+    return segment_from_mask(mask, id="1", name="liver")
+
+
+def test_gaps_are_searched_whole_and_beyond_the_ends_as_far_as_asked():
+    planned = plan_empty_slices(on_slices(10, 11, 16, 17), depth=30, spacing_mm=2.5, reach_mm=7.5)
+    assert planned == {7: 10, 8: 10, 9: 10, 12: 11, 13: 11, 14: 16, 15: 16, 18: 17, 19: 17, 20: 17}
+
+
+def test_of_two_slices_equally_near_the_inferior_one_counts():
+    assert plan_empty_slices(on_slices(10, 12), 30, 5.0, 0.0)[11] == 10
+
+
+def test_thick_slices_are_searched_one_beyond_either_end():
+    assert list(plan_empty_slices(on_slices(4, 5, 6), 10, spacing_mm=20.0, reach_mm=10.0)) == [3, 7]
+
+
+def test_what_ends_with_the_ct_is_not_searched_beyond_it():
+    assert plan_empty_slices(on_slices(0, 1, 2, depth=3), 3, 5.0) == {}
+    assert plan_empty_slices(on_slices(0, depth=2), 2, 5.0) == {1: 0}
+
+
+def test_distances_on_the_limit_are_within_reach_whatever_rounding_does():
+    assert len(plan_empty_slices(on_slices(15), 30, spacing_mm=0.1 + 0.2, reach_mm=0.9)) == 6
+
+
+def test_an_empty_segment_has_nothing_to_miss():
+    assert plan_empty_slices(segment_from_mask(np.zeros((3, 3, 3)), id="1", name="x"), 3, 5.0) == {}

@@ -1,10 +1,13 @@
 """Scoring a case: progress, cancel, resume, memory."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from QualitySentinelLib.errors import CancelledError, ModelError, UsageError
+from QualitySentinelLib.network import build_network
 from QualitySentinelLib.scorer import Scorer
 from QualitySentinelLib.scorer import scorer as scorer_module
 from QualitySentinelLib.scores import Status
@@ -31,6 +34,11 @@ def masks():
     spleen[10:20, 30:40, 30:40] = True
     thing[0, 0, 0] = True
     return {"liver": liver, "spleen": spleen, "thing": thing, "nothing": np.zeros(SHAPE, bool)}
+
+
+def raws(segment_score):
+    """What the network said of a segment's slices, those of the mask first."""
+    return [s.raw for s in (*segment_score.slices, *segment_score.empty_slices)]
 
 
 def segmentation_of(frame, masks):
@@ -66,7 +74,7 @@ def test_scores_do_not_depend_on_the_batch_size(a_small_model, a_ct, a_segmentat
     one = Scorer(a_small_model, "cpu", batch_size=1).score(a_ct, a_segmentation)
     many = Scorer(a_small_model, "cpu", batch_size=64).score(a_ct, a_segmentation)
     for a, b in zip(one.segments, many.segments, strict=True):
-        np.testing.assert_allclose([s.raw for s in a.slices], [s.raw for s in b.slices], atol=1e-5)
+        np.testing.assert_allclose(raws(a), raws(b), atol=1e-5)
 
 
 def test_progress_counts_up_to_the_total_and_segments_finish_on_the_way(a_small_model, a_ct, a_segmentation):
@@ -74,17 +82,17 @@ def test_progress_counts_up_to_the_total_and_segments_finish_on_the_way(a_small_
         (p.done, p.total, p.score["liver"].predicted_dsc is not None)
         for p in Scorer(a_small_model, "cpu", batch_size=4).run(a_ct, a_segmentation)
     ]
-    assert seen[0] == (0, 23, False)
-    assert [done for done, _, _ in seen] == [0, 4, 8, 12, 16, 20, 23]
-    assert [finished for _, _, finished in seen] == [False, False, False, True, True, True, True]
+    assert seen[0] == (0, 31, False)  # 23 slices of masks, and two beyond each end of liver and spleen
+    assert [done for done, _, _ in seen] == [0, 4, 8, 12, 16, 20, 24, 28, 31]
+    assert [finished for _, _, finished in seen] == [False] * 4 + [True] * 5
 
 
 def test_cancel_stops_between_batches_and_keeps_what_is_done(a_small_model, a_ct, a_segmentation):
     scorer = Scorer(a_small_model, "cpu", batch_size=4)
-    answers = iter([False, False, False, True])
+    answers = iter([False, False, False, False, True])
     *_, last = scorer.run(a_ct, a_segmentation, cancelled=lambda: next(answers))
     assert last.cancelled
-    assert last.done == 12
+    assert last.done == 16
     assert last.score["liver"].status == Status.SCORED
     assert last.score["spleen"].status == Status.NOT_SCORED
     with pytest.raises(CancelledError):
@@ -99,11 +107,79 @@ def test_only_changed_slices_are_scored_again(a_small_model, a_ct, a_frame, a_se
     edited["liver"][15, 8:12, 8:12] = True  # a new slice, which also makes the segment's box grow
     *_, last = scorer.run(a_ct, segmentation_of(a_frame, edited), previous=before)
     fresh = scorer.score(a_ct, segmentation_of(a_frame, edited))
-    assert last.total == 2
-    np.testing.assert_allclose(
-        [s.raw for s in last.score["liver"].slices], [s.raw for s in fresh["liver"].slices], atol=1e-5
-    )
+    assert last.total == 4  # two slices of the mask, and what lies beyond the end that has moved
+    assert [s.k for s in last.score["liver"].empty_slices] == [1, 2, 16, 17]
+    np.testing.assert_allclose(raws(last.score["liver"]), raws(fresh["liver"]), atol=1e-5)
     assert last.score["spleen"].predicted_dsc == before["spleen"].predicted_dsc
+
+
+def test_empty_slices_are_scored_again_when_the_mask_next_to_them_changes(a_small_model, a_ct, a_frame, a_segmentation):
+    scorer = Scorer(a_small_model, "cpu")
+    edited = masks()
+    edited["liver"][6:9] = False
+    before = scorer.score(a_ct, segmentation_of(a_frame, edited))
+    assert [(s.k, s.nearest_k, s.inner) for s in before["liver"].empty_slices] == [
+        (1, 3, False), (2, 3, False), (6, 5, True), (7, 5, True), (8, 9, True), (15, 14, False), (16, 14, False),
+    ]  # fmt: skip
+    edited["liver"][9, 5:12] = False
+    *_, last = scorer.run(a_ct, segmentation_of(a_frame, edited), previous=before)
+    assert last.total == 2  # slice 9 and the empty slice below it
+    edited["liver"][7, 5:20, 6:30] = True
+    *_, after = scorer.run(a_ct, segmentation_of(a_frame, edited), previous=last.score)
+    assert after.total == 2  # slice 7, and slice 8, to which it is now nearest; 6 keeps its nearest
+    fresh = scorer.score(a_ct, segmentation_of(a_frame, edited))
+    assert [s.k for s in after.score["liver"].empty_slices] == [1, 2, 6, 8, 15, 16]
+    np.testing.assert_allclose(raws(after.score["liver"]), raws(fresh["liver"]), atol=1e-5)
+
+
+def test_an_empty_slice_that_an_edit_farther_away_enclosed_is_kept_and_lies_inside(
+    a_small_model, a_ct, a_frame, a_segmentation
+):
+    scorer = Scorer(a_small_model, "cpu")
+    before = scorer.score(a_ct, a_segmentation)
+    edited = masks()
+    edited["liver"][17] = edited["liver"][14]
+    case = scorer.score(a_ct, segmentation_of(a_frame, edited), previous=before)
+    inner = {s.k: s.inner for s in case["liver"].empty_slices}
+    assert inner == {1: False, 2: False, 15: True, 16: True, 18: False, 19: False}
+
+
+def test_only_a_model_that_sees_neighbours_looks_for_missed_slices(a_small_model, a_ct, a_segmentation):
+    assert [len(s.empty_slices) for s in Scorer(a_small_model, "cpu").score(a_ct, a_segmentation).segments] == [
+        4, 4, 0, 0,  # the third is of unknown structure: nothing says what to look for; the last is empty
+    ]  # fmt: skip
+    some = Scorer(a_small_model, "cpu").score(a_ct, a_segmentation, slices=5)
+    assert not any(s.empty_slices for s in some.segments)
+    blind = replace(a_small_model, preset=replace(a_small_model.preset, neighbour=False))
+    blind.network = build_network({**a_small_model.architecture, "in_channels": 3}).eval()
+    assert not any(s.empty_slices for s in Scorer(blind, "cpu").score(a_ct, a_segmentation).segments)
+
+
+def test_the_models_calibration_decides_reach_missed_slices_and_intervals(
+    a_small_model, a_ct, a_segmentation, monkeypatch
+):
+    def seen(_, images, names, pixel_mm):
+        own = images[:, 2].amax(dim=(1, 2)) > 0
+        return np.where(own, 0.8, 0.3)
+
+    monkeypatch.setattr(type(a_small_model), "score", seen)
+    curve = {"dsc": [0.0, 0.5], "low": [0.0, 0.4], "high": [0.2, 0.6]}
+    calibration = {
+        "coverage": 0.9,
+        "slice": {"predicted": [0.0, 1.0], "low": [0.0, 0.8], "high": [0.5, 1.0]},
+        "segment": {"aggregated": [0.0, 1.0], **curve},
+        "missed": {"threshold": 0.31, "false_flags": 0.05, "reach_mm": 4.0},
+    }
+    model = replace(a_small_model, metadata={"calibration": calibration})
+    case = Scorer(model, "cpu").score(a_ct, a_segmentation)
+    liver = case["liver"]
+    assert [(s.k, s.predicted_dsc, s.missed) for s in liver.empty_slices] == [(2, 0.3, True), (15, 0.3, True)]
+    assert (liver.n_missed, case.n_missed) == (2, 4)
+    assert liver.area_weighted_dsc == pytest.approx(12 * 0.8 / (12 + 2 * 0.7 / 2))
+    assert liver.predicted_dsc == pytest.approx(liver.area_weighted_dsc / 2)
+    assert liver.dsc_low < liver.predicted_dsc < liver.dsc_high
+    assert (liver.slices[0].dsc_low, liver.slices[0].dsc_high) == pytest.approx((0.64, 0.9))
+    assert case.model["calibration"] == {"coverage": 0.9, "missed": calibration["missed"]}
 
 
 def test_nothing_is_scored_again_when_nothing_changed_but_a_new_threshold_holds(a_small_model, a_ct, a_segmentation):
@@ -118,10 +194,10 @@ def test_another_model_or_structure_scores_everything_again(a_small_model, a_ct,
     before = Scorer(a_small_model, "cpu").score(a_ct, a_segmentation)
     a_segmentation["liver"].structure = "spleen"
     *_, last = Scorer(a_small_model, "cpu").run(a_ct, a_segmentation, previous=before)
-    assert last.total == 12
+    assert last.total == 16
     before.model["sha256"] = "1" * 64
     *_, last = Scorer(a_small_model, "cpu").run(a_ct, a_segmentation, previous=before)
-    assert last.total == 23
+    assert last.total == 31
 
 
 def test_the_user_may_choose_segments_by_name_or_structure(a_small_model, a_ct, a_segmentation):
@@ -137,11 +213,11 @@ def test_out_of_memory_halves_the_batch_and_goes_on(a_small_model, a_ct, a_segme
     real = scorer_module.make_batch
     sizes = []
 
-    def full_beyond_three(ct, items, *rest):
+    def full_beyond_three(ct, items, *rest, **options):
         sizes.append(len(items))
         if len(items) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(ct, items, *rest)
+        return real(ct, items, *rest, **options)
 
     monkeypatch.setattr(scorer_module, "make_batch", full_beyond_three)
     case = Scorer(a_small_model, "cpu", batch_size=8).score(a_ct, a_segmentation)
@@ -165,11 +241,11 @@ def test_a_gpu_too_small_for_one_slice_leaves_the_work_to_the_cpu(a_small_model,
     scorer.device = FullGpu()
     real, devices = scorer_module.make_batch, []
 
-    def full_on_the_gpu(ct, items, preset, device):
+    def full_on_the_gpu(ct, items, preset, device, **options):
         devices.append(str(device))
         if device.type == "cuda":
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(ct, items, preset, device)
+        return real(ct, items, preset, device, **options)
 
     monkeypatch.setattr(scorer_module, "make_batch", full_on_the_gpu)
     monkeypatch.setattr(a_small_model.network, "to", lambda device: None)
@@ -181,7 +257,7 @@ def test_a_gpu_too_small_for_one_slice_leaves_the_work_to_the_cpu(a_small_model,
 
 
 def test_a_machine_without_memory_for_one_slice_says_so(a_small_model, a_ct, a_segmentation, monkeypatch):
-    def full(*_):
+    def full(*_, **__):
         raise MemoryError
 
     monkeypatch.setattr(scorer_module, "make_batch", full)
@@ -200,7 +276,7 @@ def test_the_predicted_dsc_is_limited_to_nought_and_one_and_the_raw_output_kept(
 
 
 def test_any_other_error_of_the_network_is_not_taken_for_full_memory(a_small_model, a_ct, a_segmentation, monkeypatch):
-    def broken(*_):
+    def broken(*_, **__):
         raise RuntimeError("shapes do not fit")
 
     monkeypatch.setattr(scorer_module, "make_batch", broken)
