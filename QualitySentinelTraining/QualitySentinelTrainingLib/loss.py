@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
-from torch.nn.functional import normalize, relu
+from torch.nn.functional import avg_pool2d, normalize, relu, softplus
 
 WEIGHT_STEPS = ((0.3, 7.0), (0.5, 5.0), (0.7, 3.0), (0.9, 2.0))
 """A target DSC up to the first number weighs the second; anything above the last weighs 1."""
@@ -57,10 +57,19 @@ def published_loss(predictions: Tensor, targets: Tensor, embeddings: Tensor) -> 
     )
 
 
-def our_loss(predictions: Tensor, targets: Tensor, embeddings: Tensor) -> Tensor:
-    """Plain squared error plus pair ranking: without the published weights, which pull every prediction down.
+def shares_loss(logits: Tensor, masks: Tensor, reference: Tensor) -> Tensor:
+    """Cross-entropy of where a network says the reference is, mean over pixels. Scalar.
 
-    The weights count an error on a bad mask up to seven times, so the best prediction for a doubtful slice is lower
-    than its expected DSC; a reader who is given the number wants the expectation.
+    Every pixel of the half-resolution maps is a part m covered by the mask and a rest; the network says which share of
+    each belongs to the reference, and each share's cross-entropy counts by the area that it speaks of.
+
+    Args:
+        logits: [B, 2, S/2, S/2]: share inside the mask, share outside it.
+        masks: [B, S, S] as the network sees them, -1 outside and 1 inside.
+        reference: [B, S, S], share of each pixel covered by the reference, 0..1.
     """
-    return ((predictions.flatten() - targets.flatten()) ** 2).mean() + pair_ranking(predictions, targets, embeddings)
+    mask = (masks + 1.0) * 0.5
+    both = torch.minimum(mask, reference)
+    areas = avg_pool2d(torch.stack((mask, 1.0 - mask), dim=1), 2)
+    shared = avg_pool2d(torch.stack((both, reference - both), dim=1), 2)
+    return (areas * softplus(logits) - shared * logits).sum(dim=1).mean()

@@ -8,33 +8,38 @@ from QualitySentinelLib.anatomy import all_structures
 from QualitySentinelLib.checkpoint import QualityModel
 from QualitySentinelLib.network import build_network
 from QualitySentinelLib.slices import COMPACT
-from QualitySentinelLib.text import EmbeddingTable
+from QualitySentinelLib.text import EmbeddingTable, TextEncoder
 from QualitySentinelLib.text.sentence_encoder import SentenceEncoder
 
 PRESET = COMPACT
 """Preprocessing of what we train."""
 
-NAME = "quality-sentinel-compact-0.1"
+NAME = "quality-sentinel-compact-0.2"
+
+ARCHITECTURES = ("compact", "resnet50")
 
 
-def embedding_table() -> EmbeddingTable:
-    """Embeddings of every structure we know, by the sentence encoder that ships as a package."""
-    return EmbeddingTable.from_encoder(SentenceEncoder(), [structure.name for structure in all_structures()])
+def embedding_table(encoder: TextEncoder | None = None) -> EmbeddingTable:
+    """Embeddings of every structure we know; by default those of the sentence encoder that ships as a package."""
+    return EmbeddingTable.from_encoder(encoder or SentenceEncoder(), [structure.name for structure in all_structures()])
 
 
-def new_model(architecture: str = "compact") -> QualityModel:
+def new_model(architecture: str = "compact", encoder: TextEncoder | None = None) -> QualityModel:
     """An untrained model: ``"compact"``, or ``"resnet50"`` for comparison (the published network on our preset)."""
-    table = embedding_table()
+    table = embedding_table(encoder)
     dimension = table.vectors.shape[1]
     if architecture == "compact":
         name, preset = NAME, PRESET
-        description = {"kind": "compact", "embedding_dim": dimension, "in_channels": preset.channels}
+        description = {
+            "kind": "pyramid",
+            "embedding_dim": dimension,
+            "in_channels": preset.channels,
+            "mask_channel": preset.mask_channel,
+        }
     else:
-        # The published network has one CT channel: it gets the soft-tissue window.
-        name, preset = (
-            f"{NAME}-{architecture}",
-            replace(PRESET, name=f"compact, {architecture}", windows=PRESET.windows[:1]),
-        )
+        # The published network has one CT channel and no neighbour: it gets the soft-tissue window and the mask.
+        name = f"{NAME}-{architecture}"
+        preset = replace(PRESET, name=f"compact, {architecture}", windows=PRESET.windows[:1], neighbour=False)
         description = {"kind": "published", "backbone": architecture, "hidden_dim": 50, "embedding_dim": dimension}
     return QualityModel(
         name=name,

@@ -1,23 +1,36 @@
-"""Pairs of network input and true DSC."""
+"""Pairs of network input and true DSC, in memory and on disk."""
 
+import h5py
 import numpy as np
 import pytest
 
-from QualitySentinelLib.slices import COMPACT
+from QualitySentinelLib.errors import InputError
+from QualitySentinelLib.slices import COMPACT, PUBLISHED
 from QualitySentinelLib.volume import AxialFrame, CtVolume
-from QualitySentinelTrainingLib.pairs import Pairs, make_pairs, quantised, restored
+from QualitySentinelTrainingLib.candidates import (
+    Candidate,
+    candidates_with_removed_slices,
+    simulated_candidates,
+)
+from QualitySentinelTrainingLib.pairs import PairFile, make_pairs, pair_files, quantised, restored, write_pairs
+from QualitySentinelTrainingLib.pairs.columns import channels_for
 from QualitySentinelTrainingLib.subjects import Subject
 
 
 @pytest.fixture(scope="module")
 def a_subject(a_torso):
     frame = AxialFrame.from_affine(a_torso.ijk_to_ras, a_torso.hu.shape)
-    return Subject("torso", CtVolume(a_torso.hu, frame), a_torso.labels, a_torso.names)
+    return Subject("torso", CtVolume(a_torso.hu, frame), a_torso.labels, a_torso.names, "phantom")
+
+
+def pairs_of(subject, masks=30, seed=0, **options):
+    rng = np.random.default_rng(seed)
+    return make_pairs(subject, simulated_candidates(subject, rng, masks), rng, COMPACT, **options)
 
 
 @pytest.fixture(scope="module")
 def some_pairs(a_subject):
-    return make_pairs(a_subject, np.random.default_rng(0), COMPACT, masks_per_structure=30, slices_per_mask=3)
+    return pairs_of(a_subject, slices_per_mask=3, empty_per_mask=2, pretended_per_mask=1)
 
 
 def test_pairs_cover_good_and_bad_masks_of_every_structure(some_pairs):
@@ -25,34 +38,129 @@ def test_pairs_cover_good_and_bad_masks_of_every_structure(some_pairs):
     assert (some_pairs.dsc == 1.0).any()
     assert (some_pairs.dsc < 0.5).any()
     assert ((some_pairs.dsc >= 0) & (some_pairs.dsc <= 1)).all()
+    assert set(some_pairs.subject) == {"torso"} and set(some_pairs.source) == {"phantom"}
 
 
 def test_a_perfect_mask_has_dsc_one(some_pairs):
-    perfect = some_pairs.kind == "none"
+    perfect = (some_pairs.kind == "none") & (some_pairs.area > 0)
     assert perfect.any()
     assert (some_pairs.dsc[perfect] == 1.0).all()
     assert (some_pairs.volume_dsc[perfect] == 1.0).all()
 
 
-def test_the_mask_channel_shows_the_spoiled_mask(some_pairs):
-    share = (some_pairs.images[:, -1] > 127).mean(axis=(1, 2))
+def test_the_mask_channel_shows_the_spoiled_mask_and_the_reference_the_right_one(some_pairs):
     side_mm = some_pairs.pixel_mm * COMPACT.size
-    expected = some_pairs.area * 36.0 / side_mm**2  # 6 x 6 mm voxels
-    inside = expected < 0.5  # a mask that fills its crop is cut by nothing, but blurs at the rim
-    np.testing.assert_allclose(share[inside], expected[inside], atol=0.03)
+    masked = some_pairs.area > 0
+    for shares, voxels in (
+        ((some_pairs.images[:, 2] / 127 / 2).mean(axis=(1, 2)), some_pairs.area),
+        ((some_pairs.reference / 255).mean(axis=(1, 2)), some_pairs.reference_area),
+    ):
+        expected = voxels * 36.0 / side_mm**2  # 6 x 6 mm voxels
+        within = (some_pairs.dsc > 0.7) & masked & (expected < 0.5)  # the reference may reach beyond the crop otherwise
+        np.testing.assert_allclose(shares[within], expected[within], atol=0.02)
+    perfect = (some_pairs.kind == "none") & masked
+    np.testing.assert_allclose(some_pairs.images[perfect, 2] / 254, some_pairs.reference[perfect] / 255, atol=0.01)
+
+
+def test_empty_slices_are_right_where_nothing_is_and_missed_where_the_structure_is(some_pairs):
+    empty = some_pairs.area == 0
+    there = some_pairs.reference_area > 0
+    assert (some_pairs.dsc[empty & there] == 0).all() and (empty & there).any()
+    assert (some_pairs.dsc[empty & ~there] == 1).all() and (empty & ~there).any()
+    assert (some_pairs.images[empty, 2] == 0).all()  # no mask
+    assert (some_pairs.images[empty, 3].max(axis=(1, 2)) > 0).all()  # but a neighbour's
+    assert (some_pairs.images[~empty, 3] == 0).all()
+    assert (some_pairs.gap_mm[empty] > 0).mean() > 0.9 and (some_pairs.gap_mm[~empty] == 0).all()
+
+
+def test_every_slice_of_a_mask_with_a_gap_is_asked_for(a_subject):
+    value = next(v for v, name in a_subject.structures.items() if name == "liver")
+    reference = a_subject.labels == value
+    held = np.flatnonzero(reference.any(axis=(1, 2)))
+    mask = reference.copy()
+    mask[held[2]] = False
+    pairs = make_pairs(
+        a_subject, [Candidate(value, mask, (0, 0, 0), "gap")], np.random.default_rng(0), COMPACT, None, None
+    )
+    gap = (pairs.k == held[2]) & (pairs.area == 0)
+    assert gap.sum() == 1 and pairs.inner[gap].all() and (pairs.dsc[gap] == 0).all()
+    assert sorted(pairs.k[pairs.area > 0]) == sorted(set(held) - {held[2]})
+    beyond = pairs.k[(pairs.area == 0) & ~pairs.inner]
+    reach = int(10 // a_subject.ct.frame.spacing[0])
+    assert beyond.min() == max(held[0] - reach, 0)
+    assert beyond.max() == min(held[-1] + reach, reference.shape[0] - 1)
+
+
+def test_removed_slices_are_really_gone(a_subject):
+    kinds = set()
+    for candidate in candidates_with_removed_slices(a_subject, np.random.default_rng(0)):
+        corner, shape = candidate.corner, candidate.mask.shape
+        part = a_subject.labels[tuple(slice(c, c + n) for c, n in zip(corner, shape, strict=True))] == candidate.value
+        lost = part.any(axis=(1, 2)) & ~candidate.mask.any(axis=(1, 2))
+        held = np.flatnonzero(part.any(axis=(1, 2)))
+        assert 1 <= lost.sum() <= 3 and not (candidate.mask & ~part).any()
+        at_an_end = lost[held[0]] or lost[held[-1]]
+        assert at_an_end == (candidate.kind == "removed end slices")
+        kinds.add(candidate.kind)
+    assert len(kinds) == 2
 
 
 def test_the_same_seed_gives_the_same_pairs(a_subject):
-    a, b = (make_pairs(a_subject, np.random.default_rng(3), COMPACT, 2, 2) for _ in range(2))
+    a, b = (pairs_of(a_subject, 2, seed=3) for _ in range(2))
     assert (a.images == b.images).all()
     assert (a.dsc == b.dsc).all()
 
 
-def test_pairs_survive_the_file(some_pairs, tmp_path):
-    some_pairs.write(tmp_path / "pairs.npz")
-    again = Pairs.read(tmp_path / "pairs.npz")
+def test_pairs_survive_the_file_and_each_can_be_read_alone(some_pairs, tmp_path):
+    path = tmp_path / "torso.pairs.h5"
+    write_pairs(some_pairs, path, COMPACT)
+    assert pair_files(tmp_path) == [path]
+    file = PairFile(path)
+    assert len(file) == len(some_pairs) and file.preset == COMPACT
+    again = file.read()
     for name, values in vars(some_pairs).items():
         assert (getattr(again, name) == values).all()
+        assert getattr(again, name).dtype.kind == values.dtype.kind
+    images, reference = file.pictures(5)
+    assert (images == some_pairs.images[5]).all() and (reference == some_pairs.reference[5]).all()
+    assert path.stat().st_size < 0.6 * (some_pairs.images.nbytes + some_pairs.reference.nbytes)
+
+
+@pytest.mark.parametrize("harm", ["cut", "text", "other", "flip"])
+def test_a_damaged_file_is_named(some_pairs, tmp_path, harm):
+    path = tmp_path / "torso.pairs.h5"
+    write_pairs(some_pairs, path, COMPACT)
+    content = bytearray(path.read_bytes())
+    if harm == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif harm == "text":
+        path.write_text("no pairs")
+    elif harm == "other":
+        with h5py.File(path, "w") as file:
+            file["images"] = np.zeros(3)
+    else:
+        with h5py.File(path) as file:
+            chunk = file["images"].id.get_chunk_info(3)
+        content[chunk.byte_offset + chunk.size // 2] ^= 255
+        path.write_bytes(content)
+    with pytest.raises(InputError, match="torso.pairs.h5.*make pairs again") as error:
+        PairFile(path).read()
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_without_pair_files_says_how_to_make_them(tmp_path):
+    with pytest.raises(InputError, match="make-pairs"):
+        pair_files(tmp_path)
+
+
+def test_pairs_made_for_our_preset_serve_one_with_fewer_channels():
+    from dataclasses import replace
+
+    plain = replace(COMPACT, windows=COMPACT.windows[:1], neighbour=False)
+    assert channels_for(COMPACT, plain) == [0, 2]
+    assert channels_for(COMPACT, COMPACT) == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="cannot serve"):
+        channels_for(COMPACT, PUBLISHED)
 
 
 def test_storing_an_image_in_a_byte_changes_it_by_less_than_a_hundredth():

@@ -1,0 +1,90 @@
+"""Masks to be judged: simulated from a reference, or drawn by a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from QualitySentinelLib.volume.segmentation import boxes_of_labels
+
+from .errors import simulate
+from .subjects import Subject
+
+MARGIN_MM = 30.0
+"""Room around a structure in which simulated errors may grow, mm."""
+
+
+@dataclass
+class Candidate:
+    """One mask of one structure of a subject.
+
+    Attributes:
+        value: the structure's value in ``subject.labels``.
+        mask: bool ``[k, j, i]``, a part of the subject's grid.
+        corner: canonical (k, j, i) of ``mask[0, 0, 0]``.
+        kind: names of its errors joined with `` + ``; ``none`` for the reference itself, ``network`` for a network's.
+        origin: ``simulated`` or ``network``, or what else made it.
+        stage: training stage (epoch) of the network that drew it; -1 for others.
+    """
+
+    value: int
+    mask: np.ndarray
+    corner: tuple[int, int, int]
+    kind: str
+    origin: str = "simulated"
+    stage: int = -1
+
+
+def simulated_candidates(
+    subject: Subject, rng: np.random.Generator, masks_per_structure: int = 8, kind: str | None = None
+) -> Iterator[Candidate]:
+    """Spoil the reference mask of every structure of a subject.
+
+    Args:
+        subject: its label map is the truth.
+        rng: source of randomness.
+        masks_per_structure: candidates of each structure.
+        kind: only this error (``errors.ERRORS``); by default whatever is drawn, perfect masks among them.
+    """
+    for value, labels, hu, corner in _surroundings(subject):
+        reference = labels == value
+        for _ in range(masks_per_structure):
+            mask, record = simulate(reference, labels, hu, subject.ct.frame.spacing, rng, kind=kind)
+            yield Candidate(value, mask, corner, record.kinds)
+
+
+def candidates_with_removed_slices(subject: Subject, rng: np.random.Generator) -> Iterator[Candidate]:
+    """Perfect masks from which a short run of slices is removed: one at an end, one inside, of every structure.
+
+    The run is 1 to 3 slices long and never more than a third of the structure; structures of fewer than 4 slices are
+    left out.
+    """
+    for value, labels, _, corner in _surroundings(subject):
+        reference = labels == value
+        held = np.flatnonzero(reference.any(axis=(1, 2)))
+        if len(held) < 4:
+            continue
+        for kind in ("removed end slices", "removed inner slices"):
+            length = int(rng.integers(1, max(2, min(4, len(held) // 3 + 1))))
+            if kind == "removed end slices":
+                gone = held[:length] if rng.random() < 0.5 else held[-length:]
+            else:
+                first = int(rng.integers(1, len(held) - length))
+                gone = held[first : first + length]
+            mask = reference.copy()
+            mask[gone] = False
+            yield Candidate(value, mask, corner, kind)
+
+
+def _surroundings(subject: Subject) -> Iterator[tuple[int, np.ndarray, np.ndarray, tuple[int, int, int]]]:
+    """(label value, labels, HU, corner) of each structure's box and :data:`MARGIN_MM` around it."""
+    margin = [int(np.ceil(MARGIN_MM / s)) for s in subject.ct.frame.spacing]
+    for value, box in boxes_of_labels(subject.labels, subject.structures).items():
+        grown = tuple(
+            slice(max(0, r.start - m), min(n, r.stop + m))
+            for r, m, n in zip(box, margin, subject.labels.shape, strict=True)
+        )
+        labels, hu = (np.ascontiguousarray(a[grown]) for a in (subject.labels, subject.ct.hu))
+        yield value, labels, hu, tuple(r.start for r in grown)

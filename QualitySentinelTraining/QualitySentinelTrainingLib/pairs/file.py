@@ -1,0 +1,107 @@
+"""Pairs on disk: one HDF5 file per subject, each picture a compressed chunk of its own with a checksum.
+
+A million pairs are a few hundred files, any pair is read without the others, and a damaged one is noticed.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from QualitySentinelLib.errors import InputError, reason_of
+from QualitySentinelLib.files import whole_file
+from QualitySentinelLib.slices import Preset
+
+from .columns import COLUMNS, PICTURES, Pairs
+
+SUFFIX = ".pairs.h5"
+_VERSION = 1
+
+
+class PairFile:
+    """The pairs of one subject, opened for reading: small columns at once, pictures when asked for.
+
+    Attributes:
+        path: the file.
+        preset: how the pictures were made.
+        columns: every column of :class:`Pairs` that is no picture, by name.
+
+    Raises:
+        InputError: missing, damaged, cut short or not ours; names the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        try:
+            self._file = h5py.File(self.path, "r")
+            if self._file.attrs.get("quality_sentinel_pairs") != _VERSION:
+                raise ValueError("written by another version, or not by Quality Sentinel")
+            self.preset = Preset.from_json(json.loads(self._file.attrs["preset"]))
+            self.columns = {name: _column(self._file[name][...]) for name in COLUMNS}
+            rows = {len(values) for values in self.columns.values()} | {len(self._file[name]) for name in PICTURES}
+            if len(rows) != 1:
+                raise ValueError("its columns differ in length")
+        except (OSError, KeyError, ValueError, TypeError) as error:
+            raise self._damaged(error) from error
+
+    def __len__(self) -> int:
+        return len(self.columns["dsc"])
+
+    def pictures(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """Images ``[C, S, S]`` and reference ``[S, S]`` of one pair, uint8.
+
+        Raises:
+            InputError: this part of the file is damaged.
+        """
+        try:
+            return self._file["images"][row], self._file["reference"][row]
+        except (OSError, KeyError, ValueError) as error:
+            raise self._damaged(error) from error
+
+    def read(self) -> Pairs:
+        """All pairs of the file."""
+        try:
+            return Pairs(**{name: self._file[name][...] for name in PICTURES}, **self.columns)
+        except (OSError, KeyError, ValueError) as error:
+            raise self._damaged(error) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _damaged(self, error: Exception) -> InputError:
+        return InputError(f"{self.path}: not a usable pair file ({reason_of(error)}); delete it and make pairs again")
+
+
+def write_pairs(pairs: Pairs, path: Path, preset: Preset) -> None:
+    """Write the pairs of one subject whole to ``path`` (name it with :data:`SUFFIX`)."""
+    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["quality_sentinel_pairs"] = _VERSION
+        file.attrs["preset"] = json.dumps(preset.to_json())
+        for name in PICTURES:
+            values = getattr(pairs, name)
+            file.create_dataset(
+                name, data=values, chunks=(1, *values.shape[1:]), compression="lzf", fletcher32=True
+            )  # fmt: skip
+        for name in COLUMNS:
+            values = getattr(pairs, name)
+            file[name] = np.char.encode(values, "utf-8") if values.dtype.kind == "U" else values
+
+
+def pair_files(folder: Path) -> list[Path]:
+    """The pair files in a folder, sorted.
+
+    Raises:
+        InputError: there are none.
+    """
+    found = sorted(Path(folder).glob("*" + SUFFIX))
+    if not found:
+        raise InputError(f"{folder}: holds no *{SUFFIX}; make them with: quality-sentinel make-pairs")
+    return found
+
+
+def _column(values: np.ndarray) -> np.ndarray:
+    return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values

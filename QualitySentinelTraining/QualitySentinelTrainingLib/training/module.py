@@ -1,0 +1,72 @@
+"""One network under our loss, as Lightning runs it."""
+
+from __future__ import annotations
+
+import lightning
+import torch
+from torch import Tensor
+
+from QualitySentinelLib.checkpoint import QualityModel
+
+from ..loss import pair_ranking, shares_loss, weighted_squared_error
+from .data import Batch
+from .options import TrainingOptions
+
+
+class QualityRegression(lightning.LightningModule):
+    """Trains ``model.network`` in place.
+
+    The loss is the squared error of the DSC, the optimal pair ranking, and, for a network that draws the reference
+    (``with_shares``), the cross-entropy of what it draws.
+    """
+
+    def __init__(self, model: QualityModel, options: TrainingOptions) -> None:
+        super().__init__()
+        self.network = model.network.to(memory_format=torch.channels_last)
+        self.options, self.mask_channel = options, model.preset.mask_channel
+        units_per_hu = [(w.out_high - w.out_low) / (w.high - w.low) for w in model.preset.windows]
+        self.register_buffer("units_per_hu", torch.tensor(units_per_hu).reshape(1, -1, 1, 1), persistent=False)
+        self.register_buffer("neutral", torch.from_numpy(model.table.neutral), persistent=False)
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Loss of one augmented batch."""
+        images, reference, embeddings, pixel_mm, dsc = batch
+        masks = images[:, self.mask_channel]
+        images = self._jittered(images)
+        nameless = torch.rand(len(dsc), 1, device=self.device) < self.options.neutral_share
+        conditions = torch.where(nameless | (self.options.text == "none"), self.neutral, embeddings)
+        drawn = None
+        if hasattr(self.network, "with_shares"):
+            predicted, drawn = self.network.with_shares(images, conditions, pixel_mm)
+        else:
+            predicted = self.network(images, conditions, pixel_mm)
+        predicted = predicted.flatten().float()
+        squared = weighted_squared_error if self.options.published_loss else torch.nn.functional.mse_loss
+        loss = squared(predicted, dsc) + self.options.ranking_weight * pair_ranking(predicted, dsc, embeddings)
+        if drawn is not None:
+            dense = shares_loss(drawn.float(), masks, reference)
+            loss = loss + self.options.shares_weight * dense
+            self.log("shares", dense, prog_bar=True)
+        self.log("loss", loss, prog_bar=True)
+        self.log("mae", (predicted.detach() - dsc).abs().mean(), prog_bar=True)
+        return loss
+
+    def _jittered(self, images: Tensor) -> Tensor:
+        """Random gain and offset of the CT channels, and some noise; the other channels stay as they are."""
+        ct, others = images[:, : self.mask_channel], images[:, self.mask_channel :]
+        shape = (len(images), 1, 1, 1)
+        gain = 1 + self.options.gain_jitter * torch.randn(shape, device=self.device)
+        offset_hu = self.options.jitter_hu * torch.randn(shape, device=self.device)
+        noise_hu = self.options.jitter_hu * torch.rand(shape, device=self.device) * torch.randn_like(ct[:, :1])
+        jittered = ct * gain + (offset_hu + noise_hu) * self.units_per_hu
+        return torch.cat([jittered, others], dim=1).contiguous(memory_format=torch.channels_last)
+
+    def configure_optimizers(self) -> dict:
+        """AdamW under a one-cycle schedule, stepped per batch."""
+        optimizer = torch.optim.AdamW(
+            self.parameters(), lr=self.options.learning_rate, weight_decay=self.options.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, self.options.learning_rate, total_steps=self.trainer.estimated_stepping_batches, pct_start=0.15
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
