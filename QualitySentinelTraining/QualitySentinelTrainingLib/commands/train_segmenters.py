@@ -1,0 +1,71 @@
+"""``quality-sentinel train-segmenters``: networks whose predictions become masks with real errors."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+
+def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
+    """Describe the command's arguments."""
+    parser = add(
+        name,
+        help="train small segmentation networks whose predictions are pairs to learn from",
+        description="Train one small network per fold and write, at growing numbers of epochs, what it predicts of the "
+        "subjects it never saw: OUT/epoch_0010/SUBJECT.nii.gz. Run again, it goes on where it was stopped.",
+    )
+    parser.add_argument(
+        "--data", type=Path, help="OpenKBP, or a folder of cases: CASE/ct.nii.gz with seg.nii.gz or segmentations/"
+    )
+    parser.add_argument("--phantoms", type=int, default=0, help="also train on this many generated torsos")
+    parser.add_argument("--out", type=Path, required=True, help="folder for predictions and networks")
+    parser.add_argument("--epochs", type=int, nargs="+", help="write predictions after these (default: as the paper)")
+    parser.add_argument("--folds", type=int, default=2)
+    parser.add_argument("--fold", type=int, action="append", help="train this fold only; several processes share OUT")
+    parser.add_argument("--steps", type=int, help="batches in an epoch")
+    parser.add_argument("--size", type=int, help="pixels on a side of the networks' field of view")
+    parser.add_argument("--pixel-mm", type=float, help="size of these pixels")
+    parser.add_argument("--learning-rate", type=float)
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train, predict, and print the mean DSC of each structure at each stage."""
+    from QualitySentinelLib.errors import UsageError
+
+    from ..segmenters import SegmenterOptions, phantom_sources, sources_in, train_segmenters
+    from .train import PHANTOM_SEEDS
+
+    sources = sources_in(options.data) if options.data else []
+    if not 0 <= options.phantoms <= len(PHANTOM_SEEDS["train"]):
+        raise UsageError(f"--phantoms {options.phantoms}: there are {len(PHANTOM_SEEDS['train'])} to train on")
+    sources += phantom_sources(PHANTOM_SEEDS["train"][: options.phantoms])
+    if not sources:
+        raise UsageError("nobody to train on; give --data, --phantoms or both")
+    given = {name: getattr(options, name) for name in ("steps", "size", "pixel_mm", "learning_rate")}
+    given = {name: value for name, value in given.items() if value is not None}
+    if options.epochs:
+        given["epochs"] = tuple(options.epochs)
+    settings = SegmenterOptions(folds=options.folds, seed=options.seed, **given)
+    results = train_segmenters(sources, options.out, settings, options.fold, options.device)
+    print(_table(results))
+    print(f"predictions: {options.out}")
+    return 0
+
+
+def _table(results: list) -> str:
+    """Mean DSC, structures down, stages across."""
+    stages = sorted({row.epochs for row in results})
+    structures = sorted({row.structure for row in results})
+    width = max(map(len, structures), default=0)
+    lines = ["mean DSC".ljust(width) + "".join(f"{stage:>7}" for stage in stages)]
+    for name in structures:
+        cells = []
+        for stage in stages:
+            values = [row.dsc for row in results if row.structure == name and row.epochs == stage]
+            cells.append(f"{sum(values) / len(values):7.3f}" if values else "      -")
+        lines.append(name.ljust(width) + "".join(cells))
+    return "\n".join(lines)

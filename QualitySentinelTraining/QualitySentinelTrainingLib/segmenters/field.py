@@ -1,0 +1,114 @@
+"""The network's field of view: square, of fixed pixel size, centred on the body; and the way there and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from QualitySentinelLib.slices.resize import resize
+from QualitySentinelLib.volume import CtVolume
+
+BODY_HU = -300
+"""Above this is body: between lung and fat."""
+
+LEAST_BODY = 0.005
+"""A slice with a smaller share of body shows nothing to learn from."""
+
+_AIR_HU = -1024.0
+_VOXELS_AT_ONCE = 1 << 25
+
+
+@dataclass(frozen=True)
+class Field:
+    """Where the network looks in a CT.
+
+    Attributes:
+        start: row and column of the field's edge, in voxel edges of the CT; may lie outside it.
+        length: rows and columns of the CT that the field spans.
+        size: pixels on a side, S.
+        slices: canonical k of the slices that show a body, ascending.
+    """
+
+    start: tuple[float, float]
+    length: tuple[float, float]
+    size: int
+    slices: np.ndarray
+
+    @classmethod
+    def on_body(cls, ct: CtVolume, size: int, pixel_mm: float) -> Field:
+        """The field of ``size`` pixels of ``pixel_mm`` around the centre of mass of what is denser than lung."""
+        body = ct.hu > BODY_HU
+        slices = np.flatnonzero(body.mean(axis=(1, 2)) >= LEAST_BODY)
+        plane = body.sum(axis=0, dtype=np.float64)
+        total = plane.sum()
+        start, length = [], []
+        for axis, (count, spacing) in enumerate(zip(ct.frame.shape[1:], ct.frame.spacing[1:], strict=True)):
+            profile = plane.sum(axis=1 - axis)
+            centre = float((profile * (np.arange(count) + 0.5)).sum() / total) if total else count / 2
+            length.append(size * pixel_mm / spacing)
+            start.append(centre - length[-1] / 2)
+        return cls(tuple(start), tuple(length), size, slices)
+
+    def look(self, ct: CtVolume, slices: np.ndarray) -> np.ndarray:
+        """The CT in the field, int16 HU ``[n, S, S]``; outside of the CT is air."""
+        height, width = ct.frame.shape[1:]
+        before = [max(0, int(np.ceil(-s))) for s in self.start]
+        after = [
+            max(0, int(np.ceil(s + n)) - count)
+            for s, n, count in zip(self.start, self.length, (height, width), strict=True)
+        ]
+        shape = (height + before[0] + after[0], width + before[1] + after[1])
+        box = np.array([[s + b for s, b in zip(self.start, before, strict=True)]])
+        seen = np.empty((len(slices), self.size, self.size), np.int16)
+        for n, k in enumerate(slices):
+            plane = np.full(shape, _AIR_HU, np.float32)
+            plane[before[0] : before[0] + height, before[1] : before[1] + width] = ct.hu[k]
+            planes = torch.from_numpy(plane)[None, :, None, :]
+            seen[n] = resize(planes, box, np.array([self.length]), self.size)[0, 0].round().short().numpy()
+        return seen
+
+    def look_at_labels(self, labels: np.ndarray, slices: np.ndarray) -> np.ndarray:
+        """A label map in the field by nearest neighbour, ``[n, S, S]``, dtype kept; outside is 0."""
+        rows, columns = (self._nearest(axis, labels.shape[axis + 1]) for axis in range(2))
+        seen = labels[np.ix_(slices, np.maximum(rows, 0), np.maximum(columns, 0))]
+        seen[:, rows < 0] = 0
+        seen[:, :, columns < 0] = 0
+        return seen
+
+    def _nearest(self, axis: int, count: int) -> np.ndarray:
+        """Index in the CT of each pixel of the field; -1 outside."""
+        where = np.floor(self.start[axis] + (np.arange(self.size) + 0.5) * self.length[axis] / self.size).astype(int)
+        return np.where((where >= 0) & (where < count), where, -1)
+
+    def put_back(self, probabilities: torch.Tensor, target: np.ndarray, slices: np.ndarray) -> None:
+        """Write the likeliest class of each voxel into ``target``.
+
+        Args:
+            probabilities: float32 ``[n, classes, S, S]``; interpolated linearly between the field's pixels.
+            target: uint8 ``[k, j, i]`` on the CT's grid; changed in place, in the field only.
+            slices: canonical k of the n slices.
+        """
+        where = [self._positions(axis, target.shape[axis + 1]) for axis in range(2)]
+        (rows, y), (columns, x) = where
+        if not len(y) or not len(x):
+            return
+        grid_y, grid_x = torch.meshgrid(torch.from_numpy(y), torch.from_numpy(x), indexing="ij")
+        grid = torch.stack([grid_x, grid_y], dim=-1)[None].to(probabilities)
+        at_once = max(1, _VOXELS_AT_ONCE // (len(y) * len(x) * probabilities.shape[1]))
+        for first in range(0, len(slices), at_once):
+            part = probabilities[first : first + at_once]
+            placed = functional.grid_sample(
+                part, grid.expand(len(part), -1, -1, -1), padding_mode="border", align_corners=False
+            )
+            target[slices[first : first + at_once], rows, columns] = placed.argmax(dim=1).byte().cpu().numpy()
+
+    def _positions(self, axis: int, count: int) -> tuple[slice, np.ndarray]:
+        """The CT's indices inside the field, and where they lie in it: -1 and 1 are its edges (``grid_sample``)."""
+        where = ((np.arange(count) + 0.5 - self.start[axis]) / self.length[axis]) * 2 - 1
+        inside = np.flatnonzero(np.abs(where) < 1)
+        if not len(inside):
+            return slice(0, 0), np.zeros(0)
+        return slice(int(inside[0]), int(inside[-1]) + 1), where[inside]

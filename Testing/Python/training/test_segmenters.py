@@ -1,0 +1,234 @@
+"""Error makers: out-of-fold predictions at growing numbers of epochs, that can be taken up again after a stop."""
+
+import argparse
+import json
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+
+from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.reading import read_segmentation
+from QualitySentinelLib.volume import AxialFrame, CtVolume
+from QualitySentinelTrainingLib.commands import train_segmenters as command
+from QualitySentinelTrainingLib.segmenters import SegmenterOptions, Source, case_sources, train_segmenters
+from QualitySentinelTrainingLib.segmenters.field import Field
+from QualitySentinelTrainingLib.segmenters.loss import partial_label_loss
+from QualitySentinelTrainingLib.subjects import Subject
+
+SMALL = SegmenterOptions(epochs=(1,), size=32, pixel_mm=9.0, steps=2, batch_size=4, widths=(8, 16, 16), seed=3)
+
+
+@pytest.fixture
+def a_source(a_torso):
+    """``a_source(number, person)``: the synthetic torso with noise of its own; odd ones have no spleen contoured."""
+
+    def make(number: int, person: str = "") -> Source:
+        def load() -> Subject:
+            hu = a_torso.hu + np.random.default_rng(number).integers(-20, 20, a_torso.hu.shape).astype(np.int16)
+            frame = AxialFrame.from_affine(a_torso.ijk_to_ras, hu.shape)
+            labels, names = a_torso.labels, dict(a_torso.names)
+            if number % 2:
+                labels = np.where(labels == 2, 0, labels).astype(np.uint8)
+                del names[2]
+            return Subject(f"case_{number}", CtVolume(hu, frame, f"case_{number}"), labels, names, person=person)
+
+        return Source(f"case_{number}", load, person)
+
+    return make
+
+
+def test_no_subject_is_predicted_by_a_network_that_saw_its_person(a_source, tmp_path):
+    sources = [a_source(number, f"person_{number // 2}") for number in range(8)]
+    results = train_segmenters(sources, tmp_path, SMALL, say=lambda _: None)
+    plan = json.loads((tmp_path / "folds.json").read_text())
+    predicted = set()
+    for fold in ("0", "1"):
+        saw = {plan["person_of"][name] for name in plan["trained_on"][fold]}
+        rows = (tmp_path / "networks" / f"fold_{fold}" / "epoch_0001.csv").read_text().splitlines()[1:]
+        asked = {row.split(",")[0] for row in rows}
+        assert asked
+        assert not saw & {plan["person_of"][name] for name in asked}
+        predicted |= asked
+    assert predicted == {source.name for source in sources}
+    spleens = [row.subject for row in results if row.structure == "spleen"]
+    assert sorted(spleens) == ["case_0", "case_2", "case_4", "case_6"]  # only where there is a truth
+
+
+def test_a_subject_of_another_person_than_its_source_says_is_refused(a_source, tmp_path):
+    sources = [a_source(number, f"person_{number}") for number in range(2)]
+    sources.append(Source("case_2", a_source(2, "person_0").load, "person_2"))
+    with pytest.raises(UsageError, match="case_2 is of person person_0"):
+        train_segmenters(sources, tmp_path, SMALL, say=lambda _: None)
+
+
+def test_a_network_learns_and_its_predictions_lie_on_the_ct(a_source, tmp_path):
+    sources = [a_source(number) for number in range(4)]
+    options = SegmenterOptions(**{**vars(SMALL), "epochs": (1, 3), "steps": 25, "learning_rate": 5e-3})
+    results = train_segmenters(sources, tmp_path, options, say=lambda _: None)
+
+    def liver(stage):
+        return np.mean([row.dsc for row in results if row.structure == "liver" and row.epochs == stage])
+
+    assert liver(3) > 0.6
+    assert liver(3) > liver(1)
+    subject = sources[0].load()
+    folder = tmp_path / "epoch_0003"
+    segmentation = read_segmentation(folder / "case_0.nii.gz", subject.ct, names=folder / "labels.json")
+    assert {segment.structure for segment in segmentation} <= {"liver", "spleen"}
+    assert not [warning for warning in segmentation.warnings if "resampled" in warning]
+    reference = subject.labels == 1
+    mask = np.zeros(reference.shape, bool)
+    segment = next(s for s in segmentation if s.structure == "liver")
+    mask[segment.box] = segment.voxels()
+    measured = next(r.dsc for r in results if (r.epochs, r.subject, r.structure) == (3, "case_0", "liver"))
+    assert 2 * (mask & reference).sum() / (mask.sum() + reference.sum()) == pytest.approx(measured, abs=1e-5)
+
+
+def test_after_a_stop_only_what_is_missing_is_made_and_it_is_the_same(a_source, tmp_path):
+    sources = [a_source(number) for number in range(4)]
+    options = SegmenterOptions(**{**vars(SMALL), "epochs": (1, 3)})
+    train_segmenters(sources, tmp_path, options, say=lambda _: None)
+    last, first = tmp_path / "epoch_0003" / "case_1.nii.gz", tmp_path / "epoch_0001" / "case_1.nii.gz"
+    before, kept = np.asarray(nibabel.load(last).dataobj).copy(), first.stat().st_mtime_ns
+    last.unlink()
+    for path in (tmp_path / "networks").glob("*/epoch_0003.*"):
+        path.unlink()
+    train_segmenters(sources, tmp_path, options, say=lambda _: None)
+    np.testing.assert_array_equal(np.asarray(nibabel.load(last).dataobj), before)
+    assert first.stat().st_mtime_ns == kept
+
+
+def test_what_is_complete_is_not_even_loaded_and_stages_can_be_added(a_source, tmp_path):
+    sources = [a_source(number) for number in range(4)]
+    train_segmenters(sources, tmp_path, SMALL, say=lambda _: None)
+
+    def refuse():
+        raise AssertionError("nothing is to be done")
+
+    unloadable = [Source(source.name, refuse) for source in sources]
+    assert len(train_segmenters(unloadable, tmp_path, SMALL, say=lambda _: None)) == 6
+    more = SegmenterOptions(**{**vars(SMALL), "epochs": (1, 2)})
+    results = train_segmenters(sources, tmp_path, more, say=lambda _: None)
+    assert {row.epochs for row in results} == {1, 2}
+
+
+def test_a_damaged_network_file_is_named_and_trained_again(a_source, tmp_path):
+    sources = [a_source(number) for number in range(2)]
+    train_segmenters(sources, tmp_path, SMALL, say=lambda _: None)
+    network = tmp_path / "networks" / "fold_0" / "epoch_0001.safetensors"
+    network.write_bytes(b"half")
+    (network.parent / "epoch_0001.csv").unlink()
+    told = []
+    train_segmenters(sources, tmp_path, SMALL, say=told.append)
+    assert any(str(network) in line for line in told)
+    assert network.stat().st_size > 1000
+
+
+def test_a_write_that_fails_leaves_no_half_file(a_source, tmp_path, monkeypatch):
+    def full(image, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(nibabel, "save", full)
+    with pytest.raises(InputError, match="No space left"):
+        train_segmenters([a_source(0), a_source(1)], tmp_path, SMALL, say=lambda _: None)
+    assert [p.name for p in (tmp_path / "epoch_0001").iterdir()] == ["labels.json"]
+
+
+def test_other_options_need_another_folder(a_source, tmp_path):
+    sources = [a_source(number) for number in range(2)]
+    train_segmenters(sources, tmp_path, SMALL, say=lambda _: None)
+    other = SegmenterOptions(**{**vars(SMALL), "steps": 3})
+    with pytest.raises(UsageError, match="folds.json: made with other options"):
+        train_segmenters(sources, tmp_path, other, say=lambda _: None)
+    with pytest.raises(UsageError, match="folds.json: made with other subjects"):
+        train_segmenters([*sources, a_source(2)], tmp_path, SMALL, say=lambda _: None)
+
+
+def test_requests_that_make_no_sense_are_refused(a_source, tmp_path):
+    for epochs in ((), (2, 1), (0, 1)):
+        with pytest.raises(UsageError, match="epochs"):
+            SegmenterOptions(epochs=epochs)
+    with pytest.raises(UsageError, match="folds"):
+        SegmenterOptions(folds=1)
+    with pytest.raises(UsageError, match="as many persons"):
+        train_segmenters([a_source(0, "same"), a_source(1, "same")], tmp_path, SMALL)
+    with pytest.raises(UsageError, match="fold 7"):
+        train_segmenters([a_source(0), a_source(1)], tmp_path, SMALL, only_folds=[7])
+
+
+def test_a_subject_that_cannot_be_read_is_named_and_left_out(a_source, tmp_path):
+    def damaged():
+        raise InputError("case_9/ct.nii.gz: is damaged; copy it again")
+
+    told = []
+    sources = [*(a_source(number) for number in range(4)), Source("case_9", damaged)]
+    results = train_segmenters(sources, tmp_path, SMALL, say=told.append)
+    assert "case_9" not in {row.subject for row in results}
+    assert any("case_9" in line and "left out" in line for line in told)
+
+
+def test_a_structure_that_nobody_contoured_is_not_background():
+    labels = torch.zeros(2, 4, 4, dtype=torch.long)
+    labels[:, 0, 0] = 1
+    logits = torch.full((2, 3, 4, 4), -10.0)
+    logits[:, 2] = 10.0  # says structure 2 everywhere ...
+    logits[:, 2, 0, 0], logits[:, 1, 0, 0] = -10.0, 10.0  # ... but where structure 1 was drawn
+    without = torch.tensor([[True, True, False]] * 2)
+    assert partial_label_loss(logits, labels, without) < 1e-3
+    everything = torch.ones(2, 3, dtype=torch.bool)
+    assert partial_label_loss(logits, labels, everything) > 10
+    mixed = torch.tensor([[True, True, False], [True, True, True]])
+    logits.requires_grad_()
+    partial_label_loss(logits, labels, mixed).backward()
+    assert logits.grad[0].abs().max() < 1e-3
+    assert logits.grad[1].abs().max() > 1e-2
+
+
+@pytest.mark.parametrize(("size", "pixel_mm"), [(64, 5.0), (96, 6.0), (40, 4.0)])
+def test_the_field_of_view_leads_there_and_back(a_ct_with_a_liver, a_torso, size, pixel_mm):
+    ct, _ = a_ct_with_a_liver
+    field = Field.on_body(ct, size, pixel_mm)
+    seen = field.look_at_labels(a_torso.labels, field.slices)
+    assert field.look(ct, field.slices).shape == seen.shape == (20, size, size)
+    back = np.zeros_like(a_torso.labels)
+    onehot = torch.nn.functional.one_hot(torch.from_numpy(seen).long(), 3).permute(0, 3, 1, 2).float()
+    field.put_back(onehot, back, field.slices)
+    inside = field.look_at_labels(np.ones_like(a_torso.labels), field.slices)
+    if size * pixel_mm > 300:  # all of the CT is in the field, and there is a margin of air
+        assert np.mean(back == a_torso.labels) > 0.99
+        assert not inside[:, 0].any()
+        assert (field.look(ct, field.slices)[:, 0] == -1024).all()
+    else:
+        rows = slice(int(np.ceil(field.start[0])), int(field.start[0] + field.length[0]))
+        columns = slice(int(np.ceil(field.start[1])), int(field.start[1] + field.length[1]))
+        assert np.mean(back[:, rows, columns] == a_torso.labels[:, rows, columns]) > 0.97
+        assert not back[:, :, : columns.start - 1].any()
+
+
+def test_the_command_trains_on_a_folder_of_cases_and_prints_a_table(a_torso, tmp_path, capsys):
+    for number in range(2):
+        folder = tmp_path / "data" / f"case_{number}"
+        folder.mkdir(parents=True)
+        for name, array in (("ct", a_torso.hu), ("seg", a_torso.labels)):
+            image = nibabel.Nifti1Image(np.ascontiguousarray(array.T), a_torso.ijk_to_ras)
+            nibabel.save(image, folder / f"{name}.nii.gz")
+    (tmp_path / "data" / "labels.json").write_text('{"labels": {"background": 0, "liver": 1, "spleen": 2}}')
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers()
+    command.add_parser(lambda name, **about: commands.add_parser(name, **about), "train-segmenters")
+    arguments = ["train-segmenters", "--data", tmp_path / "data", "--out", tmp_path / "out", "--epochs", 1, 2]
+    arguments += ["--steps", 1, "--size", 32, "--pixel-mm", 9]
+    options = parser.parse_args([str(a) for a in arguments])
+    assert options.run(options) == 0
+    printed = capsys.readouterr().out
+    assert "liver" in printed and "spleen" in printed
+    assert len(list((tmp_path / "out").glob("epoch_000?/case_?.nii.gz"))) == 4
+
+
+def test_a_folder_without_cases_is_refused_in_one_line(tmp_path):
+    with pytest.raises(InputError, match="holds no cases") as caught:
+        case_sources(tmp_path)
+    assert "\n" not in str(caught.value)
