@@ -1,0 +1,228 @@
+"""Folders of predictions of any segmentation network, one folder per checkpoint, as candidate masks.
+
+Layouts that are understood, each in the folder of one checkpoint (``epoch_50``), which may hold further folders:
+
+- nnU-Net, STU-Net, our own: ``CASE.nii.gz``, a label map; names in ``dataset.json`` or ``labels.json`` there or in a
+  folder above. ``CASE_0000.nii.gz`` beside it is the image, and left alone.
+- TotalSegmentator: ``CASE/segmentations/liver.nii.gz`` or ``CASE/liver.nii.gz``, one file per structure; or
+  ``CASE.nii``, a label map with the names in its header.
+- MONAI bundles: ``CASE/CASE_trans.nii.gz`` (or ``_seg``, ``_pred``), or the same files without the inner folder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from QualitySentinelLib.anatomy import match_structure
+from QualitySentinelLib.errors import InputError, QualitySentinelError
+from QualitySentinelLib.reading import read_segmentation
+from QualitySentinelLib.reading.image import image_stem, is_image_file
+from QualitySentinelLib.reading.names import read_names
+
+from .candidates import Candidate
+from .subjects import Subject
+
+KNOWN_LAYOUTS = (
+    "CASE.nii.gz with dataset.json (nnU-Net, STU-Net), CASE/segmentations/STRUCTURE.nii.gz (TotalSegmentator), "
+    "CASE/CASE_trans.nii.gz (MONAI)"
+)
+
+_NAME_FILES = ("dataset.json", "labels.json")
+_SUFFIXES = ("_trans", "_segmentation", "_seg", "_prediction", "_pred")
+_IMAGE_SUFFIX = "_0000"
+_WHOLE_CASE = ("seg", "segmentation", "segmentations", "pred", "prediction", "label", "labels")
+_NOT_PREDICTIONS = re.compile(r"(images|labels)(Tr|Ts|Val)?")
+_DEEPEST = 5
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one checkpoint predicted of one subject.
+
+    Attributes:
+        checkpoint: the checkpoint's folder, relative to the folder searched; its own name where that is the same.
+        stage: number of epochs by the folder's name: the number after ``epoch`` or ``ep``, else its last one, else -1.
+        subject: name of the case.
+        path: label map, or folder of one mask per structure.
+        names: file that names the label values, or ``None``.
+    """
+
+    checkpoint: str
+    stage: int
+    subject: str
+    path: Path
+    names: Path | None = None
+
+
+def find_predictions(root: Path) -> list[Prediction]:
+    """The predictions below ``root``, a folder of checkpoints or the folder of one; by stage, checkpoint and subject.
+
+    Only folders are listed; no image is read.
+
+    Raises:
+        InputError: there are none; the line names the folder and the known layouts.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; give the folder of predictions")
+    try:
+        found = list(_below(root, root, 0))
+    except OSError as error:
+        raise InputError(f"{root}: cannot be read ({error.strerror or error}); check its rights") from error
+    if not found:
+        raise InputError(f"{root}: holds no predictions; known layouts, one folder per checkpoint: {KNOWN_LAYOUTS}")
+    return sorted(found, key=lambda p: (p.stage, p.checkpoint, p.subject))
+
+
+def candidates_of(prediction: Prediction, subject: Subject, skipped: list[str] | None = None) -> list[Candidate]:
+    """The predicted masks on the subject's grid, of the structures that its reference holds.
+
+    A structure that the network knows (its names say so, or there is a file) but did not find gives an empty
+    candidate: it was missed. One that the network does not know gives none.
+
+    Args:
+        skipped: a prediction that cannot be read adds its line here and gives no candidates; without the list, the
+            error is raised.
+
+    Raises:
+        QualitySentinelError: the prediction is damaged, is nowhere near the CT, or its label values have no names.
+    """
+    try:
+        return _candidates(prediction, subject)
+    except QualitySentinelError as error:
+        if skipped is None:
+            raise
+        skipped.append(str(error))
+        return []
+
+
+def stage_of(name: str) -> int:
+    """Epochs by a folder's name: 50 of ``epoch_0050`` and of ``epoch=50-step=900``; its last number; else -1."""
+    named = re.search(r"(?:epochs?|ep)[ _=-]{0,2}(\d+)", name, re.IGNORECASE)
+    numbers = [named[1]] if named else re.findall(r"\d+", name)
+    return int(numbers[-1]) if numbers else -1
+
+
+def empty_candidate(value: int, **attributes) -> Candidate:
+    """A candidate without a voxel: one background voxel in the grid's corner."""
+    return Candidate(value=value, mask=np.zeros((1, 1, 1), bool), corner=(0, 0, 0), **attributes)
+
+
+def _candidates(prediction: Prediction, subject: Subject) -> list[Candidate]:
+    segmentation = read_segmentation(prediction.path, subject.ct, names=prediction.names)
+    known = {segment.structure for segment in segmentation} | _promised(prediction)
+    known.discard(None)
+    if not known:
+        raise InputError(
+            f"{prediction.path}: nothing says which structures its labels are; put a dataset.json with "
+            '{"labels": {"liver": 1}} beside the predictions'
+        )
+    what = {"kind": "network", "origin": "network", "stage": prediction.stage}
+    candidates = []
+    for value, structure in subject.structures.items():
+        if structure not in known:
+            continue
+        segments = [s for s in segmentation if s.structure == structure and not s.is_empty]
+        if not segments:
+            candidates.append(empty_candidate(value, **what))
+            continue
+        corner = tuple(min(s.box[axis].start for s in segments) for axis in range(3))
+        end = tuple(max(s.box[axis].stop for s in segments) for axis in range(3))
+        mask = np.zeros(np.subtract(end, corner), bool)
+        for segment in segments:
+            inner = tuple(slice(b.start - c, b.stop - c) for b, c in zip(segment.box, corner, strict=True))
+            mask[inner] |= segment.voxels()
+        candidates.append(Candidate(value=value, mask=mask, corner=corner, **what))
+    return candidates
+
+
+def _promised(prediction: Prediction) -> set[str]:
+    """Structures that the network can find, by the names beside its predictions or in a NIfTI header."""
+    if prediction.names is not None:
+        names = read_names(prediction.names).values()
+    elif prediction.path.is_file() and prediction.path.name.lower().endswith((".nii", ".nii.gz")):
+        import nibabel
+
+        from QualitySentinelLib.reading.nifti import label_table
+
+        names = label_table(nibabel.load(prediction.path).header.extensions).values()  # the image itself was read well
+    else:
+        names = ()
+    return {structure.name for name in names if (structure := match_structure(name)) is not None}
+
+
+def _below(folder: Path, root: Path, depth: int) -> Iterator[Prediction]:
+    """The predictions that lie in ``folder`` itself, as a checkpoint's, then those of the folders in it."""
+    checkpoint = folder.relative_to(root).as_posix() if folder != root else root.resolve().name
+    stage = stage_of(folder.resolve().name)
+    for subject, path in _label_maps(folder):
+        yield Prediction(checkpoint, stage, subject, path, _names_for(folder, root))
+    for inner in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
+        if _NOT_PREDICTIONS.fullmatch(inner.name) or depth == _DEEPEST:
+            continue
+        case = _case(inner)
+        if case is not None:
+            yield Prediction(checkpoint, stage, inner.name, case, _names_for(inner, root) if case.is_file() else None)
+        else:
+            yield from _below(inner, root, depth + 1)
+
+
+def _label_maps(folder: Path) -> list[tuple[str, Path]]:
+    """Subject and file of the label maps of a checkpoint's folder: no masks of single structures, no images."""
+    files = _images(folder)
+    stems = {image_stem(p) for p in files}
+    maps = []
+    for path in files:
+        stem = image_stem(path)
+        bare = stem.removesuffix(_IMAGE_SUFFIX)
+        if bare != stem and any(bare + end in stems for end in ("", *_SUFFIXES)):
+            continue
+        maps.append((_without_suffix(bare), path))
+    return maps
+
+
+def _case(folder: Path) -> Path | None:
+    """The prediction in the folder of one case: its label map, or the folder itself for one mask per structure.
+
+    ``None`` when it is no case's folder but, perhaps, a checkpoint's.
+    """
+    inner = folder / "segmentations"
+    if inner.is_dir() and _images(inner):
+        return folder
+    files = _images(folder)
+    for path in files:
+        stem = image_stem(path)
+        whole = stem.lower() in _WHOLE_CASE or stem.lower() in (folder.name + end for end in _SUFFIXES)
+        if whole or _without_suffix(stem).removesuffix(_IMAGE_SUFFIX) == folder.name:
+            return path
+    if any((folder / name).is_file() for name in _NAME_FILES):
+        return None
+    structures = sum(match_structure(image_stem(p)) is not None for p in files)
+    return folder if structures and structures * 2 >= len(files) else None
+
+
+def _images(folder: Path) -> list[Path]:
+    """Image files that may be predictions, in alphabetical order; the CT itself is none."""
+    files = sorted(p for p in folder.iterdir() if p.is_file() and is_image_file(p))
+    return [p for p in files if image_stem(p).lower() not in ("ct", "image")]
+
+
+def _without_suffix(stem: str) -> str:
+    """``pt_1`` of ``pt_1_trans``."""
+    return next((stem[: -len(end)] for end in _SUFFIXES if stem.endswith(end) and len(stem) > len(end)), stem)
+
+
+def _names_for(folder: Path, root: Path) -> Path | None:
+    """The nearest file of names, from ``folder`` up to ``root``."""
+    while True:
+        for name in _NAME_FILES:
+            if (folder / name).is_file():
+                return folder / name
+        if folder == root:
+            return None
+        folder = folder.parent

@@ -1,0 +1,114 @@
+"""The data layout of the published Quality Sentinel: one folder per scan, and in it one folder of masks per class.
+
+::
+
+    train/SAMPLE/ct.nii.gz            (val/ alike)
+    train/SAMPLE/label.nii.gz         reference label map, class numbers of the DAP Atlas
+    train/SAMPLE/class_13/*.nii.gz    binary masks that networks predicted of class 13, one file per checkpoint
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from QualitySentinelLib.anatomy import all_structures
+from QualitySentinelLib.errors import InputError, QualitySentinelError
+from QualitySentinelLib.reading import read_segmentation
+from QualitySentinelLib.reading.image import image_stem, is_image_file
+
+from .candidates import Candidate
+from .predictions import empty_candidate, stage_of
+from .subjects import Subject, read_subject
+
+PARTS = ("train", "val")
+
+
+@dataclass
+class PublishedSample:
+    """One scan of the layout.
+
+    Attributes:
+        subject: the CT and its reference.
+        candidates: the predicted masks, those without a voxel among them.
+        skipped: what was left out, and why, one line each.
+    """
+
+    subject: Subject
+    candidates: list[Candidate]
+    skipped: list[str]
+
+
+def published_samples(root: Path, part: str | None = None) -> list[Path]:
+    """Folders of the scans of one part (``train`` or ``val``) or of both, in alphabetical order.
+
+    Raises:
+        InputError: there are none.
+    """
+    parts = PARTS if part is None else (part,)
+    found = [p for name in parts for p in sorted(Path(root).glob(f"{name}/*")) if (p / "ct.nii.gz").is_file()]
+    if not found:
+        raise InputError(
+            f"{root}: holds no {' or '.join(f'{name}/SAMPLE/ct.nii.gz' for name in parts)}; "
+            "give the folder of the published layout"
+        )
+    return found
+
+
+def read_published(folder: Path) -> PublishedSample:
+    """One scan with its reference and all its predicted masks.
+
+    Left out, with a line in ``skipped``: classes that the reference does not hold or that are not in the DAP Atlas,
+    and masks that cannot be read.
+
+    Raises:
+        InputError: the CT or the reference cannot be read.
+    """
+    for name in ("ct.nii.gz", "label.nii.gz"):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder}: has no {name}; each sample of the published layout has one")
+    subject = read_subject(folder.name, folder / "ct.nii.gz", folder / "label.nii.gz", names="dap")
+    value_of = {structure: value for value, structure in subject.structures.items()}
+    candidates, skipped = [], []
+    for inner, number in _class_folders(folder, skipped):
+        structure = _dap_names().get(number)
+        if structure not in value_of:
+            why = "is no class of the DAP Atlas" if structure is None else f"({structure}) is not in the reference"
+            skipped.append(f"{inner}: class {number} {why}; left out")
+            continue
+        for path in sorted(p for p in inner.iterdir() if p.is_file() and is_image_file(p)):
+            try:
+                candidates.append(_candidate(path, subject, value_of[structure]))
+            except QualitySentinelError as error:
+                skipped.append(str(error))
+    return PublishedSample(subject, candidates, skipped)
+
+
+@cache
+def _dap_names() -> dict[int, str]:
+    """Class number of the DAP Atlas to structure name."""
+    return {structure.dap_id: structure.name for structure in all_structures() if structure.dap_id is not None}
+
+
+def _class_folders(folder: Path, skipped: list[str]) -> Iterator[tuple[Path, int]]:
+    """The folders of masks, and the class number: the second field of their name between underscores."""
+    for inner in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
+        fields = inner.name.split("_")
+        if len(fields) > 1 and fields[1].isdecimal():
+            yield inner, int(fields[1])
+        else:
+            skipped.append(f"{inner}: its name gives no class number as class_13 does; left out")
+
+
+def _candidate(path: Path, subject: Subject, value: int) -> Candidate:
+    segmentation = read_segmentation(path, subject.ct)
+    filled = [segment for segment in segmentation if not segment.is_empty]
+    what = {"kind": "network", "origin": "network", "stage": stage_of(image_stem(path))}
+    if len(filled) > 1:
+        raise InputError(f"{path}: holds {len(filled)} label values; each file of this layout is one binary mask")
+    if not filled:
+        return empty_candidate(value, **what)
+    box = filled[0].box
+    return Candidate(value=value, mask=filled[0].voxels(), corner=tuple(s.start for s in box), **what)

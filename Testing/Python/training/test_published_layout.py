@@ -1,0 +1,61 @@
+"""The data layout of the published Quality Sentinel is read."""
+
+import nibabel
+import numpy as np
+import pytest
+
+from QualitySentinelLib.errors import InputError
+from QualitySentinelTrainingLib.published_layout import published_samples, read_published
+
+
+@pytest.fixture
+def a_sample(a_torso, tmp_path):
+    """``train/s1`` with liver (13) and spleen (26), three masks of the liver, and things to leave out."""
+    folder = tmp_path / "train" / "s1"
+
+    def save(name, array):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(array.T), a_torso.ijk_to_ras), path)
+
+    save("ct.nii.gz", a_torso.hu)
+    save("label.nii.gz", np.array([0, 13, 26], np.uint8)[a_torso.labels])
+    liver = (a_torso.labels == 1).astype(np.uint8)
+    save("class_13/epoch_10.nii.gz", np.roll(liver, 2, axis=2))
+    save("class_13/epoch_20.nii.gz", liver)
+    save("class_13/epoch_30.nii.gz", np.zeros_like(liver))
+    save("class_6/epoch_10.nii.gz", liver)  # the reference has no esophagus
+    save("class_999/epoch_10.nii.gz", liver)
+    (folder / "class_26").mkdir()
+    (folder / "class_26" / "epoch_10.nii.gz").write_bytes(b"damaged")
+    return folder
+
+
+def test_masks_come_with_their_subject_class_and_stage(a_sample, a_torso):
+    assert published_samples(a_sample.parents[1]) == [a_sample]
+    assert published_samples(a_sample.parents[1], "train") == [a_sample]
+    sample = read_published(a_sample)
+    subject = sample.subject
+    assert set(subject.structures.values()) == {"liver", "spleen"}
+    assert [candidate.stage for candidate in sample.candidates] == [10, 20, 30]
+    assert {subject.structures[candidate.value] for candidate in sample.candidates} == {"liver"}
+    moved, perfect, empty = sample.candidates
+    box = tuple(slice(c, c + n) for c, n in zip(perfect.corner, perfect.mask.shape, strict=True))
+    np.testing.assert_array_equal(perfect.mask, (subject.labels == perfect.value)[box])
+    assert moved.corner[2] == perfect.corner[2] + 2
+    assert not empty.mask.any()
+
+
+def test_what_cannot_be_used_is_named(a_sample):
+    skipped = read_published(a_sample).skipped
+    assert len(skipped) == 3
+    for part in ("class_6", "class_999", "class_26"):
+        assert sum(part in line for line in skipped) == 1
+
+
+def test_another_folder_is_refused_in_one_line(a_sample, tmp_path):
+    with pytest.raises(InputError, match="val/SAMPLE/ct.nii.gz"):
+        published_samples(a_sample.parents[1], "val")
+    (a_sample / "label.nii.gz").unlink()
+    with pytest.raises(InputError, match="has no label.nii.gz"):
+        read_published(a_sample)
