@@ -160,16 +160,18 @@ def _below(folder: Path, root: Path, depth: int) -> Iterator[Prediction]:
     """The predictions that lie in ``folder`` itself, as a checkpoint's, then those of the folders in it."""
     checkpoint = folder.relative_to(root).as_posix() if folder != root else root.resolve().name
     stage = stage_of(folder.resolve().name)
+    names = _names_for(folder, root)
     for subject, path in _label_maps(folder):
-        yield Prediction(checkpoint, stage, subject, path, _names_for(folder, root))
+        yield Prediction(checkpoint, stage, subject, path, names)
     for inner in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
         if _NOT_PREDICTIONS.fullmatch(inner.name) or depth == _DEEPEST:
             continue
         case = _case(inner)
-        if case is not None:
-            yield Prediction(checkpoint, stage, inner.name, case, _names_for(inner, root) if case.is_file() else None)
-        else:
+        if case is None:
             yield from _below(inner, root, depth + 1)
+        else:
+            of_case = _names_for(inner, root) if case.is_file() else None
+            yield Prediction(checkpoint, stage, inner.name.removesuffix(_IMAGE_SUFFIX), case, of_case)
 
 
 def _label_maps(folder: Path) -> list[tuple[str, Path]]:
@@ -194,14 +196,13 @@ def _case(folder: Path) -> Path | None:
     inner = folder / "segmentations"
     if inner.is_dir() and _images(inner):
         return folder
+    if any((folder / name).is_file() for name in _NAME_FILES):
+        return None
     files = _images(folder)
     for path in files:
         stem = image_stem(path)
-        whole = stem.lower() in _WHOLE_CASE or stem.lower() in (folder.name + end for end in _SUFFIXES)
-        if whole or _without_suffix(stem).removesuffix(_IMAGE_SUFFIX) == folder.name:
+        if stem.lower() in _WHOLE_CASE or _without_suffix(stem) == folder.name:
             return path
-    if any((folder / name).is_file() for name in _NAME_FILES):
-        return None
     structures = sum(match_structure(image_stem(p)) is not None for p in files)
     return folder if structures and structures * 2 >= len(files) else None
 

@@ -269,6 +269,7 @@ class _Fold:
             contoured.append(np.repeat(has[None], len(slices_hu), axis=0))
         self.hu, self.labels = np.concatenate(hu), np.concatenate(labels)
         self.contoured = np.concatenate(contoured)
+        self.learned = self.contoured.any(axis=0)
         if not len(self.hu):
             raise InputError("no slice of the CTs to train on shows a body; are they in Hounsfield units?")
 
@@ -320,7 +321,7 @@ class _Fold:
         rows = []
         for source in self.unseen:
             subject = source.load()
-            labels = predicted_labels(network, subject.ct, self.options)
+            labels = predicted_labels(network, subject.ct, self.options, self.learned)
             write_label_map(folder / f"{source.name}.nii.gz", labels, subject.ct.frame)
             for value, name in subject.structures.items():
                 dsc = volume_dice(labels == numbered[name], subject.labels == value)
@@ -348,17 +349,23 @@ def new_segmenter(structures: int, widths: Sequence[int], seed: int) -> nn.Modul
         return UNet(2, len(WINDOWS_HU), structures + 1, tuple(widths), (2,) * (len(widths) - 1), num_res_units=1)
 
 
-def predicted_labels(network: nn.Module, ct: CtVolume, options: SegmenterOptions) -> np.ndarray:
-    """The network's label map of a CT, uint8 ``[k, j, i]`` on its grid."""
+def predicted_labels(network: nn.Module, ct: CtVolume, options: SegmenterOptions, learned: np.ndarray) -> np.ndarray:
+    """The network's label map of a CT, uint8 ``[k, j, i]`` on its grid.
+
+    Args:
+        learned: bool ``[classes]``; the others were shown to the network in nobody: what it says of them is noise.
+    """
     field = Field.on_body(ct, options.size, options.pixel_mm)
     device = next(network.parameters()).device
+    shown = torch.from_numpy(learned).to(device)[:, None, None]
     labels = np.zeros(ct.frame.shape, np.uint8)
     network.eval()
     with torch.inference_mode():
         for first in range(0, len(field.slices), options.batch_size):
             slices = field.slices[first : first + options.batch_size]
             hu = torch.from_numpy(field.look(ct, slices)).to(device, torch.float32)
-            field.put_back(torch.softmax(network(_input(hu[:, None])).float(), dim=1), labels, slices)
+            probabilities = torch.softmax(network(_input(hu[:, None])).float(), dim=1)
+            field.put_back(probabilities * shown, labels, slices)
     return labels
 
 

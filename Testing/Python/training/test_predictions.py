@@ -112,7 +112,12 @@ def test_totalsegmentator_label_map_with_names_in_its_header(a_subject, save, pr
     _assert_is_the_moved_reference(candidates_of(found, a_subject), a_subject)
 
 
-@pytest.mark.parametrize("path", ["pt_1/pt_1_trans", "pt_1/pt_1_seg", "pt_1/pt_1_pred", "pt_1/pt_1", "pt_1_trans"])
+@pytest.mark.parametrize("path",
+    [
+        "pt_1/pt_1_trans", "pt_1/pt_1_seg", "pt_1/pt_1_pred", "pt_1/pt_1", "pt_1_trans", "pt_1/seg",
+        "pt_1_0000/pt_1_0000_trans",
+    ],
+)  # fmt: skip
 def test_monai_bundle(a_subject, save, predicted, tmp_path, path):
     save(tmp_path / "model_epoch=7-step=900" / f"{path}.nii.gz", predicted)
     (tmp_path / "labels.json").write_text(json.dumps(NAMES))

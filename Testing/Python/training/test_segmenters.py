@@ -170,6 +170,13 @@ def test_a_subject_that_cannot_be_read_is_named_and_left_out(a_source, tmp_path)
     assert any("case_9" in line and "left out" in line for line in told)
 
 
+def test_a_structure_that_a_network_was_never_shown_is_not_predicted_by_it(a_source, tmp_path):
+    train_segmenters([a_source(0), a_source(1)], tmp_path, SMALL, say=lambda _: None)  # only 0 has a spleen
+    values = json.loads((tmp_path / "epoch_0001" / "labels.json").read_text())["labels"]
+    assert set(values) == {"background", "liver", "spleen"}
+    assert values["spleen"] not in np.unique(nibabel.load(tmp_path / "epoch_0001" / "case_0.nii.gz").dataobj)
+
+
 def test_a_structure_that_nobody_contoured_is_not_background():
     labels = torch.zeros(2, 4, 4, dtype=torch.long)
     labels[:, 0, 0] = 1
