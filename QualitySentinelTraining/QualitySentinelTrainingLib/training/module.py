@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import lightning
 import torch
 from torch import Tensor
@@ -11,6 +13,14 @@ from QualitySentinelLib.checkpoint import QualityModel
 from ..loss import pair_ranking, shares_loss, weighted_squared_error
 from .data import Batch
 from .options import TrainingOptions
+
+
+DSC_LOSSES = {
+    "huber": partial(torch.nn.functional.smooth_l1_loss, beta=0.15),
+    "squared": torch.nn.functional.mse_loss,
+    "published": weighted_squared_error,
+}
+"""The term of the predicted DSC by the name of the option ``dsc_loss``."""
 
 
 class QualityRegression(lightning.LightningModule):
@@ -41,8 +51,9 @@ class QualityRegression(lightning.LightningModule):
         else:
             predicted = self.network(images, conditions, pixel_mm)
         predicted = predicted.flatten().float()
-        squared = weighted_squared_error if self.options.published_loss else torch.nn.functional.mse_loss
-        loss = squared(predicted, dsc) + self.options.ranking_weight * pair_ranking(predicted, dsc, embeddings)
+        loss = DSC_LOSSES[self.options.dsc_loss](predicted, dsc) + self.options.ranking_weight * pair_ranking(
+            predicted, dsc, embeddings
+        )
         if drawn is not None:
             dense = shares_loss(drawn.float(), masks, reference)
             loss = loss + self.options.shares_weight * dense

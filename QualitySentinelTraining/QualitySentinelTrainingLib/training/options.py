@@ -28,7 +28,8 @@ class TrainingOptions:
         weight_decay: decoupled (AdamW).
         shares_weight: weight of the dense term (where the reference is) against the DSC's own.
         ranking_weight: weight of the optimal pair ranking.
-        published_loss: use the published loss, with its weights, for the DSC term.
+        dsc_loss: ``huber`` (squared up to an error of 0.15, then absolute), ``squared``, or ``published`` (squared,
+            weighted by the published steps).
         neutral_share: share of pairs whose text is replaced by the neutral embedding, so that an unknown structure is
             scored sensibly and the network cannot lean on the name alone.
         jitter_hu: spread of the random offset, and largest spread of the noise, of the CT, in HU.
@@ -50,9 +51,9 @@ class TrainingOptions:
     batch_size: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
-    shares_weight: float = 1.0
+    shares_weight: float = 4.0
     ranking_weight: float = 1.0
-    published_loss: bool = False
+    dsc_loss: str = "huber"
     neutral_share: float = 0.15
     jitter_hu: float = 15.0
     gain_jitter: float = 0.05
@@ -66,6 +67,8 @@ class TrainingOptions:
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
             raise UsageError(f"architecture {self.architecture!r}: must be one of {', '.join(ARCHITECTURES)}")
+        if self.dsc_loss not in ("huber", "squared", "published"):
+            raise UsageError(f"dsc_loss {self.dsc_loss!r}: must be huber, squared or published")
         if self.text not in ("sentence", "clip", "none"):
             raise UsageError(f"text {self.text!r}: must be sentence, clip or none")
         for name in ("epochs", "batch_size"):
