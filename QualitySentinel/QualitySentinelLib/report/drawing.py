@@ -9,6 +9,9 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+MISSED_COLOR = (0.62, 0.24, 0.86)
+"""Violet: what a mask misses. Not on the DSC scale, and no tissue."""
+
 _SUPERSAMPLING = 2
 """Masks are drawn this many times finer than the picture and averaged, so that contours have no steps."""
 

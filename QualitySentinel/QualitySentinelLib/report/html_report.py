@@ -11,14 +11,24 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from ..files import write_whole
-from ..scores import CaseScore, SegmentScore, SliceScore, Status, dsc_color, segment_labels, software_versions
+from ..scores import (
+    CaseScore,
+    EmptySlice,
+    SegmentScore,
+    SliceScore,
+    Status,
+    dsc_color,
+    segment_labels,
+    software_versions,
+)
 from ..scores.colors import COLOR_SCALE
 from ..volume import CtVolume, Segmentation
+from .drawing import MISSED_COLOR
 from .overview import overview_pictures
 from .plot import dsc_plot
 from .slice_picture import PICTURE_PX, slice_picture
 from .strip import dsc_strip
-from .text import dsc_text, duration_text, file_name, position_text, printable
+from .text import MISSED_TEXT, dsc_text, duration_text, file_name, position_text, printable, range_text
 from .window import window_for
 from .worst_slices import MAX_PICTURES, PER_SEGMENT, worst_slices
 
@@ -71,6 +81,8 @@ def write_html_report(
         threshold=case_score.threshold,
         threshold_text=f"{case_score.threshold:.4f}".rstrip("0").ljust(3, "0"),  # 0.805 must not read as 0.81
         scale=COLOR_SCALE,
+        missed_color=MISSED_COLOR,
+        missed_text=MISSED_TEXT,
         **_content(case_score, ct, segmentation, max_pictures),
     )
     return write_whole(path, page)
@@ -102,7 +114,11 @@ def _content(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation, ma
         "n_slices_scored": sum(s.n_scored for s in ordered),
         "n_slices_flagged": sum(s.n_flagged for s in ordered),
         "n_status": {status.value: sum(s.status == status for s in ordered) for status in Status},
-        "has_interval": any(s.dsc_low is not None for s in ordered),
+        "n_missed": case_score.n_missed,
+        "n_with_missed": sum(s.n_missed > 0 for s in ordered),
+        "looked_for_missed": any(s.empty_slices for s in ordered),
+        "has_interval": any(x.dsc_low is not None for s in ordered for x in (s, *s.slices)),
+        "coverage": _share_text((case_score.model.get("calibration") or {}).get("coverage")),
     }
 
 
@@ -115,6 +131,7 @@ def _row(segment: SegmentScore, label: str, rank: int, threshold: float, picture
         "color": dsc_color(segment.predicted_dsc),
         "dsc": dsc_text(segment.predicted_dsc, threshold),
         "below": segment.predicted_dsc is not None and segment.predicted_dsc < threshold,
+        "range": range_text(segment.dsc_low, segment.dsc_high),
         "strip": dsc_strip(segment) if segment.slices else "",
         "plot": dsc_plot(segment, label, threshold, mark_all) if segment.slices else "",
         "pictures": pictures,
@@ -128,23 +145,27 @@ def _pictures(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation, a
     for segment_id, chosen in worst_slices(case_score, at_most=at_most).items():
         segment = segments.get(segment_id)
         for slice_score in chosen:
+            missed = isinstance(slice_score, EmptySlice)
             k = _canonical_slice(slice_score, ct)
-            if segment is None or k is None or k not in segment.occupied_slices():
+            masked = slice_score.nearest_k if missed else k
+            if segment is None or k is None or masked not in segment.occupied_slices():
                 continue
             pictures.setdefault(segment_id, []).append(
                 {
-                    "uri": slice_picture(ct, segment, k),
+                    "uri": slice_picture(ct, segment, k, mask_from=masked if missed else None),
                     "slice": slice_score,
+                    "missed": missed,
                     "dsc": slice_score.predicted_dsc,
                     "dsc_text": dsc_text(slice_score.predicted_dsc, case_score.threshold),
-                    "color": dsc_color(slice_score.predicted_dsc),
+                    "range": "" if missed else range_text(slice_score.dsc_low, slice_score.dsc_high),
+                    "color": MISSED_COLOR if missed else dsc_color(slice_score.predicted_dsc),
                     "window": window_for(segment.structure or segment.name).name,
                 }
             )
     return pictures
 
 
-def _canonical_slice(slice_score: SliceScore, ct: CtVolume) -> int | None:
+def _canonical_slice(slice_score: SliceScore | EmptySlice, ct: CtVolume) -> int | None:
     """Where the slice lies in the canonical frame, checked by its position.
 
     A model whose preset takes slices in the file's order numbers them so; when these are not axial, there is none.
@@ -154,6 +175,11 @@ def _canonical_slice(slice_score: SliceScore, ct: CtVolume) -> int | None:
         if inside and abs(ct.frame.position_mm(k) - slice_score.position_mm) <= ct.frame.spacing[0] / 2:
             return int(k)
     return None
+
+
+def _share_text(share: float | None) -> str:
+    """``90 %`` of 0.9; empty where there is none."""
+    return "" if share is None else f"{100 * share:.3g} %"
 
 
 def _breakable(name: str) -> Markup:

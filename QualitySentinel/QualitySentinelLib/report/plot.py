@@ -7,8 +7,8 @@ import math
 
 from markupsafe import Markup, escape
 
-from ..scores import SegmentScore, SliceScore
-from .text import dsc_text, position_text
+from ..scores import EmptySlice, SegmentScore, SliceScore
+from .text import MISSED_TEXT, dsc_text, position_text, range_text
 
 WIDTH, HEIGHT = 620, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 12, 62
@@ -17,8 +17,9 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 12, 62
 def dsc_plot(segment: SegmentScore, label: str, threshold: float, mark_all: bool = True) -> Markup:
     """SVG with DSC (0..1) over patient position (mm) and slice number, inferior on the left.
 
-    The line is the predicted DSC, the grey area the mask's own area (scaled to its largest). Slices below the
-    threshold are triangles, the others dots; each has a title that shows on hovering.
+    The line is the predicted DSC, the band around it its interval, the grey area the mask's own area (scaled to its
+    largest). Slices below the threshold are triangles, the others dots; missed slices are columns with a cross at
+    their predicted DSC. Each has a title that shows on hovering.
 
     Args:
         segment: with at least one scored slice.
@@ -27,9 +28,10 @@ def dsc_plot(segment: SegmentScore, label: str, threshold: float, mark_all: bool
         mark_all: also mark slices that are not flagged (left out in cases with very many).
     """
     slices = sorted(segment.slices, key=lambda s: s.position_mm)
-    low, high = slices[0].position_mm, slices[-1].position_mm
-    step = _step(slices)
-    low, high = low - step / 2, high + step / 2
+    missed = segment.missed_slices
+    shown = sorted([*slices, *missed], key=lambda s: s.position_mm)
+    step = _step(shown)
+    low, high = shown[0].position_mm - step / 2, shown[-1].position_mm + step / 2
 
     def x(mm: float) -> float:
         return _LEFT + (mm - low) / (high - low) * (WIDTH - _LEFT - _RIGHT)
@@ -47,13 +49,21 @@ def dsc_plot(segment: SegmentScore, label: str, threshold: float, mark_all: bool
             f'<path class="grid" d="M{_LEFT} {y(tenth / 10):.1f}H{WIDTH - _RIGHT}"/>'
             f'<text class="tick" x="{_LEFT - 7}" y="{y(tenth / 10) + 4:.1f}" text-anchor="end">{tenth / 10:.1f}</text>'
         )
-    parts.append(_ticks(slices, low, high, x, y(0)))
+    parts.append(_ticks(shown, low, high, x, y(0)))
+    for s in missed:
+        left, right = x(s.position_mm - step / 2), x(s.position_mm + step / 2)
+        parts.append(f'<path class="missed-column" d="M{left:.1f} {_TOP}H{right:.1f}V{y(0):.1f}H{left:.1f}Z"/>')
     runs = _runs(slices, step, all_scored=segment.n_scored >= segment.n_slices)
     largest = max(s.area_mm2 for s in slices) or 1.0
     for run in runs:
         top = "".join(f"L{x(s.position_mm):.1f} {y(s.area_mm2 / largest):.1f}" for s in run)
         start, end = x(run[0].position_mm), x(run[-1].position_mm)
         parts.append(f'<path class="area" d="M{start:.1f} {y(0):.1f}{top}L{end:.1f} {y(0):.1f}Z"/>')
+    for run in runs:
+        if all(s.dsc_low is not None for s in run):
+            bounds = [(s.position_mm, s.dsc_high) for s in run] + [(s.position_mm, s.dsc_low) for s in reversed(run)]
+            outline = "L".join(f"{x(mm):.1f} {y(dsc):.1f}" for mm, dsc in bounds)
+            parts.append(f'<path class="band" d="M{outline}Z"/>')
     parts.append(f'<path class="threshold" d="M{_LEFT} {y(threshold):.1f}H{WIDTH - _RIGHT}"/>')
     for run in runs:
         line = "L".join(f"{x(s.position_mm):.1f} {y(s.predicted_dsc):.1f}" for s in run)
@@ -61,21 +71,32 @@ def dsc_plot(segment: SegmentScore, label: str, threshold: float, mark_all: bool
     for s in slices:
         if s.flagged or mark_all:
             parts.append(_point(s, x(s.position_mm), y(s.predicted_dsc), threshold))
+    for s in missed:
+        parts.append(_cross(s, x(s.position_mm), y(s.predicted_dsc)))
     parts.append("</svg>")
     return Markup("".join(str(p) for p in parts))  # numbers of ours, and text escaped above
 
 
 def _point(s: SliceScore, x: float, y: float, threshold: float) -> str:
+    between = f" ({range_text(s.dsc_low, s.dsc_high)})" if s.dsc_low is not None else ""
     title = (
         f"<title>slice {s.slice_index}, {position_text(s.position_mm)}: "
-        f"DSC {dsc_text(s.predicted_dsc, threshold)}{', below the threshold' if s.flagged else ''}</title>"
+        f"DSC {dsc_text(s.predicted_dsc, threshold)}{between}{', below the threshold' if s.flagged else ''}</title>"
     )
     if s.flagged:
         return f'<path class="flagged" d="M{x - 4.5:.1f} {y - 4:.1f}h9l-4.5 8z">{title}</path>'
     return f'<circle class="point" cx="{x:.1f}" cy="{y:.1f}" r="2.6">{title}</circle>'
 
 
-def _ticks(slices: list[SliceScore], low: float, high: float, x, base: float) -> str:
+def _cross(s: EmptySlice, x: float, y: float) -> str:
+    return (
+        f'<path class="missed" d="M{x - 4:.1f} {y - 4:.1f}l8 8m0 -8l-8 8">'
+        f"<title>slice {s.slice_index}, {position_text(s.position_mm)}: {MISSED_TEXT}, "
+        f"predicted DSC {dsc_text(s.predicted_dsc)}</title></path>"
+    )
+
+
+def _ticks(slices: list[SliceScore | EmptySlice], low: float, high: float, x, base: float) -> str:
     """The marks below: millimetres at round values, and the file's slice numbers under them."""
     span = high - low
     spacing = next((s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500) if span / s <= 8), 1000)
@@ -104,7 +125,7 @@ def _ticks(slices: list[SliceScore], low: float, high: float, x, base: float) ->
     return "".join(parts)
 
 
-def _step(slices: list[SliceScore]) -> float:
+def _step(slices: list[SliceScore | EmptySlice]) -> float:
     """The least distance of two neighbours, mm; 1 for a single slice."""
     gaps = [b.position_mm - a.position_mm for a, b in itertools.pairwise(slices)]
     return min((g for g in gaps if g > 0), default=1.0)

@@ -43,7 +43,7 @@
     bodies.forEach((b) => {
       const d = b.dataset;
       const text = (d.name + " " + d.structure).toLowerCase();
-      const wanted = { all: true, flagged: d.flagged !== "0", below: d.below === "1", unscored: d.dsc === "" }[show.value]
+      const wanted = { all: true, flagged: d.flagged !== "0", missed: d.missed !== "0", below: d.below === "1", unscored: d.dsc === "" }[show.value]
         ?? d.status === show.value;
       const yes = wanted && words.every((w) => text.includes(w));
       b.classList.toggle("out", !yes);
@@ -88,6 +88,6 @@
   window.addEventListener("afterprint", () => bodies.forEach((b) => open(b, before.includes(b))));
 
   filter();
-  if (bodies.length && bodies[0].dataset.flagged !== "0") open(bodies[0], true);
+  if (bodies.length && (bodies[0].dataset.flagged !== "0" || bodies[0].dataset.missed !== "0")) open(bodies[0], true);
   follow();
 })();

@@ -13,23 +13,34 @@ PICTURE_PX = 360
 CONTOUR_COLOR = (0.0, 0.93, 1.0)
 """Cyan: on no tissue, and nowhere on the DSC scale."""
 
+GHOST_COLOR = (0.85, 0.55, 1.0)
+"""Light violet, of the contour of a mask in another slice."""
+_DASH_PX = 7
+
 _MARGIN_MM = 25.0
 _LEAST_SIDE_MM = 80.0
 """Smaller crops show a small mask without the anatomy that tells where it lies."""
 
 
-def slice_picture(ct: CtVolume, segment: Segment, k: int, px: int = PICTURE_PX) -> str:
+def slice_picture(ct: CtVolume, segment: Segment, k: int, px: int = PICTURE_PX, mask_from: int | None = None) -> str:
     """Canonical slice ``k`` around the segment's mask, square, radiological orientation, as a JPEG ``data:`` URI.
 
     Only the part shown is read from the CT and the mask.
 
+    Args:
+        ct, segment: on one grid.
+        k: the slice shown.
+        px: side of the picture.
+        mask_from: for a slice without mask: the slice whose mask is drawn, dashed, to show where it would be.
+
     Raises:
-        ValueError: the segment has no voxel in that slice.
+        ValueError: the segment has no voxel in the slice whose mask is to be drawn.
     """
-    mask = segment.slice_mask(k)
+    masked = k if mask_from is None else mask_from
+    mask = segment.slice_mask(masked)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
-        raise ValueError(f"{segment.id}: no mask in slice {k}")
+        raise ValueError(f"{segment.id}: no mask in slice {masked}")
     _, row_mm, column_mm = ct.frame.spacing
     top, left = segment.box[1].start, segment.box[2].start
     middle = (top + (rows[0] + rows[-1] + 1) / 2, left + (columns[0] + columns[-1] + 1) / 2)  # pixel edges
@@ -54,10 +65,13 @@ def slice_picture(ct: CtVolume, segment: Segment, k: int, px: int = PICTURE_PX) 
 
     box = (edges[0] - c0, edges[1] - r0, edges[2] - c0, edges[3] - r0)
     picture = np.repeat(scaled_grey(grey, (px, px), box)[..., None], 3, axis=2)
-    _, halo = fill_and_line(drawn, (px, px), box, line_px=3.2)
-    _, line = fill_and_line(drawn, (px, px), box)
+    _, halo = fill_and_line(drawn, (px, px), box, line_px=3.2 if mask_from is None else 4.4)
+    _, line = fill_and_line(drawn, (px, px), box, line_px=2.0 if mask_from is None else 3.0)
+    if mask_from is not None:
+        dashes = (np.indices((px, px)) // _DASH_PX).sum(axis=0) % 2  # a chessboard over the line
+        halo, line = halo * dashes, line * dashes
     blend(picture, (0, 0, 0), halo * 0.55)
-    blend(picture, CONTOUR_COLOR, line)
+    blend(picture, CONTOUR_COLOR if mask_from is None else GHOST_COLOR, line)
     image = to_image(picture)
     draw = ImageDraw.Draw(image)
     write_orientation(draw, (px, px), "R", "L", "A", "P")

@@ -5,16 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 from ..scores import SegmentScore, dsc_color
-from .drawing import png_data_uri
+from .drawing import MISSED_COLOR, png_data_uri
 
 
 def dsc_strip(segment: SegmentScore) -> str:
-    """PNG ``data:`` URI, one pixel high, inferior on the left; slices that were not scored are transparent.
+    """PNG ``data:`` URI, inferior on the left, one pixel wide per slice; slices that were not scored are transparent.
 
+    Missed slices are violet, and in the lower half only: they can be told from low ones without colour vision.
     ``segment`` has at least one scored slice.
     """
-    first = min(s.k for s in segment.slices)
-    pixels = np.zeros((1, max(s.k for s in segment.slices) - first + 1, 4), dtype=np.uint8)
+    missed = segment.missed_slices
+    shown = [s.k for s in (*segment.slices, *missed)]
+    first = min(shown)
+    pixels = np.zeros((2 if missed else 1, max(shown) - first + 1, 4), dtype=np.uint8)
     for s in segment.slices:
-        pixels[0, s.k - first] = [*(round(255 * c) for c in dsc_color(s.predicted_dsc)), 255]
+        pixels[:, s.k - first] = _opaque(dsc_color(s.predicted_dsc))
+    for s in missed:
+        pixels[1, s.k - first] = _opaque(MISSED_COLOR)
     return png_data_uri(pixels)
+
+
+def _opaque(rgb: tuple[float, float, float]) -> list[int]:
+    return [*(round(255 * c) for c in rgb), 255]

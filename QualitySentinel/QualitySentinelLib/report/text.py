@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+MISSED_TEXT = "mask missing, structure expected"
+
 
 def dsc_text(dsc: float | None, threshold: float | None = None) -> str:
     """A DSC with two decimals; with more where rounding would put it on the wrong side of ``threshold``."""
@@ -12,6 +14,11 @@ def dsc_text(dsc: float | None, threshold: float | None = None) -> str:
         if threshold is None or (float(text) < threshold) == (dsc < threshold):
             break
     return text
+
+
+def range_text(low: float | None, high: float | None) -> str:
+    """The interval around a DSC, e.g. ``0.71–0.88``; empty where there is none."""
+    return "" if low is None or high is None else f"{low:.2f}–{high:.2f}"
 
 
 def position_text(position_mm: float, decimals: int = 1) -> str:

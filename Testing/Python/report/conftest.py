@@ -8,11 +8,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status, aggregate, flag
+from QualitySentinelLib.scores import CaseScore, EmptySlice, SegmentScore, SliceScore, Status, aggregate, flag
 from QualitySentinelLib.volume import AxialFrame, CtVolume, Segment, Segmentation
-from QualitySentinelLib.volume.segmentation import boxes_of_labels
+from QualitySentinelLib.volume.segmentation import boxes_of_labels, segment_from_mask
 
 HOSTILE_NAME = '"><script>window.hacked = 1</script><img src=x onerror="window.hacked = 1">\n{{ 7 * 7 }}'
+CALIBRATION = {
+    "coverage": 0.9,
+    "slice": {"predicted": [0.0, 1.0], "low": [0.0, 0.9], "high": [0.2, 1.0]},
+    "segment": {"aggregated": [0.0, 1.0], "dsc": [0.0, 1.0], "low": [0.0, 0.9], "high": [0.1, 1.0]},
+    "missed": {"threshold": 0.4, "reach_mm": 10.0},
+}
 CHROMIUM_FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
@@ -34,7 +40,7 @@ def scored(segment, frame, dsc, status=Status.SCORED):
         for k, d in zip(segment.occupied_slices(), dsc, strict=True)
     ]  # fmt: skip
     score = SegmentScore(segment.id, segment.name, segment.structure, status, len(slices), slices=slices)
-    aggregate(score, calibration={"segment_halfwidth": 0.05})
+    aggregate(score, calibration=CALIBRATION)
     return score
 
 
@@ -59,7 +65,7 @@ def a_scored_case(a_torso):
             SegmentScore("4", "gallbladder", "gallbladder", Status.EMPTY),
         ],
         threshold=0.8,
-        model={"name": "small", "sha256": "0123456789abcdef" * 4},
+        model={"name": "small", "sha256": "0123456789abcdef" * 4, "calibration": {"coverage": 0.9}},
         device="cpu",
         seconds=75.0,
         warnings=["the CT was offset by 1024 & corrected"],
@@ -67,6 +73,29 @@ def a_scored_case(a_torso):
     flag(case)
     ct = CtVolume(a_torso.hu, frame, "/home/somebody/a <b>case.nii.gz")
     return ScoredCase(case, ct, Segmentation([liver, spleen, odd, empty], frame, "C:\\masks\\seg.nii.gz"))
+
+
+@pytest.fixture
+def a_case_with_missed_slices(a_scored_case):
+    """As before, but the mask of the spleen lacks a slice inside and one at its lower end; the CT goes on there."""
+    ct, segmentation = a_scored_case.ct, a_scored_case.segmentation
+    spleen = segmentation["2"]
+    inner = int(spleen.occupied_slices()[4])
+    mask = spleen.voxels().copy()
+    mask[inner - spleen.box[0].start] = False
+    corner = tuple(side.start for side in spleen.box)
+    segmentation.segments[1] = spleen = segment_from_mask(
+        mask, corner, id="2", name="spleen", structure="spleen", color=spleen.color
+    )
+    score = scored(spleen, ct.frame, np.full(len(spleen.occupied_slices()), 0.95))
+    end = int(spleen.occupied_slices()[0])
+    for k, near, dsc in ((end - 1, end, 0.3), (inner, inner - 1, 0.1), (end - 2, end, 0.9)):
+        score.empty_slices.append(
+            EmptySlice("2", k, ct.frame.file_slice(k), ct.frame.position_mm(k), dsc, dsc, near, 100.0, "", k == inner)
+        )
+    aggregate(score, calibration=CALIBRATION)
+    a_scored_case.score.segments[1] = score
+    return a_scored_case
 
 
 @pytest.fixture(scope="session")

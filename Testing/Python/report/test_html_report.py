@@ -209,3 +209,47 @@ def test_a_case_with_nothing_below_the_threshold_shows_its_lowest_slices(open_re
 def test_a_case_without_segments_has_a_page_too(open_report, a_scored_case):
     page = open_report(CaseScore([], 0.8), Segmentation([], a_scored_case.ct.frame))
     assert page.locator("text=The segmentation has no segments").is_visible()
+
+
+def test_missed_slices_are_counted_pictured_and_marked(open_report, a_case_with_missed_slices):
+    page = open_report()
+    tile = page.locator(".tiles li").nth(3).inner_text().replace("\n", " ")
+    assert tile == "2 missed slices, in 1 segment: mask missing, structure expected"
+    page.select_option("#show", "missed")
+    assert segments_in(page) == ["spleen"]
+    spleen = page.locator("tbody[data-name=spleen]")
+    assert "2 missed" in spleen.locator(".c-flagged").inner_text()
+    spleen.locator(".opener").click()
+    titles = spleen.locator(".missed title").all_text_contents()
+    places = [s.slice_index for s in a_case_with_missed_slices.score["2"].missed_slices]
+    assert sorted(titles) == sorted(t for t in titles for n in places if f"slice {n}," in t)
+    assert all("mask missing, structure expected" in t for t in titles)
+    captions = spleen.locator("figcaption").all_inner_texts()
+    assert len(captions) == 2 and all("mask missing, structure expected" in c for c in captions)
+    assert "mask missing" in page.locator("main > section .slices").first.inner_text()
+
+
+def test_a_case_that_was_not_searched_for_missed_slices_does_not_speak_of_them(open_report):
+    page = open_report()
+    assert "missed slice" not in page.locator("main").inner_text()
+    assert page.locator("#show option[value=missed]").count() == 0
+
+
+def test_ranges_stand_beside_the_dsc_of_segments_and_slices(open_report, a_scored_case):
+    page = open_report()
+    liver = page.locator("tbody[data-name=liver]")
+    score = a_scored_case.score["1"]
+    assert f"{score.dsc_low:.2f}–{score.dsc_high:.2f}" in liver.locator(".c-dsc").inner_text()
+    liver.locator(".opener").click()
+    assert "0.27–0.44" in liver.locator("figcaption").first.inner_text()
+    assert "DSC 0.30 (0.27–0.44), below the threshold" in liver.locator(".flagged title").first.text_content()
+    assert liver.locator(".band").count() == 1
+    assert "90 % of cases" in page.locator(".how").inner_text()
+
+
+@pytest.mark.parametrize("width", [1000, 400])
+def test_missed_slices_widen_no_row(open_report, a_case_with_missed_slices, width):
+    page = open_report(width=width)
+    cell = page.locator("tbody[data-name=spleen] .c-flagged")
+    assert cell.evaluate("cell => cell.scrollWidth <= cell.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width

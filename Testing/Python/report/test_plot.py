@@ -7,7 +7,7 @@ import pytest
 
 from QualitySentinelLib.report.plot import HEIGHT, WIDTH, dsc_plot
 from QualitySentinelLib.report.text import dsc_text, duration_text, file_name, position_text, printable
-from QualitySentinelLib.scores import SegmentScore, SliceScore, Status
+from QualitySentinelLib.scores import EmptySlice, SegmentScore, SliceScore, Status
 
 
 def a_segment(ks, n_slices=None, dsc=0.9, flagged=()):
@@ -39,6 +39,27 @@ def test_the_line_runs_on_where_slices_were_only_left_out_of_scoring():
 def test_a_mark_tells_slice_position_and_dsc():
     svg = dsc_plot(a_segment([40, 41], dsc=0.5, flagged=(40,)), "liver", 0.8)
     assert "<title>slice 59, S 100.0 mm: DSC 0.50, below the threshold</title>" in svg
+
+
+def test_missed_slices_lie_within_the_frame_even_beyond_the_mask():
+    segment = a_segment([5, 6, 7])
+    segment.empty_slices = [
+        EmptySlice("1", k, 99 - k, 2.5 * k, 0.1, 0.1, 5, 10.0, "", missed=k != 4) for k in (3, 4, 8)
+    ]
+    svg = dsc_plot(segment, "liver", 0.8)
+    ET.fromstring(svg)
+    assert (count(svg, "missed"), count(svg, "missed-column")) == (2, 2)
+    for left, right in re.findall(r'class="missed-column" d="M([-\d.]+) \d+H([-\d.]+)V', svg):
+        assert 0 <= float(left) < float(right) <= WIDTH
+    assert "<title>slice 96, S 7.5 mm: mask missing, structure expected, predicted DSC 0.10</title>" in svg
+
+
+def test_the_band_is_drawn_where_slices_have_an_interval():
+    segment = a_segment([1, 2, 3, 9, 10])
+    assert count(dsc_plot(segment, "liver", 0.8), "band") == 0
+    for s in segment.slices:
+        s.dsc_low, s.dsc_high = 0.8, 1.0
+    assert count(dsc_plot(segment, "liver", 0.8), "band") == 2
 
 
 def test_a_hostile_label_is_escaped():
