@@ -2,73 +2,138 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import lightning
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
 from QualitySentinelLib.checkpoint import QualityModel
 from QualitySentinelLib.errors import InputError
 from QualitySentinelLib.files import write_whole
 
+from .checkpoint_file import CheckpointFile
 from .data import EpochSampler, PairDataset
 from .module import QualityRegression
 from .options import TrainingOptions
 
 LAST = "last.ckpt"
-_OPTIONS = "options.json"
+_RUN = "run.json"
+_MAY_CHANGE = ("accelerator", "workers")
+"""Options that a run may be taken up with anew: they do not change what is learnt."""
+_NOISE = (
+    "does not have many workers",  # reading takes a small part of a step here; the option is in the docs
+    "logging interval",
+    "Checkpoint directory .* exists and is not empty",  # it is ours: we go on from it
+    "Starting from v",
+    "LeafSpec",
+    "Detected call of `lr_scheduler.step",  # wrong alarm when a run is taken up
+    "No device id is provided via `init_process_group`",
+    "pynvml package is deprecated",
+)
+"""Warnings of Lightning and torch that a user can do nothing about."""
 
 
 def fit(model: QualityModel, paths: Sequence[Path], options: TrainingOptions, out: Path) -> PairDataset:
     """Train the model's network, in place, on the pair files ``paths``.
 
-    After every epoch the whole state is written to ``out``; a run with the same options that finds it there goes on
-    from it, so a killed one loses the running epoch at most. Logs: ``out/log/metrics.csv`` and TensorBoard.
+    After every epoch the whole state is written to ``out/last.ckpt``; a run with the same options and pair files that
+    finds it there goes on from it, so a killed one loses the running epoch at most and ends with the weights that it
+    would have had. Logs: ``out/log/start_N/metrics.csv``, one for every time it was started, and TensorBoard.
+
+    With several devices every process comes back from here with the trained network; see :func:`is_first_process`.
 
     Returns:
         the data set, which knows what was trained on.
 
     Raises:
-        InputError: no pair file is usable, or ``out`` holds a run with other options.
+        InputError: no pair file is usable, or ``out`` holds a run with other options or pairs, or a damaged one.
     """
+    out = Path(out)
     lightning.seed_everything(options.seed, verbose=False)
-    dataset = PairDataset(paths, model.table, model.preset)
+    dataset = PairDataset(paths, model.table, model.preset, options.leave_out, options.most_pairs, options.seed)
     sampler = EpochSampler(dataset, options.pairs_per_epoch, options.source_shares, options.empty_share, options.seed)
     loader = DataLoader(
-        dataset, batch_size=options.batch_size, sampler=sampler, drop_last=True, collate_fn=tuple,
+        dataset, batch_size=min(options.batch_size, len(sampler)), sampler=sampler, drop_last=True, collate_fn=tuple,
         num_workers=options.workers, persistent_workers=options.workers > 0,
     )  # fmt: skip
-    last = _resumable(out, options)
-    loggers = [CSVLogger(str(out), name="log", version=""), TensorBoardLogger(str(out), name="tensorboard", version="")]
-    trainer = lightning.Trainer(
-        max_epochs=options.epochs,
-        logger=loggers,
-        default_root_dir=str(out),
-        log_every_n_steps=20,
-        gradient_clip_val=1.0,
-        enable_model_summary=False,
-        precision=options.precision,
-        accelerator=options.accelerator,
-        devices=options.devices,
-        strategy=options.strategy,
-        callbacks=[ModelCheckpoint(dirpath=out, filename=Path(LAST).stem, enable_version_counter=False)],
-    )
-    trainer.fit(QualityRegression(model, options), loader, ckpt_path=last, weights_only=True)
-    model.network.eval()
+    last = _resumable(out, options, paths)
+    start = f"start_{len(list((out / 'log').glob('start_*'))) + 1}"  # a logger of Lightning's deletes what it finds
+    with _quiet():
+        trainer = lightning.Trainer(
+            max_epochs=options.epochs,
+            logger=[
+                CSVLogger(str(out), name="log", version=start),
+                TensorBoardLogger(str(out), name="tensorboard", version=start),
+            ],
+            default_root_dir=str(out),
+            log_every_n_steps=20,
+            gradient_clip_val=1.0,
+            enable_model_summary=False,
+            precision=options.precision,
+            accelerator=options.accelerator,
+            devices=options.devices,
+            strategy=options.strategy,
+            callbacks=[ModelCheckpoint(dirpath=out, filename=Path(LAST).stem, enable_version_counter=False)],
+            plugins=[CheckpointFile()],
+        )
+        trainer.fit(QualityRegression(model, options), loader, ckpt_path=last)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    model.network.cpu().eval()
     return dataset
 
 
-def _resumable(out: Path, options: TrainingOptions) -> str | None:
-    """The checkpoint to go on from, if there is one; notes the options of a new run."""
-    path, wanted = out / _OPTIONS, json.dumps(asdict(options), indent=2, sort_keys=True)
+def is_first_process() -> bool:
+    """Whether this process may write results: with several devices one process of them does."""
+    return rank_zero_only.rank == 0
+
+
+def _resumable(out: Path, options: TrainingOptions, paths: Sequence[Path]) -> str | None:
+    """The checkpoint to go on from, if there is one; notes what a new run is made of."""
+    names = "\n".join(sorted(Path(path).name for path in paths))
+    run = {
+        "options": {name: value for name, value in asdict(options).items() if name not in _MAY_CHANGE},
+        "pair_files": len(paths),
+        "pair_files_sha256": hashlib.sha256(names.encode()).hexdigest(),
+    }
+    path, wanted = out / _RUN, json.dumps(run, indent=2, sort_keys=True)
     if (out / LAST).exists():
-        if not path.exists() or path.read_text(encoding="utf-8") != wanted:
-            raise InputError(f"{out}: holds a training run with other options; use another folder, or delete this one")
+        try:
+            same = path.read_text(encoding="utf-8") == wanted
+        except (OSError, UnicodeDecodeError):
+            same = False
+        if not same:
+            raise InputError(
+                f"{out}: holds a training run with other options or pair files; use another folder, or delete this one"
+            )
         return str(out / LAST)
-    write_whole(path, wanted)
+    if is_first_process():
+        write_whole(path, wanted)
     return None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's news and the warnings of :data:`_NOISE` from the user; errors and the progress bar stay."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for message in _NOISE:
+            warnings.filterwarnings("ignore", f".*{message}")
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -14,7 +14,6 @@ from ..loss import pair_ranking, shares_loss, weighted_squared_error
 from .data import Batch
 from .options import TrainingOptions
 
-
 DSC_LOSSES = {
     "huber": partial(torch.nn.functional.smooth_l1_loss, beta=0.15),
     "squared": torch.nn.functional.mse_loss,
