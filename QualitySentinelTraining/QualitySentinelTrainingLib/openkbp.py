@@ -1,0 +1,140 @@
+"""OpenKBP patients as case folders, from a checkout of the data set's public repository.
+
+The repository ``ababier/open-kbp`` carries 340 head-and-neck planning CTs with the contours of their treatment. It is
+under the MIT licence (its LICENSE file) and names no other licence for the data. A. Babier et al., "OpenKBP: The
+open-access knowledge-based planning grand challenge and dataset", Medical Physics 48 (2021) 5549, describes them.
+
+Each patient is a folder ``provided-data/*-pats/pt_N`` of CSV files: ``ct.csv`` gives ``number,value`` of the voxels
+above zero, every structure's file the numbers of its voxels, and ``voxel_dimensions.csv`` three spacings in mm. A
+voxel's number counts a cube of 128 x 128 x 128 voxels in C order, whose axes run to the patient's posterior, left and
+inferior side (found from the contours; left parotids lie left of right ones). Values are HU + 1024; around the patient
+nothing is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from QualitySentinelLib.errors import InputError
+from QualitySentinelLib.files import write_whole
+
+SIDE = 128
+"""Voxels along each axis of every patient's cube."""
+STRUCTURES = {
+    "Brainstem": "brainstem",
+    "SpinalCord": "spinal cord",
+    "RightParotid": "parotid gland right",
+    "LeftParotid": "parotid gland left",
+    "Esophagus": "esophagus",
+    "Larynx": "larynx",
+    "Mandible": "mandible",
+}
+"""File name of a structure to its name. The other files are targets and dose, which are no anatomy."""
+_OFFSET = 1024
+_MOST_HU = 3071
+"""The highest value of a CT of 12 bits; a few metal voxels of the data set lie far above it."""
+
+
+def patient_folders(source: Path) -> list[Path]:
+    """Folders of the patients that hold a CT, by number; ``source`` is the checkout or a folder of it.
+
+    Raises:
+        InputError: there are none.
+    """
+    folders = {path.parent for path in source.rglob("pt_*/ct.csv") if path.parent.name.removeprefix("pt_").isdigit()}
+    if not folders:
+        raise InputError(f"{source}: holds no pt_*/ct.csv; give a checkout of the OpenKBP repository")
+    return sorted(folders, key=lambda folder: (int(folder.name.removeprefix("pt_")), folder))
+
+
+def read_patient(folder: Path) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
+    """One patient.
+
+    Returns:
+        HU int16 ``[i, j, k]``, voxels outside the patient -1024; the structures that are contoured and lie at least by
+        half where a CT is stored, name to bool ``[i, j, k]``; and the 4x4 affine ``(i, j, k, 1)`` to RAS mm. i runs to
+        the left, j to posterior, k to inferior. The place in space is not stored: voxel 0 lies at the origin.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    spacing = _table(folder / "voxel_dimensions.csv")
+    if spacing.shape != (3, 1) or not (spacing > 0).all():
+        raise InputError(f"{folder / 'voxel_dimensions.csv'}: does not hold three spacings; fetch the data set again")
+    hu = np.full(SIDE**3, -_OFFSET, np.int16)
+    numbers, values = _voxels(folder / "ct.csv", columns=2)
+    hu[numbers] = np.clip(values, 0, _OFFSET + _MOST_HU) - _OFFSET
+    masks = {}
+    for stem, structure in STRUCTURES.items():
+        path = folder / f"{stem}.csv"
+        if path.is_file():
+            mask = np.zeros(SIDE**3, bool)
+            mask[_voxels(path, columns=1)[0]] = True
+            if mask.any() and (hu[mask] > -_OFFSET).mean() >= 0.5:  # an esophagus of the set lies below its CT
+                masks[structure] = _as_ijk(mask)
+    return _as_ijk(hu), masks, np.diag([*(-spacing[:, 0]), 1.0])
+
+
+def convert(source: Path, out: Path, leave_out: Collection[str] = ()) -> list[Path]:
+    """Write each patient of a checkout as ``out/pt_N`` with ``ct.nii.gz`` and ``segmentations/<structure>.nii.gz``.
+
+    Patients named in ``leave_out`` (``"pt_1"``) and those without a single structure are not written. Files that are
+    there already are written anew.
+
+    Returns:
+        The folders written.
+
+    Raises:
+        InputError: no patients, or a file is damaged or cannot be written.
+    """
+    import nibabel
+
+    written = []
+    for folder in patient_folders(source):
+        if folder.name in leave_out:
+            continue
+        hu, masks, ijk_to_ras = read_patient(folder)
+        if not masks:
+            continue
+        case = out / folder.name
+        images = {case / "ct.nii.gz": hu} | {
+            case / "segmentations" / f"{name.replace(' ', '_')}.nii.gz": mask.astype(np.uint8)
+            for name, mask in masks.items()
+        }
+        for path, voxels in images.items():
+            image = nibabel.Nifti1Image(voxels, ijk_to_ras)
+            image.header.set_xyzt_units("mm")
+            write_whole(path, lambda temporary, image=image: nibabel.save(image, temporary))
+        written.append(case)
+    return written
+
+
+def _as_ijk(cube: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(cube.reshape(SIDE, SIDE, SIDE).transpose(1, 0, 2))
+
+
+def _voxels(path: Path, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of voxels and, with two columns, their values."""
+    table = _table(path, skip=1, columns=columns)
+    numbers = table[:, 0].astype(np.int64)
+    if numbers.size and (numbers.min() < 0 or numbers.max() >= SIDE**3):
+        raise InputError(f"{path}: names voxels outside the cube of {SIDE} x {SIDE} x {SIDE}; fetch the data set again")
+    return numbers, table[:, -1]
+
+
+def _table(path: Path, skip: int = 0, columns: int = 1) -> np.ndarray:
+    """Numbers of a CSV file, float64 ``[rows, columns]``."""
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()[skip:]
+        cells = [line.split(",")[:columns] for line in lines if line.strip()]
+        table = np.array(cells, np.float64).reshape(-1, columns)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); fetch the data set again") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is damaged; fetch the data set again") from error
+    if not np.isfinite(table).all():
+        raise InputError(f"{path}: is damaged; fetch the data set again")
+    return table
