@@ -12,7 +12,7 @@ from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.reading import read_segmentation
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.commands import train_segmenters as command
-from QualitySentinelTrainingLib.segmenters import SegmenterOptions, Source, case_sources, train_segmenters
+from QualitySentinelTrainingLib.segmenters import SegmenterOptions, Source, case_sources, sources_in, train_segmenters
 from QualitySentinelTrainingLib.segmenters.field import Field
 from QualitySentinelTrainingLib.segmenters.loss import partial_label_loss
 from QualitySentinelTrainingLib.subjects import Subject
@@ -233,6 +233,15 @@ def test_the_command_trains_on_a_folder_of_cases_and_prints_a_table(a_torso, tmp
     printed = capsys.readouterr().out
     assert "liver" in printed and "spleen" in printed
     assert len(list((tmp_path / "out").glob("epoch_000?/case_?.nii.gz"))) == 4
+
+
+@pytest.mark.shared_data
+def test_real_subjects_are_found_by_either_folder_and_loaded_when_asked(shared):
+    sources = sources_in(shared / "data")
+    assert [source.name for source in sources] == [s.name for s in sources_in(shared / "data" / "openkbp")]
+    assert len(sources) == 160
+    subject = sources[0].load()
+    assert (subject.name, subject.person) == (sources[0].name, sources[0].whose)
 
 
 def test_a_folder_without_cases_is_refused_in_one_line(tmp_path):
