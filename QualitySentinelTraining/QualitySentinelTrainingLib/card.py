@@ -2,84 +2,303 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 
-def write_card(header: dict, report: dict, command: str) -> str:
+_NAMED = 8
+"""Structures and errors named as those it is best and worst at."""
+_FEWEST = 50
+"""Slices that a structure or an error must have to be named so."""
+
+
+def write_card(header: Mapping, report: Mapping, command: str = "") -> str:
     """Markdown card of a model.
 
     Args:
-        header: ``training`` and ``calibration`` of the model file.
-        report: what :func:`commands.evaluate.evaluate_groups` measured, by group of subjects.
-        command: the command that made ``report``.
+        header: ``name``, ``training`` (shown line by line) and ``calibration`` of the model file.
+        report: ``evaluation.json``, as :func:`.evaluation.report.write_evaluation` gives it. What is absent from it is
+            not written about.
+        command: the command that made ``report``; its own by default.
     """
-    training = header["training"]
+    command = command or report.get("command", "")
+    experiments, commands = report.get("experiments", {}), report.get("commands", {})
+
+    def made_by(name: str) -> list[str]:
+        return ["", f"Made by `{commands.get(name, command)}`.", ""]
+
     lines = [
         f"# Model card: {header['name']}",
         "",
         "Predicts the Dice coefficient (DSC) of one axial CT slice of one segment from the CT, the mask and the",
-        "structure's name. An estimate for finding masks worth a look; no claim for any clinical purpose.",
+        "structure's name, and from all slices the volumetric DSC of the segment. An estimate for finding masks worth",
+        "a look; no claim for any clinical purpose.",
         "",
         "## What it was made of",
         "",
-        *(f"- **{key.replace('_', ' ')}**: {value}" for key, value in training.items()),
-        "",
-        "Masks with errors were simulated from reference masks (erosion, shift, leak, missing part, ...); their true",
-        "DSC is known. No pretrained weights were used.",
+        *_made_of(header.get("training", {})),
         "",
         "## How good it is",
         "",
-        "Measured on subjects that were never trained on, with simulated errors. Every slice that holds mask voxels is",
-        "counted. DSC of a slice is that of the whole slice; of a segment, volumetric. Intervals are 95 %, by",
-        "bootstrap over subjects. AUROC is that of finding true DSC < 0.7.",
+        "Measured on subjects that were never trained on. Every slice that holds mask voxels is counted. DSC of a",
+        "slice is that of the whole slice; of a segment, volumetric. Brackets hold 95 % intervals, by bootstrap over",
+        "persons. AUROC: of finding true DSC below 0.5, 0.7, 0.8. AURC: area under the risk-coverage curve (risk is",
+        "the mean of 1 - true DSC among those kept, the best predicted first), and by how much it exceeds that of a",
+        "perfect order. ECE: mean distance between mean predicted and mean true DSC in ten bins.",
         "",
-        "| subjects | n | unit | Pearson r | Spearman r | MAE | bias | AUROC |",
-        "|---|---|---|---|---|---|---|---|",
+        "| persons | unit | n | Pearson r | Spearman r | MAE | bias | AUROC 0.5 / 0.7 / 0.8 | AURC (excess) | ECE |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for group, figures in report.items():
-        label = f"{group} ({figures['subjects']})"
+    for group, figures in report["groups"].items():
+        label = f"{group} ({figures['persons']})"
         lines.append(_row(label, "slices", figures["slices"]))
         for method, agreement in figures["segments"].items():
             lines.append(_row(label, f"segments, {method.replace('_', ' ')}", agreement))
-    lines += ["", f"Made by `{command}`.", ""]
-    for group, figures in report.items():
-        lines += [
-            f"### {group}: by structure (slices)",
-            "",
-            "| structure | n | r | MAE | bias |",
-            "|---|---|---|---|---|",
-        ]
-        lines += [_short_row(name, a) for name, a in sorted(figures["by_structure"].items())]
-        lines.append("")
-    halfwidths = header["calibration"]
-    lines += [
-        "## Intervals",
-        "",
-        f"`dsc_low` and `dsc_high` are the predicted DSC of a segment -/+ {halfwidths['segment_halfwidth']:.3f}, the",
-        f"{halfwidths['coverage']:.0%} conformal quantile of the absolute error on validation subjects that were",
-        "neither trained nor tested on. It holds for errors like the simulated ones, on CTs like these.",
-        "",
-        "## What the figures do not show",
-        "",
-        "- The errors are simulated; those of networks and people differ.",
-        "- The real CTs trained on show head and neck; torso structures were seen in generated phantoms only.",
-        "- OpenKBP voxels are 4 to 5 mm wide: small structures have a handful of voxels per slice there, and a slice's",
-        "  true DSC moves in coarse steps.",
-        "- The TotalSegmentator example is one subject, and its reference is itself a network's output.",
-        "- Slices that a mask misses entirely are not scored by this model.",
-        "",
-    ]
+    lines += made_by("evaluation")
+    lines += _missed(report["groups"])
+    lines += _intervals(report["groups"])
+    lines += _experiments(experiments, made_by)
+    lines += ["## Good and bad at", ""]
+    for group, figures in report["groups"].items():
+        lines += _best_and_worst(group, figures)
+    for group, figures in report["groups"].items():
+        for title, name in (("structure", "by_structure"), ("error of the mask", "by_error"), ("origin", "by_origin"),
+                            ("training stage of the network that drew the mask", "by_stage")):  # fmt: skip
+            if len(figures.get(name, {})) > 1:
+                lines += _table(f"{group}: by {title} (slices)", title, figures[name])
+    lines += ["## Limits", "", *_limits(header, report), ""]
     return "\n".join(lines)
 
 
-def _row(group: str, unit: str, a: dict) -> str:
-    def with_interval(metric: str) -> str:
-        low_high = a.get(f"{metric}_95ci")
-        return f"{a[metric]:.3f}" + (f" ({low_high[0]:.3f} to {low_high[1]:.3f})" if low_high else "")
+def _made_of(training: Mapping) -> list[str]:
+    lines = []
+    for key, value in training.items():
+        name = str(key).replace("_", " ")
+        if isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
+            columns = list(dict.fromkeys(column for row in value for column in row))
+            lines += ["", f"**{name}**", "", _cells(columns), _cells("---" for _ in columns)]
+            lines += [_cells(row.get(column, "") for column in columns) for row in value] + [""]
+        elif isinstance(value, Mapping):
+            lines.append(f"- **{name}**: " + ", ".join(f"{k} {v}" for k, v in value.items()))
+        elif isinstance(value, list | tuple):
+            lines.append(f"- **{name}**: " + ", ".join(str(v) for v in value))
+        else:
+            lines.append(f"- **{name}**: {value}")
+    return lines or ["The model file does not say."]
 
-    return (
-        f"| {group} | {a['n']} | {unit} | {with_interval('pearson_r')} | {a['spearman_r']:.3f} | "
-        f"{with_interval('mae')} | {a['bias']:+.3f} | {a['auroc_bad']:.3f} |"
-    )
+
+def _missed(groups: Mapping[str, Mapping]) -> list[str]:
+    rows = []
+    for group, figures in groups.items():
+        for place, m in figures.get("missed", {}).items():
+            if not m["n_missed"]:
+                continue
+            held_out = _share(m.get("flagged")) + _ci(m.get("flagged_95ci"), 100, 1)
+            rows.append(_cells([
+                group, place, m["n_missed"], m["n_rightly_empty"], _number(m["auroc"]), held_out,
+                _share(m.get("false_flags")), _share(m.get("flagged_in_sample")),
+                _share(m.get("false_flags_in_sample")),
+            ]))  # fmt: skip
+    if not rows:
+        return []
+    return [
+        "### Missed slices",
+        "",
+        "Empty slices between and beside a mask's slices; missed where the reference has voxels. *Flagged* uses the",
+        "threshold of the model file, chosen on other subjects for 5 % false flags; *in sample* one chosen on these",
+        "very slices, which is what is meant by \"flagged at 5 % false flags\".",
+        "",
+        "| persons | where | missed | rightly empty | AUROC | flagged | false flags | in sample | false in sample |",
+        "|---|---|---|---|---|---|---|---|---|",
+        *rows,
+        "",
+    ]  # fmt: skip
 
 
-def _short_row(name: str, a: dict) -> str:
-    return f"| {name} | {a['n']} | {a['pearson_r']:.3f} | {a['mae']:.3f} | {a['bias']:+.3f} |"
+def _intervals(groups: Mapping[str, Mapping]) -> list[str]:
+    rows = []
+    nominal, cross = None, False
+    for group, figures in groups.items():
+        measured = figures.get("coverage", {})
+        nominal = measured.get("nominal", nominal)
+        cross = cross or measured.get("cross_fitted", False)
+        for unit in ("slice", "segment"):
+            if unit in measured:
+                c = measured[unit]
+                held = _share(c["coverage"]) + _ci(c.get("coverage_95ci"), 100, 1)
+                persons = " / ".join(_share(c["by_person"][name]) for name in ("lowest", "median", "highest"))
+                rows.append(_cells([group, unit, c["n"], held, _number(c["mean_width"]), persons]))
+    if not rows:
+        return []
+    return [
+        "### Intervals",
+        "",
+        f"`dsc_low` and `dsc_high` are conformal bounds meant to hold {_share(nominal)} of true DSC, farther apart",
+        "where the model errs more."
+        + (" Each person was measured with bounds fitted on other persons:" if cross else ""),
+        "",
+        "| persons | unit | n | share held | mean width | lowest / median / highest of a person |",
+        "|---|---|---|---|---|---|",
+        *rows,
+        "",
+    ]
+
+
+def _experiments(experiments: Mapping, made_by) -> list[str]:
+    lines = []
+    if ordering := experiments.get("ordering"):
+        lines += [
+            "### A perfect mask above the same mask spoiled",
+            "",
+            "Ties count half. A structure that erosion leaves nothing of is counted as vanished and in no share.",
+            "",
+            "| spoiled, in-plane voxels | n | vanished | perfect mask scores above | mean true DSC of the spoiled |",
+            "|---|---|---|---|---|",
+        ]
+        for name, o in ordering.items():
+            if name != "by_structure":
+                lines.append(_cells([
+                    name, o["n"], o["vanished"], _share(o["perfect_above"]), _number(o["true_dsc_of_spoiled"])
+                ]))  # fmt: skip
+        lines += made_by("ordering")
+    if series := experiments.get("series"):
+        lines += [
+            "### Masks spoiled step by step",
+            "",
+            "| kind | masks | r of segments | MAE | r of slices | MAE |",
+            "|---|---|---|---|---|---|",
+        ]
+        for one in series:
+            numbers = [_number(one[unit][name]) for unit in ("segments", "slices") for name in ("pearson_r", "mae")]
+            lines.append(_cells([one["kind"], one["segments"]["n"], *numbers]))
+        lines += made_by("series")
+    if d := experiments.get("disagreement"):
+        slices, segments, within = d["slices"], d["segments"], d["within_masks"]
+        lines += [
+            "### Real disagreement of networks",
+            "",
+            f"Masks of {len(d['networks'])} networks ({', '.join(d['networks'])}) for one CT,",
+            f"{d['structures']} structures. Spearman rank correlation of the predicted DSC of a mask with its mean DSC",
+            "against the other networks' masks:",
+            "",
+            f"- over {slices['n']} slices {_number(slices['spearman_r'])};",
+            f"- over {segments['n']} segments {_number(segments['spearman_r'])};",
+            f"- over the slices of one mask, mean of {within['n']} masks, {_number(within['mean_spearman_r'])}.",
+        ]
+        lines += made_by("disagreement")
+    if rows := experiments.get("slices_per_mask"):
+        lines += [
+            "### Scoring some slices of a mask",
+            "",
+            f"Distance of the segment's score to that of scoring all slices, {rows[0]['masks']} masks.",
+            "",
+            "| slices scored | share of the mask's | mean distance | 90 % lie below |",
+            "|---|---|---|---|",
+        ]
+        for r in rows:
+            distances = [_number(r[f"{name}_abs_deviation"]) for name in ("mean", "p90")]
+            lines.append(_cells([r["slices"], _share(r["share_scored"]), *distances]))
+        lines += made_by("slices_per_mask")
+    if rows := experiments.get("data_amount"):
+        lines += [
+            "### Amount of training data",
+            "",
+            f"| {rows[0]['unit']} | Pearson r | MAE |",
+            "|---|---|---|",
+            *(_cells([r["amount"], _with_ci(r, "pearson_r"), _with_ci(r, "mae")]) for r in rows),
+        ]
+        lines += made_by("data_amount")
+    if text := experiments.get("text"):
+        lines += [
+            "### What the structure's name is worth",
+            "",
+            "| model | slices | Pearson r | MAE |",
+            "|---|---|---|---|",
+        ]
+        for key, name in (("with", "with names"), ("without", "trained without names")):
+            if a := text.get(key):
+                lines.append(_cells([name, a["n"], _with_ci(a, "pearson_r"), _with_ci(a, "mae")]))
+        for structure, a in sorted(text.get("unseen", {}).items()):
+            lines.append(
+                _cells([f"{structure}, left out of training", a["n"], _with_ci(a, "pearson_r"), _with_ci(a, "mae")])
+            )
+        lines += made_by("text")
+    return lines
+
+
+def _best_and_worst(group: str, figures: Mapping) -> list[str]:
+    lines = []
+    for name, plural in (("by_structure", "structures"), ("by_error", "errors")):
+        named = [(g, a) for g, a in figures.get(name, {}).items() if a["n"] >= _FEWEST and a["mae"] is not None]
+        if len(named) < 4:
+            continue
+        named.sort(key=lambda item: item[1]["mae"])
+        count = min(_NAMED, len(named) // 2)
+        for word, some in (("best", named[:count]), ("worst", named[::-1][:count])):
+            listed = ", ".join(f"{g} ({a['mae']:.3f})" for g, a in some)
+            lines.append(f"- {group}, {plural} it is {word} at (MAE of slices): {listed}")
+    return [*lines, ""] if lines else []
+
+
+def _table(title: str, column: str, groups: Mapping[str, Mapping]) -> list[str]:
+    return [
+        f"### {title}",
+        "",
+        f"| {column} | n | persons | Pearson r | MAE | bias | AUROC 0.7 |",
+        "|---|---|---|---|---|---|---|",
+        *(
+            _cells([
+                name, a["n"], a.get("persons", ""), _with_ci(a, "pearson_r"), _with_ci(a, "mae"), _signed(a["bias"]),
+                _number(a["auroc_below_0.7"]),
+            ])
+            for name, a in sorted(groups.items())
+        ),
+        "",
+    ]  # fmt: skip
+
+
+def _limits(header: Mapping, report: Mapping) -> Iterable[str]:
+    groups = report["groups"].values()
+    origins = {origin for figures in groups for origin in figures.get("by_origin", {})}
+    if origins and not any("network" in origin for origin in origins):
+        yield "- All masks measured here have simulated errors; those of networks and people differ."
+    elif "simulated" in origins:
+        yield "- Some of the masks measured here have simulated errors; the table by origin tells them from networks'."
+    single = sorted(name for name, f in report["groups"].items() if f["persons"] < 2)
+    if single:
+        yield f"- {', '.join(single)}: one person only, so there are no intervals and chance weighs heavily."
+    if not any(figures.get("missed") for figures in groups):
+        yield "- Slices that a mask misses entirely were not measured."
+    yield "- Structures without rows in the tables above were not measured, whatever the model gives for them."
+    yield "- Intervals and thresholds hold for CTs and errors like those of the calibration subjects, and not beyond."
+    yield from (f"- {limit}" for limit in header.get("limits", ()))
+
+
+def _row(group: str, unit: str, a: Mapping) -> str:
+    aurocs = " / ".join(_number(a[f"auroc_below_{t}"]) for t in ("0.5", "0.7", "0.8"))
+    return _cells([
+        group, unit, a["n"], _with_ci(a, "pearson_r"), _number(a["spearman_r"]), _with_ci(a, "mae"), _signed(a["bias"]),
+        aurocs, f"{_number(a['aurc'])} ({_number(a['aurc_excess'])})", _number(a["ece"]),
+    ])  # fmt: skip
+
+
+def _cells(values: Iterable) -> str:
+    return "| " + " | ".join(str(v).replace("|", "\\|") for v in values) + " |"
+
+
+def _with_ci(a: Mapping, name: str) -> str:
+    return _number(a[name]) + _ci(a.get(f"{name}_95ci"))
+
+
+def _ci(interval, factor: float = 1, decimals: int = 3) -> str:
+    return f" ({factor * interval[0]:.{decimals}f} to {factor * interval[1]:.{decimals}f})" if interval else ""
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.3f}"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"

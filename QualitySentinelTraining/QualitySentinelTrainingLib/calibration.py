@@ -1,0 +1,354 @@
+"""Calibration: from raw scores to honest intervals, to the volumetric DSC of a segment, and to flags of missed slices.
+
+What :func:`calibrate` gives is written into the model file as ``metadata["calibration"]`` and read by
+``QualitySentinelLib.scores``. Bounds are conformal: of a family of nested bands around the prediction, wider where the
+model errs more (local quantiles), the narrowest is taken that holds the asked share of rows it was not fitted on
+(nested conformal prediction: Gupta, Kuchibhotla, Ramdas 2022). Persons are cross-fitted: in each of five folds of
+persons the bands are fitted on the other four, the share held is counted on the pooled left-out rows (cross-conformal:
+Vovk 2015), and the band that ships is fitted on everybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import isotonic_regression
+
+from QualitySentinelLib.errors import UsageError
+from QualitySentinelLib.scorer.plan import REACH_MM
+
+from .evaluation.bootstrap import bootstrap_of
+from .evaluation.evaluated import Evaluated
+from .evaluation.metrics import agreement
+
+COVERAGE = 0.9
+"""Share of unseen cases that the intervals are meant to hold."""
+
+FALSE_FLAGS = 0.05
+"""Share of empty slices, rightly empty, that may be flagged as missed."""
+
+KNOTS = np.round(np.linspace(0.0, 1.0, 41), 6)
+_FOLDS = 5
+_WINDOW_SHARE, _FEWEST, _MOST = 1 / 40, 60, 2000
+_LEVELS = np.concatenate([np.linspace(0.5, 0.98, 49), [0.99, 0.995, 1.0]])
+"""Shares of the rows around a knot that the nested bands hold there."""
+_SNAP = 0.005
+"""A bound this near to 0 or 1 is taken to be there."""
+_HAIR = 1e-6
+"""True DSC is float32: a bound of exactly 1 must hold it."""
+_STRICT = 0.02
+"""Share of the identity in the segment map: it keeps scores that differ different, also where isotony makes a step."""
+
+
+def calibrate(
+    evaluated: Evaluated,
+    coverage: float = COVERAGE,
+    false_flags: float = FALSE_FLAGS,
+    reach_mm: float = REACH_MM,
+) -> dict:
+    """Everything that turns raw scores into honest ones, from subjects that the model never saw.
+
+    Args:
+        evaluated: slices of the calibration subjects: neither trained nor tested on.
+        coverage: share of slices, and of segments, whose true DSC the bounds are to hold.
+        false_flags: share of rightly empty slices that may be flagged.
+        reach_mm: how far beyond the ends of the masks empty slices were offered; inference will do as much.
+
+    Returns:
+        ``{"coverage", "slice": {"predicted", "low", "high"}, "segment": {"aggregated", "dsc", "low", "high"},
+        "missed": {"threshold", "false_flags", "reach_mm"}}``: knots to interpolate linearly between, all in 0..1;
+        ``missed`` is left out when there are no rightly empty slices.
+
+    Raises:
+        UsageError: fewer than two persons, or no masked slices.
+    """
+    masked, segments = evaluated.masked, evaluated.segments()
+    if len(np.unique(masked.person)) < 2:
+        raise UsageError("calibration needs slices of at least two persons; evaluate more subjects")
+    low, high = _conformal(masked.predicted, masked.dsc, masked.person, coverage, _identity)
+    map_ = _monotone_map(segments.aggregated, segments.dsc)
+    segment_low, segment_high = _conformal(segments.aggregated, segments.dsc, segments.person, coverage, _monotone_map)
+    result = {
+        "coverage": coverage,
+        "slice": {"predicted": _listed(KNOTS), "low": _listed(low), "high": _listed(high)},
+        "segment": {
+            "aggregated": _listed(KNOTS), "dsc": _listed(map_), "low": _listed(segment_low),
+            "high": _listed(segment_high),
+        },
+    }  # fmt: skip
+    threshold = missed_threshold(evaluated, false_flags)
+    if threshold is not None:
+        result["missed"] = {"threshold": threshold, "false_flags": false_flags, "reach_mm": reach_mm}
+    return result
+
+
+def missed_threshold(evaluated: Evaluated, false_flags: float = FALSE_FLAGS) -> float | None:
+    """The prediction below which an empty slice is flagged: at most ``false_flags`` of the rightly empty lie below it.
+
+    It is an order statistic of the rightly empty slices, so that one more of them is flagged with no more than that
+    probability; 0.0 (nothing is flagged) when they are too few for that, ``None`` when there are none.
+    """
+    kept = np.sort(evaluated.predicted[(evaluated.area == 0) & (evaluated.reference_area == 0)])
+    if not len(kept):
+        return None
+    rank = int(np.floor(false_flags * (len(kept) + 1)))
+    return float(kept[rank - 1]) if rank else 0.0
+
+
+class CrossCalibration(dict):
+    """The calibration fitted on everybody, with one for each person that was fitted on others.
+
+    It is what :func:`calibrate` gives; the functions below that take persons use each person's own, so that everything
+    measured with it is measured on persons that took no part in it.
+
+    Attributes:
+        of_person: calibration by person.
+    """
+
+    of_person: dict[str, dict]
+
+
+def cross_calibrate(evaluated: Evaluated, folds: int = 5, **options) -> CrossCalibration:
+    """Calibrate on everybody, and for measuring once more without the persons of each fold.
+
+    Args:
+        evaluated: slices of subjects that the model never saw, as from a cross-validation.
+        folds: of persons; fewer when there are fewer persons.
+        options: of :func:`calibrate`.
+
+    Raises:
+        UsageError: fewer than three persons.
+    """
+    if len(np.unique(evaluated.person)) < 3:
+        raise UsageError("cross-calibration needs slices of at least three persons; evaluate more subjects")
+    result = CrossCalibration(calibrate(evaluated, **options))
+    result.of_person = {}
+    fold = _folds_of(evaluated.person, folds)
+    for number in np.unique(fold):
+        calibration = calibrate(evaluated.take(fold != number), **options)
+        result.of_person |= dict.fromkeys(np.unique(evaluated.person[fold == number]).tolist(), calibration)
+    return result
+
+
+def slice_bounds(predicted: np.ndarray, person: np.ndarray, calibration: Mapping) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high) of the true slice DSC for predicted DSC in 0..1, [N] each."""
+    return _applied(predicted, person, calibration, "slice", "predicted", ("low", "high"))
+
+
+def segment_calibrated(
+    aggregated: np.ndarray, person: np.ndarray, calibration: Mapping
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(volumetric DSC, low, high) for aggregated slice scores in 0..1, [M] each."""
+    return _applied(aggregated, person, calibration, "segment", "aggregated", ("dsc", "low", "high"))
+
+
+def missed_flags(predicted: np.ndarray, person: np.ndarray, calibration: Mapping) -> np.ndarray:
+    """Which empty slices are flagged as missed, bool [N]."""
+    flagged = np.zeros(len(predicted), bool)
+    for rows, own in _own(person, calibration):
+        if "missed" in own:
+            flagged[rows] = predicted[rows] < own["missed"]["threshold"]
+    return flagged
+
+
+def _applied(
+    values: np.ndarray, person: np.ndarray, calibration: Mapping, part: str, over: str, names: tuple[str, ...]
+) -> tuple[np.ndarray, ...]:
+    results = np.empty((len(names), len(values)))
+    for rows, own in _own(person, calibration):
+        for result, name in zip(results, names, strict=True):
+            result[rows] = np.interp(values[rows], own[part][over], own[part][name])
+    return tuple(results)
+
+
+def _own(person: np.ndarray, calibration: Mapping) -> Iterator[tuple[np.ndarray, Mapping]]:
+    """Rows and the calibration to be used for them."""
+    if not isinstance(calibration, CrossCalibration):
+        yield np.arange(len(person)), calibration
+        return
+    for name in np.unique(person):
+        yield np.flatnonzero(person == name), calibration.of_person.get(str(name), calibration)
+
+
+def coverage(evaluated: Evaluated, calibration: Mapping) -> dict:
+    """How well a calibration holds on subjects that took no part in it (or, a cross-calibration, on its own).
+
+    Returns:
+        ``nominal``; ``cross_fitted``: each person was measured with a calibration fitted on others. For ``slice`` and
+        ``segment`` (those that the calibration has): ``n``, ``coverage`` (share of true DSC within
+        its bounds, every row alike), ``coverage_95ci`` (bootstrap over persons), ``mean_width``, ``by_structure``
+        (``n``, ``coverage``, ``mean_width``) and ``by_person`` (``persons``, ``mean``, ``lowest``, ``median``,
+        ``highest`` of the persons' own coverages); ``segment`` also has ``mae`` and ``bias`` of the calibrated DSC.
+        For ``missed``: shares flagged, of missed and of rightly empty slices.
+    """
+    result: dict = {
+        "nominal": calibration.get("coverage"), "cross_fitted": isinstance(calibration, CrossCalibration)
+    }  # fmt: skip
+    if "slice" in calibration:
+        masked = evaluated.masked
+        low, high = slice_bounds(masked.predicted, masked.person, calibration)
+        result["slice"] = _coverage(masked.dsc, low, high, masked.structure, masked.person)
+    if "segment" in calibration:
+        segments = evaluated.segments()
+        dsc, low, high = segment_calibrated(segments.aggregated, segments.person, calibration)
+        result["segment"] = _coverage(segments.dsc, low, high, segments.structure, segments.person)
+        figures = agreement(dsc, segments.dsc)
+        result["segment"] |= {name: figures[name] for name in ("mae", "bias")}
+    if "missed" in calibration:
+        empty = evaluated.empty
+        flagged, truly = missed_flags(empty.predicted, empty.person, calibration), empty.reference_area > 0
+        result["missed"] = {
+            "n_missed": int(truly.sum()), "n_rightly_empty": int((~truly).sum()),
+            "flagged": _share(flagged[truly]), "false_flags": _share(flagged[~truly]),
+        }  # fmt: skip
+    return result
+
+
+def _coverage(true: np.ndarray, low: np.ndarray, high: np.ndarray, structure: np.ndarray, person: np.ndarray) -> dict:
+    held, width = (true >= low - _HAIR) & (true <= high + _HAIR), high - low
+    persons = np.array([held[person == name].mean() for name in np.unique(person)])
+    return {
+        "n": len(true),
+        "coverage": _share(held),
+        "coverage_95ci": bootstrap_of(lambda w: float(np.average(held, weights=w)), person),
+        "mean_width": float(width.mean()) if len(width) else float("nan"),
+        "by_structure": {
+            str(name): {
+                "n": int((structure == name).sum()), "coverage": _share(held[structure == name]),
+                "mean_width": float(width[structure == name].mean()),
+            }
+            for name in np.unique(structure)
+        },
+        "by_person": {
+            "persons": len(persons),
+            **{
+                name: float(of(persons)) if len(persons) else float("nan")
+                for name, of in (("mean", np.mean), ("lowest", np.min), ("median", np.median), ("highest", np.max))
+            },
+        },
+    }  # fmt: skip
+
+
+def _share(values: np.ndarray) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+@dataclass
+class _Bands:
+    """Nested bands at the knots: one for each level of :data:`_LEVELS`, ever wider; all hold ``centre``.
+
+    Args:
+        low, high: ``[levels, knots]``.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def fit(cls, x: np.ndarray, y: np.ndarray, centre_of: Callable) -> _Bands:
+        """Local quantiles of y around each knot, made to rise with x.
+
+        True DSC piles up at exactly 0 and 1. A row that lies there stays there when its neighbours are moved along the
+        centre line to the knot, and a bound that comes to lie there is not smoothed away from it: else the whole pile
+        would be held or lost by a hair's breadth.
+        """
+        centre = centre_of(x, y)
+        piled = (y <= 0.0) | (y >= 1.0)
+        along = np.interp(x, KNOTS, centre)
+        bounds = np.empty((2, len(_LEVELS), len(KNOTS)))
+        tails = np.concatenate([(1 - _LEVELS) / 2, (1 + _LEVELS) / 2])
+        for number, rows in enumerate(_windows(x)):
+            moved = np.clip(y[rows] + centre[number] - along[rows], 0.0, 1.0)
+            bounds[..., number] = np.quantile(np.where(piled[rows], y[rows], moved), tails).reshape(2, -1)
+        bounds = np.apply_along_axis(_tidied, -1, bounds)
+        bounds[0], bounds[1] = np.minimum(bounds[0], centre), np.maximum(bounds[1], centre)
+        return cls(*bounds)
+
+    def at(self, width: float) -> tuple[np.ndarray, np.ndarray]:
+        """The band at ``width``: between two levels up to ``len(_LEVELS) - 1``, beyond it widened alike all over."""
+        last = len(_LEVELS) - 1
+        number = int(np.clip(width, 0, last - 1))
+        share, beyond = min(width, last) - number, max(width - last, 0.0)
+        low, high = ((1 - share) * b[number] + share * b[number + 1] for b in (self.low, self.high))
+        return np.clip(low - beyond, 0.0, 1.0), np.clip(high + beyond, 0.0, 1.0)
+
+
+def _conformal(
+    x: np.ndarray, y: np.ndarray, person: np.ndarray, coverage: float, centre_of: Callable
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds at the knots that hold ``coverage`` of the rows left out of their own band's fit, all rows alike."""
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    fold = _folds_of(person)
+    bands = [(fold == f, _Bands.fit(x[fold != f], y[fold != f], centre_of)) for f in np.unique(fold)]
+    wanted = min(np.ceil((len(y) + 1) * coverage) / len(y), 1.0)
+
+    def held(width: float) -> float:
+        inside = 0
+        for rows, band in bands:
+            low, high = (np.interp(x[rows], KNOTS, bound) for bound in band.at(width))
+            inside += np.count_nonzero((y[rows] >= low - _HAIR) & (y[rows] <= high + _HAIR))
+        return inside / len(y)
+
+    # the share held grows with the width, so the smallest that suffices can be searched by halving
+    too_little, enough = 0.0, float(len(_LEVELS))
+    for _ in range(24):
+        middle = (too_little + enough) / 2
+        too_little, enough = (too_little, middle) if held(middle) >= wanted else (middle, enough)
+    return _Bands.fit(x, y, centre_of).at(enough)
+
+
+def _folds_of(person: np.ndarray, folds: int = _FOLDS) -> np.ndarray:
+    """Fold of every row; a person's rows share one, and folds have about as many rows each."""
+    names, member, counts = np.unique(person, return_inverse=True, return_counts=True)
+    of_name = np.zeros(len(names), int)
+    sizes = np.zeros(min(folds, len(names)))
+    for number in np.argsort(-counts, kind="stable"):
+        of_name[number] = np.argmin(sizes)
+        sizes[of_name[number]] += counts[number]
+    return of_name[member.reshape(-1)]
+
+
+def _identity(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return KNOTS.copy()
+
+
+def _monotone_map(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Mean y at the knots, strictly rising: local means of y - x, made isotonic, weighted by the rows they stand on."""
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    offset = np.array([(y[rows] - x[rows]).mean() for rows in _windows(x)])
+    near = np.histogram(x, np.concatenate([[-np.inf], (KNOTS[1:] + KNOTS[:-1]) / 2, [np.inf]]))[0]
+    fitted = isotonic_regression(np.clip(KNOTS + _smoothed(offset), 0.0, 1.0), weights=near + 1.0).x
+    return (1 - _STRICT) * fitted + _STRICT * KNOTS
+
+
+def _windows(x: np.ndarray) -> list[np.ndarray]:
+    """For each knot the rows whose x lies nearest to it: a fortieth of all, but 60 to 2000 of them."""
+    order = np.argsort(x, kind="stable")
+    ordered = x[order]
+    size = min(len(x), int(np.clip(len(x) * _WINDOW_SHARE, _FEWEST, _MOST)))
+    windows = []
+    for knot in KNOTS:
+        middle = np.searchsorted(ordered, knot)
+        first = np.clip(np.arange(middle - size, middle + 1), 0, len(x) - size)
+        farthest = np.maximum(np.abs(ordered[first] - knot), np.abs(ordered[first + size - 1] - knot))
+        best = first[np.argmin(farthest)]
+        windows.append(order[best : best + size])
+    return windows
+
+
+def _tidied(bound: np.ndarray) -> np.ndarray:
+    """A bound at the knots, smoothed and rising; where it was 0 or 1 it stays so."""
+    smooth = np.where((bound <= 0.0) | (bound >= 1.0), bound, _smoothed(bound))
+    rising = isotonic_regression(smooth).x
+    return np.where(rising > 1 - _SNAP, 1.0, np.where(rising < _SNAP, 0.0, rising))
+
+
+def _smoothed(values: np.ndarray) -> np.ndarray:
+    padded = np.pad(values, 1, mode="edge")
+    return (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+
+
+def _listed(values: np.ndarray) -> list[float]:
+    return [round(float(v), 6) for v in values]

@@ -1,0 +1,63 @@
+"""How well slices that a mask misses are found: from the empty slices that the model was offered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..calibration import FALSE_FLAGS, missed_flags, missed_threshold
+from .bootstrap import bootstrap_of
+from .evaluated import Evaluated
+from .metrics import auroc
+
+_NAN = float("nan")
+
+
+def missed_figures(evaluated: Evaluated, calibration: Mapping | None = None) -> dict[str, dict]:
+    """Figures of finding missed slices, for ``all`` empty slices, and for ``inner`` and ``end`` ones alone.
+
+    An empty slice is truly missed when the reference has voxels there; its score is 1 - predicted. Of each group:
+
+    - ``n_missed``, ``n_rightly_empty``; ``auroc``;
+    - ``flagged_in_sample``: share of the missed flagged at 5 % false flags, with the threshold chosen on these very
+      slices (one for all groups); ``false_flags_in_sample`` what that threshold gives in this group;
+    - ``flagged``, ``false_flags``: the same with the threshold of ``calibration``, chosen on other subjects, and
+      ``flagged_95ci`` by bootstrap over persons; left out when there is none.
+
+    A share of nothing is nan.
+    """
+    given = (calibration or {}).get("missed")
+    empty = evaluated.empty
+    in_sample = missed_threshold(evaluated, FALSE_FLAGS)
+    result = {}
+    for group, rows in (("all", np.ones(len(empty), bool)), ("inner", empty.inner), ("end", ~empty.inner)):
+        part = empty.take(rows)
+        missed = part.reference_area > 0
+        figures = {
+            "n_missed": int(missed.sum()),
+            "n_rightly_empty": int((~missed).sum()),
+            "auroc": auroc(-part.predicted, missed),
+        }
+        if in_sample is not None:
+            flagged = part.predicted < in_sample
+            figures |= {
+                "flagged_in_sample": _share(flagged[missed]),
+                "false_flags_in_sample": _share(flagged[~missed]),
+            }
+        if given:
+            flagged = missed_flags(part.predicted, part.person, calibration)
+            figures |= {"flagged": _share(flagged[missed]), "false_flags": _share(flagged[~missed])}
+            interval = _flagged_interval(flagged[missed], part.person[missed])
+            if interval:
+                figures["flagged_95ci"] = interval
+        result[group] = figures
+    return result
+
+
+def _flagged_interval(flagged: np.ndarray, person: np.ndarray) -> tuple[float, float] | None:
+    return bootstrap_of(lambda w: float(np.average(flagged, weights=w)) if w.sum() else _NAN, person)
+
+
+def _share(values: np.ndarray) -> float:
+    return float(np.mean(values)) if len(values) else _NAN

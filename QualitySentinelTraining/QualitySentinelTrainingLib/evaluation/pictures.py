@@ -1,0 +1,227 @@
+"""Pictures of an evaluation, drawn with matplotlib without a display.
+
+Colours are those of Okabe and Ito (2008), which readers with any common colour blindness can tell apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from QualitySentinelLib.files import whole_file
+
+from .metrics import calibration_curve, risk_coverage
+
+BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7F7F7F"
+_WIDTH = 7.0
+_DPI = 120
+_MOST_BARS = 40
+
+
+def scatter_picture(predicted: np.ndarray, true: np.ndarray, path: Path, what: str = "slice") -> None:
+    """True against predicted DSC: a map of how many lie where, or points when there are few."""
+    from matplotlib.colors import LogNorm
+
+    figure, axes = _figure(6.0, 5.2)
+    axes.plot([0, 1], [0, 1], color=RED, linewidth=1.6, linestyle="--", label="perfect prediction", zorder=3)
+    if len(true) > 1500:
+        bins = np.linspace(0, 1, 51)
+        counts, *_ = np.histogram2d(predicted, true, bins)
+        image = axes.pcolormesh(
+            bins, bins, np.where(counts > 0, counts, np.nan).T, cmap="viridis_r", norm=LogNorm(1, max(counts.max(), 2))
+        )
+        figure.colorbar(image, ax=axes, label=f"{what}s in a square of 0.02 × 0.02")
+    else:
+        axes.scatter(predicted, true, s=14, color=BLUE, alpha=0.5, linewidths=0)
+    _unit_square(axes, "predicted DSC", f"true DSC of the {what}")
+    axes.set_title(f"Predicted and true DSC of {len(true):,} {what}s")
+    axes.legend(loc="upper left")
+    _save(figure, path)
+
+
+def calibration_picture(
+    predicted: np.ndarray, true: np.ndarray, path: Path, band: Mapping | None = None, what: str = "slice"
+) -> None:
+    """Mean true DSC in bins of predicted DSC, with the share of slices in each; and the interval of the calibration.
+
+    Args:
+        band: ``calibration["slice"]``: knots ``predicted``, ``low``, ``high``.
+    """
+    figure, (axes, below) = _figure(6.0, 5.8, rows=(4, 1))
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1.2, linestyle="--", label="perfect calibration")
+    if band:
+        axes.fill_between(band["predicted"], band["low"], band["high"], color=ORANGE, alpha=0.25, linewidth=0,
+                          label=f"interval of a {what}")  # fmt: skip
+    curve = calibration_curve(predicted, true)
+    axes.plot([c["predicted"] for c in curve], [c["true"] for c in curve], "o-", color=BLUE,
+              label=f"mean true DSC of the {what}s in a bin")  # fmt: skip
+    _unit_square(axes, None, "true DSC")
+    axes.set_title("Calibration: how far a predicted DSC can be taken at its word")
+    axes.legend(loc="upper left")
+    counts, edges = np.histogram(predicted, np.linspace(0, 1, 21))
+    below.bar(edges[:-1], 100 * counts / max(len(predicted), 1), np.diff(edges), align="edge", color=BLUE, alpha=0.7)
+    below.set(xlabel="predicted DSC", ylabel=f"{what}s (%)")
+    _save(figure, path)
+
+
+def risk_coverage_picture(predicted: np.ndarray, true: np.ndarray, path: Path) -> None:
+    """Mean of 1 - true DSC among the slices kept, against their share, keeping the best predicted first."""
+    figure, axes = _figure()
+    share, risk = risk_coverage(predicted, true)
+    _, oracle = risk_coverage(true, true)
+    shown = np.unique(np.linspace(0, len(share) - 1, min(len(share), 600)).astype(int))
+    axes.plot(100 * share[shown], risk[shown], color=BLUE, linewidth=2, label="kept by predicted DSC")
+    axes.plot(100 * share[shown], oracle[shown], color=GREEN, linewidth=1.6, linestyle="--", label="kept by true DSC")
+    axes.axhline(risk[-1], color=GREY, linewidth=1.2, linestyle=":", label="kept at random")
+    axes.set(xlim=(0, 100), ylim=(0, 1.3 * max(risk.max(), 0.01)), xlabel="slices kept, best predicted first (%)",
+             ylabel="mean of 1 − true DSC among those kept", title="Risk and coverage")  # fmt: skip
+    axes.legend(loc="upper left")
+    _save(figure, path)
+
+
+def bars_picture(groups: Mapping[str, Mapping], path: Path, title: str, least: int = 20) -> None:
+    """MAE and Pearson r of every group side by side, worst MAE first; groups of fewer than ``least`` are left out.
+
+    With very many groups the worst and the best of them are shown.
+    """
+    named = sorted((g for g in groups.items() if g[1]["n"] >= least), key=lambda g: -g[1]["mae"])
+    left_out = len(named) - _MOST_BARS
+    if left_out > 0:
+        named = named[: _MOST_BARS // 2] + named[-(_MOST_BARS // 2) :]
+        title += f"\n(the {_MOST_BARS // 2} with the largest and the {_MOST_BARS // 2} with the smallest error)"
+    if not named:
+        return
+    figure, (left, right) = _figure(_WIDTH, 1.5 + 0.24 * len(named), columns=2)
+    y = np.arange(len(named))[::-1]
+    for axes, figure_name, label, color in ((left, "mae", "mean absolute error (DSC)", BLUE),
+                                            (right, "pearson_r", "Pearson r", GREEN)):  # fmt: skip
+        values = np.array([g[figure_name] for _, g in named], float)
+        intervals = [g.get(f"{figure_name}_95ci") or (v, v) for (_, g), v in zip(named, values, strict=True)]
+        low, high = np.array(intervals, float).T
+        errors = np.clip(np.stack([values - low, high - values]), 0, None)
+        axes.barh(y, np.nan_to_num(values), color=color, alpha=0.75, height=0.7)
+        axes.errorbar(values, y, xerr=errors, fmt="none", ecolor="black", elinewidth=0.8, capsize=1.5)
+        axes.set(xlabel=label, ylim=(-0.7, len(named) - 0.3))
+        axes.grid(axis="y", visible=False)
+    left.set_xlim(0, None)
+    right.set_xlim(min(0.0, right.get_xlim()[0]), 1)
+    left.set_yticks(y, [f"{name} ({g['n']:,})" for name, g in named], fontsize=8)
+    right.set_yticks(y, [])
+    if left_out > 0:
+        for axes in (left, right):
+            axes.axhline(_MOST_BARS // 2 - 0.5, color=GREY, linewidth=0.8, linestyle="--")
+    figure.suptitle(title, fontsize=11)
+    _save(figure, path)
+
+
+def slices_per_mask_picture(rows: Sequence[Mapping], path: Path) -> None:
+    """Deviation of the segment's score from scoring all slices, against the number of slices scored."""
+    figure, axes = _figure()
+    numbers = [row["slices"] for row in rows]
+    axes.plot(numbers, [row["p90_abs_deviation"] for row in rows], "s--", color=ORANGE, label="90 % of masks lie below")
+    axes.plot(numbers, [row["mean_abs_deviation"] for row in rows], "o-", color=BLUE, label="mean over masks")
+    axes.set_xscale("log")
+    axes.set_xticks(numbers, [str(n) for n in numbers])
+    axes.minorticks_off()
+    axes.set(ylim=(0, None), xlabel="slices scored of each mask",
+             ylabel="distance to the score of all slices (DSC)",
+             title=f"Scoring some of a mask's slices ({rows[0]['masks']:,} masks)")  # fmt: skip
+    axes.legend()
+    _save(figure, path)
+
+
+def data_amount_picture(rows: Sequence[Mapping], path: Path) -> None:
+    """Pearson r and MAE on the same unseen subjects, against the amount of training data."""
+    figure, (left, right) = _figure(_WIDTH, 3.6, columns=2)
+    amounts = [row["amount"] for row in rows]
+    for axes, name, label, color in ((left, "pearson_r", "Pearson r of slices", GREEN),
+                                     (right, "mae", "mean absolute error (DSC)", BLUE)):  # fmt: skip
+        values = np.array([row[name] for row in rows], float)
+        low, high = np.array([row.get(f"{name}_95ci") or (v, v) for row, v in zip(rows, values, strict=True)]).T
+        axes.fill_between(amounts, low, high, color=color, alpha=0.2, linewidth=0, label="95 % interval")
+        axes.plot(amounts, values, "o-", color=color)
+        axes.set_xscale("log")
+        axes.set_xticks(amounts, [f"{amount:,}" for amount in amounts], rotation=30)
+        axes.minorticks_off()
+        axes.set(xlabel=f"{rows[0]['unit']} trained with", ylabel=label)
+    left.legend(loc="lower right")
+    figure.suptitle("Amount of training data", fontsize=11)
+    _save(figure, path)
+
+
+def series_picture(series: Sequence[Mapping], path: Path) -> None:
+    """Predicted and true DSC of masks spoiled step by step, a panel for each kind.
+
+    Args:
+        series: what :meth:`.external.Series.figures` gives.
+    """
+    figure, panels = _figure(_WIDTH, 3.5, columns=len(series))
+    for axes, one in zip(np.atleast_1d(panels), series, strict=True):
+        steps = [s["step"] for s in one["by_step"]]
+        for name, label, color, style in (("true", "true", GREY, "s--"), ("predicted", "predicted", BLUE, "o-")):
+            mean = np.array([s[name] for s in one["by_step"]], float)
+            spread = np.array([s[f"{name}_sd"] for s in one["by_step"]], float)
+            low, high = np.clip(mean - spread, 0, 1), np.clip(mean + spread, 0, 1)
+            axes.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0)
+            axes.plot(steps, mean, style, color=color, label=label)
+        axes.set(ylim=(0, 1.03), xlabel="in-plane voxels")
+        axes.set_title(f"{one['kind']}: r = {one['segments']['pearson_r']:.2f}", fontsize=11)
+        axes.set_xticks(steps)
+    first = np.atleast_1d(panels)[0]
+    first.set_ylabel("volumetric DSC (mean ± SD)")
+    first.legend(loc="lower left")
+    _save(figure, path)
+
+
+def disagreement_picture(predicted: np.ndarray, agreement: np.ndarray, path: Path) -> None:
+    """Agreement with the other networks against predicted DSC, a point for each network's slice."""
+    figure, axes = _figure(6.0, 4.6)
+    axes.scatter(predicted, agreement, s=9, color=BLUE, alpha=0.3, linewidths=0)
+    _unit_square(axes, "predicted DSC of a network's mask", "mean DSC with the other networks' masks", equal=False)
+    axes.set_title(f"Prediction and agreement of networks ({len(predicted):,} slices)")
+    _save(figure, path)
+
+
+def missed_picture(predicted: np.ndarray, missed: np.ndarray, path: Path, threshold: float | None = None) -> None:
+    """Predictions for empty slices that were rightly empty, and for those where the structure was missed."""
+    figure, axes = _figure()
+    bins = np.linspace(0, 1, 41)
+    for rows, label, color in ((~missed, "rightly empty", BLUE), (missed, "structure was missed", RED)):
+        share = np.histogram(predicted[rows], bins)[0] * 100 / max(rows.sum(), 1)
+        axes.stairs(share, bins, fill=True, color=color, alpha=0.5, label=f"{label} ({rows.sum():,})")
+    if threshold is not None:
+        axes.axvline(threshold, color="black", linewidth=1.2, linestyle="--", label=f"flagged below {threshold:.2f}")
+    axes.set(xlim=(0, 1), xlabel="predicted: nothing is missing in this empty slice", ylabel="share of the group (%)",
+             title="Missed slices")  # fmt: skip
+    axes.legend()
+    _save(figure, path)
+
+
+def _figure(width: float = _WIDTH, height: float = 4.2, columns: int = 1, rows: tuple[int, ...] = (1,)):
+    """A figure of inches and its axes; nothing of pyplot's state is touched."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
+    axes = figure.subplots(len(rows), columns, height_ratios=rows, sharex=len(rows) > 1)
+    for one in np.atleast_1d(axes).flat:
+        one.grid(color="#DDDDDD", linewidth=0.6)
+        one.set_axisbelow(True)
+        one.spines[["top", "right"]].set_visible(False)
+        one.title.set_fontsize(11)
+    return figure, axes
+
+
+def _unit_square(axes, x_label: str | None, y_label: str, equal: bool = True) -> None:
+    axes.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), ylabel=y_label)  # points at 0 and 1 stay whole
+    if x_label:
+        axes.set_xlabel(x_label)
+    if equal and x_label:
+        axes.set_aspect("equal")
+
+
+def _save(figure, path: Path) -> None:
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=_DPI, metadata={"Software": None})

@@ -1,0 +1,237 @@
+"""Writing an evaluation: JSON, tables and pictures, from evaluation tables and experiments."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from QualitySentinelLib.files import write_whole
+
+from ..calibration import segment_calibrated
+from . import pictures
+from .bootstrap import DRAWS
+from .disagreement import Disagreement
+from .evaluated import Evaluated, Segments
+from .external import Ordering, Series
+from .figures import figures
+from .slices_per_mask import slices_per_mask
+
+SCHEMA = "quality-sentinel-evaluation/1"
+ALL = "all subjects"
+"""Name of the group that holds every other, where there are several."""
+
+
+@dataclass
+class Experiments:
+    """What was measured besides the evaluation table; all of it may be absent.
+
+    Attributes:
+        series: spoiled masks step by step (:func:`.external.series`).
+        ordering: perfect above spoiled masks (:func:`.external.ordering`).
+        disagreement: of networks (:func:`.disagreement.disagreement`).
+        data_amount: rows of :func:`.data_amount.data_amount`.
+        text: worth of the text conditioning, JSON-able: ``with``, ``without``: figures of slices with structure names
+            and with a model trained without them; ``unseen``: figures by structure that was left out of training.
+        commands: the command that made an experiment, by the names above; by default that of the evaluation.
+    """
+
+    series: Sequence[Series] = ()
+    ordering: Ordering | None = None
+    disagreement: Disagreement | None = None
+    data_amount: Sequence[Mapping] = ()
+    text: Mapping | None = None
+    commands: Mapping[str, str] = field(default_factory=dict)
+
+    def figures(self) -> dict:
+        """JSON-able figures of those that are there."""
+        result: dict = {}
+        if self.series:
+            result["series"] = [one.figures() for one in self.series]
+        if self.ordering is not None:
+            result["ordering"] = self.ordering.figures()
+        if self.disagreement is not None:
+            result["disagreement"] = self.disagreement.figures()
+        if self.data_amount:
+            result["data_amount"] = [dict(row) for row in self.data_amount]
+        if self.text:
+            result["text"] = dict(self.text)
+        return result
+
+
+def measured(
+    groups: Mapping[str, Evaluated],
+    calibration: Mapping | None = None,
+    experiments: Experiments | None = None,
+    model: Mapping | None = None,
+    command: str = "",
+    draws: int = DRAWS,
+) -> dict:
+    """Every figure of groups of subjects, as it stands in ``evaluation.json``.
+
+    Args:
+        groups: evaluation tables by name, no row in two of them.
+        calibration: the model's, or a cross-calibration of these very groups.
+        experiments: what else was measured.
+        model: what the report says of it, JSON-able.
+        command: the command line that does this.
+        draws: of the bootstrap over persons; 0 for no intervals.
+
+    Returns:
+        JSON-able: ``schema``, ``model``, ``command``, ``commands`` (of experiments), ``groups`` (by name, where there
+        are several with all of them together first: what :func:`.figures.figures` gives) and ``experiments``.
+    """
+    experiments = experiments or Experiments()
+    table = Evaluated.concatenate(list(groups.values()))
+    named = {ALL: table, **groups} if len(groups) > 1 else dict(groups)
+    return plain({
+        "schema": SCHEMA,
+        "model": dict(model or {}),
+        "command": command,
+        "commands": dict(experiments.commands),
+        "groups": {name: figures(evaluated, calibration, draws) for name, evaluated in named.items()},
+        "experiments": {"slices_per_mask": slices_per_mask(table), **experiments.figures()},
+    })  # fmt: skip
+
+
+def write_evaluation(
+    out: Path,
+    groups: Mapping[str, Evaluated],
+    calibration: Mapping | None = None,
+    experiments: Experiments | None = None,
+    model: Mapping | None = None,
+    command: str = "",
+    draws: int = DRAWS,
+) -> dict:
+    """Measure groups of subjects and write everything into a folder; files that are there are replaced.
+
+    Writes ``evaluation.json``; ``slices.csv.gz`` (the evaluation table) and ``segments.csv``; ``figures.csv``,
+    ``by_structure.csv``, ``by_error.csv``, ``by_origin.csv``, ``by_source.csv``, ``by_stage.csv``,
+    ``calibration_curve.csv``, ``slices_per_mask.csv``; those experiments that there are, as CSV; and pictures of all
+    subjects together.
+
+    Args, and what is returned: as for :func:`measured`.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    out, experiments = Path(out), experiments or Experiments()
+    report = measured(groups, calibration, experiments, model, command, draws)
+    table = Evaluated.concatenate(list(groups.values()))
+    write_whole(out / "evaluation.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
+    _write_tables(out, table, report, calibration, experiments)
+    _draw(out, table, report, calibration, experiments)
+    return report
+
+
+def plain(value):
+    """JSON-able copy: numpy numbers become Python's, tuples lists, and what is not a finite number ``None``."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_rows(path: Path, rows: Iterable[Mapping]) -> None:
+    """Write dictionaries as CSV; an interval becomes two columns, ``<name>_low`` and ``_high``; nothing is empty."""
+    flat = [_flat(row) for row in rows]
+    columns = list(dict.fromkeys(name for row in flat for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    write_whole(path, text.getvalue())
+
+
+def _flat(row: Mapping) -> dict:
+    flat = {}
+    for name, value in row.items():
+        if isinstance(value, list | tuple):
+            low, high = value
+            flat |= {f"{name}_low": _cell(low), f"{name}_high": _cell(high)}
+        else:
+            flat[name] = _cell(value)
+    return flat
+
+
+def _cell(value) -> object:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+def _write_tables(
+    out: Path, table: Evaluated, report: Mapping, calibration: Mapping | None, experiments: Experiments
+) -> None:
+    table.write(out / "slices.csv.gz")
+    write_rows(out / "segments.csv", _segment_rows(table.segments(), calibration))
+    groups = report["groups"]
+    write_rows(out / "figures.csv", [
+        {"group": group, "unit": unit, **{k: v for k, v in values.items() if k != "calibration_curve"}}
+        for group, f in groups.items()
+        for unit, values in {"slices": f["slices"], **{f"segments, {m}": a for m, a in f["segments"].items()}}.items()
+    ])  # fmt: skip
+    for name in ("by_structure", "by_error", "by_origin", "by_source", "by_stage"):
+        column = name.removeprefix("by_")
+        rows = [{"group": g, column: key, **values} for g, f in groups.items() for key, values in f[name].items()]
+        write_rows(out / f"{name}.csv", rows or [{"group": "", column: ""}])
+    write_rows(out / "calibration_curve.csv", [
+        {"group": group, **row} for group, f in groups.items() for row in f["slices"]["calibration_curve"]
+    ])  # fmt: skip
+    write_rows(out / "slices_per_mask.csv", report["experiments"]["slices_per_mask"])
+    if experiments.series:
+        write_rows(out / "series.csv", [row for one in experiments.series for row in one.rows()])
+    if experiments.ordering is not None:
+        write_rows(out / "ordering.csv", experiments.ordering.rows())
+    if experiments.disagreement is not None:
+        write_rows(out / "disagreement.csv", experiments.disagreement.rows())
+    if experiments.data_amount:
+        write_rows(out / "data_amount.csv", experiments.data_amount)
+
+
+def _segment_rows(segments: Segments, calibration: Mapping | None) -> list[dict]:
+    columns = {
+        "subject": segments.subject, "person": segments.person, "source": segments.source,
+        "structure": segments.structure, "kind": segments.kind, "origin": segments.origin, "stage": segments.stage,
+        "slices": segments.slices, "aggregated": segments.aggregated, "dsc": segments.dsc,
+    }  # fmt: skip
+    if calibration and "segment" in calibration:
+        names = ("calibrated", "low", "high")
+        columns |= dict(zip(names, segment_calibrated(segments.aggregated, segments.person, calibration), strict=True))
+    return [dict(zip(columns, row, strict=True)) for row in zip(*(v.tolist() for v in columns.values()), strict=True)]
+
+
+def _draw(out: Path, table: Evaluated, report: Mapping, calibration: Mapping | None, experiments: Experiments) -> None:
+    calibration = calibration or {}
+    overall = next(iter(report["groups"].values()))
+    masked, empty, segments = table.masked, table.empty, table.segments()
+    if len(masked):
+        pictures.scatter_picture(masked.predicted, masked.dsc, out / "scatter_slices.png")
+        segment_predicted = segments.aggregated
+        if "segment" in calibration:
+            segment_predicted = segment_calibrated(segment_predicted, segments.person, calibration)[0]
+        pictures.scatter_picture(segment_predicted, segments.dsc, out / "scatter_segments.png", "segment")
+        pictures.calibration_picture(masked.predicted, masked.dsc, out / "calibration.png", calibration.get("slice"))
+        pictures.risk_coverage_picture(masked.predicted, masked.dsc, out / "risk_coverage.png")
+        pictures.bars_picture(overall["by_structure"], out / "by_structure.png", "Slices by structure (their number)")
+        pictures.bars_picture(overall["by_error"], out / "by_error.png", "Slices by error of the mask (their number)")
+        pictures.slices_per_mask_picture(report["experiments"]["slices_per_mask"], out / "slices_per_mask.png")
+    if len(empty):
+        threshold = calibration.get("missed", {}).get("threshold")
+        pictures.missed_picture(empty.predicted, empty.reference_area > 0, out / "missed.png", threshold)
+    if experiments.series:
+        pictures.series_picture(report["experiments"]["series"], out / "series.png")
+    if experiments.data_amount:
+        pictures.data_amount_picture(report["experiments"]["data_amount"], out / "data_amount.png")
+    if experiments.disagreement is not None:
+        d = experiments.disagreement
+        pictures.disagreement_picture(d.predicted, d.agreement, out / "disagreement.png")

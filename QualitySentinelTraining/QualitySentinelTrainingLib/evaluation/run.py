@@ -1,0 +1,79 @@
+"""From a model and candidate masks, or a folder of pairs, to the evaluation table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from QualitySentinelLib.checkpoint import QualityModel
+from QualitySentinelLib.slices import Preset
+
+from ..candidates import Candidate
+from ..pairs import PairFile, Pairs, make_pairs, restored
+from ..pairs.columns import channels_for
+from ..subjects import Subject
+from .evaluated import Evaluated
+
+_BATCH = 64
+_CANDIDATES_AT_ONCE = 8
+
+
+def predict(model: QualityModel, pairs: Pairs, made_with: Preset | None = None) -> np.ndarray:
+    """Predicted DSC, clamped to 0..1, float32 [N].
+
+    Args:
+        made_with: preset of the pairs, where it is not the model's own (it may have more windows).
+    """
+    channels = channels_for(made_with or model.preset, model.preset)
+    parts = [np.zeros(0, np.float32)]
+    for start in range(0, len(pairs), _BATCH):
+        rows = slice(start, start + _BATCH)
+        images = restored(torch.from_numpy(pairs.images[rows][:, channels]).float())
+        names = [str(name) for name in pairs.structure[rows]]
+        parts.append(model.score(images, names, torch.from_numpy(pairs.pixel_mm[rows])))
+    return np.clip(np.concatenate(parts), 0.0, 1.0)
+
+
+def evaluate(model: QualityModel, subject: Subject, candidates: Iterable[Candidate], first_mask: int = 0) -> Evaluated:
+    """Score every slice of every candidate mask of a subject, and every empty slice that inference would offer.
+
+    Args:
+        candidates: may be a generator; a few are held in memory at once.
+        first_mask: masks are numbered from one above it; give more when a subject is evaluated in several calls.
+    """
+    candidates, parts, number = iter(candidates), [], first_mask
+    rng = np.random.default_rng(0)  # nothing is drawn: every slice is taken
+    while some := list(islice(candidates, _CANDIDATES_AT_ONCE)):
+        pairs = make_pairs(subject, some, rng, model.preset, slices_per_mask=None, empty_per_mask=None)
+        evaluated = Evaluated.of(pairs, predict(model, pairs), {subject.name: subject.person})
+        evaluated.mask = evaluated.mask + number
+        number += len(some)
+        parts.append(evaluated)
+    return Evaluated.concatenate(parts)
+
+
+def evaluate_pair_files(
+    model: QualityModel, paths: Iterable[Path], persons: Mapping[str, str] | None = None
+) -> Iterator[Evaluated]:
+    """The evaluation table of each pair file; they must hold every slice of their masks for segments to mean anything.
+
+    Raises:
+        InputError: a file is damaged.
+    """
+    for path in paths:
+        file = PairFile(path)
+        try:
+            yield Evaluated.of(
+                _without_pictures(pairs := file.read()), predict(model, pairs, file.preset), persons
+            )  # fmt: skip
+        finally:
+            file.close()
+
+
+def _without_pictures(pairs: Pairs) -> Pairs:
+    return replace(pairs, images=pairs.images[:0], reference=pairs.reference[:0])

@@ -1,0 +1,120 @@
+"""Intervals hold what they promise on persons that took no part in the calibration."""
+
+import json
+
+import numpy as np
+import pytest
+
+from QualitySentinelLib.errors import UsageError
+from QualitySentinelLib.scores import aggregate
+from QualitySentinelTrainingLib.calibration import (
+    calibrate,
+    coverage,
+    cross_calibrate,
+    missed_threshold,
+    segment_calibrated,
+    slice_bounds,
+)
+from QualitySentinelTrainingLib.evaluation.evaluated import segment_score
+
+
+@pytest.fixture(scope="module")
+def calibration(make_table):
+    return calibrate(make_table(0))
+
+
+def test_nine_in_ten_slices_and_segments_of_fresh_persons_lie_within_their_bounds(make_table, calibration):
+    measured = coverage(make_table(1, persons=60, prefix="fresh "), calibration)
+    for unit in ("slice", "segment"):
+        assert 0.87 < measured[unit]["coverage"] < 0.93
+        assert 0.85 < measured[unit]["by_person"]["mean"] < 0.95
+        low, high = measured[unit]["coverage_95ci"]
+        assert low < measured[unit]["coverage"] < high
+
+
+def test_bounds_hold_as_well_whatever_subjects_they_were_fitted_on(make_table):
+    held = []
+    for seed in range(6):
+        measured = coverage(make_table(100 + seed, prefix="fresh "), calibrate(make_table(seed)))
+        held.append([measured[unit]["coverage"] for unit in ("slice", "segment")])
+    assert (np.abs(np.mean(held, axis=0) - 0.9) < 0.02).all()
+    assert (np.abs(np.array(held) - 0.9) < 0.06).all()
+
+
+def test_bounds_are_wider_where_the_model_errs_more(calibration):
+    low, high = slice_bounds(np.array([0.5, 0.98]), np.array(["a", "a"]), calibration)
+    assert high[0] - low[0] > 2 * (high[1] - low[1])
+
+
+def test_bounds_enclose_the_prediction_and_rise_with_it(calibration):
+    x = np.linspace(0, 1, 201)
+    low, high = slice_bounds(x, np.full(201, "a"), calibration)
+    assert (low <= x + 1e-9).all() and (x <= high + 1e-9).all()
+    dsc, segment_low, segment_high = segment_calibrated(x, np.full(201, "a"), calibration)
+    assert (segment_low <= dsc + 1e-9).all() and (dsc <= segment_high + 1e-9).all()
+    for curve in (low, high, segment_low, segment_high):
+        assert (np.diff(curve) >= -1e-9).all()
+    assert (np.diff(dsc) > 0).all()  # masks that differ in score still do after calibration
+
+
+def test_a_constant_distortion_of_segments_is_undone(make_table):
+    table = make_table(0, persons=60)
+    table.predicted = (0.5 + 0.5 * table.predicted).astype(np.float32)  # of empty slices too: all weigh less
+    table = table.masked
+    calibration = calibrate(table)
+    segments = table.segments()
+    dsc, _, _ = segment_calibrated(segments.aggregated, segments.person, calibration)
+    assert np.abs(segments.aggregated - segments.dsc).mean() > 0.08
+    assert np.abs(dsc - segments.dsc).mean() < 0.04
+    assert "missed" not in calibration
+
+
+def test_the_knots_are_what_a_model_file_may_hold(calibration):
+    assert json.loads(json.dumps(calibration)) == calibration
+    for part, over in (("slice", "predicted"), ("segment", "aggregated")):
+        knots = calibration[part]
+        assert len({len(values) for values in knots.values()}) == 1 and 2 <= len(knots[over]) <= 64
+        assert (np.diff(knots[over]) > 0).all()
+        assert all(0 <= v <= 1 for values in knots.values() for v in values)
+
+
+def test_inference_gives_the_bounds_that_were_measured(make_table, calibration):
+    table = make_table(3, persons=2)
+    segments = table.segments()
+    expected = segment_calibrated(segments.aggregated, segments.person, calibration)
+    score = segment_score(table, np.flatnonzero((table.subject == "p0") & (table.mask == 0)))
+    aggregate(score, calibration=calibration)
+    assert (score.predicted_dsc, score.dsc_low, score.dsc_high) == pytest.approx([e[0] for e in expected])
+    assert score.slices[0].dsc_low == pytest.approx(
+        slice_bounds(table.masked.predicted[:1], np.array(["p0"]), calibration)[0][0]
+    )
+
+
+def test_one_in_twenty_of_the_rightly_empty_slices_is_flagged(make_table, calibration):
+    measured = coverage(make_table(5, persons=60, prefix="fresh "), calibration)["missed"]
+    assert 0.03 < measured["false_flags"] < 0.07
+    assert measured["flagged"] > 0.9
+
+
+def test_too_few_empty_slices_flag_nothing(make_table):
+    table = make_table(0, persons=1, masks=1)
+    assert missed_threshold(table) == 0.0
+    assert missed_threshold(table.masked) is None
+
+
+def test_cross_calibration_measures_each_person_with_the_others(make_table):
+    table = make_table(0, persons=10)
+    crossed = cross_calibrate(table)
+    assert crossed == calibrate(table)  # what ships was fitted on everybody
+    others = table.take(
+        ~np.isin(table.person, [p for p, c in crossed.of_person.items() if c is crossed.of_person["p3"]])
+    )
+    assert crossed.of_person["p3"] == calibrate(others)
+    assert "p3" not in others.person
+    measured = coverage(table, crossed)
+    assert measured["cross_fitted"] and 0.85 < measured["slice"]["coverage"] < 0.95
+
+
+def test_one_person_is_refused(make_table):
+    with pytest.raises(UsageError, match="two persons"):
+        calibrate(make_table(0, persons=1))

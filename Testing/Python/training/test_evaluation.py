@@ -1,0 +1,222 @@
+"""The evaluation table, its figures and experiments, and what is written of them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.scores import SegmentScore, Status
+from QualitySentinelLib.volume import AxialFrame, CtVolume
+from QualitySentinelTrainingLib.calibration import calibrate
+from QualitySentinelTrainingLib.candidates import Candidate
+from QualitySentinelTrainingLib.dice import volume_dice
+from QualitySentinelTrainingLib.evaluation import Evaluated, external
+from QualitySentinelTrainingLib.evaluation.data_amount import data_amount
+from QualitySentinelTrainingLib.evaluation.disagreement import disagreement
+from QualitySentinelTrainingLib.evaluation.figures import figures
+from QualitySentinelTrainingLib.evaluation.missed import missed_figures
+from QualitySentinelTrainingLib.evaluation.report import Experiments, write_evaluation, write_rows
+from QualitySentinelTrainingLib.evaluation.run import evaluate
+from QualitySentinelTrainingLib.evaluation.slices_per_mask import slices_per_mask
+from QualitySentinelTrainingLib.subjects import Subject
+
+
+@pytest.fixture
+def a_subject(a_torso) -> Subject:
+    frame = AxialFrame.from_affine(a_torso.ijk_to_ras, a_torso.hu.shape)
+    return Subject("torso", CtVolume(a_torso.hu, frame), a_torso.labels, a_torso.names, "invented", person="somebody")
+
+
+@pytest.fixture
+def an_all_knowing_scorer(monkeypatch):
+    """Masks are scored with their true volumetric DSC."""
+
+    def score_masks(model, subject, candidates):
+        scores = []
+        for candidate in candidates:
+            box = tuple(slice(c, c + n) for c, n in zip(candidate.corner, candidate.mask.shape, strict=True))
+            dsc = volume_dice(candidate.mask, subject.labels[box] == candidate.value) if candidate.mask.any() else None
+            scores.append(SegmentScore("", "", None, Status.SCORED, predicted_dsc=dsc, area_weighted_dsc=dsc))
+        return scores
+
+    monkeypatch.setattr(external, "score_masks", score_masks)
+
+
+@pytest.mark.parametrize("name", ["slices.csv", "slices.csv.gz"])
+def test_a_table_is_read_as_it_was_written(make_table, tmp_path, name):
+    table = make_table(0, persons=2)
+    table.structure[0] = 'liver, "left" part'
+    table.write(tmp_path / name)
+    read = Evaluated.read(tmp_path / name)
+    for column in Evaluated._KINDS:
+        before, after = getattr(table, column), getattr(read, column)
+        assert np.allclose(before, after, atol=1e-5) if before.dtype.kind == "f" else (before == after).all(), column
+
+
+def test_damaged_tables_are_named(make_table, tmp_path):
+    path = tmp_path / "slices.csv.gz"
+    make_table(0, persons=2).write(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"slices.csv.gz.*evaluate again"):
+        Evaluated.read(path)
+    other = tmp_path / "other.csv"
+    other.write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="other.csv: not an evaluation table"):
+        Evaluated.read(other)
+    with pytest.raises(InputError, match="nothing.csv: cannot be read"):
+        Evaluated.read(tmp_path / "nothing.csv")
+
+
+def test_segments_hold_every_mask_once_with_what_it_misses(make_table):
+    table = make_table(0, persons=3, masks=5)
+    with_empty, without = table.segments(), table.masked.segments()
+    assert len(with_empty) == len(without) == 15
+    assert (with_empty.slices == 8).all()
+    assert (with_empty.aggregated < without.aggregated).all()  # doubtful empty slices lower the score
+    assert (with_empty.dsc == without.dsc).all()
+
+
+def test_figures_say_everything_of_each_group(make_table):
+    result = figures(make_table(1, persons=12, prefix="t"), calibrate(make_table(0)), draws=20)
+    assert result["subjects"] == result["persons"] == 12
+    assert result["slices"]["n"] == 12 * 12 * 8
+    assert result["slices"]["pearson_r_95ci"][0] < result["slices"]["pearson_r"] < result["slices"]["pearson_r_95ci"][1]
+    assert set(result["segments"]) == {"mean", "area_weighted", "calibrated"}
+    assert abs(result["segments"]["calibrated"]["bias"]) < abs(result["segments"]["area_weighted"]["bias"])
+    assert set(result["by_structure"]) == {"liver", "spleen", "kidney left"}
+    assert set(result["by_error"]) == {"none", "erosion", "shift", "leak", "elastic"}  # combined errors count in each
+    assert result["by_error"]["shift"]["n"] == result["by_error"]["leak"]["n"]
+    assert set(result["by_stage"]) == {"10"}
+    assert 0.8 < result["coverage"]["slice"]["coverage"] < 1
+
+
+def test_missed_slices_are_told_apart_by_place_and_by_threshold(make_table):
+    table = make_table(1, persons=20)
+    measured = missed_figures(table, {"missed": {"threshold": 0.0}})
+    assert measured["all"]["n_missed"] == measured["inner"]["n_missed"] + measured["end"]["n_missed"]
+    assert measured["all"]["auroc"] > 0.97
+    assert measured["all"]["flagged"] == 0 == measured["all"]["false_flags"]  # the given threshold flags nothing
+    assert measured["all"]["flagged_in_sample"] > 0.85
+    assert measured["all"]["false_flags_in_sample"] <= 0.05
+    assert "flagged" not in missed_figures(table)["all"]
+
+
+def test_more_slices_come_nearer_to_the_score_of_all(make_table):
+    rows = slices_per_mask(make_table(0, persons=10), (1, 3, 6, 20))
+    assert [row["slices"] for row in rows] == [1, 3, 6]  # no mask has more than 8
+    deviations = [row["mean_abs_deviation"] for row in rows]
+    assert deviations == sorted(deviations, reverse=True) and deviations[-1] > 0
+    assert rows[0]["share_scored"] == pytest.approx(1 / 8)
+
+
+def test_amounts_of_data_are_sorted(make_table):
+    rows = data_amount([(2000, make_table(0, 5)), (1000, make_table(1, 5))], "subjects", draws=10)
+    assert [row["amount"] for row in rows] == [1000, 2000]
+    assert all(row["unit"] == "subjects" and len(row["mae_95ci"]) == 2 for row in rows)
+
+
+def test_a_model_is_evaluated_on_every_slice_of_every_mask(a_small_model, a_subject):
+    candidates = [Candidate(1, a_subject.labels == 1, (0, 0, 0), "none") for _ in range(9)]
+    candidates.append(Candidate(2, np.roll(a_subject.labels == 2, 2, axis=1), (0, 0, 0), "shift"))
+    table = evaluate(a_small_model, a_subject, (c for c in candidates), first_mask=5)
+    assert sorted(set(table.mask.tolist())) == list(range(6, 16))
+    assert set(table.person) == {"somebody"}
+    perfect = table.take((table.mask == 6) & (table.area > 0))
+    assert len(perfect) == np.count_nonzero((a_subject.labels == 1).any(axis=(1, 2)))
+    assert (perfect.dsc == 1).all() and (table.predicted >= 0).all() and (table.predicted <= 1).all()
+
+
+def test_masks_are_scored_in_their_order_and_empty_ones_not_at_all(a_small_model, a_subject):
+    whole = Candidate(1, a_subject.labels == 1, (0, 0, 0), "none")
+    part = Candidate(1, whole.mask[:10], (0, 0, 0), "none")
+    nothing = Candidate(1, np.zeros_like(whole.mask), (0, 0, 0), "none")
+    scores = external.score_masks(a_small_model, a_subject, [part, nothing, whole])
+    assert scores[0].n_slices < scores[2].n_slices
+    assert scores[1].predicted_dsc is None
+
+
+def test_spoiled_masks_are_what_they_are_called(a_subject):
+    size = {
+        (kind, step): np.count_nonzero(external.spoiled(a_subject, 1, kind, step).mask)
+        for kind in external.KINDS
+        for step in (0, 1, 2)
+    }
+    assert size["erosion", 0] == size["dilation", 0] == size["shift", 0] == np.count_nonzero(a_subject.labels == 1)
+    assert size["erosion", 2] < size["erosion", 1] < size["erosion", 0] < size["dilation", 1] < size["dilation", 2]
+    moved = external.spoiled(a_subject, 1, "shift", 2)
+    box = tuple(slice(c, c + n) for c, n in zip(moved.corner, moved.mask.shape, strict=True))
+    assert 0 < volume_dice(moved.mask, a_subject.labels[box] == 1) < 1
+    with pytest.raises(UsageError, match="erosion, dilation, shift"):
+        external.spoiled(a_subject, 1, "melting", 1)
+
+
+def test_a_scorer_that_knows_all_follows_the_series(an_all_knowing_scorer, a_subject):
+    series = external.series(None, [a_subject], "erosion", (0, 1, 2, 9))
+    result = series.figures()
+    assert result["segments"]["pearson_r"] == pytest.approx(1.0)
+    assert [row["true"] for row in result["by_step"][:3]] == sorted(
+        (r["true"] for r in result["by_step"][:3]), reverse=True
+    )
+    assert result["by_step"][0]["true"] == 1.0
+    assert result["by_step"][-1]["vanished"] == 2  # nothing is left of liver and spleen
+
+
+def test_the_order_of_perfect_and_spoiled_masks(an_all_knowing_scorer, a_subject):
+    result = external.ordering(None, [a_subject], (("erosion", 1), ("erosion", 9), ("shift", 4))).figures()
+    assert result["all"]["perfect_above"] == 1.0
+    assert result["erosion by 9"] == {**result["erosion by 9"], "n": 0, "vanished": 2}  # not counted as success
+    assert result["all"]["n"] == 4 and result["all"]["vanished"] == 2
+
+
+def test_ties_count_half_in_the_order():
+    one = np.ones(2)
+    result = external.Ordering(
+        subject=np.array(["a", "a"]), structure=np.array(["liver", "spleen"]), kind=np.array(["shift", "shift"]),
+        step=np.array([4, 4]), perfect=one, spoiled=np.array([1.0, 0.5]), dsc=one * 0.5,
+    ).figures()  # fmt: skip
+    assert result["all"]["perfect_above"] == 0.75
+    assert result["by_structure"]["liver"]["perfect_above"] == 0.5
+
+
+def test_networks_that_agree_and_one_that_does_not(a_small_model, a_case_on_disk, a_torso, tmp_path):
+    import nibabel
+
+    moved = np.roll(a_torso.labels, 3, axis=2)
+    nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(moved.T), a_torso.ijk_to_ras), tmp_path / "moved.nii.gz")
+    copy = tmp_path / "copy.nii.gz"
+    copy.write_bytes(a_case_on_disk.seg.read_bytes())
+    result = disagreement(
+        a_small_model, a_case_on_disk.ct, [a_case_on_disk.seg, copy, tmp_path / "moved.nii.gz"], a_case_on_disk.names
+    )
+    mean = {name: result.segment_agreement[result.segment_network == name].mean() for name in ("seg", "copy", "moved")}
+    assert mean["seg"] == pytest.approx(mean["copy"]) and mean["moved"] < mean["seg"] < 1
+    found = result.figures()
+    assert found["structures"] == 2 and found["segments"]["n"] == 6
+    assert -1 <= found["slices"]["spearman_r"] <= 1
+    with pytest.raises(UsageError, match="at least two"):
+        disagreement(a_small_model, a_case_on_disk.ct, [copy])
+
+
+def test_everything_is_written(make_table, an_all_knowing_scorer, a_subject, tmp_path):
+    groups = {"many": make_table(1, persons=8, prefix="t"), "one person": make_table(2, persons=1, prefix="u")}
+    experiments = Experiments(
+        series=[external.series(None, [a_subject], "erosion", (0, 1))],
+        ordering=external.ordering(None, [a_subject]),
+        data_amount=data_amount([(10, groups["many"]), (20, groups["many"])], draws=5),
+    )
+    report = write_evaluation(tmp_path, groups, calibrate(make_table(0)), experiments, {"name": "m"}, "cmd", draws=10)
+    assert json.loads((tmp_path / "evaluation.json").read_text()) == report
+    assert list(report["groups"]) == ["all subjects", "many", "one person"]
+    tables = {path.name for path in tmp_path.glob("*.csv*")}
+    assert tables >= {"slices.csv.gz", "segments.csv", "figures.csv", "by_structure.csv", "by_error.csv", "series.csv",
+                      "ordering.csv", "data_amount.csv", "slices_per_mask.csv"}  # fmt: skip
+    pictures = {path.stem for path in tmp_path.glob("*.png") if path.stat().st_size > 5000}
+    assert pictures == {"scatter_slices", "scatter_segments", "calibration", "risk_coverage", "by_structure",
+                        "by_error", "missed", "slices_per_mask", "series", "data_amount"}  # fmt: skip
+    assert len(Evaluated.read(tmp_path / "slices.csv.gz")) == sum(len(g) for g in groups.values())
+
+
+def test_figures_that_cannot_be_had_are_empty_cells(tmp_path):
+    write_rows(tmp_path / "rows.csv", [{"a": float("nan"), "b": None, "r": 0.5, "r_95ci": (0.4, 0.6)}])
+    assert (tmp_path / "rows.csv").read_text() == "a,b,r,r_95ci_low,r_95ci_high\n,,0.5,0.4,0.6\n"
