@@ -181,9 +181,12 @@ class Scorer:
 
     def _summary(self) -> dict:
         """What a report says of the model, with what a reader must know of its calibration."""
-        calibration = self.model.metadata.get("calibration") or {}
-        told = {key: calibration[key] for key in ("coverage", "missed") if key in calibration}
+        told = {key: self._calibration[key] for key in ("coverage", "missed") if key in self._calibration}
         return self.model.summary() | ({"calibration": told} if told else {})
+
+    @property
+    def _calibration(self) -> dict:
+        return self.model.metadata.get("calibration") or {}
 
     def _knows(self, segment: Segment) -> bool:
         return segment.structure is not None and segment.structure in self.model.table.names
@@ -192,7 +195,7 @@ class Scorer:
         """Canonical k of the slices to score: those of the mask with ``None``, then empty ones with the nearest."""
         plan: dict[int, int | None] = dict.fromkeys(plan_slices(segment, slices, from_top))
         if slices == "all" and self.model.preset.neighbour and self._knows(segment):
-            reach_mm = (self.model.metadata.get("calibration") or {}).get("missed", {}).get("reach_mm", REACH_MM)
+            reach_mm = (self._calibration.get("missed") or {}).get("reach_mm", REACH_MM)
             plan |= plan_empty_slices(segment, ct.frame.shape[0], ct.frame.spacing[0], reach_mm)
         return plan
 
@@ -250,7 +253,7 @@ class Scorer:
         score.slices.sort(key=lambda s: s.k)
         score.empty_slices.sort(key=lambda s: s.k)
         score.status = Status.SCORED if self._knows(segment) else Status.UNKNOWN_STRUCTURE
-        aggregate(score, calibration=self.model.metadata.get("calibration"))
+        aggregate(score, calibration=self._calibration)
         flag(score.slices, self.threshold)
 
 

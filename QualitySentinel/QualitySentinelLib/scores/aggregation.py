@@ -49,7 +49,7 @@ def aggregate(
     calibration = calibration or {}
     for s in segment_score.slices:
         s.dsc_low, s.dsc_high = _at(s.predicted_dsc, calibration.get("slice"), "predicted", "low", "high")
-    missed_below = calibration.get("missed", {}).get("threshold", MISSED_BELOW)
+    missed_below = (calibration.get("missed") or {}).get("threshold", MISSED_BELOW)
     for empty in segment_score.empty_slices:
         empty.missed = empty.predicted_dsc < missed_below
     mean, weighted = _both(segment_score)

@@ -132,7 +132,9 @@ def test_slices_have_intervals_of_their_own(a_segment_score):
     assert a_segment_score.slices[0].dsc_low is None
 
 
-@pytest.mark.parametrize("calibration", [None, {}, {"coverage": 0.9}, {"segment_halfwidth": 0.1}])
+@pytest.mark.parametrize(
+    "calibration", [None, {}, {"slice": None, "segment": None, "missed": None}, {"segment_halfwidth": 0.1}]
+)
 def test_a_model_without_calibration_gives_no_interval(a_segment_score, calibration):
     assert aggregate(a_segment_score, calibration=calibration) == a_segment_score.area_weighted_dsc
     assert (a_segment_score.dsc_low, a_segment_score.dsc_high) == (None, None)
