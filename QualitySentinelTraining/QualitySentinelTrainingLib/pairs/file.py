@@ -29,17 +29,25 @@ class PairFile:
         preset: how the pictures were made.
         columns: every column of :class:`Pairs` that is no picture, by name.
 
+    Args:
+        path: the file.
+        pictures_only: read and check no columns: much faster, for a file that was opened whole before.
+
     Raises:
         InputError: missing, damaged, cut short or not ours; names the file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, pictures_only: bool = False) -> None:
         self.path = Path(path)
         try:
-            self._file = h5py.File(self.path, "r")
+            # No cache of chunks: each is one picture, read once in a long while, and hundreds of files may be open.
+            self._file = h5py.File(self.path, "r", rdcc_nbytes=0)
             if self._file.attrs.get("quality_sentinel_pairs") != _VERSION:
                 raise ValueError("written by another version, or not by Quality Sentinel")
             self.preset = Preset.from_json(json.loads(self._file.attrs["preset"]))
+            if pictures_only:
+                self.columns = {}
+                return
             self.columns = {name: _column(self._file[name][...]) for name in COLUMNS}
             rows = {len(values) for values in self.columns.values()} | {len(self._file[name]) for name in PICTURES}
             if len(rows) != 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from ..pairs.columns import channels_for
 
 log = logging.getLogger(__name__)
 
+_MOST_OPEN = 400
+"""Files open at once: systems allow a process 1024 of them or fewer."""
+
 Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 """images [B, C, S, S], reference [B, S, S] in 0..1, embeddings [B, D], pixel_mm [B], dsc [B]; float32."""
 
@@ -28,52 +32,92 @@ class PairDataset(Dataset):
     """Pairs of many files, handed out a batch at a time.
 
     A file that cannot be read is named in a warning and left out; so is one that turns out damaged later, whose pairs
-    are then replaced by others.
+    are then replaced by others. Of each pair a few numbers are held in memory, about 25 bytes.
 
     Args:
         paths: pair files.
         table: embeddings of the structures; names it lacks get the neutral one.
         preset: the preprocessing wanted: that of the files, or a part of it.
+        leave_out: structures to leave out.
+        most: a random choice of at most this many pairs is used; 0 for all.
+        seed: of that choice.
+
+    Attributes:
+        paths: the files used.
+        sources: the data sets, sorted.
+        source: which of them each pair is from, int16 [N].
+        empty: whether each pair shows an empty slice, bool [N].
 
     Raises:
         InputError: no file can be used.
     """
 
-    def __init__(self, paths: Sequence[Path], table: EmbeddingTable, preset: Preset) -> None:
+    def __init__(
+        self, paths: Sequence[Path], table: EmbeddingTable, preset: Preset, leave_out: Sequence[str] = (),
+        most: int = 0, seed: int = 0,
+    ) -> None:  # fmt: skip
         self.paths, self.preset = [], preset
-        parts = {name: [] for name in ("file", "row", "pixel_mm", "dsc", "structure", "source", "area", "person")}
+        self._channels: list[list[int]] = []
+        parts = {name: [] for name in ("file", "row", "pixel_mm", "dsc", "structure", "source", "empty", "person")}
+        names = {name: {} for name in ("structure", "source", "person")}
         for path in paths:
             try:
                 file = PairFile(path)
-                self._channels = channels_for(file.preset, preset)
+                channels = channels_for(file.preset, preset)
             except (InputError, ValueError) as error:
                 log.warning("skipped: %s", error if isinstance(error, InputError) else f"{path}: {error}")
                 continue
-            parts["file"].append(np.full(len(file), len(self.paths), np.int32))
-            parts["row"].append(np.arange(len(file), dtype=np.int32))
-            for name in parts.keys() - {"file", "row"}:
-                parts[name].append(file.columns[name])
-            self.paths.append(Path(path))
+            columns = file.columns
             file.close()
-        if not any(len(part) for part in parts["row"]):
+            rows = np.flatnonzero(~np.isin(columns["structure"], list(leave_out))).astype(np.int32)
+            parts["row"].append(rows)
+            parts["file"].append(np.full(len(rows), len(self.paths), np.int32))
+            parts["empty"].append(columns["area"][rows] == 0)
+            for name in ("pixel_mm", "dsc"):
+                parts[name].append(columns[name][rows].astype(np.float32))
+            for name, numbers in names.items():
+                values, inverse = np.unique(columns[name][rows], return_inverse=True)
+                codes = [numbers.setdefault(str(value), len(numbers)) for value in values]
+                parts[name].append(np.array(codes, np.int32)[inverse])
+            self.paths.append(Path(path))
+            self._channels.append(channels)
+        if not sum(len(part) for part in parts["row"]):
             raise InputError(f"{Path(paths[0]).parent if paths else 'no folder'}: no usable pair file to train on")
         columns = {name: np.concatenate(part) for name, part in parts.items()}
-        self._file, self._row = columns["file"], columns["row"]
-        self.source, self.empty = columns["source"], columns["area"] == 0
-        self.person, self.structure = columns["person"], columns["structure"]
+        if most and most < len(columns["row"]):
+            chosen = np.sort(np.random.default_rng(seed).permutation(len(columns["row"]))[:most])
+            columns = {name: values[chosen] for name, values in columns.items()}
+        self._file, self._row, self.empty = columns["file"], columns["row"], columns["empty"]
+        self.sources = sorted(names["source"])
+        rank = {name: number for number, name in enumerate(self.sources)}
+        self.source = np.array([rank[name] for name in names["source"]], np.int16)[columns["source"]]
+        self._person, self._persons = columns["person"], list(names["person"])
         self._pixel_mm, self._dsc = torch.from_numpy(columns["pixel_mm"]), torch.from_numpy(columns["dsc"])
-        known, embedding = np.unique(columns["structure"], return_inverse=True)
-        vectors = [table.vector(name if name in table else None) for name in map(str, known)]
+        self._structures = list(names["structure"])
+        vectors = [table.vector(name if name in table else None) for name in self._structures]
         self._vectors = torch.from_numpy(np.stack(vectors))
-        self._embedding = torch.from_numpy(embedding.astype(np.int64))
-        self._open: dict[int, PairFile] = {}
+        self._structure = torch.from_numpy(columns["structure"])
+        self._open: OrderedDict[int, PairFile] = OrderedDict()
         self._bad: set[int] = set()
+
+    def trained_on(self) -> dict:
+        """What the pairs are: ``pairs``, ``structures``, and ``sources`` with ``pairs`` and ``persons`` of each."""
+        sources = {}
+        for number, name in enumerate(self.sources):
+            rows = self.source == number
+            persons = sorted(self._persons[code] for code in np.unique(self._person[rows]))
+            sources[name] = {"pairs": int(rows.sum()), "persons": persons}
+        return {
+            "pairs": len(self),
+            "structures": sorted(self._structures[code] for code in np.unique(self._structure.numpy())),
+            "sources": {name: source for name, source in sources.items() if source["pairs"]},
+        }
 
     def __len__(self) -> int:
         return len(self._row)
 
     def __getstate__(self) -> dict:
-        return self.__dict__ | {"_open": {}}  # open files do not travel to worker processes
+        return self.__dict__ | {"_open": OrderedDict()}  # open files do not travel to worker processes
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         size = self.preset.size
@@ -86,7 +130,7 @@ class PairDataset(Dataset):
         return (
             restored(torch.from_numpy(images).float()),
             torch.from_numpy(reference).float() / 255.0,
-            self._vectors[self._embedding[index]],
+            self._vectors[self._structure[index]],
             self._pixel_mm[index],
             self._dsc[index],
         )
@@ -99,15 +143,22 @@ class PairDataset(Dataset):
             if number in self._bad:
                 continue
             try:
-                if number not in self._open:
-                    self._open[number] = PairFile(self.paths[number])
-                picture, reference[...] = self._open[number].pictures(int(self._row[chosen]))
-                images[...] = picture[self._channels]
+                picture, reference[...] = self._opened(number).pictures(int(self._row[chosen]))
+                images[...] = picture[self._channels[number]]
                 return chosen
             except InputError as error:
                 log.warning("skipped from here on: %s", error)
                 self._bad.add(number)
         raise InputError(f"{self.paths[0].parent}: every pair file is damaged; make pairs again")
+
+    def _opened(self, number: int) -> PairFile:
+        """A file, opened for its pictures; those read last stay open."""
+        if number not in self._open:
+            self._open[number] = PairFile(self.paths[number], pictures_only=True)
+            if len(self._open) > _MOST_OPEN:
+                self._open.popitem(last=False)[1].close()
+        self._open.move_to_end(number)
+        return self._open[number]
 
 
 class EpochSampler(Sampler[int]):
@@ -119,16 +170,19 @@ class EpochSampler(Sampler[int]):
     def __init__(self, dataset: PairDataset, count: int, source_shares: dict, empty_share: float, seed: int) -> None:
         self._count = count or len(dataset)
         self._seed, self._epoch = seed, 0
-        self._groups = []
-        for source in np.unique(dataset.source):
-            for empty, share in ((True, empty_share), (False, 1.0 - empty_share)):
-                rows = np.flatnonzero((dataset.source == source) & (dataset.empty == empty))
-                if len(rows):
-                    self._groups.append((rows, share * float(source_shares.get(str(source), 1.0))))
+        groups = []
+        for number, source in enumerate(dataset.sources):
+            share_of_source = float(source_shares.get(source, 1.0))
+            halves = [np.flatnonzero((dataset.source == number) & (dataset.empty == empty)) for empty in (True, False)]
+            shares = [empty_share, 1.0 - empty_share] if all(map(len, halves)) else [1.0, 1.0]
+            groups += [(rows, share_of_source * s) for rows, s in zip(halves, shares, strict=True) if len(rows)]
         if not count:
-            self._groups = [(np.arange(len(dataset)), 1.0)]
-        total = sum(share for _, share in self._groups)
-        self._groups = [(rows, share / total) for rows, share in self._groups if share > 0]
+            groups = [(np.arange(len(dataset)), 1.0)]
+        bounds = np.cumsum([0.0, *(share for _, share in groups)])
+        if not bounds[-1]:
+            raise InputError("source_shares leaves nothing to train on; give a source of the pairs a share above 0")
+        counts = np.diff(np.rint(bounds / bounds[-1] * self._count).astype(int))
+        self._groups = [(rows, int(wanted)) for (rows, _), wanted in zip(groups, counts, strict=True) if wanted]
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning says which epoch comes."""
@@ -139,8 +193,7 @@ class EpochSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         drawn = []
-        for number, (rows, share) in enumerate(self._groups):
-            wanted = round(share * self._count)
+        for number, (rows, wanted) in enumerate(self._groups):
             first = self._epoch * wanted
             # Permutation p of a group serves its p-th pass, whichever epoch that falls into.
             while wanted > 0:
@@ -150,4 +203,4 @@ class EpochSampler(Sampler[int]):
                 drawn.append(part)
                 first, wanted = first + len(part), wanted - len(part)
         order = np.random.default_rng((self._seed, self._epoch, 1 << 20)).permutation(np.concatenate(drawn))
-        return iter(order[: self._count].tolist())
+        return iter(order.tolist())

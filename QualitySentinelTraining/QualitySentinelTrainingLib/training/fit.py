@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,13 +13,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 import lightning
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
 from QualitySentinelLib.checkpoint import QualityModel
-from QualitySentinelLib.errors import InputError
+from QualitySentinelLib.errors import CancelledError, InputError
 from QualitySentinelLib.files import write_whole
 
 from .checkpoint_file import CheckpointFile
@@ -57,6 +58,7 @@ def fit(model: QualityModel, paths: Sequence[Path], options: TrainingOptions, ou
 
     Raises:
         InputError: no pair file is usable, or ``out`` holds a run with other options or pairs, or a damaged one.
+        CancelledError: Ctrl+C.
     """
     out = Path(out)
     lightning.seed_everything(options.seed, verbose=False)
@@ -83,14 +85,27 @@ def fit(model: QualityModel, paths: Sequence[Path], options: TrainingOptions, ou
             accelerator=options.accelerator,
             devices=options.devices,
             strategy=options.strategy,
-            callbacks=[ModelCheckpoint(dirpath=out, filename=Path(LAST).stem, enable_version_counter=False)],
+            callbacks=[
+                ModelCheckpoint(dirpath=out, filename=Path(LAST).stem, enable_version_counter=False),
+                _ProgressBar(),
+            ],
             plugins=[CheckpointFile()],
         )
-        trainer.fit(QualityRegression(model, options), loader, ckpt_path=last)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        try:
+            trainer.fit(QualityRegression(model, options), loader, ckpt_path=last)
+        except SystemExit as stop:  # what Lightning makes of Ctrl+C
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # it has switched Ctrl+C off
+            raise CancelledError(f"stopped; the same command goes on from the last whole epoch in {out}") from stop
     model.network.cpu().eval()
     return dataset
+
+
+class _ProgressBar(TQDMProgressBar):
+    """Lightning's, without the log's version, which tells nobody anything."""
+
+    def get_metrics(self, *arguments) -> dict:
+        """What is shown behind the bar."""
+        return {name: value for name, value in super().get_metrics(*arguments).items() if name != "v_num"}
 
 
 def is_first_process() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import lightning
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,6 +38,11 @@ class QualityRegression(lightning.LightningModule):
         self.register_buffer("units_per_hu", torch.tensor(units_per_hu).reshape(1, -1, 1, 1), persistent=False)
         self.register_buffer("neutral", torch.from_numpy(model.table.neutral), persistent=False)
 
+    def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
+        """Draw what this step of the run draws, whether or not the run was killed before it."""
+        drawn = np.random.SeedSequence((self.options.seed, self.global_step, self.global_rank)).generate_state(1)
+        torch.manual_seed(int(drawn[0]))
+
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Loss of one augmented batch."""
         images, reference, embeddings, pixel_mm, dsc = batch
@@ -44,21 +50,22 @@ class QualityRegression(lightning.LightningModule):
         images = self._jittered(images)
         nameless = torch.rand(len(dsc), 1, device=self.device) < self.options.neutral_share
         conditions = torch.where(nameless | (self.options.text == "none"), self.neutral, embeddings)
-        drawn = None
+        drawn, parts = None, {}
         if hasattr(self.network, "with_shares"):
             predicted, drawn = self.network.with_shares(images, conditions, pixel_mm)
         else:
             predicted = self.network(images, conditions, pixel_mm)
-        predicted = predicted.flatten().float()
-        loss = DSC_LOSSES[self.options.dsc_loss](predicted, dsc) + self.options.ranking_weight * pair_ranking(
-            predicted, dsc, embeddings
-        )
-        if drawn is not None:
-            dense = shares_loss(drawn.float(), masks, reference)
-            loss = loss + self.options.shares_weight * dense
-            self.log("shares", dense, prog_bar=True)
-        self.log("loss", loss, prog_bar=True)
-        self.log("mae", (predicted.detach() - dsc).abs().mean(), prog_bar=True)
+        with torch.autocast(self.device.type, enabled=False):  # the loss is computed in full precision
+            predicted = predicted.flatten().float()
+            squared = weighted_squared_error if self.options.published_loss else torch.nn.functional.mse_loss
+            loss = squared(predicted, dsc) + self.options.ranking_weight * pair_ranking(predicted, dsc, embeddings)
+            if drawn is not None:
+                parts["shares"] = shares_loss(drawn.float(), masks, reference)
+                loss = loss + self.options.shares_weight * parts["shares"]
+        parts |= {"loss": loss, "mae": (predicted.detach() - dsc).abs().mean()}
+        for name, value in parts.items():
+            self.log(name, value, prog_bar=True)
+            self.log(f"epoch_{name}", value, on_step=False, on_epoch=True, batch_size=len(dsc), sync_dist=True)
         return loss
 
     def _jittered(self, images: Tensor) -> Tensor:

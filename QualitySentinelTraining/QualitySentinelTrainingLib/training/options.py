@@ -34,6 +34,8 @@ class TrainingOptions:
             scored sensibly and the network cannot lean on the name alone.
         jitter_hu: spread of the random offset, and largest spread of the noise, of the CT, in HU.
         gain_jitter: spread of the random gain of the CT channels.
+        leave_out: structures not trained on (for experiments).
+        most_pairs: train on a random choice of at most this many pairs (for experiments); 0 takes all.
         seed: of weights, order and augmentation.
         precision: as Lightning names it: ``32-true``, ``16-mixed``, ``bf16-mixed``.
         accelerator: as Lightning names it: ``auto``, ``cpu``, ``gpu``.
@@ -57,6 +59,8 @@ class TrainingOptions:
     neutral_share: float = 0.15
     jitter_hu: float = 15.0
     gain_jitter: float = 0.05
+    leave_out: tuple[str, ...] = ()
+    most_pairs: int = 0
     seed: int = 0
     precision: str = "32-true"
     accelerator: str = "auto"
@@ -71,9 +75,10 @@ class TrainingOptions:
             raise UsageError(f"dsc_loss {self.dsc_loss!r}: must be huber, squared or published")
         if self.text not in ("sentence", "clip", "none"):
             raise UsageError(f"text {self.text!r}: must be sentence, clip or none")
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
+        least = {"epochs": 1, "batch_size": 1, "pairs_per_epoch": 0, "most_pairs": 0, "workers": 0, "seed": 0}
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise UsageError(f"{name} must be at least {bound}, not {getattr(self, name)}")
         for name in ("empty_share", "neutral_share"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise UsageError(f"{name} must lie in 0..1, not {getattr(self, name)}")
@@ -92,20 +97,42 @@ def read_options(path: Path | None, **changes) -> TrainingOptions:
             given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise InputError(f"{path}: not a readable TOML file ({error}); see docs/TRAINING.md") from error
-        for key, value in given.items():
-            _check(path, key, value)
-    given |= {key: value for key, value in changes.items() if value is not None}
     try:
-        return TrainingOptions(**given)
+        given = {key: _checked(key, value) for key, value in given.items()}
+        TrainingOptions(**given)
     except UsageError as error:
-        raise (InputError(f"{path}: {error}") if path is not None else error) from error
+        raise InputError(f"{path}: {error}") from error
+    given |= {key: _checked(key, value) for key, value in changes.items() if value is not None}
+    return TrainingOptions(**given)
 
 
-def _check(path: Path, key: str, value: object) -> None:
-    known = {f.name: f for f in fields(TrainingOptions)}
-    if key not in known:
-        raise InputError(f"{path}: {key!r} is no training option; the options are {', '.join(known)}")
+def parsed_change(text: str) -> tuple[str, object]:
+    """Name and value of a change given as ``name=value``; the value is as in TOML, text needs no quotes.
+
+    Raises:
+        UsageError: it is nothing like that.
+    """
+    key, sign, value = (part.strip() for part in text.partition("="))
+    if not (key and sign and value):
+        raise UsageError(f"--set {text}: give it as name=value, for example epochs=5")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value
+
+
+def _checked(key: str, value: object) -> object:
+    """The value, as the option's type."""
+    if key not in {f.name for f in fields(TrainingOptions)}:
+        known = ", ".join(f.name for f in fields(TrainingOptions))
+        raise UsageError(f"{key!r} is no training option; the options are {known}")
     default = getattr(TrainingOptions(), key)
+    if isinstance(default, tuple) and isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(value)
     fitting = (int, float) if isinstance(default, float) else (str, int) if key == "devices" else type(default)
     if not isinstance(value, fitting) or isinstance(value, bool) != isinstance(default, bool):
-        raise InputError(f"{path}: {key} must be of type {type(default).__name__}, not {value!r}")
+        wanted = "list of names" if isinstance(default, tuple) else type(default).__name__
+        raise UsageError(f"{key} must be of type {wanted}, not {value!r}")
+    if isinstance(default, dict) and not all(type(v) in (int, float) and v >= 0 for v in value.values()):
+        raise UsageError(f"{key} must give a share of 0 or more to each name, not {value!r}")
+    return float(value) if isinstance(default, float) else value

@@ -1,0 +1,382 @@
+"""The training loop: what it draws, that it goes on where it was killed, and damaged files on its way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from QualitySentinelLib.checkpoint import QualityModel
+from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.network import build_network
+from QualitySentinelLib.slices import COMPACT
+from QualitySentinelLib.text import EmbeddingTable
+from QualitySentinelLib.volume import AxialFrame, CtVolume
+from QualitySentinelTrainingLib.candidates import simulated_candidates
+from QualitySentinelTrainingLib.pairs import make_pairs, pair_files, write_pairs
+from QualitySentinelTrainingLib.subjects import Subject
+from QualitySentinelTrainingLib.training import TrainingOptions, fit, read_options
+from QualitySentinelTrainingLib.training.data import EpochSampler, PairDataset
+from QualitySentinelTrainingLib.training.fit import LAST
+from QualitySentinelTrainingLib.training.module import QualityRegression
+from QualitySentinelTrainingLib.training.options import parsed_change
+
+PRESET = replace(COMPACT, name="tiny", size=32)
+TINY = TrainingOptions(epochs=2, batch_size=8, accelerator="cpu", devices=1, workers=0)
+
+
+def a_tiny_model() -> QualityModel:
+    """A network that draws the reference, of a few thousand weights, always the same."""
+    architecture = {
+        "kind": "pyramid", "embedding_dim": 4, "in_channels": PRESET.channels, "mask_channel": PRESET.mask_channel,
+        "widths": [4, 8, 8, 8], "blocks": [1, 1, 1, 1], "map_width": 8, "condition_dim": 8, "head_dim": 8,
+    }  # fmt: skip
+    torch.manual_seed(0)
+    table = EmbeddingTable("random", "{}", ("liver", "spleen"), np.eye(2, 4, dtype=np.float32))
+    return QualityModel("tiny", build_network(architecture), architecture, PRESET, table)
+
+
+@pytest.fixture(scope="module")
+def pairs(a_torso, tmp_path_factory) -> Path:
+    """A folder of three pair files: two of a data set, one phantom."""
+    folder = tmp_path_factory.mktemp("pairs")
+    frame = AxialFrame.from_affine(a_torso.ijk_to_ras, a_torso.hu.shape)
+    for seed, (name, source) in enumerate({"a": "Real", "b": "Real", "phantom_1": "phantom"}.items()):
+        subject = Subject(name, CtVolume(a_torso.hu, frame), a_torso.labels, a_torso.names, source)
+        rng = np.random.default_rng(seed)
+        made = make_pairs(subject, simulated_candidates(subject, rng, 4), rng, PRESET, 2, 1)
+        write_pairs(made, folder / f"{name}.pairs.h5", PRESET)
+    return folder
+
+
+def dataset_of(paths, **options) -> PairDataset:
+    return PairDataset(paths, a_tiny_model().table, PRESET, **options)
+
+
+def weights(model: QualityModel) -> torch.Tensor:
+    return torch.cat([value.flatten().float() for value in model.network.state_dict().values()])
+
+
+def drawn(monkeypatch) -> list[list[int]]:
+    """The pairs of every batch that is read from now on."""
+    batches, read = [], PairDataset.__getitems__
+    monkeypatch.setattr(
+        PairDataset, "__getitems__", lambda self, indices: (batches.append(list(indices)), read(self, indices))[1]
+    )
+    return batches
+
+
+def killed_in_epoch(monkeypatch, epoch: int) -> None:
+    step = QualityRegression.training_step
+
+    def dying(self, batch, batch_index):
+        if self.current_epoch == epoch:
+            raise RuntimeError("killed")
+        return step(self, batch, batch_index)
+
+    monkeypatch.setattr(QualityRegression, "training_step", dying)
+
+
+# ------------------------------------------------------------------------------------------------ what is drawn
+
+
+def test_the_sampler_takes_every_pair_before_any_again_and_keeps_the_shares(pairs):
+    dataset = dataset_of(pair_files(pairs))
+    sampler = EpochSampler(dataset, 20, {"phantom": 3.0}, 0.3, seed=1)
+    epochs = []
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        epochs.append(list(sampler))
+        assert len(epochs[-1]) == len(sampler) == 20
+    phantom = dataset.source == dataset.sources.index("phantom")
+    assert np.isclose(phantom[epochs[0]].mean(), 0.75, atol=0.05)
+    assert np.isclose(dataset.empty[epochs[0]].mean(), 0.3, atol=0.05)
+    for group in (phantom & ~dataset.empty, ~phantom & ~dataset.empty):
+        rows = [row for epoch in epochs for row in epoch if group[row]]
+        fewest, most = len(rows) // group.sum(), -(-len(rows) // group.sum())
+        counts = np.bincount(rows, minlength=len(group))[group]
+        assert counts.min() >= fewest and counts.max() <= most
+    assert epochs[0] != epochs[1]
+    sampler.set_epoch(1)
+    assert list(sampler) == epochs[1]
+
+
+def test_every_pair_once_when_no_number_is_given(pairs):
+    dataset = dataset_of(pair_files(pairs))
+    assert sorted(EpochSampler(dataset, 0, {}, 0.2, 0)) == list(range(len(dataset)))
+
+
+def test_shares_that_leave_nothing_are_refused(pairs):
+    with pytest.raises(InputError, match="source_shares"):
+        EpochSampler(dataset_of(pair_files(pairs)), 10, {"phantom": 0, "Real": 0}, 0.2, 0)
+
+
+def test_structures_can_be_left_out_and_pairs_be_fewer(pairs):
+    everything = dataset_of(pair_files(pairs)).trained_on()
+    assert everything["structures"] == ["liver", "spleen"]
+    assert everything["sources"]["Real"]["persons"] == ["a", "b"]
+    assert everything["pairs"] == sum(source["pairs"] for source in everything["sources"].values())
+    assert dataset_of(pair_files(pairs), leave_out=["spleen"]).trained_on()["structures"] == ["liver"]
+    few = dataset_of(pair_files(pairs), most=7)
+    assert len(few) == few.trained_on()["pairs"] == 7
+    images, reference, _embeddings, _pixel_mm, _dsc = few.__getitems__([0, 6])
+    assert images.shape == (2, 4, 32, 32) and reference.shape == (2, 32, 32)
+
+
+# ------------------------------------------------------------------------------------------------ going on
+
+
+def test_a_run_that_was_killed_draws_and_learns_what_the_unbroken_one_does(pairs, tmp_path, monkeypatch):
+    batches, unbroken = drawn(monkeypatch), a_tiny_model()
+    fit(unbroken, pair_files(pairs), TINY, tmp_path / "unbroken")
+    per_epoch = len(batches) // 2
+    assert batches[:per_epoch] != batches[per_epoch:]  # epochs draw in different order
+    wanted = [*batches]
+
+    batches.clear()
+    with monkeypatch.context() as patch:
+        killed_in_epoch(patch, 1)
+        with pytest.raises(RuntimeError, match="killed"):
+            fit(a_tiny_model(), pair_files(pairs), TINY, tmp_path / "killed")
+    assert (tmp_path / "killed" / LAST).exists()
+    batches.clear()
+    resumed = a_tiny_model()
+    fit(resumed, pair_files(pairs), replace(TINY, workers=0), tmp_path / "killed")
+    assert batches == wanted[per_epoch:]
+    torch.testing.assert_close(weights(resumed), weights(unbroken), rtol=1e-4, atol=1e-6)
+    assert len(list((tmp_path / "killed" / "log").glob("start_*/metrics.csv"))) == 2  # the first log is not lost
+
+
+def test_a_folder_with_another_run_is_refused(pairs, tmp_path):
+    one_epoch = replace(TINY, epochs=1)
+    fit(a_tiny_model(), pair_files(pairs), one_epoch, tmp_path)
+    for options, paths in (
+        (replace(one_epoch, learning_rate=1.0), pair_files(pairs)),
+        (one_epoch, pair_files(pairs)[:2]),  # another fold
+    ):
+        with pytest.raises(InputError, match="other options or pair files"):
+            fit(a_tiny_model(), paths, options, tmp_path)
+
+
+def test_a_damaged_state_is_named(pairs, tmp_path):
+    one_epoch = replace(TINY, epochs=1)
+    fit(a_tiny_model(), pair_files(pairs), one_epoch, tmp_path)
+    (tmp_path / LAST).write_bytes((tmp_path / LAST).read_bytes()[:2000])
+    with pytest.raises(InputError, match=f"{LAST}.*damaged.*delete it"):
+        fit(a_tiny_model(), pair_files(pairs), one_epoch, tmp_path)
+
+
+def test_a_kill_while_the_state_is_written_leaves_the_old_one(pairs, tmp_path, monkeypatch):
+    fit(a_tiny_model(), pair_files(pairs), replace(TINY, epochs=1), tmp_path)
+    before = (tmp_path / LAST).read_bytes()
+    from QualitySentinelTrainingLib.training.checkpoint_file import CheckpointFile
+
+    def half_written(checkpoint, path):
+        Path(path).write_bytes(b"half")
+        raise OSError("killed")
+
+    monkeypatch.setattr(torch, "save", half_written)
+    with pytest.raises(InputError, match="cannot be written"):
+        CheckpointFile().save_checkpoint({}, tmp_path / LAST)
+    assert (tmp_path / LAST).read_bytes() == before
+
+
+DRIVER = """
+import sys
+sys.path[:0] = {paths!r}
+from pathlib import Path
+from dataclasses import replace
+import test_training as t
+from QualitySentinelTrainingLib.training.data import PairDataset
+
+if __name__ == "__main__":
+    pairs, out = Path(sys.argv[1]), Path(sys.argv[2])
+    options = replace(t.TINY, **eval(sys.argv[3]))
+    t.fit(t.a_tiny_model(), t.pair_files(pairs), options, out)
+    print("finished")
+"""
+
+
+def driver(tmp_path: Path) -> Path:
+    root = Path(__file__).resolve().parents[3]
+    paths = [str(root / "QualitySentinel"), str(root / "QualitySentinelTraining"), str(Path(__file__).parent)]
+    path = tmp_path / "driver.py"
+    path.write_text(DRIVER.format(paths=paths), encoding="utf-8")
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_training_goes_on_after_kill_9_with_only_the_running_epoch_lost(pairs, tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, driver(tmp_path), pairs, out, "dict(epochs=400)"]
+    process = subprocess.Popen([str(a) for a in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 200
+        while not (out / LAST).exists() and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)
+        assert (out / LAST).exists()
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    state = torch.load(out / LAST, weights_only=True)  # whole, although the process was killed
+    done = state["epoch"] + 1
+    assert 1 <= done < 400
+    killed_in_epoch_after = []
+
+    step = QualityRegression.training_step
+    try:
+        QualityRegression.training_step = lambda self, batch, index: (
+            killed_in_epoch_after.append(self.current_epoch), step(self, batch, index)
+        )[1]  # fmt: skip
+        QualityRegression.on_train_epoch_end = lambda self: setattr(
+            self.trainer, "should_stop", len(set(killed_in_epoch_after)) == 2
+        )
+        fit(a_tiny_model(), pair_files(pairs), replace(TINY, epochs=400), out)
+    finally:
+        QualityRegression.training_step = step
+        del QualityRegression.on_train_epoch_end
+    assert sorted(set(killed_in_epoch_after)) == [done, done + 1]
+
+
+# ------------------------------------------------------------------------------------------------ machines
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_pairs_and_end_with_the_same_weights(pairs, tmp_path):
+    code = """
+read = PairDataset.__getitems__
+import os
+def noting(self, indices):
+    with open(Path(sys.argv[2]) / f"rank_{os.environ.get('LOCAL_RANK', 0)}.txt", "a") as file:
+        file.write(" ".join(map(str, indices)) + "\\n")
+    return read(self, indices)
+PairDataset.__getitems__ = noting
+"""
+    path = driver(tmp_path)
+    text = path.read_text().replace("\nif __name__", code + "\nif __name__").replace(
+        'print("finished")',
+        't.torch.save(t.weights(model), out / f"weights_{os.environ.get(\'LOCAL_RANK\', 0)}.pt")',
+    )  # fmt: skip
+    text = text.replace("t.fit(t.a_tiny_model(), ", "model = t.a_tiny_model(); t.fit(model, ")
+    path.write_text(text, encoding="utf-8")
+    out = tmp_path / "out"
+    out.mkdir()
+    command = [sys.executable, path, pairs, out, "dict(epochs=1, devices=2, strategy='ddp')"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([str(a) for a in command], capture_output=True, text=True, env=environment, timeout=400)
+    assert done.returncode == 0, done.stderr
+    ranks = [{*map(int, (out / f"rank_{rank}.txt").read_text().split())} for rank in (0, 1)]
+    assert all(ranks) and not ranks[0] & ranks[1]
+    first, second = (torch.load(out / f"weights_{rank}.pt", weights_only=True) for rank in (0, 1))
+    running = a_tiny_model().network.state_dict()  # statistics of batch normalisation are each process's own
+    trained = torch.cat([torch.full((v.numel(),), "running" not in k) for k, v in running.items()])
+    torch.testing.assert_close(first[trained], second[trained])
+    assert not torch.equal(first, weights(a_tiny_model()))
+
+
+def test_half_precision_trains_on_the_cpu(pairs, tmp_path):
+    model = a_tiny_model()
+    fit(model, pair_files(pairs), replace(TINY, epochs=1, precision="bf16-mixed"), tmp_path)
+    assert torch.isfinite(weights(model)).all()
+    assert next(model.network.parameters()).dtype == torch.float32
+
+
+def test_a_user_sees_the_progress_and_no_warnings(pairs, tmp_path, capfd, recwarn):
+    fit(a_tiny_model(), pair_files(pairs), replace(TINY, epochs=1), tmp_path)
+    out, err = capfd.readouterr()
+    assert "Epoch 0" in out + err
+    assert not [str(w.message) for w in recwarn]
+    assert "GPU available" not in out + err and "💡" not in out + err
+
+
+# ------------------------------------------------------------------------------------------------ damaged files
+
+
+def copied(pairs: Path, folder: Path) -> list[Path]:
+    folder.mkdir()
+    for path in pair_files(pairs):
+        (folder / path.name).write_bytes(path.read_bytes())
+    return pair_files(folder)
+
+
+def test_a_file_that_cannot_be_opened_is_named_and_skipped(pairs, tmp_path, caplog):
+    paths = copied(pairs, tmp_path / "pairs")
+    paths[0].write_bytes(b"nothing of ours")
+    dataset = fit(a_tiny_model(), paths, replace(TINY, epochs=1), tmp_path / "out")
+    assert dataset.trained_on()["sources"]["Real"]["persons"] == ["b"]
+    assert [str(paths[0]) in record.getMessage() for record in caplog.records if "skipped" in record.message] == [True]
+
+
+def test_a_damaged_picture_met_in_training_is_named_and_replaced(pairs, tmp_path, caplog):
+    paths = copied(pairs, tmp_path / "pairs")
+    import h5py
+
+    with h5py.File(paths[1]) as file:
+        places = [file["images"].id.get_chunk_info(n) for n in range(file["images"].id.get_num_chunks())]
+    content = bytearray(paths[1].read_bytes())
+    for place in places:
+        content[place.byte_offset + place.size // 2] ^= 0xFF
+    paths[1].write_bytes(content)
+    fit(a_tiny_model(), paths, replace(TINY, epochs=1), tmp_path / "out")
+    named = [record.getMessage() for record in caplog.records if "skipped" in record.message]
+    assert len(named) == 1 and str(paths[1]) in named[0]
+
+
+def test_nothing_but_damaged_files_is_an_error(pairs, tmp_path):
+    paths = copied(pairs, tmp_path / "pairs")
+    for path in paths:
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match="no usable pair file"):
+        fit(a_tiny_model(), paths, TINY, tmp_path / "out")
+
+
+def test_more_files_than_may_be_open_at_once(pairs, monkeypatch):
+    monkeypatch.setattr("QualitySentinelTrainingLib.training.data._MOST_OPEN", 1)
+    dataset = dataset_of(pair_files(pairs))
+    order = [0, len(dataset) - 1, 1]
+    again = dataset_of(pair_files(pairs))
+    assert torch.equal(again.__getitems__(order)[0], torch.cat([dataset.__getitems__([i])[0] for i in order]))
+    assert len(dataset._open) == 1
+
+
+# ------------------------------------------------------------------------------------------------ options
+
+
+def test_options_come_from_one_file_and_changes_to_it(tmp_path):
+    path = tmp_path / "train.toml"
+    path.write_text('epochs = 3\nlearning_rate = 1\nleave_out = ["liver"]\n[source_shares]\nphantom = 0.5\n')
+    options = read_options(path, **dict(map(parsed_change, ["batch_size=16", "precision=bf16-mixed", "devices = 2"])))
+    assert options == TrainingOptions(
+        epochs=3, learning_rate=1.0, leave_out=("liver",), source_shares={"phantom": 0.5}, batch_size=16,
+        precision="bf16-mixed", devices=2,
+    )  # fmt: skip
+    assert json.dumps(options.learning_rate) == "1.0"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("epoch = 3", "'epoch' is no training option"), ('epochs = "3"', "epochs must be of type int"),
+     ("epochs = 0", "at least 1"), ("empty_share = 2", "0..1"), ("epochs", "not a readable TOML file"),
+     ("[source_shares]\nphantom = -1", "source_shares")],
+)  # fmt: skip
+def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path, text, problem):
+    path = tmp_path / "train.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=f"train.toml: .*{problem}"):
+        read_options(path)
+
+
+@pytest.mark.parametrize("text", ["epochs", "=3", "epochs=", "epochs=0", "no=1", "text=latin"])
+def test_a_wrong_change_is_refused(text):
+    with pytest.raises(UsageError):
+        read_options(None, **dict([parsed_change(text)]))
