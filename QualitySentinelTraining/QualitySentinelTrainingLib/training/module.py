@@ -57,8 +57,8 @@ class QualityRegression(lightning.LightningModule):
             predicted = self.network(images, conditions, pixel_mm)
         with torch.autocast(self.device.type, enabled=False):  # the loss is computed in full precision
             predicted = predicted.flatten().float()
-            squared = weighted_squared_error if self.options.published_loss else torch.nn.functional.mse_loss
-            loss = squared(predicted, dsc) + self.options.ranking_weight * pair_ranking(predicted, dsc, embeddings)
+            loss = DSC_LOSSES[self.options.dsc_loss](predicted, dsc)
+            loss = loss + self.options.ranking_weight * pair_ranking(predicted, dsc, embeddings)
             if drawn is not None:
                 parts["shares"] = shares_loss(drawn.float(), masks, reference)
                 loss = loss + self.options.shares_weight * parts["shares"]
