@@ -104,7 +104,7 @@ def _missed(groups: Mapping[str, Mapping]) -> list[str]:
         "",
         "Empty slices between and beside a mask's slices; missed where the reference has voxels. *Flagged* uses the",
         "threshold of the model file, chosen on other subjects for 5 % false flags; *in sample* one chosen on these",
-        "very slices, which is what is meant by \"flagged at 5 % false flags\".",
+        "very slices, which is what is meant by \"flagged at 5 % false flags\". *Removed*: of otherwise perfect masks.",
         "",
         "| persons | where | missed | rightly empty | AUROC | flagged | false flags | in sample | false in sample |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -156,7 +156,8 @@ def _experiments(experiments: Mapping, made_by) -> list[str]:
         for name, o in ordering.items():
             if name != "by_structure":
                 lines.append(_cells([
-                    name, o["n"], o["vanished"], _share(o["perfect_above"]), _number(o["true_dsc_of_spoiled"])
+                    name, o["n"], o["vanished"], _share(o["perfect_above"]) + _ci(o["perfect_above_95ci"], 100, 1),
+                    _number(o["true_dsc_of_spoiled"])
                 ]))  # fmt: skip
         lines += made_by("ordering")
     if series := experiments.get("series"):

@@ -41,7 +41,7 @@ def bootstrap_intervals(
     if len(np.unique(person)) < 2:
         return {}
     sorted_once = Agreement(predicted, true)
-    values = [sorted_once.figures(weights) for weights in person_weights(person, draws, seed)]
+    values = [sorted_once.figures(weights, names) for weights in person_weights(person, draws, seed)]
     return _intervals({name: [v[name] for v in values] for name in names})
 
 

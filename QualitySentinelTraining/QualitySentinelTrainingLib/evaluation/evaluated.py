@@ -124,7 +124,7 @@ class Evaluated:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self._KINDS)
-        formats = {"f": lambda v: f"{v:.6g}", "i": str, "s": str, "b": lambda v: "1" if v else "0"}
+        formats = {"f": lambda v: f"{v:.9g}", "i": str, "s": str, "b": lambda v: "1" if v else "0"}
         columns = [[formats[kind](v) for v in getattr(self, name).tolist()] for name, kind in self._KINDS.items()]
         writer.writerows(zip(*columns, strict=True))
         content = text.getvalue().encode()

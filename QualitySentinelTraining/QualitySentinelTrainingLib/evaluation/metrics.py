@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import stats
 
@@ -43,32 +45,39 @@ class Agreement:
         self._predicted_group = np.unique(self.predicted, return_inverse=True)[1].reshape(-1)
         self._true_group = np.unique(self.true, return_inverse=True)[1].reshape(-1)
 
-    def figures(self, weights: np.ndarray | None = None) -> dict[str, float]:
-        """Figures by name (:data:`FIGURES`, and ``n``, the number of things whatever their weight).
+    def figures(self, weights: np.ndarray | None = None, names: Sequence[str] = FIGURES) -> dict[str, float]:
+        """Figures by name, and ``n``, the number of things whatever their weight.
 
         A figure that cannot be had (constant input, one class only, nothing at all) is ``nan``.
 
         Args:
             weights: how many times each thing counts, [N]; once by default.
+            names: the figures wanted, of :data:`FIGURES`.
         """
+        if not len(self.true):
+            return {"n": 0, **dict.fromkeys(names, _NAN)}
+        w = np.ones(len(self.true)) if weights is None else np.asarray(weights, float)
+        return {"n": len(self.true), **{name: float(self._figure(name, w)) for name in names}}
+
+    def _figure(self, name: str, w: np.ndarray) -> float:
         p, t = self.predicted, self.true
-        if not len(t):
-            return {"n": 0, **dict.fromkeys(FIGURES, _NAN)}
-        w = np.ones(len(t)) if weights is None else np.asarray(weights, float)
-        ranks = [_weighted_ranks(group, w) for group in (self._predicted_group, self._true_group)]
-        aurc = _area(self._predicted_group, 1 - t, w)
-        curve = _bins(p, t, w)
-        return {
-            "n": len(t),
-            "pearson_r": _weighted_r(p, t, w),
-            "spearman_r": _weighted_r(*ranks, w),
-            "mae": float(np.average(np.abs(p - t), weights=w)),
-            "bias": float(np.average(p - t, weights=w)),
-            **{f"auroc_below_{bad}": _weighted_auroc(-self._predicted_group, t < bad, w) for bad in BAD_BELOW},
-            "aurc": aurc,
-            "aurc_excess": aurc - _area(self._true_group, 1 - t, w),
-            "ece": float(np.nansum(curve[2] * np.abs(curve[0] - curve[1])) / w.sum()),
-        }
+        match name:
+            case "pearson_r":
+                return _weighted_r(p, t, w)
+            case "spearman_r":
+                return _weighted_r(_weighted_ranks(self._predicted_group, w), _weighted_ranks(self._true_group, w), w)
+            case "mae":
+                return np.average(np.abs(p - t), weights=w)
+            case "bias":
+                return np.average(p - t, weights=w)
+            case "aurc":
+                return _area(self._predicted_group, 1 - t, w)
+            case "aurc_excess":
+                return _area(self._predicted_group, 1 - t, w) - _area(self._true_group, 1 - t, w)
+            case "ece":
+                mean_predicted, mean_true, weight = _bins(p, t, w)
+                return np.nansum(weight * np.abs(mean_predicted - mean_true)) / w.sum()
+        return _weighted_auroc(-self._predicted_group, t < float(name.removeprefix("auroc_below_")), w)
 
 
 def agreement(predicted: np.ndarray, true: np.ndarray) -> dict[str, float]:

@@ -17,6 +17,8 @@ _NAN = float("nan")
 def missed_figures(evaluated: Evaluated, calibration: Mapping | None = None) -> dict[str, dict]:
     """Figures of finding missed slices, for ``all`` empty slices, and for ``inner`` and ``end`` ones alone.
 
+    ``removed`` are those of otherwise perfect masks from which a run of slices was taken (kinds "removed ...").
+
     An empty slice is truly missed when the reference has voxels there; its score is 1 - predicted. Of each group:
 
     - ``n_missed``, ``n_rightly_empty``; ``auroc``;
@@ -31,7 +33,11 @@ def missed_figures(evaluated: Evaluated, calibration: Mapping | None = None) -> 
     empty = evaluated.empty
     in_sample = missed_threshold(evaluated, FALSE_FLAGS)
     result = {}
-    for group, rows in (("all", np.ones(len(empty), bool)), ("inner", empty.inner), ("end", ~empty.inner)):
+    removed = np.char.startswith(empty.kind, "removed")
+    groups = {"all": np.ones(len(empty), bool), "inner": empty.inner, "end": ~empty.inner, "removed": removed}
+    for group, rows in groups.items():
+        if group == "removed" and not rows.any():
+            continue
         part = empty.take(rows)
         missed = part.reference_area > 0
         figures = {

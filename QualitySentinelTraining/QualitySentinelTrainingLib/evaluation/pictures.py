@@ -37,7 +37,7 @@ def scatter_picture(predicted: np.ndarray, true: np.ndarray, path: Path, what: s
         axes.scatter(predicted, true, s=14, color=BLUE, alpha=0.5, linewidths=0)
     _unit_square(axes, "predicted DSC", f"true DSC of the {what}")
     axes.set_title(f"Predicted and true DSC of {len(true):,} {what}s")
-    axes.legend(loc="upper left")
+    figure.legend(loc="outside lower center")
     _save(figure, path)
 
 
@@ -49,7 +49,7 @@ def calibration_picture(
     Args:
         band: ``calibration["slice"]``: knots ``predicted``, ``low``, ``high``.
     """
-    figure, (axes, below) = _figure(6.0, 5.8, rows=(4, 1))
+    figure, (axes, below) = _figure(6.0, 6.2, rows=(4, 1))
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1.2, linestyle="--", label="perfect calibration")
     if band:
         axes.fill_between(band["predicted"], band["low"], band["high"], color=ORANGE, alpha=0.25, linewidth=0,
@@ -59,7 +59,7 @@ def calibration_picture(
               label=f"mean true DSC of the {what}s in a bin")  # fmt: skip
     _unit_square(axes, None, "true DSC")
     axes.set_title("Calibration: how far a predicted DSC can be taken at its word")
-    axes.legend(loc="upper left")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", fontsize=9)
     counts, edges = np.histogram(predicted, np.linspace(0, 1, 21))
     below.bar(edges[:-1], 100 * counts / max(len(predicted), 1), np.diff(edges), align="edge", color=BLUE, alpha=0.7)
     below.set(xlabel="predicted DSC", ylabel=f"{what}s (%)")
@@ -157,7 +157,7 @@ def series_picture(series: Sequence[Mapping], path: Path) -> None:
     Args:
         series: what :meth:`.external.Series.figures` gives.
     """
-    figure, panels = _figure(_WIDTH, 3.5, columns=len(series))
+    figure, panels = _figure(_WIDTH, 3.7, columns=len(series))
     for axes, one in zip(np.atleast_1d(panels), series, strict=True):
         steps = [s["step"] for s in one["by_step"]]
         for name, label, color, style in (("true", "true", GREY, "s--"), ("predicted", "predicted", BLUE, "o-")):
@@ -171,7 +171,7 @@ def series_picture(series: Sequence[Mapping], path: Path) -> None:
         axes.set_xticks(steps)
     first = np.atleast_1d(panels)[0]
     first.set_ylabel("volumetric DSC (mean ± SD)")
-    first.legend(loc="lower left")
+    figure.legend(*first.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     _save(figure, path)
 
 

@@ -13,6 +13,8 @@ from QualitySentinelLib.volume.segmentation import segment_from_mask
 from .evaluated import Evaluated, segment_score
 
 NUMBERS = (1, 2, 3, 5, 7, 10, 15, 20, 30)
+_FEWEST = 20
+"""Slices that a mask must have for it to be worth while to score only some."""
 
 
 def slices_per_mask(
@@ -20,8 +22,8 @@ def slices_per_mask(
 ) -> list[dict]:
     """Deviation from the score of all slices when only N of each mask are scored, spread as inference spreads them.
 
-    Masks of fewer than twice the largest N are left out, so that every N is measured on the same masks and is a real
-    saving; when that leaves none, the larger half of all masks is taken instead. Empty slices take no part.
+    Every N is measured on the same masks: those of at least 20 slices, or the larger half of all when none has so many.
+    A mask of no more than N slices deviates by nothing. Empty slices take no part.
 
     Returns:
         By N, as far as any mask has more: ``slices`` (N), ``masks``; ``mean_abs_deviation`` and ``p90_abs_deviation``
@@ -33,7 +35,7 @@ def slices_per_mask(
     if not members:
         return []
     lengths = np.array([len(rows) for rows in members])
-    long_enough = lengths >= 2 * max(numbers)
+    long_enough = lengths >= _FEWEST
     if not long_enough.any():
         long_enough = lengths >= np.median(lengths)
     members = [rows for rows, keep in zip(members, long_enough, strict=True) if keep]
