@@ -198,12 +198,12 @@ class Ordering:
 
     def _share(self, rows: np.ndarray) -> dict:
         left = rows & np.isfinite(self.spoiled)
-        better = np.where(self.perfect > self.spoiled, 1.0, np.where(self.perfect == self.spoiled, 0.5, 0.0))
+        better = np.where(self.perfect > self.spoiled, 1.0, np.where(self.perfect == self.spoiled, 0.5, 0.0))[left]
         return {
             "n": int(left.sum()),
             "vanished": int((rows & ~left).sum()),
-            "perfect_above": _mean(better[left]),
-            "perfect_above_95ci": bootstrap_of(lambda w: float(np.average(better[left], weights=w)), self.subject[left]),
+            "perfect_above": _mean(better),
+            "perfect_above_95ci": bootstrap_of(lambda w: float(np.average(better, weights=w)), self.subject[left]),
             "true_dsc_of_spoiled": _mean(self.dsc[left]),
             "auroc": auroc(
                 np.concatenate([self.perfect[left], self.spoiled[left]]), np.repeat([True, False], int(left.sum()))
