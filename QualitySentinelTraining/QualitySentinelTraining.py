@@ -58,15 +58,59 @@ class QualitySentinelTrainingLogic(ScriptedLoadableModuleLogic):
 
         return main([str(argument) for argument in arguments])
 
-    def train(self, dataFolder: str, outputFolder: str, options: list[str] | None = None) -> int:
-        """Train a predictor and write its model file into the output folder.
+    def makePairs(self, dataFolder: str, outputFolder: str, options: list[str] | None = None) -> int:
+        """Make files of pairs (slices of masks with errors, and their true DSC) of every subject of a data set.
 
-        :param dataFolder: cases with reference segmentations, laid out as `quality-sentinel train --help` says
-        :param outputFolder: folder for the model file, made when missing
+        :param dataFolder: CTs with reference masks, laid out as docs/TRAINING.md says
+        :param outputFolder: folder for the pair files, made when missing; those already there are kept
+        :param options: further options of `quality-sentinel make-pairs`
+        :return: the exit code: 0 when all went well
+        """
+        return self.run(["make-pairs", "--data", dataFolder, "--out", outputFolder, *(options or [])])
+
+    def trainSegmenters(self, dataFolder: str, outputFolder: str, options: list[str] | None = None) -> int:
+        """Train small segmentation networks and write what they predict of subjects they never saw, for makePairs.
+
+        :param dataFolder: CTs with reference masks
+        :param outputFolder: folder for the predictions and the networks, made when missing
+        :param options: further options of `quality-sentinel train-segmenters`
+        :return: the exit code: 0 when all went well
+        """
+        return self.run(["train-segmenters", "--data", dataFolder, "--out", outputFolder, *(options or [])])
+
+    def train(self, pairFolders: str | list[str], outputFolder: str, options: list[str] | None = None) -> int:
+        """Train a predictor and write its model file into the output folder. Goes on where it was stopped.
+
+        :param pairFolders: one or several folders of pair files
+        :param outputFolder: folder for the model file, logs and training state, made when missing
         :param options: further options of `quality-sentinel train`
         :return: the exit code: 0 when all went well
         """
-        return self.run(["train", "--data", dataFolder, "--out", outputFolder, *(options or [])])
+        folders = pairFolders if isinstance(pairFolders, (list, tuple)) else [pairFolders]
+        return self.run(["train", "--pairs", *folders, "--out", outputFolder, *(options or [])])
+
+    def evaluate(self, modelFile: str, outputFolder: str, options: list[str]) -> int:
+        """Measure a model on subjects it never saw and write figures, pictures and its card.
+
+        :param modelFile: a model file, or `bundled`
+        :param outputFolder: folder for the results, made when missing
+        :param options: whom to measure it on, as `quality-sentinel evaluate --help` says, for example `--data` FOLDER
+        :return: the exit code: 0 when all went well
+        """
+        return self.run(["evaluate", "--model", modelFile, "--out", outputFolder, *options])
+
+    def calibrate(self, modelFile: str, tables: list[str], outputFile: str, options: list[str] | None = None) -> int:
+        """Write a copy of a model file with calibrated intervals, segment scores and flags of missed slices.
+
+        :param modelFile: a model file, or `bundled`
+        :param tables: slice tables that evaluate wrote for subjects the model never saw
+        :param outputFile: the new model file
+        :param options: further options of `quality-sentinel calibrate`
+        :return: the exit code: 0 when all went well
+        """
+        return self.run(
+            ["calibrate", "--model", modelFile, "--scores", *tables, "--out", outputFile, *(options or [])]
+        )
 
 
 #

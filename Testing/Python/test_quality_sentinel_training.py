@@ -39,7 +39,19 @@ def test_the_logic_runs_a_command_and_says_how_it_ended(the_module, capsys):
     assert logic.run(["no-such-command"]) == 2
 
 
-def test_training_takes_the_options_of_the_command_line(the_module, tmp_path, capsys):
+def test_every_command_of_the_training_library_is_a_method_of_the_logic(the_module, tmp_path, capsys):
     logic = the_module.QualitySentinelTrainingLogic()
-    assert logic.train(tmp_path / "data", tmp_path / "out", ["--architecture", "nonsense"]) == 2
-    assert "nonsense" in capsys.readouterr().err
+    gone, out = tmp_path / "gone", tmp_path / "out"
+    assert logic.makePairs(gone, out) == 3
+    assert str(gone) in capsys.readouterr().err
+    assert logic.trainSegmenters(gone, out, ["--epochs", "1"]) == 3
+    assert str(gone) in capsys.readouterr().err
+    for folders in (gone, [gone, gone]):
+        assert logic.train(folders, out, ["--set", "epochs=1"]) == 3
+        assert str(gone) in capsys.readouterr().err
+    assert logic.train(gone, out, ["--set", "epochs=nonsense"]) == 2
+    assert "epochs" in capsys.readouterr().err
+    assert logic.evaluate(gone / "model.safetensors", out, ["--data", gone]) == 5
+    assert "model.safetensors" in capsys.readouterr().err
+    assert logic.calibrate("bundled", [gone / "slices.csv.gz"], out / "model.safetensors") == 3
+    assert "slices.csv.gz" in capsys.readouterr().err

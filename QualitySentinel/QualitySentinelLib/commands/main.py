@@ -18,8 +18,11 @@ DEBUG_VARIABLE = "QUALITY_SENTINEL_DEBUG"
 _COMMANDS = {
     "score": "QualitySentinelLib.commands.score",
     "info": "QualitySentinelLib.commands.info",
+    "make-pairs": "QualitySentinelTrainingLib.commands.make_pairs",
+    "train-segmenters": "QualitySentinelTrainingLib.commands.train_segmenters",
     "train": "QualitySentinelTrainingLib.commands.train",
     "evaluate": "QualitySentinelTrainingLib.commands.evaluate",
+    "calibrate": "QualitySentinelTrainingLib.commands.calibrate",
 }
 _UNEXPECTED = 1
 

@@ -1,20 +1,19 @@
-"""``quality-sentinel train``: from CTs with reference masks to a model file."""
+"""``quality-sentinel train``: from pair files to a model file."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from zlib import crc32
 
-PHANTOM_SEEDS = {"train": range(0, 120), "validation": range(500, 506), "test": range(1_000_100, 1_000_108)}
+PHANTOM_SEEDS = {"train": range(0, 500), "validation": range(500, 506), "test": range(1_000_100, 1_000_108)}
 """Seeds of the generated torsos of each part. Those of the test part, like the demo's, are never trained on."""
 
-VALIDATION_SHARE = 16
-"""One OpenKBP training subject in this many calibrates the intervals instead of training."""
-
-ARCHITECTURES = ("compact", "resnet50")
+PHANTOM = "phantom"
+MODEL_FILE = "model.safetensors"
 
 
 def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
@@ -22,101 +21,158 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     parser = add(
         name,
         help="train a model",
-        description="Simulate errors in reference masks of OpenKBP and of generated phantoms, train on them, calibrate "
-        "the intervals on subjects set aside, and write a model file. Pairs are kept in OUT/pairs and used again.",
+        description="Train on pair files (see make-pairs) and write OUT/model.safetensors. Started again after it was "
+        "stopped, or killed, it goes on from the last whole epoch.",
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds openkbp/pt_*/{ct,seg}.nii.gz")
-    parser.add_argument("--out", type=Path, required=True, help="folder for pairs, logs and model.safetensors")
-    parser.add_argument("--architecture", choices=ARCHITECTURES, default="compact")
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--phantoms", type=int, default=len(PHANTOM_SEEDS["train"]), help="generated torsos")
-    parser.add_argument("--most-pairs", type=int, help="train on a random choice of at most this many pairs")
-    parser.add_argument("--no-text", action="store_true", help="train without structure names (for comparison)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--pairs-only", action="store_true", help="stop after making the pairs")
+    parser.add_argument("--pairs", type=Path, nargs="+", required=True, metavar="DIR", help="folders of pair files")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the model file, logs and training state")
+    parser.add_argument("--config", type=Path, metavar="FILE.toml", help="training options, see docs/TRAINING.md")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change one training option; may be repeated"
+    )
+    parser.add_argument("--fold", type=int, metavar="F", help="leave out the persons of this fold, 0 to FOLDS - 1")
+    parser.add_argument("--folds", type=int, default=5, help="number of folds (default %(default)s)")
+    parser.add_argument(
+        "--licence",
+        action="append",
+        default=[],
+        metavar="SOURCE=TEXT",
+        help="licence of a data set, for the model card",
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Make pairs, train, calibrate, write the model."""
-    import numpy as np
+    """Train and write the model."""
+    from QualitySentinelLib.errors import UsageError
+    from QualitySentinelLib.files import check_writable, write_whole
 
-    from QualitySentinelLib.checkpoint import save_model
-    from QualitySentinelLib.files import write_whole
+    from ..pairs import pair_files
+    from ..training import read_options
+    from ..training.options import parsed_change
 
-    from ..evaluation import calibration, evaluate
-    from ..recipe import new_model
-    from ..training import TrainingOptions, fit
-
-    pairs = training_pairs(options.data, options.out / "pairs", options.phantoms)
-    if options.pairs_only:
-        return 0
-    if options.most_pairs and options.most_pairs < len(pairs):
-        pairs = pairs.take(np.random.default_rng(options.seed).permutation(len(pairs))[: options.most_pairs])
-    model = new_model(options.architecture)
-    settings = TrainingOptions(
-        epochs=options.epochs,
-        learning_rate=options.learning_rate,
-        neutral_share=1.0 if options.no_text else TrainingOptions.neutral_share,
-        seed=options.seed,
-    )
-    fit(model, pairs.for_preset(model.preset), settings, options.out)
-    subjects = np.unique(pairs.subject)
-    phantoms = sum(name.startswith("phantom") for name in subjects)
-    model.metadata["training"] = {
-        "data": "OpenKBP (MIT licence; head-and-neck CT with manual contours) and generated torso phantoms",
-        "openkbp_subjects": len(subjects) - phantoms,
-        "phantoms": phantoms,
-        "pairs": len(pairs),
-        "epochs": options.epochs,
-        "text": "none" if options.no_text else f"{model.table.encoder}, prompt {model.table.prompt!r}",
-        "seed": options.seed,
-    }
-    validation = evaluate(model, validation_subjects(options.data, options.phantoms), masks_per_structure=3, seed=1)
-    model.metadata["calibration"] = calibration(validation)
-    save_model(model, options.out / "model.safetensors")
-    write_whole(options.out / "training.json", json.dumps(model.metadata["training"], indent=2))
-    print(f"model: {options.out / 'model.safetensors'}")
+    settings = read_options(options.config, **dict(map(parsed_change, options.set)))
+    licences = {}
+    for text in options.licence:
+        source, sign, licence = text.partition("=")
+        if not (source and sign and licence):
+            raise UsageError(f"--licence {text}: give it as SOURCE=TEXT, for example 'my hospital=CC-BY-4.0'")
+        licences[source] = licence
+    check_writable(options.out)
+    paths = [path for folder in options.pairs for path in pair_files(folder)]
+    parts = ["quality-sentinel", "train", "--pairs", *(folder.name for folder in options.pairs), "--out", "OUT"]
+    parts += ["--config", options.config.name] if options.config else []
+    parts += [part for text in options.set for part in ("--set", text)]
+    parts += ["--fold", str(options.fold), "--folds", str(options.folds)] if options.fold is not None else []
+    model = train(paths, options.out, settings, options.fold, options.folds, licences, shlex.join(parts))
+    if model is not None:
+        write_whole(options.out / "training.json", json.dumps(model.metadata["training"], indent=2))
+        print(f"model: {options.out / MODEL_FILE}")
     return 0
 
 
-def training_pairs(data: Path, folder: Path, phantoms: int | None = None):
-    """Training pairs of every phantom or the first few; a subject whose file is in ``folder`` is not made again."""
-    import numpy as np
-    from tqdm import tqdm
+def train(
+    paths: Sequence[Path], out: Path, options=None, fold: int | None = None, folds: int = 5,
+    licences: Mapping[str, str] | None = None, command: str = "",
+):  # fmt: skip
+    """Train a new model on pair files and write ``out/model.safetensors``.
 
-    from ..pairs import Pairs, make_pairs
-    from ..recipe import PRESET
-    from ..subjects import openkbp_folders, phantom_subject, read_openkbp
+    Args:
+        paths: pair files.
+        out: folder; a run that was stopped in it goes on.
+        options: ``training.TrainingOptions``; the defaults without it.
+        fold: leave out the persons of this fold, by all the persons of ``paths``; ``None`` leaves out nobody.
+        folds: how many folds there are.
+        licences: of data sets, by name; goes into the model file.
+        command: what was run; goes into the model file.
 
-    makers = [
-        (folder_.name, lambda path=folder_: read_openkbp(path), {"masks_per_structure": 12, "slices_per_mask": 4})
-        for folder_ in _fitting(openkbp_folders(data / "openkbp", "train"))
-    ]
-    makers += [
-        (f"phantom_{s}", lambda s=s: phantom_subject(s), {"masks_per_structure": 4, "slices_per_mask": 4})
-        for s in PHANTOM_SEEDS["train"][:phantoms]
-    ]
-    parts = []
-    for name, make, amounts in tqdm(makers, unit="subject", desc="pairs"):
-        path = folder / f"{name}.npz"
-        if not path.exists():
-            make_pairs(make(), np.random.default_rng(crc32(name.encode())), PRESET, **amounts).write(path)
-        parts.append(Pairs.read(path))
-    return Pairs.concatenate(parts)
+    Returns:
+        The ``QualityModel``; ``None`` in the helper processes of training on several devices.
+
+    Raises:
+        UsageError: there is no such fold.
+        InputError: as ``training.fit``.
+    """
+    from dataclasses import asdict
+
+    import torch
+
+    from QualitySentinelLib.checkpoint import save_model
+
+    from ..data_sets import LICENCES
+    from ..training import TrainingOptions, fit
+    from ..training.fit import is_first_process
+
+    options = options or TrainingOptions()
+    chosen, left_out = outside_fold(paths, fold, folds)
+    torch.manual_seed(options.seed)
+    model = untrained(options)
+    started = time.perf_counter()
+    dataset = fit(model, chosen, options, out)
+    if not is_first_process():
+        return None
+    training = dataset.trained_on()
+    known = LICENCES | dict(licences or {})
+    for name, source in training["sources"].items():
+        source["licence"] = known.get(name.split(",")[0], "not stated")
+    training |= {
+        "pairs_seen": options.epochs * (options.pairs_per_epoch or len(dataset)),
+        "text": "none" if options.text == "none" else f"{model.table.encoder}, prompt {model.table.prompt!r}",
+        "options": asdict(options),
+        "fold": None if fold is None else {"number": fold, "of": folds, "left_out": left_out},
+        "seconds": round(time.perf_counter() - started, 1),
+        "command": command,
+    }
+    model.metadata["training"] = json.loads(json.dumps(training))
+    save_model(model, Path(out) / MODEL_FILE, half=True)
+    return model
 
 
-def validation_subjects(data: Path, phantoms: int) -> Iterator:
-    """Subjects that calibrate the intervals: neither trained on nor tested on."""
-    from ..subjects import openkbp_folders, phantom_subject, read_openkbp
+def untrained(options):
+    """The model that the options describe, with random weights."""
+    from ..recipe import new_model
 
-    for folder in openkbp_folders(data / "openkbp", "train")[::VALIDATION_SHARE]:
-        yield read_openkbp(folder)
-    for seed in PHANTOM_SEEDS["validation"] if phantoms else ():
-        yield phantom_subject(seed)
+    if options.text == "clip":
+        from QualitySentinelLib.text.open_clip_encoder import OpenClipEncoder
+
+        return new_model(options.architecture, OpenClipEncoder())
+    return new_model(options.architecture)
 
 
-def _fitting(folders: list[Path]) -> list[Path]:
-    """The training folders without those set aside for calibration."""
-    return [folder for rank, folder in enumerate(folders) if rank % VALIDATION_SHARE]
+def outside_fold(paths: Sequence[Path], fold: int | None, folds: int = 5) -> tuple[list[Path], list[str]]:
+    """The pair files to train on, and the persons left out.
+
+    Phantoms are always trained on. A damaged file is kept: the training names and skips it.
+
+    Raises:
+        UsageError: there is no such fold, or nobody in it.
+    """
+    from QualitySentinelLib.errors import UsageError
+
+    from ..folds import fold_of
+
+    if fold is None:
+        return list(paths), []
+    if not 0 <= fold < folds:
+        raise UsageError(f"--fold {fold}: give 0 to {folds - 1}, or another number of --folds")
+    owners = {path: owner_of(path) for path in paths}
+    sources = {person: source for person, source in owners.values() if source not in ("", PHANTOM)}
+    left_out = sorted(person for person, number in fold_of(sources, folds).items() if number == fold)
+    if not left_out:
+        raise UsageError(f"--fold {fold}: none of the {len(sources)} persons is in it; use fewer --folds")
+    gone = set(left_out)
+    return [path for path, (person, _) in owners.items() if person not in gone], left_out
+
+
+def owner_of(path: Path) -> tuple[str, str]:
+    """Person and source of a pair file; empty when it is damaged or has no pairs."""
+    from QualitySentinelLib.errors import InputError
+
+    from ..pairs import PairFile
+
+    try:
+        file = PairFile(path)
+    except InputError:
+        return "", ""
+    file.close()
+    return (str(file.columns["person"][0]), str(file.columns["source"][0])) if len(file) else ("", "")

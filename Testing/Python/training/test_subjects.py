@@ -1,9 +1,26 @@
-"""Who is trained on, and who is tested on."""
+"""Finding subjects, and keeping those trained on apart from those tested on."""
 
-from QualitySentinelLib.commands.main import main
-from QualitySentinelTrainingLib.commands.train import PHANTOM_SEEDS, VALIDATION_SHARE, _fitting
+import nibabel
+import numpy as np
+import pytest
+
+from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelTrainingLib.commands.train import PHANTOM_SEEDS
+from QualitySentinelTrainingLib.data_sets import SubjectSource, check_names, find_subjects, phantom_sources
 from QualitySentinelTrainingLib.phantom import FIRST_UNSEEN_SEED
 from QualitySentinelTrainingLib.subjects import openkbp_folders, read_openkbp
+
+
+def write_image(path, array, affine):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(array.T), affine), path)
+
+
+def test_no_phantom_is_in_two_parts():
+    seeds = [seed for part in PHANTOM_SEEDS.values() for seed in part]
+    assert len(seeds) == len(set(seeds))
+    assert min(PHANTOM_SEEDS["test"]) >= FIRST_UNSEEN_SEED
+    assert max(PHANTOM_SEEDS["train"]) < FIRST_UNSEEN_SEED
 
 
 def test_no_subject_is_both_trained_and_tested_on(tmp_path):
@@ -13,17 +30,9 @@ def test_no_subject_is_both_trained_and_tested_on(tmp_path):
     assert len(test) == 8
     assert not set(train) & set(test)
     assert len(train) + len(test) == 40
-    fitting, validation = _fitting(train), train[::VALIDATION_SHARE]
-    assert not set(fitting) & set(validation)
-    assert len(fitting) + len(validation) == len(train)
 
 
-def test_no_phantom_is_in_two_parts():
-    seeds = [seed for part in PHANTOM_SEEDS.values() for seed in part]
-    assert len(seeds) == len(set(seeds))
-    assert min(PHANTOM_SEEDS["test"]) >= FIRST_UNSEEN_SEED
-
-
+@pytest.mark.shared_data
 def test_a_real_subject_is_read_with_its_structures(shared):
     subject = read_openkbp(openkbp_folders(shared / "data" / "openkbp", "test")[0])
     assert set(subject.structures.values()) <= {
@@ -34,10 +43,55 @@ def test_a_real_subject_is_read_with_its_structures(shared):
         assert (subject.labels == value).any()
 
 
-def test_a_folder_without_subjects_is_refused_in_one_line(tmp_path, capsys):
-    code = main(["train", "--data", str(tmp_path), "--out", str(tmp_path / "out")])
-    assert code == 3
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1
-    assert "openkbp" in lines[0]
-    assert "--data" in lines[0]
+@pytest.mark.shared_data
+def test_the_real_data_sets_are_found_and_two_parts_of_one_person_are_known_as_such(shared):
+    found = find_subjects(shared / "data")
+    check_names(found)
+    assert sum(s.source == "OpenKBP" for s in found) == 160
+    others = {s.name: s.person for s in found if s.source == "TotalSegmentator"}
+    assert len(others) == 3 and len(set(others.values())) == 2
+    cta = [s.read() for s in found if s.person == "totalsegmentator_cta"]
+    assert {s.person for s in cta} == {"totalsegmentator_cta"}
+    assert {"aorta", "pulmonary artery"} <= {name for s in cta for name in s.structures.values()}
+
+
+def test_cases_with_one_file_per_structure_or_a_label_map_are_found(a_torso, tmp_path):
+    for case in ("s2", "s10"):
+        write_image(tmp_path / case / "ct.nii.gz", a_torso.hu, a_torso.ijk_to_ras)
+    for value, name in a_torso.names.items():
+        mask = (a_torso.labels == value).astype(np.uint8)
+        write_image(tmp_path / "s2" / "segmentations" / f"{name}.nii.gz", mask, a_torso.ijk_to_ras)
+    write_image(tmp_path / "s10" / "label.nii.gz", a_torso.labels, a_torso.ijk_to_ras)
+    (tmp_path / "labels.json").write_text('{"1": "liver", "2": "spleen"}')
+    (tmp_path / "no case").mkdir()
+    found = find_subjects(tmp_path, source="Our hospital")
+    assert [s.name for s in found] == ["s2", "s10"]
+    for subject in (s.read() for s in found):
+        assert set(subject.structures.values()) == {"liver", "spleen"}
+        assert subject.source == "Our hospital"
+        assert subject.person == subject.name
+
+
+def test_the_published_layout_comes_with_its_masks(a_torso, tmp_path):
+    folder = tmp_path / "train" / "scan1"
+    write_image(folder / "ct.nii.gz", a_torso.hu, a_torso.ijk_to_ras)
+    write_image(folder / "label.nii.gz", np.where(a_torso.labels == 1, 13, 0).astype(np.uint8), a_torso.ijk_to_ras)
+    mask = (a_torso.labels == 1).astype(np.uint8)
+    write_image(folder / "class_13" / "epoch_50.nii.gz", mask, a_torso.ijk_to_ras)
+    (source,) = find_subjects(tmp_path)
+    subject, candidates, skipped = source.read_with_masks()
+    assert list(subject.structures.values()) == ["liver"]
+    assert [c.stage for c in candidates] == [50] and skipped == []
+
+
+def test_a_folder_without_subjects_is_refused_with_the_layouts_that_are_known(tmp_path):
+    with pytest.raises(InputError, match=f"{tmp_path}: holds no subjects.*segmentations/"):
+        find_subjects(tmp_path)
+    with pytest.raises(InputError, match="no such folder"):
+        find_subjects(tmp_path / "gone")
+
+
+def test_two_subjects_of_one_name_are_refused():
+    twice = SubjectSource("pt_1", "pt_1", "Other", None)
+    with pytest.raises(UsageError, match="pt_1.*twice"):
+        check_names([twice, *phantom_sources([0, 1]), twice])

@@ -1,54 +1,163 @@
-"""``quality-sentinel train`` from CTs with contours to a model file that scores."""
+"""``quality-sentinel train`` and ``calibrate``: from pair files to a model file that scores with honest intervals."""
+
+from __future__ import annotations
 
 import json
 
-import nibabel
 import numpy as np
 import pytest
+import torch
 
-from QualitySentinelLib.checkpoint import load_model
+from QualitySentinelLib.checkpoint import QualityModel, load_model, save_model
 from QualitySentinelLib.commands.main import main
+from QualitySentinelLib.network import build_network
 from QualitySentinelLib.scorer import Scorer
+from QualitySentinelLib.slices import COMPACT
+from QualitySentinelLib.text import EmbeddingTable
+from QualitySentinelLib.volume import AxialFrame, CtVolume
+from QualitySentinelTrainingLib.candidates import simulated_candidates
+from QualitySentinelTrainingLib.evaluation import Evaluated
+from QualitySentinelTrainingLib.evaluation.run import evaluate_pair_files
+from QualitySentinelTrainingLib.pairs import make_pairs, pair_files, write_pairs
+from QualitySentinelTrainingLib.subjects import Subject
 
 
 @pytest.fixture
-def a_small_data_set(a_torso, tmp_path):
-    """Six subjects in the OpenKBP layout: the synthetic torso with noise of its own, labels 1 and 3."""
-    labels = np.where(a_torso.labels == 2, 3, a_torso.labels).astype(np.uint8)
-    rng = np.random.default_rng(0)
-    for number in range(1, 7):
-        folder = tmp_path / "data" / "openkbp" / f"pt_{number}"
-        folder.mkdir(parents=True)
-        hu = a_torso.hu + rng.integers(-30, 30, a_torso.hu.shape)
-        for name, array in (("ct", hu.astype(np.int16)), ("seg", labels)):
-            image = nibabel.Nifti1Image(np.ascontiguousarray(array.T), a_torso.ijk_to_ras)
-            nibabel.save(image, folder / f"{name}.nii.gz")
-    return tmp_path / "data"
+def pairs(a_torso, tmp_path):
+    """Pair files of five persons and a phantom."""
+    folder = tmp_path / "pairs"
+    frame = AxialFrame.from_affine(a_torso.ijk_to_ras, a_torso.hu.shape)
+    for seed, name in enumerate(["pt_1", "pt_2", "pt_3", "pt_4", "pt_5", "phantom_1"]):
+        source = "phantom" if "phantom" in name else "OpenKBP"
+        subject = Subject(name, CtVolume(a_torso.hu, frame), a_torso.labels, a_torso.names, source)
+        rng = np.random.default_rng(seed)
+        made = make_pairs(subject, simulated_candidates(subject, rng, 4), rng, COMPACT, None, None)
+        write_pairs(made, folder / f"{name}.pairs.h5", COMPACT)
+    return folder
 
 
-def test_training_gives_a_model_file_that_scores_and_says_what_it_was_made_of(
-    a_small_data_set, a_ct_with_a_liver, tmp_path
-):
+@pytest.fixture(autouse=True)
+def a_tiny_network(monkeypatch):
+    """Train a network of a few thousand weights in place of the real one."""
+
+    def untrained(options):
+        architecture = {
+            "kind": "pyramid", "embedding_dim": 4, "in_channels": COMPACT.channels,
+            "mask_channel": COMPACT.mask_channel, "widths": [4, 8, 8, 8], "blocks": [1, 1, 1, 1], "map_width": 8,
+            "condition_dim": 8, "head_dim": 8,
+        }  # fmt: skip
+        table = EmbeddingTable("random", "{}", ("liver", "spleen"), np.eye(2, 4, dtype=np.float32))
+        return QualityModel("tiny", build_network(architecture), architecture, COMPACT, table)
+
+    monkeypatch.setattr("QualitySentinelTrainingLib.commands.train.untrained", untrained)
+
+
+def train(pairs, out, *options) -> int:
+    quick = ["--set", "epochs=1", "--set", "pairs_per_epoch=32", "--set", "batch_size=16", "--set", "accelerator=cpu"]
+    return main(["train", "--pairs", str(pairs), "--out", str(out), *quick, *options])
+
+
+def test_training_gives_a_model_file_that_scores_and_says_what_it_was_made_of(pairs, a_ct_with_a_liver, tmp_path):
     out = tmp_path / "out"
-    arguments = ["train", "--data", a_small_data_set, "--out", out, "--phantoms", 0, "--epochs", 1]
-    assert main([str(a) for a in (*arguments, "--most-pairs", 128)]) == 0
+    assert train(pairs, out, "--fold", "0", "--licence", "phantom=ours", "--set", "seed=3") == 0
     model = load_model(out / "model.safetensors")
     training = model.metadata["training"]
-    assert training["pairs"] == 128
-    assert training["openkbp_subjects"] == 3  # of six, two are for testing, one calibrates
-    assert training["phantoms"] == 0
-    assert 0 < model.metadata["calibration"]["segment_halfwidth"] <= 1
     assert json.loads((out / "training.json").read_text()) == training
+    (left_out,) = training["fold"]["left_out"]
+    assert training["sources"]["OpenKBP"]["persons"] == sorted({f"pt_{n}" for n in range(1, 6)} - {left_out})
+    assert training["sources"]["OpenKBP"]["licence"] == "MIT"
+    assert training["sources"]["phantom"]["licence"] == "ours"
+    assert training["pairs"] == sum(source["pairs"] for source in training["sources"].values())
+    assert training["pairs_seen"] == 32
+    assert training["options"]["seed"] == 3
+    assert training["fold"] | {"left_out": 0} == {"number": 0, "of": 5, "left_out": 0}
+    assert training["seconds"] > 0
+    assert "--fold 0" in training["command"] and str(tmp_path) not in training["command"]
     case = Scorer(model, "cpu").score(*a_ct_with_a_liver, slices=3)
-    liver = case["1"]
-    assert liver.dsc_low <= liver.predicted_dsc <= liver.dsc_high
+    assert 0 <= case["1"].predicted_dsc <= 1
 
 
-def test_pairs_already_on_disk_are_not_made_again(a_small_data_set, tmp_path):
-    arguments = ["train", "--data", a_small_data_set, "--out", tmp_path / "out", "--phantoms", 0, "--pairs-only"]
-    assert main([str(a) for a in arguments]) == 0
-    files = sorted((tmp_path / "out" / "pairs").iterdir())
-    before = [file.stat().st_mtime_ns for file in files]
-    assert len(files) == 3
-    assert main([str(a) for a in arguments]) == 0
-    assert [file.stat().st_mtime_ns for file in files] == before
+def test_the_seed_decides_the_weights(pairs, tmp_path):
+    found = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert train(pairs, tmp_path / name, "--set", f"seed={seed}") == 0
+        network = load_model(tmp_path / name / "model.safetensors").network
+        found.append(torch.cat([p.flatten() for p in network.parameters()]))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-3, atol=1e-5)
+    assert not torch.allclose(found[0], found[2])
+
+
+def test_options_come_from_a_readable_file(pairs, tmp_path):
+    config = tmp_path / "small.toml"
+    config.write_text("weight_decay = 0.5\nepochs = 7  # --set wins\n[source_shares]\nphantom = 0.25\n")
+    assert train(pairs, tmp_path / "out", "--config", str(config)) == 0
+    options = load_model(tmp_path / "out" / "model.safetensors").metadata["training"]["options"]
+    assert options["weight_decay"] == 0.5 and options["epochs"] == 1
+    assert options["source_shares"] == {"phantom": 0.25}
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "named"),
+    [(["--fold", "5"], 2, "--fold 5"), (["--set", "epochs=x"], 2, "epochs"), (["--licence", "MIT"], 2, "--licence"),
+     (["--config", "gone.toml"], 3, "gone.toml")],
+)  # fmt: skip
+def test_wrong_options_are_refused_in_one_line(pairs, tmp_path, capsys, options, code, named):
+    assert train(pairs, tmp_path / "out", *options) == code
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1 and named in lines[0]
+
+
+def test_a_folder_without_pairs_says_how_to_make_them(tmp_path, capsys):
+    assert train(tmp_path, tmp_path / "out") == 3
+    assert "make-pairs" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------------ calibrate
+
+
+@pytest.fixture
+def a_table(pairs, a_small_model, tmp_path):
+    """What evaluate writes: slices of the five persons."""
+    a_small_model = load_model(save_model(a_small_model, tmp_path / "small.safetensors"))
+    files = [path for path in pair_files(pairs) if "pt_" in path.name]
+    path = tmp_path / "slices.csv.gz"
+    Evaluated.concatenate(list(evaluate_pair_files(a_small_model, files))).write(path)
+    return path
+
+
+def calibrate(model, table, out, *options) -> int:
+    return main(["calibrate", "--model", str(model), "--scores", str(table), "--out", str(out), *options])
+
+
+def test_calibration_gives_a_copy_of_the_model_with_intervals(a_table, a_ct_with_a_liver, tmp_path, capsys):
+    old, new = tmp_path / "small.safetensors", tmp_path / "calibrated.safetensors"
+    before = old.read_bytes()
+    assert calibrate(old, a_table, new) == 0
+    assert "slice" in capsys.readouterr().out
+    assert old.read_bytes() == before
+    calibration = load_model(new).metadata["calibration"]
+    assert calibration["coverage"] == 0.9 and {"slice", "segment", "missed"} <= set(calibration)
+    case = Scorer(load_model(new), "cpu").score(*a_ct_with_a_liver)
+    assert case["1"].dsc_low <= case["1"].predicted_dsc <= case["1"].dsc_high
+
+
+def test_a_model_is_not_calibrated_on_who_it_was_trained_on(a_table, tmp_path, capsys):
+    model = load_model(tmp_path / "small.safetensors")
+    model.metadata["training"] = {"sources": {"OpenKBP": {"persons": ["pt_2"]}}}
+    trained = save_model(model, tmp_path / "trained.safetensors")
+    assert calibrate(trained, a_table, tmp_path / "new.safetensors") == 2
+    assert "pt_2" in capsys.readouterr().err
+    assert calibrate(trained, a_table, tmp_path / "new.safetensors", "--other-folds") == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "named"), [(["--coverage", "1.5"], "--coverage"), (["--false-flags", "0"], "--false-flags")]
+)
+def test_shares_that_are_none_are_refused(a_table, tmp_path, capsys, options, named):
+    assert calibrate(tmp_path / "small.safetensors", a_table, tmp_path / "new.safetensors", *options) == 2
+    assert named in capsys.readouterr().err
+
+
+def test_a_file_of_another_kind_is_not_written(a_table, tmp_path, capsys):
+    assert calibrate(tmp_path / "small.safetensors", a_table, tmp_path / "new.pth") == 2
+    assert ".safetensors" in capsys.readouterr().err

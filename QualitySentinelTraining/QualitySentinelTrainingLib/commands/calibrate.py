@@ -1,0 +1,91 @@
+"""``quality-sentinel calibrate``: gives a model honest intervals, from evaluations on subjects it never saw."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+
+def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
+    """Describe the command's arguments."""
+    parser = add(
+        name,
+        help="calibrate a model's intervals, segment scores and flags of missed slices",
+        description="Read the slice tables that evaluate wrote for subjects the model was never trained on, and write "
+        "a copy of the model file with calibrated intervals, segment scores and flags of missed slices.",
+    )
+    parser.add_argument("--model", default="bundled", help="'bundled' or a .safetensors file")
+    parser.add_argument(
+        "--scores", type=Path, nargs="+", required=True, metavar="CSV", help="slices.csv.gz of evaluate"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the new model file")
+    parser.add_argument("--coverage", type=float, default=0.9, help="share the intervals hold (default %(default)s)")
+    parser.add_argument(
+        "--false-flags", type=float, default=0.05,
+        help="share of rightly empty slices that may be flagged (default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--other-folds", action="store_true",
+        help="the tables are of models trained alike on other folds, so this one may have seen their subjects",
+    )  # fmt: skip
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Calibrate and write."""
+    model = calibrate_model(
+        options.model, options.scores, options.out, options.coverage, options.false_flags, options.other_folds
+    )
+    held = sorted(model.metadata["calibration"].keys() & {"slice", "segment", "missed"})
+    print(f"model: {options.out} (calibrated: {', '.join(held)})")
+    return 0
+
+
+def calibrate_model(
+    model: str | Path, scores: Sequence[Path], out: Path, coverage: float = 0.9, false_flags: float = 0.05,
+    other_folds: bool = False,
+):  # fmt: skip
+    """Write ``out``, a copy of a model file with calibration from evaluation tables.
+
+    Args:
+        model: ``bundled`` or a file.
+        scores: tables that ``evaluate`` wrote.
+        out: the new model file; may be the old one.
+        coverage: share of slices, and of segments, that the intervals are to hold.
+        false_flags: share of rightly empty slices that may be flagged as missed.
+        other_folds: each table is of a model trained alike without the table's subjects; this model may have seen them.
+
+    Returns:
+        The calibrated ``QualityModel``.
+
+    Raises:
+        UsageError: a share is not between 0 and 1, or the model was trained on a person of the tables.
+        InputError: a table cannot be read, or the file cannot be written.
+        ModelError: the model cannot be read.
+    """
+    from QualitySentinelLib.checkpoint import load_model, save_model
+    from QualitySentinelLib.errors import UsageError
+
+    from ..calibration import calibrate
+    from ..evaluation import Evaluated
+
+    out = Path(out)
+    for name, value in {"--coverage": coverage, "--false-flags": false_flags}.items():
+        if not 0.0 < value < 1.0:
+            raise UsageError(f"{name} {value}: give a share between 0 and 1")
+    if out.suffix != ".safetensors":
+        raise UsageError(f"--out {out}: give a file name that ends in .safetensors")
+    loaded = load_model(model)
+    evaluated = Evaluated.concatenate([Evaluated.read(path) for path in scores])
+    sources = loaded.metadata.get("training", {}).get("sources", {})
+    seen = {person for source in sources.values() for person in source.get("persons", ())}
+    both = sorted(seen & set(map(str, evaluated.person)))
+    if both and not other_folds:
+        raise UsageError(
+            f"the model was trained on {len(both)} persons of the tables, {both[0]} among them; evaluate it on others, "
+            "or say --other-folds if the tables are of models that were not"
+        )
+    loaded.metadata["calibration"] = calibrate(evaluated, coverage, false_flags)
+    save_model(loaded, out, half=True)
+    return loaded

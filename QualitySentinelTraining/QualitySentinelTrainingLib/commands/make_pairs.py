@@ -1,0 +1,263 @@
+"""``quality-sentinel make-pairs``: from CTs with reference masks to files of pairs to train or test on."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from zlib import crc32
+
+from .train import PHANTOM_SEEDS
+
+
+def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
+    """Describe the command's arguments."""
+    parser = add(
+        name,
+        help="make pairs of masks and their true DSC, to train on",
+        description="Make masks with errors, simulated ones and networks' own, from the reference masks of subjects, "
+        "and write slices of them with their true DSC: OUT/SUBJECT.pairs.h5. A subject whose file is there is not done "
+        "again; one that cannot be read is named and left out (exit code 3).",
+    )
+    parser.add_argument("--data", type=Path, nargs="+", default=[], metavar="DIR", help="folders of data sets")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the pair files")
+    parser.add_argument(
+        "--predictions", type=Path, nargs="+", default=[], metavar="DIR",
+        help="folders of networks' predictions, one folder in them for each checkpoint",
+    )  # fmt: skip
+    parser.add_argument("--phantoms", type=int, default=0, metavar="N", help="also this many generated torsos")
+    parser.add_argument("--synthetic", type=int, default=0, metavar="N", help="new subjects made from each real one")
+    parser.add_argument("--masks", type=int, default=8, metavar="N", help="masks per structure (default %(default)s)")
+    parser.add_argument("--slices", type=int, default=4, metavar="N", help="slices per mask (default %(default)s)")
+    parser.add_argument("--empty", type=int, default=1, metavar="N", help="empty slices per mask (default %(default)s)")
+    parser.add_argument(
+        "--pretended", type=int, default=1, metavar="N",
+        help="slices per mask that are shown as missed although they are not (default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--evaluation", action="store_true",
+        help="pairs to test on: every slice of every mask, masks with slices removed, phantoms never trained on",
+    )  # fmt: skip
+    parser.add_argument("--source", default="", help="name of the data set, for folders of cases")
+    parser.add_argument("--names", help="what the values of label maps mean: dap, openkbp or a file")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default %(default)s)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Find the subjects, make their pairs."""
+    from QualitySentinelLib.errors import InputError, UsageError
+
+    from ..data_sets import find_subjects, phantom_sources
+
+    amounts = PairAmounts(options.masks, options.slices, options.empty, options.pretended, options.evaluation)
+    sources = [s for data in options.data for s in find_subjects(data, options.source, options.names)]
+    seeds = PHANTOM_SEEDS["test" if options.evaluation else "train"]
+    if not 0 <= options.phantoms <= len(seeds):
+        raise UsageError(f"--phantoms {options.phantoms}: give 0 to {len(seeds)}")
+    sources += phantom_sources(seeds[: options.phantoms])
+    if not sources:
+        raise UsageError("nobody to make pairs of; give --data, --phantoms or both")
+    made, kept, left_out = make_pair_files(
+        sources, options.out, amounts, options.predictions, options.synthetic, options.jobs
+    )
+    print(f"{made} pair files made, {kept} were there, in {options.out}")
+    if left_out:
+        raise InputError(f"{len(left_out)} of {made + kept + len(left_out)} subjects were left out (named above)")
+    return 0
+
+
+@dataclass(frozen=True)
+class PairAmounts:
+    """How many pairs of each subject.
+
+    Attributes:
+        masks: simulated masks of each structure.
+        slices: slices drawn from each mask.
+        empty: empty slices drawn from each mask.
+        pretended: slices of each mask that are shown as if they had been missed.
+        evaluation: pairs to test on: all slices and all empty slices of each mask, none pretended, and masks from
+            which slices were removed.
+    """
+
+    masks: int = 8
+    slices: int = 4
+    empty: int = 1
+    pretended: int = 1
+    evaluation: bool = False
+
+    def __post_init__(self) -> None:
+        from QualitySentinelLib.errors import UsageError
+
+        for name, least in {"masks": 0, "slices": 1, "empty": 0, "pretended": 0}.items():
+            if getattr(self, name) < least:
+                raise UsageError(f"--{name} {getattr(self, name)}: give {least} or more")
+
+
+def make_pair_files(
+    sources: Sequence, out: Path, amounts: PairAmounts | None = None, predictions: Sequence[Path] = (),
+    synthetic: int = 0, jobs: int = 1,
+) -> tuple[int, int, list[str]]:  # fmt: skip
+    """Write a pair file for every subject that has none yet in ``out``, the same whatever else is made.
+
+    Args:
+        sources: ``data_sets.SubjectSource`` of each subject.
+        out: folder.
+        amounts: how many pairs.
+        predictions: folders that ``predictions.find_predictions`` understands; those of the subjects are used.
+        synthetic: new subjects made from each that is no phantom.
+        jobs: processes.
+
+    Returns:
+        Numbers of files made and of files that were there, and a line for each subject left out (also on stderr).
+
+    Raises:
+        UsageError: two subjects share a name, or no prediction is of a subject.
+        InputError: a folder of predictions holds none, or ``out`` cannot be written.
+    """
+    from tqdm import tqdm
+
+    from QualitySentinelLib.errors import UsageError
+    from QualitySentinelLib.files import check_writable
+
+    from ..data_sets import check_names
+    from ..predictions import find_predictions
+
+    check_names(sources)
+    check_writable(out)
+    if jobs < 1 or synthetic < 0:
+        raise UsageError("--jobs must be 1 or more, --synthetic 0 or more")
+    drawn = {}
+    for folder in predictions:
+        found = find_predictions(folder)
+        if not {prediction.subject for prediction in found} & {source.name for source in sources}:
+            raise UsageError(
+                f"{folder}: no prediction is of a subject, by name; it has {found[0].subject}, for example"
+            )
+        for prediction in found:
+            drawn.setdefault(prediction.subject, []).append(prediction)
+    tasks = []
+    for source in sources:
+        tasks.append(_Task(source, None, tuple(drawn.get(source.name, ())), Path(out), amounts or PairAmounts()))
+        if source.source != "phantom":
+            tasks += [replace(tasks[-1], number=number, predictions=()) for number in range(synthetic)]
+    todo = [task for task in tasks if not task.path.exists()]
+    left_out = []
+    for lines, done in tqdm(_each(todo, jobs), total=len(todo), unit="subject", desc="pairs", disable=not todo):
+        for line in lines:
+            tqdm.write(f"skipped: {line}", file=sys.stderr)
+        if not done:
+            left_out.append(lines[-1])
+    return len(todo) - len(left_out), len(tasks) - len(todo), left_out
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One pair file: of a subject, or of synthetic subject ``number`` made from it."""
+
+    source: object
+    number: int | None
+    predictions: tuple
+    out: Path
+    amounts: PairAmounts
+
+    @property
+    def name(self) -> str:
+        return self.source.name if self.number is None else f"{self.source.name}_synthetic_{self.number}"
+
+    @property
+    def path(self) -> Path:
+        from ..pairs.file import SUFFIX
+
+        return self.out / f"{self.name}{SUFFIX}"
+
+
+def _each(tasks: list[_Task], jobs: int) -> Iterator[tuple[list[str], bool]]:
+    """What :func:`_make` says of each task, in the order they are done."""
+    if jobs == 1 or len(tasks) < 2:
+        yield from map(_make, tasks)
+        return
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import get_context
+
+    from QualitySentinelLib.errors import InputError
+
+    threads = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"  # each process fills one core; it is read when torch is imported there
+    pool = ProcessPoolExecutor(min(jobs, len(tasks)), get_context("spawn"))
+    try:
+        for future in as_completed([pool.submit(_make, task) for task in tasks]):
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise InputError("a process was killed, perhaps for want of memory; run again with fewer --jobs") from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        os.environ.pop("OMP_NUM_THREADS")
+        if threads is not None:
+            os.environ["OMP_NUM_THREADS"] = threads
+
+
+def _make(task: _Task) -> tuple[list[str], bool]:
+    """Make one pair file: a line for all that was left out, and whether the file was made."""
+    from QualitySentinelLib.errors import QualitySentinelError
+
+    lines = []
+    try:
+        _write(task, lines)
+        return lines, True
+    except QualitySentinelError as error:
+        return [*lines, f"{task.name}: {error}"], False
+    except Exception as error:  # whatever is wrong with one subject, the others are made
+        return [*lines, f"{task.name}: unexpected {type(error).__name__}: {error}"], False
+
+
+def _write(task: _Task, lines: list[str]) -> None:
+    import numpy as np
+
+    from QualitySentinelLib.errors import InputError
+
+    from ..candidates import candidates_with_removed_slices, simulated_candidates
+    from ..pairs import make_pairs, write_pairs
+    from ..predictions import candidates_of
+    from ..recipe import PRESET
+
+    rng, amounts, given = np.random.default_rng(crc32(task.name.encode())), task.amounts, []
+    if task.number is not None:
+        subject = _synthetic(task)
+    elif task.source.read_with_masks:
+        subject, given, skipped = task.source.read_with_masks()
+        lines += skipped
+    else:
+        subject = task.source.read()
+    if not subject.structures:
+        raise InputError("none of its segments is a known structure; give --names, or see docs/OUTPUTS.md")
+
+    def candidates():
+        yield from given
+        for prediction in task.predictions:
+            yield from candidates_of(prediction, subject, lines)
+        yield from simulated_candidates(subject, rng, amounts.masks)
+        if amounts.evaluation:
+            yield from candidates_with_removed_slices(subject, rng)
+
+    if amounts.evaluation:
+        pairs = make_pairs(subject, candidates(), rng, PRESET, None, None, 0)
+    else:
+        pairs = make_pairs(subject, candidates(), rng, PRESET, amounts.slices, amounts.empty, amounts.pretended)
+    if not len(pairs):
+        raise InputError("gives no pairs: its masks are empty")
+    write_pairs(pairs, task.path, PRESET)
+
+
+def _synthetic(task: _Task):
+    try:
+        from ..synthesis import synthetic_subject
+    except ImportError as error:
+        from QualitySentinelLib.errors import UsageError
+
+        raise UsageError("--synthetic is not available in this installation") from error
+    return replace(synthetic_subject(task.source.read(), crc32(task.name.encode())), name=task.name)
