@@ -327,6 +327,8 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for row, segment in enumerate(segments):
             dsc = "" if segment.predicted_dsc is None else f"{segment.predicted_dsc:.2f}"
             flagged = f"{segment.n_flagged} / {segment.n_scored}" if segment.n_scored else ""
+            if segment.n_missed:
+                flagged += _(" + {count} missed").format(count=segment.n_missed)
             status = segment.structure or str(segment.status)
             for column, text in enumerate((segment.name, status, dsc, flagged)):
                 item = qt.QTableWidgetItem(text)

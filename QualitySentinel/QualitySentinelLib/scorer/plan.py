@@ -35,8 +35,8 @@ def parse_slice_choice(text: SliceChoice) -> SliceChoice:
 def plan_slices(segment: Segment, slices: SliceChoice = "all", from_top: bool = False) -> list[int]:
     """Canonical k of the slices to score, ascending; only slices that hold mask voxels.
 
-    A number N spreads N slices evenly over the segment's occupied slices, both ends included (a single one is
-    the middle). ``"published"`` reproduces the published positions int(n/10*k), which never reach the last slice;
+    A number N cuts the occupied slices into N equal parts and takes the middle one of each: the small slices at
+    the ends of an organ, which its first and last slice are, say little of the rest. ``"published"`` reproduces the published positions int(n/10*k), which never reach the last slice;
     they are counted from the top when ``from_top`` (a file stored from superior to inferior).
     """
     occupied = segment.occupied_slices()
@@ -47,10 +47,9 @@ def plan_slices(segment: Segment, slices: SliceChoice = "all", from_top: bool = 
         steps = np.arange(_PUBLISHED_SLICES)
         chosen = (count / _PUBLISHED_SLICES * steps).astype(int) if count > _PUBLISHED_SLICES else np.arange(count)
         chosen = np.sort(count - 1 - chosen) if from_top else chosen
-    elif int(slices) == 1:
-        chosen = np.array([(count - 1) // 2])
     else:
-        chosen = np.unique(np.rint(np.linspace(0, count - 1, min(int(slices), count))).astype(int))
+        parts = min(int(slices), count)
+        chosen = ((np.arange(parts) + 0.5) * count / parts).astype(int)
     return [int(k) for k in occupied[chosen]]
 
 

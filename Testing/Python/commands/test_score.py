@@ -111,7 +111,7 @@ def test_a_second_run_gives_the_same_tables(score, a_ct, a_seg, names, tmp_path)
 def test_a_number_of_slices_and_chosen_segments(score, a_ct, a_seg, names):
     code, _, out = score(a_ct, a_seg, "--names", names, "--slices", "3", "--segments", "spleen")
     assert code == 0
-    assert [row["slice_index"] for row in rows(out / "slices.csv")] == ["6", "10", "13"]
+    assert [row["slice_index"] for row in rows(out / "slices.csv")] == ["7", "10", "12"]
     by_name = {row["segment"]: row for row in rows(out / "segments.csv")}
     assert by_name["liver"]["status"] == "not scored"
 
