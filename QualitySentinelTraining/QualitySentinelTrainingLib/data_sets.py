@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +27,8 @@ _NAME_FILES = ("labels.json", "dataset.json")
 _CTA = ("aorta_report/test_result/models", "pulmonary_report/models")
 LAYOUTS = (
     "pt_N/ct.nii.gz (OpenKBP), CASE/ct.nii.gz with segmentations/ or seg.nii.gz or label.nii.gz, "
-    "train/SAMPLE/ct.nii.gz with label.nii.gz (published Quality Sentinel)"
+    "imagesTr/CASE_0000.nii.gz with labelsTr/CASE.nii.gz (nnU-Net), train/SAMPLE/ct.nii.gz with label.nii.gz "
+    "(published Quality Sentinel)"
 )
 
 
@@ -51,21 +52,27 @@ class SubjectSource:
     read_with_masks: Callable[[], tuple[Subject, list[Candidate], list[str]]] | None = None
 
 
-def find_subjects(data: Path, source: str = "", names: str | None = None) -> list[SubjectSource]:
+def find_subjects(
+    data: Path, source: str = "", names: str | None = None, person: str | None = None
+) -> list[SubjectSource]:
     """The subjects of a folder, in natural order; images are not opened.
 
     Known are OpenKBP and TotalSegmentator's example cases (in ``data`` itself, or in ``openkbp/`` and
-    ``totalsegmentator/`` of it), the published Quality Sentinel layout, and folders of cases: ``CASE/ct.nii.gz`` with
-    ``CASE/segmentations/`` or a label map (``CASE/label.nii.gz``).
+    ``totalsegmentator/`` of it), the published Quality Sentinel layout, nnU-Net's raw data (``imagesTr``,
+    ``labelsTr``), and folders of cases: ``CASE/ct.nii.gz`` with ``CASE/segmentations/`` or a label map
+    (``CASE/label.nii.gz``).
 
     Args:
         data: the folder.
         source: name of the data set, for cases that are not known by their layout; default: the folder's name.
         names: what the values of the cases' label maps mean (``dap``, or a file); default: ``labels.json`` or
             ``dataset.json`` in ``data``, else what the label maps say themselves.
+        person: regular expression whose first group is the person, in a case's name (``AutoPET_([0-9a-f]+)``), for data
+            sets with several CTs of one person; default: every case is a person's only one.
 
     Raises:
         InputError: there are none.
+        UsageError: ``person`` is no such expression, or does not fit the name of a case.
     """
     data = Path(data)
     if not data.is_dir():
@@ -74,7 +81,9 @@ def find_subjects(data: Path, source: str = "", names: str | None = None) -> lis
     found += [s for folder in (data, data / "totalsegmentator") for s in _totalsegmentator(folder)]
     found += _published(data, source or data.resolve().name)
     if not found:
-        found = _cases(data, source or data.resolve().name, names)
+        where = [] if names is not None else [p for name in _NAME_FILES if (p := data / name).is_file()]
+        what = source or data.resolve().name, str(where[0]) if where else names
+        found = _with_persons(_nnunet(data, *what) or _cases(data, *what), person)
     if not found:
         raise InputError(f"{data}: holds no subjects; known layouts: {LAYOUTS}")
     return sorted(found, key=lambda s: (s.source, _natural(s.name)))
@@ -155,9 +164,18 @@ def _subject_of(read: Callable[[], tuple]) -> Subject:
     return read()[0]
 
 
+def _nnunet(data: Path, source: str, names: str | None) -> list[SubjectSource]:
+    found = []
+    for ct in sorted(data.glob("imagesTr/*_0000.nii.gz")):
+        name = ct.name.removesuffix("_0000.nii.gz")
+        labels = data / "labelsTr" / f"{name}.nii.gz"
+        if labels.is_file():
+            read = partial(read_subject, name, ct, labels, names=names, source=source)
+            found.append(SubjectSource(name, name, source, read))
+    return found
+
+
 def _cases(data: Path, source: str, names: str | None) -> list[SubjectSource]:
-    if names is None:
-        names = next((str(path) for name in _NAME_FILES if (path := data / name).is_file()), None)
     found = []
     for ct in sorted(data.rglob("ct.nii.gz")):
         folder = ct.parent
@@ -170,3 +188,27 @@ def _cases(data: Path, source: str, names: str | None) -> list[SubjectSource]:
             read = partial(read_subject, folder.name, ct, labels, names=names, source=source)
         found.append(SubjectSource(folder.name, folder.name, source, read))
     return found
+
+
+def _with_persons(found: list[SubjectSource], person: str | None) -> list[SubjectSource]:
+    if person is None:
+        return found
+    try:
+        pattern = re.compile(person)
+    except re.error as error:
+        raise UsageError(f"--person {person}: no regular expression ({error})") from error
+    result = []
+    for one in found:
+        match = pattern.search(one.name)
+        if not match or not pattern.groups or not match[1]:
+            raise UsageError(
+                f"--person {person}: gives no person for {one.name}; its first group must match part of it"
+            )
+        result.append(replace(one, person=match[1], read=partial(_read_as, one.read, match[1])))
+    return result
+
+
+def _read_as(read: Callable[[], Subject], person: str) -> Subject:
+    subject = read()
+    subject.person = person
+    return subject

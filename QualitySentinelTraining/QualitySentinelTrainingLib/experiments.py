@@ -1,7 +1,10 @@
 """``make experiments``: the comparisons behind what docs and model card say, each a command anyone can run again.
 
-``compact-against-resnet50`` trains both networks alike, on the same pairs, for the same number of them, with the same
-loss and schedule, and measures both on the same unseen subjects.
+``architectures`` trains the compact network and the ResNet-50 alike, on the same pairs, with the same loss and
+schedule, and measures both on the same unseen persons. ``text`` leaves structures out of the training and measures on
+them, with and without names. ``data-amount`` trains with growing numbers of persons, the same number of steps each.
+
+All train on pair files (see ``make-pairs``) of the persons outside one fold and measure the slices of those inside it.
 """
 
 from __future__ import annotations
@@ -10,46 +13,202 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from QualitySentinelLib.checkpoint import QualityModel, load_model
+from QualitySentinelLib.errors import QualitySentinelError, UsageError
 from QualitySentinelLib.files import write_whole
 
-from .commands.evaluate import evaluate_groups, print_figures
-from .commands.train import ARCHITECTURES, training_pairs
-from .recipe import new_model
-from .training import TrainingOptions, fit
+from .commands.train import MODEL_FILE, outside_fold, owner_of, train
+from .evaluation import Evaluated
+from .evaluation.data_amount import data_amount
+from .evaluation.figures import with_intervals
+from .evaluation.report import plain
+from .evaluation.run import evaluate_pair_files
+from .pairs import pair_files
+from .recipe import ARCHITECTURES
+from .training import TrainingOptions, read_options
+from .training.options import parsed_change
+
+STRUCTURES = ("kidney left", "parotid gland left", "lung right", "vertebra L3")
+"""Structures left out by default: each has near ones that are trained on."""
+_TIMED = 4
+_FIGURES = ("pearson_r", "mae")
 
 
-def compact_against_resnet50(data: Path, out: Path, most_pairs: int, masks: int) -> dict:
-    """Figures of each architecture after training on the same random ``most_pairs`` pairs, once each."""
-    pairs = training_pairs(data, out / "pairs")
-    pairs = pairs.take(np.random.default_rng(0).permutation(len(pairs))[:most_pairs])
-    result = {"pairs": len(pairs)}
-    for architecture in ARCHITECTURES:
-        model = new_model(architecture)
-        started = time.perf_counter()
-        fit(model, pairs.for_preset(model.preset), TrainingOptions(epochs=1), out / architecture)
-        seconds = time.perf_counter() - started
-        figures = evaluate_groups(model, data, masks, seed=2)
-        print(f"\n{architecture}: {len(pairs)} pairs in {seconds:.0f} s")
-        print_figures(figures)
-        result[architecture] = {"training_seconds": seconds, "figures": figures}
+class Bench:
+    """Pair files to train on and to test on, and where the trained models are kept.
+
+    Args:
+        train_on, test_on: pair files; no person is behind files of both.
+        options: of every training; experiments change one thing.
+        out: folder; a model that is there already is not trained again.
+        draws: of the bootstrap of the figures.
+    """
+
+    def __init__(
+        self, train_on: Sequence[Path], test_on: Sequence[Path], options: TrainingOptions, out: Path, draws: int = 200
+    ) -> None:
+        self.train_on, self.test_on, self.options, self.out, self.draws = train_on, test_on, options, out, draws
+
+    def trained(self, name: str, paths: Sequence[Path] | None = None, **changes) -> QualityModel:
+        """The model ``name``: the options with some changes, trained on all files or on ``paths``."""
+        file, options = self.out / name / MODEL_FILE, replace(self.options, **changes)
+        if file.exists():
+            model = load_model(file)
+            if model.metadata["training"]["options"] == json.loads(json.dumps(asdict(options))):
+                return model
+        print(f"\n== training {name}", flush=True)
+        train(paths or self.train_on, self.out / name, options)
+        return load_model(file)
+
+    def tested(self, model: QualityModel) -> Evaluated:
+        """The masked slices of the test files with the model's predictions."""
+        return Evaluated.concatenate([e.masked for e in evaluate_pair_files(model, self.test_on)])
+
+    def figures(self, evaluated: Evaluated) -> dict:
+        """Figures of agreement, r and MAE with intervals."""
+        return with_intervals(evaluated.predicted, evaluated.dsc, evaluated.person, self.draws, _FIGURES)
+
+
+def architectures(bench: Bench) -> dict:
+    """Figures of slices and the cost of scoring, by architecture, trained alike."""
+    result = {}
+    for name in ARCHITECTURES:
+        model = bench.trained(name, architecture=name)
+        result[name] = {
+            "parameters": sum(p.numel() for p in model.network.parameters()),
+            "milliseconds_per_slice": _milliseconds(model),
+            "training_seconds": model.metadata["training"]["seconds"],
+            "slices": bench.figures(bench.tested(model)),
+        }
+    first, second = (result[name] for name in ARCHITECTURES)
+    result["cost_ratio"] = second["milliseconds_per_slice"] / first["milliseconds_per_slice"]
     return result
 
 
-def main() -> int:
-    """Run the experiment and write its figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds openkbp/ and totalsegmentator/")
-    parser.add_argument("--out", type=Path, default=Path("out/experiments"), help="pairs already there are used again")
-    parser.add_argument("--pairs", type=int, default=10_000)
-    parser.add_argument("--masks", type=int, default=1, help="simulated masks per structure of a test subject")
-    options = parser.parse_args()
-    result = compact_against_resnet50(options.data, options.out, options.pairs, options.masks)
-    write_whole(options.out / "compact_against_resnet50.json", json.dumps(result, indent=2))
+def text(bench: Bench, structures: Sequence[str] = STRUCTURES) -> dict:
+    """What names are worth: with and without them, and for structures that were left out of the training.
+
+    ``unseen`` has, for each structure and for all of them, figures of a model that was trained on it (``seen``), of one
+    that was not (``unseen``), of that one when it is not told the name (``unseen, no name``), and of one that was
+    trained without names and without the structure (``unseen, no text``).
+    """
+    everything = bench.tested(bench.trained("all"))
+    nothing = bench.tested(bench.trained("all_no_text", text="none"))
+    held = [name for name in structures if (everything.structure == name).any()]
+    if not held:
+        raise UsageError(f"--structures: the test pairs hold none of {', '.join(structures)}")
+    left_out = bench.trained("left_out", leave_out=tuple(held))
+    unnamed = replace(left_out, table=_without(left_out.table))
+    models = {
+        "seen": everything,
+        "unseen": bench.tested(left_out),
+        "unseen, no name": bench.tested(unnamed),
+        "unseen, no text": bench.tested(bench.trained("left_out_no_text", leave_out=tuple(held), text="none")),
+    }
+    groups = {name: [name] for name in held} | ({"all of them": held} if len(held) > 1 else {})
+    return {
+        "with": bench.figures(everything),
+        "without": bench.figures(nothing),
+        "unseen": {
+            group: {
+                how: bench.figures(evaluated.take(np.isin(evaluated.structure, members)))
+                for how, evaluated in models.items()
+            }
+            for group, members in groups.items()
+        },
+    }
+
+
+def amounts(bench: Bench, persons: Sequence[int]) -> list[dict]:
+    """Figures of models trained with growing numbers of persons, the same steps each; phantoms are persons too."""
+    owners = {path: owner_of(path)[0] for path in bench.train_on}
+    names = np.random.default_rng(0).permutation(sorted(set(owners.values()) - {""}))
+    evaluated = []
+    for number in sorted({min(n, len(names)) for n in persons}):
+        some = set(names[:number])
+        model = bench.trained(f"persons_{number}", [path for path, owner in owners.items() if owner in some])
+        evaluated.append((number, bench.tested(model)))
+    return data_amount(evaluated, "persons", bench.draws)
+
+
+def _without(table):
+    """The embedding table with the neutral embedding for every name."""
+    return replace(table, vectors=np.repeat(table.neutral[None], len(table.names), axis=0))
+
+
+def _milliseconds(model: QualityModel) -> float:
+    """Time to score a slice in batches of :data:`_TIMED` on this machine's CPU: the median of eleven."""
+    images = torch.zeros(_TIMED, model.preset.channels, model.preset.size, model.preset.size)
+    seconds = []
+    for _ in range(12):
+        started = time.perf_counter()
+        model.score(images, [None] * _TIMED, torch.ones(_TIMED))
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds[1:]) / _TIMED * 1e3)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one experiment and write its figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("experiment", choices=("architectures", "text", "data-amount"))
+    parser.add_argument("--pairs", type=Path, nargs="+", required=True, metavar="DIR", help="folders of pair files")
+    parser.add_argument("--test", type=Path, nargs="+", metavar="DIR", help="pair files to test on (default: --pairs)")
+    parser.add_argument("--out", type=Path, default=Path("out/experiments"))
+    parser.add_argument("--fold", type=int, default=0)
+    parser.add_argument("--config", type=Path, metavar="FILE.toml")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change one training option")
+    parser.add_argument("--structures", nargs="+", default=STRUCTURES, help="left out, for text")
+    parser.add_argument("--persons", type=int, nargs="+", default=(8, 16, 32, 64, 128), help="for data-amount")
+    options = parser.parse_args(arguments)
+    try:
+        small = {"epochs": 2, "pairs_per_epoch": 8000}
+        settings = read_options(options.config, **small | dict(map(parsed_change, options.set)))
+        paths = [path for folder in options.pairs for path in pair_files(folder)]
+        train_on, left_out = outside_fold(paths, options.fold)
+        candidates = {p: owner_of(p) for folder in options.test or options.pairs for p in pair_files(folder)}
+        seen = {owner_of(path)[0] for path in train_on}
+        test_on = [path for path, (person, source) in candidates.items() if person not in seen and "," not in source]
+        if not test_on:
+            raise UsageError("--test: holds nobody who is not trained on")
+        out = options.out / options.experiment
+        bench = Bench(train_on, test_on, settings, out)
+        if options.experiment == "architectures":
+            result = architectures(bench)
+        elif options.experiment == "text":
+            result = text(bench, options.structures)
+        else:
+            result = amounts(bench, options.persons)
+        result = plain({"options": asdict(settings), "left_out": left_out, "result": result})
+        write_whole(out / "figures.json", json.dumps(result, indent=2))
+    except QualitySentinelError as error:
+        print(f"experiments: {error}", file=sys.stderr)
+        return error.exit_code
+    _print("", result["result"])
+    print(f"figures: {out / 'figures.json'}")
     return 0
+
+
+def _print(name: str, figures: object) -> None:
+    """The figures of agreement anywhere in a result, a line each."""
+    if isinstance(figures, dict) and "pearson_r" in figures:
+        amount = f"{figures['amount']} {figures['unit']}" if "amount" in figures else ""
+        r, mae = (format(figures[key], ".3f") if figures[key] is not None else "-" for key in _FIGURES)
+        print(f"{name} {amount}: n {figures['n']}  r {r}  MAE {mae}")
+    elif isinstance(figures, dict):
+        for key, value in figures.items():
+            _print(f"{name} / {key}".lstrip(" /"), value)
+    elif isinstance(figures, list):
+        for value in figures:
+            _print(name, value)
+    elif isinstance(figures, (int, float)):
+        print(f"{name}: {figures:.4g}")
 
 
 if __name__ == "__main__":

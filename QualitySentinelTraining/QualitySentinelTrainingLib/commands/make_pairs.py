@@ -43,6 +43,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     )  # fmt: skip
     parser.add_argument("--source", default="", help="name of the data set, for folders of cases")
     parser.add_argument("--names", help="what the values of label maps mean: dap, openkbp or a file")
+    parser.add_argument("--person", metavar="REGEX", help="its first group is the person, in a case's name")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default %(default)s)")
     parser.set_defaults(run=run)
 
@@ -54,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     from ..data_sets import find_subjects, phantom_sources
 
     amounts = PairAmounts(options.masks, options.slices, options.empty, options.pretended, options.evaluation)
-    sources = [s for data in options.data for s in find_subjects(data, options.source, options.names)]
+    sources = [s for data in options.data for s in find_subjects(data, options.source, options.names, options.person)]
     seeds = PHANTOM_SEEDS["test" if options.evaluation else "train"]
     if not 0 <= options.phantoms <= len(seeds):
         raise UsageError(f"--phantoms {options.phantoms}: give 0 to {len(seeds)}")

@@ -26,10 +26,13 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     )
     parser.add_argument("--pairs", type=Path, nargs="+", required=True, metavar="DIR", help="folders of pair files")
     parser.add_argument("--out", type=Path, required=True, help="folder for the model file, logs and training state")
-    parser.add_argument("--config", type=Path, metavar="FILE.toml", help="training options, see docs/TRAINING.md")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE.toml", help="training options, or try_out, gpu_node; see docs/TRAINING.md"
+    )
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change one training option; may be repeated"
     )
+    parser.add_argument("--start-from", metavar="MODEL", help="model file whose weights to start from, not random ones")
     parser.add_argument("--fold", type=int, metavar="F", help="leave out the persons of this fold, 0 to FOLDS - 1")
     parser.add_argument("--folds", type=int, default=5, help="number of folds (default %(default)s)")
     parser.add_argument(
@@ -63,8 +66,11 @@ def run(options: argparse.Namespace) -> int:
     parts = ["quality-sentinel", "train", "--pairs", *(folder.name for folder in options.pairs), "--out", "OUT"]
     parts += ["--config", options.config.name] if options.config else []
     parts += [part for text in options.set for part in ("--set", text)]
+    parts += ["--start-from", Path(options.start_from).name] if options.start_from else []
     parts += ["--fold", str(options.fold), "--folds", str(options.folds)] if options.fold is not None else []
-    model = train(paths, options.out, settings, options.fold, options.folds, licences, shlex.join(parts))
+    model = train(
+        paths, options.out, settings, options.fold, options.folds, licences, shlex.join(parts), options.start_from
+    )
     if model is not None:
         write_whole(options.out / "training.json", json.dumps(model.metadata["training"], indent=2))
         print(f"model: {options.out / MODEL_FILE}")
@@ -73,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
 
 def train(
     paths: Sequence[Path], out: Path, options=None, fold: int | None = None, folds: int = 5,
-    licences: Mapping[str, str] | None = None, command: str = "",
+    licences: Mapping[str, str] | None = None, command: str = "", start_from: str | Path | None = None,
 ):  # fmt: skip
     """Train a new model on pair files and write ``out/model.safetensors``.
 
@@ -85,13 +91,15 @@ def train(
         folds: how many folds there are.
         licences: of data sets, by name; goes into the model file.
         command: what was run; goes into the model file.
+        start_from: model file whose weights to start from; what it was trained on goes into the new one too.
 
     Returns:
         The ``QualityModel``; ``None`` in the helper processes of training on several devices.
 
     Raises:
-        UsageError: there is no such fold.
+        UsageError: there is no such fold, or ``start_from`` is of another architecture or text encoder.
         InputError: as ``training.fit``.
+        ModelError: ``start_from`` cannot be read.
     """
     from dataclasses import asdict
 
@@ -107,6 +115,7 @@ def train(
     chosen, left_out = outside_fold(paths, fold, folds)
     torch.manual_seed(options.seed)
     model = untrained(options)
+    before = _start(model, start_from) if start_from else None
     started = time.perf_counter()
     dataset = fit(model, chosen, options, out)
     if not is_first_process():
@@ -122,7 +131,7 @@ def train(
         "fold": None if fold is None else {"number": fold, "of": folds, "left_out": left_out},
         "seconds": round(time.perf_counter() - started, 1),
         "command": command,
-    }
+    } | ({"started_from": before} if before else {})
     model.metadata["training"] = json.loads(json.dumps(training))
     save_model(model, Path(out) / MODEL_FILE, half=True)
     return model
@@ -137,6 +146,24 @@ def untrained(options):
 
         return new_model(options.architecture, OpenClipEncoder())
     return new_model(options.architecture)
+
+
+def _start(model, path: str | Path) -> dict:
+    """Give ``model`` the weights of a model file; what that one was trained on."""
+    from QualitySentinelLib.checkpoint import load_model
+    from QualitySentinelLib.errors import UsageError
+
+    start = load_model(path)
+    if start.architecture != model.architecture or start.table.encoder != model.table.encoder:
+        raise UsageError(f"--start-from {path}: its architecture or text encoder is not that of the options")
+    model.network.load_state_dict(start.network.state_dict())
+    return {"name": start.name, "sha256": start.sha256} | start.metadata.get("training", {})
+
+
+def persons_seen(training: Mapping) -> set[str]:
+    """Everybody a model was trained on, by its metadata, those of the model it started from among them."""
+    own = {person for source in training.get("sources", {}).values() for person in source.get("persons", ())}
+    return own | (persons_seen(training["started_from"]) if "started_from" in training else set())
 
 
 def outside_fold(paths: Sequence[Path], fold: int | None, folds: int = 5) -> tuple[list[Path], list[str]]:

@@ -11,6 +11,10 @@ from QualitySentinelLib.errors import InputError, UsageError
 from ..recipe import ARCHITECTURES
 
 
+CONFIGS = Path(__file__).resolve().parent / "configs"
+"""Examples of option files."""
+
+
 @dataclass(frozen=True)
 class TrainingOptions:
     """What shapes a training run; every field is a line of the TOML file.
@@ -87,12 +91,18 @@ class TrainingOptions:
 def read_options(path: Path | None, **changes) -> TrainingOptions:
     """Options of a TOML file (none: the defaults), with those of ``changes`` that are not ``None`` in their place.
 
+    Args:
+        path: a file, or the name of one of those in :data:`CONFIGS`, without its suffix.
+        changes: options by name.
+
     Raises:
         InputError: the file cannot be read, is no TOML, or has a key or a value that is none of ours; names the file.
         UsageError: a change is not sensible.
     """
     given = {}
     if path is not None:
+        ours = CONFIGS / f"{path}.toml"
+        path = ours if not Path(path).exists() and ours.is_file() else path
         try:
             given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

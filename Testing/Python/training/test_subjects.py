@@ -72,6 +72,20 @@ def test_cases_with_one_file_per_structure_or_a_label_map_are_found(a_torso, tmp
         assert subject.person == subject.name
 
 
+def test_several_cts_of_one_person_in_the_layout_of_nnunet(a_torso, tmp_path):
+    for case in ("AutoPET_0a_1", "AutoPET_0a_2", "AutoPET_0b_1"):
+        write_image(tmp_path / "imagesTr" / f"{case}_0000.nii.gz", a_torso.hu, a_torso.ijk_to_ras)
+        write_image(tmp_path / "labelsTr" / f"{case}.nii.gz", a_torso.labels, a_torso.ijk_to_ras)
+    (tmp_path / "dataset.json").write_text('{"labels": {"background": 0, "liver": 1, "spleen": 2}}')
+    found = find_subjects(tmp_path, person="AutoPET_([0-9a-f]+)")
+    assert {s.name: s.person for s in found} == {"AutoPET_0a_1": "0a", "AutoPET_0a_2": "0a", "AutoPET_0b_1": "0b"}
+    subject = found[0].read()
+    assert subject.person == "0a" and set(subject.structures.values()) == {"liver", "spleen"}
+    for wrong in ("(", "AutoPET", "(nobody)"):
+        with pytest.raises(UsageError, match="--person"):
+            find_subjects(tmp_path, person=wrong)
+
+
 def test_the_published_layout_comes_with_its_masks(a_torso, tmp_path):
     folder = tmp_path / "train" / "scan1"
     write_image(folder / "ct.nii.gz", a_torso.hu, a_torso.ijk_to_ras)

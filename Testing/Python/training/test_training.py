@@ -28,7 +28,7 @@ from QualitySentinelTrainingLib.training import TrainingOptions, fit, read_optio
 from QualitySentinelTrainingLib.training.data import EpochSampler, PairDataset
 from QualitySentinelTrainingLib.training.fit import LAST
 from QualitySentinelTrainingLib.training.module import QualityRegression
-from QualitySentinelTrainingLib.training.options import parsed_change
+from QualitySentinelTrainingLib.training.options import CONFIGS, parsed_change
 
 PRESET = replace(COMPACT, name="tiny", size=32)
 TINY = TrainingOptions(epochs=2, batch_size=8, accelerator="cpu", devices=1, workers=0)
@@ -361,6 +361,11 @@ def test_options_come_from_one_file_and_changes_to_it(tmp_path):
         precision="bf16-mixed", devices=2,
     )  # fmt: skip
     assert json.dumps(options.learning_rate) == "1.0"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_examples_of_options_are_valid_and_found_by_name(path):
+    assert read_options(path) == read_options(path.stem) != TrainingOptions()
 
 
 @pytest.mark.parametrize(
