@@ -10,7 +10,6 @@ from QualitySentinelLib.errors import InputError, UsageError
 
 from ..recipe import ARCHITECTURES
 
-
 CONFIGS = Path(__file__).resolve().parent / "configs"
 """Examples of option files."""
 
