@@ -69,6 +69,7 @@ def calibrate_model(
 
     from ..calibration import calibrate
     from ..evaluation import Evaluated
+    from .train import persons_seen
 
     out = Path(out)
     for name, value in {"--coverage": coverage, "--false-flags": false_flags}.items():
@@ -78,8 +79,7 @@ def calibrate_model(
         raise UsageError(f"--out {out}: give a file name that ends in .safetensors")
     loaded = load_model(model)
     evaluated = Evaluated.concatenate([Evaluated.read(path) for path in scores])
-    sources = loaded.metadata.get("training", {}).get("sources", {})
-    seen = {person for source in sources.values() for person in source.get("persons", ())}
+    seen = persons_seen(loaded.metadata.get("training", {}))
     both = sorted(seen & set(map(str, evaluated.person)))
     if both and not other_folds:
         raise UsageError(

@@ -105,7 +105,7 @@ def pair_files(folder: Path) -> list[Path]:
     Raises:
         InputError: there are none.
     """
-    found = sorted(Path(folder).glob("*" + SUFFIX))
+    found = sorted(path for path in Path(folder).glob("*" + SUFFIX) if not path.name.startswith("."))
     if not found:
         raise InputError(f"{folder}: holds no *{SUFFIX}; make them with: quality-sentinel make-pairs")
     return found

@@ -114,6 +114,7 @@ def test_the_same_seed_gives_the_same_pairs(a_subject):
 def test_pairs_survive_the_file_and_each_can_be_read_alone(some_pairs, tmp_path):
     path = tmp_path / "torso.pairs.h5"
     write_pairs(some_pairs, path, COMPACT)
+    (tmp_path / ".writing-x-torso.pairs.h5").write_bytes(b"half")  # of a run that was killed
     assert pair_files(tmp_path) == [path]
     file = PairFile(path)
     assert len(file) == len(some_pairs) and file.preset == COMPACT

@@ -16,6 +16,7 @@ from QualitySentinelLib.slices import COMPACT
 from QualitySentinelLib.text import EmbeddingTable
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.candidates import simulated_candidates
+from QualitySentinelTrainingLib.commands.train import persons_seen
 from QualitySentinelTrainingLib.evaluation import Evaluated
 from QualitySentinelTrainingLib.evaluation.run import evaluate_pair_files
 from QualitySentinelTrainingLib.pairs import make_pairs, pair_files, write_pairs
@@ -161,3 +162,43 @@ def test_shares_that_are_none_are_refused(a_table, tmp_path, capsys, options, na
 def test_a_file_of_another_kind_is_not_written(a_table, tmp_path, capsys):
     assert calibrate(tmp_path / "small.safetensors", a_table, tmp_path / "new.pth") == 2
     assert ".safetensors" in capsys.readouterr().err
+
+
+def test_training_can_start_from_another_models_weights_and_remembers_whom_that_one_saw(pairs, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert train(pairs, first, "--fold", "0") == 0
+    model = str(first / "model.safetensors")
+    assert train(pairs, second, "--fold", "1", "--start-from", model, "--set", "learning_rate=1e-9") == 0
+    before, after = load_model(model), load_model(second / "model.safetensors")
+    for old, new in zip(before.network.parameters(), after.network.parameters(), strict=True):
+        assert (old - new).abs().max() < 1e-3  # half precision on disk
+    training = after.metadata["training"]
+    assert training["started_from"]["sha256"] == before.sha256
+    assert "--start-from model.safetensors" in training["command"]
+    assert persons_seen(training) == {"pt_1", "pt_2", "pt_3", "pt_4", "pt_5", "phantom_1"}
+
+
+def test_persons_not_trained_on_are_scored_for_evaluate_and_calibrate(pairs, tmp_path, capsys):
+    tables = []
+    damaged = tmp_path / "test" / "pt_9.pairs.h5"
+    damaged.parent.mkdir()
+    damaged.write_bytes(b"damaged")
+    for fold in ("0", "1"):
+        assert train(pairs, tmp_path / fold, "--fold", fold, "--test", str(pairs), str(damaged.parent)) == 0
+        tables.append(tmp_path / fold / "slices.csv.gz")
+    assert "pt_9" in capsys.readouterr().err
+    persons = [set(Evaluated.read(table).person) for table in tables]
+    left_out = [
+        set(load_model(table.parent / "model.safetensors").metadata["training"]["fold"]["left_out"]) for table in tables
+    ]
+    assert persons == left_out and not persons[0] & persons[1]
+    model = tmp_path / "0" / "model.safetensors"
+    scores = [str(table) for table in tables]
+    new = str(tmp_path / "new.safetensors")
+    assert main(["calibrate", "--model", str(model), "--scores", *scores, "--other-folds", "--out", new]) == 0
+    assert "slice" in load_model(new).metadata["calibration"]
+
+
+def test_scoring_nobody_is_refused(pairs, tmp_path, capsys):
+    assert train(pairs, tmp_path / "out", "--test", str(pairs)) == 2
+    assert "--test" in capsys.readouterr().err
