@@ -8,6 +8,7 @@ CT ?=
 SEG ?=
 OUT ?= out
 DATA ?= data
+PAIRS ?= out/pairs
 
 # Arguments for the tool behind a target, e.g. make bench ARGS="--quick" or make test ARGS="-k geometry"
 ARGS ?=
@@ -43,14 +44,15 @@ lint: $(INSTALLED) ## Check style, and that the CMake files list every script an
 bench: $(INSTALLED) ## Measure speed, memory and the share of the network on this machine
 	$(BIN)/python Testing/Benchmarks/bench.py $(ARGS)
 
-experiments: $(INSTALLED) ## Train compact and ResNet-50 alike and compare: make experiments DATA=folder
-	$(BIN)/python -m QualitySentinelTrainingLib.experiments --data "$(DATA)" $(ARGS)
+experiments: $(INSTALLED) ## Compare trainings: make experiments PAIRS=folder ARGS="architectures" (or text, data-amount)
+	$(BIN)/python -m QualitySentinelTrainingLib.experiments $(ARGS) --pairs "$(PAIRS)"
 
 screenshots: $(INSTALLED) ## Draw the pictures of README.md again
 	$(BIN)/python Testing/screenshots.py $(ARGS)
 
-train: $(INSTALLED) ## Train the bundled model: make train DATA=folder (holds openkbp/pt_*/{ct,seg}.nii.gz) [OUT=out]
-	$(BIN)/quality-sentinel train --data "$(DATA)" --out "$(OUT)" $(ARGS)
+train: $(INSTALLED) ## Make pairs and train: make train DATA=folder [OUT=out] [ARGS="--config try_out"], see docs/TRAINING.md
+	$(BIN)/quality-sentinel make-pairs --data "$(DATA)" --out "$(OUT)/pairs" --phantoms 40 --jobs 2
+	$(BIN)/quality-sentinel train --pairs "$(OUT)/pairs" --out "$(OUT)" $(ARGS)
 
 clean: ## Remove .venv and everything generated
 	rm -rf $(VENV) build dist out runs .pytest_cache .ruff_cache .coverage

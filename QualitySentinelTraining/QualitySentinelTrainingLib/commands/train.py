@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,6 @@ PHANTOM_SEEDS = {"train": range(0, 500), "validation": range(500, 506), "test": 
 
 PHANTOM = "phantom"
 MODEL_FILE = "model.safetensors"
-TABLE_FILE = "slices.csv.gz"
 
 
 def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
@@ -35,11 +33,6 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change one training option; may be repeated"
     )
     parser.add_argument("--start-from", metavar="MODEL", help="model file whose weights to start from, not random ones")
-    parser.add_argument(
-        "--test", type=Path, nargs="+", default=[], metavar="DIR",
-        help="folders of pairs to test on (make-pairs --evaluation): those of persons not trained on are scored, and "
-        "OUT/slices.csv.gz is written for evaluate --tables and calibrate",
-    )  # fmt: skip
     parser.add_argument("--fold", type=int, metavar="F", help="leave out the persons of this fold, 0 to FOLDS - 1")
     parser.add_argument("--folds", type=int, default=5, help="number of folds (default %(default)s)")
     parser.add_argument(
@@ -70,7 +63,6 @@ def run(options: argparse.Namespace) -> int:
         licences[source] = licence
     check_writable(options.out)
     paths = [path for folder in options.pairs for path in pair_files(folder)]
-    test_on = [path for folder in options.test for path in pair_files(folder)]
     parts = ["quality-sentinel", "train", "--pairs", *(folder.name for folder in options.pairs), "--out", "OUT"]
     parts += ["--config", options.config.name] if options.config else []
     parts += [part for text in options.set for part in ("--set", text)]
@@ -82,9 +74,6 @@ def run(options: argparse.Namespace) -> int:
     if model is not None:
         write_whole(options.out / "training.json", json.dumps(model.metadata["training"], indent=2))
         print(f"model: {options.out / MODEL_FILE}")
-        if test_on:
-            persons = score_unseen(model, test_on, options.out / TABLE_FILE)
-            print(f"scores of {persons} persons who were not trained on: {options.out / TABLE_FILE}")
     return 0
 
 
@@ -175,44 +164,6 @@ def persons_seen(training: Mapping) -> set[str]:
     """Everybody a model was trained on, by its metadata, those of the model it started from among them."""
     own = {person for source in training.get("sources", {}).values() for person in source.get("persons", ())}
     return own | (persons_seen(training["started_from"]) if "started_from" in training else set())
-
-
-def score_unseen(model, paths: Sequence[Path], out: Path) -> int:
-    """Score the pairs of all persons that a model was not trained on, and write the evaluation table.
-
-    Subjects made from others are left out: figures are given for real ones and for phantoms.
-
-    Args:
-        model: knows whom it was trained on.
-        paths: pair files with every slice of their masks; a damaged one is named on stderr and left out.
-        out: the table, ``.csv`` or ``.csv.gz``.
-
-    Returns:
-        how many persons were scored.
-
-    Raises:
-        UsageError: the pairs are of nobody that the model was not trained on.
-    """
-    from tqdm import tqdm
-
-    from QualitySentinelLib.errors import InputError, UsageError
-
-    from ..evaluation import Evaluated
-    from ..evaluation.run import evaluate_pair_files
-
-    seen, parts = persons_seen(model.metadata.get("training", {})), []
-    owners = {path: owner_of(path) for path in paths}
-    unseen = [path for path, (person, source) in owners.items() if person not in seen and "," not in source]
-    for path in tqdm(unseen, unit="subject", desc="scores"):
-        try:
-            parts += evaluate_pair_files(model, [path])
-        except InputError as error:
-            tqdm.write(f"skipped: {error}", file=sys.stderr)
-    if not parts:
-        raise UsageError("--test: holds pairs of nobody that the model was not trained on; give --fold, or others")
-    evaluated = Evaluated.concatenate(parts)
-    evaluated.write(out)
-    return len(set(evaluated.person.tolist()))
 
 
 def outside_fold(paths: Sequence[Path], fold: int | None, folds: int = 5) -> tuple[list[Path], list[str]]:

@@ -176,29 +176,3 @@ def test_training_can_start_from_another_models_weights_and_remembers_whom_that_
     assert training["started_from"]["sha256"] == before.sha256
     assert "--start-from model.safetensors" in training["command"]
     assert persons_seen(training) == {"pt_1", "pt_2", "pt_3", "pt_4", "pt_5", "phantom_1"}
-
-
-def test_persons_not_trained_on_are_scored_for_evaluate_and_calibrate(pairs, tmp_path, capsys):
-    tables = []
-    damaged = tmp_path / "test" / "pt_9.pairs.h5"
-    damaged.parent.mkdir()
-    damaged.write_bytes(b"damaged")
-    for fold in ("0", "1"):
-        assert train(pairs, tmp_path / fold, "--fold", fold, "--test", str(pairs), str(damaged.parent)) == 0
-        tables.append(tmp_path / fold / "slices.csv.gz")
-    assert "pt_9" in capsys.readouterr().err
-    persons = [set(Evaluated.read(table).person) for table in tables]
-    left_out = [
-        set(load_model(table.parent / "model.safetensors").metadata["training"]["fold"]["left_out"]) for table in tables
-    ]
-    assert persons == left_out and not persons[0] & persons[1]
-    model = tmp_path / "0" / "model.safetensors"
-    scores = [str(table) for table in tables]
-    new = str(tmp_path / "new.safetensors")
-    assert main(["calibrate", "--model", str(model), "--scores", *scores, "--other-folds", "--out", new]) == 0
-    assert "slice" in load_model(new).metadata["calibration"]
-
-
-def test_scoring_nobody_is_refused(pairs, tmp_path, capsys):
-    assert train(pairs, tmp_path / "out", "--test", str(pairs)) == 2
-    assert "--test" in capsys.readouterr().err
