@@ -7,10 +7,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from zlib import crc32
 
 from .train import PHANTOM_SEEDS
+
+_MASKS_AT_ONCE = 16
+"""Candidate masks whose pairs are held in memory at once."""
 
 
 def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
@@ -245,13 +249,22 @@ def _write(task: _Task, lines: list[str]) -> None:
         if amounts.evaluation:
             yield from candidates_with_removed_slices(subject, rng)
 
-    if amounts.evaluation:
-        pairs = make_pairs(subject, candidates(), rng, PRESET, None, None, 0)
-    else:
-        pairs = make_pairs(subject, candidates(), rng, PRESET, amounts.slices, amounts.empty, amounts.pretended)
-    if not len(pairs):
+    how_many = (None, None, 0) if amounts.evaluation else (amounts.slices, amounts.empty, amounts.pretended)
+
+    def parts():
+        remaining, number = candidates(), 0
+        while (first := next(remaining, None)) is not None:
+            some = chain([first], islice(remaining, _MASKS_AT_ONCE - 1))
+            pairs = make_pairs(subject, some, rng, PRESET, *how_many)
+            pairs.mask += number
+            number += _MASKS_AT_ONCE
+            yield pairs
+
+    written = parts()
+    first = next((pairs for pairs in written if len(pairs)), None)
+    if first is None:
         raise InputError("gives no pairs: its masks are empty")
-    write_pairs(pairs, task.path, PRESET)
+    write_pairs(chain([first], written), task.path, PRESET)
 
 
 def _synthetic(task: _Task):

@@ -6,6 +6,7 @@ A million pairs are a few hundred files, any pair is read without the others, an
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import h5py
@@ -84,19 +85,38 @@ class PairFile:
         return InputError(f"{self.path}: not a usable pair file ({reason_of(error)}); delete it and make pairs again")
 
 
-def write_pairs(pairs: Pairs, path: Path, preset: Preset) -> None:
-    """Write the pairs of one subject whole to ``path`` (name it with :data:`SUFFIX`)."""
+def write_pairs(pairs: Pairs | Iterable[Pairs], path: Path, preset: Preset) -> int:
+    """Write the pairs of one subject whole to ``path`` (name it with :data:`SUFFIX`); how many they are.
+
+    Args:
+        pairs: all of them, or parts that are written one after another, for more than fit in memory.
+        path: the file.
+        preset: how the pictures were made.
+    """
+    shapes = {"images": (preset.channels, preset.size, preset.size), "reference": (preset.size, preset.size)}
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in COLUMNS}
     with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["quality_sentinel_pairs"] = _VERSION
         file.attrs["preset"] = json.dumps(preset.to_json())
-        for name in PICTURES:
-            values = getattr(pairs, name)
+        for name, shape in shapes.items():
             file.create_dataset(
-                name, data=values, chunks=(1, *values.shape[1:]), compression="lzf", fletcher32=True
+                name, shape=(0, *shape), maxshape=(None, *shape), dtype=np.uint8, chunks=(1, *shape),
+                compression="lzf", fletcher32=True,
             )  # fmt: skip
-        for name in COLUMNS:
-            values = getattr(pairs, name)
+        for part in [pairs] if isinstance(pairs, Pairs) else pairs:
+            for name in PICTURES:
+                values, stored = getattr(part, name), file[name]
+                stored.resize(len(stored) + len(values), axis=0)
+                if len(values):
+                    stored[-len(values) :] = values
+            for name in COLUMNS:
+                columns[name].append(getattr(part, name))
+        if not columns["dsc"]:
+            raise ValueError(f"{path}: no pairs to write")
+        for name, parts in columns.items():
+            values = np.concatenate(parts)
             file[name] = np.char.encode(values, "utf-8") if values.dtype.kind == "U" else values
+        return len(values)
 
 
 def pair_files(folder: Path) -> list[Path]:

@@ -167,3 +167,13 @@ def test_pairs_made_for_our_preset_serve_one_with_fewer_channels():
 def test_storing_an_image_in_a_byte_changes_it_by_less_than_a_hundredth():
     image = np.linspace(-1, 1, 1000, dtype=np.float32)
     assert np.abs(restored(quantised(image).astype(np.float32)) - image).max() < 0.005
+
+
+def test_pairs_written_in_parts_are_those_written_at_once(some_pairs, tmp_path):
+    rows = np.arange(len(some_pairs))
+    parts = (some_pairs.take(part) for part in np.array_split(rows, 5))
+    assert write_pairs(parts, tmp_path / "parts.pairs.h5", COMPACT) == len(some_pairs)
+    write_pairs(some_pairs, tmp_path / "whole.pairs.h5", COMPACT)
+    first, second = (PairFile(tmp_path / f"{name}.pairs.h5").read() for name in ("parts", "whole"))
+    for name, values in vars(first).items():
+        np.testing.assert_array_equal(values, getattr(second, name))
