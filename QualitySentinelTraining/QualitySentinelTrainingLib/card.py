@@ -217,11 +217,31 @@ def _experiments(experiments: Mapping, made_by) -> list[str]:
         for key, name in (("with", "with names"), ("without", "trained without names")):
             if a := text.get(key):
                 lines.append(_cells([name, a["n"], _with_ci(a, "pearson_r"), _with_ci(a, "mae")]))
-        for structure, a in sorted(text.get("unseen", {}).items()):
-            lines.append(
-                _cells([f"{structure}, left out of training", a["n"], _with_ci(a, "pearson_r"), _with_ci(a, "mae")])
-            )
+        for structure, ways in sorted(text.get("unseen", {}).items()):
+            for way, a in ways.items():
+                lines.append(_cells([f"{structure}: {way}", a["n"], _with_ci(a, "pearson_r"), _with_ci(a, "mae")]))
+        lines += [
+            "",
+            "*Seen*: trained on the structure. *Unseen*: left out of the training; *no name*: that model, not told the",
+            "name; *no text*: trained without names and without the structure.",
+        ]
         lines += made_by("text")
+    if networks := experiments.get("architectures"):
+        lines += [
+            "### Our network against the published one",
+            "",
+            "Trained alike: the same pairs, loss, schedule and number of steps.",
+            "",
+            "| network | parameters | ms a slice | Pearson r | MAE |",
+            "|---|---|---|---|---|",
+        ]
+        for name, a in networks.items():
+            if isinstance(a, Mapping):
+                lines.append(_cells([
+                    name, f"{a['parameters']:,}", f"{a['milliseconds_per_slice']:.1f}",
+                    _with_ci(a["slices"], "pearson_r"), _with_ci(a["slices"], "mae"),
+                ]))  # fmt: skip
+        lines += made_by("architectures")
     return lines
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -185,7 +186,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             result = text(bench, options.structures)
         else:
             result = amounts(bench, options.persons)
-        result = plain({"options": asdict(settings), "left_out": left_out, "result": result})
+        command = shlex.join(["python", "-m", "QualitySentinelTrainingLib.experiments", *(arguments or sys.argv[1:])])
+        result = plain({
+            "experiment": options.experiment, "command": command, "options": asdict(settings), "left_out": left_out,
+            "result": result,
+        })  # fmt: skip
         write_whole(out / "figures.json", json.dumps(result, indent=2))
     except QualitySentinelError as error:
         print(f"experiments: {error}", file=sys.stderr)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
@@ -18,6 +19,11 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         "scored: tables that earlier runs wrote, as one for each fold, are measured together.",
     )
     parser.add_argument("--data", type=Path, help="folder that holds openkbp/ and totalsegmentator/")
+    parser.add_argument(
+        "--pairs", type=Path, nargs="+", metavar="DIR",
+        help="folders of make-pairs --evaluation; persons that the model was trained on are left out",
+    )  # fmt: skip
+    parser.add_argument("--sources", nargs="+", metavar="NAME", help="with --pairs: only these data sets")
     parser.add_argument("--tables", type=Path, nargs="+", metavar="CSV", help="slices.csv.gz of earlier runs")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", default="bundled", help="'bundled' or a .safetensors file")
@@ -28,6 +34,18 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         action="store_true",
         help="measure intervals with calibrations fitted here, each person's on other persons, not with the model's",
     )
+    parser.add_argument(
+        "--external", type=Path, metavar="DATA", help="with --tables: series of spoiled masks of this data"
+    )
+    parser.add_argument(
+        "--fold-models", nargs="+", default=[], metavar="MODEL",
+        help="with --external: the models of the folds; each judges the persons it was never trained on",
+    )  # fmt: skip
+    parser.add_argument("--most-persons", type=int, metavar="N", help="with --external: of each data set and model")
+    parser.add_argument(
+        "--experiments", type=Path, nargs="+", default=[], metavar="JSON",
+        help="figures.json of make experiments, to put into report and card",
+    )  # fmt: skip
     parser.add_argument("--no-experiments", action="store_true", help="leave out the series of spoiled masks")
     parser.set_defaults(run=run)
 
@@ -41,23 +59,33 @@ def run(options: argparse.Namespace) -> int:
     from ..calibration import cross_calibrate
     from ..card import write_card
     from ..evaluation import Evaluated
+    from ..evaluation.held_out import held_out_experiments
     from ..evaluation.report import Experiments, write_evaluation
 
-    if (options.data is None) == (options.tables is None):
-        raise UsageError("evaluate needs either --data or --tables")
+    if [options.data, options.pairs, options.tables].count(None) != 2:
+        raise UsageError("evaluate needs one of --data, --pairs and --tables")
     check_writable(options.out)
     model = load_model(options.model)
     experiments = Experiments()
     if options.tables:
-        groups = {path.name if len(options.tables) == 1 else str(path): Evaluated.read(path) for path in options.tables}
-        what = ["--tables", *(path.name for path in options.tables)]
+        groups = by_source(Evaluated.concatenate([Evaluated.read(path) for path in options.tables]))
+        what = ["--tables", *(str(path) for path in options.tables)]
+        if options.external:
+            models = [load_model(path) for path in options.fold_models] or [model]
+            experiments = held_out_experiments(models, options.external, seen_by, options.most_persons)
+            what += ["--external", "DATA", *(["--fold-models", *options.fold_models] if options.fold_models else [])]
+            what += ["--most-persons", str(options.most_persons)] if options.most_persons else []
+    elif options.pairs:
+        groups = groups_of_pairs(model, options.pairs, options.sources)
+        what = ["--pairs", *(path.name for path in options.pairs)]
+        what += ["--sources", *options.sources] if options.sources else []
     else:
         groups = evaluated_groups(model, options.data, options.masks, options.seed)
         what = ["--data", "DATA", "--masks", str(options.masks), "--seed", str(options.seed)]
         if options.no_experiments:
             what.append("--no-experiments")
         else:
-            experiments = _experiments(model, options.data)
+            experiments = held_out_experiments([model], options.data, seen_by)
     if options.cross_calibrate:
         what.append("--cross-calibrate")
     command = shlex.join(
@@ -66,11 +94,38 @@ def run(options: argparse.Namespace) -> int:
     calibration = model.metadata.get("calibration")
     if options.cross_calibrate:
         calibration = cross_calibrate(Evaluated.concatenate(list(groups.values())))
+    for path in options.experiments:
+        add_experiment(experiments, path)
     report = write_evaluation(options.out, groups, calibration, experiments, model.summary(), command)
     write_whole(options.out / "card.md", write_card({"name": model.name, **model.metadata}, report))
     print_figures(report["groups"])
     print(f"written: {options.out / 'evaluation.json'}, tables, pictures and card.md beside it")
     return 0
+
+
+def seen_by(model) -> set[str]:
+    """Whom a model was trained on."""
+    from .train import persons_seen
+
+    return persons_seen(model.metadata.get("training", {}))
+
+
+def add_experiment(experiments, path: Path) -> None:
+    """Put what ``make experiments`` wrote into the experiments of an evaluation.
+
+    Raises:
+        InputError: the file is none of it.
+    """
+    from QualitySentinelLib.errors import InputError, reason_of
+
+    names = {"text": "text", "data-amount": "data_amount", "architectures": "architectures"}
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))
+        name = names[written["experiment"]]
+        setattr(experiments, name, written["result"])
+        experiments.commands = {**experiments.commands, name: written["command"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not figures of an experiment ({reason_of(error)}); run make experiments") from error
 
 
 def print_figures(groups: dict) -> None:
@@ -87,16 +142,6 @@ def print_figures(groups: dict) -> None:
             )
 
 
-def evaluate_groups(model, data: Path, masks: int, seed: int) -> dict:
-    """Figures by group of test subjects, as ``evaluation.figures`` gives them."""
-    from ..evaluation.figures import figures
-    from ..evaluation.report import plain
-
-    calibration = model.metadata.get("calibration")
-    groups = evaluated_groups(model, data, masks, seed)
-    return plain({name: figures(evaluated, calibration) for name, evaluated in groups.items()})
-
-
 def evaluated_groups(model, data: Path, masks: int, seed: int) -> dict:
     """Evaluation tables by group of test subjects: simulated errors, and removed slices if the model can find them."""
     import numpy as np
@@ -108,7 +153,7 @@ def evaluated_groups(model, data: Path, masks: int, seed: int) -> dict:
 
     rng = np.random.default_rng(seed)
     result = {}
-    for name, subjects in test_subjects(data).items():
+    for name, subjects in test_subjects(model, data).items():
         parts = []
         for subject in tqdm(subjects, unit="subject", desc=name):
             parts.append(evaluate(model, subject, simulated_candidates(subject, rng, masks)))
@@ -119,32 +164,66 @@ def evaluated_groups(model, data: Path, masks: int, seed: int) -> dict:
     return result
 
 
-def test_subjects(data: Path) -> dict:
-    """Iterators over the subjects that are never trained on, by group."""
-    from ..subjects import openkbp_folders, phantom_subject, read_openkbp, totalsegmentator_subject
-    from .train import PHANTOM_SEEDS
+def by_source(table) -> dict:
+    """A table apart by data set; what follows a comma in a source's name does not count."""
+    import numpy as np
 
+    names = np.array([str(source).split(",")[0] or "subjects" for source in table.source])
+    return {str(name): table.take(np.flatnonzero(names == name)) for name in np.unique(names)}
+
+
+def groups_of_pairs(model, folders: Sequence[Path], sources: Sequence[str] | None = None) -> dict:
+    """Evaluation tables by data set, of the pair files in ``folders`` whose persons the model was never trained on.
+
+    Args:
+        model: what it was trained on stands in its file.
+        folders: of pair files with every slice of their masks, as ``make-pairs --evaluation`` writes them.
+        sources: only these data sets.
+
+    Raises:
+        UsageError: nobody is left.
+        InputError: a folder has no pair files, or one is damaged.
+    """
+    from tqdm import tqdm
+
+    from QualitySentinelLib.errors import UsageError
+
+    from ..evaluation import Evaluated
+    from ..evaluation.run import evaluate_pair_files
+    from ..pairs import pair_files
+    from .train import owner_of, persons_seen
+
+    seen = persons_seen(model.metadata.get("training", {}))
+    groups: dict[str, list[Path]] = {}
+    for path in (path for folder in folders for path in pair_files(folder)):
+        person, source = owner_of(path)
+        if person not in seen and (not sources or source in sources):
+            groups.setdefault(source, []).append(path)
+    if not groups:
+        raise UsageError(
+            f"{folders[0]}: nobody to evaluate on; the model was trained on everybody, or --sources is wrong"
+        )
     return {
-        "OpenKBP test subjects": (read_openkbp(folder) for folder in openkbp_folders(data / "openkbp", "test")),
-        "unseen phantoms": (phantom_subject(s) for s in PHANTOM_SEEDS["test"]),
-        "TotalSegmentator example (other site)": (
-            totalsegmentator_subject(folder) for folder in [data / "totalsegmentator"]
-        ),
+        source: Evaluated.concatenate(
+            list(tqdm(evaluate_pair_files(model, paths), total=len(paths), unit="subject", desc=source))
+        )
+        for source, paths in groups.items()
     }
 
 
-def _experiments(model, data: Path):
-    from ..evaluation.disagreement import disagreement
-    from ..evaluation.external import KINDS, ordering, series
-    from ..evaluation.report import Experiments
+def test_subjects(model, data: Path) -> dict:
+    """Iterators over the subjects that the model was never trained on, by data set, and unseen phantoms."""
+    from ..data_sets import find_subjects
+    from ..subjects import phantom_subject
+    from .train import PHANTOM_SEEDS, persons_seen
 
-    def real_subjects():
-        return (s for name, group in test_subjects(data).items() if "phantom" not in name for s in group)
-
-    networks = [f"example_seg{name}.nii.gz" for name in ("", "_fast", "_fast_body_seg")]
-    folder = data / "totalsegmentator"
-    return Experiments(
-        series=[series(model, real_subjects(), kind) for kind in KINDS],
-        ordering=ordering(model, real_subjects()),
-        disagreement=disagreement(model, folder / "example_ct_sm.nii.gz", [folder / name for name in networks]),
-    )
+    seen = persons_seen(model.metadata.get("training", {}))
+    found = find_subjects(data)
+    unseen = [source for source in found if source.person not in seen]
+    if len(unseen) < len(found):
+        print(f"{len(found) - len(unseen)} of {len(found)} subjects left out: the model was trained on these persons")
+    groups = {name: [s for s in unseen if s.source == name] for name in dict.fromkeys(s.source for s in unseen)}
+    return {
+        **{name: (source.read() for source in sources) for name, sources in groups.items()},
+        "unseen phantoms": (phantom_subject(s) for s in PHANTOM_SEEDS["test"]),
+    }

@@ -38,7 +38,9 @@ class Experiments:
         disagreement: of networks (:func:`.disagreement.disagreement`).
         data_amount: rows of :func:`.data_amount.data_amount`.
         text: worth of the text conditioning, JSON-able: ``with``, ``without``: figures of slices with structure names
-            and with a model trained without them; ``unseen``: figures by structure that was left out of training.
+            and with a model trained without them; ``unseen``: by structure that was left out of training, figures by
+            way of training.
+        architectures: cost and figures by architecture, JSON-able.
         commands: the command that made an experiment, by the names above; by default that of the evaluation.
     """
 
@@ -47,6 +49,7 @@ class Experiments:
     disagreement: Disagreement | None = None
     data_amount: Sequence[Mapping] = ()
     text: Mapping | None = None
+    architectures: Mapping | None = None
     commands: Mapping[str, str] = field(default_factory=dict)
 
     def figures(self) -> dict:
@@ -60,8 +63,9 @@ class Experiments:
             result["disagreement"] = self.disagreement.figures()
         if self.data_amount:
             result["data_amount"] = [dict(row) for row in self.data_amount]
-        if self.text:
-            result["text"] = dict(self.text)
+        for name in ("text", "architectures"):
+            if getattr(self, name):
+                result[name] = dict(getattr(self, name))
         return result
 
 

@@ -19,14 +19,15 @@ def report(groups, calibration=None, experiments=None):
 
 def test_every_figure_stands_beside_the_command_that_made_it(make_table):
     figures = {"n": 10, "pearson_r": 0.5, "mae": 0.1}
-    experiments = Experiments(text={"with": figures, "without": figures, "unseen": {"aorta": figures}},
+    unseen = {"aorta": {"seen": figures, "unseen": figures}}
+    experiments = Experiments(text={"with": figures, "without": figures, "unseen": unseen},
                               commands={"text": "quality-sentinel text-worth"})  # fmt: skip
     result = report({"many": make_table(1, 8, prefix="t")}, calibrate(make_table(0)), experiments)
     card = write_card(HEADER, result)
     slices = result["groups"]["many"]["slices"]
     assert f"{slices['pearson_r']:.3f} ({slices['pearson_r_95ci'][0]:.3f} to" in card
     assert "Made by `quality-sentinel evaluate`." in card
-    assert "aorta, left out of training" in card and "Made by `quality-sentinel text-worth`." in card
+    assert "| aorta: unseen | 10 | 0.500 | 0.100 |" in card and "Made by `quality-sentinel text-worth`." in card
     assert "| OpenKBP | MIT | 3 |" in card and "- **epochs**: 4" in card
     assert "### Missed slices" in card and "### Intervals" in card
     assert "nan" not in card and "None" not in card

@@ -9,7 +9,7 @@ from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.scores import SegmentScore, Status
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.calibration import calibrate
-from QualitySentinelTrainingLib.candidates import Candidate
+from QualitySentinelTrainingLib.candidates import Candidate, simulated_candidates
 from QualitySentinelTrainingLib.dice import volume_dice
 from QualitySentinelTrainingLib.evaluation import Evaluated, external
 from QualitySentinelTrainingLib.evaluation.data_amount import data_amount
@@ -19,6 +19,7 @@ from QualitySentinelTrainingLib.evaluation.missed import missed_figures
 from QualitySentinelTrainingLib.evaluation.report import Experiments, write_evaluation, write_rows
 from QualitySentinelTrainingLib.evaluation.run import evaluate
 from QualitySentinelTrainingLib.evaluation.slices_per_mask import slices_per_mask
+from QualitySentinelTrainingLib.pairs import make_pairs, write_pairs
 from QualitySentinelTrainingLib.subjects import Subject
 
 
@@ -231,10 +232,11 @@ def test_tables_of_several_folds_are_measured_together(make_table, a_model_file,
     arguments = ["evaluate", "--out", str(tmp_path / "out"), "--model", str(a_model_file), "--cross-calibrate"]
     assert main([*arguments, "--tables", *map(str, folds)]) == 0
     report = json.loads((tmp_path / "out/evaluation.json").read_text())
-    assert report["groups"]["all subjects"]["persons"] == 6
-    assert report["groups"]["all subjects"]["coverage"]["cross_fitted"]
-    assert "fold0.csv.gz fold1.csv.gz" in (tmp_path / "out/card.md").read_text()
-    assert main(arguments) == 2  # neither data nor tables
+    (group,) = report["groups"].values()  # one data set
+    assert group["persons"] == 6
+    assert group["coverage"]["cross_fitted"]
+    assert "fold1.csv.gz" in (tmp_path / "out/card.md").read_text()
+    assert main(arguments) == 2  # neither data nor pairs nor tables
 
 
 def test_removed_slices_are_measured_apart(make_table):
@@ -243,3 +245,45 @@ def test_removed_slices_are_measured_apart(make_table):
     table.kind = np.where(table.mask == 3, "removed inner slices", table.kind)
     measured = missed_figures(table)["removed"]
     assert measured["n_missed"] + measured["n_rightly_empty"] == 4 * 4  # four empty slices in one mask of each person
+
+
+def test_a_model_is_only_measured_on_persons_it_never_saw(a_small_model, a_torso, tmp_path, capsys):
+    from dataclasses import replace
+
+    from QualitySentinelLib.checkpoint import save_model
+    from QualitySentinelLib.commands.main import main
+
+    preset = a_small_model.preset
+    for name in ("pt_1", "pt_2", "pt_3"):
+        frame = AxialFrame.from_affine(a_torso.ijk_to_ras, a_torso.hu.shape)
+        subject = Subject(name, CtVolume(a_torso.hu, frame), a_torso.labels, a_torso.names, "OpenKBP")
+        rng = np.random.default_rng(0)
+        pairs = make_pairs(subject, simulated_candidates(subject, rng, 3), rng, preset, None, None)
+        write_pairs(pairs, tmp_path / "pairs" / f"{name}.pairs.h5", preset)
+    trained = replace(a_small_model, metadata={"training": {"sources": {"OpenKBP": {"persons": ["pt_2"]}}}})
+    model = save_model(trained, tmp_path / "model.safetensors")
+    arguments = ["evaluate", "--pairs", str(tmp_path / "pairs"), "--model", str(model), "--out", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    assert set(Evaluated.read(tmp_path / "out/slices.csv.gz").person) == {"pt_1", "pt_3"}
+    assert main([*arguments, "--sources", "another"]) == 2
+    assert "nobody to evaluate on" in capsys.readouterr().err
+
+
+def test_what_an_experiment_measured_comes_into_the_card(make_table, a_model_file, tmp_path, capsys):
+    from QualitySentinelLib.commands.main import main
+
+    make_table(0, persons=3, masks=4).write(tmp_path / "table.csv.gz")
+    slices = {"n": 10, "pearson_r": 0.5, "mae": 0.25}
+    written = {
+        "experiment": "architectures", "command": "make experiments of mine",
+        "result": {"compact": {"parameters": 12345, "milliseconds_per_slice": 2.5, "slices": slices}, "cost_ratio": 9},
+    }  # fmt: skip
+    (tmp_path / "figures.json").write_text(json.dumps(written))
+    arguments = ["evaluate", "--out", str(tmp_path / "out"), "--model", str(a_model_file), "--experiments",
+                 str(tmp_path / "figures.json"), "--tables", str(tmp_path / "table.csv.gz")]  # fmt: skip
+    assert main(arguments) == 0
+    card = (tmp_path / "out/card.md").read_text()
+    assert "| compact | 12,345 | 2.5 | 0.500 | 0.250 |" in card and "make experiments of mine" in card
+    (tmp_path / "figures.json").write_text("{}")
+    assert main(arguments) == 3
+    assert "figures.json: not figures of an experiment" in capsys.readouterr().err

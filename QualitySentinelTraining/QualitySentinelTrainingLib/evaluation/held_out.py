@@ -1,0 +1,90 @@
+"""The experiments that need CTs, on persons that a model was never trained on; the models of all folds together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from QualitySentinelLib.checkpoint import QualityModel
+from QualitySentinelLib.errors import UsageError
+
+from ..data_sets import SubjectSource, find_subjects
+from .disagreement import disagreement
+from .external import KINDS, STEPS, Ordering, Series, ordering, series
+from .report import Experiments
+
+NETWORKS = tuple(f"example_seg{name}.nii.gz" for name in ("", "_fast", "_fast_body_seg"))
+"""Segmentations of the TotalSegmentator test case by three networks."""
+NETWORKS_CT = "example_ct_sm.nii.gz"
+NETWORKS_PERSON = "totalsegmentator_example"
+
+
+def held_out_experiments(
+    models: Sequence[QualityModel],
+    data: Path,
+    persons_seen: Callable[[QualityModel], set[str]],
+    most_persons: int | None = None,
+    steps: Sequence[int] = STEPS,
+) -> Experiments:
+    """Series of spoiled masks, their order, and networks' disagreement, each subject by a model that never saw it.
+
+    Args:
+        models: of one or more folds.
+        data: folder of data sets.
+        persons_seen: whom a model was trained on.
+        most_persons: of each data set and model; the first by name. ``None``: all.
+        steps: of the series, in-plane voxels.
+
+    Raises:
+        UsageError: every model saw every person.
+    """
+    sources = find_subjects(data)
+    seen = [persons_seen(model) for model in models]
+    mine = list(_dealt_out(sources, seen, most_persons))
+    if not any(mine):
+        raise UsageError(f"{data}: the models were trained on everybody in it; give models of folds")
+    each = [(model, some) for model, some in zip(models, mine, strict=True) if some]
+    networks = None
+    case = next(iter(sorted(Path(data).rglob(NETWORKS_CT))), None)
+    unbiased = next((m for m, persons in zip(models, seen, strict=True) if NETWORKS_PERSON not in persons), None)
+    if case is not None and unbiased is not None:
+        networks = disagreement(unbiased, case, [case.parent / name for name in NETWORKS])
+    return Experiments(
+        series=[_joined(Series, [series(m, _read(s), kind, steps) for m, s in each]) for kind in KINDS],
+        ordering=_joined(Ordering, [ordering(m, _read(s)) for m, s in each]),
+        disagreement=networks,
+    )
+
+
+def _dealt_out(
+    sources: Iterable[SubjectSource], seen: Sequence[set[str]], most_persons: int | None
+) -> Iterator[list[SubjectSource]]:
+    """For each model the subjects that it never saw and that no model before it took."""
+    left = list(sources)
+    for persons in seen:
+        chosen, count = [], {}
+        for source in left:
+            if source.person in persons:
+                continue
+            taken = count.setdefault(source.source, set())
+            if source.person in taken or most_persons is None or len(taken) < most_persons:
+                taken.add(source.person)
+                chosen.append(source)
+        left = [source for source in left if source not in chosen]
+        yield chosen
+
+
+def _read(sources: Iterable[SubjectSource]) -> Iterator:
+    return (source.read() for source in sources)
+
+
+def _joined(kind: type, parts: Sequence):
+    """One series or ordering of several."""
+    columns = {}
+    for field in fields(kind):
+        values = [getattr(part, field.name) for part in parts]
+        columns[field.name] = np.concatenate(values) if isinstance(values[0], np.ndarray) else values[0]
+    return kind(**columns)
