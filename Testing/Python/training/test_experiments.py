@@ -1,0 +1,92 @@
+"""Comparisons of trainings: they change one thing, test on unseen persons, and keep what was trained."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from QualitySentinelLib.checkpoint import QualityModel
+from QualitySentinelLib.network import build_network
+from QualitySentinelLib.slices import COMPACT
+from QualitySentinelLib.text import EmbeddingTable
+from QualitySentinelLib.volume import AxialFrame, CtVolume
+from QualitySentinelTrainingLib.candidates import simulated_candidates
+from QualitySentinelTrainingLib.experiments import main
+from QualitySentinelTrainingLib.pairs import make_pairs, write_pairs
+from QualitySentinelTrainingLib.subjects import Subject
+
+QUICK = ["--set", "epochs=1", "--set", "pairs_per_epoch=16", "--set", "batch_size=8", "--set", "accelerator=cpu"]
+
+
+@pytest.fixture(autouse=True)
+def a_tiny_network(monkeypatch):
+    """Train a network of a few thousand weights in place of both real ones."""
+
+    def untrained(options):
+        architecture = {
+            "kind": "pyramid", "embedding_dim": 4, "in_channels": COMPACT.channels,
+            "mask_channel": COMPACT.mask_channel, "widths": [4, 8, 8, 8], "blocks": [1, 1, 1, 1], "map_width": 8,
+            "condition_dim": 8, "head_dim": 8,
+        }  # fmt: skip
+        table = EmbeddingTable("random", "{}", ("liver", "spleen"), np.eye(2, 4, dtype=np.float32))
+        return QualityModel("tiny", build_network(architecture), architecture, COMPACT, table)
+
+    monkeypatch.setattr("QualitySentinelTrainingLib.commands.train.untrained", untrained)
+
+
+@pytest.fixture(scope="module")
+def pairs(a_torso, tmp_path_factory):
+    """Pair files of six persons, and a subject made from each."""
+    folder = tmp_path_factory.mktemp("pairs")
+    frame = AxialFrame.from_affine(a_torso.ijk_to_ras, a_torso.hu.shape)
+    for number in range(6):
+        for name, source in ((f"p{number}", "Real"), (f"p{number}_synthetic_0", "Real, synthetic")):
+            subject = Subject(
+                name, CtVolume(a_torso.hu, frame), a_torso.labels, a_torso.names, source, f"p{number}"
+            )  # fmt: skip
+            rng = np.random.default_rng(number)
+            made = make_pairs(subject, simulated_candidates(subject, rng, 4), rng, COMPACT, 2, 1)
+            write_pairs(made, folder / f"{name}.pairs.h5", COMPACT)
+    return folder
+
+
+def result_of(out, name, *arguments):
+    assert main([name, "--out", str(out), *QUICK, *map(str, arguments)]) == 0
+    return json.loads((out / name / "figures.json").read_text())
+
+
+def test_both_architectures_are_measured_on_the_same_slices(pairs, tmp_path, capsys):
+    result = result_of(tmp_path, "architectures", "--pairs", pairs)["result"]
+    compact, resnet = result["compact"], result["resnet50"]
+    assert compact["slices"]["n"] == resnet["slices"]["n"] == 16  # two of each of eight masks, none of the copy's
+    assert compact["slices"]["persons"] == 1
+    assert result["cost_ratio"] > 0 and compact["milliseconds_per_slice"] > 0
+    assert "resnet50 / slices" in capsys.readouterr().out
+
+
+def test_left_out_structures_are_measured_with_and_without_their_names(pairs, tmp_path):
+    result = result_of(tmp_path, "text", "--pairs", pairs, "--structures", "spleen", "brain")["result"]
+    assert set(result) == {"with", "without", "unseen"}
+    assert set(result["unseen"]) == {"spleen"}  # the pairs hold no brain
+    assert set(result["unseen"]["spleen"]) == {"seen", "unseen", "unseen, no name", "unseen, no text"}
+    left_out = json.loads((tmp_path / "text" / "left_out" / "run.json").read_text())
+    assert left_out["options"]["leave_out"] == ["spleen"]
+    models = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("model.safetensors")}
+    assert len(models) == 4
+    assert result_of(tmp_path, "text", "--pairs", pairs, "--structures", "spleen")["result"] == result
+    assert {path: path.stat().st_mtime_ns for path in models} == models  # what was trained is not trained again
+
+
+def test_more_persons_are_trained_on_step_by_step(pairs, tmp_path):
+    rows = result_of(tmp_path, "data-amount", "--pairs", pairs, "--persons", 1, 3, 99)["result"]
+    assert [row["amount"] for row in rows] == [1, 3, 5]
+    assert len({row["n"] for row in rows}) == 1
+
+
+def test_an_experiment_without_unseen_persons_is_refused(pairs, tmp_path, capsys):
+    arguments = ["architectures", "--pairs", str(pairs), "--out", str(tmp_path), "--fold", "9"]
+    assert main(arguments) == 2
+    assert "--fold 9" in capsys.readouterr().err
+    assert main(["text", "--pairs", str(tmp_path), "--out", str(tmp_path)]) == 3
