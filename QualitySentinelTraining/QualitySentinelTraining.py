@@ -108,9 +108,7 @@ class QualitySentinelTrainingLogic(ScriptedLoadableModuleLogic):
         :param options: further options of `quality-sentinel calibrate`
         :return: the exit code: 0 when all went well
         """
-        return self.run(
-            ["calibrate", "--model", modelFile, "--scores", *tables, "--out", outputFile, *(options or [])]
-        )
+        return self.run(["calibrate", "--model", modelFile, "--scores", *tables, "--out", outputFile, *(options or [])])
 
 
 #
