@@ -102,6 +102,8 @@ def load_model_file(path: str | os.PathLike) -> QualityModel:
         preset = Preset.from_json(header["preset"])
         if preset.channels != network.in_channels:
             raise ModelError(f"the preset makes {preset.channels} channels, the network takes {network.in_channels}")
+        if getattr(network, "mask_channel", preset.mask_channel) != preset.mask_channel:
+            raise ModelError(f"the preset's mask is channel {preset.mask_channel}, the network's {network.mask_channel}")
         metadata = _metadata(header)
         network.eval()
         return QualityModel(header["name"], network, architecture, preset, table, metadata, sha256_of(path))
@@ -181,6 +183,8 @@ def _check_calibration(calibration: object) -> None:
     """Refuse a calibration that scores cannot be read off; keys of other versions are left alone."""
     if not isinstance(calibration, dict):
         raise ModelError("its calibration is not what it should be")
+    if "coverage" in calibration and not _within(calibration["coverage"], 0.0, 1.0):
+        raise ModelError("its calibration gives coverage not as a number in 0..1")
     for name, columns in _CURVES.items():
         curve = calibration.get(name)
         if curve is None:

@@ -201,6 +201,8 @@ def test_wrong_headers_are_refused(a_model_file, change, said):
         ("slice", {"predicted": [0, 1], "low": [0, 0.9], "high": [1, 0.8]}, "slice with low above high"),
         ("segment", {"aggregated": [0, 1], "low": [0, 0], "high": [1, 1]}, "segment without aggregated, dsc"),
         ("segment", {"aggregated": [1, 0], "dsc": [0, 1], "low": [0, 0], "high": [1, 1]}, "aggregated not ascending"),
+        ("coverage", "most", "coverage"),
+        ("coverage", 90, "coverage"),
         ("missed", [0.5], "missed"),
         ("missed", {"threshold": 1.5}, "missed threshold"),
         ("missed", {"threshold": None}, "missed threshold"),
@@ -210,6 +212,18 @@ def test_wrong_headers_are_refused(a_model_file, change, said):
 def test_wrong_calibrations_are_refused(a_model_file, key, value, said):
     rewrite(a_model_file, change_header=lambda h: h["metadata"]["calibration"].update({key: value}))
     assert said in refused(a_model_file)
+
+
+def test_a_network_that_takes_another_channel_for_the_mask_is_refused(a_model, tmp_path):
+    architecture = {"kind": "pyramid", "embedding_dim": 12, "in_channels": COMPACT.channels, "widths": [8, 8, 8, 8]}
+    for channel in (COMPACT.mask_channel, COMPACT.mask_channel + 1):
+        a_model.architecture = architecture | {"mask_channel": channel}
+        a_model.network = build_network(a_model.architecture)
+        path = save_model(a_model, tmp_path / f"{channel}.safetensors")
+        if channel == COMPACT.mask_channel:
+            load_model(path)
+        else:
+            assert "mask" in refused(path)
 
 
 @pytest.mark.parametrize("kept", [(), ("slice",), ("segment",), ("missed",)])
