@@ -239,11 +239,13 @@ def _images(crops: Sequence[PlaneCrop], preset: Preset, device: torch.device) ->
         image.add_(window.out_low + (low - window.low) * gain).clamp_(window.out_low, window.out_high)
     outside, inside = preset.mask_range
     # A slice shows either its own mask or a neighbour's: one resampled plane serves both channels.
-    own = torch.tensor([1.0 if c.neighbour is None else 0.0 for c in crops], device=device)[:, None, None]
-    images[:, preset.mask_channel] = small[:, 1] * (own * (inside - outside)) + outside
+    shown = [[float(c.neighbour is None) for c in crops]]
     if preset.neighbour:
-        faded = torch.tensor([c.neighbour or 0.0 for c in crops], device=device)[:, None, None]
-        images[:, preset.mask_channel + 1] = small[:, 1] * (faded * (inside - outside)) + outside
+        shown.append([c.neighbour or 0.0 for c in crops])
+    strengths = torch.tensor(shown, dtype=torch.float32, device=device)[..., None, None]
+    for channel, strength in enumerate(strengths, start=preset.mask_channel):
+        torch.mul(small[:, 1], strength * (inside - outside), out=images[:, channel])
+        images[:, channel].add_(outside)
     return images
 
 

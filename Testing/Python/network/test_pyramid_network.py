@@ -92,7 +92,7 @@ def test_the_untouched_head_gives_the_dice_of_the_shares_drawn():
 def test_an_empty_mask_is_right_where_no_reference_is_expected_and_missed_where_one_is():
     images, embeddings, pixel_mm = inputs()
     images[:, 2] = -1.0
-    assert shares_of(build_network(SMALL), 0.5, 1e-9)(images, embeddings, pixel_mm).min() > 0.15
+    assert shares_of(build_network(SMALL), 0.5, 1e-9)(images, embeddings, pixel_mm).min() > 0.8
     assert shares_of(build_network(SMALL), 0.5, 0.05)(images, embeddings, pixel_mm).max() < 0.02
 
 
