@@ -103,7 +103,9 @@ def load_model_file(path: str | os.PathLike) -> QualityModel:
         if preset.channels != network.in_channels:
             raise ModelError(f"the preset makes {preset.channels} channels, the network takes {network.in_channels}")
         if getattr(network, "mask_channel", preset.mask_channel) != preset.mask_channel:
-            raise ModelError(f"the preset's mask is channel {preset.mask_channel}, the network's {network.mask_channel}")
+            raise ModelError(
+                f"the preset's mask is channel {preset.mask_channel}, the network's {network.mask_channel}"
+            )
         metadata = _metadata(header)
         network.eval()
         return QualityModel(header["name"], network, architecture, preset, table, metadata, sha256_of(path))
