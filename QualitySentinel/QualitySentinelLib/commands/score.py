@@ -115,13 +115,12 @@ def _recorded(options: argparse.Namespace) -> dict:
 def _summarise(case, out: Path, worst: int = 8) -> None:
     """Print the worst segments and where everything lies."""
     scored = [s for s in case.worst_first() if s.predicted_dsc is not None]
-    print(f"{'segment':32}  predicted DSC  flagged slices  missed slices")
+    looked_for_missed = any(s.empty_slices for s in scored)  # else a nought would say that nothing is missed
+    print(f"{'segment':32}  predicted DSC  flagged slices{'  missed slices' * looked_for_missed}")
     for segment in scored[:worst]:
         name = " ".join(segment.name.split())[:32]
-        print(
-            f"{name:32}  {segment.predicted_dsc:13.2f}  {segment.n_flagged:5d} of {segment.n_scored:<5d}  "
-            f"{segment.n_missed:13d}"
-        )
+        missed = f"  {segment.n_missed:13d}" if segment.empty_slices else ""
+        print(f"{name:32}  {segment.predicted_dsc:13.2f}  {segment.n_flagged:5d} of {segment.n_scored:<5d}{missed}")
     if len(scored) > worst:
         print(f"... and {len(scored) - worst} better ones")
     for warning in case.warnings:

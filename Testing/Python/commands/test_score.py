@@ -14,6 +14,8 @@ import pytest
 import SimpleITK as sitk
 
 from QualitySentinelLib.commands.main import main
+from QualitySentinelLib.commands.score import _summarise
+from QualitySentinelLib.scores import CaseScore, EmptySlice, SegmentScore, Status
 
 CONTRACT = ["report.html", "report.json", "scored.seg.nrrd", "segments.csv", "slices.csv"]
 
@@ -106,6 +108,17 @@ def test_a_second_run_gives_the_same_tables(score, a_ct, a_seg, names, tmp_path)
     _, _, second = score(a_ct, a_seg, "--names", names, out=tmp_path / "b")
     for table in ("segments.csv", "slices.csv"):
         assert (first / table).read_bytes() == (second / table).read_bytes()
+
+
+def test_the_summary_speaks_of_missed_slices_only_where_they_were_looked_for(tmp_path, capsys):
+    case = CaseScore([SegmentScore(n, n, n, Status.SCORED, 1, predicted_dsc=0.5) for n in ("liver", "thing")], 0.8)
+    _summarise(case, tmp_path)
+    assert "missed" not in capsys.readouterr().out
+    case.segments[0].empty_slices = [EmptySlice("liver", 3, 3, 0.0, 0.1, 0.1, 2, 1.0, "", missed=True)]
+    _summarise(case, tmp_path)
+    header, liver, thing = capsys.readouterr().out.splitlines()[:3]
+    assert header.endswith("missed slices") and liver.split()[-1] == "1"
+    assert len(liver) == len(header) > len(thing)  # the second was not searched
 
 
 def test_a_number_of_slices_and_chosen_segments(score, a_ct, a_seg, names):
