@@ -50,7 +50,7 @@ def calibrate_model(
 
     Args:
         model: ``bundled`` or a file.
-        scores: tables that ``evaluate`` wrote.
+        scores: tables that ``evaluate`` wrote; of a subject that several hold, the first table counts.
         out: the new model file; may be the old one.
         coverage: share of slices, and of segments, that the intervals are to hold.
         false_flags: share of rightly empty slices that may be flagged as missed.
@@ -78,7 +78,7 @@ def calibrate_model(
     if out.suffix != ".safetensors":
         raise UsageError(f"--out {out}: give a file name that ends in .safetensors")
     loaded = load_model(model)
-    evaluated = Evaluated.concatenate([Evaluated.read(path) for path in scores])
+    evaluated, _ = Evaluated.read_all(scores)
     seen = persons_seen(loaded.metadata.get("training", {}))
     both = sorted(seen & set(map(str, evaluated.person)))
     if both and not other_folds:

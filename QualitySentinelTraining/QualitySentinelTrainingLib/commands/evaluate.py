@@ -68,7 +68,10 @@ def run(options: argparse.Namespace) -> int:
     model = load_model(options.model)
     experiments = Experiments()
     if options.tables:
-        groups = by_source(Evaluated.concatenate([Evaluated.read(path) for path in options.tables]))
+        table, twice = Evaluated.read_all(options.tables)
+        if twice:
+            print(f"{len(twice)} subjects are in several tables, {twice[0]} for example: the first one counts")
+        groups = by_source(table)
         what = ["--tables", *(str(path) for path in options.tables)]
         if options.external:
             models = [load_model(path) for path in options.fold_models] or [model]

@@ -98,8 +98,27 @@ class Evaluated:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Evaluated]) -> Evaluated:
-        """All rows of ``parts``, in order."""
-        return cls(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in cls._KINDS})
+        """All rows of ``parts``, in order; an empty table for none."""
+        return cls(**{n: np.concatenate([getattr(p, n) for p in parts]) if parts else [] for n in cls._KINDS})
+
+    @classmethod
+    def read_all(cls, paths: Sequence[Path]) -> tuple[Evaluated, list[str]]:
+        """Several tables as one, and the subjects of which a later table's rows were left out.
+
+        Models of several folds have all scored those subjects that none was trained on. Their masks bear the same
+        numbers in each table, so the slices of all models would pass for those of one mask: the first table counts.
+
+        Raises:
+            InputError: as :meth:`read`.
+        """
+        parts, taken, twice = [], set(), set()
+        for path in paths:
+            table = cls.read(path)
+            own = set(np.unique(table.subject).tolist())
+            parts.append(table.take(~np.isin(table.subject, sorted(taken & own))) if taken & own else table)
+            twice |= taken & own
+            taken |= own
+        return cls.concatenate(parts), sorted(twice)
 
     def take(self, rows: np.ndarray) -> Evaluated:
         """The rows at ``rows`` (numbers or booleans)."""

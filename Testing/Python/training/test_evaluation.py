@@ -239,6 +239,23 @@ def test_tables_of_several_folds_are_measured_together(make_table, a_model_file,
     assert main(arguments) == 2  # neither data nor pairs nor tables
 
 
+def test_a_subject_in_the_tables_of_two_models_counts_once(make_table, tmp_path):
+    first, second = make_table(1, persons=3), make_table(2, persons=3)
+    second.person = second.subject = np.where(second.subject == "p0", "p0", np.char.add(second.subject, "_other"))
+    for number, table in enumerate((first, second)):
+        table.write(tmp_path / f"{number}.csv")
+    both, twice = Evaluated.read_all([tmp_path / "0.csv", tmp_path / "1.csv"])
+    assert twice == ["p0"]
+    np.testing.assert_array_equal(both.dsc[both.subject == "p0"], first.dsc[first.subject == "p0"])
+    assert len(both) == len(first) + len(second) * 2 // 3
+    assert (both.segments().slices == 8).all()
+
+
+def test_no_candidates_give_an_empty_table(a_small_model, a_subject):
+    table = evaluate(a_small_model, a_subject, [])
+    assert len(table) == 0 and len(table.segments()) == 0
+
+
 def test_removed_slices_are_measured_apart(make_table):
     table = make_table(1, persons=4)
     assert "removed" not in missed_figures(table)
