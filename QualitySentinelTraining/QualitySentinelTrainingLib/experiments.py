@@ -25,7 +25,7 @@ from QualitySentinelLib.checkpoint import QualityModel, load_model
 from QualitySentinelLib.errors import QualitySentinelError, UsageError
 from QualitySentinelLib.files import write_whole
 
-from .commands.train import MODEL_FILE, outside_fold, owner_of, train
+from .commands.train import MODEL_FILE, outside_fold, owner_of, persons_seen, train
 from .evaluation import Evaluated
 from .evaluation.data_amount import data_amount
 from .evaluation.figures import with_intervals
@@ -58,14 +58,20 @@ class Bench:
         self.train_on, self.test_on, self.options, self.out, self.draws = train_on, test_on, options, out, draws
 
     def trained(self, name: str, paths: Sequence[Path] | None = None, **changes) -> QualityModel:
-        """The model ``name``: the options with some changes, trained on all files or on ``paths``."""
-        file, options = self.out / name / MODEL_FILE, replace(self.options, **changes)
+        """The model ``name``: the options with some changes, trained on all files or on ``paths``.
+
+        Raises:
+            InputError: the folder of that name holds one that was trained on other files or with other options.
+        """
+        file, options, paths = self.out / name / MODEL_FILE, replace(self.options, **changes), paths or self.train_on
         if file.exists():
             model = load_model(file)
-            if model.metadata["training"]["options"] == json.loads(json.dumps(asdict(options))):
+            training = model.metadata["training"]
+            same = training["options"] == json.loads(json.dumps(asdict(options)))
+            if same and persons_seen(training) == {owner_of(path)[0] for path in paths} - {""}:
                 return model
         print(f"\n== training {name}", flush=True)
-        train(paths or self.train_on, self.out / name, options)
+        train(paths, self.out / name, options)  # refuses what another run left there
         return load_model(file)
 
     def tested(self, model: QualityModel) -> Evaluated:
@@ -106,7 +112,7 @@ def text(bench: Bench, structures: Sequence[str] = STRUCTURES) -> dict:
     if not held:
         raise UsageError(f"--structures: the test pairs hold none of {', '.join(structures)}")
     left_out = bench.trained("left_out", leave_out=tuple(held))
-    unnamed = replace(left_out, table=_without(left_out.table))
+    unnamed = replace(left_out, table=left_out.table.without_names())
     models = {
         "seen": everything,
         "unseen": bench.tested(left_out),
@@ -137,11 +143,6 @@ def amounts(bench: Bench, persons: Sequence[int]) -> list[dict]:
         model = bench.trained(f"persons_{number}", [path for path, owner in owners.items() if owner in some])
         evaluated.append((number, bench.tested(model)))
     return data_amount(evaluated, "persons", bench.draws)
-
-
-def _without(table):
-    """The embedding table with the neutral embedding for every name."""
-    return replace(table, vectors=np.repeat(table.neutral[None], len(table.names), axis=0))
 
 
 def _milliseconds(model: QualityModel) -> float:

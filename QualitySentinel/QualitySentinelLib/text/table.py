@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -71,6 +71,10 @@ class EmbeddingTable:
     def neutral(self) -> np.ndarray:
         """Vector for a segment of unknown structure: the mean of all vectors, float32 ``[D]``."""
         return self.vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+
+    def without_names(self) -> EmbeddingTable:
+        """The same names, each with the neutral vector: for a model that is told nothing of the structure."""
+        return replace(self, vectors=np.repeat(self.neutral[None], len(self.names), axis=0))
 
     def vector(self, name: str | None) -> np.ndarray:
         """Vector of a structure, float32 ``[D]``; the neutral one for ``None``.

@@ -120,6 +120,8 @@ def train(
     dataset = fit(model, chosen, options, out)
     if not is_first_process():
         return None
+    if options.text == "none":  # it knows the neutral embedding only; what it says of any other is noise
+        model.table = model.table.without_names()
     training = dataset.trained_on()
     known = LICENCES | dict(licences or {})
     for name, source in training["sources"].items():

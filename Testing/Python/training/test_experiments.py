@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from QualitySentinelLib.checkpoint import QualityModel
+from QualitySentinelLib.checkpoint import QualityModel, load_model
 from QualitySentinelLib.network import build_network
 from QualitySentinelLib.slices import COMPACT
 from QualitySentinelLib.text import EmbeddingTable
@@ -77,6 +77,21 @@ def test_left_out_structures_are_measured_with_and_without_their_names(pairs, tm
     assert len(models) == 4
     assert result_of(tmp_path, "text", "--pairs", pairs, "--structures", "spleen")["result"] == result
     assert {path: path.stat().st_mtime_ns for path in models} == models  # what was trained is not trained again
+
+
+def test_a_model_trained_without_names_is_told_none(pairs, tmp_path):
+    result_of(tmp_path, "text", "--pairs", pairs, "--structures", "spleen")
+    nameless = load_model(tmp_path / "text" / "all_no_text" / "model.safetensors")
+    np.testing.assert_array_equal(nameless.table.vector("liver"), nameless.table.vector("spleen"))
+    named = load_model(tmp_path / "text" / "all" / "model.safetensors")
+    assert not np.array_equal(named.table.vector("liver"), named.table.vector("spleen"))
+
+
+def test_models_of_another_fold_are_not_taken_for_this_ones(pairs, tmp_path, capsys):
+    result_of(tmp_path, "data-amount", "--pairs", pairs, "--persons", 99)
+    arguments = ["data-amount", "--pairs", pairs, "--persons", 99, "--out", tmp_path, "--fold", 1, *QUICK]
+    assert main([str(argument) for argument in arguments]) != 0
+    assert "use another folder" in capsys.readouterr().err
 
 
 def test_more_persons_are_trained_on_step_by_step(pairs, tmp_path):
