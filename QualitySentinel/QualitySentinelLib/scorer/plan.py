@@ -36,8 +36,9 @@ def plan_slices(segment: Segment, slices: SliceChoice = "all", from_top: bool = 
     """Canonical k of the slices to score, ascending; only slices that hold mask voxels.
 
     A number N cuts the occupied slices into N equal parts and takes the middle one of each: the small slices at
-    the ends of an organ, which its first and last slice are, say little of the rest. ``"published"`` reproduces the published positions int(n/10*k), which never reach the last slice;
-    they are counted from the top when ``from_top`` (a file stored from superior to inferior).
+    the ends of an organ, which its first and last slice are, say little of the rest. ``"published"`` reproduces the
+    published positions int(n/10*k), which never reach the last slice; they are counted from the top when ``from_top``
+    (a file stored from superior to inferior).
     """
     occupied = segment.occupied_slices()
     count = len(occupied)
@@ -54,24 +55,33 @@ def plan_slices(segment: Segment, slices: SliceChoice = "all", from_top: bool = 
 
 
 def plan_empty_slices(segment: Segment, depth: int, spacing_mm: float, reach_mm: float = REACH_MM) -> dict[int, int]:
-    """Slices without the segment that may have been missed, each with the nearest slice of the mask.
+    """:func:`empty_slices` of a segment on the grid of a CT of ``depth`` slices."""
+    return empty_slices(segment.occupied_slices(), depth, spacing_mm, reach_mm)
+
+
+def slices_within(reach_mm: float, spacing_mm: float) -> int:
+    """How many slices a reach spans: at least one."""
+    return max(1, int(reach_mm / spacing_mm + 1e-6))
+
+
+def empty_slices(occupied: np.ndarray, depth: int, spacing_mm: float, reach_mm: float = REACH_MM) -> dict[int, int]:
+    """Slices without a mask that may have been missed, each with the nearest slice of the mask.
 
     They are all empty slices between the first and the last of the mask, and beyond either end those within
     ``reach_mm``, at least one where the CT goes on. Of two slices equally near, the inferior one is the nearest.
 
     Args:
-        segment: on the CT's grid.
+        occupied: canonical k of the slices that hold the mask, ascending; any number.
         depth: slices of the CT.
         spacing_mm: distance of neighbouring slices.
         reach_mm: 0 or more.
 
     Returns:
-        canonical k of the empty slice to that of the nearest slice of the mask, ascending; empty for an empty segment.
+        canonical k of the empty slice to that of the nearest slice of the mask, ascending; empty for an empty mask.
     """
-    occupied = segment.occupied_slices()
     if not len(occupied):
         return {}
-    beyond = max(1, int(reach_mm / spacing_mm + 1e-6))
+    beyond = slices_within(reach_mm, spacing_mm)
     candidates = np.arange(max(0, occupied[0] - beyond), min(depth, occupied[-1] + beyond + 1))
     empty = np.setdiff1d(candidates, occupied)
     above = np.searchsorted(occupied, empty).clip(1, max(1, len(occupied) - 1))

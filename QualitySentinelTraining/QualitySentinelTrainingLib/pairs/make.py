@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from QualitySentinelLib.scorer.plan import REACH_MM, empty_slices, slices_within
 from QualitySentinelLib.slices import PlaneCrop, Preset, coverage, crop_plane, neighbour_strength, prepare
 from QualitySentinelLib.slices.crop import mask_extent
 from QualitySentinelLib.volume.segmentation import Box, boxes_of_labels
@@ -14,9 +15,6 @@ from ..candidates import Candidate
 from ..dice import slice_dice, volume_dice
 from ..subjects import Subject
 from .columns import Pairs, quantised
-
-REACH_MM = 10.0
-"""Empty slices up to this far beyond the ends of a mask, at least one, are asked whether they were missed."""
 
 _CHUNK = 64
 
@@ -38,8 +36,8 @@ def make_pairs(
         rng: chooses the slices.
         preset: the preprocessing.
         slices_per_mask: slices drawn at random from each mask; ``None`` takes every slice that holds mask voxels.
-        empty_per_mask: empty slices drawn from those inside the mask's range and up to :data:`REACH_MM` beyond it
-            (only with a preset that has a neighbour channel); ``None`` takes all.
+        empty_per_mask: empty slices drawn from those that inference asks for, ``scorer.plan.empty_slices`` (only with
+            a preset that has a neighbour channel); ``None`` takes all.
         pretended_per_mask: slices that are shown as if the mask were empty there, with a nearby slice of it as the
             neighbour, although it is not: examples of missed slices, of which there are too few otherwise.
     """
@@ -49,7 +47,8 @@ def make_pairs(
         judged = _Judged(subject, candidate, boxes[candidate.value])
         chosen = [(k, None) for k in _some(rng, judged.held, slices_per_mask)]
         if preset.neighbour and len(judged.held):
-            chosen += [(k, judged.nearest(k)) for k in _some(rng, judged.empty(), empty_per_mask)]
+            empty = judged.empty()
+            chosen += [(k, empty[k]) for k in _some(rng, np.array(list(empty), int), empty_per_mask)]
             chosen += [judged.pretended(rng) for _ in range(pretended_per_mask)]
         for k, neighbour in chosen:
             crop, reference = judged.crops(k, neighbour, preset)
@@ -108,21 +107,15 @@ class _Judged:
         self.volume_dsc = volume_dice(self.mask, self.reference)
         self.held = np.flatnonzero(self.areas) + self.box[0].start
 
-    def empty(self) -> np.ndarray:
-        """Canonical slices without mask voxels that may have been missed."""
+    def empty(self) -> dict[int, int]:
+        """Canonical slices without mask voxels that may have been missed, and the masked slice nearest to each."""
         frame = self.subject.ct.frame
-        reach = max(1, int(REACH_MM / frame.spacing[0]))
-        first, last = max(0, self.held[0] - reach), min(frame.shape[0] - 1, self.held[-1] + reach)
-        return np.setdiff1d(np.arange(first, last + 1), self.held)
-
-    def nearest(self, k: int) -> int:
-        """The masked slice nearest to ``k``; the lower one of two."""
-        return int(self.held[np.abs(self.held - k).argmin()])
+        return empty_slices(self.held, frame.shape[0], frame.spacing[0])
 
     def pretended(self, rng: np.random.Generator) -> tuple[int, int]:
-        """A slice that holds the structure, and a masked slice up to :data:`REACH_MM` away, at random."""
+        """A slice that holds the structure, and a masked slice as near as inference would find one, at random."""
         neighbour = int(rng.choice(self.held))
-        reach = max(1, int(REACH_MM / self.subject.ct.frame.spacing[0]))
+        reach = slices_within(REACH_MM, self.subject.ct.frame.spacing[0])
         there = np.flatnonzero(self.reference_areas) + self.box[0].start
         near = there[(np.abs(there - neighbour) <= reach) & (there != neighbour)]
         return (int(rng.choice(near)) if len(near) else neighbour), neighbour

@@ -1,12 +1,16 @@
 """Pairs of network input and true DSC, in memory and on disk."""
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
 
 from QualitySentinelLib.errors import InputError
+from QualitySentinelLib.scorer.plan import plan_empty_slices
 from QualitySentinelLib.slices import COMPACT, PUBLISHED
 from QualitySentinelLib.volume import AxialFrame, CtVolume
+from QualitySentinelLib.volume.segmentation import segment_from_mask
 from QualitySentinelTrainingLib.candidates import (
     Candidate,
     candidates_with_removed_slices,
@@ -89,6 +93,21 @@ def test_every_slice_of_a_mask_with_a_gap_is_asked_for(a_subject):
     reach = int(10 // a_subject.ct.frame.spacing[0])
     assert beyond.min() == max(held[0] - reach, 0)
     assert beyond.max() == min(held[-1] + reach, reference.shape[0] - 1)
+
+
+def test_the_empty_slices_are_those_that_inference_asks_for(a_subject, a_torso):
+    """Also where the reach is a whole number of slices but for rounding."""
+    thicker = np.diag([1.0, 1.0, 10.0 / 3 / a_subject.ct.frame.spacing[0], 1.0])
+    frame = AxialFrame.from_affine(a_torso.ijk_to_ras @ thicker, a_torso.hu.shape)
+    subject = replace(a_subject, ct=CtVolume(a_torso.hu, frame))
+    (value, name), *_ = subject.structures.items()
+    k = int(np.flatnonzero((subject.labels == value).any(axis=(1, 2)))[0])
+    mask = subject.labels[k : k + 1] == value
+    rng = np.random.default_rng(0)
+    pairs = make_pairs(subject, [Candidate(value, mask, (k, 0, 0), "cut")], rng, COMPACT, None, None)
+    segment = segment_from_mask(mask, (k, 0, 0), id="1", name=name)
+    planned = plan_empty_slices(segment, frame.shape[0], frame.spacing[0])
+    assert pairs.k[pairs.area == 0].tolist() == list(planned)
 
 
 def test_removed_slices_are_really_gone(a_subject):
