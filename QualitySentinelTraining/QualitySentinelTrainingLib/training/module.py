@@ -26,8 +26,8 @@ DSC_LOSSES = {
 class QualityRegression(lightning.LightningModule):
     """Trains ``model.network`` in place.
 
-    The loss is the squared error of the DSC, the optimal pair ranking, and, for a network that draws the reference
-    (``with_shares``), the cross-entropy of what it draws.
+    The loss is that of the predicted DSC (:data:`DSC_LOSSES`), the optimal pair ranking, and, for a network that draws
+    the reference (``with_shares``), the cross-entropy of what it draws.
     """
 
     def __init__(self, model: QualityModel, options: TrainingOptions) -> None:
