@@ -116,7 +116,7 @@ def a_case_on_disk(a_torso, tmp_path) -> CaseFiles:
 
 @pytest.fixture(scope="session")
 def a_small_model():
-    """A compact network with random weights that knows liver and spleen. Scores mean nothing, but differ by input."""
+    """A small network with random weights that knows liver and spleen. Scores mean nothing, but differ by input."""
     import torch
 
     from QualitySentinelLib.checkpoint import QualityModel
@@ -124,7 +124,10 @@ def a_small_model():
     from QualitySentinelLib.slices import COMPACT
     from QualitySentinelLib.text import EmbeddingTable
 
-    architecture = {"kind": "compact", "embedding_dim": 8, "in_channels": COMPACT.channels, "widths": [8, 8, 16, 16]}
+    architecture = {
+        "kind": "pyramid", "embedding_dim": 8, "in_channels": COMPACT.channels, "mask_channel": COMPACT.mask_channel,
+        "widths": [8, 8, 16, 16], "map_width": 8,
+    }  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = build_network(architecture).eval()

@@ -253,8 +253,20 @@ class Scorer:
         score.slices.sort(key=lambda s: s.k)
         score.empty_slices.sort(key=lambda s: s.k)
         score.status = Status.SCORED if self._knows(segment) else Status.UNKNOWN_STRUCTURE
-        aggregate(score, calibration=self._calibration)
+        aggregate(score, calibration=self._applicable(score))
         flag(score.slices, self.threshold)
+
+    def _applicable(self, score: SegmentScore) -> dict:
+        """The part of the calibration that was measured for scores like this one.
+
+        Bounds were measured on structures that the model knows, those of segments with every slice scored.
+        """
+        gone = set()
+        if score.status is Status.UNKNOWN_STRUCTURE:
+            gone = {"slice", "segment"}
+        elif score.n_scored < score.n_slices:
+            gone = {"segment"}
+        return {key: value for key, value in (self._calibration or {}).items() if key not in gone}
 
 
 def _add(score: SegmentScore, slice_score: SliceScore | EmptySlice) -> None:

@@ -20,9 +20,10 @@ from QualitySentinelLib.slices import COMPACT
 from QualitySentinelLib.text.table import EmbeddingTable
 
 ARCHITECTURE = {
-    "kind": "compact",
+    "kind": "pyramid",
     "embedding_dim": 12,
     "in_channels": COMPACT.channels,
+    "mask_channel": COMPACT.mask_channel,
     "widths": [8, 8, 8, 8],
     "blocks": [1, 1, 1, 1],
 }
@@ -41,7 +42,7 @@ def calibration() -> dict:
 
 @pytest.fixture
 def a_model() -> QualityModel:
-    """A small compact model with random weights and three structures."""
+    """A small model with random weights and three structures."""
     torch.manual_seed(0)
     network = build_network(ARCHITECTURE)
     for parameter in network.parameters():
@@ -119,7 +120,7 @@ def test_scores_that_are_no_numbers_are_an_error_and_never_pass_unflagged(a_mode
 def test_scores_follow_weights_that_change(a_model):
     before = a_model.score(images(), ["liver"] * 4)
     with torch.no_grad():
-        a_model.network.head[-1].bias.add_(1.0)
+        a_model.network.head[-1].bias[0] += 1.0
     assert np.allclose(a_model.score(images(), ["liver"] * 4), before + 1.0, atol=1e-5)
 
 
@@ -246,8 +247,8 @@ def test_the_half_widths_of_earlier_models_are_no_reason_to_refuse_them(a_model_
         (lambda t: t.update(extra=torch.zeros(1)), "another architecture"),
         (lambda t: t["network.head.2.bias"].fill_(torch.nan), "NaN"),
         (lambda t: t["embeddings.vectors"].fill_(torch.inf), "infinite"),
-        (lambda t: t.update({"network.head.2.bias": torch.zeros(1, dtype=torch.float64)}), "type"),
-        (lambda t: t.update({"network.head.2.bias": torch.zeros(1, dtype=torch.int64)}), "type"),
+        (lambda t: t.update({"network.head.2.bias": torch.zeros(2, dtype=torch.float64)}), "type"),
+        (lambda t: t.update({"network.head.2.bias": torch.zeros(2, dtype=torch.int64)}), "type"),
         (lambda t: t.update({"embeddings.vectors": torch.zeros((3, 12), dtype=torch.int64)}), "type"),
     ],
 )

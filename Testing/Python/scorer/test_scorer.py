@@ -155,6 +155,21 @@ def test_only_a_model_that_sees_neighbours_looks_for_missed_slices(a_small_model
     assert not any(s.empty_slices for s in Scorer(blind, "cpu").score(a_ct, a_segmentation).segments)
 
 
+def test_bounds_are_only_given_where_they_were_measured(a_small_model, a_ct, a_segmentation):
+    ends = {"low": [0.0, 0.0], "high": [1.0, 1.0]}
+    calibration = {
+        "slice": {"predicted": [0.0, 1.0], **ends},
+        "segment": {"aggregated": [0.0, 1.0], "dsc": [0.25, 0.25], **ends},
+    }
+    scorer = Scorer(replace(a_small_model, metadata={"calibration": calibration}), "cpu")
+    whole, some = scorer.score(a_ct, a_segmentation), scorer.score(a_ct, a_segmentation, slices=3)
+    assert whole["liver"].predicted_dsc == 0.25 and whole["liver"].dsc_high == 1.0
+    assert some["liver"].predicted_dsc == some["liver"].area_weighted_dsc and some["liver"].dsc_high is None
+    assert some["liver"].slices[0].dsc_high == 1.0  # a slice is a slice
+    unknown = whole["thing"]
+    assert unknown.dsc_high is None and unknown.slices[0].dsc_high is None
+
+
 def test_the_models_calibration_decides_reach_missed_slices_and_intervals(
     a_small_model, a_ct, a_segmentation, monkeypatch
 ):
