@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 PHANTOM_SEEDS = {"train": range(0, 500), "validation": range(500, 506), "test": range(1_000_100, 1_000_108)}
 """Seeds of the generated torsos of each part. Those of the test part, like the demo's, are never trained on."""
@@ -158,6 +161,8 @@ def _start(model, path: str | Path) -> dict:
     start = load_model(path)
     if start.architecture != model.architecture or start.table.encoder != model.table.encoder:
         raise UsageError(f"--start-from {path}: its architecture or text encoder is not that of the options")
+    if not start.metadata.get("training", {}).get("sources"):
+        log.warning("%s: does not say whom it was trained on; evaluate may measure the new model on them", path)
     model.network.load_state_dict(start.network.state_dict())
     return {"name": start.name, "sha256": start.sha256} | start.metadata.get("training", {})
 

@@ -176,3 +176,12 @@ def test_training_can_start_from_another_models_weights_and_remembers_whom_that_
     assert training["started_from"]["sha256"] == before.sha256
     assert "--start-from model.safetensors" in training["command"]
     assert persons_seen(training) == {"pt_1", "pt_2", "pt_3", "pt_4", "pt_5", "phantom_1"}
+
+
+def test_a_start_that_does_not_say_whom_it_saw_is_named(pairs, tmp_path, caplog):
+    from QualitySentinelTrainingLib.commands.train import untrained
+
+    start = tmp_path / "start.safetensors"
+    save_model(untrained(None), start)
+    assert train(pairs, tmp_path / "out", "--start-from", str(start)) == 0
+    assert "start.safetensors: does not say whom it was trained on" in caplog.text
