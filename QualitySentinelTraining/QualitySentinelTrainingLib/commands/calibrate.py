@@ -87,5 +87,6 @@ def calibrate_model(
             "or say --other-folds if the tables are of models that were not"
         )
     loaded.metadata["calibration"] = calibrate(evaluated, coverage, false_flags)
+    loaded.metadata["calibrated_on"] = sorted({str(person) for person in evaluated.person})
     save_model(loaded, out, half=True)
     return loaded

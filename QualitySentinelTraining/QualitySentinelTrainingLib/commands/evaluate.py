@@ -95,7 +95,11 @@ def run(options: argparse.Namespace) -> int:
         ["quality-sentinel", "evaluate", *what, "--out", "OUT", "--model", Path(options.model).name]
     )  # fmt: skip
     calibration = model.metadata.get("calibration")
-    if options.cross_calibrate:
+    persons = {str(person) for table in groups.values() for person in table.person}
+    fitted_here = bool(persons & set(model.metadata.get("calibrated_on", ())))
+    if fitted_here and not options.cross_calibrate:
+        print("the model's intervals were fitted on these persons: each is measured with bounds fitted on the others")
+    if options.cross_calibrate or fitted_here:
         calibration = cross_calibrate(Evaluated.concatenate(list(groups.values())))
     for path in options.experiments:
         add_experiment(experiments, path)

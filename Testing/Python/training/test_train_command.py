@@ -185,3 +185,14 @@ def test_a_start_that_does_not_say_whom_it_saw_is_named(pairs, tmp_path, caplog)
     save_model(untrained(None), start)
     assert train(pairs, tmp_path / "out", "--start-from", str(start)) == 0
     assert "start.safetensors: does not say whom it was trained on" in caplog.text
+
+
+def test_bounds_are_never_measured_on_the_persons_they_were_fitted_on(a_table, tmp_path, capsys):
+    new = tmp_path / "calibrated.safetensors"
+    assert calibrate(tmp_path / "small.safetensors", a_table, new) == 0
+    capsys.readouterr()
+    arguments = ["evaluate", "--model", str(new), "--tables", str(a_table), "--out", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    assert "fitted on the others" in capsys.readouterr().out
+    report = json.loads((tmp_path / "out/evaluation.json").read_text())
+    assert all(group["coverage"]["cross_fitted"] for group in report["groups"].values())
