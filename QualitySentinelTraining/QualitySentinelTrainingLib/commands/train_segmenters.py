@@ -15,8 +15,11 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         description="Train one small network per fold and write, at growing numbers of epochs, what it predicts of the "
         "subjects it never saw: OUT/epoch_0010/SUBJECT.nii.gz. Run again, it goes on where it was stopped.",
     )
+    parser.add_argument("--data", type=Path, nargs="+", default=[], metavar="DIR", help="folders of data sets")
+    parser.add_argument("--source", default="", help="name of the data set, for folders of cases")
+    parser.add_argument("--names", help="what the values of label maps mean: dap, openkbp or a file")
     parser.add_argument(
-        "--data", type=Path, help="OpenKBP, or a folder of cases: CASE/ct.nii.gz with seg.nii.gz or segmentations/"
+        "--person", metavar="REGEX", help="its first group is the person, in a case's name; folds never split a person"
     )
     parser.add_argument("--phantoms", type=int, default=0, help="also train on this many generated torsos")
     parser.add_argument("--out", type=Path, required=True, help="folder for predictions and networks")
@@ -36,10 +39,11 @@ def run(options: argparse.Namespace) -> int:
     """Train, predict, and print the mean DSC of each structure at each stage."""
     from QualitySentinelLib.errors import UsageError
 
-    from ..segmenters import SegmenterOptions, phantom_sources, sources_in, train_segmenters
+    from ..data_sets import find_subjects, phantom_sources
+    from ..segmenters import SegmenterOptions, train_segmenters
     from .train import PHANTOM_SEEDS
 
-    sources = sources_in(options.data) if options.data else []
+    sources = [s for data in options.data for s in find_subjects(data, options.source, options.names, options.person)]
     if not 0 <= options.phantoms <= len(PHANTOM_SEEDS["train"]):
         raise UsageError(f"--phantoms {options.phantoms}: there are {len(PHANTOM_SEEDS['train'])} to train on")
     sources += phantom_sources(PHANTOM_SEEDS["train"][: options.phantoms])

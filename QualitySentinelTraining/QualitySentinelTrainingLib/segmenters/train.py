@@ -24,22 +24,24 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
-from QualitySentinelLib.errors import InputError, QualitySentinelError, UsageError
+from QualitySentinelLib.errors import InputError, QualitySentinelError, UsageError, reason_of
 from QualitySentinelLib.files import check_writable, write_whole
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 
+from ..data_sets import SubjectSource, check_names
 from ..dice import volume_dice
 from ..folds import fold_of
 from ..subjects import Subject
 from .field import Field
 from .loss import partial_label_loss
-from .sources import Source
 
 PAPER_EPOCHS = (10, 20, 30, 40, 50, 100, 200, 300, 400, 500)
 """The training stages of the published data set."""
 
 WINDOWS_HU = ((-160.0, 240.0), (-1000.0, 1000.0))
 """Input channels of the networks: soft tissue, and everything."""
+
+_DICE_COLUMNS = ["subject", "structure", "dsc"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class StageDice:
 
 
 def train_segmenters(
-    sources: Sequence[Source],
+    sources: Sequence[SubjectSource],
     out: Path,
     options: SegmenterOptions | None = None,
     only_folds: Sequence[int] | None = None,
@@ -111,15 +113,13 @@ def train_segmenters(
         The measured DSC of the folds trained, structures that the reference holds only.
 
     Raises:
-        UsageError: fewer persons than folds, or ``out`` was made from other subjects or with other options.
+        UsageError: two subjects share a name, there are fewer persons than folds, or ``out`` was made from other
+            subjects or with other options.
         InputError: no subject can be read, or ``out`` cannot be written.
     """
     options = options or SegmenterOptions()
     check_writable(out)
-    names = [source.name for source in sources]
-    if len(set(names)) < len(names):
-        twice = next(n for n in names if names.count(n) > 1)
-        raise UsageError(f"subject {twice} is given twice; each needs a name of its own")
+    check_names(sources)
     folds = _agreed_folds(out / "folds.json", _plan(sources, person_folds(sources, options.folds), options))
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -131,16 +131,17 @@ def train_segmenters(
     return results
 
 
-def person_folds(sources: Sequence[Source], count: int) -> dict[str, int]:
+def person_folds(sources: Sequence[SubjectSource], count: int) -> dict[str, int]:
     """Fold 0..count-1 of each subject by name; those of one person share it. The order given does not matter.
 
     Raises:
         UsageError: fewer persons than folds.
     """
-    fold = fold_of({source.whose: "" for source in sources}, count)
+    # one row of persons, whatever their sources: else a fold could stay empty when each source has few of them
+    fold = fold_of({source.person: "" for source in sources}, count)
     if len(fold) < count:
         raise UsageError(f"{count} folds need as many persons; there are {len(fold)}")
-    return {source.name: fold[source.whose] for source in sources}
+    return {source.name: fold[source.person] for source in sources}
 
 
 def stage_folder(epochs: int) -> str:
@@ -161,14 +162,14 @@ def write_label_map(path: Path, labels: np.ndarray, frame: AxialFrame) -> None:
     write_whole(path, lambda temporary: nibabel.save(image, temporary))
 
 
-def _plan(sources: Sequence[Source], folds: dict[str, int], options: SegmenterOptions) -> dict:
+def _plan(sources: Sequence[SubjectSource], folds: dict[str, int], options: SegmenterOptions) -> dict:
     """What ``folds.json`` says; plain JSON."""
     shaping = json.loads(json.dumps(asdict(options)))
     shaping.pop("epochs")  # stages may be added later
     return {
         "options": shaping,
         "fold_of": dict(sorted(folds.items())),
-        "person_of": {s.name: s.whose for s in sorted(sources, key=lambda s: s.name)},
+        "person_of": {s.name: s.person for s in sorted(sources, key=lambda s: s.name)},
         "trained_on": {
             str(fold): sorted(name for name, other in folds.items() if other != fold) for fold in range(options.folds)
         },
@@ -199,7 +200,7 @@ class _Fold:
         self.folder = out / "networks" / f"fold_{fold}"
         self.seen = [s for s in sources if folds[s.name] != fold]
         self.unseen = [s for s in sources if folds[s.name] == fold]
-        assert not {s.whose for s in self.seen} & {s.whose for s in self.unseen}
+        assert not {s.person for s in self.seen} & {s.person for s in self.unseen}
 
     def run(self) -> list[StageDice]:
         """Do what is not done yet; the DSC of all stages."""
@@ -225,7 +226,11 @@ class _Fold:
     def _is_complete(self, stage: int) -> bool:
         if not self._dice_file(stage).is_file():
             return False
-        predicted = {row.subject for row in self._read_dice(stage)}
+        try:
+            predicted = {row.subject for row in self._read_dice(stage)}
+        except InputError as error:
+            self.say(f"{error} (done now)")
+            return False
         return all((self.out / stage_folder(stage) / f"{name}.nii.gz").is_file() for name in predicted)
 
     def _prepare(self) -> None:
@@ -235,13 +240,13 @@ class _Fold:
         self.structures: list[str] = []
         for source in [*self.seen, *self.unseen]:
             try:
-                subject = source.load()
+                subject = source.read()
             except QualitySentinelError as error:
                 self.say(f"{error}; {source.name} is left out")
                 continue
-            if subject.person != source.whose:
+            if subject.person != source.person:
                 raise UsageError(
-                    f"subject {source.name} is of person {subject.person}, but its source says {source.whose}; "
+                    f"subject {source.name} is of person {subject.person}, but its source says {source.person}; "
                     "folds never split a person"
                 )
             readable.add(source.name)
@@ -253,7 +258,9 @@ class _Fold:
         if not self.seen or not self.unseen:
             raise InputError(f"{self.out}: fold {self.fold} has nobody to train on or to predict; check the data")
         self.structures = sorted(set().union(*held))
-        if not 0 < len(self.structures) < 255:
+        if not self.structures:
+            raise InputError("the subjects have no segment that is a known structure; give --names")
+        if len(self.structures) > 254:
             raise InputError(f"{len(self.structures)} structures in the data; a label map holds 1 to 254")
         number = {name: value for value, name in enumerate(self.structures, start=1)}
         hu, labels, contoured = [], [], []
@@ -320,7 +327,7 @@ class _Fold:
         write_whole(folder / "labels.json", json.dumps({"labels": {"background": 0} | numbered}, indent=1))
         rows = []
         for source in self.unseen:
-            subject = source.load()
+            subject = source.read()
             labels = predicted_labels(network, subject.ct, self.options, self.learned)
             write_label_map(folder / f"{source.name}.nii.gz", labels, subject.ct.frame)
             for value, name in subject.structures.items():
@@ -328,16 +335,22 @@ class _Fold:
                 rows.append(StageDice(stage, source.name, name, dsc))
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["subject", "structure", "dsc"])
+        writer.writerow(_DICE_COLUMNS)
         writer.writerows([row.subject, row.structure, f"{row.dsc:.6f}"] for row in rows)
         write_whole(self._dice_file(stage), text.getvalue())
         self.say(f"fold {self.fold}, {stage} epochs: mean DSC {np.mean([row.dsc for row in rows]):.3f}")
 
     def _read_dice(self, stage: int) -> list[StageDice]:
-        with open(self._dice_file(stage), encoding="utf-8", newline="") as stream:
-            return [
-                StageDice(stage, row["subject"], row["structure"], float(row["dsc"])) for row in csv.DictReader(stream)
-            ]
+        path = self._dice_file(stage)
+        try:
+            header, *rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline=""))
+            if header != _DICE_COLUMNS:
+                raise ValueError("other columns")
+            return [StageDice(stage, subject, structure, float(dsc)) for subject, structure, dsc in rows]
+        except (OSError, ValueError, csv.Error) as error:
+            raise InputError(
+                f"{path}: cannot be used ({reason_of(error)}); its stage must be predicted again"
+            ) from error
 
 
 def new_segmenter(structures: int, widths: Sequence[int], seed: int) -> nn.Module:

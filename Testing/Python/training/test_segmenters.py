@@ -12,7 +12,8 @@ from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.reading import read_segmentation
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.commands import train_segmenters as command
-from QualitySentinelTrainingLib.segmenters import SegmenterOptions, Source, case_sources, sources_in, train_segmenters
+from QualitySentinelTrainingLib.data_sets import SubjectSource
+from QualitySentinelTrainingLib.segmenters import SegmenterOptions, train_segmenters
 from QualitySentinelTrainingLib.segmenters.field import Field
 from QualitySentinelTrainingLib.segmenters.loss import partial_label_loss
 from QualitySentinelTrainingLib.subjects import Subject
@@ -24,8 +25,8 @@ SMALL = SegmenterOptions(epochs=(1,), size=32, pixel_mm=9.0, steps=2, batch_size
 def a_source(a_torso):
     """``a_source(number, person)``: the synthetic torso with noise of its own; odd ones have no spleen contoured."""
 
-    def make(number: int, person: str = "") -> Source:
-        def load() -> Subject:
+    def make(number: int, person: str = "") -> SubjectSource:
+        def read() -> Subject:
             hu = a_torso.hu + np.random.default_rng(number).integers(-20, 20, a_torso.hu.shape).astype(np.int16)
             frame = AxialFrame.from_affine(a_torso.ijk_to_ras, hu.shape)
             labels, names = a_torso.labels, dict(a_torso.names)
@@ -34,9 +35,13 @@ def a_source(a_torso):
                 del names[2]
             return Subject(f"case_{number}", CtVolume(hu, frame, f"case_{number}"), labels, names, person=person)
 
-        return Source(f"case_{number}", load, person)
+        return source(f"case_{number}", read, person)
 
     return make
+
+
+def source(name: str, read, person: str = "") -> SubjectSource:
+    return SubjectSource(name, person or name, "torsos", read)
 
 
 def test_no_subject_is_predicted_by_a_network_that_saw_its_person(a_source, tmp_path):
@@ -58,7 +63,7 @@ def test_no_subject_is_predicted_by_a_network_that_saw_its_person(a_source, tmp_
 
 def test_a_subject_of_another_person_than_its_source_says_is_refused(a_source, tmp_path):
     sources = [a_source(number, f"person_{number}") for number in range(2)]
-    sources.append(Source("case_2", a_source(2, "person_0").load, "person_2"))
+    sources.append(source("case_2", a_source(2, "person_0").read, "person_2"))
     with pytest.raises(UsageError, match="case_2 is of person person_0"):
         train_segmenters(sources, tmp_path, SMALL, say=lambda _: None)
 
@@ -73,7 +78,7 @@ def test_a_network_learns_and_its_predictions_lie_on_the_ct(a_source, tmp_path):
 
     assert liver(3) > 0.6
     assert liver(3) > liver(1)
-    subject = sources[0].load()
+    subject = sources[0].read()
     folder = tmp_path / "epoch_0003"
     segmentation = read_segmentation(folder / "case_0.nii.gz", subject.ct, names=folder / "labels.json")
     assert {segment.structure for segment in segmentation} <= {"liver", "spleen"}
@@ -107,7 +112,7 @@ def test_what_is_complete_is_not_even_loaded_and_stages_can_be_added(a_source, t
     def refuse():
         raise AssertionError("nothing is to be done")
 
-    unloadable = [Source(source.name, refuse) for source in sources]
+    unloadable = [source(one.name, refuse) for one in sources]
     assert len(train_segmenters(unloadable, tmp_path, SMALL, say=lambda _: None)) == 6
     more = SegmenterOptions(**{**vars(SMALL), "epochs": (1, 2)})
     results = train_segmenters(sources, tmp_path, more, say=lambda _: None)
@@ -164,7 +169,7 @@ def test_a_subject_that_cannot_be_read_is_named_and_left_out(a_source, tmp_path)
         raise InputError("case_9/ct.nii.gz: is damaged; copy it again")
 
     told = []
-    sources = [*(a_source(number) for number in range(4)), Source("case_9", damaged)]
+    sources = [*(a_source(number) for number in range(4)), source("case_9", damaged)]
     results = train_segmenters(sources, tmp_path, SMALL, say=told.append)
     assert "case_9" not in {row.subject for row in results}
     assert any("case_9" in line and "left out" in line for line in told)
@@ -235,16 +240,30 @@ def test_the_command_trains_on_a_folder_of_cases_and_prints_a_table(a_torso, tmp
     assert len(list((tmp_path / "out").glob("epoch_000?/case_?.nii.gz"))) == 4
 
 
-@pytest.mark.shared_data
-def test_real_subjects_are_found_by_either_folder_and_loaded_when_asked(shared):
-    sources = sources_in(shared / "data")
-    assert [source.name for source in sources] == [s.name for s in sources_in(shared / "data" / "openkbp")]
-    assert len(sources) == 160
-    subject = sources[0].load()
-    assert (subject.name, subject.person) == (sources[0].name, sources[0].whose)
+def test_the_command_reads_what_nnunet_does_and_never_splits_a_person(a_torso, tmp_path, capsys):
+    for case in ("AutoPET_0a_1", "AutoPET_0a_2", "AutoPET_0b_1", "AutoPET_0b_2"):
+        for path, array in (("imagesTr/{}_0000", a_torso.hu), ("labelsTr/{}", np.where(a_torso.labels == 1, 13, 0))):
+            file = tmp_path / "data" / f"{path.format(case)}.nii.gz"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(array.T.astype(np.int16)), a_torso.ijk_to_ras), file)
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers()
+    command.add_parser(lambda name, **about: commands.add_parser(name, **about), "train-segmenters")
+    arguments = ["train-segmenters", "--data", tmp_path / "data", "--out", tmp_path / "out", "--epochs", 1]
+    arguments += ["--steps", 1, "--size", 32, "--pixel-mm", 9, "--names", "dap", "--person", "AutoPET_([0-9a-f]+)"]
+    options = parser.parse_args([str(a) for a in arguments])
+    assert options.run(options) == 0
+    assert "liver" in capsys.readouterr().out
+    fold = json.loads((tmp_path / "out" / "folds.json").read_text())["fold_of"]
+    assert fold["AutoPET_0a_1"] == fold["AutoPET_0a_2"] != fold["AutoPET_0b_1"] == fold["AutoPET_0b_2"]
 
 
-def test_a_folder_without_cases_is_refused_in_one_line(tmp_path):
-    with pytest.raises(InputError, match="holds no cases") as caught:
-        case_sources(tmp_path)
-    assert "\n" not in str(caught.value)
+def test_a_damaged_table_is_named_and_its_stage_predicted_again(a_source, tmp_path):
+    sources = [a_source(number) for number in range(2)]
+    results = train_segmenters(sources, tmp_path, SMALL, say=lambda _: None)
+    for text in ("", "subject,struc", "subject,structure,dsc\ncase_0,liver\n"):
+        table = tmp_path / "networks" / "fold_0" / "epoch_0001.csv"
+        table.write_text(text)
+        told = []
+        assert train_segmenters(sources, tmp_path, SMALL, say=told.append) == results
+        assert str(table) in told[0] and "\n" not in told[0]
