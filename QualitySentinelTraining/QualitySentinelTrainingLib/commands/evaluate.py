@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 
@@ -23,6 +24,9 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         "--pairs", type=Path, nargs="+", metavar="DIR",
         help="folders of make-pairs --evaluation; persons that the model was trained on are left out",
     )  # fmt: skip
+    parser.add_argument(
+        "--without-names", action="store_true", help="with --pairs or --data: tell the model no structure's name"
+    )
     parser.add_argument("--sources", nargs="+", metavar="NAME", help="with --pairs: only these data sets")
     parser.add_argument("--tables", type=Path, nargs="+", metavar="CSV", help="slices.csv.gz of earlier runs")
     parser.add_argument("--out", type=Path, required=True)
@@ -66,6 +70,8 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("evaluate needs one of --data, --pairs and --tables")
     check_writable(options.out)
     model = load_model(options.model)
+    if options.without_names:
+        model = replace(model, table=model.table.without_names())
     experiments = Experiments()
     if options.tables:
         table, twice = Evaluated.read_all(options.tables)
@@ -89,8 +95,9 @@ def run(options: argparse.Namespace) -> int:
             what.append("--no-experiments")
         else:
             experiments = held_out_experiments([model], options.data, seen_by)
-    if options.cross_calibrate:
-        what.append("--cross-calibrate")
+    for name in ("without_names", "cross_calibrate"):
+        if getattr(options, name):
+            what.append("--" + name.replace("_", "-"))
     command = shlex.join(
         ["quality-sentinel", "evaluate", *what, "--out", "OUT", "--model", Path(options.model).name]
     )  # fmt: skip

@@ -281,7 +281,11 @@ def test_a_model_is_only_measured_on_persons_it_never_saw(a_small_model, a_torso
     model = save_model(trained, tmp_path / "model.safetensors")
     arguments = ["evaluate", "--pairs", str(tmp_path / "pairs"), "--model", str(model), "--out", str(tmp_path / "out")]
     assert main(arguments) == 0
-    assert set(Evaluated.read(tmp_path / "out/slices.csv.gz").person) == {"pt_1", "pt_3"}
+    told = Evaluated.read(tmp_path / "out/slices.csv.gz")
+    assert set(told.person) == {"pt_1", "pt_3"}
+    assert main([*arguments, "--without-names"]) == 0
+    untold = Evaluated.read(tmp_path / "out/slices.csv.gz")
+    assert (untold.dsc == told.dsc).all() and (untold.predicted != told.predicted).any()
     assert main([*arguments, "--sources", "another"]) == 2
     assert "nobody to evaluate on" in capsys.readouterr().err
 
