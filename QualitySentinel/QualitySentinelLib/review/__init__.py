@@ -1,0 +1,28 @@
+"""Layer 7: the state of a review and everything a reader can do in it. Knows no Qt, no VTK, no Slicer and no torch."""
+
+from .changes import ScoreChanges, SegmentChange, SliceChange
+from .corrections import Correction
+from .counts import ReviewCounts, ReviewProgress
+from .events import Changed, ReviewEvent
+from .refs import SliceRef
+from .rows import REVIEW_SLICE_COLUMNS, review_slice_rows
+from .session import ReviewSession
+from .state import SCHEMA
+from .strip import StripPoint
+
+__all__ = [
+    "REVIEW_SLICE_COLUMNS",
+    "SCHEMA",
+    "Changed",
+    "Correction",
+    "ReviewCounts",
+    "ReviewEvent",
+    "ReviewProgress",
+    "ReviewSession",
+    "ScoreChanges",
+    "SegmentChange",
+    "SliceChange",
+    "SliceRef",
+    "StripPoint",
+    "review_slice_rows",
+]

@@ -1,0 +1,118 @@
+"""Which slices a reader corrected: those whose mask is another than when they were first scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from ..scores import SegmentScore, SliceScore
+from .refs import NO_MASK, AnySlice, SliceRef, is_complete, mask_digest
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A slice whose mask was changed since its first score.
+
+    Attributes:
+        segment_id, k: the slice.
+        dsc_before: predicted DSC at its first score; ``None`` when it had none by the model now in use.
+        dsc_after: predicted DSC now; ``None`` when the slice has no score now, as where a mask was erased.
+    """
+
+    segment_id: str
+    k: int
+    dsc_before: float | None
+    dsc_after: float | None
+
+
+@dataclass(frozen=True)
+class FirstScore:
+    """A slice when it was first scored.
+
+    Attributes:
+        digest: of its mask, ``NO_MASK`` where there was none.
+        dsc: predicted DSC, ``None`` when it had no score by the model now in use.
+        missed: it was a missed slice.
+    """
+
+    digest: str
+    dsc: float | None = None
+    missed: bool = False
+
+    @classmethod
+    def of(cls, score: AnySlice) -> FirstScore:
+        """The slice as it is scored now."""
+        if isinstance(score, SliceScore):
+            return cls(score.digest, score.predicted_dsc)
+        return cls(NO_MASK, score.predicted_dsc, score.missed)
+
+    def is_of(self, score: AnySlice | None) -> bool:
+        """Whether the slice as it is scored now, or not at all, would be taken for this."""
+        if isinstance(score, SliceScore):
+            return self.digest == score.digest and self.dsc == score.predicted_dsc and not self.missed
+        return self == (FirstScore(NO_MASK) if score is None else FirstScore.of(score))
+
+    def was_doubtful(self, threshold: float) -> bool:
+        """Whether it was missed, or would have been flagged with ``threshold``."""
+        return self.missed if self.digest == NO_MASK else self.dsc is not None and self.dsc < threshold
+
+
+class FirstScores:
+    """The first score of every slice of a case.
+
+    Args:
+        known: first scores from earlier; slices without one have it when they are first met.
+    """
+
+    def __init__(self, known: Mapping[SliceRef, FirstScore] | None = None) -> None:
+        self._first: dict[str, dict[int, FirstScore]] = {}
+        for ref, first in (known or {}).items():
+            self._first.setdefault(ref.segment_id, {})[ref.k] = first
+
+    def learn(self, segment: SegmentScore, slices: Iterable[AnySlice], before: SegmentScore | None) -> None:
+        """Take the scores of slices met for the first time.
+
+        Args:
+            segment: as it is now.
+            slices: its slices, with mask and without.
+            before: the segment as it was; when it was completely scored then, a slice with mask that is new was
+                painted since.
+        """
+        first = self._first.setdefault(segment.segment_id, {})
+        for score in slices:
+            known = first.get(score.k)
+            if known is None:
+                painted = isinstance(score, SliceScore) and before is not None and is_complete(before)
+                first[score.k] = FirstScore(NO_MASK) if painted else FirstScore.of(score)
+            elif known.dsc is None and known.digest == mask_digest(segment, score):
+                first[score.k] = FirstScore.of(score)
+
+    def forget_segments(self, segment_ids: Iterable[str]) -> None:
+        """Drop the first scores of segments that are gone."""
+        for segment_id in segment_ids:
+            self._first.pop(segment_id, None)
+
+    def forget_dsc(self) -> None:
+        """Keep the masks only: another model scores now, and DSC of two models must not be compared."""
+        for first in self._first.values():
+            for k, score in first.items():
+                first[k] = replace(score, dsc=None)
+
+    def is_corrected(self, segment: SegmentScore, k: int, score: AnySlice | None) -> bool:
+        """Whether the mask in slice ``k`` is known to differ from the first; ``score``: the slice's, if any."""
+        first = self._first.get(segment.segment_id, {}).get(k)
+        now = mask_digest(segment, score)
+        return first is not None and now is not None and now != first.digest
+
+    def corrected(
+        self, segment: SegmentScore, slices: Mapping[int, AnySlice]
+    ) -> Iterator[tuple[int, FirstScore, AnySlice | None]]:
+        """(k, first score, score now) of each corrected slice of a segment, upwards; ``slices``: its slices by k."""
+        first = self._first.get(segment.segment_id, {})
+        for k in sorted(k for k in first if self.is_corrected(segment, k, slices.get(k))):
+            yield k, first[k], slices.get(k)
+
+    def differing(self, segment: SegmentScore, slices: Mapping[int, AnySlice]) -> dict[int, FirstScore]:
+        """First scores that cannot be had from the segment's scores of now, by k, upwards."""
+        first = self._first.get(segment.segment_id, {})
+        return {k: first[k] for k in sorted(k for k in first if not first[k].is_of(slices.get(k)))}

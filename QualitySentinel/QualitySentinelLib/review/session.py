@@ -1,0 +1,506 @@
+"""A review: the state and every action of a reader who goes through the scores of one segmentation."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable
+
+from ..errors import UsageError
+from ..scores import CaseScore, SegmentScore, SliceScore, flag, segment_labels
+from ..scores.flags import check_threshold
+from .accepts import Accepts
+from .changes import ScoreChanges, changes_between
+from .corrections import Correction, FirstScores
+from .counts import ReviewCounts, ReviewProgress
+from .events import Changed, ReviewEvent
+from .observers import Observer, Observers
+from .own_scores import copied, fingerprint, further
+from .refs import AnySlice, SliceRef, all_slices, is_doubtful, mask_digest
+from .state import ReviewState
+from .strip import StripPoint
+
+
+class ReviewSession:
+    """The review of one segmentation: what is flagged, looked at, accepted and corrected.
+
+    The session keeps a copy of the scores; those that it is given are never changed, and sessions share nothing.
+    Slices are meant by segment id and canonical k. *Flagged* slices are predicted below the threshold, in *missed*
+    ones the mask is missing; both need a look until they are accepted, or until they are neither after a correction:
+    these are the *open* slices. To be used from one thread.
+
+    Args:
+        case_score: the scores of a segmentation; more may come through :meth:`update`.
+        threshold: DSC in 0..1; by default the case's own.
+
+    Raises:
+        UsageError: the threshold is not a number in 0..1.
+
+    Example::
+
+        session = ReviewSession(case_score)
+        stop = session.observe(lambda event: print(event.changed, event.segments))
+        while session.next_flagged():
+            session.accept()
+    """
+
+    def __init__(self, case_score: CaseScore, threshold: float | None = None) -> None:
+        self._threshold = check_threshold(case_score.threshold if threshold is None else threshold)
+        self._slices: dict[str, dict[int, AnySlice]] = {}
+        self._first = FirstScores()
+        self._accepts = Accepts()
+        self._selected: str | None = None
+        self._k: int | None = None
+        self._observers = Observers()
+        self._warnings: tuple[str, ...] = ()
+        self._take(copied(case_score), before=None)
+
+    # Scores
+
+    @property
+    def case(self) -> CaseScore:
+        """The scores, flagged with this session's threshold: for tables and files. Not to be changed."""
+        return self._case
+
+    @property
+    def segments(self) -> tuple[SegmentScore, ...]:
+        """The segments worst first, those without a score last; equal ones in the segmentation's order."""
+        return tuple(self._worst_first)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """How each segment is called, by id, as in the tables."""
+        return segment_labels(self._case.segments)
+
+    def segment(self, segment_id: str) -> SegmentScore:
+        """The score of a segment.
+
+        Raises:
+            UsageError: there is no such segment.
+        """
+        if segment_id not in self._rank:
+            raise UsageError(f"{segment_id}: no such segment in this review; select one of its table")
+        return self._worst_first[self._rank[segment_id]]
+
+    def slice_score(self, segment_id: str, k: int) -> AnySlice | None:
+        """The score of a slice, with mask or without; ``None`` when it has none.
+
+        Raises:
+            UsageError: there is no such segment.
+        """
+        self.segment(segment_id)
+        return self._slices[segment_id].get(k)
+
+    def strip(self, segment_id: str) -> tuple[StripPoint, ...]:
+        """The segment's slices and missed slices, inferior to superior, for a plot; others are gaps.
+
+        Raises:
+            UsageError: there is no such segment.
+        """
+        segment = self.segment(segment_id)
+        return tuple(
+            StripPoint(
+                k=s.k,
+                slice_index=s.slice_index,
+                position_mm=s.position_mm,
+                dsc=s.predicted_dsc,
+                low=s.dsc_low if isinstance(s, SliceScore) else None,
+                high=s.dsc_high if isinstance(s, SliceScore) else None,
+                flagged=isinstance(s, SliceScore) and s.flagged,
+                missed=not isinstance(s, SliceScore),
+                accepted=SliceRef(segment_id, s.k) in self._accepts,
+                corrected=self._first.is_corrected(segment, s.k, s),
+            )
+            for s in self._shown(segment)
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What of a kept review could not be taken over, one line each; empty for a new one."""
+        return self._warnings
+
+    # Threshold and figures
+
+    @property
+    def threshold(self) -> float:
+        """Slices predicted strictly below it are flagged, 0..1."""
+        return self._threshold
+
+    def set_threshold(self, threshold: float) -> None:
+        """Flag anew. Accepts stay; nothing is scored.
+
+        Raises:
+            UsageError: it is not a number in 0..1; the review is as it was.
+        """
+        threshold = check_threshold(threshold)
+        if threshold == self._threshold:
+            return
+        before = [s.n_flagged for s in self._case.segments]
+        flag(self._case, threshold)
+        self._threshold = threshold
+        changed = (s.segment_id for s, n in zip(self._case.segments, before, strict=True) if s.n_flagged != n)
+        self._observers.tell(ReviewEvent(Changed.THRESHOLD, tuple(changed)))
+
+    @property
+    def counts(self) -> ReviewCounts:
+        """The figures of the whole case."""
+        return self._counts(self._case.segments)
+
+    def segment_counts(self, segment_id: str) -> ReviewCounts:
+        """The figures of one segment.
+
+        Raises:
+            UsageError: there is no such segment.
+        """
+        return self._counts([self.segment(segment_id)])
+
+    @property
+    def progress(self) -> ReviewProgress:
+        """How far the reader has come with the whole case."""
+        return self.counts.progress
+
+    # The slice that is looked at
+
+    @property
+    def selected(self) -> str | None:
+        """Id of the segment that is looked at."""
+        return self._selected
+
+    @property
+    def current(self) -> SliceRef | None:
+        """The slice that is looked at. It need not have a score: it may have been erased, or have none yet."""
+        return None if self._selected is None or self._k is None else SliceRef(self._selected, self._k)
+
+    def worst_slice(self, segment_id: str) -> SliceRef | None:
+        """The slice of a segment to look at first: the lowest open one, else the lowest not accepted, else the lowest.
+
+        Of equal ones the inferior; ``None`` when the segment has neither scored nor missed slices.
+
+        Raises:
+            UsageError: there is no such segment.
+        """
+        segment = self.segment(segment_id)
+
+        def rank(s: AnySlice) -> tuple[bool, bool, float, int]:
+            return SliceRef(segment_id, s.k) in self._accepts, not is_doubtful(s), s.predicted_dsc, s.k
+
+        worst = min(self._shown(segment), key=rank, default=None)
+        return None if worst is None else SliceRef(segment_id, worst.k)
+
+    def select(self, segment_id: str) -> SliceRef | None:
+        """Look at a segment, at its worst slice; returns that slice.
+
+        Raises:
+            UsageError: there is no such segment.
+        """
+        worst = self.worst_slice(segment_id)
+        self._look_at(segment_id, None if worst is None else worst.k)
+        return worst
+
+    def go_to(self, segment_id: str, k: int) -> None:
+        """Look at any slice of a segment, scored or not.
+
+        Raises:
+            UsageError: there is no such segment, or ``k`` is no slice number.
+        """
+        self.segment(segment_id)
+        try:
+            number = operator.index(k)
+        except TypeError:
+            number = -1
+        if number < 0:
+            raise UsageError(f"{k}: not a slice number; give a canonical k from 0")
+        self._look_at(segment_id, number)
+
+    def open_slices(self) -> tuple[SliceRef, ...]:
+        """Flagged and missed slices that are not accepted: worst segment first, inside it inferior to superior."""
+        return tuple(
+            ref
+            for segment in self._worst_first
+            for s in self._shown(segment)
+            if is_doubtful(s) and (ref := SliceRef(segment.segment_id, s.k)) not in self._accepts
+        )
+
+    def next_flagged(self) -> SliceRef | None:
+        """Look at the next open slice, after the last one at the first; ``None``, and nothing moves, without one.
+
+        The order is that of :meth:`open_slices`, from the slice that is looked at, whether it is open or not.
+        """
+        found = self.open_slices()
+        here = self._place()
+        return self._arrive(next((ref for ref in found if self._place_of(ref) > here), found[0] if found else None))
+
+    def previous_flagged(self) -> SliceRef | None:
+        """As :meth:`next_flagged`, backwards: after the first open slice comes the last."""
+        found = self.open_slices()[::-1]
+        here = self._place()
+        return self._arrive(next((ref for ref in found if self._place_of(ref) < here), found[0] if found else None))
+
+    # Accepting
+
+    def is_accepted(self, segment_id: str, k: int) -> bool:
+        """Whether a reader found the slice fine as it is."""
+        return SliceRef(segment_id, k) in self._accepts
+
+    def accept(self, segment_id: str | None = None, k: int | None = None) -> tuple[SliceRef, ...]:
+        """Mark a slice as fine, by default the one that is looked at. Any scored slice may be accepted.
+
+        Returns:
+            the slice, or nothing when it was accepted already.
+
+        Raises:
+            UsageError: there is no such segment, or the slice has no score.
+        """
+        return self._accept([self._meant(segment_id, k)])
+
+    def unaccept(self, segment_id: str | None = None, k: int | None = None) -> tuple[SliceRef, ...]:
+        """Take an accept back, by default that of the slice that is looked at.
+
+        Returns:
+            the slice, or nothing when it was not accepted.
+
+        Raises:
+            UsageError: there is no such segment, or the slice has no score.
+        """
+        return self._accepted(self._accepts.unaccept((self._meant(segment_id, k),)))
+
+    def accept_segment(self, segment_id: str) -> tuple[SliceRef, ...]:
+        """Accept all open slices of a segment in one step; returns them, inferior to superior.
+
+        Raises:
+            UsageError: there is no such segment.
+        """
+        shown = self._shown(self.segment(segment_id))
+        return self._accept([SliceRef(segment_id, s.k) for s in shown if is_doubtful(s)])
+
+    def unaccept_segment(self, segment_id: str) -> tuple[SliceRef, ...]:
+        """Take back all accepts of a segment in one step, also of slices that are not flagged with this threshold.
+
+        Returns:
+            the slices that were accepted, inferior to superior.
+
+        Raises:
+            UsageError: there is no such segment.
+        """
+        self.segment(segment_id)
+        return self._accepted(self._accepts.unaccept(tuple(SliceRef(segment_id, k) for k in self._slices[segment_id])))
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether an accept, or one taken back, can be undone."""
+        return self._accepts.can_undo
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether something undone can be redone."""
+        return self._accepts.can_redo
+
+    def undo(self) -> tuple[SliceRef, ...]:
+        """Undo the last accept or unaccept; returns the slices it changes, none when there is nothing to undo."""
+        return self._accepted(self._accepts.undo())
+
+    def redo(self) -> tuple[SliceRef, ...]:
+        """Redo what was undone last; returns the slices it changes, none when there is nothing to redo."""
+        return self._accepted(self._accepts.redo())
+
+    # Scored again
+
+    def update(self, case_score: CaseScore) -> ScoreChanges:
+        """Take the scores of another scoring, complete or still going on.
+
+        - A segment that is not scored in it keeps its scores, if the model is the same: scoring of others, or one
+          that was cancelled, takes nothing away.
+        - An accept stays as long as the mask in its slice is the same; else it falls away, and its history with it.
+        - The slice that is looked at stays, whatever becomes of its score, unless its segment is gone.
+        - The threshold is this session's.
+
+        Returns:
+            what is different from before; observers get the same, and nothing when nothing is.
+        """
+        old = self._case
+        if fingerprint(old) == fingerprint(case_score):
+            new = copied(case_score, own=old)
+            new.segments = [further(s, self._find(s.segment_id)) for s in new.segments]
+        else:
+            new = copied(case_score)
+            self._first.forget_dsc()
+        self._take(new, before=old)
+        lost = self._accepts.forget(self._is_stale)
+        changes = changes_between(old, new, lost)
+        self._first.forget_segments(changes.removed)
+        gone = self._selected is not None and self._selected not in self._rank
+        selected, self._selected = self._selected, None if gone else self._selected
+        self._k = None if gone else self._k
+        if changes:
+            ids = dict.fromkeys([*(s.segment_id for s in changes.segments), *changes.removed])
+            self._observers.tell(ReviewEvent(Changed.SCORES, tuple(ids), lost, changes))
+        if gone and selected is not None:
+            self._observers.tell(ReviewEvent(Changed.CURRENT, (selected,)))
+        return changes
+
+    def corrections(self) -> tuple[Correction, ...]:
+        """Slices whose mask is another than at their first score: segments in their order, slices upwards."""
+        return tuple(
+            Correction(segment.segment_id, k, first.dsc, None if score is None else score.predicted_dsc)
+            for segment in self._case.segments
+            for k, first, score in self._first.corrected(segment, self._slices[segment.segment_id])
+        )
+
+    # Observers
+
+    def observe(self, callback: Observer) -> Callable[[], None]:
+        """Call ``callback`` with a :class:`ReviewEvent` after every change; actions that change nothing tell nothing.
+
+        What it raises is logged. It may act on the review: the events of that come after the present one.
+
+        Returns:
+            a function that ends it.
+        """
+        return self._observers.add(callback)
+
+    # Kept in the scene
+
+    def to_state(self) -> dict[str, object]:
+        """Everything but the scores and the undo history, as JSON-able dictionaries and lists.
+
+        To be kept together with the scores (``report.json`` has them), and given back to :meth:`from_state`.
+        """
+        first = {
+            SliceRef(s.segment_id, k): score
+            for s in self._case.segments
+            for k, score in self._first.differing(s, self._slices[s.segment_id]).items()
+        }
+        return ReviewState(
+            self._threshold, fingerprint(self._case), self._selected, self._k, self._accepts.digests, first
+        ).to_json()
+
+    @classmethod
+    def from_state(cls, case_score: CaseScore, state: object) -> ReviewSession:
+        """A review taken up again: ``to_state()`` of a session on the same segmentation.
+
+        What cannot be taken over is dropped and told in :attr:`warnings`: segments that are gone, accepts of slices
+        whose mask has changed.
+
+        Args:
+            case_score: the scores that were kept with it, or newer ones.
+            state: what :meth:`to_state` gave, perhaps through JSON.
+
+        Raises:
+            InputError: the state is damaged, or of another version.
+        """
+        kept = ReviewState.from_json(state)
+        session = cls(case_score, kept.threshold)
+        gone = sorted(kept.segment_ids - session._rank.keys())
+        session._first = FirstScores({r: score for r, score in kept.first.items() if r.segment_id not in gone})
+        if kept.model != fingerprint(session._case):
+            session._first.forget_dsc()
+        for s in session._case.segments:
+            session._first.learn(s, session._slices[s.segment_id].values(), None)
+        session._accepts = Accepts({r: digest for r, digest in kept.accepted.items() if r.segment_id not in gone})
+        stale = session._accepts.forget(session._is_stale)
+        if kept.selected is not None and kept.selected not in gone:
+            session._selected, session._k = kept.selected, kept.k
+        session._warnings = tuple(_restoring_warnings(gone, len(stale)))
+        return session
+
+    # Within
+
+    def _take(self, case: CaseScore, before: CaseScore | None) -> None:
+        """Make ``case``, which is this session's own, the scores under review; ``before``: those until now."""
+        flag(case, self._threshold)
+        self._case = case
+        self._worst_first = case.worst_first()
+        self._rank = {s.segment_id: rank for rank, s in enumerate(self._worst_first)}
+        old = {s.segment_id: s for s in before.segments} if before else {}
+        known, self._slices = self._slices, {}
+        for s in case.segments:
+            if s is old.get(s.segment_id):
+                self._slices[s.segment_id] = known[s.segment_id]
+                continue
+            slices = {x.k: x for x in sorted(all_slices(s), key=lambda x: x.k)}
+            self._slices[s.segment_id] = slices
+            self._first.learn(s, slices.values(), old.get(s.segment_id))
+
+    def _find(self, segment_id: str) -> SegmentScore | None:
+        return self.segment(segment_id) if segment_id in self._rank else None
+
+    def _shown(self, segment: SegmentScore) -> list[AnySlice]:
+        """Slices with mask and missed ones, inferior to superior."""
+        slices = self._slices[segment.segment_id].values()
+        return [s for s in slices if isinstance(s, SliceScore) or s.missed]
+
+    def _counts(self, segments: Iterable[SegmentScore]) -> ReviewCounts:
+        flagged = missed = doubted = accepted = corrected = still_open = 0
+        for segment in segments:
+            flagged += segment.n_flagged
+            missed += segment.n_missed
+            doubtful = [s for s in self._shown(segment) if is_doubtful(s)]
+            doubted += bool(doubtful)
+            fine = sum(SliceRef(segment.segment_id, s.k) in self._accepts for s in doubtful)
+            accepted += fine
+            still_open += len(doubtful) - fine
+            for _, first, score in self._first.corrected(segment, self._slices[segment.segment_id]):
+                corrected += first.was_doubtful(self._threshold) and (score is None or not is_doubtful(score))
+        return ReviewCounts(flagged, missed, doubted, ReviewProgress(accepted, corrected, still_open))
+
+    def _place_of(self, ref: SliceRef) -> tuple[int, int]:
+        return self._rank[ref.segment_id], ref.k
+
+    def _place(self) -> tuple[int, int]:
+        """Where the reader is in the order of slices; before all of them when nowhere."""
+        if self._selected is None:
+            return -1, -1
+        return self._rank[self._selected], -1 if self._k is None else self._k
+
+    def _arrive(self, ref: SliceRef | None) -> SliceRef | None:
+        if ref is not None:
+            self._look_at(*ref)
+        return ref
+
+    def _look_at(self, segment_id: str, k: int | None) -> None:
+        left = self._selected
+        if (left, self._k) == (segment_id, k):
+            return
+        self._selected, self._k = segment_id, k
+        ids = tuple(dict.fromkeys(i for i in (left, segment_id) if i is not None))
+        current = self.current
+        self._observers.tell(ReviewEvent(Changed.CURRENT, ids, () if current is None else (current,)))
+
+    def _meant(self, segment_id: str | None, k: int | None) -> SliceRef:
+        if segment_id is None and k is None and self.current is not None:
+            segment_id, k = self.current
+        if segment_id is None or k is None:
+            raise UsageError("no slice is selected; select one first")
+        if self.slice_score(segment_id, k) is None:
+            raise UsageError(f"{self.labels[segment_id]}: slice {k} has no score; score it first")
+        return SliceRef(segment_id, k)
+
+    def _accept(self, refs: Iterable[SliceRef]) -> tuple[SliceRef, ...]:
+        digests = {}
+        for ref in refs:
+            digest = mask_digest(self.segment(ref.segment_id), self._slices[ref.segment_id][ref.k])
+            assert digest is not None  # the slice has a score
+            digests[ref] = digest
+        return self._accepted(self._accepts.accept(digests))
+
+    def _accepted(self, refs: tuple[SliceRef, ...]) -> tuple[SliceRef, ...]:
+        """Tell that the accept of these slices changed."""
+        if refs:
+            ids = dict.fromkeys(ref.segment_id for ref in refs)
+            self._observers.tell(ReviewEvent(Changed.ACCEPTED, tuple(ids), refs))
+        return refs
+
+    def _is_stale(self, ref: SliceRef, digest: str) -> bool:
+        """Whether the mask in a slice is known to be another than that of ``digest``."""
+        segment = self._find(ref.segment_id)
+        if segment is None:
+            return True
+        now = mask_digest(segment, self._slices[ref.segment_id].get(ref.k))
+        return now is not None and now != digest
+
+
+def _restoring_warnings(gone: list[str], stale: int) -> Iterable[str]:
+    if gone:
+        names = ", ".join(" ".join(i.split()) for i in gone[:8]) + (", ..." if len(gone) > 8 else "")
+        yield f"segments of the kept review are gone: {names}; what was accepted or corrected in them is dropped"
+    if stale:
+        yield f"accepted slices of the kept review whose mask has changed since: {stale}; they are open again"

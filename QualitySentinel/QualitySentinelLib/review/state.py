@@ -1,0 +1,130 @@
+"""A review as plain dictionaries and lists, to be kept in the scene; the scores themselves are kept elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import InputError
+from .corrections import FirstScore
+from .refs import SliceRef
+
+SCHEMA = "quality-sentinel-review/1"
+"""The number goes up when a reader of the old form would misread the new one; new keys alone do not raise it."""
+
+
+@dataclass
+class ReviewState:
+    """What is kept of a review beside its scores.
+
+    Attributes:
+        threshold: slices predicted below it are flagged, 0..1.
+        model: SHA-256 of the model that made the scores, or ``None``.
+        selected: id of the segment looked at, or ``None``.
+        k: the canonical slice looked at, or ``None``; only with ``selected``.
+        accepted: accepted slices, with the digest of the mask that was accepted.
+        first: first scores of slices that are others now.
+    """
+
+    threshold: float
+    model: str | None = None
+    selected: str | None = None
+    k: int | None = None
+    accepted: dict[SliceRef, str] = field(default_factory=dict)
+    first: dict[SliceRef, FirstScore] = field(default_factory=dict)
+
+    @property
+    def segment_ids(self) -> set[str]:
+        """Every segment that the state says something of."""
+        ids = {ref.segment_id for ref in (*self.accepted, *self.first)}
+        return ids if self.selected is None else ids | {self.selected}
+
+    def to_json(self) -> dict[str, object]:
+        """The state as JSON has it: text keys, lists, numbers; ``json.dumps(..., allow_nan=False)`` takes it."""
+        ids = dict.fromkeys(ref.segment_id for ref in (*self.accepted, *self.first))
+        segments: dict[str, dict[str, list[list[object]]]] = {i: {"accepted": [], "first": []} for i in ids}
+        for ref, digest in self.accepted.items():
+            segments[ref.segment_id]["accepted"].append([ref.k, digest])
+        for ref, first in self.first.items():
+            segments[ref.segment_id]["first"].append([ref.k, first.digest, first.dsc, first.missed])
+        return {
+            "schema": SCHEMA,
+            "threshold": self.threshold,
+            "model": self.model,
+            "selected": self.selected,
+            "k": self.k,
+            "segments": segments,
+        }
+
+    @classmethod
+    def from_json(cls, document: object) -> ReviewState:
+        """The state that :meth:`to_json` gave.
+
+        Raises:
+            InputError: it is damaged, or its schema is another.
+        """
+        try:
+            entries = _mapping(document, "it")
+            if entries.get("schema") != SCHEMA:
+                raise ValueError(f"its schema is {str(entries.get('schema'))[:60]!r}, not {SCHEMA!r}")
+            state = cls(
+                threshold=_share(entries.get("threshold"), "threshold"),
+                model=_optional_text(entries.get("model"), "model"),
+                selected=_optional_text(entries.get("selected"), "selected"),
+                k=None if entries.get("k") is None else _index(entries["k"], "k"),
+            )
+            if state.k is not None and state.selected is None:
+                raise ValueError("k is a slice of no segment")
+            for segment_id, kept in _mapping(entries.get("segments"), "segments").items():
+                state._read_segment(_text(segment_id, "segments"), _mapping(kept, "segments"))
+        except ValueError as error:
+            raise InputError(
+                f"the review kept in the scene cannot be read ({error}); go on without it, or score again"
+            ) from error
+        return state
+
+    def _read_segment(self, segment_id: str, kept: Mapping[Any, Any]) -> None:
+        for k, digest in _rows(kept.get("accepted"), 2, "accepted"):
+            self.accepted[SliceRef(segment_id, _index(k, "accepted"))] = _text(digest, "accepted")
+        for k, digest, dsc, missed in _rows(kept.get("first"), 4, "first"):
+            if not isinstance(missed, bool):
+                raise ValueError("first: true or false is expected")
+            self.first[SliceRef(segment_id, _index(k, "first"))] = FirstScore(
+                _text(digest, "first"), None if dsc is None else _share(dsc, "first"), missed
+            )
+
+
+def _mapping(value: object, name: str) -> Mapping[Any, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name}: a dictionary is expected")
+    return value
+
+
+def _rows(value: object, length: int, name: str) -> list[Any]:
+    if not isinstance(value, list) or not all(isinstance(row, (list, tuple)) and len(row) == length for row in value):
+        raise ValueError(f"{name}: a list of lists of {length} is expected")
+    return value
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{name}: a text is expected")
+    return value
+
+
+def _optional_text(value: object, name: str) -> str | None:
+    return None if value is None else _text(value, name)
+
+
+def _index(value: object, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{name}: a slice number is expected")
+    return value
+
+
+def _share(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0 or math.isnan(value):
+        raise ValueError(f"{name}: a number in 0..1 is expected")
+    return float(value)
