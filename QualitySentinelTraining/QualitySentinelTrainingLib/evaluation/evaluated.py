@@ -33,7 +33,7 @@ class Evaluated:
         predicted: the model's, clamped to 0..1.
         structure, kind, origin, subject, source, person: text; ``kind`` names errors joined by " + ".
         stage: epoch of the network that made the mask, -1 where there is none.
-        mask: number of the candidate mask, unique within the subject.
+        mask: number of the candidate mask, unique within the subject, as the subject is within the source.
         k: canonical slice index.
         area, reference_area: voxels in the slice.
         nearest_area: mask voxels of the nearest masked slice; of masked slices their own.
@@ -114,11 +114,12 @@ class Evaluated:
         parts, taken, twice = [], set(), set()
         for path in paths:
             table = cls.read(path)
-            own = set(np.unique(table.subject).tolist())
-            parts.append(table.take(~np.isin(table.subject, sorted(taken & own))) if taken & own else table)
+            subjects = list(zip(table.source.tolist(), table.subject.tolist(), strict=True))
+            own = set(subjects)
+            parts.append(table.take(np.array([one not in taken for one in subjects], bool)) if taken & own else table)
             twice |= taken & own
             taken |= own
-        return cls.concatenate(parts), sorted(twice)
+        return cls.concatenate(parts), sorted(subject for _, subject in twice)
 
     def take(self, rows: np.ndarray) -> Evaluated:
         """The rows at ``rows`` (numbers or booleans)."""
@@ -175,11 +176,11 @@ class Evaluated:
     @cached_property
     def _members(self) -> list[np.ndarray]:
         """Row numbers of every candidate mask that has a masked slice, in the order of their k."""
-        order = np.lexsort((self.k, self.mask, self.subject))
+        order = np.lexsort((self.k, self.mask, self.subject, self.source))
         if not len(order):
             return []
-        subject, mask = self.subject[order], self.mask[order]
-        first = np.flatnonzero((subject[1:] != subject[:-1]) | (mask[1:] != mask[:-1])) + 1
+        keys = [getattr(self, name)[order] for name in ("source", "subject", "mask")]
+        first = np.flatnonzero(np.any([key[1:] != key[:-1] for key in keys], axis=0)) + 1
         return [rows for rows in np.split(order, first) if (self.area[rows] > 0).any()]
 
     def segments(self, method: str = DEFAULT_AGGREGATION) -> Segments:

@@ -169,7 +169,7 @@ class Ordering:
     """Perfect masks beside spoiled ones, one row for each comparison, arrays [N].
 
     Attributes:
-        subject, structure, kind: text.
+        subject, person, structure, kind: text.
         step: in-plane voxels.
         perfect, spoiled: aggregated score of either mask (before calibration, which keeps the order); ``spoiled`` is
             nan when nothing is left of the mask.
@@ -177,6 +177,7 @@ class Ordering:
     """
 
     subject: np.ndarray
+    person: np.ndarray
     structure: np.ndarray
     kind: np.ndarray
     step: np.ndarray
@@ -187,7 +188,7 @@ class Ordering:
     def figures(self) -> dict:
         """Share of comparisons in which the perfect mask scores higher, ties counting half: ``all``, each kind apart,
         and ``by_structure``. Masks that vanished are counted as such and are in no share. The 95 % interval is by
-        bootstrap over subjects (``None`` for a single one).
+        bootstrap over persons (``None`` for a single one).
         """
         kinds = np.char.add(np.char.add(self.kind.astype(str), " by "), self.step.astype(str))
         groups = {"all": np.ones(len(self.kind), bool), **{str(k): kinds == k for k in dict.fromkeys(kinds.tolist())}}
@@ -203,7 +204,7 @@ class Ordering:
             "n": int(left.sum()),
             "vanished": int((rows & ~left).sum()),
             "perfect_above": _mean(better),
-            "perfect_above_95ci": bootstrap_of(lambda w: float(np.average(better, weights=w)), self.subject[left]),
+            "perfect_above_95ci": bootstrap_of(lambda w: float(np.average(better, weights=w)), self.person[left]),
             "true_dsc_of_spoiled": _mean(self.dsc[left]),
             "auroc": auroc(
                 np.concatenate([self.perfect[left], self.spoiled[left]]), np.repeat([True, False], int(left.sum()))
@@ -233,7 +234,7 @@ def ordering(model: QualityModel, subjects: Iterable[Subject], tests: Sequence[t
                 _, volume = _true(subject, candidates[number])
                 structure = subject.structures[candidates[number].value]
                 score = _or_nan(scores[number].area_weighted_dsc)
-                rows.append((subject.name, structure, kind, step, perfect, score, volume))
+                rows.append((subject.name, subject.person, structure, kind, step, perfect, score, volume))
     names = [f.name for f in fields(Ordering)]
     return Ordering(**{name: np.array([row[i] for row in rows]) for i, name in enumerate(names)})
 

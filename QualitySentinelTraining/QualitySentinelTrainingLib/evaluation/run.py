@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -30,12 +30,19 @@ def predict(model: QualityModel, pairs: Pairs, made_with: Preset | None = None) 
         made_with: preset of the pairs, where it is not the model's own (it may have more windows).
     """
     channels = channels_for(made_with or model.preset, model.preset)
+    return _predicted(model, lambda rows: pairs.images[rows][:, channels], pairs.structure, pairs.pixel_mm)
+
+
+def _predicted(
+    model: QualityModel, images: Callable[[slice], np.ndarray], structure: np.ndarray, pixel_mm: np.ndarray
+) -> np.ndarray:
+    """Predicted DSC of all rows; ``images`` gives those of some, so that they need not be in memory all at once."""
     parts = [np.zeros(0, np.float32)]
-    for start in range(0, len(pairs), _BATCH):
+    for start in range(0, len(structure), _BATCH):
         rows = slice(start, start + _BATCH)
-        images = restored(torch.from_numpy(pairs.images[rows][:, channels]).float())
-        names = [str(name) for name in pairs.structure[rows]]
-        parts.append(model.score(images, names, torch.from_numpy(pairs.pixel_mm[rows])))
+        names = [str(name) for name in structure[rows]]
+        shown = restored(torch.from_numpy(images(rows)).float())
+        parts.append(model.score(shown, names, torch.from_numpy(pixel_mm[rows])))
     return np.clip(np.concatenate(parts), 0.0, 1.0)
 
 
@@ -68,12 +75,13 @@ def evaluate_pair_files(
     for path in paths:
         file = PairFile(path)
         try:
-            yield Evaluated.of(
-                _without_pictures(pairs := file.read()), predict(model, pairs, file.preset), persons
-            )  # fmt: skip
+            channels, columns = channels_for(file.preset, model.preset), SimpleNamespace(**file.columns)
+
+            def images(rows: slice, file=file, channels=channels) -> np.ndarray:
+                return file.pictures(rows)[0][:, channels]
+
+            table = Evaluated.of(columns, _predicted(model, images, columns.structure, columns.pixel_mm), persons)
+            # a model without a neighbour channel is asked for no empty slices, and can say nothing of them
+            yield table if model.preset.neighbour else table.masked
         finally:
             file.close()
-
-
-def _without_pictures(pairs: Pairs) -> Pairs:
-    return replace(pairs, images=pairs.images[:0], reference=pairs.reference[:0])

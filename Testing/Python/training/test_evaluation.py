@@ -17,9 +17,9 @@ from QualitySentinelTrainingLib.evaluation.disagreement import disagreement
 from QualitySentinelTrainingLib.evaluation.figures import figures
 from QualitySentinelTrainingLib.evaluation.missed import missed_figures
 from QualitySentinelTrainingLib.evaluation.report import Experiments, write_evaluation, write_rows
-from QualitySentinelTrainingLib.evaluation.run import evaluate
+from QualitySentinelTrainingLib.evaluation.run import evaluate, evaluate_pair_files, predict
 from QualitySentinelTrainingLib.evaluation.slices_per_mask import slices_per_mask
-from QualitySentinelTrainingLib.pairs import make_pairs, write_pairs
+from QualitySentinelTrainingLib.pairs import PairFile, make_pairs, write_pairs
 from QualitySentinelTrainingLib.subjects import Subject
 
 
@@ -173,11 +173,21 @@ def test_the_order_of_perfect_and_spoiled_masks(an_all_knowing_scorer, a_subject
 def test_ties_count_half_in_the_order():
     one = np.ones(2)
     result = external.Ordering(
-        subject=np.array(["a", "a"]), structure=np.array(["liver", "spleen"]), kind=np.array(["shift", "shift"]),
-        step=np.array([4, 4]), perfect=one, spoiled=np.array([1.0, 0.5]), dsc=one * 0.5,
+        subject=np.array(["a", "a"]), person=np.array(["a", "a"]), structure=np.array(["liver", "spleen"]),
+        kind=np.array(["shift", "shift"]), step=np.array([4, 4]), perfect=one, spoiled=np.array([1.0, 0.5]),
+        dsc=one * 0.5,
     ).figures()  # fmt: skip
     assert result["all"]["perfect_above"] == 0.75
     assert result["by_structure"]["liver"]["perfect_above"] == 0.5
+
+
+def test_the_order_is_drawn_over_persons_not_cts():
+    one = np.ones(2)
+    result = external.Ordering(
+        subject=np.array(["ct 1", "ct 2"]), person=np.array(["a", "a"]), structure=np.array(["liver", "liver"]),
+        kind=np.array(["shift", "shift"]), step=np.array([4, 4]), perfect=one, spoiled=np.array([1.0, 0.5]), dsc=one,
+    ).figures()  # fmt: skip
+    assert result["all"]["n"] == 2 and result["all"]["perfect_above_95ci"] is None  # one person says nothing of others
 
 
 def test_networks_that_agree_and_one_that_does_not(a_small_model, a_case_on_disk, a_torso, tmp_path):
@@ -249,6 +259,35 @@ def test_a_subject_in_the_tables_of_two_models_counts_once(make_table, tmp_path)
     np.testing.assert_array_equal(both.dsc[both.subject == "p0"], first.dsc[first.subject == "p0"])
     assert len(both) == len(first) + len(second) * 2 // 3
     assert (both.segments().slices == 8).all()
+
+
+def test_subjects_of_one_name_in_two_data_sets_are_kept_apart(make_table, tmp_path):
+    first, second = make_table(1, persons=3), make_table(2, persons=3)
+    second.source = np.full(len(second), "another")
+    segments = Evaluated.concatenate([first, second]).segments()
+    assert len(segments) == 2 * len(first.segments()) and (segments.slices == 8).all()
+    for number, table in enumerate((first, second)):
+        table.write(tmp_path / f"{number}.csv")
+    both, twice = Evaluated.read_all([tmp_path / "0.csv", tmp_path / "1.csv"])
+    assert len(both) == len(first) + len(second) and twice == []
+
+
+def test_pair_files_are_scored_in_parts_as_if_at_once(a_small_model, a_subject, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    pairs = make_pairs(a_subject, simulated_candidates(a_subject, rng, 2), rng, a_small_model.preset, None, None)
+    write_pairs(pairs, tmp_path / "a.pairs.h5", a_small_model.preset)
+    whole, read, most = predict(a_small_model, pairs), PairFile.pictures, []
+
+    def noting(self, rows):
+        most.append(rows.stop - rows.start)
+        return read(self, rows)
+
+    monkeypatch.setattr(PairFile, "pictures", noting)
+    monkeypatch.setattr("QualitySentinelTrainingLib.evaluation.run._BATCH", 7)
+    (table,) = evaluate_pair_files(a_small_model, [tmp_path / "a.pairs.h5"])
+    np.testing.assert_allclose(table.predicted, whole, atol=1e-5)
+    np.testing.assert_array_equal(table.k, pairs.k)
+    assert max(most) == 7 < len(pairs)
 
 
 def test_no_candidates_give_an_empty_table(a_small_model, a_subject):
