@@ -6,7 +6,6 @@ import argparse
 import json
 import logging
 import shlex
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -100,7 +99,7 @@ def train(
         The ``QualityModel``; ``None`` in the helper processes of training on several devices.
 
     Raises:
-        UsageError: there is no such fold, or ``start_from`` is of another architecture or text encoder.
+        UsageError: there is no such fold, or ``start_from`` is of another architecture, text encoder or preset.
         InputError: as ``training.fit``.
         ModelError: ``start_from`` cannot be read.
     """
@@ -119,8 +118,7 @@ def train(
     torch.manual_seed(options.seed)
     model = untrained(options)
     before = _start(model, start_from) if start_from else None
-    started = time.perf_counter()
-    dataset = fit(model, chosen, options, out)
+    dataset, seconds = fit(model, chosen, options, out)
     if not is_first_process():
         return None
     if options.text == "none":  # it knows the neutral embedding only; what it says of any other is noise
@@ -134,7 +132,7 @@ def train(
         "text": "none" if options.text == "none" else f"{model.table.encoder}, prompt {model.table.prompt!r}",
         "options": asdict(options),
         "fold": None if fold is None else {"number": fold, "of": folds, "left_out": left_out},
-        "seconds": round(time.perf_counter() - started, 1),
+        "seconds": round(seconds, 1),
         "command": command,
     } | ({"started_from": before} if before else {})
     model.metadata["training"] = json.loads(json.dumps(training))
@@ -155,12 +153,17 @@ def untrained(options):
 
 def _start(model, path: str | Path) -> dict:
     """Give ``model`` the weights of a model file; what that one was trained on."""
+    from dataclasses import replace
+
     from QualitySentinelLib.checkpoint import load_model
     from QualitySentinelLib.errors import UsageError
 
     start = load_model(path)
+    presets = [replace(preset, name="") for preset in (start.preset, model.preset)]  # the name is for people
     if start.architecture != model.architecture or start.table.encoder != model.table.encoder:
         raise UsageError(f"--start-from {path}: its architecture or text encoder is not that of the options")
+    if presets[0] != presets[1]:
+        raise UsageError(f"--start-from {path}: its slices are prepared in another way; start from another model")
     if not start.metadata.get("training", {}).get("sources"):
         log.warning("%s: does not say whom it was trained on; evaluate may measure the new model on them", path)
     model.network.load_state_dict(start.network.state_dict())
@@ -190,7 +193,7 @@ def outside_fold(paths: Sequence[Path], fold: int | None, folds: int = 5) -> tup
     if not 0 <= fold < folds:
         raise UsageError(f"--fold {fold}: give 0 to {folds - 1}, or another number of --folds")
     owners = {path: owner_of(path) for path in paths}
-    sources = {person: source for person, source in owners.values() if source not in ("", PHANTOM)}
+    sources = {person: source for person, source in owners.values() if person and source != PHANTOM}
     left_out = sorted(person for person, number in fold_of(sources, folds).items() if number == fold)
     if not left_out:
         raise UsageError(f"--fold {fold}: none of the {len(sources)} persons is in it; use fewer --folds")

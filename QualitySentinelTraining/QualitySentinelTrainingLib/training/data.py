@@ -34,6 +34,9 @@ class PairDataset(Dataset):
     A file that cannot be read is named in a warning and left out; so is one that turns out damaged later, whose pairs
     are then replaced by others. Of each pair a few numbers are held in memory, about 25 bytes.
 
+    A network without a neighbour channel is not shown empty slices: it sees nothing of the mask there, and inference
+    asks it for none.
+
     Args:
         paths: pair files.
         table: embeddings of the structures; names it lacks get the neutral one.
@@ -69,7 +72,10 @@ class PairDataset(Dataset):
                 continue
             columns = file.columns
             file.close()
-            rows = np.flatnonzero(~np.isin(columns["structure"], list(leave_out))).astype(np.int32)
+            wanted = ~np.isin(columns["structure"], list(leave_out))
+            if not preset.neighbour:
+                wanted &= columns["area"] > 0
+            rows = np.flatnonzero(wanted).astype(np.int32)
             parts["row"].append(rows)
             parts["file"].append(np.full(len(rows), len(self.paths), np.int32))
             parts["empty"].append(columns["area"][rows] == 0)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import signal
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -44,7 +45,7 @@ _NOISE = (
 """Warnings of Lightning and torch that a user can do nothing about."""
 
 
-def fit(model: QualityModel, paths: Sequence[Path], options: TrainingOptions, out: Path) -> PairDataset:
+def fit(model: QualityModel, paths: Sequence[Path], options: TrainingOptions, out: Path) -> tuple[PairDataset, float]:
     """Train the model's network, in place, on the pair files ``paths``.
 
     After every epoch the whole state is written to ``out/last.ckpt``; a run with the same options and pair files that
@@ -54,13 +55,14 @@ def fit(model: QualityModel, paths: Sequence[Path], options: TrainingOptions, ou
     With several devices every process comes back from here with the trained network; see :func:`is_first_process`.
 
     Returns:
-        the data set, which knows what was trained on.
+        the data set, which knows what was trained on, and the seconds that the training took: all starts of the run
+        together, without the epochs that were lost.
 
     Raises:
         InputError: no pair file is usable, or ``out`` holds a run with other options or pairs, or a damaged one.
         CancelledError: Ctrl+C.
     """
-    out = Path(out)
+    out, clock = Path(out), _Clock()
     lightning.seed_everything(options.seed, verbose=False)
     dataset = PairDataset(paths, model.table, model.preset, options.leave_out, options.most_pairs, options.seed)
     sampler = EpochSampler(dataset, options.pairs_per_epoch, options.source_shares, options.empty_share, options.seed)
@@ -88,6 +90,7 @@ def fit(model: QualityModel, paths: Sequence[Path], options: TrainingOptions, ou
             callbacks=[
                 ModelCheckpoint(dirpath=out, filename=Path(LAST).stem, enable_version_counter=False),
                 _ProgressBar(),
+                clock,
             ],
             plugins=[CheckpointFile()],
         )
@@ -97,7 +100,27 @@ def fit(model: QualityModel, paths: Sequence[Path], options: TrainingOptions, ou
             signal.signal(signal.SIGINT, signal.default_int_handler)  # it has switched Ctrl+C off
             raise CancelledError(f"stopped; the same command goes on from the last whole epoch in {out}") from stop
     model.network.cpu().eval()
-    return dataset
+    return dataset, clock.seconds
+
+
+class _Clock(lightning.Callback):
+    """Counts the seconds of a run over all its starts: the state that it goes on from holds those before."""
+
+    def __init__(self) -> None:
+        self._before, self._started = 0.0, time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Of this start and of those before it."""
+        return self._before + time.perf_counter() - self._started
+
+    def state_dict(self) -> dict:
+        """What goes into the training state."""
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Go on from it."""
+        self._before = float(state_dict["seconds"])
 
 
 class _ProgressBar(TQDMProgressBar):
@@ -115,11 +138,11 @@ def is_first_process() -> bool:
 
 def _resumable(out: Path, options: TrainingOptions, paths: Sequence[Path]) -> str | None:
     """The checkpoint to go on from, if there is one; notes what a new run is made of."""
-    names = "\n".join(sorted(Path(path).name for path in paths))
+    files = "\n".join(sorted(f"{Path(path).name} {_size(path)}" for path in paths))
     run = {
         "options": {name: value for name, value in asdict(options).items() if name not in _MAY_CHANGE},
         "pair_files": len(paths),
-        "pair_files_sha256": hashlib.sha256(names.encode()).hexdigest(),
+        "pair_files_sha256": hashlib.sha256(files.encode()).hexdigest(),
     }
     path, wanted = out / _RUN, json.dumps(run, indent=2, sort_keys=True)
     if (out / LAST).exists():
@@ -135,6 +158,14 @@ def _resumable(out: Path, options: TrainingOptions, paths: Sequence[Path]) -> st
     if is_first_process():
         write_whole(path, wanted)
     return None
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 when it is gone, which the data set names."""
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,10 +17,10 @@ from QualitySentinelLib.slices import COMPACT
 from QualitySentinelLib.text import EmbeddingTable
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.candidates import simulated_candidates
-from QualitySentinelTrainingLib.commands.train import persons_seen
+from QualitySentinelTrainingLib.commands.train import outside_fold, persons_seen
 from QualitySentinelTrainingLib.evaluation import Evaluated
 from QualitySentinelTrainingLib.evaluation.run import evaluate_pair_files
-from QualitySentinelTrainingLib.pairs import make_pairs, pair_files, write_pairs
+from QualitySentinelTrainingLib.pairs import PairFile, make_pairs, pair_files, write_pairs
 from QualitySentinelTrainingLib.subjects import Subject
 
 
@@ -176,6 +177,33 @@ def test_training_can_start_from_another_models_weights_and_remembers_whom_that_
     assert training["started_from"]["sha256"] == before.sha256
     assert "--start-from model.safetensors" in training["command"]
     assert persons_seen(training) == {"pt_1", "pt_2", "pt_3", "pt_4", "pt_5", "phantom_1"}
+
+
+def test_a_start_with_other_preprocessing_is_refused(pairs, tmp_path, capsys):
+    from QualitySentinelTrainingLib.commands.train import untrained
+
+    other = replace(untrained(None), preset=replace(COMPACT, margin_mm=30.0))
+    save_model(other, tmp_path / "other.safetensors")
+    assert train(pairs, tmp_path / "out", "--start-from", str(tmp_path / "other.safetensors")) == 2
+    assert "other.safetensors: its slices are prepared in another way" in capsys.readouterr().err
+
+
+def test_persons_of_no_named_data_set_are_left_out_like_others_and_damaged_files_pass(pairs, tmp_path):
+    pair = PairFile(pair_files(pairs)[1]).read().take(np.arange(1))
+    paths = []
+    for n in range(6):
+        person = np.array([f"p{n}"])
+        paths.append(tmp_path / f"p{n}.pairs.h5")
+        write_pairs(replace(pair, subject=person, person=person, source=np.array([""])), paths[-1], COMPACT)
+    damaged = tmp_path / "damaged.pairs.h5"
+    damaged.write_bytes(b"damaged")
+    gone = []
+    for fold in range(3):
+        kept, left_out = outside_fold([*paths, damaged], fold, 3)
+        assert len(left_out) == 2 and damaged in kept
+        assert kept == [path for path in paths if path.name.split(".")[0] not in left_out] + [damaged]
+        gone += left_out
+    assert sorted(gone) == [f"p{n}" for n in range(6)]
 
 
 def test_a_start_that_does_not_say_whom_it_saw_is_named(pairs, tmp_path, caplog):

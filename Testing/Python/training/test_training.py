@@ -132,6 +132,13 @@ def test_structures_can_be_left_out_and_pairs_be_fewer(pairs):
     assert images.shape == (2, 4, 32, 32) and reference.shape == (2, 32, 32)
 
 
+def test_a_network_without_a_neighbour_channel_is_shown_no_empty_slices(pairs):
+    everything = dataset_of(pair_files(pairs))
+    plain = PairDataset(pair_files(pairs), a_tiny_model().table, replace(PRESET, neighbour=False))
+    assert everything.empty.any() and not plain.empty.any()
+    assert len(plain) == np.count_nonzero(~everything.empty)
+
+
 # ------------------------------------------------------------------------------------------------ going on
 
 
@@ -150,7 +157,9 @@ def test_a_run_that_was_killed_draws_and_learns_what_the_unbroken_one_does(pairs
     assert (tmp_path / "killed" / LAST).exists()
     batches.clear()
     resumed = a_tiny_model()
-    fit(resumed, pair_files(pairs), replace(TINY, workers=0), tmp_path / "killed")
+    before = torch.load(tmp_path / "killed" / LAST, weights_only=True)["callbacks"]["_Clock"]["seconds"]
+    _, seconds = fit(resumed, pair_files(pairs), replace(TINY, workers=0), tmp_path / "killed")
+    assert seconds > before > 0  # of both starts
     assert batches == wanted[per_epoch:]
     torch.testing.assert_close(weights(resumed), weights(unbroken), rtol=1e-4, atol=1e-6)
     assert len(list((tmp_path / "killed" / "log").glob("start_*/metrics.csv"))) == 2  # the first log is not lost
@@ -165,6 +174,15 @@ def test_a_folder_with_another_run_is_refused(pairs, tmp_path):
     ):
         with pytest.raises(InputError, match="other options or pair files"):
             fit(a_tiny_model(), paths, options, tmp_path)
+
+
+def test_a_run_whose_pair_files_were_made_anew_is_refused(pairs, tmp_path):
+    paths, one_epoch = copied(pairs, tmp_path / "pairs"), replace(TINY, epochs=1)
+    fit(a_tiny_model(), paths, one_epoch, tmp_path / "out")
+    with paths[0].open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(InputError, match="other options or pair files"):
+        fit(a_tiny_model(), paths, one_epoch, tmp_path / "out")
 
 
 def test_a_damaged_state_is_named(pairs, tmp_path):
@@ -312,7 +330,7 @@ def copied(pairs: Path, folder: Path) -> list[Path]:
 def test_a_file_that_cannot_be_opened_is_named_and_skipped(pairs, tmp_path, caplog):
     paths = copied(pairs, tmp_path / "pairs")
     paths[0].write_bytes(b"nothing of ours")
-    dataset = fit(a_tiny_model(), paths, replace(TINY, epochs=1), tmp_path / "out")
+    dataset, _ = fit(a_tiny_model(), paths, replace(TINY, epochs=1), tmp_path / "out")
     assert dataset.trained_on()["sources"]["Real"]["persons"] == ["b"]
     assert [str(paths[0]) in record.getMessage() for record in caplog.records if "skipped" in record.message] == [True]
 
