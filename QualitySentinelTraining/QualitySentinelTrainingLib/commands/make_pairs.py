@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import chain, islice
 from pathlib import Path
 from zlib import crc32
@@ -101,12 +101,19 @@ class PairAmounts:
             if getattr(self, name) < least:
                 raise UsageError(f"--{name} {getattr(self, name)}: give {least} or more")
 
+    def noted(self) -> dict:
+        """What a pair file says of them: those that count."""
+        counting = ("masks", "evaluation") if self.evaluation else [f.name for f in fields(self)]
+        return {name: getattr(self, name) for name in counting}
+
 
 def make_pair_files(
     sources: Sequence, out: Path, amounts: PairAmounts | None = None, predictions: Sequence[Path] = (),
     synthetic: int = 0, jobs: int = 1,
 ) -> tuple[int, int, list[str]]:  # fmt: skip
     """Write a pair file for every subject that has none yet in ``out``, the same whatever else is made.
+
+    Files that are there are kept; a line on stderr says how many were made with other amounts.
 
     Args:
         sources: ``data_sets.SubjectSource`` of each subject.
@@ -150,6 +157,7 @@ def make_pair_files(
         if source.source != "phantom":
             tasks += [replace(tasks[-1], number=number, predictions=()) for number in range(synthetic)]
     todo = [task for task in tasks if not task.path.exists()]
+    _name_others([task for task in tasks if task.path.exists()])
     left_out = []
     for lines, done in tqdm(_each(todo, jobs), total=len(todo), unit="subject", desc="pairs", disable=not todo):
         for line in lines:
@@ -178,6 +186,19 @@ class _Task:
         from ..pairs.file import SUFFIX
 
         return self.out / f"{self.name}{SUFFIX}"
+
+
+def _name_others(kept: Sequence[_Task]) -> None:
+    """Say how many files that are kept were made with other amounts; files that do not say are not counted."""
+    from ..pairs.file import amounts_of
+
+    others = sum(amounts_of(task.path) not in (None, task.amounts.noted()) for task in kept)
+    if others:
+        print(
+            f"{others} of the {len(kept)} pair files that were there were made with other amounts (--masks, --slices, "
+            "--empty, --pretended, --evaluation) and are kept; delete them, or use another folder, for these",
+            file=sys.stderr,
+        )
 
 
 def _each(tasks: list[_Task], jobs: int) -> Iterator[tuple[list[str], bool]]:
@@ -264,7 +285,7 @@ def _write(task: _Task, lines: list[str]) -> None:
     first = next((pairs for pairs in written if len(pairs)), None)
     if first is None:
         raise InputError("gives no pairs: its masks are empty")
-    write_pairs(chain([first], written), task.path, PRESET)
+    write_pairs(chain([first], written), task.path, PRESET, amounts.noted())
 
 
 def _synthetic(task: _Task):

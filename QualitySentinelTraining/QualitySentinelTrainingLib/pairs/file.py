@@ -6,7 +6,7 @@ A million pairs are a few hundred files, any pair is read without the others, an
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import h5py
@@ -20,6 +20,7 @@ from .columns import COLUMNS, PICTURES, Pairs
 
 SUFFIX = ".pairs.h5"
 _VERSION = 1
+_AMOUNTS = "amounts"
 
 
 class PairFile:
@@ -59,8 +60,8 @@ class PairFile:
     def __len__(self) -> int:
         return len(self.columns["dsc"])
 
-    def pictures(self, row: int) -> tuple[np.ndarray, np.ndarray]:
-        """Images ``[C, S, S]`` and reference ``[S, S]`` of one pair, uint8.
+    def pictures(self, row: int | slice) -> tuple[np.ndarray, np.ndarray]:
+        """Images ``[C, S, S]`` and reference ``[S, S]`` of one pair, uint8; of a slice of rows with N before that.
 
         Raises:
             InputError: this part of the file is damaged.
@@ -85,19 +86,22 @@ class PairFile:
         return InputError(f"{self.path}: not a usable pair file ({reason_of(error)}); delete it and make pairs again")
 
 
-def write_pairs(pairs: Pairs | Iterable[Pairs], path: Path, preset: Preset) -> int:
+def write_pairs(pairs: Pairs | Iterable[Pairs], path: Path, preset: Preset, amounts: Mapping | None = None) -> int:
     """Write the pairs of one subject whole to ``path`` (name it with :data:`SUFFIX`); how many they are.
 
     Args:
         pairs: all of them, or parts that are written one after another, for more than fit in memory.
         path: the file.
         preset: how the pictures were made.
+        amounts: what was asked for, plain JSON; see :func:`amounts_of`.
     """
     shapes = {"images": (preset.channels, preset.size, preset.size), "reference": (preset.size, preset.size)}
     columns: dict[str, list[np.ndarray]] = {name: [] for name in COLUMNS}
     with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["quality_sentinel_pairs"] = _VERSION
         file.attrs["preset"] = json.dumps(preset.to_json())
+        if amounts is not None:
+            file.attrs[_AMOUNTS] = json.dumps(dict(amounts), sort_keys=True)
         for name, shape in shapes.items():
             file.create_dataset(
                 name, shape=(0, *shape), maxshape=(None, *shape), dtype=np.uint8, chunks=(1, *shape),
@@ -117,6 +121,16 @@ def write_pairs(pairs: Pairs | Iterable[Pairs], path: Path, preset: Preset) -> i
             values = np.concatenate(parts)
             file[name] = np.char.encode(values, "utf-8") if values.dtype.kind == "U" else values
         return len(values)
+
+
+def amounts_of(path: Path) -> dict | None:
+    """What was asked for when a pair file was made; ``None`` when it does not say, or cannot be read."""
+    try:
+        with h5py.File(path, "r") as file:
+            amounts = json.loads(file.attrs[_AMOUNTS])
+    except (OSError, KeyError, ValueError, TypeError):
+        return None
+    return amounts if isinstance(amounts, dict) else None
 
 
 def pair_files(folder: Path) -> list[Path]:

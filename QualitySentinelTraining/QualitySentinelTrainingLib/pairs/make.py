@@ -49,7 +49,8 @@ def make_pairs(
         if preset.neighbour and len(judged.held):
             empty = judged.empty()
             chosen += [(k, empty[k]) for k in _some(rng, np.array(list(empty), int), empty_per_mask)]
-            chosen += [judged.pretended(rng) for _ in range(pretended_per_mask)]
+            pretended = (judged.pretended(rng) for _ in range(pretended_per_mask))
+            chosen += [pair for pair in pretended if pair is not None]
         for k, neighbour in chosen:
             crop, reference = judged.crops(k, neighbour, preset)
             crops.append(crop)
@@ -112,13 +113,16 @@ class _Judged:
         frame = self.subject.ct.frame
         return empty_slices(self.held, frame.shape[0], frame.spacing[0])
 
-    def pretended(self, rng: np.random.Generator) -> tuple[int, int]:
-        """A slice that holds the structure, and a masked slice as near as inference would find one, at random."""
+    def pretended(self, rng: np.random.Generator) -> tuple[int, int] | None:
+        """A slice that holds the structure, and a masked slice as near as inference would find one, at random.
+
+        ``None`` when no other slice near the one drawn holds the structure.
+        """
         neighbour = int(rng.choice(self.held))
         reach = slices_within(REACH_MM, self.subject.ct.frame.spacing[0])
         there = np.flatnonzero(self.reference_areas) + self.box[0].start
         near = there[(np.abs(there - neighbour) <= reach) & (there != neighbour)]
-        return (int(rng.choice(near)) if len(near) else neighbour), neighbour
+        return (int(rng.choice(near)), neighbour) if len(near) else None
 
     def crops(self, k: int, neighbour: int | None, preset: Preset) -> tuple[PlaneCrop, PlaneCrop]:
         """The crop of slice ``k``, and the same crop with the reference in place of the mask."""

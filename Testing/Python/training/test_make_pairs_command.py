@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import h5py
 import nibabel
 import numpy as np
 import pytest
@@ -70,6 +71,19 @@ def test_what_is_there_is_kept_and_made_alike_alone_or_in_several_processes(a_da
     assert command(*arguments, "--out", tmp_path / "one") == 0
     assert "1 pair files made, 2 were there" in capsys.readouterr().out
     assert [path.stat().st_mtime_ns for path in files[1:]] == before
+
+
+def test_files_that_were_made_with_other_amounts_are_counted(a_data_set, tmp_path, capsys):
+    arguments = ("--data", a_data_set, "--out", tmp_path / "pairs")
+    assert command(*arguments, "--masks", 1) == 0
+    capsys.readouterr()
+    assert command(*arguments, "--masks", 1) == 0
+    assert "other amounts" not in capsys.readouterr().err
+    with h5py.File(pair_files(tmp_path / "pairs")[0], "a") as file:
+        del file.attrs["amounts"]  # as older versions wrote it
+    assert command(*arguments, "--masks", 2) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "other amounts" in line]
+    assert len(lines) == 1 and lines[0].startswith("2 of the 3 ")
 
 
 def test_a_broken_subject_is_named_and_the_others_are_made(a_data_set, tmp_path, capsys):

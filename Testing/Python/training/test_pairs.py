@@ -74,7 +74,17 @@ def test_empty_slices_are_right_where_nothing_is_and_missed_where_the_structure_
     assert (some_pairs.images[empty, 2] == 0).all()  # no mask
     assert (some_pairs.images[empty, 3].max(axis=(1, 2)) > 0).all()  # but a neighbour's
     assert (some_pairs.images[~empty, 3] == 0).all()
-    assert (some_pairs.gap_mm[empty] > 0).mean() > 0.9 and (some_pairs.gap_mm[~empty] == 0).all()
+    assert (some_pairs.gap_mm[empty] > 0).all() and (some_pairs.gap_mm[~empty] == 0).all()
+
+
+def test_a_structure_of_one_slice_is_never_pretended_to_be_missed(a_subject):
+    (value, *_), rng = a_subject.structures, np.random.default_rng(0)
+    k = int(np.flatnonzero((a_subject.labels == value).any(axis=(1, 2)))[0])
+    labels = np.zeros_like(a_subject.labels)
+    labels[k] = np.where(a_subject.labels[k] == value, value, 0)
+    alone = Candidate(value, labels[k : k + 1] == value, (k, 0, 0), "none")
+    pairs = make_pairs(replace(a_subject, labels=labels), [alone], rng, COMPACT, 1, 0, pretended_per_mask=3)
+    assert pairs.area.tolist() == [np.count_nonzero(alone.mask)]
 
 
 def test_every_slice_of_a_mask_with_a_gap_is_asked_for(a_subject):
