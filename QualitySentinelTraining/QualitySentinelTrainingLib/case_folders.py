@@ -1,4 +1,7 @@
-"""Subjects from folders as TotalSegmentator's data set lays them out: a CT, and one binary mask file per structure."""
+"""Subjects from folders as TotalSegmentator's data set lays them out: a CT, and one binary mask file per structure.
+
+And the names that files of cases and predictions commonly bear.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +11,23 @@ import numpy as np
 
 from QualitySentinelLib.errors import InputError
 from QualitySentinelLib.reading import read_ct, read_segmentation
+from QualitySentinelLib.reading.image import image_stem, is_image_file
 
 from .subjects import Subject
 
 CT_FILE = "ct.nii.gz"
 MASK_FOLDER = "segmentations"
+LABEL_MAPS = ("seg", "label", "labels", "segmentation")
+"""Names of a case's label map, without suffix; the first that is there counts."""
+NAME_FILES = ("labels.json", "dataset.json")
+"""Files that name label values; the first that is there counts."""
 _MOST_STRUCTURES = 255
 
 
-def case_folders(root: Path) -> list[Path]:
-    """The folders at and below ``root`` that hold ``ct.nii.gz`` and ``segmentations``, in the order of their paths.
-
-    Raises:
-        InputError: there are none.
-    """
-    folders = sorted(path.parent for path in root.rglob(CT_FILE) if (path.parent / MASK_FOLDER).is_dir())
-    if not folders:
-        raise InputError(f"{root}: holds no folder with {CT_FILE} and {MASK_FOLDER}/; give the folder of the cases")
-    return folders
+def label_map_of(folder: Path) -> Path | None:
+    """The label map of a case's folder, by its name, in any format that is read."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and is_image_file(path))
+    return next((path for name in LABEL_MAPS for path in files if image_stem(path).lower() == name), None)
 
 
 def read_case(folder: Path, source: str) -> Subject:

@@ -11,7 +11,7 @@ from pathlib import Path
 from QualitySentinelLib.errors import InputError, UsageError
 
 from .candidates import Candidate
-from .case_folders import read_case
+from .case_folders import CT_FILE, MASK_FOLDER, NAME_FILES, label_map_of, read_case
 from .published_layout import PARTS, read_published
 from .subjects import Subject, phantom_subject, read_openkbp, read_subject, totalsegmentator_subject
 
@@ -23,8 +23,6 @@ LICENCES = {
 }
 """Licences of the data sets that we know by name."""
 
-_LABEL_MAPS = ("seg.nii.gz", "label.nii.gz", "labels.nii.gz", "segmentation.nii.gz", "seg.nii", "seg.nrrd")
-_NAME_FILES = ("labels.json", "dataset.json")
 _CTA = ("aorta_report/test_result/models", "pulmonary_report/models")
 LAYOUTS = (
     "pt_N/ct.nii.gz (OpenKBP), CASE/ct.nii.gz with segmentations/ or seg.nii.gz or label.nii.gz, "
@@ -82,7 +80,7 @@ def find_subjects(
     found += [s for folder in (data, data / "totalsegmentator") for s in _totalsegmentator(folder)]
     found += _published(data, source or data.resolve().name)
     if not found:
-        where = [] if names is not None else [p for name in _NAME_FILES if (p := data / name).is_file()]
+        where = [] if names is not None else [p for name in NAME_FILES if (p := data / name).is_file()]
         what = source or data.resolve().name, str(where[0]) if where else names
         found = _with_persons(_nnunet(data, *what) or _cases(data, *what), person)
     if not found:
@@ -178,12 +176,12 @@ def _nnunet(data: Path, source: str, names: str | None) -> list[SubjectSource]:
 
 def _cases(data: Path, source: str, names: str | None) -> list[SubjectSource]:
     found = []
-    for ct in sorted(data.rglob("ct.nii.gz")):
+    for ct in sorted(data.rglob(CT_FILE)):
         folder = ct.parent
-        if (folder / "segmentations").is_dir():
+        if (folder / MASK_FOLDER).is_dir():
             read = partial(read_case, folder, source)
         else:
-            labels = next((path for name in _LABEL_MAPS if (path := folder / name).is_file()), None)
+            labels = label_map_of(folder)
             if labels is None:
                 continue
             read = partial(read_subject, folder.name, ct, labels, names=names, source=source)

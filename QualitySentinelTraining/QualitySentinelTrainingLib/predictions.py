@@ -25,6 +25,7 @@ from QualitySentinelLib.reading.image import image_stem, is_image_file
 from QualitySentinelLib.reading.names import read_names
 
 from .candidates import Candidate
+from .case_folders import LABEL_MAPS, MASK_FOLDER, NAME_FILES
 from .subjects import Subject
 
 KNOWN_LAYOUTS = (
@@ -32,10 +33,9 @@ KNOWN_LAYOUTS = (
     "CASE/CASE_trans.nii.gz (MONAI)"
 )
 
-_NAME_FILES = ("dataset.json", "labels.json")
 _SUFFIXES = ("_trans", "_segmentation", "_seg", "_prediction", "_pred")
 _IMAGE_SUFFIX = "_0000"
-_WHOLE_CASE = ("seg", "segmentation", "segmentations", "pred", "prediction", "label", "labels")
+_WHOLE_CASE = (*LABEL_MAPS, "segmentations", "pred", "prediction")
 _NOT_PREDICTIONS = re.compile(r"(images|labels)(Tr|Ts|Val)?")
 _DEEPEST = 5
 
@@ -193,10 +193,10 @@ def _case(folder: Path) -> Path | None:
 
     ``None`` when it is no case's folder but, perhaps, a checkpoint's.
     """
-    inner = folder / "segmentations"
+    inner = folder / MASK_FOLDER
     if inner.is_dir() and _images(inner):
         return folder
-    if any((folder / name).is_file() for name in _NAME_FILES):
+    if any((folder / name).is_file() for name in NAME_FILES):
         return None
     files = _images(folder)
     for path in files:
@@ -221,7 +221,7 @@ def _without_suffix(stem: str) -> str:
 def _names_for(folder: Path, root: Path) -> Path | None:
     """The nearest file of names, from ``folder`` up to ``root``."""
     while True:
-        for name in _NAME_FILES:
+        for name in NAME_FILES:
             if (folder / name).is_file():
                 return folder / name
         if folder == root:

@@ -41,22 +41,6 @@ class PublishedSample:
     skipped: list[str]
 
 
-def published_samples(root: Path, part: str | None = None) -> list[Path]:
-    """Folders of the scans of one part (``train`` or ``val``) or of both, in alphabetical order.
-
-    Raises:
-        InputError: there are none.
-    """
-    parts = PARTS if part is None else (part,)
-    found = [p for name in parts for p in sorted(Path(root).glob(f"{name}/*")) if (p / "ct.nii.gz").is_file()]
-    if not found:
-        raise InputError(
-            f"{root}: holds no {' or '.join(f'{name}/SAMPLE/ct.nii.gz' for name in parts)}; "
-            "give the folder of the published layout"
-        )
-    return found
-
-
 def read_published(folder: Path) -> PublishedSample:
     """One scan with its reference and all its predicted masks.
 

@@ -7,14 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from QualitySentinelLib.errors import InputError
 from QualitySentinelLib.reading import read_ct, read_segmentation
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 
 from .phantom import make_phantom
-
-TEST_SHARE = 5
-"""One OpenKBP subject in this many is held out for testing, by the rank of its number; never trained on."""
 
 
 @dataclass
@@ -39,19 +35,6 @@ class Subject:
 
     def __post_init__(self) -> None:
         self.person = self.person or self.name
-
-
-def openkbp_folders(root: Path, part: str) -> list[Path]:
-    """Folders of the OpenKBP subjects of one ``part``, ``"train"`` or ``"test"``, in the order of their numbers.
-
-    Raises:
-        InputError: there are none.
-    """
-    if not any(root.glob("pt_*")):
-        raise InputError(f"{root}: holds no pt_*/ folders; give the folder above openkbp/ with --data")
-    folders = sorted(root.glob("pt_*"), key=lambda folder: int(folder.name.removeprefix("pt_")))
-    held_out = part == "test"
-    return [folder for rank, folder in enumerate(folders) if (rank % TEST_SHARE == 0) == held_out]
 
 
 def read_subject(name: str, ct_path: Path, seg_path: Path, names: str | None = None, source: str = "") -> Subject:

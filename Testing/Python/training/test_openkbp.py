@@ -6,9 +6,9 @@ import pytest
 
 from QualitySentinelLib.errors import InputError
 from QualitySentinelLib.reading import read_ct
-from QualitySentinelTrainingLib.case_folders import case_folders, read_case
+from QualitySentinelTrainingLib.case_folders import read_case
+from QualitySentinelTrainingLib.data_sets import find_subjects
 from QualitySentinelTrainingLib.openkbp import SIDE, convert, patient_folders, read_patient
-from QualitySentinelTrainingLib.subjects import openkbp_folders
 
 
 def _number(posterior, left, inferior):
@@ -62,7 +62,7 @@ def test_patients_come_in_order_and_those_left_out_or_without_structures_are_not
     assert [folder.name for folder in patient_folders(checkout)] == ["pt_2", "pt_3", "pt_10"]
     written = convert(checkout, tmp_path / "out", leave_out={"pt_10"})
     assert [folder.name for folder in written] == ["pt_2"]
-    assert case_folders(tmp_path / "out") == written
+    assert [subject.name for subject in find_subjects(tmp_path / "out")] == ["pt_2"]
 
 
 def test_a_structure_that_lies_where_no_ct_is_stored_is_left_out(tmp_path):
@@ -97,7 +97,7 @@ def test_a_folder_that_is_no_checkout_is_refused(tmp_path):
 
 
 def test_the_axes_are_those_of_the_patients_that_were_converted_before(shared, tmp_path):
-    known = openkbp_folders(shared / "data" / "openkbp", "test")[0]
+    known = min((shared / "data" / "openkbp").glob("pt_*"), key=lambda folder: int(folder.name.removeprefix("pt_")))
     image = nibabel.load(known / "ct.nii.gz")
     stored, labels = np.asarray(image.dataobj), np.asarray(nibabel.load(known / "seg.nii.gz").dataobj)
     folder = tmp_path / known.name

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from QualitySentinelLib.errors import InputError
-from QualitySentinelTrainingLib.published_layout import published_samples, read_published
+from QualitySentinelTrainingLib.published_layout import read_published
 
 
 @pytest.fixture
@@ -32,8 +32,6 @@ def a_sample(a_torso, tmp_path):
 
 
 def test_masks_come_with_their_subject_class_and_stage(a_sample, a_torso):
-    assert published_samples(a_sample.parents[1]) == [a_sample]
-    assert published_samples(a_sample.parents[1], "train") == [a_sample]
     sample = read_published(a_sample)
     subject = sample.subject
     assert set(subject.structures.values()) == {"liver", "spleen"}
@@ -53,9 +51,7 @@ def test_what_cannot_be_used_is_named(a_sample):
         assert sum(part in line for line in skipped) == 1
 
 
-def test_another_folder_is_refused_in_one_line(a_sample, tmp_path):
-    with pytest.raises(InputError, match="val/SAMPLE/ct.nii.gz"):
-        published_samples(a_sample.parents[1], "val")
+def test_a_sample_without_a_reference_is_refused_in_one_line(a_sample):
     (a_sample / "label.nii.gz").unlink()
     with pytest.raises(InputError, match="has no label.nii.gz"):
         read_published(a_sample)
