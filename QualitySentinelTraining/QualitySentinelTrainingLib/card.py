@@ -69,20 +69,43 @@ def write_card(header: Mapping, report: Mapping, command: str = "") -> str:
 
 
 def _made_of(training: Mapping) -> list[str]:
+    """What stands in the model file about its training, the stage that it started from first."""
+    if not training:
+        return ["The model file does not say."]
+    stages = [training]
+    while "started_from" in stages[0]:
+        stages.insert(0, stages[0]["started_from"])
     lines = []
-    for key, value in training.items():
-        name = str(key).replace("_", " ")
-        if isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
-            columns = list(dict.fromkeys(column for row in value for column in row))
-            lines += ["", f"**{name}**", "", _cells(columns), _cells("---" for _ in columns)]
-            lines += [_cells(row.get(column, "") for column in columns) for row in value] + [""]
-        elif isinstance(value, Mapping):
-            lines.append(f"- **{name}**: " + ", ".join(f"{k} {v}" for k, v in value.items()))
-        elif isinstance(value, list | tuple):
-            lines.append(f"- **{name}**: " + ", ".join(str(v) for v in value))
-        else:
-            lines.append(f"- **{name}**: {value}")
-    return lines or ["The model file does not say."]
+    for number, stage in enumerate(stages, start=1):
+        if len(stages) > 1:
+            lines += [
+                f"### Stage {number} of {len(stages)}" + (", from the weights of the one before" * (number > 1)),
+                "",
+            ]
+        lines += _stage(stage)
+    return lines
+
+
+def _stage(stage: Mapping) -> list[str]:
+    lines = []
+    if sources := stage.get("sources"):
+        lines += ["| data | persons | pairs | licence |", "|---|---|---|---|"]
+        for name, source in sources.items():
+            lines.append(_cells([name, len(source["persons"]), source["pairs"], source["licence"]]))
+        lines.append("")
+    if fold := stage.get("fold"):
+        where = f"fold {fold['number']} of {fold['of']}, persons: {len(fold['left_out'])}"
+        lines.append(f"- **left out** ({where}): {', '.join(fold['left_out'])}")
+    if options := stage.get("options"):
+        lines.append("- **options**: " + ", ".join(f"{name} {value}" for name, value in options.items()))
+    told = {"sources", "fold", "options", "started_from", "structures", "pairs", "name", "sha256"}
+    for key, value in stage.items():
+        if key not in told:
+            shown = f"`{value}`" if key == "command" else value
+            lines.append(f"- **{str(key).replace('_', ' ')}**: {shown}")
+    if structures := stage.get("structures"):
+        lines.append(f"- **structures** ({len(structures)}): {', '.join(structures)}")
+    return [*lines, ""]
 
 
 def _missed(groups: Mapping[str, Mapping]) -> list[str]:

@@ -7,8 +7,14 @@ from QualitySentinelTrainingLib.evaluation.report import Experiments, measured
 HEADER = {
     "name": "tiny",
     "training": {
-        "data": [{"source": "OpenKBP", "licence": "MIT", "subjects": 3}, {"source": "phantom", "licence": "ours"}],
-        "epochs": 4,
+        "sources": {"OpenKBP": {"persons": ["pt_1", "pt_2", "pt_3"], "pairs": 70, "licence": "MIT"}},
+        "fold": {"number": 0, "of": 5, "left_out": ["pt_4"]},
+        "options": {"epochs": 4},
+        "command": "quality-sentinel train",
+        "started_from": {
+            "sources": {"phantom": {"persons": ["phantom_1"], "pairs": 50, "licence": "ours"}},
+            "structures": ["liver"],
+        },
     },
 }
 
@@ -28,7 +34,9 @@ def test_every_figure_stands_beside_the_command_that_made_it(make_table):
     assert f"{slices['pearson_r']:.3f} ({slices['pearson_r_95ci'][0]:.3f} to" in card
     assert "Made by `quality-sentinel evaluate`." in card
     assert "| aorta: unseen | 10 | 0.500 | 0.100 |" in card and "Made by `quality-sentinel text-worth`." in card
-    assert "| OpenKBP | MIT | 3 |" in card and "- **epochs**: 4" in card
+    stages = card.index("### Stage 1 of 2"), card.index("### Stage 2 of 2, from the weights of the one before")
+    assert stages[0] < card.index("| phantom | 1 | 50 | ours |") < stages[1] < card.index("| OpenKBP | 3 | 70 | MIT |")
+    assert "(fold 0 of 5, persons: 1): pt_4" in card and "epochs 4" in card and "`quality-sentinel train`" in card
     assert "### Missed slices" in card and "### Intervals" in card
     assert "nan" not in card and "None" not in card
 
