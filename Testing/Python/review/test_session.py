@@ -75,6 +75,10 @@ class TestSegments:
     def test_a_missed_slice_may_be_the_worst(self, a_session):
         assert a_session.worst_slice("liver") == SliceRef("liver", 25)
 
+    def test_a_slice_to_look_at_comes_before_a_lower_one_that_is_not_flagged(self, make_case, make_segment):
+        case = make_case(make_segment("liver", {1: 0.4, 2: 0.9}, {3: 0.45}), threshold=0.3)
+        assert ReviewSession(case).worst_slice("liver") == SliceRef("liver", 3)
+
     def test_selecting_again_leads_past_what_was_accepted(self, a_session):
         a_session.accept(*a_session.select("liver"))
         assert a_session.select("liver") == SliceRef("liver", 23)

@@ -121,6 +121,22 @@ class TestScoringThatIsNotComplete:
         assert not a_session.update(half)
         assert a_session.segment("liver").status is Status.SCORED
 
+    def test_slices_scored_before_a_cancel_outlive_the_scoring_of_another_segment(self, a_case):
+        half = blank(a_case)
+        half["liver"].slices = a_case["liver"].slices[:2]
+        session = ReviewSession(half)
+        session.update(blank(a_case, "spleen"))
+        assert [p.k for p in session.strip("liver")] == [20, 21] and session.segment_counts("spleen").open == 3
+
+    def test_accepts_wait_for_a_segment_that_another_model_has_not_scored_yet(self, a_session, a_case):
+        a_session.accept_segment("spleen")
+        other = blank(a_case, "liver")
+        other["spleen"].n_slices = 0  # nor counted
+        other.model["sha256"] = a_case.model["sha256"] = "cd" * 32
+        assert a_session.update(other).accepts_lost == ()
+        a_session.update(a_case)
+        assert a_session.segment_counts("spleen").progress.accepted == 3
+
     def test_another_model_replaces_everything(self, a_session, a_case):
         other = blank(a_case, "liver")
         other.model["sha256"] = "cd" * 32
@@ -238,6 +254,15 @@ class TestCorrections:
     def test_an_empty_slice_beside_an_edited_one_is_none(self, a_session, a_case):
         for empty in a_case["liver"].empty_slices:
             empty.digest, empty.predicted_dsc, empty.missed = "another+1", 0.9, False
+        a_session.update(a_case)
+        assert a_session.corrections() == ()
+
+    def test_a_new_segment_with_the_id_of_one_that_is_gone_is_none(self, a_session, a_case, make_segment):
+        new = make_segment("spleen", {5: 0.3, 9: 0.4})
+        new.slices[0].digest = "another"
+        without, a_case.segments[-1:] = copy.deepcopy(a_case), [new]
+        without.segments.pop()
+        a_session.update(without)
         a_session.update(a_case)
         assert a_session.corrections() == ()
 
