@@ -10,7 +10,6 @@ from ..errors import ModelError
 
 _KINDS = {
     "published": ("published", "PublishedNetwork"),
-    "compact": ("compact", "CompactNetwork"),
     "pyramid": ("pyramid", "PyramidNetwork"),
 }
 
@@ -19,9 +18,8 @@ def build_network(architecture: dict) -> nn.Module:
     """The network that ``architecture`` describes, in training mode, randomly initialised.
 
     Args:
-        architecture: ``{"kind": "published" | "compact" | "pyramid", ...}``; the other keys are the keyword arguments
-            of :class:`~.published.PublishedNetwork`, :class:`~.compact.CompactNetwork` or
-            :class:`~.pyramid.PyramidNetwork`.
+        architecture: ``{"kind": "published" | "pyramid", ...}``; the other keys are the keyword arguments of
+            :class:`~.published.PublishedNetwork` or :class:`~.pyramid.PyramidNetwork`.
 
     Raises:
         ModelError: unknown kind, unknown key, or a value that makes no sensible network.
@@ -33,7 +31,7 @@ def build_network(architecture: dict) -> nn.Module:
     if not isinstance(kind, str) or kind not in _KINDS:
         raise ModelError(f"unknown network kind {kind!r}: this version knows {', '.join(_KINDS)}")
     module, name = _KINDS[kind]
-    # torchvision, which only the published network needs, is not loaded for the compact one.
+    # torchvision, which only the published network needs, is not loaded for ours.
     network_class = getattr(importlib.import_module(f".{module}", __package__), name)
     try:
         return network_class(**options)

@@ -19,6 +19,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     parser.add_argument(
         "--scores", type=Path, nargs="+", required=True, metavar="CSV", help="slices.csv.gz of evaluate"
     )
+    parser.add_argument("--sources", nargs="+", metavar="NAME", help="only these data sets of the tables")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the new model file")
     parser.add_argument("--coverage", type=float, default=0.9, help="share the intervals hold (default %(default)s)")
     parser.add_argument(
@@ -35,7 +36,13 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
 def run(options: argparse.Namespace) -> int:
     """Calibrate and write."""
     model = calibrate_model(
-        options.model, options.scores, options.out, options.coverage, options.false_flags, options.other_folds
+        options.model,
+        options.scores,
+        options.out,
+        options.coverage,
+        options.false_flags,
+        options.other_folds,
+        options.sources,
     )
     held = sorted(model.metadata["calibration"].keys() & {"slice", "segment", "missed"})
     print(f"model: {options.out} (calibrated: {', '.join(held)})")
@@ -44,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
 
 def calibrate_model(
     model: str | Path, scores: Sequence[Path], out: Path, coverage: float = 0.9, false_flags: float = 0.05,
-    other_folds: bool = False,
+    other_folds: bool = False, sources: Sequence[str] | None = None,
 ):  # fmt: skip
     """Write ``out``, a copy of a model file with calibration from evaluation tables.
 
@@ -55,6 +62,7 @@ def calibrate_model(
         coverage: share of slices, and of segments, that the intervals are to hold.
         false_flags: share of rightly empty slices that may be flagged as missed.
         other_folds: each table is of a model trained alike without the table's subjects; this model may have seen them.
+        sources: only these data sets of the tables; all of them by default.
 
     Returns:
         The calibrated ``QualityModel``.
@@ -69,6 +77,7 @@ def calibrate_model(
 
     from ..calibration import calibrate
     from ..evaluation import Evaluated
+    from .evaluate import by_source
     from .train import persons_seen
 
     out = Path(out)
@@ -79,6 +88,11 @@ def calibrate_model(
         raise UsageError(f"--out {out}: give a file name that ends in .safetensors")
     loaded = load_model(model)
     evaluated, _ = Evaluated.read_all(scores)
+    if sources:
+        tables = by_source(evaluated)
+        if missing := sorted(set(sources) - set(tables)):
+            raise UsageError(f"--sources: the tables hold no {missing[0]!r}, only {', '.join(tables)}")
+        evaluated = Evaluated.concatenate([tables[name] for name in dict.fromkeys(sources)])
     seen = persons_seen(loaded.metadata.get("training", {}))
     both = sorted(seen & set(map(str, evaluated.person)))
     if both and not other_folds:

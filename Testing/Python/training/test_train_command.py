@@ -17,6 +17,7 @@ from QualitySentinelLib.slices import COMPACT
 from QualitySentinelLib.text import EmbeddingTable
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.candidates import simulated_candidates
+from QualitySentinelTrainingLib.commands.evaluate import by_source
 from QualitySentinelTrainingLib.commands.train import outside_fold, persons_seen
 from QualitySentinelTrainingLib.evaluation import Evaluated
 from QualitySentinelTrainingLib.evaluation.run import evaluate_pair_files
@@ -141,6 +142,14 @@ def test_calibration_gives_a_copy_of_the_model_with_intervals(a_table, a_ct_with
     assert calibration["coverage"] == 0.9 and {"slice", "segment", "missed"} <= set(calibration)
     case = Scorer(load_model(new), "cpu").score(*a_ct_with_a_liver)
     assert case["1"].dsc_low <= case["1"].predicted_dsc <= case["1"].dsc_high
+
+
+def test_a_model_is_calibrated_on_chosen_data_sets_only(a_table, tmp_path, capsys):
+    new = tmp_path / "calibrated.safetensors"
+    (source,) = by_source(Evaluated.read(a_table))
+    assert calibrate(tmp_path / "small.safetensors", a_table, new, "--sources", "elsewhere") == 2
+    assert source in capsys.readouterr().err and not new.exists()
+    assert calibrate(tmp_path / "small.safetensors", a_table, new, "--sources", source) == 0
 
 
 def test_a_model_is_not_calibrated_on_who_it_was_trained_on(a_table, tmp_path, capsys):
