@@ -4,7 +4,9 @@
 
 A case is scored by the module's own panel, in the headless Slicer of ``Testing/Host``. The slice and 3D views are
 Slicer's; the panel is the module's ``.ui`` file drawn by Qt; the report is the file the module writes, in Chromium.
-The case is TotalSegmentator's example CT (Apache-2.0) from ``../shared``; where that is absent, a generated phantom.
+The case is TotalSegmentator's example CT (Apache-2.0) from ``../shared`` with errors planted in its segmentation;
+where that is absent, a generated phantom. The bundled model was trained on that person: the pictures show the program,
+not how good the model is.
 """
 
 from __future__ import annotations
@@ -48,6 +50,12 @@ SEGMENT_TO_SHOW = """() => {
   return (telling[0] || bodies.find(b => b.querySelector("figure")) || bodies[0]).id;
 }"""
 """The worst structure that has several pictures, and some flagged slices but no more than others."""
+PLANTED = {  # label of TotalSegmentator's "total" task: error and about the DSC lost
+    1: ("leak", 0.35), 2: ("truncated ends", 0.4), 3: ("shift", 0.5), 5: ("missing part", 0.25), 6: ("elastic", 0.3),
+    7: ("erosion", 0.45), 18: ("dilation", 0.4), 20: ("dropped slices", 0.3), 52: ("truncated ends", 0.35),
+    88: ("one sided", 0.3), 31: ("misplaced", 0.9),
+}  # fmt: skip
+"""Errors planted in the example: in spleen, kidneys, liver, stomach, pancreas, aorta, iliopsoas and others."""
 _INK, _PAPER = (40, 40, 40), (239, 239, 239)
 
 
@@ -79,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.phantom or not EXAMPLE.is_dir():
             case = make_phantom_files(work)
         else:
-            case = EXAMPLE / "example_ct.nii.gz", EXAMPLE / "example_seg_fast_force_split.nii.gz", None
+            case = EXAMPLE / "example_ct.nii.gz", spoiled_example(work), None
         scored = score(*case, options.model)
         save(hero(scored), options.out / "QualitySentinel.png")
         scored.panel.logic.exportResults(scored.volume, scored.segmentation, scored.panel._caseScore, work / "results")
@@ -91,6 +99,29 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
     print(f"{total / 1e6:.2f} MB in all")
     return 0
+
+
+def spoiled_example(folder: Path) -> Path:
+    """TotalSegmentator's segmentation of its example CT with the errors of :data:`PLANTED`, as a label map."""
+    import nibabel
+    from scipy.ndimage import find_objects
+
+    from QualitySentinelTrainingLib.errors import simulate
+
+    image = nibabel.load(EXAMPLE / "example_seg_fast_force_split.nii.gz")
+    labels = np.ascontiguousarray(np.asarray(image.dataobj).T).astype(np.uint8)
+    hu = np.asarray(nibabel.load(EXAMPLE / "example_ct.nii.gz").dataobj).T
+    spacing = tuple(float(s) for s in image.header.get_zooms()[::-1])
+    spoiled, rng, boxes = labels.copy(), np.random.default_rng(0), find_objects(labels)
+    for value, (kind, severity) in PLANTED.items():
+        box = tuple(slice(max(0, s.start - 10), s.stop + 10) for s in boxes[value - 1])
+        part = labels[box]
+        wrong, _ = simulate(part == value, part, hu[box], spacing, rng, kind, severity)
+        spoiled[box][spoiled[box] == value] = 0
+        spoiled[box][wrong] = value
+    path = folder / "segmentation.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(spoiled.T, image.affine, image.header), path)  # the header names the labels
+    return path
 
 
 def make_phantom_files(folder: Path) -> tuple[Path, Path, Path]:
@@ -121,7 +152,7 @@ def score(ct: Path, seg: Path, names: Path | None, model: str) -> Scored:
     segmentation = core.io_manager.load_segmentation(str(seg))
     if ct.parent == EXAMPLE:
         volume.SetName("TotalSegmentator example CT")
-        segmentation.SetName("TotalSegmentator, fast model")
+        segmentation.SetName("TotalSegmentator, errors planted")
     name_segments(segmentation, ct, seg, names)
     panel = module.QualitySentinelWidget()
     panel.logic._model, panel.logic._modelSource = panel.logic.model(model), "bundled"

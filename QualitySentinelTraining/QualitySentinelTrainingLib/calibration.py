@@ -51,7 +51,8 @@ def calibrate(
     """Everything that turns raw scores into honest ones, from subjects that the model never saw.
 
     Args:
-        evaluated: slices of the calibration subjects: neither trained nor tested on.
+        evaluated: slices of the calibration subjects: neither trained nor tested on. Bounds and segment scores are
+            fitted :func:`without_removed`, the threshold of missed slices on all.
         coverage: share of slices, and of segments, whose true DSC the bounds are to hold.
         false_flags: share of rightly empty slices that may be flagged.
         reach_mm: how far beyond the ends of the masks empty slices were offered; inference will do as much.
@@ -64,7 +65,8 @@ def calibrate(
     Raises:
         UsageError: fewer than two persons, or no masked slices.
     """
-    masked, segments = evaluated.masked, evaluated.segments()
+    judged = without_removed(evaluated)
+    masked, segments = judged.masked, judged.segments()
     if len(np.unique(masked.person)) < 2:
         raise UsageError("calibration needs slices of at least two persons; evaluate more subjects")
     low, high = _conformal(masked.predicted, masked.dsc, masked.person, coverage, _identity)
@@ -82,6 +84,16 @@ def calibrate(
     if threshold is not None:
         result["missed"] = {"threshold": threshold, "false_flags": false_flags, "reach_mm": reach_mm}
     return result
+
+
+def without_removed(evaluated: Evaluated) -> Evaluated:
+    """The masks but for those that are perfect apart from removed slices; all of them when there are no others.
+
+    Those are there to measure missed slices. Nobody meets so many perfect masks: bounds fitted on them would promise a
+    DSC of 1 to whatever looks good.
+    """
+    others = np.flatnonzero(~np.char.startswith(evaluated.kind.astype(str), "removed"))
+    return evaluated.take(others) if len(others) else evaluated
 
 
 def missed_threshold(evaluated: Evaluated, false_flags: float = FALSE_FLAGS) -> float | None:
@@ -182,7 +194,10 @@ def coverage(evaluated: Evaluated, calibration: Mapping) -> dict:
         (``n``, ``coverage``, ``mean_width``) and ``by_person`` (``persons``, ``mean``, ``lowest``, ``median``,
         ``highest`` of the persons' own coverages); ``segment`` also has ``mae`` and ``bias`` of the calibrated DSC.
         For ``missed``: shares flagged, of missed and of rightly empty slices.
+
+        Slices and segments are counted :func:`without_removed`.
     """
+    everything, evaluated = evaluated, without_removed(evaluated)
     result: dict = {
         "nominal": calibration.get("coverage"), "cross_fitted": isinstance(calibration, CrossCalibration)
     }  # fmt: skip
@@ -197,7 +212,7 @@ def coverage(evaluated: Evaluated, calibration: Mapping) -> dict:
         figures = agreement(dsc, segments.dsc)
         result["segment"] |= {name: figures[name] for name in ("mae", "bias")}
     if "missed" in calibration:
-        empty = evaluated.empty
+        empty = everything.empty
         flagged, truly = missed_flags(empty.predicted, empty.person, calibration), empty.reference_area > 0
         result["missed"] = {
             "n_missed": int(truly.sum()), "n_rightly_empty": int((~truly).sum()),

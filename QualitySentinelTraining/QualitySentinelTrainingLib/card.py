@@ -91,7 +91,8 @@ def _stage(stage: Mapping) -> list[str]:
     if sources := stage.get("sources"):
         lines += ["| data | persons | pairs | licence |", "|---|---|---|---|"]
         for name, source in sources.items():
-            lines.append(_cells([name, len(source["persons"]), source["pairs"], source["licence"]]))
+            told = (source.get(key, "not told") for key in ("pairs", "licence"))
+            lines.append(_cells([name, len(source["persons"]), *told]))
         lines.append("")
     if fold := stage.get("fold"):
         where = f"fold {fold['number']} of {fold['of']}, persons: {len(fold['left_out'])}"
@@ -155,8 +156,9 @@ def _intervals(groups: Mapping[str, Mapping]) -> list[str]:
         "### Intervals",
         "",
         f"`dsc_low` and `dsc_high` are conformal bounds meant to hold {_share(nominal)} of true DSC, farther apart",
-        "where the model errs more."
-        + (" Each person was measured with bounds fitted on other persons:" if cross else ""),
+        "where the model errs more, fitted and measured without the masks that are perfect but for removed slices."
+        + (" Each person" if cross else ""),
+        *(["was measured with bounds fitted on other persons:"] if cross else []),
         "",
         "| persons | unit | n | share held | mean width | lowest / median / highest of a person |",
         "|---|---|---|---|---|---|",

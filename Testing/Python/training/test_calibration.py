@@ -15,7 +15,7 @@ from QualitySentinelTrainingLib.calibration import (
     segment_calibrated,
     slice_bounds,
 )
-from QualitySentinelTrainingLib.evaluation.evaluated import segment_score
+from QualitySentinelTrainingLib.evaluation.evaluated import Evaluated, segment_score
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +118,15 @@ def test_cross_calibration_measures_each_person_with_the_others(make_table):
 def test_one_person_is_refused(make_table):
     with pytest.raises(UsageError, match="two persons"):
         calibrate(make_table(0, persons=1))
+
+
+def test_masks_made_to_measure_missed_slices_do_not_raise_the_bounds(make_table):
+    table = make_table(0)
+    flattered = make_table(1)
+    flattered.kind = np.full(len(flattered), "removed end slices")
+    flattered.dsc = np.where(flattered.area > 0, 1.0, flattered.dsc).astype(np.float32)
+    flattered.volume_dsc = np.ones(len(flattered), np.float32)
+    flattered.subject = np.char.add(flattered.subject.astype(str), " too")
+    both = Evaluated.concatenate([table, flattered])
+    plain, with_them = calibrate(table), calibrate(both)
+    assert with_them["slice"] == plain["slice"] and with_them["segment"] == plain["segment"]
