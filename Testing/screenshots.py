@@ -104,21 +104,15 @@ def main(arguments: list[str] | None = None) -> int:
 def spoiled_example(folder: Path) -> Path:
     """TotalSegmentator's segmentation of its example CT with the errors of :data:`PLANTED`, as a label map."""
     import nibabel
-    from scipy.ndimage import find_objects
 
-    from QualitySentinelTrainingLib.errors import simulate
+    from QualitySentinelTrainingLib.demo import plant_errors
 
     image = nibabel.load(EXAMPLE / "example_seg_fast_force_split.nii.gz")
     labels = np.ascontiguousarray(np.asarray(image.dataobj).T).astype(np.uint8)
     hu = np.asarray(nibabel.load(EXAMPLE / "example_ct.nii.gz").dataobj).T
     spacing = tuple(float(s) for s in image.header.get_zooms()[::-1])
-    spoiled, rng, boxes = labels.copy(), np.random.default_rng(0), find_objects(labels)
-    for value, (kind, severity) in PLANTED.items():
-        box = tuple(slice(max(0, s.start - 10), s.stop + 10) for s in boxes[value - 1])
-        part = labels[box]
-        wrong, _ = simulate(part == value, part, hu[box], spacing, rng, kind, severity)
-        spoiled[box][spoiled[box] == value] = 0
-        spoiled[box][wrong] = value
+    spoiled = labels.copy()
+    plant_errors(spoiled, PLANTED, labels, hu, spacing, np.random.default_rng(0))
     path = folder / "segmentation.nii.gz"
     nibabel.save(nibabel.Nifti1Image(spoiled.T, image.affine, image.header), path)  # the header names the labels
     return path

@@ -38,20 +38,19 @@ class Candidate:
 
 
 def simulated_candidates(
-    subject: Subject, rng: np.random.Generator, masks_per_structure: int = 8, kind: str | None = None
+    subject: Subject, rng: np.random.Generator, masks_per_structure: int = 8
 ) -> Iterator[Candidate]:
     """Spoil the reference mask of every structure of a subject.
 
     Args:
         subject: its label map is the truth.
         rng: source of randomness.
-        masks_per_structure: candidates of each structure.
-        kind: only this error (``errors.ERRORS``); by default whatever is drawn, perfect masks among them.
+        masks_per_structure: candidates of each structure, whatever errors are drawn, perfect masks among them.
     """
     for value, labels, hu, corner in _surroundings(subject):
         reference = labels == value
         for _ in range(masks_per_structure):
-            mask, record = simulate(reference, labels, hu, subject.ct.frame.spacing, rng, kind=kind)
+            mask, record = simulate(reference, labels, hu, subject.ct.frame.spacing, rng)
             yield Candidate(value, mask, corner, record.kinds)
 
 

@@ -22,13 +22,13 @@ from QualitySentinelLib.commands.main import main as quality_sentinel
 from QualitySentinelLib.errors import QualitySentinelError, UsageError
 from QualitySentinelLib.files import whole_file, write_whole
 
+from .candidates import MARGIN_MM
 from .dice import slice_dice, volume_dice
 from .errors import simulate
 from .phantom import FIRST_UNSEEN_SEED, Phantom, make_phantom
 
 SPACING = (4.0, 2.2, 2.2)
 REGION = (20.0, 310.0)
-MARGIN_MM = 30.0
 
 PLAN: dict[str, tuple[str, float] | None] = {
     "liver": ("missing part", 0.25),
@@ -81,25 +81,42 @@ def plant(seed: int, plan: dict[str, tuple[str, float] | None] = PLAN) -> Plante
     rng = np.random.default_rng(seed)
     values = {name: value for value, name in phantom.names.items() if name in plan}
     mask = np.where(np.isin(phantom.labels, list(values.values())), phantom.labels, 0).astype(np.uint8)
-    boxes = find_objects(phantom.labels)
+    errors = {value: plan[name] for name, value in values.items() if plan[name] is not None}
+    plant_errors(mask, errors, phantom.labels, phantom.hu, phantom.spacing, rng)
+    return Planted(phantom, mask, {v: plan[n][0] if plan[n] else "none" for n, v in values.items()})
+
+
+def plant_errors(
+    mask: np.ndarray,
+    errors: dict[int, tuple[str, float]],
+    labels: np.ndarray,
+    hu: np.ndarray,
+    spacing: tuple[float, float, float],
+    rng: np.random.Generator,
+) -> None:
+    """Replace structures of the label map ``mask``, in place, by wrong ones.
+
+    Args:
+        mask: uint8 ``[k, j, i]``.
+        errors: label value to error (name, about the DSC lost), planted in this order.
+        labels: the truth, uint8 ``[k, j, i]``, the same label values.
+        hu: the CT ``[k, j, i]``.
+        spacing: mm ``(k, j, i)``.
+        rng: source of randomness.
+    """
+    boxes = find_objects(labels)
     wrong = {}
-    for name, value in values.items():
-        if plan[name] is None:
-            continue
-        kind, severity = plan[name]
+    for value, (kind, severity) in errors.items():
         crop = tuple(
             slice(max(0, b.start - math.ceil(MARGIN_MM / s)), b.stop + math.ceil(MARGIN_MM / s))
-            for b, s in zip(boxes[value - 1], phantom.spacing, strict=True)
+            for b, s in zip(boxes[value - 1], spacing, strict=True)
         )
-        labels = phantom.labels[crop]
-        wrong[value] = crop, simulate(
-            labels == value, labels, phantom.hu[crop], phantom.spacing, rng, kind, severity
-        )[0]  # fmt: skip
+        part = labels[crop]
+        wrong[value] = crop, simulate(part == value, part, hu[crop], spacing, rng, kind, severity)[0]
     for value in wrong:
         mask[mask == value] = 0
     for value, (crop, part) in wrong.items():
         mask[crop][part] = value
-    return Planted(phantom, mask, {v: plan[n][0] if plan[n] else "none" for n, v in values.items()})
 
 
 def write_case(planted: Planted, out: Path) -> None:

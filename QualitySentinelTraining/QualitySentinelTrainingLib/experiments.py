@@ -26,12 +26,13 @@ from QualitySentinelLib.checkpoint import QualityModel, load_model
 from QualitySentinelLib.errors import QualitySentinelError, UsageError
 from QualitySentinelLib.files import write_whole
 
-from .commands.train import MODEL_FILE, outside_fold, owner_of, persons_seen, train
+from .commands.train import MODEL_FILE, outside_fold, owner_of, train
 from .evaluation import Evaluated
 from .evaluation.data_amount import data_amount
 from .evaluation.figures import with_intervals
 from .evaluation.report import plain
 from .evaluation.run import evaluate_pair_files
+from .folds import persons_seen
 from .pairs import pair_files
 from .recipe import ARCHITECTURES
 from .training import TrainingOptions, read_options

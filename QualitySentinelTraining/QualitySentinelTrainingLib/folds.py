@@ -1,10 +1,12 @@
-"""Which subjects are tested together: folds that never split a person."""
+"""Who is trained and who is tested on: folds that never split a person, and whom a model has seen."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from zlib import crc32
+
+from QualitySentinelLib.checkpoint import QualityModel
 
 FOLDS = 5
 
@@ -29,6 +31,17 @@ def fold_of(sources: Mapping[str, str], folds: int = FOLDS) -> dict[str, int]:
         fold[person] = numbers[source] % folds
         numbers[source] += 1
     return fold
+
+
+def persons_seen(training: Mapping) -> set[str]:
+    """Everybody a model was trained on, by its metadata, those of the model it started from among them."""
+    own = {person for source in training.get("sources", {}).values() for person in source.get("persons", ())}
+    return own | (persons_seen(training["started_from"]) if "started_from" in training else set())
+
+
+def seen_by(model: QualityModel) -> set[str]:
+    """Everybody a model was trained on, by what its file says."""
+    return persons_seen(model.metadata.get("training", {}))
 
 
 def _natural(name: str) -> list:

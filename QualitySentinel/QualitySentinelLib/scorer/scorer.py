@@ -266,7 +266,7 @@ class Scorer:
             gone = {"slice", "segment"}
         elif score.n_scored < score.n_slices:
             gone = {"segment"}
-        return {key: value for key, value in (self._calibration or {}).items() if key not in gone}
+        return {key: value for key, value in self._calibration.items() if key not in gone}
 
 
 def _add(score: SegmentScore, slice_score: SliceScore | EmptySlice) -> None:

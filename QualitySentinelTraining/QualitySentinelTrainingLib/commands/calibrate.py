@@ -77,8 +77,8 @@ def calibrate_model(
 
     from ..calibration import calibrate
     from ..evaluation import Evaluated
+    from ..folds import seen_by
     from .evaluate import by_source
-    from .train import persons_seen
 
     out = Path(out)
     for name, value in {"--coverage": coverage, "--false-flags": false_flags}.items():
@@ -93,7 +93,7 @@ def calibrate_model(
         if missing := sorted(set(sources) - set(tables)):
             raise UsageError(f"--sources: the tables hold no {missing[0]!r}, only {', '.join(tables)}")
         evaluated = Evaluated.concatenate([tables[name] for name in dict.fromkeys(sources)])
-    seen = persons_seen(loaded.metadata.get("training", {}))
+    seen = seen_by(loaded)
     both = sorted(seen & set(map(str, evaluated.person)))
     if both and not other_folds:
         raise UsageError(

@@ -19,7 +19,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         "DSC, and write OUT/evaluation.json, tables, pictures and the model card OUT/card.md. With --tables nothing is "
         "scored: tables that earlier runs wrote, as one for each fold, are measured together.",
     )
-    parser.add_argument("--data", type=Path, help="folder that holds openkbp/ and totalsegmentator/")
+    parser.add_argument("--data", type=Path, help="folder of data sets, as make-pairs reads them")
     parser.add_argument(
         "--pairs", type=Path, nargs="+", metavar="DIR",
         help="folders of make-pairs --evaluation; persons that the model was trained on are left out",
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
         what = ["--tables", *(str(path) for path in options.tables)]
         if options.external:
             models = [load_model(path) for path in options.fold_models] or [model]
-            experiments = held_out_experiments(models, options.external, seen_by, options.most_persons)
+            experiments = held_out_experiments(models, options.external, options.most_persons)
             what += ["--external", "DATA", *(["--fold-models", *options.fold_models] if options.fold_models else [])]
             what += ["--most-persons", str(options.most_persons)] if options.most_persons else []
     elif options.pairs:
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
         if options.no_experiments:
             what.append("--no-experiments")
         else:
-            experiments = held_out_experiments([model], options.data, seen_by)
+            experiments = held_out_experiments([model], options.data)
     for name in ("without_names", "cross_calibrate"):
         if getattr(options, name):
             what.append("--" + name.replace("_", "-"))
@@ -115,13 +115,6 @@ def run(options: argparse.Namespace) -> int:
     print_figures(report["groups"])
     print(f"written: {options.out / 'evaluation.json'}, tables, pictures and card.md beside it")
     return 0
-
-
-def seen_by(model) -> set[str]:
-    """Whom a model was trained on."""
-    from .train import persons_seen
-
-    return persons_seen(model.metadata.get("training", {}))
 
 
 def add_experiment(experiments, path: Path) -> None:
@@ -204,10 +197,11 @@ def groups_of_pairs(model, folders: Sequence[Path], sources: Sequence[str] | Non
 
     from ..evaluation import Evaluated
     from ..evaluation.run import evaluate_pair_files
+    from ..folds import seen_by
     from ..pairs import pair_files
-    from .train import owner_of, persons_seen
+    from .train import owner_of
 
-    seen = persons_seen(model.metadata.get("training", {}))
+    seen = seen_by(model)
     groups: dict[str, list[Path]] = {}
     for path in (path for folder in folders for path in pair_files(folder)):
         person, source = owner_of(path)
@@ -228,10 +222,11 @@ def groups_of_pairs(model, folders: Sequence[Path], sources: Sequence[str] | Non
 def test_subjects(model, data: Path) -> dict:
     """Iterators over the subjects that the model was never trained on, by data set, and unseen phantoms."""
     from ..data_sets import find_subjects
+    from ..folds import seen_by
     from ..subjects import phantom_subject
-    from .train import PHANTOM_SEEDS, persons_seen
+    from .train import PHANTOM_SEEDS
 
-    seen = persons_seen(model.metadata.get("training", {}))
+    seen = seen_by(model)
     found = find_subjects(data)
     unseen = [source for source in found if source.person not in seen]
     if len(unseen) < len(found):

@@ -170,12 +170,6 @@ def _start(model, path: str | Path) -> dict:
     return {"name": start.name, "sha256": start.sha256} | start.metadata.get("training", {})
 
 
-def persons_seen(training: Mapping) -> set[str]:
-    """Everybody a model was trained on, by its metadata, those of the model it started from among them."""
-    own = {person for source in training.get("sources", {}).values() for person in source.get("persons", ())}
-    return own | (persons_seen(training["started_from"]) if "started_from" in training else set())
-
-
 def outside_fold(paths: Sequence[Path], fold: int | None, folds: int = 5) -> tuple[list[Path], list[str]]:
     """The pair files to train on, and the persons left out.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -82,19 +82,13 @@ class Evaluated:
         return len(self.dsc)
 
     @classmethod
-    def of(cls, pairs, predicted: np.ndarray, persons: Mapping[str, str] | None = None) -> Evaluated:
+    def of(cls, pairs, predicted: np.ndarray) -> Evaluated:
         """The columns of ``pairs`` (anything that has them as attributes) with a model's predictions for them.
 
         Args:
             predicted: [N]; clamped to 0..1.
-            persons: person by subject; a subject that is not named, or without this every subject, is its own person
-                (unless ``pairs`` has a column ``person``).
         """
-        columns = {name: getattr(pairs, name) for name in cls._KINDS if name not in ("predicted", "person")}
-        person = getattr(pairs, "person", None)
-        if persons is not None or person is None:
-            person = [(persons or {}).get(str(subject), str(subject)) for subject in pairs.subject]
-        return cls(predicted=predicted, person=np.array(person, str), **columns)
+        return cls(predicted=predicted, **{name: getattr(pairs, name) for name in cls._KINDS if name != "predicted"})
 
     @classmethod
     def concatenate(cls, parts: Sequence[Evaluated]) -> Evaluated:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from QualitySentinelLib.checkpoint import QualityModel
 from QualitySentinelLib.errors import UsageError
 
 from ..data_sets import SubjectSource, find_subjects
+from ..folds import seen_by
 from .disagreement import disagreement
 from .external import KINDS, STEPS, Ordering, Series, ordering, series
 from .report import Experiments
@@ -25,7 +26,6 @@ NETWORKS_PERSON = "totalsegmentator_example"
 def held_out_experiments(
     models: Sequence[QualityModel],
     data: Path,
-    persons_seen: Callable[[QualityModel], set[str]],
     most_persons: int | None = None,
     steps: Sequence[int] = STEPS,
 ) -> Experiments:
@@ -34,7 +34,6 @@ def held_out_experiments(
     Args:
         models: of one or more folds.
         data: folder of data sets.
-        persons_seen: whom a model was trained on.
         most_persons: of each data set and model; the first by name. ``None``: all.
         steps: of the series, in-plane voxels.
 
@@ -42,7 +41,7 @@ def held_out_experiments(
         UsageError: every model saw every person.
     """
     sources = find_subjects(data)
-    seen = [persons_seen(model) for model in models]
+    seen = [seen_by(model) for model in models]
     mine = list(_dealt_out(sources, seen, most_persons))
     if not any(mine):
         raise UsageError(f"{data}: the models were trained on everybody in it; give models of folds")

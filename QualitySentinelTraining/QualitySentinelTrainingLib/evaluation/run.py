@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -57,16 +57,14 @@ def evaluate(model: QualityModel, subject: Subject, candidates: Iterable[Candida
     rng = np.random.default_rng(0)  # nothing is drawn: every slice is taken
     while some := list(islice(candidates, _CANDIDATES_AT_ONCE)):
         pairs = make_pairs(subject, some, rng, model.preset, slices_per_mask=None, empty_per_mask=None)
-        evaluated = Evaluated.of(pairs, predict(model, pairs), {subject.name: subject.person})
+        evaluated = Evaluated.of(pairs, predict(model, pairs))
         evaluated.mask = evaluated.mask + number
         number += len(some)
         parts.append(evaluated)
     return Evaluated.concatenate(parts)
 
 
-def evaluate_pair_files(
-    model: QualityModel, paths: Iterable[Path], persons: Mapping[str, str] | None = None
-) -> Iterator[Evaluated]:
+def evaluate_pair_files(model: QualityModel, paths: Iterable[Path]) -> Iterator[Evaluated]:
     """The evaluation table of each pair file; they must hold every slice of their masks for segments to mean anything.
 
     Raises:
@@ -80,7 +78,7 @@ def evaluate_pair_files(
             def images(rows: slice, file=file, channels=channels) -> np.ndarray:
                 return file.pictures(rows)[0][:, channels]
 
-            table = Evaluated.of(columns, _predicted(model, images, columns.structure, columns.pixel_mm), persons)
+            table = Evaluated.of(columns, _predicted(model, images, columns.structure, columns.pixel_mm))
             # a model without a neighbour channel is asked for no empty slices, and can say nothing of them
             yield table if model.preset.neighbour else table.masked
         finally:

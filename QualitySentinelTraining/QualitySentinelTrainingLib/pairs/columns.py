@@ -65,11 +65,6 @@ class Pairs:
         """The pairs at ``rows``."""
         return Pairs(**{name: values[rows] for name, values in vars(self).items()})
 
-    @classmethod
-    def concatenate(cls, parts: list[Pairs]) -> Pairs:
-        """All pairs of ``parts``, in order."""
-        return cls(**{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)})
-
 
 COLUMNS = tuple(f.name for f in fields(Pairs) if f.name not in PICTURES)
 """The columns that are no pictures."""

@@ -1,4 +1,4 @@
-"""Evaluation tables of invented subjects, whose errors grow as the masks get worse."""
+"""Evaluation tables of invented subjects, whose errors grow as the masks get worse; a tiny network to train."""
 
 import numpy as np
 import pytest
@@ -43,3 +43,23 @@ def make_table():
         )  # fmt: skip
 
     return make
+
+
+@pytest.fixture
+def a_tiny_network(monkeypatch):
+    """Train a network of a few thousand weights in place of the real ones."""
+    from QualitySentinelLib.checkpoint import QualityModel
+    from QualitySentinelLib.network import build_network
+    from QualitySentinelLib.slices import COMPACT
+    from QualitySentinelLib.text import EmbeddingTable
+
+    def untrained(options):
+        architecture = {
+            "kind": "pyramid", "embedding_dim": 4, "in_channels": COMPACT.channels,
+            "mask_channel": COMPACT.mask_channel, "widths": [4, 8, 8, 8], "blocks": [1, 1, 1, 1], "map_width": 8,
+            "condition_dim": 8, "head_dim": 8,
+        }  # fmt: skip
+        table = EmbeddingTable("random", "{}", ("liver", "spleen"), np.eye(2, 4, dtype=np.float32))
+        return QualityModel("tiny", build_network(architecture), architecture, COMPACT, table)
+
+    monkeypatch.setattr("QualitySentinelTrainingLib.commands.train.untrained", untrained)

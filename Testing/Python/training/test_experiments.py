@@ -7,33 +7,17 @@ import json
 import numpy as np
 import pytest
 
-from QualitySentinelLib.checkpoint import QualityModel, load_model
-from QualitySentinelLib.network import build_network
+from QualitySentinelLib.checkpoint import load_model
 from QualitySentinelLib.slices import COMPACT
-from QualitySentinelLib.text import EmbeddingTable
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.candidates import simulated_candidates
 from QualitySentinelTrainingLib.experiments import main
 from QualitySentinelTrainingLib.pairs import make_pairs, write_pairs
 from QualitySentinelTrainingLib.subjects import Subject
 
+pytestmark = pytest.mark.usefixtures("a_tiny_network")
+
 QUICK = ["--set", "epochs=1", "--set", "pairs_per_epoch=16", "--set", "batch_size=8", "--set", "accelerator=cpu"]
-
-
-@pytest.fixture(autouse=True)
-def a_tiny_network(monkeypatch):
-    """Train a network of a few thousand weights in place of both real ones."""
-
-    def untrained(options):
-        architecture = {
-            "kind": "pyramid", "embedding_dim": 4, "in_channels": COMPACT.channels,
-            "mask_channel": COMPACT.mask_channel, "widths": [4, 8, 8, 8], "blocks": [1, 1, 1, 1], "map_width": 8,
-            "condition_dim": 8, "head_dim": 8,
-        }  # fmt: skip
-        table = EmbeddingTable("random", "{}", ("liver", "spleen"), np.eye(2, 4, dtype=np.float32))
-        return QualityModel("tiny", build_network(architecture), architecture, COMPACT, table)
-
-    monkeypatch.setattr("QualitySentinelTrainingLib.commands.train.untrained", untrained)
 
 
 @pytest.fixture(scope="module")

@@ -9,20 +9,21 @@ import numpy as np
 import pytest
 import torch
 
-from QualitySentinelLib.checkpoint import QualityModel, load_model, save_model
+from QualitySentinelLib.checkpoint import load_model, save_model
 from QualitySentinelLib.commands.main import main
-from QualitySentinelLib.network import build_network
 from QualitySentinelLib.scorer import Scorer
 from QualitySentinelLib.slices import COMPACT
-from QualitySentinelLib.text import EmbeddingTable
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.candidates import simulated_candidates
 from QualitySentinelTrainingLib.commands.evaluate import by_source
-from QualitySentinelTrainingLib.commands.train import outside_fold, persons_seen
+from QualitySentinelTrainingLib.commands.train import outside_fold
 from QualitySentinelTrainingLib.evaluation import Evaluated
 from QualitySentinelTrainingLib.evaluation.run import evaluate_pair_files
+from QualitySentinelTrainingLib.folds import persons_seen
 from QualitySentinelTrainingLib.pairs import PairFile, make_pairs, pair_files, write_pairs
 from QualitySentinelTrainingLib.subjects import Subject
+
+pytestmark = pytest.mark.usefixtures("a_tiny_network")
 
 
 @pytest.fixture
@@ -37,22 +38,6 @@ def pairs(a_torso, tmp_path):
         made = make_pairs(subject, simulated_candidates(subject, rng, 4), rng, COMPACT, None, None)
         write_pairs(made, folder / f"{name}.pairs.h5", COMPACT)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def a_tiny_network(monkeypatch):
-    """Train a network of a few thousand weights in place of the real one."""
-
-    def untrained(options):
-        architecture = {
-            "kind": "pyramid", "embedding_dim": 4, "in_channels": COMPACT.channels,
-            "mask_channel": COMPACT.mask_channel, "widths": [4, 8, 8, 8], "blocks": [1, 1, 1, 1], "map_width": 8,
-            "condition_dim": 8, "head_dim": 8,
-        }  # fmt: skip
-        table = EmbeddingTable("random", "{}", ("liver", "spleen"), np.eye(2, 4, dtype=np.float32))
-        return QualityModel("tiny", build_network(architecture), architecture, COMPACT, table)
-
-    monkeypatch.setattr("QualitySentinelTrainingLib.commands.train.untrained", untrained)
 
 
 def train(pairs, out, *options) -> int:
