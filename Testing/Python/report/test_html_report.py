@@ -128,7 +128,9 @@ def test_every_scored_segment_has_a_plot_and_an_empty_one_an_explanation(open_re
 def test_a_link_under_a_picture_leads_to_the_segments_row(open_report):
     page = open_report()
     page.click(".slices a:has-text('liver')")
-    assert page.locator("tbody[data-name=liver] svg.plot").is_visible()
+    plot = page.locator("tbody[data-name=liver] svg.plot")
+    plot.wait_for()  # the browser tells of the new address a moment after the click
+    assert plot.is_visible()
 
 
 def test_flagged_segments_have_pictures_of_their_worst_slices(open_report, a_scored_case):
