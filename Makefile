@@ -24,7 +24,7 @@ install: $(INSTALLED) ## Create .venv with everything below (done by the other t
 # Installed once, and again when what is asked for changes. The stamp is written last: an interrupted install is redone.
 $(INSTALLED): Makefile pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,training,text,text-clip]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,training,text,text-clip,audit,cluster,review]"
 	touch $@
 
 demo: $(INSTALLED) ## Score a CT phantom with planted errors, or your own files: make demo CT=ct.nii.gz SEG=seg.nii.gz [OUT=out]

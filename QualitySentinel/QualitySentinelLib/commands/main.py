@@ -17,7 +17,9 @@ DEBUG_VARIABLE = "QUALITY_SENTINEL_DEBUG"
 
 _COMMANDS = {
     "score": "QualitySentinelLib.commands.score",
+    "review": "QualitySentinelLib.commands.review",
     "info": "QualitySentinelLib.commands.info",
+    "audit": "QualitySentinelTrainingLib.commands.audit",
     "make-pairs": "QualitySentinelTrainingLib.commands.make_pairs",
     "train-segmenters": "QualitySentinelTrainingLib.commands.train_segmenters",
     "train": "QualitySentinelTrainingLib.commands.train",
@@ -38,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in _COMMANDS.items():
-        if importlib.util.find_spec(module.partition(".")[0]) is not None:
+        if _installed(module):
             importlib.import_module(module).add_parser(commands.add_parser, name)
     return parser
 
@@ -60,6 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse("not enough memory; close other programs or score fewer segments (--segments)", _UNEXPECTED)
     except Exception as error:
         return _refuse(f"unexpected {type(error).__name__}: {error} (set {DEBUG_VARIABLE}=1 for details)", _UNEXPECTED)
+
+
+def _installed(module: str) -> bool:
+    """Whether the library of a command is there: the training library may be absent."""
+    library = module.partition(".")[0]
+    return importlib.util.find_spec(library) is not None and importlib.util.find_spec(module) is not None
 
 
 def _print_any_name() -> None:
