@@ -1,0 +1,28 @@
+"""Layer 8a, setting up: packages and their state, memory, imported models, sample data.
+
+Nothing here imports torch or slicer at file scope: Slicer imports this room when it starts, and the command line uses
+what of it makes sense without Slicer.
+"""
+
+from .memory import available_memory, memory_needed, memory_warning
+from .models import ModelChoice, import_model, model_choices, model_folder, remove_downloads
+from .packages import TORCH_VERSION, ensure_packages
+from .sample_data import register_sample_data
+from .state import InstalledPart, install_state, package_info
+
+__all__ = [
+    "TORCH_VERSION",
+    "InstalledPart",
+    "ModelChoice",
+    "available_memory",
+    "ensure_packages",
+    "import_model",
+    "install_state",
+    "memory_needed",
+    "memory_warning",
+    "model_choices",
+    "model_folder",
+    "package_info",
+    "register_sample_data",
+    "remove_downloads",
+]

@@ -1,0 +1,222 @@
+"""The models a user can choose: the bundled one, and those imported into a folder of the user's own.
+
+The folder lies beside Slicer's settings, so that it outlives an update of the extension. ``imported.json`` in it lists
+what was put there by :func:`import_model`; only that is ever removed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import InputError, ModelError
+from ..files import sha256_of, whole_file, write_whole
+
+BUNDLED = "bundled"
+CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt")
+EMBEDDINGS_NAME = "label_embedding.pkl"
+_SUFFIX = ".safetensors"
+_LIST = "imported.json"
+_LIBRARY = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model to choose.
+
+    Attributes:
+        name: for people, unique among the choices.
+        source: what ``load_model`` and the command line's ``--model`` take: ``"bundled"`` or a path.
+        origin: where it came from, one line.
+    """
+
+    name: str
+    source: str
+    origin: str = ""
+
+
+def model_folder() -> Path:
+    """Folder of imported models; it need not exist.
+
+    Inside Slicer beside the file of the user's settings, elsewhere where the platform keeps programs' data.
+    """
+    settings = getattr(getattr(sys.modules.get("slicer"), "app", None), "slicerUserSettingsFilePath", None)
+    if settings:
+        return Path(settings).parent / "QualitySentinel" / "Models"
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "QualitySentinel" / "Models"
+
+
+def model_choices() -> list[ModelChoice]:
+    """The bundled model, then the imported ones by name. Nothing is loaded."""
+    choices = [ModelChoice(BUNDLED, BUNDLED, "comes with Quality Sentinel")]
+    listed = _read_list()
+    for path in sorted(model_folder().glob(f"*{_SUFFIX}")):
+        choices.append(ModelChoice(path.stem, str(path), listed.get(path.name, {}).get("origin", "")))
+    return choices
+
+
+def bundled_names() -> list[str]:
+    """Names of the bundled models: one, unless the installation is damaged. Nothing is loaded, nor is torch."""
+    for folder in (_LIBRARY.parent / "Resources" / "Models", _LIBRARY / "Resources" / "Models"):
+        names = [path.stem for path in sorted(folder.glob(f"*{_SUFFIX}"))]
+        if names:
+            return names
+    return []
+
+
+def import_model(path: str | os.PathLike, embeddings: str | os.PathLike | None = None) -> ModelChoice:
+    """Check a model and keep it in :func:`model_folder`, from where it can be chosen from then on.
+
+    A ``.safetensors`` file of ours is copied as it is. A published checkpoint is read without running code from it, and
+    kept with its embeddings as one ``.safetensors`` file whose metadata name both files and their fingerprints. The
+    files given are not changed and no longer needed. A model that is there already is not kept twice.
+
+    Args:
+        path: ``.safetensors`` file, or published ``.pth`` checkpoint.
+        embeddings: ``label_embedding.pkl`` of a published checkpoint; by default the file of that name beside it.
+
+    Raises:
+        ModelError: it is neither, damaged or hostile; one line that names the file.
+        InputError: the folder cannot be written.
+    """
+    path = Path(path)
+    kind = path.suffix.lower()
+    if kind == ".pkl":
+        raise ModelError(
+            f"{path}: holds embeddings, not a network; choose the .pth file that belongs to it and leave this one beside it"
+        )
+    if kind not in (_SUFFIX, *CHECKPOINT_SUFFIXES):
+        raise ModelError(
+            f"{path}: is no model; choose a {_SUFFIX} file of Quality Sentinel, or the published .pth file with its "
+            f"{EMBEDDINGS_NAME} beside it"
+        )
+    if not path.is_file():
+        raise ModelError(f"{path}: there is no such file; check the path")
+    return _copy(path) if kind == _SUFFIX else _convert(path, embeddings)
+
+
+def remove_downloads() -> int:
+    """Remove the imported models, and the folder when nothing else is in it; the number of bytes that became free.
+
+    Files that :func:`import_model` did not put there stay, and so does what was changed since. The bundled model and
+    Python packages are not touched.
+
+    Raises:
+        InputError: a file cannot be removed, for instance because it is in use.
+    """
+    folder, freed, left = model_folder(), 0, {}
+    for name, entry in _read_list().items():
+        path = folder / name
+        if not path.is_file():
+            continue
+        if sha256_of(path) != entry.get("sha256"):
+            left[name] = entry
+            continue
+        freed += _remove(path)
+    if left:
+        _write_list(left)
+    elif (folder / _LIST).is_file():
+        freed += _remove(folder / _LIST)
+    for empty in (folder, folder.parent):
+        if empty.is_dir() and not any(empty.iterdir()):
+            empty.rmdir()
+    return freed
+
+
+def _copy(path: Path) -> ModelChoice:
+    """Keep a file of ours, when it loads."""
+    from ..checkpoint import load_model
+
+    sha256 = load_model(path).sha256
+    known = _kept(sha256)
+    if known:
+        return known
+    target = _free_name(path.stem)
+    with whole_file(target) as temporary:
+        shutil.copyfile(path, temporary)
+        if sha256_of(temporary) != sha256:
+            raise ModelError(f"{path}: has changed while it was copied; try again")
+    return _keep(target, f"copy of {path.name}")
+
+
+def _convert(path: Path, embeddings: str | os.PathLike | None) -> ModelChoice:
+    """Keep a published checkpoint and its embeddings as one file of ours."""
+    beside = path.parent / EMBEDDINGS_NAME
+    embeddings = Path(embeddings) if embeddings is not None else beside
+    if not embeddings.is_file():
+        raise ModelError(f"{path}: a published checkpoint needs its {EMBEDDINGS_NAME}, and there is no {embeddings}")
+    from ..checkpoint import load_model, save_model
+
+    model = load_model(path, embeddings)
+    model.metadata["imported_from"] = {
+        "checkpoint": path.name,
+        "checkpoint_sha256": sha256_of(path),
+        "embeddings": embeddings.name,
+        "embeddings_sha256": sha256_of(embeddings),
+    }
+    target = save_model(model, _free_name(path.stem))
+    known = _kept(sha256_of(target))
+    if known:
+        target.unlink()
+        return known
+    return _keep(target, f"converted from {path.name} and {embeddings.name}")
+
+
+def _kept(sha256: str) -> ModelChoice | None:
+    """The listed model with this fingerprint, if it is still there and still the same."""
+    for name, entry in _read_list().items():
+        path = model_folder() / name
+        if entry.get("sha256") == sha256 and path.is_file() and sha256_of(path) == sha256:
+            return ModelChoice(path.stem, str(path), entry.get("origin", ""))
+    return None
+
+
+def _keep(path: Path, origin: str) -> ModelChoice:
+    _write_list(_read_list() | {path.name: {"sha256": sha256_of(path), "origin": origin}})
+    return ModelChoice(path.stem, str(path), origin)
+
+
+def _free_name(stem: str) -> Path:
+    """A file in the folder that is not there yet; ``bundled`` stays the bundled model's name."""
+    folder = model_folder()
+    taken = {BUNDLED} | {p.stem.lower() for p in folder.glob(f"*{_SUFFIX}")}
+    name, number = stem, 2
+    while name.lower() in taken:
+        name, number = f"{stem} ({number})", number + 1
+    return folder / f"{name}{_SUFFIX}"
+
+
+def _read_list() -> dict[str, dict]:
+    """What was imported, by file name; what cannot be read counts as nothing."""
+    try:
+        models = json.loads((model_folder() / _LIST).read_text(encoding="utf-8"))["models"]
+        return {n: e for n, e in models.items() if isinstance(e, dict) and Path(n).name == n and n.endswith(_SUFFIX)}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _write_list(models: dict[str, dict]) -> None:
+    write_whole(model_folder() / _LIST, json.dumps({"models": models}, indent=1, ensure_ascii=False, sort_keys=True))
+
+
+def _remove(path: Path) -> int:
+    """Remove a file; its size."""
+    try:
+        size = os.path.getsize(path)
+        path.unlink()
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be removed ({error.strerror or error}); choose another model, or restart Slicer, and try "
+            "again"
+        ) from error
+    return size

@@ -1,0 +1,173 @@
+"""Needs ``slicer`` when called. The packages that scoring needs, installed inside Slicer after the user agreed.
+
+PyTorch comes from Slicer's PyTorch extension, which picks the build that fits the graphics card. Everything else comes
+from ``slicer.packaging``, which asks, installs, and offers a restart when a package in use was replaced.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from importlib import metadata
+from pathlib import Path
+from subprocess import CalledProcessError
+
+from ..errors import CancelledError, ModelError
+
+TORCH_VERSION = ">=2.2"
+REQUIREMENTS = Path(__file__).resolve().parents[2] / "Resources" / "requirements.txt"
+"""What Slicer's Python lacks; absent in a wheel, whose packages pip looks after."""
+EXTENSION = "PyTorch"
+_REQUESTER = "Quality Sentinel"
+
+
+def ensure_packages(force_cpu: bool = False) -> bool:
+    """Make sure that scoring has its packages: install what is missing, after asking the user.
+
+    Asks for nothing and returns at once when all is there. In Slicer's testing mode nothing is installed. Call it on
+    the main thread, in answer to a click: it opens message boxes.
+
+    Args:
+        force_cpu: take PyTorch's build for the processor even where there is a graphics card (smaller, and for cards
+            that fail). It matters only when PyTorch is installed anew.
+
+    Returns:
+        Whether scoring can start now. ``False``: Slicer must be restarted first; that was offered.
+
+    Raises:
+        CancelledError: the user declined. Nothing more needs to be shown.
+        ModelError: something is missing and could not be installed; one line that says what to do.
+    """
+    return _ensure_torch(force_cpu) and _ensure_requirements() and not restart_needed()
+
+
+def restart_needed() -> bool:
+    """Whether the PyTorch in use is not the one that is installed: it was replaced after it had been imported."""
+    return loaded_version("torch") not in (None, installed_version("torch"))
+
+
+def installed_version(package: str) -> str | None:
+    """Version of an installed package, from its metadata: it is not imported. ``None`` when there is none."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def loaded_version(module: str) -> str | None:
+    """Version of a module that is imported already; ``None`` when it is not, or does not say."""
+    version = getattr(sys.modules.get(module), "__version__", None)
+    return None if version is None else str(version)
+
+
+def _ensure_torch(force_cpu: bool) -> bool:
+    """Whether PyTorch is there, if need be after its extension has installed it."""
+    import slicer
+    import slicer.packaging
+    from slicer.i18n import tr as _
+
+    importlib.invalidate_caches()  # it may have been installed a moment ago
+    missing = importlib.util.find_spec("torch") is None
+    if not missing and slicer.packaging.pip_check(f"torch{TORCH_VERSION}"):
+        return True
+    try:
+        import PyTorchUtils
+    except ModuleNotFoundError:
+        _install_extension()
+        return False
+    if slicer.app.testingEnabled():  # PyTorchUtils would install without asking
+        if missing:
+            raise ModelError(_("PyTorch is not installed, and testing mode installs nothing"))
+        raise ModelError(
+            _("PyTorch is older than needed ({version}), and testing mode installs nothing").format(
+                version=TORCH_VERSION
+            )
+        )
+    in_use = "torch" in sys.modules
+    try:
+        torch = PyTorchUtils.PyTorchUtilsLogic().installTorch(
+            askConfirmation=True,
+            forceComputationBackend="cpu" if force_cpu else None,
+            torchVersionRequirement=TORCH_VERSION,
+        )
+    except (CalledProcessError, ImportError, OSError) as error:
+        raise ModelError(
+            _(
+                "PyTorch could not be installed; see View > Error Log for the reason. Restart Slicer and try again "
+                "before another module uses PyTorch"
+            )
+        ) from error
+    if torch is None:
+        raise CancelledError(_("PyTorch was not installed; scoring needs it"))
+    if in_use:
+        _offer_restart(_("PyTorch was replaced while it was in use."))
+        return False
+    return True
+
+
+def _install_extension() -> None:
+    """Offer to install the PyTorch extension, and then to restart Slicer.
+
+    Raises:
+        CancelledError: the user declined.
+        ModelError: it cannot be installed from here.
+    """
+    import slicer
+    from slicer.i18n import tr as _
+
+    by_hand = _("PyTorch extension is missing: install it in the Extensions Manager and restart Slicer")
+    if slicer.app.testingEnabled() or not hasattr(slicer.app, "extensionsManagerModel"):
+        raise ModelError(by_hand)
+    manager = slicer.app.extensionsManagerModel()
+    if manager is None:  # Slicer was started without extensions
+        raise ModelError(by_hand)
+    if not manager.isExtensionInstalled(EXTENSION):
+        if not slicer.util.confirmOkCancelDisplay(
+            _(
+                "Scoring needs the PyTorch extension of Slicer, which is not installed.\n\n"
+                "Download and install it now? Slicer must be restarted afterwards."
+            ),
+            _("Quality Sentinel - Install Extension"),
+        ):
+            raise CancelledError(by_hand)
+        asks = manager.interactive
+        manager.interactive = False  # the user has just agreed: once is enough
+        try:
+            installed = manager.installExtensionFromServer(EXTENSION, False)
+        finally:
+            manager.interactive = asks
+        if not installed:
+            raise ModelError(by_hand)
+    _offer_restart(_("The PyTorch extension is installed."))
+
+
+def _ensure_requirements() -> bool:
+    """Whether the packages of ``requirements.txt`` are there, if need be after Slicer has installed them."""
+    import slicer.packaging
+    from slicer.i18n import tr as _
+
+    requirements = slicer.packaging.load_requirements(REQUIREMENTS)
+    names = ", ".join(r.name for r in requirements if not slicer.packaging.pip_check(r))
+    try:
+        slicer.packaging.pip_ensure(requirements, requester=_REQUESTER)
+    except CalledProcessError as error:
+        raise ModelError(
+            _("Python packages could not be installed ({names}); see View > Error Log for the reason").format(
+                names=names
+            )
+        ) from error
+    except RuntimeError as error:  # Slicer's way of saying that the user declined
+        raise CancelledError(
+            _("Python packages were not installed ({names}); scoring needs them").format(names=names)
+        ) from error
+    return True
+
+
+def _offer_restart(why: str) -> None:
+    import slicer
+    from slicer.i18n import tr as _
+
+    question = _("Slicer must be restarted before it can score. Save your work first. Restart now?")
+    if slicer.util.confirmYesNoDisplay(f"{why}\n\n{question}", _("Quality Sentinel - Restart Needed")):
+        slicer.util.restart()

@@ -1,0 +1,170 @@
+"""What is installed and what is missing, as rows for the panel and as one text for support."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import platform
+import re
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+
+from .. import __version__
+from ..scores.versions import software_versions
+from .memory import GIB, available_memory
+from .models import BUNDLED, bundled_names, model_choices
+from .packages import REQUIREMENTS, TORCH_VERSION, installed_version, loaded_version, restart_needed
+
+MISSING = "missing"
+_APPLY_INSTALLS = "press Apply: it asks and then installs"
+
+
+@dataclass(frozen=True)
+class InstalledPart:
+    """One row of the install state.
+
+    Attributes:
+        name: of the package, device or model.
+        version: or what else there is to say of it; ``"missing"``.
+        ok: whether scoring can do with it as it is.
+        advice: what to do, one line; empty when there is nothing to do.
+    """
+
+    name: str
+    version: str
+    ok: bool = True
+    advice: str = ""
+
+
+def install_state(ask_devices: bool = False) -> list[InstalledPart]:
+    """Packages, devices and models, in the order in which a user should mend them. Quick: reads, and loads nothing.
+
+    Args:
+        ask_devices: name the graphics cards even if PyTorch must be imported for it, which takes seconds. Otherwise
+            they are named when it is imported already.
+    """
+    return [*_torch(), *_devices(ask_devices), *_packages(), *_models()]
+
+
+def package_info(ask_devices: bool = True) -> str:
+    """What support wants to know, as text of several lines to copy: versions, machine, packages, devices, models.
+
+    Nothing of any scene or patient is in it, nor paths, which may hold names.
+    """
+    cores, free = os.cpu_count(), available_memory()
+    lines = [f"Quality Sentinel {__version__}"]
+    slicer = _slicer()
+    if slicer:
+        lines.append(f"Slicer: {slicer}")
+    lines += [
+        f"System: {platform.platform()}, {cores} cores" + (f", {free / GIB:.1f} GiB memory free" if free else ""),
+        "Versions: " + ", ".join(f"{name} {version}" for name, version in software_versions().items()),
+        "",
+    ]
+    for part in install_state(ask_devices):
+        lines.append(f"[{'ok' if part.ok else '!!'}] {part.name}: {part.version}")
+        if part.advice:
+            lines.append(f"     {part.advice}")
+    return "\n".join(lines) + "\n"
+
+
+def _slicer() -> str:
+    """Version, revision and platform of the Slicer this runs in; empty outside Slicer."""
+    app = getattr(sys.modules.get("slicer"), "app", None)
+    if app is None:
+        return ""
+    import slicer
+
+    said = [f"{slicer.app.majorVersion}.{slicer.app.minorVersion}"]
+    with suppress(AttributeError):  # a Slicer of another make may lack one
+        said = [str(slicer.app.applicationVersion)]
+        said.append(f"revision {slicer.app.revision} ({slicer.app.repositoryRevision})")
+        said.append(str(slicer.app.platform))
+    return ", ".join(said)
+
+
+def _torch() -> list[InstalledPart]:
+    inside_slicer = bool(_slicer())
+    version = installed_version("torch")
+    rows = []
+    if inside_slicer and importlib.util.find_spec("PyTorchUtils") is None:
+        rows.append(
+            InstalledPart(
+                "PyTorch extension", MISSING, version is not None,
+                "install it in the Extensions Manager and restart Slicer" if version is None else "",
+            )
+        )  # fmt: skip
+    if version is None:
+        rows.append(InstalledPart("torch", MISSING, False, _APPLY_INSTALLS if inside_slicer else "pip install torch"))
+    elif restart_needed():
+        rows.append(InstalledPart("torch", f"{version}, {loaded_version('torch')} in use", False, "restart Slicer"))
+    elif not _fits("torch", TORCH_VERSION):
+        rows.append(InstalledPart("torch", version, False, f"{TORCH_VERSION} is needed; {_APPLY_INSTALLS}"))
+    else:
+        rows.append(InstalledPart("torch", version))
+    return rows
+
+
+def _devices(ask: bool) -> list[InstalledPart]:
+    """The processor, and each graphics card with its memory where PyTorch can be asked."""
+    rows = [InstalledPart("cpu", f"{os.cpu_count()} cores")]
+    if ask and "torch" not in sys.modules and installed_version("torch"):
+        with suppress(ImportError, OSError):  # a damaged installation: its row says what it can
+            importlib.import_module("torch")
+    torch = sys.modules.get("torch")
+    if torch is None or not hasattr(torch, "cuda"):
+        if installed_version("torch"):
+            rows.append(InstalledPart("graphics card", "not asked: PyTorch is not loaded yet"))
+        return rows
+    for index in range(torch.cuda.device_count()):
+        said = torch.cuda.get_device_name(index)
+        with suppress(RuntimeError):  # in use by another program alone
+            free, total = torch.cuda.mem_get_info(index)
+            said += f", {free / GIB:.1f} of {total / GIB:.1f} GiB free"
+        rows.append(InstalledPart(f"cuda:{index}", said))
+    if torch.backends.mps.is_available():
+        rows.append(InstalledPart("mps", "Apple GPU"))
+    if len(rows) == 1:
+        rows.append(InstalledPart("graphics card", "none that PyTorch can use; scoring runs on the processor"))
+    return rows
+
+
+def _packages() -> list[InstalledPart]:
+    """A row for each package of ``requirements.txt``; none in a wheel, which does not carry that file."""
+    if not REQUIREMENTS.is_file():
+        return []
+    rows = []
+    for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines():
+        found = re.match(r"([\w.-]+)\s*([<>=!~].*)?$", line.strip())
+        if not found:
+            continue
+        name, wanted = found[1], found[2] or ""
+        version = installed_version(name)
+        if version is None:
+            rows.append(InstalledPart(name, MISSING, False, _APPLY_INSTALLS))
+        elif not _fits(name, wanted):
+            rows.append(InstalledPart(name, version, False, f"{wanted} is needed; {_APPLY_INSTALLS}"))
+        else:
+            rows.append(InstalledPart(name, version))
+    return rows
+
+
+def _models() -> list[InstalledPart]:
+    bundled = bundled_names()
+    if len(bundled) == 1:
+        rows = [InstalledPart("bundled model", bundled[0])]
+    else:
+        rows = [InstalledPart("bundled model", ", ".join(bundled) or MISSING, False, "install Quality Sentinel again")]
+    imported = [choice for choice in model_choices() if choice.source != BUNDLED]
+    return rows + [InstalledPart(f"model {c.name}", c.origin or "put there by hand") for c in imported]
+
+
+def _fits(package: str, wanted: str) -> bool:
+    """Whether an installed package has a wanted version, such as ``>=0.4``; unknown counts as fitting."""
+    try:
+        from packaging.specifiers import SpecifierSet
+    except ImportError:  # Slicer has it; elsewhere pip has seen to the versions
+        return True
+    return installed_version(package) in SpecifierSet(wanted, prereleases=True)
