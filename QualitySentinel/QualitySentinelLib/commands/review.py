@@ -1,0 +1,78 @@
+"""``quality-sentinel review``: one case scored and reviewed in a web page on this computer."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import UsageError
+from ..scores import read_report_json
+from .score import _check_output, add_scoring_arguments
+
+_NEEDED = ("trame", "trame_slicer", "slicer", "aiohttp")
+
+
+def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
+    """Describe the command's arguments."""
+    parser = add(
+        name,
+        help="review one case in a web page on this computer",
+        description="Score a case and review it in a local web page with Slicer's slice views: flagged slices, "
+        "accepts, corrections scored again, export. The page is served to this computer alone and to one browser, which "
+        "comes with the address that is printed. The review is kept in the output folder; the same command goes on.",
+    )
+    parser.add_argument("--ct", required=True, type=Path, help="NIfTI, NRRD or MHA file, or a DICOM folder")
+    parser.add_argument(
+        "--seg", required=True, type=Path,
+        help="label map, .seg.nrrd, DICOM SEG, or a folder of one binary mask per structure",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", type=Path, help="folder that keeps the review and takes the exports (default: SEG's name and -review)"
+    )
+    parser.add_argument(
+        "--names",
+        help="JSON file that maps label values or file stems to structure names, or the name of a known label set",
+    )
+    add_scoring_arguments(parser)
+    parser.add_argument("--scores", type=Path, help="report.json of an earlier scoring: only what changed is scored")
+    parser.add_argument("--port", type=int, default=0, help="TCP port of the page (default: a free one)")
+    parser.add_argument("--no-browser", action="store_true", help="only print the address")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Read the case, serve it until Ctrl+C."""
+    _check_installed()
+    options.out = options.out or default_folder(options.seg)
+    _check_output(options)
+    if not 0 <= options.port <= 65535:
+        raise UsageError(f"--port {options.port}: not a TCP port; give 0 to 65535")
+    from ..web_review.opening import open_review
+    from ..web_review.server import serve
+
+    print("Reading the case ...", flush=True)
+    scores = None if options.scores is None else read_report_json(options.scores)
+    make_review = open_review(options, scores)
+    serve(make_review, options.seg.name or str(options.seg), options.port, not options.no_browser)
+    return 0
+
+
+def default_folder(seg: Path) -> Path:
+    """Where the review of a segmentation is kept without ``--out``: in the current folder, under its name."""
+    return Path(f"{seg.resolve().name.split('.')[0] or 'segmentation'}-review")
+
+
+def _check_installed() -> None:
+    """Refuse, before anything is read, when the extra is missing.
+
+    Raises:
+        UsageError: trame or trame-slicer is not installed.
+    """
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"the review page needs {', '.join(missing)}, not installed here; "
+            'run: pip install "quality-sentinel[review]"'
+        )

@@ -1,0 +1,206 @@
+"""What the reader does on the page, without trame: the page calls these, and shows :meth:`ReviewController.state`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from ..errors import QualitySentinelError
+from ..report import write_results
+from ..review import Changed, ReviewEvent, ReviewSession
+from ..review.own_scores import copied
+from ..scorer import Scorer
+from ..volume import CtVolume, Segment, Segmentation
+from . import page_state
+from .keeping import Keeper
+from .scoring import Scoring
+
+_KEEP_SECONDS = 1.0
+"""The review is written this long after the last change, not at each of them."""
+
+
+class ReviewController:
+    """One case under review, its scoring and its folder.
+
+    Args:
+        ct: the CT.
+        segmentation: its masks as they are now.
+        session: the review, new or taken up again.
+        scorer: with the model loaded.
+        keeper: the folder.
+        slices: which slices are scored, as the command line has it.
+        segment_ids: the segments to score.
+        options: the options of the run, for the report.
+        changed: called whenever the page should be drawn anew.
+        corrected: masks differ from those of the input.
+
+    Attributes:
+        segmentation: the masks as they are now; a new object after every edit.
+        note: the last thing worth telling the reader, ``{"text", "kind"}``; kind is ``done``, ``error`` or empty.
+    """
+
+    def __init__(
+        self,
+        ct: CtVolume,
+        segmentation: Segmentation,
+        session: ReviewSession,
+        scorer: Scorer,
+        keeper: Keeper,
+        slices="all",
+        segment_ids: list[str] | None = None,
+        options: Mapping | None = None,
+        changed: Callable[[], None] = lambda: None,
+        corrected: bool = False,
+    ) -> None:
+        self.ct, self.segmentation, self.session, self.keeper = ct, segmentation, session, keeper
+        self.changed = changed
+        self.scoring = Scoring(scorer, session, lambda: self.changed())
+        self.note = {"text": "", "kind": ""}
+        self.exporting = False
+        self._slices, self._options = slices, dict(options or {})
+        self._wanted = [s.id for s in segmentation] if segment_ids is None else list(segment_ids)
+        self._corrected, self._masks_kept = corrected, True
+        self._tasks: set[asyncio.Task] = set()
+        self._keeping: asyncio.TimerHandle | None = None
+        self._writing = asyncio.Lock()
+        session.observe(self._session_changed)
+
+    # Scoring
+
+    def score(self) -> None:
+        """Score every segment that was asked for; slices whose mask is known keep their score."""
+        self._spawn(self.scoring.run(self.ct, self.segmentation, self._wanted, self._slices))
+
+    def masks_edited(self, edited: list[Segment]) -> None:
+        """Take over edited masks and score the slices that changed.
+
+        Args:
+            edited: segments on the CT's grid, by id. Name, structure and tags stay those that were read at first:
+                the user's names (``--names``) are not in the scene.
+        """
+        masks = {s.id: s for s in edited}
+        self.segmentation = replace(
+            self.segmentation,
+            segments=[_with_mask(s, masks[s.id]) if s.id in masks else s for s in self.segmentation],
+        )
+        self._corrected, self._masks_kept = True, False
+        self._keep_soon()
+        self._spawn(self.scoring.run(self.ct, self.segmentation, masks.keys() & set(self._wanted), self._slices))
+
+    # What the page shows
+
+    def state(self, shown_k: int | None) -> dict[str, object]:
+        """Everything that the page shows of the review.
+
+        Args:
+            shown_k: canonical slice in the axial view.
+        """
+        session, scoring, frame = self.session, self.scoring, self.ct.frame
+        k = None if session.current is None else session.current.k
+        place = (None, None) if k is None else (frame.file_slice(k), frame.position_mm(k))
+        return {
+            "rows": page_state.rows(session),
+            "selected": session.selected or "",
+            "strip": page_state.strip(session, session.selected),
+            "counts": page_state.counts(session),
+            "threshold": session.threshold,
+            "current": page_state.current(session, *place),
+            "here": page_state.flags_in_slice(session, shown_k),
+            "shown": ""
+            if shown_k is None
+            else f"slice {frame.file_slice(shown_k)} · S {frame.position_mm(shown_k):.1f} mm",
+            "can_undo": session.can_undo,
+            "can_redo": session.can_redo,
+            "scoring": {
+                "running": scoring.running,
+                "unfinished": scoring.unfinished,
+                "done": scoring.done,
+                "total": scoring.total,
+                "left": _in_words(scoring.seconds_left),
+                "failure": scoring.failure,
+            },
+            "note": self.note,
+            "exporting": self.exporting,
+        }
+
+    def tell(self, text: str, kind: str = "") -> None:
+        """Show a line to the reader."""
+        self.note = {"text": " ".join(text.split()), "kind": kind}
+        self.changed()
+
+    # Files
+
+    def start_export(self) -> None:
+        """Write the results; the reader goes on meanwhile."""
+        self._spawn(self.export())
+
+    async def export(self) -> None:
+        """Write tables, report and scored segmentation into the folder, beside the kept review."""
+        if self.exporting:
+            return
+        self.exporting = True
+        self.changed()
+        try:
+            # a copy: the reader goes on while the thread writes
+            case, segmentation = copied(self.session.case), self.segmentation
+            await asyncio.to_thread(
+                write_results, self.keeper.folder, case, self.ct, segmentation, inputs=self.keeper.inputs,
+                options=self._options,
+            )  # fmt: skip
+            self.tell(f"Exported to {self.keeper.folder}", "done")
+        except QualitySentinelError as error:
+            self.tell(str(error), "error")
+        finally:
+            self.exporting = False
+            self.changed()
+
+    async def keep(self) -> None:
+        """Write the review now."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            self._keeping = None
+        async with self._writing:
+            try:
+                if not self._masks_kept:
+                    self._masks_kept = True
+                    await asyncio.to_thread(self.keeper.write_masks, self.segmentation)
+                await asyncio.to_thread(self.keeper.write, self.keeper.document(self.session, self._corrected))
+            except QualitySentinelError as error:
+                self._masks_kept = False
+                self.tell(f"The review is not kept: {error}", "error")
+
+    async def close(self) -> None:
+        """Stop scoring, finish what is being written, and keep the review."""
+        await self.scoring.stop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.keep()
+
+    # Within
+
+    def _session_changed(self, event: ReviewEvent) -> None:
+        if event.changed is not Changed.SCORES or not self.scoring.running:
+            self._keep_soon()
+        self.changed()
+
+    def _keep_soon(self) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+        self._keeping = asyncio.get_running_loop().call_later(_KEEP_SECONDS, lambda: self._spawn(self.keep()))
+
+    def _spawn(self, coroutine) -> None:
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _with_mask(segment: Segment, mask: Segment) -> Segment:
+    return Segment(
+        segment.id, segment.name, mask.box, mask.labels, mask.value, segment.structure, segment.color, segment.tags
+    )
+
+
+def _in_words(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f"{seconds:.0f} s left" if seconds < 90 else f"{seconds / 60:.0f} min left"

@@ -1,0 +1,83 @@
+"""Needs trame-slicer. Painting and erasing with its segment editor."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import slicer
+from trame_slicer.core import SlicerApp
+from trame_slicer.segmentation import BrushDiameterMode, SegmentationEffectErase, SegmentationEffectPaint
+
+DEFAULT_BRUSH_MM = 12.0
+_STROKES = 4
+"""Strokes that can be undone. Each keeps a copy of the labelmap it changed."""
+
+
+class Editing:
+    """The brush on the segmentation of a case.
+
+    Strokes are undone with Slicer's own history, which copies the labelmap that is painted in; trame-slicer's would
+    copy every segment twice at each stroke.
+
+    Attributes:
+        tool: ``paint``, ``erase``, or empty when the mouse does not edit.
+        brush_mm: diameter of the brush.
+    """
+
+    def __init__(self, app: SlicerApp, segmentation_node, volume_node) -> None:
+        self._editor = app.segmentation_editor
+        self._editor.set_active_segmentation(segmentation_node, volume_node)
+        self._history = slicer.vtkSegmentationHistory()
+        self._history.SetMaximumNumberOfStates(_STROKES)
+        self._history.SetSegmentation(segmentation_node.GetSegmentation())
+        _Stroke.history = self._history
+        self.tool = ""
+        self.brush_mm = DEFAULT_BRUSH_MM
+
+    def use(self, tool: str, segment_id: str | None) -> None:
+        """Take a tool, or put it down (``""``); the segment is the one that the brush changes."""
+        self.tool = tool if segment_id is not None and tool in _TOOLS else ""
+        if not self.tool:
+            self._editor.deactivate_effect()
+            return
+        self._editor.set_active_segment_id(segment_id)
+        self._editor.set_active_effect_type(_TOOLS[self.tool])
+        self.set_brush(self.brush_mm)
+
+    def set_brush(self, diameter_mm: float) -> None:
+        """Set the diameter of the brush, mm."""
+        self.brush_mm = min(max(float(diameter_mm), 1.0), 60.0)
+        if self.tool:
+            self._editor.active_effect.set_brush_diameter(self.brush_mm, BrushDiameterMode.Absolute)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether a stroke can be undone."""
+        return bool(self._history.IsRestorePreviousStateAvailable())
+
+    def undo(self) -> None:
+        """Undo the last stroke."""
+        if self.can_undo:
+            self._history.RestorePreviousState()
+
+
+class _Stroke:
+    """Keeps the masks as they are before each stroke."""
+
+    history: ClassVar = None
+
+    def paint_glyph_at_world_coordinates(self, polydata, paint_coordinates_world):
+        """Called by trame-slicer when the mouse button is released."""
+        self.history.SaveState()
+        super().paint_glyph_at_world_coordinates(polydata, paint_coordinates_world)
+
+
+class _Paint(_Stroke, SegmentationEffectPaint):
+    pass
+
+
+class _Erase(_Stroke, SegmentationEffectErase):
+    pass
+
+
+_TOOLS = {"paint": _Paint, "erase": _Erase}

@@ -1,0 +1,106 @@
+"""The review between two runs of the command: scores, accepts and position, and the corrected masks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..errors import InputError, UsageError
+from ..files import write_whole
+from ..report import write_scored_segmentation
+from ..review import ReviewSession
+from ..scores import CaseScore
+from ..scores.report_json import case_document, case_from_document
+from ..volume import Segmentation
+
+SCHEMA = "quality-sentinel-web-review/1"
+"""The number goes up when a reader of the old form would misread the new one."""
+
+REVIEW_FILE = "review.json"
+MASKS_FILE = "review.seg.nrrd"
+
+
+class Keeper:
+    """Keeps one review in a folder, and takes it up again.
+
+    Args:
+        folder: made when something is kept.
+        inputs: ``{"ct": {"path", "sha256"}, "seg": {"path", "sha256"}}``: whose review it is.
+    """
+
+    def __init__(self, folder: Path, inputs: Mapping[str, Mapping[str, str]]) -> None:
+        self.folder = folder
+        self.inputs = {role: dict(entry) for role, entry in inputs.items()}
+
+    @property
+    def masks_file(self) -> Path:
+        """The corrected segmentation."""
+        return self.folder / MASKS_FILE
+
+    def document(self, session: ReviewSession, corrected: bool) -> dict[str, object]:
+        """What :meth:`write` keeps of a review, taken now; nothing in it changes later.
+
+        Args:
+            session: the review.
+            corrected: masks were edited and are kept beside it.
+        """
+        return {
+            "schema": SCHEMA,
+            "inputs": self.inputs,
+            "corrected": corrected,
+            "review": session.to_state(),
+            "scores": case_document(session.case),
+        }
+
+    def write(self, document: Mapping[str, object]) -> None:
+        """Write a document of :meth:`document`, whole.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        write_whole(self.folder / REVIEW_FILE, json.dumps(document, allow_nan=False) + "\n")
+
+    def write_masks(self, segmentation: Segmentation) -> None:
+        """Write the segmentation as it is now, whole.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        write_scored_segmentation(self.masks_file, segmentation, CaseScore([], 0.0))
+
+    def read(self) -> dict | None:
+        """The document kept in the folder, ``None`` when there is none.
+
+        Raises:
+            UsageError: the folder holds the review of another case.
+            InputError: it cannot be read.
+        """
+        path = self.folder / REVIEW_FILE
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: the kept review cannot be read ({error}); move it away to begin anew") from error
+        if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+            raise InputError(f"{path}: not a review of this version; move it away to begin anew")
+        try:
+            fits = all(document["inputs"][role]["sha256"] == entry["sha256"] for role, entry in self.inputs.items())
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{path}: damaged ({error!r}); move it away to begin anew") from error
+        if not fits:
+            raise UsageError(f"{self.folder}: holds the review of another case; choose another --out")
+        return document
+
+    def session(self, document: Mapping) -> ReviewSession:
+        """The review of a document.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        try:
+            return ReviewSession.from_state(case_from_document(document["scores"]), document["review"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            path = self.folder / REVIEW_FILE
+            raise InputError(f"{path}: damaged ({error!r}); move it away to begin anew") from error

@@ -1,0 +1,95 @@
+"""From the command's options to a review: the case read, the model loaded, an earlier review taken up again."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..checkpoint import load_model
+from ..errors import UsageError
+from ..files import sha256_of
+from ..reading import read_ct, read_segmentation
+from ..review import ReviewSession
+from ..scorer import Scorer
+from ..scorer.plan import parse_slice_choice
+from ..scores import CaseScore, SegmentScore, Status
+from ..volume import Segmentation
+from ..volume.segmentation import is_called
+from .controller import ReviewController
+from .keeping import Keeper
+
+_RECORDED = ("model", "embeddings", "names", "device", "slices", "threshold", "segments")
+
+
+def open_review(options: argparse.Namespace, scores: CaseScore | None = None) -> Callable[[], ReviewController]:
+    """Read a case; returns a function that makes its review inside an event loop.
+
+    Args:
+        options: those of ``quality-sentinel review``.
+        scores: an earlier scoring to begin with; a review kept in the folder goes before it.
+
+    Raises:
+        QualitySentinelError: what cannot be read, or does not fit, in one line.
+    """
+    parse_slice_choice(options.slices)
+    ct = read_ct(options.ct)
+    segmentation = read_segmentation(options.seg, ct, names=options.names)
+    scorer = Scorer(load_model(options.model, options.embeddings), options.device, threshold=options.threshold)
+    inputs = {role: {"path": str(path), "sha256": sha256_of(path)} for role, path in _inputs(options)}
+    keeper = Keeper(options.out, inputs)
+    kept = keeper.read()
+    corrected = bool(kept and kept.get("corrected"))
+    if corrected:
+        segmentation = _with_corrections(segmentation, read_segmentation(keeper.masks_file, ct))
+    session = keeper.session(kept) if kept else ReviewSession(_blank(segmentation, options.threshold))
+    if kept is None and scores is not None:
+        session.update(scores)
+    wanted = _wanted(segmentation, options.segments)
+    for warning in (*ct.warnings, *segmentation.warnings, *session.warnings):
+        print("warning:", " ".join(warning.split()), flush=True)
+    recorded = {name: getattr(options, name) for name in _RECORDED}
+    return lambda: ReviewController(
+        ct, segmentation, session, scorer, keeper, options.slices, wanted, recorded, corrected=corrected
+    )
+
+
+def _inputs(options: argparse.Namespace):
+    return ("ct", options.ct), ("seg", options.seg)
+
+
+def _blank(segmentation: Segmentation, threshold: float) -> CaseScore:
+    """The table before there are scores."""
+    return CaseScore(
+        [
+            SegmentScore(
+                s.id, s.name, s.structure, Status.EMPTY if s.is_empty else Status.NOT_SCORED, len(s.occupied_slices())
+            )
+            for s in segmentation
+        ],
+        threshold,
+    )
+
+
+def _with_corrections(read: Segmentation, kept: Segmentation) -> Segmentation:
+    """The input with the masks of the kept review; names and structures as they are read now."""
+    masks = {s.id: s for s in kept}
+    segments = [
+        replace(s, box=masks[s.id].box, labels=masks[s.id].labels, value=masks[s.id].value) if s.id in masks else s
+        for s in read
+    ]
+    return replace(read, segments=segments)
+
+
+def _wanted(segmentation: Segmentation, words: list[str] | None) -> list[str]:
+    """Ids of the segments to score.
+
+    Raises:
+        UsageError: a word means no segment.
+    """
+    if words is None:
+        return [s.id for s in segmentation]
+    for word in words:
+        if not any(is_called(word, s.id, s.name, s.structure) for s in segmentation):
+            raise UsageError(f"{segmentation.source}: no segment is called {word!r}")
+    return [s.id for s in segmentation if any(is_called(word, s.id, s.name, s.structure) for word in words)]

@@ -1,0 +1,300 @@
+"""Needs trame. The page: what the browser shows, and what its buttons call. Everything it says is in the controller."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+from trame_client.ui.html import DivLayout
+
+from ..errors import QualitySentinelError
+from ..scene import restore_colors, show_score_colors
+from ..scene.edits import SegmentationEdits
+from ..scene.segmentation_node import segmentation_steps
+from ..scene.views import show_all, show_only
+from ..volume import Segment
+from . import page_state
+from .controller import ReviewController
+from .editing import Editing
+from .scene import add_ct, add_segmentation, start_scene
+from .views import CaseViews
+
+_FILES = Path(__file__).with_name("page")
+_SETTLE_SECONDS = 0.5
+"""An edit is over when nothing was edited for so long."""
+
+
+class ReviewPage:
+    """Connects the review, the scene and the page.
+
+    To be made inside the running event loop, before the server starts.
+
+    Args:
+        server: the trame server.
+        review: the case under review.
+        name: what the page calls the case.
+    """
+
+    def __init__(self, server, review: ReviewController, name: str) -> None:
+        self._server, self._review = server, review
+        self._loop = asyncio.get_running_loop()
+        self._alone, self._colors = False, True
+        self._drawing: asyncio.Handle | None = None
+        self._edited: set[str] = set()
+        self._settling: asyncio.TimerHandle | None = None
+        self._reading: asyncio.Task | None = None
+        self._shown: tuple = ()
+        self._painted: object = None
+        app = start_scene()
+        self._volume_node = add_ct(review.ct)
+        self._views = CaseViews(server, app, review.ct, self._scrolled)
+        self._views.show_ct(self._volume_node)
+        self._segmentation_node = add_segmentation(app, review.segmentation)
+        self._edits = SegmentationEdits(self._segmentation_node, self._masks_edited)
+        self._editing = Editing(app, self._segmentation_node, self._volume_node)
+        self._build(name)
+        review.changed = self._draw_soon
+        review.session.observe(lambda _event: self._follow())
+        self._follow()
+        self._draw()
+
+    def _build(self, name: str) -> None:
+        server = self._server
+        server.enable_module(
+            {
+                "serve": {"quality_sentinel": str(_FILES)},
+                "scripts": ["quality_sentinel/keys.js"],
+                "styles": ["quality_sentinel/style.css"],
+            }
+        )
+        server.state.update(
+            {
+                "trame__title": f"{name} - Quality Sentinel",
+                "trame__favicon": None,
+                "case_name": name,
+                "folder": str(self._review.keeper.folder),
+                "legend": page_state.legend(),
+                "threshold_start": self._review.session.threshold,
+                "brush_start": self._editing.brush_mm,
+            }
+        )
+        with DivLayout(server, classes="review") as layout:
+            layout.root.add_child((_FILES / "page.html").read_text(encoding="utf-8"))
+        for action in (
+            self.select, self.go_to, self.next_flagged, self.previous_flagged, self.threshold, self.accept, self.unaccept,
+            self.accept_or_not, self.accept_segment, self.undo, self.redo, self.alone, self.colors, self.fit, self.tool,
+            self.brush, self.undo_stroke, self.cancel, self.score, self.export,
+        ):  # fmt: skip
+            server.controller.trigger(action.__name__)(self._guarded(action))
+
+    def _guarded(self, action):
+        """What an action refuses is told on the page. Arguments come from a browser: more than wanted are an error."""
+
+        def run(*arguments):
+            try:
+                action(*arguments)
+            except (QualitySentinelError, TypeError, ValueError) as error:
+                self._review.tell(str(error), "error")
+            self._draw_soon()
+
+        return run
+
+    # What the buttons call
+
+    def select(self, segment_id: str) -> None:
+        """Look at a segment, at its worst slice."""
+        self._review.session.select(segment_id)
+
+    def go_to(self, k: int) -> None:
+        """Look at a slice of the selected segment."""
+        session = self._review.session
+        if session.selected is not None:
+            session.go_to(session.selected, k)
+            self._follow()  # the same slice again: the view may have been scrolled away
+
+    def next_flagged(self) -> None:
+        """Look at the next open slice."""
+        self._review.session.next_flagged()
+
+    def previous_flagged(self) -> None:
+        """Look at the open slice before."""
+        self._review.session.previous_flagged()
+
+    def threshold(self, value: float) -> None:
+        """Flag anew."""
+        self._review.session.set_threshold(value)
+
+    def accept(self) -> None:
+        """Accept the slice that is looked at."""
+        self._review.session.accept()
+
+    def unaccept(self) -> None:
+        """Take its accept back."""
+        self._review.session.unaccept()
+
+    def accept_or_not(self) -> None:
+        """Accept the slice that is looked at, or take its accept back: the key A."""
+        session = self._review.session
+        if session.current is not None:
+            (session.unaccept if session.is_accepted(*session.current) else session.accept)()
+
+    def accept_segment(self) -> None:
+        """Accept all open slices of the selected segment."""
+        session = self._review.session
+        if session.selected is not None:
+            session.accept_segment(session.selected)
+
+    def undo(self) -> None:
+        """Undo the last accept."""
+        self._review.session.undo()
+
+    def redo(self) -> None:
+        """Redo it."""
+        self._review.session.redo()
+
+    def alone(self, alone: bool) -> None:
+        """Show the selected segment alone, or all."""
+        self._alone = bool(alone)
+        self._show_segments()
+
+    def colors(self, colors: bool) -> None:
+        """Colour segments by their predicted DSC, or by their own colours."""
+        self._colors, self._painted = bool(colors), None
+        self._paint()
+
+    def fit(self) -> None:
+        """Show the whole CT."""
+        k = self._views.k
+        self._views.fit()
+        if k is not None:
+            self._views.jump(k, None)
+
+    def tool(self, tool: str) -> None:
+        """Take the brush or the eraser; the same once more puts it down."""
+        self._editing.use("" if tool == self._editing.tool else tool, self._review.session.selected)
+
+    def brush(self, diameter_mm: float) -> None:
+        """Set the brush's diameter."""
+        self._editing.set_brush(diameter_mm)
+
+    def undo_stroke(self) -> None:
+        """Undo the last stroke of brush or eraser."""
+        self._editing.undo()
+
+    def cancel(self) -> None:
+        """Stop scoring; what is scored stays."""
+        self._review.scoring.cancel()
+
+    def score(self) -> None:
+        """Score what a cancelled scoring left."""
+        self._review.score()
+
+    def export(self) -> None:
+        """Write the results."""
+        self._review.start_export()
+
+    # Scene
+
+    def _follow(self) -> None:
+        """Let the views show what the session looks at."""
+        session = self._review.session
+        now = (session.current, session.selected)
+        if now[1] != (self._shown[1] if self._shown else None):
+            self._show_segments()
+            if self._editing.tool:
+                self._editing.use(self._editing.tool, session.selected)
+        self._shown = now
+        if session.current is not None and session.current.k != self._views.k:
+            self._views.jump(session.current.k, self._review.segmentation[session.current.segment_id])
+
+    def _scrolled(self, k: int) -> None:
+        """The axial view shows another slice: that is the one looked at now."""
+        session = self._review.session
+        if session.selected is not None and (session.current is None or session.current.k != k):
+            session.go_to(session.selected, k)
+        self._draw_soon()
+
+    def _show_segments(self) -> None:
+        selected = self._review.session.selected
+        with self._edits.paused():
+            show_all(self._segmentation_node)
+            if self._alone and selected is not None:
+                show_only(self._segmentation_node, selected)
+
+    def _paint(self) -> None:
+        """Colour the segments anew if their scores are others than when it was done last."""
+        session = self._review.session
+        scores = tuple((s.segment_id, s.predicted_dsc) for s in session.case.segments)
+        if scores == self._painted:
+            return
+        self._painted = scores
+        with self._edits.paused():
+            if self._colors:
+                show_score_colors(self._segmentation_node, session.case)
+            else:
+                restore_colors(self._segmentation_node)
+
+    # Edits
+
+    def _masks_edited(self, segment_ids: set[str]) -> None:
+        self._edited |= segment_ids
+        if self._settling is not None:
+            self._settling.cancel()
+        self._settling = self._loop.call_later(_SETTLE_SECONDS, self._read_soon)
+
+    def _read_soon(self) -> None:
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.ensure_future(self._read_edited())
+
+    async def _read_edited(self) -> None:
+        """Read the edited segments from the scene, in short steps, and give those that differ to the review."""
+        while self._edited:
+            edited, self._edited = self._edited, set()
+            try:
+                masks = await self._read(edited)
+            except QualitySentinelError as error:
+                self._review.tell(str(error), "error")
+                return
+            known = self._review.segmentation
+            ids = {s.id for s in known}
+            different = await asyncio.to_thread(
+                lambda known=known, ids=ids: [s for s in masks if s.id in ids and not _same_mask(s, known[s.id])]
+            )
+            if different:
+                self._review.masks_edited(different)
+
+    async def _read(self, segment_ids: set[str]) -> list[Segment]:
+        steps = segmentation_steps(self._segmentation_node, self._volume_node, segment_ids)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return list(end.value)
+            await asyncio.sleep(0)
+
+    # Drawing
+
+    def _draw_soon(self) -> None:
+        """Several changes at once are drawn once."""
+        if self._drawing is None:
+            self._drawing = self._loop.call_soon(self._draw)
+
+    def _draw(self) -> None:
+        self._drawing = None
+        self._paint()
+        own = {
+            "tool": self._editing.tool,
+            "brush": round(self._editing.brush_mm),
+            "can_undo_stroke": self._editing.can_undo,
+            "alone": self._alone,
+            "colors": self._colors,
+        }
+        with self._server.state as state:
+            state.update(self._review.state(self._views.k) | own)
+
+
+def _same_mask(one: Segment, other: Segment) -> bool:
+    if one.is_empty or other.is_empty:
+        return one.is_empty and other.is_empty
+    return one.box == other.box and bool(np.array_equal(one.voxels(), other.voxels()))

@@ -1,0 +1,121 @@
+"""Needs trame. One case read, loaded, served to one browser on this computer, until Ctrl+C."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import signal
+import tempfile
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+
+from trame_client.module import vue3
+from trame_client.widgets.core import VirtualNode
+from trame_server import Server
+
+from ..errors import CancelledError, UsageError
+from ..files import write_whole
+from .controller import ReviewController
+from .guard import LOOPBACK, Guard, check_loopback
+from .page import ReviewPage
+
+_STARTING_SECONDS = 60.0
+
+
+def serve(review: Callable[[], ReviewController], name: str, port: int, browser: bool, host: str = LOOPBACK) -> None:
+    """Serve a review until it is ended with Ctrl+C; then it is kept.
+
+    Args:
+        review: makes the review, inside the event loop.
+        name: what the page calls the case.
+        port: TCP port, 0 for a free one.
+        browser: open the default browser.
+        host: a loopback address.
+
+    Raises:
+        UsageError: ``host`` is another one, or the port is in use.
+        CancelledError: scoring was still going on.
+    """
+    check_loopback(host)
+    asyncio.run(_serve(review, name, port, browser, host))
+
+
+async def _serve(make_review, name: str, port: int, browser: bool, host: str) -> None:
+    stop = asyncio.Event()
+    _on_signals(stop.set)
+    review = make_review()
+    server = Server("quality-sentinel-review", VirtualNode)
+    server.client_type = "vue3"
+    guard = Guard(Path(vue3.www) / "index.html")
+    _pin_options(server, guard.secret)
+    ReviewPage(server, review, name)
+    server.controller.on_server_bind.add(functools.partial(_protect, guard))
+    running = server.start(
+        port=port, host=host, exec_mode="task", thread=True, open_browser=False, show_connection_info=False, timeout=0,
+        backend="aiohttp", disable_logging=True,
+    )  # fmt: skip
+    try:
+        await _until_ready(server, running, port)
+        _tell_address(guard.address(server.port), browser)
+        review.score()
+        await asyncio.wait([running, asyncio.ensure_future(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        scoring = review.scoring.running
+        await review.close()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(server.stop(), 5)
+    print(f"The review is kept in {review.keeper.folder}", flush=True)
+    if scoring:
+        raise CancelledError("ended while scoring; what was scored is kept, the same command goes on")
+
+
+def _pin_options(server: Server, secret: str) -> None:
+    """Let trame read its options from here alone, not from our command line or ``TRAME_ARGS``: they include --host."""
+    read = server.cli.parse_known_args
+    server.cli.parse_known_args = lambda *_: read(["--authKey", secret])
+
+
+def _protect(guard: Guard, web_server) -> None:
+    """The last look before it listens: whatever the environment says to trame, this address and these checks hold."""
+    check_loopback(web_server.host)
+    guard.protect(web_server.app)
+
+
+async def _until_ready(server: Server, running: asyncio.Task, port: int) -> None:
+    done, _ = await asyncio.wait(
+        [running, server.ready], timeout=_STARTING_SECONDS, return_when=asyncio.FIRST_COMPLETED
+    )
+    if running in done:
+        error = running.exception()
+        if isinstance(error, OSError):
+            raise UsageError(f"port {port}: cannot be listened on ({error.strerror}); choose another --port") from error
+        raise error if error is not None else UsageError("the page ended before it was ready; start it again")
+
+
+def _tell_address(address: str, browser: bool) -> None:
+    print("Open this address, once, in a browser on this computer; Ctrl+C ends the review:", flush=True)
+    print(address, flush=True)
+    if browser:
+        _open_browser(address)
+
+
+def _open_browser(address: str) -> None:
+    """By way of a private file: other users can read the arguments of a program that is started, not this file."""
+    folder = tempfile.mkdtemp(prefix="quality-sentinel-")  # only we may enter it
+    page = write_whole(
+        Path(folder) / "open.html", f'<!doctype html><meta http-equiv="refresh" content="0; url={address}">\n'
+    )
+    if not webbrowser.open(page.as_uri()):
+        logging.getLogger(__name__).warning("no browser could be opened")
+
+
+def _on_signals(end: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, end)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(end))
