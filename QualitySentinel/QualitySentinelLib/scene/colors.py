@@ -6,14 +6,20 @@ import json
 
 import slicer
 
-from ..scores import CaseScore, dsc_color
+from ..scores import CaseScore
+from ..scores.colors import DEFAULT_SCALE, check_scale, dsc_color
 
 BEFORE_ATTRIBUTE = "QualitySentinel.OverrideColorsBefore"
 """Attribute of the display node: override colours as they were, so that they come back in a reloaded scene too."""
 
 
-def show_score_colors(segmentation_node, case_score: CaseScore) -> None:
-    """Give every scored segment the colour of its predicted DSC; segments without a score keep their own."""
+def show_score_colors(segmentation_node, case_score: CaseScore, scale: str = DEFAULT_SCALE) -> None:
+    """Give every scored segment the colour of its predicted DSC; segments without a score keep their own.
+
+    Raises:
+        UsageError: there is no such scale; nothing has changed.
+    """
+    check_scale(scale)
     segmentation_node.CreateDefaultDisplayNodes()
     display = segmentation_node.GetDisplayNode()
     present = set(segmentation_node.GetSegmentation().GetSegmentIDs())
@@ -26,7 +32,7 @@ def show_score_colors(segmentation_node, case_score: CaseScore) -> None:
                 _set(display, score.segment_id, before.pop(score.segment_id, _override(display, score.segment_id)))
                 continue
             before.setdefault(score.segment_id, _override(display, score.segment_id))
-            display.SetSegmentOverrideColor(score.segment_id, *dsc_color(score.predicted_dsc))
+            display.SetSegmentOverrideColor(score.segment_id, *dsc_color(score.predicted_dsc, scale))
         display.SetAttribute(BEFORE_ATTRIBUTE, json.dumps(before))
 
 

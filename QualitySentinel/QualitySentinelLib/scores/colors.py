@@ -1,14 +1,19 @@
-"""The colour of a predicted DSC: the one scale of the report, the tags and the scene."""
+"""The colour of a predicted DSC: the scales of the report, the tags and the scene."""
 
 from __future__ import annotations
 
 import math
 from itertools import pairwise
 
-NO_SCORE_COLOR = (0.55, 0.55, 0.55)
-"""RGB of a segment that has no score."""
+from ..errors import UsageError
 
-COLOR_SCALE: tuple[tuple[float, tuple[float, float, float]], ...] = (
+Stops = tuple[tuple[float, tuple[float, float, float]], ...]
+"""(DSC, RGB in 0..1), ascending from 0 to 1; linear in between."""
+
+NO_SCORE_COLOR = (0.55, 0.55, 0.55)
+"""RGB of what has no score."""
+
+COLOR_SCALE: Stops = (
     (0.00, (0.57, 0.00, 0.15)),
     (0.50, (0.84, 0.15, 0.12)),
     (0.70, (0.96, 0.52, 0.16)),
@@ -16,25 +21,61 @@ COLOR_SCALE: tuple[tuple[float, tuple[float, float, float]], ...] = (
     (0.90, (0.55, 0.79, 0.36)),
     (1.00, (0.00, 0.50, 0.42)),
 )
-"""(DSC, RGB in 0..1), linear in between. Most of the scale is spent on 0.5..1, where segmentations differ.
+"""Red, yellow, green. Most of the scale is spent on 0.5..1, where segmentations differ.
 
 Red and green ends differ in lightness and blue too, because a reader with red-green blindness sees little else.
 """
 
+COLOR_BLIND_SAFE: Stops = (
+    (0.00, (1.00, 0.93, 0.40)),
+    (0.50, (1.00, 0.77, 0.15)),
+    (0.70, (0.94, 0.52, 0.18)),
+    (0.80, (0.78, 0.36, 0.42)),
+    (0.90, (0.46, 0.26, 0.62)),
+    (1.00, (0.08, 0.18, 0.60)),
+)
+"""Bright yellow over orange to dark blue: the better, the darker, so that the order is seen without any hue.
 
-def dsc_color(dsc: float | None) -> tuple[float, float, float]:
-    """RGB in 0..1 of a DSC: red is bad, yellow doubtful, green good; grey where there is no score (None, NaN).
+Bad slices are the bright ones, because the views are dark.
+"""
+
+DEFAULT_SCALE = "red-yellow-green"
+SCALES: dict[str, Stops] = {DEFAULT_SCALE: COLOR_SCALE, "color-blind-safe": COLOR_BLIND_SAFE}
+"""The scales by name."""
+
+
+def dsc_color(dsc: float | None, scale: str = DEFAULT_SCALE) -> tuple[float, float, float]:
+    """RGB in 0..1 of a DSC; grey where there is no score (None, NaN). Values beyond 0..1 take the end's colour.
+
+    Args:
+        dsc: 0..1.
+        scale: a name of ``SCALES``; with the default red is bad, yellow doubtful, green good.
+
+    Raises:
+        UsageError: there is no such scale.
 
     Example:
         >>> dsc_color(0.8)
         (0.99, 0.84, 0.3)
     """
+    stops = check_scale(scale)
     if dsc is None or math.isnan(dsc):
         return NO_SCORE_COLOR
     dsc = min(max(float(dsc), 0.0), 1.0)
-    for (low, low_rgb), (high, high_rgb) in pairwise(COLOR_SCALE):
+    for (low, low_rgb), (high, high_rgb) in pairwise(stops):
         if dsc <= high:
             share = (dsc - low) / (high - low)
             return tuple(a if share == 0 else b if share == 1 else a + share * (b - a)
                          for a, b in zip(low_rgb, high_rgb, strict=True))  # fmt: skip
     raise AssertionError("the scale ends at 1")
+
+
+def check_scale(scale: str) -> Stops:
+    """The stops of a scale.
+
+    Raises:
+        UsageError: there is no scale of this name.
+    """
+    if scale not in SCALES:
+        raise UsageError(f"{scale}: no such colour scale; choose one of {', '.join(SCALES)}")
+    return SCALES[scale]

@@ -1,0 +1,137 @@
+"""Needs ``slicer``. The label maps of a segmentation node on the CT's grid, without copying where the grids agree.
+
+Slicer keeps segments that do not overlap in one label map. Looking up one value for each label of a plane is much
+quicker than going through the segments, so what is drawn by slice works on these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import slicer
+
+from ..volume import AxialFrame
+from ..volume.placement import GRID_TOLERANCE
+from .segmentation_node import _labelmap_to_world, segmentation_from_node
+from .world import volume_to_world
+
+
+@dataclass(frozen=True)
+class LabelLayer:
+    """Segments that share a label map.
+
+    Attributes:
+        corner: canonical ``(k, j, i)`` of the first voxel of ``labels`` in the CT.
+        labels: ``[dk, dj, di]``, canonical, inside the CT; a view of the node's memory where the grids agree.
+        ids: segment id of each label value; other values belong to segments that were not asked for.
+    """
+
+    corner: tuple[int, int, int]
+    labels: np.ndarray
+    ids: dict[int, str]
+
+    def plane(self, k: int) -> np.ndarray | None:
+        """The labels ``[dj, di]`` in canonical slice ``k``, ``None`` beyond the map."""
+        number = k - self.corner[0]
+        return self.labels[number] if 0 <= number < len(self.labels) else None
+
+    def only(self, slices: Iterable[int]) -> LabelLayer:
+        """The part from the first to the last of some canonical slices."""
+        numbers = [k - self.corner[0] for k in slices]
+        low, high = max(min(numbers), 0), min(max(numbers) + 1, len(self.labels))
+        return LabelLayer((self.corner[0] + low, *self.corner[1:]), self.labels[low : max(low, high)], self.ids)
+
+    def trimmed(self) -> LabelLayer | None:
+        """The part that holds all voxels above 0, ``None`` when there are none."""
+        box = filled_box(self.labels)
+        if box is None:
+            return None
+        corner = tuple(c + s.start for c, s in zip(self.corner, box, strict=True))
+        return LabelLayer(corner, self.labels[box], self.ids)
+
+
+def filled_box(labels: np.ndarray) -> tuple[slice, slice, slice] | None:
+    """Box of the voxels above 0, ``None`` when there are none."""
+    if not labels.size:
+        return None
+    plane = labels.max(axis=0)
+    used = (labels.max(axis=(1, 2)), plane.max(axis=1), plane.max(axis=0))
+    ranges = [np.flatnonzero(u > 0) for u in used]
+    return tuple(slice(int(r[0]), int(r[-1]) + 1) for r in ranges) if len(ranges[0]) else None
+
+
+def frame_of(volume_node) -> AxialFrame:
+    """The canonical frame of a volume node in the world.
+
+    Raises:
+        MismatchError: a parent transform is not linear.
+    """
+    width, height, depth = volume_node.GetImageData().GetDimensions()
+    return AxialFrame.from_affine(volume_to_world(volume_node), (depth, height, width))
+
+
+def label_layers(segmentation_node, volume_node, segment_ids: Iterable[str] | None = None) -> list[LabelLayer]:
+    """The label maps of some segments, by default of all, on the grid of a CT. Valid until the segments are edited.
+
+    Raises:
+        QualitySentinelError: as :func:`~.segmentation_node.segmentation_from_node`.
+    """
+    frame = frame_of(volume_node)
+    segmentation = segmentation_node.GetSegmentation()
+    wanted = list(segmentation.GetSegmentIDs()) if segment_ids is None else list(segment_ids)
+    layers: list[LabelLayer] = []
+    elsewhere = []
+    for image, ids in _by_image(segmentation_node, wanted):
+        found = None if image is None else _on_grid(segmentation_node, image, ids, frame)
+        if found is not None:
+            layers.append(found)
+        elif image is None or image.GetNumberOfPoints():
+            elsewhere += ids
+    if elsewhere:
+        layers += _resampled(segmentation_node, volume_node, elsewhere)
+    return [layer for layer in layers if layer.labels.size]
+
+
+def _by_image(segmentation_node, segment_ids: list[str]) -> list[tuple]:
+    """(label map, its segments); the label map is ``None`` for segments that are kept as surfaces."""
+    segmentation = segmentation_node.GetSegmentation()
+    groups: dict[str, tuple] = {}
+    for segment_id in segment_ids:
+        if segmentation.GetSegment(segment_id) is None:
+            continue
+        image = segmentation_node.GetBinaryLabelmapInternalRepresentation(segment_id)
+        key = "" if image is None else image.GetAddressAsString("")
+        groups.setdefault(key, (image, []))[1].append(segment_id)
+    return list(groups.values())
+
+
+def _on_grid(segmentation_node, image, ids: list[str], frame: AxialFrame) -> LabelLayer | None:
+    """A label map as it is, ``None`` when it is empty or its grid is not the CT's."""
+    if not image.GetNumberOfPoints() or image.GetPointData().GetScalars() is None:
+        return None
+    labels = slicer.util.arrayFromSegmentInternalBinaryLabelmap(segmentation_node, ids[0])
+    own = AxialFrame.from_affine(_labelmap_to_world(image, segmentation_node), labels.shape)
+    to_ct = np.linalg.inv(frame.ijk_to_ras) @ own.ijk_to_ras
+    corner = np.rint(to_ct[:3, 3])
+    error = np.abs(to_ct[:3, :3] - np.eye(3)) @ own.shape[::-1] + np.abs(to_ct[:3, 3] - corner)
+    if error.max() > GRID_TOLERANCE:
+        return None
+    first = [int(c) for c in corner[::-1]]
+    inside = tuple(
+        slice(max(0, -start), max(0, min(length, n - start)))
+        for start, length, n in zip(first, own.shape, frame.shape, strict=True)
+    )
+    segmentation = segmentation_node.GetSegmentation()
+    values = {int(segmentation.GetSegment(i).GetLabelValue()): i for i in ids}
+    return LabelLayer(tuple(max(0, start) for start in first), own.to_canonical(labels)[inside], values)
+
+
+def _resampled(segmentation_node, volume_node, ids: list[str]) -> list[LabelLayer]:
+    """Each segment alone, put on the CT's grid."""
+    return [
+        LabelLayer(tuple(s.start for s in segment.box), segment.labels, {segment.value: segment.id})
+        for segment in segmentation_from_node(segmentation_node, volume_node, ids)
+        if segment.box is not None
+    ]

@@ -1,0 +1,305 @@
+"""Needs ``slicer``. The quality map: a volume in which each mask voxel carries the predicted DSC of its slice.
+
+It is the foreground of all slice views while it is shown. Where segments overlap, the lower DSC wins; hidden segments
+and slices without a score are left out. It lies on the CT's voxels, cropped to the segments, because a float for each
+voxel of a whole CT would be large. After an edit only the slices that changed are drawn again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import slicer
+import vtk
+
+from ..scores import CaseScore
+from ..scores.colors import DEFAULT_SCALE, check_scale
+from ..volume import AxialFrame
+from .color_nodes import remove_unused_scales, scale_node
+from .label_layers import LabelLayer, frame_of, label_layers
+
+MAP_ROLE = "QualitySentinelQualityMap"
+"""Node reference role from the segmentation node to its map."""
+
+BEFORE_ATTRIBUTE = "QualitySentinel.QualityMapBefore"
+"""Attribute of the segmentation's display node: the views as they were, so that a reloaded scene has the way back."""
+
+NO_SCORE = -1.0
+"""Value of voxels outside the masks: no DSC, so that a probe does not tell one. Not NaN: histograms crash on it."""
+
+OPACITY = 0.6
+"""Of the map above the CT."""
+
+
+class _Drawn(NamedTuple):
+    """What of a slice the map shows."""
+
+    digest: str
+    dsc: float
+
+
+@dataclass
+class _Record:
+    """What a map shows, to find out what has changed since.
+
+    Attributes:
+        time: modification time of the voxels; another one means that somebody else has changed or loaded them.
+        slices: by segment id and canonical k.
+    """
+
+    time: int
+    slices: dict[str, dict[int, _Drawn]] = field(default_factory=dict)
+
+
+_records: dict[str, _Record] = {}
+"""By id of the map's volume node. Only a hint: where there is none, or an old one, the map is drawn anew."""
+
+
+def show_quality_map(segmentation_node, volume_node, case_score: CaseScore, scale: str = DEFAULT_SCALE) -> None:
+    """Show the map in all slice views; :func:`hide_quality_map` brings their foreground back.
+
+    The 2D fill of the segments is hidden meanwhile, since it would cover the map; outlines stay.
+
+    Raises:
+        UsageError: there is no such scale.
+        QualitySentinelError: the segments cannot be put on the CT's grid.
+    """
+    check_scale(scale)
+    layers = label_layers(segmentation_node, volume_node)
+    map_node = segmentation_node.GetNodeReference(MAP_ROLE) or _new_map(segmentation_node)
+    _draw_all(map_node, segmentation_node, volume_node, case_score, layers)
+    map_node.GetDisplayNode().SetAndObserveColorNodeID(scale_node(scale).GetID())
+    remove_unused_scales()
+    _to_foreground(segmentation_node, map_node)
+
+
+def update_quality_map(
+    segmentation_node, volume_node, case_score: CaseScore, segment_ids: Iterable[str] | None = None
+) -> None:
+    """Draw what has changed: scores, masks, and which segments are visible. Nothing happens when no map is shown.
+
+    Args:
+        segmentation_node, volume_node: those of :func:`show_quality_map`.
+        case_score: the scores of the masks as they are now.
+        segment_ids: look for changes in these segments only; by default in all.
+
+    Raises:
+        QualitySentinelError: the segments cannot be put on the CT's grid.
+    """
+    map_node = segmentation_node.GetNodeReference(MAP_ROLE)
+    if map_node is None:
+        return
+    layers = label_layers(segmentation_node, volume_node)
+    record = _records.get(map_node.GetID())
+    if record is None or not _is_drawn_by(record, map_node, volume_node):
+        _draw_all(map_node, segmentation_node, volume_node, case_score, layers)
+        return
+    wanted = _wanted(segmentation_node, case_score)
+    changed: set[int] = set()
+    for segment_id in {*record.slices, *wanted} if segment_ids is None else set(segment_ids):
+        old, new = record.slices.get(segment_id, {}), wanted.get(segment_id, {})
+        changed.update(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
+        record.slices[segment_id] = new
+    if not changed:
+        return
+    frame, corner = _place_of(map_node, volume_node)
+    edited = [trimmed for layer in layers if (trimmed := layer.only(changed).trimmed())]
+    if not _covers(corner, frame.shape, edited):
+        _draw_all(map_node, segmentation_node, volume_node, case_score, layers)
+        return
+    changed = {k for k in changed if corner[0] <= k < corner[0] + frame.shape[0]}
+    voxels = frame.to_canonical(slicer.util.arrayFromVolume(map_node))
+    _draw(voxels, corner, edited, {i: _dsc_of(s) for i, s in {**wanted, **record.slices}.items()}, sorted(changed))
+    slicer.util.arrayFromVolumeModified(map_node)
+    record.time = map_node.GetImageData().GetMTime()
+
+
+def hide_quality_map(segmentation_node) -> None:
+    """Remove the map; views and fills are as before :func:`show_quality_map`. Nothing happens if none is shown."""
+    map_node = segmentation_node.GetNodeReference(MAP_ROLE)
+    _restore_views(segmentation_node, map_node)
+    if map_node is None:
+        return
+    _records.pop(map_node.GetID(), None)
+    displays = [map_node.GetNthDisplayNode(n) for n in range(map_node.GetNumberOfDisplayNodes())]
+    for node in (map_node.GetStorageNode(), *displays, map_node):
+        if node is not None:
+            slicer.mrmlScene.RemoveNode(node)
+    segmentation_node.RemoveNodeReferenceIDs(MAP_ROLE)
+    remove_unused_scales()
+
+
+def quality_map_shown(segmentation_node) -> bool:
+    """Whether the segmentation has a map in the views now."""
+    return segmentation_node.GetNodeReference(MAP_ROLE) is not None
+
+
+def _wanted(segmentation_node, case_score: CaseScore) -> dict[str, dict[int, _Drawn]]:
+    """What the map should show, by segment id and canonical k."""
+    display = segmentation_node.GetDisplayNode()
+    present = set(segmentation_node.GetSegmentation().GetSegmentIDs())
+    return {
+        segment.segment_id: {s.k: _Drawn(s.digest, s.predicted_dsc) for s in segment.slices}
+        for segment in case_score.segments
+        if segment.segment_id in present and (display is None or display.GetSegmentVisibility(segment.segment_id))
+    }
+
+
+def _dsc_of(slices: dict[int, _Drawn]) -> dict[int, float]:
+    return {k: drawn.dsc for k, drawn in slices.items()}
+
+
+def _draw_all(map_node, segmentation_node, volume_node, case_score: CaseScore, layers: list[LabelLayer]) -> None:
+    """Make the map's voxels anew."""
+    wanted = _wanted(segmentation_node, case_score)
+    layers = [trimmed for layer in layers if (trimmed := layer.trimmed())]
+    corner, shape = _box(layers)
+    frame = frame_of(volume_node)
+    voxels = np.full(frame.to_file(np.empty(shape, dtype=np.uint8)).shape, NO_SCORE, dtype=np.float32)
+    scores = {segment_id: _dsc_of(slices) for segment_id, slices in wanted.items()}
+    _draw(frame.to_canonical(voxels), corner, layers, scores, range(corner[0], corner[0] + shape[0]))
+    with slicer.util.NodeModify(map_node):
+        map_node.SetIJKToRASMatrix(_file_geometry(volume_node, frame, corner, shape))
+        map_node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
+        slicer.util.updateVolumeFromArray(map_node, voxels)
+    _records[map_node.GetID()] = _Record(map_node.GetImageData().GetMTime(), wanted)
+
+
+def _draw(
+    voxels: np.ndarray,
+    corner: tuple[int, int, int],
+    layers: list[LabelLayer],
+    scores: dict[str, dict[int, float]],
+    slices: Iterable[int],
+) -> None:
+    """Draw whole slices.
+
+    Args:
+        voxels: of the map, ``[dk, dj, di]`` canonical.
+        corner: canonical ``(k, j, i)`` of its first voxel in the CT.
+        layers: all segments' label maps.
+        scores: DSC by segment id and canonical k.
+        slices: canonical k of the slices to draw.
+    """
+    by_label = [{value: scores.get(i, {}) for value, i in layer.ids.items()} for layer in layers]
+    for k in slices:
+        lowest = np.full(voxels.shape[1:], np.inf, dtype=np.float32)
+        for layer, dsc_of in zip(layers, by_label, strict=True):
+            plane = layer.plane(k)
+            known = {value: dsc[k] for value, dsc in dsc_of.items() if k in dsc}
+            if plane is None or not known:
+                continue
+            table = np.full(max(int(plane.max()), *known) + 1, np.inf, dtype=np.float32)
+            table[list(known)] = list(known.values())
+            window = tuple(
+                slice(c - m, c - m + n) for c, m, n in zip(layer.corner[1:], corner[1:], plane.shape, strict=True)
+            )
+            np.minimum(lowest[window], table[plane], out=lowest[window])
+        lowest[np.isinf(lowest)] = NO_SCORE
+        voxels[k - corner[0]] = lowest
+
+
+def _box(layers: list[LabelLayer]) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Canonical corner and shape of what holds all layers; a single voxel when there are none."""
+    if not layers:
+        return (0, 0, 0), (1, 1, 1)
+    low = np.min([layer.corner for layer in layers], axis=0)
+    high = np.max([np.add(layer.corner, layer.labels.shape) for layer in layers], axis=0)
+    return tuple(int(n) for n in low), tuple(int(n) for n in high - low)
+
+
+def _file_geometry(volume_node, frame: AxialFrame, corner, shape) -> vtk.vtkMatrix4x4:
+    """The volume's own IJK to RAS, moved to the first voxel of a canonical box in the file's order."""
+    first = np.zeros(4)
+    for axis in range(3):
+        start = frame.shape[axis] - corner[axis] - shape[axis] if frame.flipped[axis] else corner[axis]
+        first[2 - frame.permutation[axis]] = start
+    matrix = vtk.vtkMatrix4x4()
+    volume_node.GetIJKToRASMatrix(matrix)
+    moved = slicer.util.arrayFromVTKMatrix(matrix)
+    moved[:, 3] += moved @ first
+    return slicer.util.vtkMatrixFromArray(moved)
+
+
+def _place_of(map_node, volume_node) -> tuple[AxialFrame, tuple[int, int, int]]:
+    """The map's frame, and canonical ``(k, j, i)`` of its first voxel in the CT."""
+    frame = frame_of(map_node)
+    to_ct = np.linalg.inv(frame_of(volume_node).ijk_to_ras) @ frame.ijk_to_ras
+    return frame, tuple(int(n) for n in np.rint(to_ct[:3, 3])[::-1])
+
+
+def _covers(corner, shape, layers: list[LabelLayer]) -> bool:
+    """Whether a map with this canonical corner and shape holds all layers."""
+    return all(
+        c <= a and a + n <= c + m
+        for layer in layers
+        for c, m, a, n in zip(corner, shape, layer.corner, layer.labels.shape, strict=True)
+    )
+
+
+def _is_drawn_by(record: _Record, map_node, volume_node) -> bool:
+    """Whether the map's voxels are those of the record, and still lie on the CT's."""
+    image = map_node.GetImageData()
+    if image is None or image.GetMTime() != record.time:
+        return False
+    frame, corner = _place_of(map_node, volume_node)
+    to_ct = np.linalg.inv(frame_of(volume_node).ijk_to_ras) @ frame.ijk_to_ras
+    on_grid = np.eye(4)
+    on_grid[:3, 3] = corner[::-1]
+    return bool(np.allclose(to_ct, on_grid, atol=1e-3))
+
+
+def _new_map(segmentation_node):
+    """A volume node that shows 0..1 in colour, as it is, and nothing else."""
+    name = f"{segmentation_node.GetName()} predicted DSC"
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    display = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
+    with slicer.util.NodeModify(display):
+        display.AutoWindowLevelOff()
+        display.SetWindowLevelMinMax(0.0, 1.0)
+        display.SetThreshold(0.0, 1.0)
+        display.ApplyThresholdOn()
+        display.InterpolateOff()  # between a DSC and none there is nothing
+    node.SetAndObserveDisplayNodeID(display.GetID())
+    segmentation_node.SetNodeReferenceID(MAP_ROLE, node.GetID())
+    return node
+
+
+def _to_foreground(segmentation_node, map_node) -> None:
+    """Show the map in all slice views, and remember what was there."""
+    segmentation_node.CreateDefaultDisplayNodes()
+    display = segmentation_node.GetDisplayNode()
+    before = json.loads(display.GetAttribute(BEFORE_ATTRIBUTE) or "{}")
+    before.setdefault("fill", bool(display.GetVisibility2DFill()))
+    views = before.setdefault("views", {})
+    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+        if composite.GetForegroundVolumeID() == map_node.GetID():
+            continue
+        views[composite.GetID()] = [composite.GetForegroundVolumeID(), composite.GetForegroundOpacity()]
+        composite.SetForegroundVolumeID(map_node.GetID())
+        composite.SetForegroundOpacity(OPACITY)
+    with slicer.util.NodeModify(display):
+        display.SetVisibility2DFill(False)
+        display.SetAttribute(BEFORE_ATTRIBUTE, json.dumps(before))
+
+
+def _restore_views(segmentation_node, map_node) -> None:
+    """Undo :func:`_to_foreground`, but in no view whose foreground a user has changed since."""
+    display = segmentation_node.GetDisplayNode()
+    if display is None or display.GetAttribute(BEFORE_ATTRIBUTE) is None:
+        return
+    before = json.loads(display.GetAttribute(BEFORE_ATTRIBUTE))
+    for composite_id, (volume_id, opacity) in before.get("views", {}).items():
+        composite = slicer.mrmlScene.GetNodeByID(composite_id)
+        if composite is None or (map_node is not None and composite.GetForegroundVolumeID() != map_node.GetID()):
+            continue
+        there = volume_id is not None and slicer.mrmlScene.GetNodeByID(volume_id) is not None
+        composite.SetForegroundVolumeID(volume_id if there else None)
+        composite.SetForegroundOpacity(opacity)
+    with slicer.util.NodeModify(display):
+        display.SetVisibility2DFill(before.get("fill", True))
+        display.RemoveAttribute(BEFORE_ATTRIBUTE)
