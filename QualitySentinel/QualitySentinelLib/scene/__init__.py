@@ -5,20 +5,40 @@ Nothing here needs torch, Qt or the application: the scene and its logics are en
 
 from .colors import restore_colors, score_colors_shown, show_score_colors
 from .ct_node import ct_from_node
+from .edits import SegmentationEdits
+from .kept_review import forget_review, keep_review, kept_review
+from .quality_map import hide_quality_map, quality_map_shown, show_quality_map, update_quality_map
+from .scoring import rescore, score_steps
 from .segmentation_node import segmentation_from_node
 from .source import source_of
 from .tables import update_tables
 from .tags import remove_score_tags, write_score_tags
+from .views import jump_to_slice, one_shown, segment_center, show_all, show_only
 from .world import volume_to_world
 
 __all__ = [
+    "SegmentationEdits",
     "ct_from_node",
+    "forget_review",
+    "hide_quality_map",
+    "jump_to_slice",
+    "keep_review",
+    "kept_review",
+    "one_shown",
+    "quality_map_shown",
     "remove_score_tags",
+    "rescore",
     "restore_colors",
     "score_colors_shown",
+    "score_steps",
+    "segment_center",
     "segmentation_from_node",
+    "show_all",
+    "show_only",
+    "show_quality_map",
     "show_score_colors",
     "source_of",
+    "update_quality_map",
     "update_tables",
     "volume_to_world",
     "write_score_tags",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import slicer
 
 from ..errors import InputError
@@ -20,6 +22,16 @@ def ct_from_node(volume_node) -> CtVolume:
         InputError: there is no volume or it is empty, in colour, a label map, or not in Hounsfield units.
         MismatchError: the volume is under a transform that is not linear.
     """
+    steps = ct_steps(volume_node)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def ct_steps(volume_node, step_seconds: float | None = None) -> Generator[None, None, CtVolume]:
+    """As :func:`ct_from_node`, in short steps: the generator yields between them and returns the CT."""
     if volume_node is None:
         raise InputError("no CT is selected; choose a volume")
     name = volume_node.GetName()
@@ -44,4 +56,5 @@ def ct_from_node(volume_node) -> CtVolume:
             f"{name}: the acquisition is oblique by {frame.obliquity:.0f} degrees; "
             "its slices are scored as they are, along the nearest axes"
         )
+    yield
     return CtVolume(frame.to_canonical(hu), frame, name, warnings)

@@ -7,7 +7,7 @@ the same masks, and the same warnings, from the scene and from disk.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -39,6 +39,21 @@ def segmentation_from_node(segmentation_node, ct_node, segment_ids: Iterable[str
         MismatchError: it lies wholly outside the CT, or is under a transform that is not linear.
         UsageError: a segment was asked for that is not there.
     """
+    steps = segmentation_steps(segmentation_node, ct_node, segment_ids)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def segmentation_steps(
+    segmentation_node, ct_node, segment_ids: Iterable[str] | None = None, step_seconds: float | None = None
+) -> Generator[None, None, Segmentation]:
+    """As :func:`segmentation_from_node`, in short steps: the generator yields between them and returns the segments.
+
+    A layer that is edited between two steps is read as it is when its turn comes.
+    """
     if segmentation_node is None:
         raise InputError("no segmentation is selected; choose one")
     name = segmentation_node.GetName()
@@ -52,6 +67,7 @@ def segmentation_from_node(segmentation_node, ct_node, segment_ids: Iterable[str
         for members in _layers(node, wanted):
             positions += members
             _add_layer(collector, node, [wanted[position] for position in members])
+            yield
     collector.reorder(positions)
     return collector.finish()
 

@@ -8,9 +8,10 @@ import vtk
 from ..scores import CaseScore
 from ..scores.tags import TAG_NAMES, score_tags
 
-READ_TAGS = ("TerminologyEntry", "DICOM.SegmentAlgorithmName", "DICOM.SegmentAlgorithmType")
-"""Other programs' tags that are worth asking for: Slicer's Python cannot list a segment's tags. The first is
-``vtkSegment.GetTerminologyEntryTagName()``."""
+TERMINOLOGY_TAG = "TerminologyEntry"
+"""What ``vtkSegment.GetTerminologyEntryTagName()`` says."""
+READ_TAGS = (TERMINOLOGY_TAG, "DICOM.SegmentAlgorithmName", "DICOM.SegmentAlgorithmType")
+"""Other programs' tags that are worth asking for: Slicer's Python cannot list a segment's tags."""
 
 
 def write_score_tags(segmentation_node, case_score: CaseScore) -> None:

@@ -1,6 +1,7 @@
 """Layer 6: plans which slices to score, runs them in batches on a device, and gathers the case's scores."""
 
+from ..scores.progress import Progress, Stage
 from .plan import SliceChoice, plan_slices
-from .scorer import Progress, Scorer
+from .scorer import Scorer
 
-__all__ = ["Progress", "Scorer", "SliceChoice", "plan_slices"]
+__all__ = ["Progress", "Scorer", "SliceChoice", "Stage", "plan_slices"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
+import torch
 
 from ..checkpoint import QualityModel
 from ..errors import CancelledError, UsageError
-from ..scores import CaseScore, EmptySlice, SegmentScore, SliceScore, Status
+from ..scores import CaseScore, EmptySlice, Progress, SegmentScore, SliceScore, Stage, Status
 from ..scores.aggregation import aggregate
 from ..scores.flags import DEFAULT_THRESHOLD, check_threshold, flag
 from ..slices import make_batch
@@ -18,31 +19,11 @@ from ..volume import CtVolume, Segment, Segmentation
 from ..volume.collector import one_line
 from ..volume.segmentation import is_called
 from .device import batch_size_for, choose_device, is_out_of_memory
+from .pace import Breath, Pace
 from .plan import REACH_MM, SliceChoice, parse_slice_choice, plan_empty_slices, plan_slices
 
 Item = tuple[Segment, int, int | None]
 """A segment, the canonical slice to score, and, where the segment is empty in it, the nearest slice of its mask."""
-
-
-@dataclass
-class Progress:
-    """How far scoring has come.
-
-    Attributes:
-        done, total: slices scored, and to score, in this run: those of the masks and empty ones that may have been
-            missed (slices kept from a previous score count in neither).
-        seconds: wall time so far.
-        segment_id: the segment of the slice scored last; ``None`` before the first.
-        score: the scores so far; segments that have all their slices are complete, the rest ``not scored`` yet.
-        cancelled: the run ended because the user asked for it.
-    """
-
-    done: int
-    total: int
-    seconds: float
-    segment_id: str | None
-    score: CaseScore
-    cancelled: bool = False
 
 
 class Scorer:
@@ -53,6 +34,8 @@ class Scorer:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         batch_size: slices at once; by default as many as suit the device.
         threshold: slices predicted below it are flagged.
+        step_seconds: about how long a step of :meth:`run` may take, for an application that must stay alive between
+            steps; batches grow and shrink to that. By default they are as large as suits the device.
 
     Example::
 
@@ -68,13 +51,26 @@ class Scorer:
         device: str = "auto",
         batch_size: int | None = None,
         threshold: float = DEFAULT_THRESHOLD,
+        step_seconds: float | None = None,
     ) -> None:
         if batch_size is not None and batch_size < 1:
             raise UsageError(f"batch size must be at least 1, not {batch_size}")
         self.model = model
         self.device = choose_device(device)
         self.threshold = check_threshold(threshold)
-        self._batch_size = batch_size or batch_size_for(self.device, model.preset.size**2)
+        self._step_seconds = step_seconds
+        self._pace = Pace(batch_size or batch_size_for(self.device, model.preset.size**2), step_seconds)
+
+    def warm_up(self) -> None:
+        """Bring the network to the device and run it once: what the first slice would have to wait for."""
+        preset = self.model.preset
+        try:
+            self.model.network.to(self.device)
+            images = torch.zeros((1, preset.channels, preset.size, preset.size), device=self.device)
+            self.model.score(images, [None], torch.ones(1, device=self.device))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):  # the run itself finds room, or says that there is none
+                raise
 
     def score(
         self,
@@ -106,6 +102,8 @@ class Scorer:
     ) -> Iterator[Progress]:
         """Score a case batch by batch, yielding progress before the first batch and after each.
 
+        With ``step_seconds``, progress of the stage ``PLANNING`` comes before that whenever the time is over.
+
         Args:
             ct, segmentation: on one grid (``segmentation.frame`` has the CT's shape).
             slices: ``"all"``, a number of slices per segment, or ``"published"``. With ``"all"``, a model that can
@@ -129,28 +127,46 @@ class Scorer:
         if in_file_order and not ct.frame.is_axial_file_order:
             warnings.append(f"{ct.source}: stored slices are not axial; axial ones are scored, as the model expects")
         case = CaseScore(
-            segments=[self._blank(segment) for segment in segmentation],
+            segments=[_blank(segment) for segment in segmentation],
             threshold=self.threshold,
             model=self._summary(),
             device=str(self.device),
             warnings=warnings,
         )
         scores = {score.segment_id: score for score in case.segments}
-        from_top = in_file_order and ct.frame.flipped[0]
-        plan = {s.id: self._plan(s, ct, slices, from_top) if s.id in wanted else {} for s in segmentation}
-        kept = self._kept(segmentation, plan, previous)
-        items = [(s, k, near) for s in segmentation for k, near in plan[s.id].items() if (s.id, k) not in kept]
-        missing = {s.id: len(plan[s.id]) for s in segmentation}
-        for (segment_id, _), slice_score in kept.items():
-            _add(scores[segment_id], slice_score)
-            missing[segment_id] -= 1
-        for segment in segmentation:
-            if plan[segment.id] and not missing[segment.id]:
-                self._finish(segment, scores[segment.id])
+        items: list[Item] = []
 
-        def progress(done: int, segment_id: str | None, cancelled: bool = False) -> Progress:
+        def progress(
+            done: int, segment_id: str | None, cancelled: bool = False, stage: Stage = Stage.SCORING
+        ) -> Progress:
             case.seconds = time.perf_counter() - started
-            return Progress(done, len(items), case.seconds, segment_id, case, cancelled)
+            total = len(items) if stage is Stage.SCORING else 0
+            return Progress(done, total, case.seconds, segment_id, case, cancelled, stage)
+
+        breath = Breath(self._step_seconds)
+        earlier = _Earlier(previous, self.model.sha256)
+        from_top = in_file_order and ct.frame.flipped[0]
+        missing = {}
+        for segment in segmentation:
+            score = scores[segment.id]
+            score.n_slices = len(segment.occupied_slices())
+            plan = self._plan(segment, ct, slices, from_top) if segment.id in wanted else {}
+            missing[segment.id] = len(plan)
+            for k, near in plan.items():
+                if breath.is_due():
+                    yield progress(0, None, stage=Stage.PLANNING)
+                    if cancelled():
+                        yield progress(0, None, cancelled=True)
+                        return
+                    breath.begin()
+                kept = earlier.slice_score(segment, k, near)
+                if kept is None:
+                    items.append((segment, k, near))
+                else:
+                    _add(score, kept)
+                    missing[segment.id] -= 1
+            if plan and not missing[segment.id]:
+                self._finish(segment, score)
 
         yield progress(0, None)
         done = 0
@@ -158,26 +174,18 @@ class Scorer:
             if cancelled():
                 yield progress(done, items[done][0].id, cancelled=True)
                 return
-            batch = items[done : done + self._batch_size]
-            raw = self._predict(ct, batch, case)
-            batch = batch[: len(raw)]  # memory may have allowed fewer than planned
+            began = time.perf_counter()
+            raw = self._predict(ct, items[done : done + self._pace.size], case)
+            batch = items[done : done + len(raw)]  # memory may have allowed fewer than planned
             done += len(batch)
             for (segment, k, near), value in zip(batch, raw, strict=True):
                 _add(scores[segment.id], _slice_score(ct, segment, k, near, float(value)))
                 missing[segment.id] -= 1
                 if not missing[segment.id]:
                     self._finish(segment, scores[segment.id])
+            self._pace.took(len(batch), time.perf_counter() - began)
             case.device = str(self.device)
             yield progress(done, batch[-1][0].id)
-
-    def _blank(self, segment: Segment) -> SegmentScore:
-        return SegmentScore(
-            segment_id=segment.id,
-            name=segment.name,
-            structure=segment.structure,
-            status=Status.EMPTY if segment.is_empty else Status.NOT_SCORED,
-            n_slices=len(segment.occupied_slices()),
-        )
 
     def _summary(self) -> dict:
         """What a report says of the model, with what a reader must know of its calibration."""
@@ -199,32 +207,10 @@ class Scorer:
             plan |= plan_empty_slices(segment, ct.frame.shape[0], ct.frame.spacing[0], reach_mm)
         return plan
 
-    def _kept(
-        self, segmentation: Segmentation, plan: dict[str, dict[int, int | None]], previous: CaseScore | None
-    ) -> dict[tuple[str, int], SliceScore | EmptySlice]:
-        """The planned slices whose previous score still holds: same model, structure and mask (or nearest mask)."""
-        if previous is None or not self.model.sha256 or previous.model.get("sha256") != self.model.sha256:
-            return {}  # a model without a fingerprint cannot be told from another
-        before = {score.segment_id: score for score in previous.segments}
-        kept = {}
-        for segment in segmentation:
-            old = before.get(segment.id)
-            if old is None or old.structure != segment.structure:
-                continue
-            old_slices, old_empty = ({s.k: s for s in group} for group in (old.slices, old.empty_slices))
-            for k, near in plan[segment.id].items():
-                same = (old_slices if near is None else old_empty).get(k)
-                if same is not None and same.digest == _digest(segment, k, near):
-                    copy = replace(same)  # flags are set anew
-                    if near is not None:  # an edit farther away may have put it between slices of the mask
-                        copy.inner = _is_inner(segment, k)
-                    kept[segment.id, k] = copy
-        return kept
-
     def _predict(self, ct: CtVolume, items: Sequence[Item], case: CaseScore) -> np.ndarray:
         """Raw outputs for the first of ``items``: all of them, or as many as the device's memory holds at once."""
         while True:
-            batch = items[: self._batch_size]
+            batch = items[: self._pace.size]
             try:
                 self.model.network.to(self.device)
                 slices, neighbours = [(segment, k) for segment, k, _ in batch], [near for *_, near in batch]
@@ -239,13 +225,13 @@ class Scorer:
 
     def _make_room(self, problem: str, case: CaseScore) -> None:
         """Halve the batch; when it cannot shrink, leave the GPU for the CPU."""
-        if self._batch_size > 1:
-            self._batch_size //= 2
-            case.warnings.append(f"{self.device} ran out of memory: going on with {self._batch_size} slices at once")
+        if self._pace.size > 1:
+            self._pace.most = self._pace.size // 2
+            case.warnings.append(f"{self.device} ran out of memory: going on with {self._pace.most} slices at once")
         elif self.device.type != "cpu":
             case.warnings.append(f"{self.device} ran out of memory even for one slice: going on with the CPU")
             self.device = choose_device("cpu")
-            self._batch_size = batch_size_for(self.device, self.model.preset.size**2)
+            self._pace = Pace(batch_size_for(self.device, self.model.preset.size**2), self._step_seconds)
         else:
             raise MemoryError(f"not enough memory to score a single slice ({problem})")
 
@@ -267,6 +253,38 @@ class Scorer:
         elif score.n_scored < score.n_slices:
             gone = {"segment"}
         return {key: value for key, value in self._calibration.items() if key not in gone}
+
+
+class _Earlier:
+    """The scores of an earlier run that still hold: same model, structure and mask (or nearest mask).
+
+    Args:
+        previous: the earlier run, if any.
+        sha256: of the model that scores now; a model without a fingerprint cannot be told from another.
+    """
+
+    def __init__(self, previous: CaseScore | None, sha256: str) -> None:
+        same_model = previous is not None and sha256 and previous.model.get("sha256") == sha256
+        self._segments = {}
+        for score in previous.segments if same_model else ():
+            by_k = {s.k: s for s in score.slices}, {s.k: s for s in score.empty_slices}
+            self._segments[score.segment_id] = (score.structure, *by_k)
+
+    def slice_score(self, segment: Segment, k: int, near: int | None) -> SliceScore | EmptySlice | None:
+        """A copy of the score of a planned slice, or ``None`` when it must be run."""
+        structure, masked, empty = self._segments.get(segment.id, (None, {}, {}))
+        same = (masked if near is None else empty).get(k)
+        if same is None or structure != segment.structure or same.digest != _digest(segment, k, near):
+            return None
+        copy = replace(same)  # flags are set anew
+        if near is not None:  # an edit farther away may have put it between slices of the mask
+            copy.inner = _is_inner(segment, k)
+        return copy
+
+
+def _blank(segment: Segment) -> SegmentScore:
+    status = Status.EMPTY if segment.is_empty else Status.NOT_SCORED
+    return SegmentScore(segment.id, segment.name, segment.structure, status)
 
 
 def _add(score: SegmentScore, slice_score: SliceScore | EmptySlice) -> None:

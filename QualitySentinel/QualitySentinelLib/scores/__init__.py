@@ -4,7 +4,14 @@ from .aggregation import AGGREGATIONS, DEFAULT_AGGREGATION, aggregate
 from .colors import dsc_color
 from .flags import DEFAULT_THRESHOLD, flag
 from .labels import segment_labels
-from .report_json import read_report_document, read_report_json, write_report_json
+from .progress import Progress, Stage
+from .report_json import (
+    case_document,
+    case_from_document,
+    read_report_document,
+    read_report_json,
+    write_report_json,
+)
 from .score import CaseScore, EmptySlice, SegmentScore, SliceScore, Status
 from .tables import read_segments_csv, read_slices_csv, write_segments_csv, write_slices_csv
 from .versions import software_versions
@@ -15,10 +22,14 @@ __all__ = [
     "DEFAULT_THRESHOLD",
     "CaseScore",
     "EmptySlice",
+    "Progress",
     "SegmentScore",
     "SliceScore",
+    "Stage",
     "Status",
     "aggregate",
+    "case_document",
+    "case_from_document",
     "dsc_color",
     "flag",
     "read_report_document",

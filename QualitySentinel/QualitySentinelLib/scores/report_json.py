@@ -44,20 +44,20 @@ def write_report_json(
     Raises:
         InputError: the file cannot be written, or an input has gone.
     """
-    labels = segment_labels(case_score.segments)
+    case = case_document(case_score)
     document = {
         "schema": SCHEMA,
         "created": (created or datetime.now(UTC)).isoformat(timespec="seconds"),
         "inputs": {role: _input(entry) for role, entry in (inputs or {}).items()},
         "options": dict(options or {}),
-        "model": case_score.model,
+        "model": case["model"],
         "versions": dict(versions if versions is not None else software_versions()),
-        "device": case_score.device,
-        "seconds": case_score.seconds,
+        "device": case["device"],
+        "seconds": case["seconds"],
         "total_seconds": total_seconds,
-        "threshold": case_score.threshold,
-        "warnings": list(case_score.warnings),
-        "segments": [_segment(s, labels[s.segment_id]) for s in case_score.segments],
+        "threshold": case["threshold"],
+        "warnings": case["warnings"],
+        "segments": case["segments"],
     }
     # ASCII with escapes: any name survives, even one that is not valid UTF-8
     return write_whole(path, json.dumps(_plain(document), indent=1, allow_nan=False) + "\n")
@@ -69,7 +69,33 @@ def read_report_json(path: str | os.PathLike) -> CaseScore:
     Raises:
         InputError: there is no such file, it is damaged, or its schema is another.
     """
-    document = read_report_document(path)
+    try:
+        return case_from_document(read_report_document(path))
+    except ValueError as error:
+        raise InputError(f"{path}: a damaged report ({error}); score the case again") from error
+
+
+def case_document(case_score: CaseScore) -> dict:
+    """The scores as ``report.json`` has them: dictionaries, lists, texts and numbers that ``json.dumps`` takes."""
+    labels = segment_labels(case_score.segments)
+    return _plain(
+        {
+            "model": case_score.model,
+            "device": case_score.device,
+            "seconds": case_score.seconds,
+            "threshold": case_score.threshold,
+            "warnings": case_score.warnings,
+            "segments": [_segment(s, labels[s.segment_id]) for s in case_score.segments],
+        }
+    )
+
+
+def case_from_document(document: Mapping) -> CaseScore:
+    """The scores in what :func:`case_document` gave, perhaps through JSON, or in a whole ``report.json``.
+
+    Raises:
+        ValueError: something is missing or of another kind.
+    """
     try:
         return CaseScore(
             segments=[_segment_score(s) for s in document["segments"]],
@@ -80,7 +106,7 @@ def read_report_json(path: str | os.PathLike) -> CaseScore:
             warnings=list(document["warnings"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: a damaged report ({error!r}); score the case again") from error
+        raise ValueError(repr(error)) from error
 
 
 def read_report_document(path: str | os.PathLike) -> dict:
