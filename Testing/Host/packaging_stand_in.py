@@ -1,4 +1,7 @@
-"""Stand-in for tests, no product logic: ``slicer.packaging``, which never installs anything here."""
+"""Stand-in for tests, no product logic: ``slicer.packaging``, which never installs anything here.
+
+Outside testing mode ``pip_ensure`` asks as Slicer does, and what it would install is in :data:`installed`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,9 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+installed: list[str] = []
+"""Requirements that Slicer would have installed by now; tests empty it."""
+
 
 def load_requirements(path):
     """Requirements of a requirements.txt, without comments and pip options."""
@@ -14,9 +20,9 @@ def load_requirements(path):
     return [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
 
 
-def pip_check(requirements):
+def pip_check(req):
     """Whether all requirements are installed in a fitting version."""
-    requirements = requirements if isinstance(requirements, list) else [requirements]
+    requirements = req if isinstance(req, list) else [req]
     for requirement in (Requirement(str(r)) for r in requirements):
         try:
             if requirement.marker is None or requirement.marker.evaluate():
@@ -27,5 +33,25 @@ def pip_check(requirements):
     return True
 
 
-def pip_ensure(requirements, requester=None, **_):
-    """Slicer skips the installation in testing mode; so does this, always."""
+def pip_ensure(
+    requirements,
+    constraints=None,
+    skip_packages=None,
+    prompt_install=True,
+    prompt_restart=True,
+    requester=None,
+    skip_in_testing=True,
+    show_progress=True,
+):
+    """Ask whether what is missing may be installed, and note it. In testing mode nothing happens, as in Slicer."""
+    import slicer
+
+    requirements = requirements if isinstance(requirements, list) else [requirements]
+    missing = [str(r) for r in requirements if not pip_check(r)]
+    if not missing or (skip_in_testing and slicer.app.testingEnabled()):
+        return
+    question = f"{len(missing)} Python packages need to be installed.\n\nContinue?"
+    title = f"{requester} - Install Python Packages"
+    if prompt_install and not slicer.util.confirmOkCancelDisplay(question, title, detailedText="\n".join(missing)):
+        raise RuntimeError("User declined package installation")
+    installed.extend(missing)

@@ -1,4 +1,4 @@
-"""``quality-sentinel info``: the model, the devices, the versions and the structures known here."""
+"""``quality-sentinel info``: the models, the devices, the versions and the structures known here."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import argparse
 import json
 import platform
 from collections.abc import Callable
+from dataclasses import asdict
 
 from .. import __version__
+from ..errors import UsageError
 from ..scores.versions import software_versions
 
 
@@ -16,6 +18,11 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     parser = add(name, help="models, devices, versions, structures")
     parser.add_argument("--json", action="store_true", help="machine-readable")
     parser.add_argument("--model", default="bundled", help="'bundled' or a model file to describe")
+    parser.add_argument(
+        "--import-model", metavar="PATH",
+        help="first keep a model of ours, or a published .pth checkpoint, among the imported models",
+    )  # fmt: skip
+    parser.add_argument("--embeddings", help="label_embedding.pkl, for a published .pth file to import")
     parser.set_defaults(run=run)
 
 
@@ -25,6 +32,8 @@ def gather(model_source: str = "bundled") -> dict:
 
     from ..anatomy import all_structures
     from ..checkpoint import load_model
+    from ..checkpoint.load import BUNDLED
+    from ..setup import model_choices
 
     devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
     if torch.backends.mps.is_available():
@@ -35,12 +44,19 @@ def gather(model_source: str = "bundled") -> dict:
         "versions": software_versions(),
         "devices": devices,
         "model": load_model(model_source).summary(),
+        "imported": [asdict(choice) for choice in model_choices() if choice.source != BUNDLED],
         "structures": [structure.name for structure in all_structures()],
     }
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print it."""
+    """Import a model when asked to, and print what there is."""
+    if options.import_model:
+        from ..setup import import_model
+
+        options.model = import_model(options.import_model, options.embeddings).source
+    elif options.embeddings:
+        raise UsageError("--embeddings belongs to --import-model PATH, which is missing")
     info = gather(options.model)
     if options.json:
         print(json.dumps(info, indent=2, ensure_ascii=False))
@@ -49,5 +65,7 @@ def run(options: argparse.Namespace) -> int:
     print("versions:  ", ", ".join(f"{name} {version}" for name, version in info["versions"].items()))
     print("devices:   ", ", ".join(info["devices"]))
     print("model:     ", ", ".join(f"{key} {value}" for key, value in info["model"].items()))
+    for choice in info["imported"]:
+        print(f"imported:   {choice['source']} ({choice['origin'] or 'put there by hand'})")
     print(f"structures: {len(info['structures'])} (list them with --json)")
     return 0

@@ -60,7 +60,7 @@ def model_choices() -> list[ModelChoice]:
     """The bundled model, then the imported ones by name. Nothing is loaded."""
     choices = [ModelChoice(BUNDLED, BUNDLED, "comes with Quality Sentinel")]
     listed = _read_list()
-    for path in sorted(model_folder().glob(f"*{_SUFFIX}")):
+    for path in sorted(model_folder().glob(f"*{_SUFFIX}"), key=lambda p: p.stem.casefold()):
         choices.append(ModelChoice(path.stem, str(path), listed.get(path.name, {}).get("origin", "")))
     return choices
 
@@ -93,7 +93,7 @@ def import_model(path: str | os.PathLike, embeddings: str | os.PathLike | None =
     kind = path.suffix.lower()
     if kind == ".pkl":
         raise ModelError(
-            f"{path}: holds embeddings, not a network; choose the .pth file that belongs to it and leave this one beside it"
+            f"{path}: holds embeddings, not a network; choose the .pth file that belongs to it, with this one beside it"
         )
     if kind not in (_SUFFIX, *CHECKPOINT_SUFFIXES):
         raise ModelError(
@@ -146,7 +146,7 @@ def _copy(path: Path) -> ModelChoice:
         shutil.copyfile(path, temporary)
         if sha256_of(temporary) != sha256:
             raise ModelError(f"{path}: has changed while it was copied; try again")
-    return _keep(target, f"copy of {path.name}")
+    return _keep(target, sha256, f"copy of {path.name}")
 
 
 def _convert(path: Path, embeddings: str | os.PathLike | None) -> ModelChoice:
@@ -158,6 +158,9 @@ def _convert(path: Path, embeddings: str | os.PathLike | None) -> ModelChoice:
     from ..checkpoint import load_model, save_model
 
     model = load_model(path, embeddings)
+    known = _kept(model.sha256)
+    if known:
+        return known
     model.metadata["imported_from"] = {
         "checkpoint": path.name,
         "checkpoint_sha256": sha256_of(path),
@@ -165,24 +168,21 @@ def _convert(path: Path, embeddings: str | os.PathLike | None) -> ModelChoice:
         "embeddings_sha256": sha256_of(embeddings),
     }
     target = save_model(model, _free_name(path.stem))
-    known = _kept(sha256_of(target))
-    if known:
-        target.unlink()
-        return known
-    return _keep(target, f"converted from {path.name} and {embeddings.name}")
+    return _keep(target, model.sha256, f"converted from {path.name} and {embeddings.name}")
 
 
-def _kept(sha256: str) -> ModelChoice | None:
-    """The listed model with this fingerprint, if it is still there and still the same."""
+def _kept(made_of: str) -> ModelChoice | None:
+    """The listed model made of what has this fingerprint, if it is still there and unchanged."""
     for name, entry in _read_list().items():
         path = model_folder() / name
-        if entry.get("sha256") == sha256 and path.is_file() and sha256_of(path) == sha256:
+        if entry.get("made_of") == made_of and path.is_file() and sha256_of(path) == entry.get("sha256"):
             return ModelChoice(path.stem, str(path), entry.get("origin", ""))
     return None
 
 
-def _keep(path: Path, origin: str) -> ModelChoice:
-    _write_list(_read_list() | {path.name: {"sha256": sha256_of(path), "origin": origin}})
+def _keep(path: Path, made_of: str, origin: str) -> ModelChoice:
+    """List a file that was just put into the folder."""
+    _write_list(_read_list() | {path.name: {"sha256": sha256_of(path), "made_of": made_of, "origin": origin}})
     return ModelChoice(path.stem, str(path), origin)
 
 

@@ -44,7 +44,11 @@ def ensure_packages(force_cpu: bool = False) -> bool:
 
 def restart_needed() -> bool:
     """Whether the PyTorch in use is not the one that is installed: it was replaced after it had been imported."""
-    return loaded_version("torch") not in (None, installed_version("torch"))
+    loaded, installed = loaded_version("torch"), installed_version("torch")
+    if loaded is None or installed is None:
+        return False
+    # Wheels may say +cu126 in one place alone.
+    return loaded.partition("+")[0] != installed.partition("+")[0]
 
 
 def installed_version(package: str) -> str | None:
