@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 from PySide6 import QtCore, QtWidgets
@@ -13,12 +15,20 @@ class Application:
     applicationName = "Slicer"
     majorVersion, minorVersion = 5, 12
 
-    def __init__(self):
+    def __init__(self, core):
+        from .io_manager import CoreIOManager
+        from .modules import ModuleManager
+
         self.qt = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["Slicer"])
         self.exit_code = None
         self.testing = True
         self._options = SimpleNamespace(runPythonAndExit=False, testingEnabled=True)
         self._slots = {}
+        self.main_window = None
+        self._core, self._io_manager, self._module_manager = core, CoreIOManager(core), ModuleManager()
+        self._folder = tempfile.TemporaryDirectory(prefix="slicer-")
+        self.temporaryPath = self._folder.name
+        self.slicerUserSettingsFilePath = str(Path(self._folder.name) / "Slicer.ini")
 
     def commandOptions(self):
         """Command-line options."""
@@ -43,8 +53,49 @@ class Application:
         self.qt.processEvents()
 
     def topLevelWidgets(self):
-        """There is no main window."""
-        return []
+        """The main window, where one was opened."""
+        return [] if self.main_window is None else [self.main_window]
+
+    def layoutManager(self):
+        """The views, where a main window was opened, else None."""
+        return None if self.main_window is None else self.main_window.layout_manager
+
+    def moduleManager(self):
+        """All modules."""
+        return self._module_manager
+
+    def coreIOManager(self):
+        """Reads and writes files."""
+        return self._io_manager
+
+    ioManager = coreIOManager
+
+    def applicationLogic(self):
+        """The real vtkSlicerApplicationLogic."""
+        return self._core.app_logic
+
+    def mrmlScene(self):
+        """The scene."""
+        return self._core.scene
+
+    def userSettings(self):
+        """Settings in a file of this process alone."""
+        return QtCore.QSettings(self.slicerUserSettingsFilePath, QtCore.QSettings.Format.IniFormat)
+
+    settings = revisionUserSettings = userSettings
+
+    def palette(self):
+        """The colors of the style."""
+        return self.qt.palette()
+
+    def focusWidget(self):
+        """The widget that has the keyboard."""
+        return self.qt.focusWidget()
+
+    def pauseRender(self):
+        """Renderings go on: nothing depends on it."""
+
+    resumeRender = pauseRender
 
     def setOverrideCursor(self, cursor):
         """As in Qt."""

@@ -1,12 +1,15 @@
 """A Slicer without its application, for tests: real MRML scene and logics, stand-ins for what needs the application.
 
 Real, from the slicer-core wheel: every vtkMRML class and logic, ``slicer.util``. Stand-ins, in the files beside this
-one: ``slicer.app``, ``slicer.ScriptedLoadableModule``, ``slicer.parameterNodeWrapper``, ``slicer.i18n``,
-``slicer.packaging``, ``qt``, ``ctk`` and two qMRML widgets. Where a stand-in and Slicer differ, Slicer is right.
+one: ``slicer.app``, the main window, ``slicer.ScriptedLoadableModule``, ``slicer.parameterNodeWrapper``,
+``slicer.i18n``, ``slicer.packaging``, the Segment Editor, ``qt``, ``ctk`` and qMRML widgets. Where a stand-in and
+Slicer differ, Slicer is right.
 
     from Testing.Host.headless_slicer import start, load_module
     start()
     import slicer
+
+With ``main_window.open_main_window`` there are a module panel and views, too.
 """
 
 from __future__ import annotations
@@ -36,13 +39,7 @@ def start():
 
     core = SlicerApp()
     slicer.mrmlScene = core.scene
-    slicer.app = Application()
-    slicer.app.applicationLogic = lambda: core.app_logic
-    slicer.modules = SimpleNamespace(
-        volumes=SimpleNamespace(logic=lambda: core.volumes_logic),
-        segmentations=SimpleNamespace(logic=lambda: core.segmentations_logic),
-        terminologies=SimpleNamespace(logic=lambda: core.terminologies_logic),
-    )
+    slicer.app = Application(core)
     slicer.selfTests = {}
 
     i18n = types.ModuleType("slicer.i18n", "Stand-in for tests: nothing is translated.")
@@ -57,6 +54,17 @@ def start():
     sys.modules["ctk"] = ctk_stand_in
     slicer.qMRMLWidget, slicer.qMRMLNodeComboBox = qmrml_stand_in.qMRMLWidget, qmrml_stand_in.qMRMLNodeComboBox
     _install("slicer.ScriptedLoadableModule", scripted_loadable_module)
+    from . import modules, segment_editor
+
+    slicer.qSlicerScriptedLoadableModuleWidget = modules.qSlicerScriptedLoadableModuleWidget
+    slicer.qMRMLSegmentEditorWidget = segment_editor.qMRMLSegmentEditorWidget
+    slicer.modules = SimpleNamespace(
+        volumes=modules.Module("Volumes", logic=core.volumes_logic),
+        segmentations=modules.Module("Segmentations", logic=core.segmentations_logic),
+        terminologies=modules.Module("Terminologies", logic=core.terminologies_logic),
+        colors=modules.Module("Colors", logic=core.color_logic),
+        segmenteditor=segment_editor.module(),
+    )
     _started = core
     return core
 
@@ -65,12 +73,14 @@ def load_module(path: str | Path):
     """Import a scripted module and make its module object, as Slicer does at startup; returns the imported module."""
     import slicer
 
+    from .modules import Module
+
     path = Path(path)
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
     module = importlib.import_module(path.stem)
     if not hasattr(slicer.modules, path.stem.lower()):
-        parent = SimpleNamespace(path=str(path), name=path.stem, isEntered=True)
+        parent = Module(path.stem, str(path), getattr(module, f"{path.stem}Widget", None))
         parent.instance = getattr(module, path.stem)(parent)
         setattr(slicer.modules, path.stem.lower(), parent)
     return module

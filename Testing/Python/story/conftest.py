@@ -1,0 +1,108 @@
+"""A headless Slicer with a main window, a torso in its scene, and Quality Sentinel open beside the views."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+MODULE = Path(__file__).resolve().parents[3] / "QualitySentinel" / "QualitySentinel.py"
+
+_DRAW = """
+import vtk
+window = vtk.vtkRenderWindow()
+window.SetOffScreenRendering(1)
+window.AddRenderer(vtk.vtkRenderer())
+window.Render()
+"""
+
+
+@pytest.fixture(scope="session")
+def can_draw() -> bool:
+    """Whether VTK can draw: where it cannot it may end the process, so it tries in one of its own."""
+    return subprocess.run([sys.executable, "-c", _DRAW], capture_output=True, timeout=120).returncode == 0
+
+
+@pytest.fixture(scope="session")
+def _started(can_draw):
+    pytest.importorskip("trame_slicer")
+    pytest.importorskip("PySide6")
+    from Testing.Host.headless_slicer import start
+    from Testing.Host.main_window import open_main_window
+
+    core = start()
+    manager = open_main_window(core, can_draw).layout_manager
+    for widget in map(manager.sliceWidget, manager.sliceViewNames()):
+        widget.sliceView().setRenderEnabled(False)  # rendered when a test looks
+    manager.threeDWidget(0).threeDView().setRenderEnabled(False)
+    return core
+
+
+@pytest.fixture
+def slicer(_started):
+    """The ``slicer`` package of a running Slicer with a main window and an empty scene."""
+    import slicer
+    from Testing.Host.main_window import PANEL_WIDTH, open_main_window
+
+    slicer.mrmlScene.Clear(0)
+    window = open_main_window(_started)
+    window.set_panel_width(PANEL_WIDTH)
+    yield slicer
+    window.leave_module()
+    window.hide()
+    slicer.mrmlScene.Clear(0)
+    slicer.app.main_window = None  # other rooms' tests know no main window
+
+
+@pytest.fixture
+def seen(slicer, can_draw):
+    """A function of a view's name, ``Red`` or ``1``: its pixels as a user sees them, uint8 ``[row, column, RGB]``."""
+    if not can_draw:
+        pytest.skip("needs OpenGL (libgl1-mesa-dri is enough) to draw Slicer's views, and there is none here")
+    manager = slicer.app.layoutManager()
+
+    def look(name: str) -> np.ndarray:
+        widget = manager.sliceWidget(name)
+        if widget is not None:
+            return widget.sliceView().grabbed()
+        solid = manager.threeDWidget(0).threeDView()
+        solid.grabbed()
+        manager.resetThreeDViews()
+        return solid.grabbed()
+
+    return look
+
+
+@pytest.fixture
+def a_ct(slicer, a_torso):
+    """The torso's CT as a scalar volume node, shown in the slice views."""
+    node = slicer.util.addVolumeFromArray(a_torso.hu, a_torso.ijk_to_ras, "CT")
+    slicer.util.setSliceViewerLayers(background=node, fit=True)
+    return node
+
+
+@pytest.fixture
+def segmentation_of(slicer):
+    """A function ``(labels, names, ct, name)``: a label map as a segmentation node, ids are the segments' names."""
+
+    def make(labels: np.ndarray, names: dict[int, str], ct, name: str = "Segmentation"):
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+        node.CreateDefaultDisplayNodes()
+        node.SetReferenceImageGeometryParameterFromVolumeNode(ct)
+        for value, segment in names.items():
+            node.GetSegmentation().AddEmptySegment(segment, segment)
+            mask = (labels == value).astype(np.uint8)
+            slicer.util.updateSegmentBinaryLabelmapFromArray(mask, node, segment, ct)
+        node.GetSegmentation().CollapseBinaryLabelmaps(False)
+        return node
+
+    return make
+
+
+@pytest.fixture
+def a_segmentation(a_torso, a_ct, segmentation_of):
+    """Liver and spleen of the torso."""
+    return segmentation_of(a_torso.labels, a_torso.names, a_ct)
