@@ -11,15 +11,19 @@ SEGMENTATION_STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1
 """SOP classes Segmentation Storage and Label Map Segmentation Storage."""
 
 
-def dicom_headers(folder: Path, keywords: Sequence[str]) -> Iterator[tuple[Path, object]]:
+def dicom_headers(
+    folder: Path, keywords: Sequence[str], files: Sequence[Path] | None = None
+) -> Iterator[tuple[Path, object]]:
     """Path and pydicom data set (``keywords`` only) of each DICOM file below ``folder``; other files are passed over.
+
+    ``files``: look at these only, instead of all below ``folder``.
 
     Files without the ``DICM`` mark are passed over too, unless their name ends in ``.dcm`` or ``.ima``.
     """
     import pydicom
     from pydicom.errors import InvalidDicomError
 
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()) if files is None else files:
         try:
             with open(path, "rb") as stream:
                 marked = stream.read(132)[128:] == b"DICM"

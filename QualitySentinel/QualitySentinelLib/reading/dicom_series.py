@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,11 +54,15 @@ class _Found:
     kinds: set[str] = field(default_factory=set)
 
 
-def read_dicom_series(folder: Path) -> Image:
+def read_dicom_series(folder: Path, files: Sequence[Path] | None = None) -> Image:
     """Read the CT series of a folder and its subfolders; of several, the one with the most slices.
 
     Slices are sorted by their position along the normal. Missing or unevenly spaced slices, several slices at one
     place, and other series in the folder give warnings.
+
+    Args:
+        folder: for messages, and to look through.
+        files: of a series that is known already: these are read, and nothing else in the folder.
 
     Returns:
         The image in the order the slices are sorted, along the normal of their row and column directions.
@@ -65,7 +70,7 @@ def read_dicom_series(folder: Path) -> Image:
     Raises:
         InputError: no CT series, or one that cannot be read.
     """
-    found = _find(folder)
+    found = _find(folder, files)
     series, titles = found.series, found.titles
     if not series and len(found.multiframe) == 1:
         return read_image(found.multiframe[0], "CT")
@@ -90,11 +95,11 @@ def read_dicom_series(folder: Path) -> Image:
     return _read(slices, folder, remarks)
 
 
-def _find(folder: Path) -> _Found:
+def _find(folder: Path, files: Sequence[Path] | None) -> _Found:
     found = _Found()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom remarks on every odd value; what matters here is said once, by us
-        for path, header in dicom_headers(folder, _KEYWORDS):
+        for path, header in dicom_headers(folder, _KEYWORDS, files):
             try:
                 _sort_in(path, header, found)
             except (AttributeError, TypeError, ValueError, OverflowError):

@@ -1,0 +1,93 @@
+"""BIDS-like data: ``sub-*/[ses-*/]ct/*_ct.nii.gz`` and ``derivatives/PIPELINE/sub-*/**/*_dseg.nii.gz``."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import Path
+
+from QualitySentinelLib.reading.image import image_stem, is_image_file
+
+from ..cases import AuditCase
+from .metadata import metadata_of, read_table
+
+_ENTITY = re.compile(r"(sub|ses|acq|rec|run)-([a-zA-Z0-9]+)")
+_CT, _SEGMENTATION = ("ct", "CT"), ("dseg", "mask", "seg")
+
+
+def fits(root: Path) -> bool:
+    """Folders ``sub-*`` and ``derivatives``, and a CT in one of the former."""
+    return (root / "derivatives").is_dir() and any(True for _ in _cts(root))
+
+
+def find(root: Path) -> tuple[list[AuditCase], list[str]]:
+    """Every CT with every segmentation of it is a case; a CT without one fails.
+
+    A case is named by its entities (``sub-01_ses-1``), and by the segmentation's pipeline and file where there are
+    several of a CT.
+    """
+    of_subject = defaultdict(list)
+    for path in sorted((root / "derivatives").rglob("*")):
+        if path.is_file() and is_image_file(path) and image_stem(path).rpartition("_")[2] in _SEGMENTATION:
+            of_subject[_entities(path).get("sub")].append(path)
+    persons = _participants(root)
+    cases, names_seen = [], defaultdict(int)
+    for ct in _cts(root):
+        entities = _entities(ct)
+        name = "_".join(f"{key}-{value}" for key, value in entities.items())
+        names_seen[name] += 1
+        if names_seen[name] > 1:
+            name = image_stem(ct)
+        metadata = {**persons.get(entities["sub"], {}), **({"session": s} if (s := entities.get("ses")) else {})}
+        place = ct.relative_to(root).as_posix()
+        found = [p for p in of_subject[entities["sub"]] if _belongs(_entities(p), entities)]
+        if not found:
+            cases.append(AuditCase(name, place, "", metadata=metadata, problem="has no segmentation in derivatives/"))
+        for seg in found:
+            pipeline = seg.relative_to(root / "derivatives").parts[0]
+            own = name if len(found) == 1 else f"{name}@{pipeline}/{image_stem(seg)}"
+            where = seg.relative_to(root).as_posix()
+            cases.append(AuditCase(own, place, where, names=_names(seg, root), metadata=metadata))
+    return cases, []
+
+
+def _cts(root: Path):
+    for subject in sorted(root.glob("sub-*")):
+        for path in sorted(subject.rglob("*")):
+            if path.is_file() and is_image_file(path) and image_stem(path).rpartition("_")[2] in _CT:
+                yield path
+
+
+def _entities(path: Path) -> dict[str, str]:
+    """Entities of a file's name, in BIDS' order."""
+    return dict(_ENTITY.findall(image_stem(path)))
+
+
+def _belongs(segmentation: dict[str, str], ct: dict[str, str]) -> bool:
+    """Whether no entity of the segmentation contradicts the CT's, and none of subject and session is missing."""
+    if any(segmentation.get(key) != ct.get(key) for key in ("sub", "ses")):
+        return False
+    return all(ct.get(key) == value for key, value in segmentation.items())
+
+
+def _participants(root: Path) -> dict[str, dict[str, str]]:
+    """Metadata by subject, from ``participants.tsv``."""
+    path = root / "participants.tsv"
+    if not path.is_file():
+        return {}
+    key = "participant_id"
+    return {r.get(key, "").removeprefix("sub-"): metadata_of(r, (key,)) for r in read_table(path)}
+
+
+def _names(seg: Path, root: Path) -> dict[str, str] | None:
+    """Names by label value: the table beside the file, else the nearest one above it (BIDS' inheritance)."""
+    own = seg.with_name(image_stem(seg) + ".tsv")
+    tables = [own] if own.is_file() else []
+    folder = seg.parent
+    while not tables and folder != root:
+        tables = sorted(folder.glob("*dseg.tsv"))
+        folder = folder.parent
+    if not tables:
+        return None
+    rows = read_table(tables[0])
+    return {r["index"]: r["name"] for r in rows if r.get("index", "").isdecimal() and r.get("name")} or None

@@ -1,0 +1,159 @@
+"""A tree of DICOM files: CT series, and SEG objects that refer to them. What is where, only headers say."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import defaultdict
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from QualitySentinelLib.reading.dicom_files import SEGMENTATION_STORAGE, dicom_headers
+
+from ..cases import AuditCase
+
+_TOLD = {"PatientSex": "sex", "Manufacturer": "manufacturer", "ConvolutionKernel": "kernel"}
+"""Keywords whose values become metadata as they are. With age and slice thickness, no others do."""
+_IDENTIFYING = (
+    "PatientName", "PatientID", "OtherPatientNames", "PatientBirthDate", "AccessionNumber", "StudyID",
+    "ReferringPhysicianName", "OperatorsName", "PerformingPhysicianName", "InstitutionName", "InstitutionAddress",
+    "StationName", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID", "StudyDate",
+    "SeriesDescription", "StudyDescription",
+)  # fmt: skip
+"""Keywords whose values must not be seen in any output."""
+_KEYWORDS = (
+    *_TOLD, *_IDENTIFYING, "SOPClassUID", "Modality", "ImageType", "PatientAge", "SliceThickness",
+    "ReferencedSeriesSequence",
+)  # fmt: skip
+_OLDEST = 90
+"""Higher ages are given as this one: so few people are older that their age may tell who they are."""
+_LOOKED_AT = 200
+"""Files looked at to tell whether a folder holds DICOM."""
+
+
+@dataclass
+class _Series:
+    files: list[Path] = field(default_factory=list)
+    header: object = None
+
+
+def fits(root: Path) -> bool:
+    """Whether one of the first files below it is DICOM."""
+    files = (Path(folder) / name for folder, _, names in os.walk(root) for name in sorted(names))
+    return any(_is_dicom(path) for path in islice(files, _LOOKED_AT))
+
+
+def find(root: Path) -> tuple[list[AuditCase], list[str]]:
+    """Every SEG is a case, called by its path; CT series without one are counted in a note.
+
+    A SEG belongs to the CT series it refers to; one that refers to none, to the CT series of its frame of reference
+    when there is only one.
+    """
+    series: dict[str, _Series] = defaultdict(_Series)
+    segmentations = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom remarks on odd values; readers say what matters
+        for path, header in dicom_headers(root, _KEYWORDS):
+            if str(header.get("SOPClassUID", "")) in SEGMENTATION_STORAGE:
+                segmentations.append((path, _referenced(header), header))
+            elif str(header.get("Modality", "")) == "CT" and "LOCALIZER" not in (header.get("ImageType") or ()):
+                one = series[str(header.get("SeriesInstanceUID", ""))]
+                one.files.append(path)
+                one.header = one.header or header
+        mixed, of_frame = _folders_of_several(series, root), defaultdict(list)
+        for uid, one in series.items():
+            of_frame[str(one.header.get("FrameOfReferenceUID", ""))].append(uid)
+        cases, used = [], set()
+        for path, uid, header in segmentations:
+            same = of_frame.get(str(header.get("FrameOfReferenceUID", "")), [])
+            uid = uid if uid in series else same[0] if not uid and len(same) == 1 else ""
+            used.add(uid)
+            cases.append(_case(root, path, header, series[uid] if uid else None, mixed))
+    unused = len(series.keys() - used)
+    return cases, [f"{unused} CT series have no segmentation and were left out"] if unused else []
+
+
+def _is_dicom(path: Path) -> bool:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def _referenced(header) -> str:
+    items = header.get("ReferencedSeriesSequence") or ()
+    return next((str(uid) for item in items if (uid := item.get("SeriesInstanceUID"))), "")
+
+
+def _folders_of_several(series: dict[str, _Series], root: Path) -> set[Path]:
+    """Folders in or below which files of more than one CT series lie."""
+    inside = defaultdict(set)
+    for uid, one in series.items():
+        for folder in {path.parent for path in one.files}:
+            while True:
+                inside[folder].add(uid)
+                if folder == root or folder == folder.parent:
+                    break
+                folder = folder.parent
+    return {folder for folder, uids in inside.items() if len(uids) > 1}
+
+
+def _case(root: Path, path: Path, header, series: _Series | None, mixed: set[Path]) -> AuditCase:
+    seg = path.relative_to(root).as_posix()
+    if series is None:
+        secrets = _secrets(header)
+        problem = "the CT series of its DICOM SEG is not in the data set"
+        return AuditCase(seg, "", seg, identifying=True, secrets=secrets, problem=problem)
+    folder = Path(os.path.commonpath([p.parent for p in series.files]))
+    files = tuple(p.relative_to(root).as_posix() for p in series.files) if folder in mixed else ()
+    secrets = tuple(sorted({*_secrets(header), *_secrets(series.header)}))
+    ct, metadata = folder.relative_to(root).as_posix(), _metadata(series.header)
+    return AuditCase(seg, ct, seg, files, metadata=metadata, identifying=True, secrets=secrets)
+
+
+def _metadata(header) -> dict[str, str]:
+    """Sex, age in years, manufacturer, kernel and slice thickness: all that the tables may tell of a header."""
+    told = {name: _text(header.get(keyword)) for keyword, name in _TOLD.items()}
+    told["age"] = _age(header)
+    try:
+        told["slice_thickness_mm"] = f"{float(header.get('SliceThickness')):g}"
+    except (TypeError, ValueError):
+        pass
+    return {name: value for name, value in told.items() if value}
+
+
+def _text(value) -> str:
+    """A header's value as text; of several values the first."""
+    if value is None or isinstance(value, str):
+        return (value or "").strip()
+    return str(value[0]).strip() if len(value) else ""
+
+
+def _age(header) -> str:
+    """Age in whole years from ``063Y``, ``018M`` and so on, else from the dates of birth and study."""
+    text = _text(header.get("PatientAge"))
+    years = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+    if text[:-1].isdecimal() and text[-1:] in years:
+        age = int(int(text[:-1]) * years[text[-1]])
+    else:
+        born, seen = (_text(header.get(k)) for k in ("PatientBirthDate", "StudyDate"))
+        if not (len(born) == len(seen) == 8 and (born + seen).isdecimal()):
+            return ""
+        age = int(seen[:4]) - int(born[:4]) - (seen[4:] < born[4:])
+    return str(min(age, _OLDEST)) if age >= 0 else ""
+
+
+def _secrets(header) -> tuple[str, ...]:
+    """The identifying values of a header, and the parts of names."""
+    found = set()
+    for keyword in _IDENTIFYING:
+        value = header.get(keyword)
+        values = value if value is not None and not isinstance(value, str) and hasattr(value, "__iter__") else [value]
+        if "Name" in keyword:
+            values = [str(value or "")]
+        for one in values:
+            text = str(one or "").strip()
+            found |= {text, *(text.replace("^", " ").split() if "Name" in keyword else ())}
+    return tuple(sorted(text for text in found if len(text) > 2))

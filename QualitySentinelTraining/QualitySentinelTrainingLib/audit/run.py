@@ -1,0 +1,260 @@
+"""Auditing a data set: what is to do, doing it, and the tables of it all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+from QualitySentinelLib import __version__
+from QualitySentinelLib.errors import ModelError, UsageError
+from QualitySentinelLib.scores.versions import software_versions
+
+from .cases import AuditCase, DataSet, fingerprint
+from .engine import Finished, default_workers
+from .layouts import find_cases
+from .record import FAILED
+from .scoring import ScoringSetup
+from .shards import Shard
+from .store import AuditFolder
+from .table_files import write_tables
+
+
+class Engine(Protocol):
+    """What reads and scores cases."""
+
+    scoring_share: float | None
+
+    def results(self, cases: Iterable[AuditCase]) -> Iterable[Finished]:
+        """What each case gave, as they are done."""
+
+
+@dataclass(frozen=True)
+class AuditOptions:
+    """How to audit; the options that shape scores are those of :class:`ScoringSetup`.
+
+    Attributes:
+        layout: a name of ``layouts.LAYOUTS``, or ``"auto"``.
+        metadata: a table with one row per case.
+        engine: ``"local"`` or ``"ray"``.
+        workers: processes or actors; as many as suit the machine or cluster when ``None``.
+        ray_address: of a running cluster; ``"auto"`` finds it; a cluster on this machine when ``None``.
+        shard: do only this part of the data set.
+        retry_failed: try again the cases that failed before.
+    """
+
+    layout: str = "auto"
+    metadata: Path | None = None
+    engine: str = "local"
+    workers: int | None = None
+    ray_address: str | None = None
+    shard: Shard | None = None
+    retry_failed: bool = False
+
+
+@dataclass
+class AuditOutcome:
+    """What became of an audit.
+
+    Attributes:
+        data: the data set.
+        done, failed: cases that have scores, and names with reasons of those that have none.
+        kept: of these, how many were there from an earlier run.
+        notes: what a user should read, one line each.
+        seconds: wall time of reading and scoring in this run.
+        workers: that took part.
+        scoring_share: share of the workers' time in which they scored.
+    """
+
+    data: DataSet
+    done: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    kept: int = 0
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    workers: int = 0
+    scoring_share: float | None = None
+
+
+Watch = Callable[[int, int, dict | None], None]
+"""Called with cases done, cases in all, and the head of the record that was just written."""
+
+
+def run_audit(
+    dataset: Path, out: Path, setup: ScoringSetup | None = None, options: AuditOptions | None = None,
+    watch: Watch = lambda done, total, head: None,
+) -> AuditOutcome:  # fmt: skip
+    """Score every case of a data set that is not yet scored in ``out``, and write the tables of all of them.
+
+    Cases whose files have changed since are scored again. Failed ones stay failed, unless their files have changed or
+    ``options.retry_failed``.
+
+    Args:
+        dataset: a folder, or a CSV manifest.
+        out: folder of the results; made when missing.
+        setup: how to score; its ``root`` is set from the data set.
+
+    Raises:
+        InputError: the data set cannot be read, or ``out`` not written.
+        UsageError: the data set's layout is not clear, or ``out`` holds an audit with other options.
+        ModelError: of the model or the device.
+
+    Example::
+
+        outcome = run_audit(Path("TotalSegmentator_v2"), Path("out"))
+        print(outcome.done, outcome.failed)
+    """
+    options = options or AuditOptions()
+    setup = setup or ScoringSetup(Path())
+    check_tables_can_be_written()
+    data = find_cases(dataset, options.layout, options.metadata, setup.keep_identifiers)
+    setup = replace(setup, root=data.root.resolve())
+    model, device = _model_and_device(setup)
+    folder, outcome = AuditFolder(out), AuditOutcome(data, notes=list(data.notes))
+    cases = [case for case in data.cases if options.shard is None or options.shard.holds(case)]
+    with folder.locked():
+        run = _run_document(data, setup, options, model, cases)
+        before = folder.run()
+        if before is not None:
+            check_same(before["key"], run["key"], folder.path)
+        todo, outcome.kept = _todo(folder, cases, setup, options, outcome)
+        folder.write_run(run)
+        outcome.workers = options.workers or default_workers(device, len(todo))
+        started = time.perf_counter()
+        if todo:
+            engine = make_engine(options, setup, outcome.workers)
+            watch(outcome.kept, len(cases), None)
+            for number, finished in enumerate(engine.results(todo), start=outcome.kept + 1):
+                folder.write(finished.head["case"], finished.content)
+                if finished.head["status"] == FAILED:
+                    outcome.failed[finished.head["case"]] = finished.head["reason"]
+                watch(number, len(cases), finished.head)
+            outcome.scoring_share = engine.scoring_share
+        outcome.seconds = time.perf_counter() - started
+        outcome.done = len(cases) - len(outcome.failed)
+        write_tables(folder.path, (folder.record(case.name) for case in cases), data.name)
+        run["counts"] |= {"done": outcome.done, "failed": len(outcome.failed)}
+        folder.write_run({**run, "complete": True})
+    return outcome
+
+
+def check_tables_can_be_written() -> None:
+    """Make sure, before the work, that Parquet can be written.
+
+    Raises:
+        UsageError: pyarrow is not installed.
+    """
+    if find_spec("pyarrow") is None:
+        raise UsageError("an audit needs pyarrow; install it with: pip install 'quality-sentinel[audit]'")
+
+
+def check_same(before: dict, now: dict, folder: Path) -> None:
+    """Make sure that two audits can share a folder.
+
+    Raises:
+        UsageError: they differ in an option that shapes scores.
+    """
+    for name in now:
+        if before.get(name) != now[name]:
+            was, wanted = (str(v if v is not None else "not given") for v in (before.get(name), now[name]))
+            raise UsageError(
+                f"{folder}: was made with {name} {was[:60]}, not {wanted[:60]}; choose another folder for the results"
+            )
+
+
+def make_engine(options: AuditOptions, setup: ScoringSetup, workers: int) -> Engine:
+    """The engine asked for.
+
+    Raises:
+        UsageError: there is no such engine, or it is not installed.
+    """
+    if options.engine == "local":
+        from .local_engine import LocalEngine
+
+        return LocalEngine(setup, workers)
+    if options.engine == "ray":
+        from .ray_engine import RayEngine
+
+        return RayEngine(setup, options.workers, options.ray_address)
+    raise UsageError(f"--engine {options.engine}: give local or ray")
+
+
+def _model_and_device(setup: ScoringSetup) -> tuple[dict, str]:
+    """What to say of the model, which is so known to be whole; and the kind of device, which is so known to be there.
+
+    Raises:
+        ModelError, UsageError: as ``load_model`` and ``choose_device`` do.
+    """
+    from QualitySentinelLib.checkpoint import load_model
+    from QualitySentinelLib.scorer.device import choose_device
+
+    model = load_model(setup.model, setup.embeddings)
+    if not model.sha256:
+        raise ModelError(f"{setup.model}: the model has no fingerprint; save it again with this version")
+    return model.summary(), choose_device(setup.device).type
+
+
+def _run_document(
+    data: DataSet, setup: ScoringSetup, options: AuditOptions, model: dict, cases: list[AuditCase]
+) -> dict:
+    """``audit.json`` at the start. What ``key`` holds must be the same in all runs and shards of an audit."""
+    names = "\n".join(case.name for case in data.cases).encode("utf-8", "surrogateescape")
+    return {
+        "complete": False,
+        "key": {
+            "version": __version__,
+            "model": model["sha256"],
+            "layout": data.layout,
+            "slices": str(setup.slices),
+            "threshold": setup.threshold,
+            "segments": None if setup.segments is None else list(setup.segments),
+            "names": None if setup.names is None else str(setup.names),
+            "keep-identifiers": setup.keep_identifiers,
+            "shard": None if options.shard is None else str(options.shard),
+        },
+        "dataset": str(data.root.resolve()),
+        "dataset_name": data.name,
+        "layout": data.layout,
+        "threshold": setup.threshold,
+        "model": model,
+        "versions": software_versions(),
+        "counts": {"cases": len(cases), "cases_of_all_shards": len(data.cases)},
+        "cases_sha256": sha256(names).hexdigest(),
+        "notes": data.notes,
+    }
+
+
+def _todo(
+    folder: AuditFolder, cases: list[AuditCase], setup: ScoringSetup, options: AuditOptions, outcome: AuditOutcome
+) -> tuple[list[AuditCase], int]:
+    """The cases to score, and how many need not be."""
+    todo, changed, old_failures = [], 0, 0
+    for case in cases:
+        head = folder.head(case.name)
+        if head is None:
+            todo.append(case)
+        elif head["fingerprint"] != fingerprint(case, setup.root):
+            changed += 1
+            todo.append(case)
+        elif head["status"] == FAILED and options.retry_failed:
+            todo.append(case)
+        else:
+            if head["status"] == FAILED:
+                old_failures += 1
+                outcome.failed[case.name] = head["reason"]
+            if head["metadata"] != dict(case.metadata):
+                record = folder.record(case.name)
+                record.head["metadata"] = dict(case.metadata)
+                folder.write(case.name, record.to_bytes())
+    if changed:
+        outcome.notes.append(f"{changed} cases are scored again, because their files have changed")
+    if old_failures:
+        outcome.notes.append(f"{old_failures} cases failed before; --retry-failed tries them again")
+    gone = len(set(folder.names()) - {case.name for case in cases})
+    if gone:
+        outcome.notes.append(f"{gone} cases scored before are no longer in the data set; the tables leave them out")
+    return todo, len(cases) - len(todo)

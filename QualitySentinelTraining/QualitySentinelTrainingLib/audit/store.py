@@ -1,0 +1,161 @@
+"""The folder of an audit: a file for each finished case, and ``audit.json`` that says how they were scored."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from urllib.parse import quote
+
+from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.files import check_writable, write_whole
+
+from .record import CaseRecord, head_of
+
+CASES = "cases"
+SUFFIX = ".jsonl"
+RUN_FILE = "audit.json"
+SCHEMA = "quality-sentinel-audit/1"
+_LONGEST_NAME = 120
+_UNFINISHED = ".writing-*"
+"""What ``files.whole_file`` leaves when its process is killed."""
+
+
+class AuditFolder:
+    """The output folder of an audit.
+
+    Args:
+        folder: made when the first file is written.
+    """
+
+    def __init__(self, folder: str | os.PathLike) -> None:
+        self.path = Path(folder)
+        self._cases = self.path / CASES
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep a second audit out of the folder, and clear away what a killed one left half written.
+
+        Raises:
+            InputError: the folder cannot be written.
+            UsageError: another audit is writing into it.
+        """
+        check_writable(self.path)
+        try:
+            self._cases.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written ({error.strerror}); choose another folder") from error
+        descriptor = _lock(self._cases)
+        try:
+            for folder in (self.path, self._cases):
+                for left in folder.glob(_UNFINISHED):
+                    _remove(left)
+            yield
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
+    def case_path(self, name: str) -> Path:
+        """The file of a case: its name, with escapes for what file systems do not take."""
+        safe = quote(name, safe=" @+,=()", errors="surrogateescape")
+        safe = "%2E" + safe[1:] if safe.startswith(".") else safe
+        if len(safe) > _LONGEST_NAME:
+            safe = f"{safe[:_LONGEST_NAME]}~{sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
+        return self._cases / f"{safe}{SUFFIX}"
+
+    def write(self, name: str, content: bytes) -> None:
+        """Keep a case's record, whole.
+
+        Raises:
+            InputError: the disk is full, or the folder cannot be written.
+        """
+        write_whole(self.case_path(name), content)
+
+    def head(self, name: str) -> dict | None:
+        """What a case's record says of it; ``None`` when there is none, or it is damaged."""
+        try:
+            with open(self.case_path(name), "rb") as stream:
+                head = head_of(stream.readline())
+        except (OSError, ValueError):
+            return None
+        return head if head.get("case") == name else None
+
+    def record(self, name: str) -> CaseRecord:
+        """A case's record.
+
+        Raises:
+            InputError: there is none, or it is damaged.
+        """
+        path = self.case_path(name)
+        try:
+            return CaseRecord.from_bytes(path.read_bytes())
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror or error}); run the audit again") from error
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+
+    def names(self) -> list[str]:
+        """The cases that have a record, sorted."""
+        found = []
+        for path in self._cases.glob(f"*{SUFFIX}"):
+            try:
+                with open(path, "rb") as stream:
+                    found.append(head_of(stream.readline())["case"])
+            except (OSError, ValueError, KeyError):
+                continue
+        return sorted(found)
+
+    def run(self) -> dict | None:
+        """``audit.json``; ``None`` when there is none.
+
+        Raises:
+            InputError: it is damaged, or another version's.
+        """
+        path = self.path / RUN_FILE
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: cannot be read ({error}); choose another folder, or delete the file") from error
+        if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+            raise InputError(f"{path}: is of another version; choose another folder for the results")
+        return document
+
+    def write_run(self, document: dict) -> None:
+        """Write ``audit.json``.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        write_whole(self.path / RUN_FILE, json.dumps({"schema": SCHEMA, **document}, indent=1, allow_nan=False) + "\n")
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock a folder until the descriptor is closed or the process ends; ``None`` where the system cannot."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise UsageError(f"{folder.parent}: another audit is writing there; wait for it, or choose another") from error
+    except OSError:  # a file system without locks
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _remove(left: Path) -> None:
+    import shutil
+
+    if left.is_dir():
+        shutil.rmtree(left, ignore_errors=True)
+    else:
+        left.unlink(missing_ok=True)

@@ -1,0 +1,137 @@
+"""``quality-sentinel audit``: every case of a data set scored, into tables and a report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from QualitySentinelLib.commands.score import add_scoring_arguments
+from QualitySentinelLib.errors import CancelledError, UsageError
+
+FAILED_CASES = 6
+"""Exit code when some cases could not be scored; all others were."""
+_LISTED = 20
+
+
+def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
+    """Describe the command's arguments."""
+    parser = add(
+        name,
+        help="score every case of a data set",
+        description="Score every case of a data set, and write tables of cases, segments and slices (Parquet and "
+        "CSV). The same command goes on where an earlier run stopped. Cases that cannot be scored are named, "
+        "and the others are scored (exit code 6).",
+        epilog="Example: quality-sentinel audit TotalSegmentator_v2 --out audit",
+    )
+    parser.add_argument("dataset", type=Path, nargs="?", metavar="DATASET", help="folder of a data set, or a manifest")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the results (made when missing)")
+    parser.add_argument(
+        "--layout", default="auto",
+        help="totalsegmentator, abdomenatlas, openkbp, nnunet, decathlon, bids, folders, dicom or csv (default: found)",
+    )  # fmt: skip
+    parser.add_argument("--metadata", type=Path, metavar="FILE", help="table with a row per case: sex, age, ...")
+    parser.add_argument("--names", help="what label values or file stems mean, as for score (default: found)")
+    add_scoring_arguments(parser)
+    parser.add_argument("--workers", type=int, metavar="N", help="cases side by side (default: as the machine allows)")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where to score (default: local)")
+    parser.add_argument("--ray-address", metavar="ADDRESS", help="a running Ray cluster; 'auto' finds it")
+    parser.add_argument("--shard", metavar="I/N", help="only part I of N, 1/N to N/N; put together with --merge")
+    parser.add_argument("--merge", type=Path, nargs="+", metavar="DIR", help="make the tables of these shards' folders")
+    parser.add_argument("--retry-failed", action="store_true", help="try again the cases that failed before")
+    parser.add_argument(
+        "--keep-identifiers", action="store_true",
+        help="name DICOM cases by their files, and leave names and paths of patients in the results",
+    )  # fmt: skip
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Audit a data set, or put shards together."""
+    if options.merge:
+        return _merge(options)
+    if options.dataset is None:
+        raise UsageError("name the folder of a data set, or shards to put together with --merge")
+    from tqdm import tqdm
+
+    from ..audit.run import AuditOptions, run_audit
+    from ..audit.scoring import ScoringSetup
+    from ..audit.shards import Shard
+
+    _check_output(options)
+    setup = ScoringSetup(
+        options.dataset, options.model, options.embeddings, options.device, options.slices, options.threshold,
+        None if options.segments is None else tuple(options.segments), options.names, options.keep_identifiers,
+    )  # fmt: skip
+    how = AuditOptions(
+        options.layout, options.metadata, options.engine, options.workers, options.ray_address,
+        None if options.shard is None else Shard.parse(options.shard), options.retry_failed,
+    )  # fmt: skip
+    finished = [0, 0]
+    with tqdm(total=0, unit="case", disable=options.quiet, file=sys.stderr, dynamic_ncols=True) as bar:
+
+        def watch(done: int, total: int, head: dict | None) -> None:
+            finished[:] = done, total
+            bar.total = total
+            bar.update(done - bar.n)
+            if head is not None and head["status"] == "failed" and not options.quiet:
+                bar.write(f"failed: {head['case']}: {head['reason']}", file=sys.stderr)
+
+        try:
+            outcome = run_audit(options.dataset, options.out, setup, how, watch)
+        except KeyboardInterrupt as stop:
+            done, total = finished
+            kept = f"{done} of {total} cases are kept in {options.out}" if total else "nothing was scored"
+            raise CancelledError(f"cancelled; {kept}, and the same command goes on from there") from stop
+    if not options.quiet:
+        _summarise(outcome, options.out)
+    for name, reason in list(outcome.failed.items())[:_LISTED]:
+        print(f"failed: {name}: {reason}", file=sys.stderr)
+    if len(outcome.failed) > _LISTED:
+        print(f"and {len(outcome.failed) - _LISTED} more, see {options.out / 'cases.csv'}", file=sys.stderr)
+    return FAILED_CASES if outcome.failed else 0
+
+
+def _check_output(options: argparse.Namespace) -> None:
+    """Refuse, before the work, options and folders that cannot be meant.
+
+    Raises:
+        UsageError: the results would lie in the data set, or an option is out of place.
+    """
+    from QualitySentinelLib.scorer.plan import parse_slice_choice
+    from QualitySentinelLib.scores.flags import check_threshold
+
+    check_threshold(options.threshold)
+    options.slices = parse_slice_choice(options.slices)
+    if options.out.resolve() == options.dataset.resolve():
+        raise UsageError(f"{options.out}: is the data set; choose another folder for the results")
+    if options.ray_address and options.engine != "ray":
+        raise UsageError("--ray-address needs --engine ray")
+
+
+def _merge(options: argparse.Namespace) -> int:
+    from ..audit.merge import merge_shards
+
+    if options.dataset is not None:
+        raise UsageError("--merge takes the shards' folders only, no data set")
+    failed = merge_shards(options.merge, options.out)
+    if not options.quiet:
+        print(f"tables of {len(options.merge)} shards in {options.out}")
+    return FAILED_CASES if failed else 0
+
+
+def _summarise(outcome, out: Path) -> None:
+    scored_now = outcome.done + len(outcome.failed) - outcome.kept
+    print(f"{outcome.done} cases scored, {len(outcome.failed)} failed, of {outcome.data.name} ({outcome.data.layout})")
+    if scored_now > 0 and outcome.seconds > 0:
+        share = outcome.scoring_share
+        scoring = f", scoring {share:.0%} of the time" if share is not None else ""
+        print(
+            f"{scored_now} of them now, in {outcome.seconds:.1f} s: {60 * scored_now / outcome.seconds:.1f} a minute "
+            f"with {outcome.workers} workers{scoring}"
+        )
+    for note in outcome.notes:
+        print("note:", note, file=sys.stderr)
+    print(f"Tables are in {out}")
