@@ -20,8 +20,9 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         name,
         help="review one case in a web page on this computer",
         description="Score a case and review it in a local web page with Slicer's slice views: flagged slices, "
-        "accepts, corrections scored again, export. The page is served to this computer alone and to one browser, which "
-        "comes with the address that is printed. The review is kept in the output folder; the same command goes on.",
+        "accepts, corrections scored again, export. The page is served to this computer alone and to one browser, "
+        "which comes with the address that is printed. The review is kept in the output folder; the same command "
+        "takes it up again.",
     )
     parser.add_argument("--ct", required=True, type=Path, help="NIfTI, NRRD or MHA file, or a DICOM folder")
     parser.add_argument(

@@ -36,11 +36,13 @@ _REFUSED = (
 )
 _KEY = "quality-sentinel-secret"
 _PASS_ON = """<!doctype html><meta charset="utf-8"><title>Quality Sentinel</title>
-<body style="background:#14181d;color:#dfe5ea;font:15px system-ui,sans-serif;padding:2em"><p id="said">Opening the review ...</p>
+<body style="background:#14181d;color:#dfe5ea;font:15px system-ui,sans-serif;padding:2em">
+<p id="said">Opening the review ...</p>
 <script>{script}</script>"""
 _TAKE = "sessionStorage.setItem({key}, {secret}); location.replace('/');"
 _USE = """const secret = sessionStorage.getItem({key});
-if (secret) location.replace('/index.html?secret=' + encodeURIComponent(secret));
+const socket = encodeURIComponent('ws://' + location.host + '/ws');
+if (secret) location.replace('/index.html?sessionURL=' + socket + '&secret=' + encodeURIComponent(secret));
 else document.getElementById('said').textContent =
   'The review is open in another tab. Go there, or start quality-sentinel review again.';"""
 

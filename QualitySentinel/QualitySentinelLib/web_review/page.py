@@ -13,7 +13,7 @@ from ..scene import restore_colors, show_score_colors
 from ..scene.edits import SegmentationEdits
 from ..scene.segmentation_node import segmentation_steps
 from ..scene.views import show_all, show_only
-from ..volume import Segment
+from ..volume import Segment, Segmentation
 from . import page_state
 from .controller import ReviewController
 from .editing import Editing
@@ -82,9 +82,9 @@ class ReviewPage:
         with DivLayout(server, classes="review") as layout:
             layout.root.add_child((_FILES / "page.html").read_text(encoding="utf-8"))
         for action in (
-            self.select, self.go_to, self.next_flagged, self.previous_flagged, self.threshold, self.accept, self.unaccept,
-            self.accept_or_not, self.accept_segment, self.undo, self.redo, self.alone, self.colors, self.fit, self.tool,
-            self.brush, self.undo_stroke, self.cancel, self.score, self.export,
+            self.select, self.go_to, self.next_flagged, self.previous_flagged, self.threshold, self.accept,
+            self.unaccept, self.accept_or_not, self.accept_segment, self.undo, self.redo, self.alone, self.colors,
+            self.fit, self.tool, self.brush, self.undo_stroke, self.cancel, self.score, self.export,
         ):  # fmt: skip
             server.controller.trigger(action.__name__)(self._guarded(action))
 
@@ -256,11 +256,7 @@ class ReviewPage:
             except QualitySentinelError as error:
                 self._review.tell(str(error), "error")
                 return
-            known = self._review.segmentation
-            ids = {s.id for s in known}
-            different = await asyncio.to_thread(
-                lambda known=known, ids=ids: [s for s in masks if s.id in ids and not _same_mask(s, known[s.id])]
-            )
+            different = await asyncio.to_thread(_different, masks, self._review.segmentation)
             if different:
                 self._review.masks_edited(different)
 
@@ -292,6 +288,12 @@ class ReviewPage:
         }
         with self._server.state as state:
             state.update(self._review.state(self._views.k) | own)
+
+
+def _different(masks: list[Segment], known: Segmentation) -> list[Segment]:
+    """Those of ``masks`` that are others than the known ones of the same id."""
+    before = {s.id: s for s in known}
+    return [s for s in masks if s.id in before and not _same_mask(s, before[s.id])]
 
 
 def _same_mask(one: Segment, other: Segment) -> bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from ..review import ReviewSession, StripPoint
-from ..scores import SegmentScore, Status, dsc_color
+from ..review.refs import is_doubtful
+from ..scores import EmptySlice, SegmentScore, Status, dsc_color
 from ..scores.colors import COLOR_SCALE
 
 Color = str
@@ -147,26 +146,20 @@ def flags_in_slice(session: ReviewSession, k: int | None) -> list[dict[str, obje
     labels = session.labels
     for segment in session.segments:
         score = session.slice_score(segment.segment_id, k)
-        missed = getattr(score, "missed", False)
-        if score is None or not (missed or getattr(score, "flagged", False)):
+        if score is None or not is_doubtful(score) or session.is_accepted(segment.segment_id, k):
             continue
-        if session.is_accepted(segment.segment_id, k):
-            continue
+        missed = isinstance(score, EmptySlice)
+        name = " ".join(labels[segment.segment_id].split())
         found.append(
             {
                 "id": segment.segment_id,
-                "text": f"{' '.join(labels[segment.segment_id].split())} {'missing' if missed else f'{score.predicted_dsc:.2f}'}",
+                "text": f"{name} missing" if missed else f"{name} {score.predicted_dsc:.2f}",
                 "color": hex_color(score.predicted_dsc),
                 "missed": missed,
                 "dsc": score.predicted_dsc,
             }
         )
     return sorted(found, key=lambda flag: flag["dsc"])
-
-
-def one_line(texts: Iterable[str]) -> str:
-    """Warnings as one line each."""
-    return "\n".join(" ".join(text.split()) for text in texts)
 
 
 def _two_places(dsc: float | None) -> str:

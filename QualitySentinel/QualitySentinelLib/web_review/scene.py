@@ -15,6 +15,7 @@ import numpy as np
 import slicer
 import slicer.util
 from trame_slicer.core import SlicerApp
+from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow
 
 from ..errors import InputError
 from ..report import write_scored_segmentation
@@ -31,7 +32,9 @@ def start_scene() -> SlicerApp:
     """trame-slicer's application object, with its scene as ``slicer.mrmlScene``; one for the whole process."""
     global _started
     if _started is None:
+        vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)
         app = SlicerApp()
+        vtkOutputWindow.GetInstance().SetDisplayModeToNever()  # it says warnings; the logger says the errors, too
         slicer.mrmlScene = app.scene
         slicer.app = SimpleNamespace(applicationLogic=lambda: app.app_logic)
         slicer.modules = SimpleNamespace(

@@ -1,4 +1,4 @@
-"""Needs trame and trame-slicer. Slicer's axial, coronal and sagittal view of the case, drawn here, shown in the page."""
+"""Needs trame and trame-slicer. Slicer's axial, coronal and sagittal view of the case, shown in the page."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ class CaseViews:
 
     def __init__(self, server, app: SlicerApp, ct: CtVolume, on_scroll: Callable[[int], None]) -> None:
         self._ct, self._on_scroll = ct, on_scroll
+        # as good in motion as at rest (90): the page is on this computer, and each view is drawn once, not twice
         app.view_manager.register_factory(
             RemoteSliceViewFactory(
-                server, populate_view_ui_f=lambda *_: None, target_fps=20, blur_fps=10, interactive_quality=70,
+                server, populate_view_ui_f=lambda *_: None, target_fps=20, blur_fps=10, interactive_quality=90,
                 rca_encoder=RcaImageEncoder.TURBO_JPEG,
             )
         )  # fmt: skip
@@ -62,7 +63,7 @@ class CaseViews:
         return k if 0 <= k < self._ct.frame.shape[0] else None
 
     def show_ct(self, volume_node) -> None:
-        """Put the CT behind everything. To be called before there is a segmentation: what comes first is drawn below."""
+        """Put the CT behind everything. To be called before there is a segmentation: what comes first lies below."""
         self._volume_node = volume_node
         for view in self._views.values():
             view.set_background_volume_id(volume_node.GetID())

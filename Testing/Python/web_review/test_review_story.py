@@ -1,0 +1,331 @@
+"""A reader's day with the page, as a user clicks. The steps follow each other: one review, one browser."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import socket
+import time
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from QualitySentinelLib.reading import read_ct, read_segmentation
+from QualitySentinelLib.scores import read_report_json
+
+from .conftest import HOSTILE_NAME
+
+pytestmark = pytest.mark.chromium
+PATIENCE_MS = 30_000
+
+
+class Page:
+    """The review in the browser, in the words of a user."""
+
+    def __init__(self, page) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
+
+    def text(self, selector: str) -> str:
+        return self.page.inner_text(selector).strip()
+
+    def number(self, name: str) -> int:
+        return int(self.text(f"#n-{name}"))
+
+    def rows(self) -> list[list[str]]:
+        return self.page.eval_on_selector_all(
+            "tbody tr", "rows => rows.map(row => [...row.cells].map(cell => cell.innerText.trim()))"
+        )
+
+    def row(self, name: str) -> list[str]:
+        return next(row for row in self.rows() if row[0] == name)
+
+    def select(self, name: str) -> None:
+        self.page.locator("tbody tr", has_text=name).click()
+        self.wait("name => document.querySelector('.slices h2 span').innerText === name", name)
+
+    def wait(self, condition: str, argument=None) -> None:
+        self.page.wait_for_function(condition, arg=argument)
+
+    def wait_for_text(self, selector: str, text: str) -> None:
+        self.wait("([s, t]) => document.querySelector(s)?.innerText.includes(t)", [selector, text])
+
+    @property
+    def slice(self) -> int:
+        """The slice that the text under the strip plot speaks of."""
+        return int(self.text("#current b").removeprefix("Slice "))
+
+    @property
+    def shown(self) -> int:
+        """The slice that the axial view says it shows."""
+        return int(self.text("#shown").split()[1])
+
+    def picture(self, other_than: np.ndarray | None = None, like: np.ndarray | None = None) -> np.ndarray:
+        """What the axial view shows, uint8 [rows, columns, 3], when it has come to rest.
+
+        Args:
+            other_than: wait until it shows something else.
+            like: wait until it shows this.
+        """
+        last = None
+        for _ in range(60):
+            data = self.page.locator("#axial").screenshot()
+            now = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+            waited_for = like is not None and not np.array_equal(now, like)
+            waited_for |= other_than is not None and np.array_equal(now, other_than)
+            if not waited_for and last is not None and np.array_equal(now, last):
+                return now
+            last = now
+            time.sleep(0.2)
+        raise AssertionError("the axial view does not show what it should")
+
+    def drag(self, start, end) -> None:
+        """Draw a line in the axial view, from and to points in pixels of its picture."""
+        box = self.page.locator("#axial").bounding_box()
+        (x0, y0), (x1, y1) = start, end
+        self.page.mouse.move(box["x"] + x0, box["y"] + y0)
+        self.page.mouse.down()
+        self.page.mouse.move(box["x"] + x1, box["y"] + y1, steps=8)
+        self.page.mouse.up()
+
+
+@pytest.fixture(scope="module")
+def reader(browser, served) -> Page:
+    """The page as the first browser that opens the printed address sees it."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = Page(context.new_page())
+    page.page.goto(served.address)
+    page.page.wait_for_selector("tbody tr")
+    yield page
+    context.close()
+
+
+def test_the_case_is_scored_and_listed_worst_first(reader):
+    reader.wait("() => !document.querySelector('#cancel') && +document.querySelector('#n-flagged').innerText > 0")
+    scores = [float(row[1]) for row in reader.rows()]
+    assert len(scores) == 5 and scores == sorted(scores)
+    assert "slices dealt with" in reader.text("#progress-text")
+    assert reader.number("open") == sum(int(row[4] or 0) for row in reader.rows() if row[4] != "✓")
+
+
+def test_a_hostile_name_is_only_text(reader):
+    assert reader.row(HOSTILE_NAME)
+    assert "hacked" not in reader.page.title() and "49" not in reader.text("tbody")
+
+
+def test_a_click_on_a_row_shows_its_worst_slice(reader):
+    before = reader.picture()
+    reader.select("kidney right")
+    assert reader.shown == reader.slice
+    reader.picture(other_than=before)
+    worst = reader.page.eval_on_selector_all(
+        "#strip .slice rect.dsc", "bars => Math.min(...bars.map(bar => bar.height.baseVal.value))"
+    )
+    current = reader.page.eval_on_selector("#strip .current rect.dsc", "bar => bar.height.baseVal.value")
+    assert current == worst
+
+
+def test_the_selected_segment_is_shown_alone_and_back(reader):
+    before = reader.picture()
+    reader.page.click("#alone")
+    reader.picture(other_than=before)
+    reader.page.click("#alone")
+    reader.picture(like=before)
+
+
+def test_quality_colors_have_a_legend_and_can_be_taken_off(reader):
+    before = reader.picture()
+    assert reader.page.is_visible("#legend")
+    reader.page.click("#colors")
+    reader.picture(other_than=before)
+    assert not reader.page.is_visible("#legend")
+    reader.page.click("#colors")
+    reader.picture(like=before)
+
+
+def test_a_click_in_the_strip_plot_jumps_there(reader):
+    bars = reader.page.locator("#strip .slice")
+    for bar in (bars.first, bars.last):
+        k = int(bar.get_attribute("data-k"))
+        bar.locator(".hit").click()
+        reader.wait("k => document.querySelector('#strip .current').dataset.k === k", str(k))
+        assert reader.shown == reader.slice
+
+
+def test_space_goes_through_the_flagged_slices_and_back(reader):
+    reader.select("spleen")
+    open_slices = [
+        int(k) for k in reader.page.eval_on_selector_all(
+            "#strip .slice", "bars => bars.filter(b => b.dataset.mark).map(b => b.dataset.k)"
+        )
+    ]  # fmt: skip
+    reader.page.locator(f'#strip .slice[data-k="{open_slices[0]}"] .hit').click()
+    reader.page.click("#alone")  # a focused box that Space would tick
+    reader.page.keyboard.press("Space")
+    reader.wait("k => document.querySelector('#strip .current').dataset.k === k", str(open_slices[1]))
+    assert reader.page.is_checked("#alone")
+    reader.page.keyboard.press("Shift+Space")
+    reader.wait("k => document.querySelector('#strip .current').dataset.k === k", str(open_slices[0]))
+    reader.page.click("#next")
+    reader.wait("k => document.querySelector('#strip .current').dataset.k === k", str(open_slices[1]))
+    reader.page.click("#previous")
+    reader.wait("k => document.querySelector('#strip .current').dataset.k === k", str(open_slices[0]))
+    assert reader.shown == reader.slice
+    assert "spleen" in reader.text("#flags")
+    reader.page.click("#alone")
+
+
+def test_the_wheel_scrolls_and_the_strip_plot_follows(reader):
+    reader.picture()
+    before = reader.shown
+    reader.page.locator("#axial").hover()
+    reader.page.mouse.wheel(0, -120)
+    reader.wait("before => !document.querySelector('#shown').innerText.startsWith(`slice ${before} `)", before)
+    reader.wait_for_text("#current", f"Slice {reader.shown}")
+
+
+def test_counts_follow_the_threshold(reader):
+    before = reader.number("flagged")
+    slider = reader.page.locator("#threshold")
+    slider.focus()
+    for _ in range(10):
+        slider.press("ArrowLeft")
+    reader.wait_for_text("#threshold-value", "0.70")
+    reader.wait("before => +document.querySelector('#n-flagged').innerText < before", before)
+    for _ in range(10):
+        slider.press("ArrowRight")
+    reader.wait("before => +document.querySelector('#n-flagged').innerText === before", before)
+
+
+def test_accepts_are_taken_back_and_undone(reader):
+    reader.select("spleen")
+    left = reader.number("open")
+    reader.page.click("#accept")
+    reader.wait("left => +document.querySelector('#n-open').innerText === left - 1", left)
+    assert reader.page.get_attribute("#strip .current", "data-mark") == "accepted"
+    reader.page.click("#unaccept")
+    reader.wait("left => +document.querySelector('#n-open').innerText === left", left)
+    reader.page.click("#accept-all")
+    reader.wait("() => [...document.querySelectorAll('tr.selected td')].at(-1).innerText === '✓'")
+    reader.page.keyboard.press("Control+z")
+    reader.wait("left => +document.querySelector('#n-open').innerText === left", left)
+    reader.page.click("#redo")
+    reader.wait("left => +document.querySelector('#n-open').innerText < left", left)
+    reader.page.click("#undo")
+    reader.wait("left => +document.querySelector('#n-open').innerText === left", left)
+
+
+def bars_of(reader) -> dict[str, str]:
+    """Height of each bar of the strip plot, by slice."""
+    return dict(
+        reader.page.eval_on_selector_all(
+            "#strip .slice", "bars => bars.map(b => [b.dataset.k, b.querySelector('.dsc').getAttribute('height')])"
+        )
+    )
+
+
+def test_an_erased_slice_is_scored_again_alone_and_the_stroke_undone(reader):
+    reader.select("liver")
+    middle = reader.page.locator("#strip .slice").nth(reader.page.locator("#strip .slice").count() // 2)
+    k = middle.get_attribute("data-k")
+    middle.locator(".hit").click()
+    reader.wait("k => document.querySelector('#strip .current').dataset.k === k", k)
+    reader.page.click("#alone")
+    shown = reader.picture().astype(int)
+    before = bars_of(reader)
+    colored = np.ptp(shown[60:-60, 20:-220], axis=2) > 40  # the mask alone has a color
+    rows, columns = np.nonzero(colored)
+    row, column = 60 + int(np.median(rows)), 20 + int(np.median(columns))
+    reader.page.keyboard.press("e")
+    reader.wait_for_text(".tool", "Erasing liver")
+    reader.drag((column - 25, row), (column + 25, row))
+    reader.page.wait_for_selector(f'#strip .slice[data-k="{k}"] .corrected')
+    reader.wait("() => !document.querySelector('#cancel')")
+    after = bars_of(reader)
+    assert {k for k in before if after.get(k) != before[k]} == {k}
+    assert reader.page.locator("#strip .corrected").count() == 1
+    assert not np.array_equal(reader.picture(), shown)
+    reader.page.click("#undo-stroke")
+    reader.wait("() => !document.querySelector('#strip .corrected')")
+    assert bars_of(reader) == before
+    reader.page.keyboard.press("Escape")
+    reader.wait("() => !document.querySelector('.tool')")
+    reader.page.click("#alone")
+
+
+def test_a_painted_slice_is_kept_and_exported(reader, review_files):
+    reader.select("kidney right")
+    reader.page.locator("#strip .slice").first.locator(".hit").click()
+    reader.picture()
+    reader.page.click("#paint")
+    reader.wait_for_text(".tool", "Painting kidney right")
+    size = reader.page.locator("#axial").bounding_box()
+    reader.drag((size["width"] / 2, size["height"] / 2), (size["width"] / 2 + 40, size["height"] / 2))
+    reader.page.wait_for_selector("#strip .corrected")
+    reader.wait("() => !document.querySelector('#cancel')")
+    reader.page.keyboard.press("Escape")
+    reader.page.click("#accept")
+    reader.wait("() => document.querySelector('#n-accepted') && document.querySelector('#unaccept')")
+    reader.page.click("#export")
+    reader.wait_for_text("#note", "Exported")
+    out = review_files.out
+    for name in ("segments.csv", "slices.csv", "report.json", "report.html", "scored.seg.nrrd"):
+        assert (out / name).is_file(), name
+    with open(out / "segments.csv", encoding="utf-8", newline="") as stream:
+        assert len(list(csv.DictReader(stream))) == 5
+    ct = read_ct(review_files.ct)
+    original = read_segmentation(review_files.seg, ct, names=str(review_files.names))
+    exported = {s.name: s for s in read_segmentation(out / "scored.seg.nrrd", ct)}
+    old = next(s for s in original if s.name == "kidney right")
+    assert exported["kidney right"].areas.sum() > old.areas.sum()
+    kidney = next(s for s in read_report_json(out / "report.json").segments if s.name == "kidney right")
+    assert f"{kidney.predicted_dsc:.2f}" == reader.row("kidney right")[1]
+
+
+def test_a_reload_goes_on_where_it_was(reader):
+    rows = reader.rows()
+    reader.page.reload()
+    reader.page.wait_for_selector("tbody tr.selected")
+    assert reader.rows() == rows
+    assert reader.picture().max() > 100
+
+
+def test_the_used_token_is_of_no_use_to_another_browser(reader, browser, served):
+    other = browser.new_context()
+    assert other.new_page().goto(served.address).status == 403
+    other.close()
+
+
+def test_without_the_cookie_nothing_is_served(reader, served):
+    for path in ("/", "/index.html", "/quality_sentinel/page.html", "/ws", f"/?token={'x' * 43}"):
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(f"http://127.0.0.1:{served.port}{path}")
+
+
+def test_it_listens_on_the_loopback_address_alone(served):
+    addresses = {
+        address for _, _, _, _, (address, *_) in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
+    }
+    for address in addresses - {"127.0.0.1"}:
+        with pytest.raises(ConnectionError), socket.create_connection((address, served.port), timeout=2):
+            pass
+
+
+def test_nothing_went_wrong_in_the_page(reader):
+    assert reader.errors == []
+
+
+def test_ctrl_c_ends_it_and_the_review_is_kept(reader, served, review_files):
+    assert served.end() == 0
+    assert any("kept in" in line for line in served.lines)
+    assert not any("Traceback" in line for line in served.lines)
+    kept = json.loads((review_files.out / "review.json").read_text(encoding="utf-8"))
+    assert kept["corrected"]
+    assert any(segment["accepted"] for segment in kept["review"]["segments"].values())
