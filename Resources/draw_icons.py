@@ -133,6 +133,14 @@ def rounded(picture: Image.Image, part: tuple[float, float, float] = (0.0, 0.0, 
     return picture
 
 
+def thumbnail(picture: Image.Image) -> Image.Image:
+    """The picture as the Sample Data module shows one: 260 x 280, the slice in the middle, square corners."""
+    page = Image.new("RGB", (260, 280), (14, 19, 27))
+    small = picture.resize((260, 260), Image.Resampling.LANCZOS)
+    page.paste(small, (0, 10), small)
+    return page
+
+
 def draw_training_mark(picture: Image.Image) -> None:
     """Three rising bars in the lower right corner: the companion that learns and measures."""
     draw = ImageDraw.Draw(picture)
@@ -154,7 +162,7 @@ def _flat(color: tuple[int, int, int], size: tuple[int, int]) -> list[Image.Imag
 
 
 def main() -> None:
-    """Write the three icons."""
+    """Write the three icons and the thumbnail of the sample data."""
     sys.path.insert(0, str(ROOT / "QualitySentinel"))
     from QualitySentinelLib.files import write_whole
 
@@ -165,6 +173,10 @@ def main() -> None:
     large, small = draw_slice(), draw_slice()
     draw_contour(large, width=0.030)
     save(rounded(large), 128, "QualitySentinel.png")
+
+    page = thumbnail(large).quantize(128, Image.Quantize.MAXCOVERAGE)  # keeps the few colored pixels among the gray
+    path = ROOT / "QualitySentinel/Resources/Icons/CTLiverSegmented.png"
+    write_whole(path, lambda target: page.save(target, format="PNG", optimize=True))
 
     # Thicker, and closer to the organ: a toolbar shows it at 24 pixels.
     draw_contour(small, width=0.048)
