@@ -1,0 +1,379 @@
+"""Whether predicted quality differs between groups of people: by sex, age, and any other column of the metadata.
+
+Cases are the independent units: each gives one number per test, however many segments and slices it has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from QualitySentinelLib.errors import UsageError
+
+from .frames import META
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .frames import Audit
+
+LEVEL = 0.05
+"""Of all differences found, about this share is expected to be chance at most (Benjamini and Hochberg 1995)."""
+MIN_GROUP = 10
+"""Smaller groups are not compared."""
+MIN_NUMERIC = 20
+"""A number (age) is not tested on fewer cases."""
+MOST_GROUPS = 12
+"""A column with more different words than this is an identifier or a comment, not a grouping."""
+DRAWS = 2000
+OVERALL = "all structures"
+AGE_EDGES = (18, 40, 60, 80)
+"""Bounds of the age groups, years."""
+
+_FEW_NUMBERS = 6
+_SEXES = {"m": "male", "male": "male", "man": "male", "f": "female", "female": "female", "w": "female",
+          "woman": "female"}  # fmt: skip
+_AGE = re.compile(r"(?:^|[^a-z])age(?:$|[^a-z])")
+_SEX = re.compile(r"(?:^|[^a-z])(?:sex|gender)(?:$|[^a-z])")
+
+
+@dataclass(frozen=True)
+class Group:
+    """One side of a comparison.
+
+    Attributes:
+        name: the value of the metadata column.
+        n: cases.
+        mean, low, high: mean predicted DSC over the cases and its 95 % bootstrap interval.
+    """
+
+    name: str
+    n: int
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass
+class BiasTest:
+    """One test: a metadata column against the predicted DSC of one structure, or of all.
+
+    Attributes:
+        column: metadata column, without ``meta_``; ``age group`` for the groups made of ``age``.
+        structure: the structure's name, or :data:`OVERALL`.
+        test: ``Mann-Whitney U``, ``Kruskal-Wallis`` or ``Spearman``.
+        n: cases that took part.
+        p: of the test; ``q`` the same corrected for all tests of the report.
+        effect_name, effect: ``Cliff's delta`` (-1..1, the rank-biserial correlation), ``epsilon squared`` (0..1) or
+            ``Spearman's rho`` (-1..1).
+        difference: of the first group's mean DSC less the second's (two groups), else ``None``.
+        low, high: 95 % interval of ``difference``, or of rho; ``None`` with more than two groups, whose means have
+            intervals of their own.
+        groups: the groups, best first; empty for numbers.
+    """
+
+    column: str
+    structure: str
+    test: str
+    n: int
+    p: float
+    effect_name: str
+    effect: float
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    groups: tuple[Group, ...] = ()
+    q: float = float("nan")
+
+    @property
+    def found(self) -> bool:
+        """Whether there is a difference, after correction for all tests of the report."""
+        return self.q <= LEVEL
+
+
+@dataclass
+class Bias:
+    """All tests of a report.
+
+    Attributes:
+        tests: smallest ``q`` first.
+        notes: columns and groups that were not tested, and why, one line each.
+    """
+
+    tests: list[BiasTest]
+    notes: list[str]
+
+    @property
+    def found(self) -> list[BiasTest]:
+        """Differences that are claimed."""
+        return [t for t in self.tests if t.found]
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns tested, in the order of the metadata."""
+        return list(dict.fromkeys(t.column for t in sorted(self.tests, key=lambda t: t.column)))
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per test."""
+        import pandas as pd
+
+        return pd.DataFrame([
+            {
+                "column": t.column, "structure": t.structure, "test": t.test, "n": t.n,
+                "groups": "; ".join(f"{g.name}: {g.mean:.4f} ({g.low:.4f} to {g.high:.4f}, n {g.n})" for g in t.groups),
+                "difference": t.difference, "ci_low": t.low, "ci_high": t.high,
+                "effect": t.effect_name, "effect_size": t.effect, "p": t.p, "q": t.q, "found": t.found,
+            }
+            for t in self.tests
+        ], columns=BIAS_COLUMNS)  # fmt: skip
+
+
+BIAS_COLUMNS = [
+    "column", "structure", "test", "n", "groups", "difference", "ci_low", "ci_high", "effect", "effect_size", "p", "q",
+    "found",
+]  # fmt: skip
+
+
+def find_bias(
+    audit: Audit,
+    columns: Iterable[str] | None = None,
+    *,
+    person: str | None = None,
+    min_group: int = MIN_GROUP,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Bias:
+    """Compare predicted DSC between groups of cases, for every structure and over all of them.
+
+    A case's value for a structure is its predicted DSC (the mean, should several segments be that structure). Its
+    value over all structures is the mean, over its segments, of the DSC less the structure's mean in the data set,
+    plus the mean of the structures' means: which structures a scan happens to show does not count.
+
+    Two groups: Mann-Whitney U, Cliff's delta, difference of means with a bootstrap interval over cases. More:
+    Kruskal-Wallis, epsilon squared ``H / (n - 1)``. Numbers: Spearman's rho with the interval of Bonett and Wright
+    (2000). Ages are tested as numbers, and as groups. All p values are corrected together (Benjamini-Hochberg).
+
+    Args:
+        audit: its ``cases`` and ``segments`` are read.
+        columns: metadata columns, without ``meta_``; all by default.
+        person: metadata column that tells the person, where several cases are of one: their mean is one unit then.
+        min_group: smallest group that is compared, in units.
+        draws: of the bootstrap; 0 for no intervals of means.
+        seed: of the bootstrap.
+
+    Raises:
+        UsageError: there is no such column.
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    chosen = list(audit.metadata if columns is None else columns)
+    for name in [*chosen, *([person] if person else [])]:
+        if name not in audit.metadata:
+            there = ", ".join(audit.metadata) or "none"
+            raise UsageError(f"{name}: no metadata column of {audit.folder}; there are: {there}")
+    outcomes, labels = _outcomes(audit, chosen, person)
+    tests: list[BiasTest] = []
+    notes: list[str] = []
+    for name in chosen:
+        if name != person and len(outcomes):
+            tests += _tests_of(name, labels[META + name], outcomes, min_group, draws, seed, notes)
+    if tests:
+        for test, q in zip(tests, multipletests([t.p for t in tests], LEVEL, "fdr_bh")[1], strict=True):
+            test.q = float(q)
+    tests.sort(key=lambda t: (t.q, t.p, t.structure != OVERALL, t.column, t.structure))
+    return Bias(tests, notes)
+
+
+def _outcomes(audit: Audit, columns: Sequence[str], person: str | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Predicted DSC [units x structures], ``OVERALL`` first, and the metadata [units x columns], rows alike."""
+    import pandas as pd
+
+    segments = audit.segments[["case", "structure", "predicted_dsc"]].dropna()
+    dsc = segments.pivot_table(index="case", columns="structure", values="predicted_dsc", aggfunc="mean")
+    cases = audit.done.drop_duplicates("case").set_index("case")
+    dsc = dsc.reindex([c for c in cases.index if c in dsc.index]).astype(float)
+    labels = cases.loc[dsc.index, [META + c for c in dict.fromkeys(columns)]]
+    if person:
+        # a case without a person is one of its own
+        who = cases.loc[dsc.index, META + person].astype(object)
+        who = who.where(who.notna(), pd.Series([("case", c) for c in dsc.index], index=dsc.index))
+        dsc, labels = dsc.groupby(who.to_numpy(), sort=False).mean(), labels.groupby(who.to_numpy(), sort=False).first()
+    means = dsc.mean()
+    overall = (dsc - means).mean(axis=1) + (means.mean() if len(means) else 0.0)
+    dsc.insert(0, OVERALL, overall)
+    return dsc, labels
+
+
+def _tests_of(
+    name: str, values: pd.Series, outcomes: pd.DataFrame, min_group: int, draws: int, seed: int, notes: list[str]
+) -> list[BiasTest]:
+    numbers = as_numbers(values, name)
+    if numbers is not None:
+        if numbers.notna().sum() < MIN_NUMERIC:
+            notes.append(f"{name}: known of {int(numbers.notna().sum())} cases only; {MIN_NUMERIC} are needed")
+            return []
+        tests = _spearman(name, numbers, outcomes)
+        if _AGE.search(name.lower()):
+            tests += _grouped("age group", age_groups(numbers), outcomes, min_group, draws, seed, notes)
+        return tests
+    words = _words(values, name)
+    n_words = words.nunique()
+    if n_words > MOST_GROUPS:
+        notes.append(f"{name}: {n_words} different values, more than {MOST_GROUPS}: taken for no grouping")
+        return []
+    return _grouped(name, words, outcomes, min_group, draws, seed, notes)
+
+
+def as_numbers(values: pd.Series, name: str = "") -> pd.Series | None:
+    """A metadata column as numbers (ages as DICOM writes them, ``061Y``, too), or ``None`` when it holds words.
+
+    A few different numbers (a scanner's code, 0 and 1) are words, unless they are ages.
+    """
+    import pandas as pd
+
+    present = values.dropna()
+    if present.empty:
+        return None
+    text = present.astype(str).str.strip()
+    age = bool(_AGE.search(name.lower()))
+    if age:
+        years = text.str.fullmatch(r"\d{1,3}[Yy]")
+        months = text.str.fullmatch(r"\d{1,3}[Mm]")
+        text = text.where(~years, text.str.rstrip("Yy"))
+        text = text.where(~months, "0")
+    numbers = pd.to_numeric(text, errors="coerce")
+    if numbers.isna().any() or (numbers.nunique() <= _FEW_NUMBERS and not age):
+        return None
+    return numbers.astype(float).reindex(values.index)
+
+
+def age_groups(years: pd.Series) -> pd.Series:
+    """The age group of each age: ``under 18``, ``18 to 39``, ..., ``80 and over``."""
+    import pandas as pd
+
+    names = [f"under {AGE_EDGES[0]}"]
+    names += [f"{a} to {b - 1}" for a, b in pairwise(AGE_EDGES)]
+    names += [f"{AGE_EDGES[-1]} and over"]
+    groups = pd.cut(years, [-np.inf, *AGE_EDGES, np.inf], right=False, labels=names)
+    return groups.astype(object).where(years.notna(), None)
+
+
+def _words(values: pd.Series, name: str) -> pd.Series:
+    """A column as words; sexes by whatever name are ``male`` and ``female``, blanks are missing."""
+    words = values.astype(object).where(values.notna(), None).map(_as_word, na_action="ignore")
+    if _SEX.search(name.lower()):
+        words = words.map(lambda w: _SEXES.get(w.lower(), w), na_action="ignore")
+    return words.where(words.notna(), None)
+
+
+def _as_word(value) -> str | None:
+    whole = isinstance(value, float) and value.is_integer()  # a table with gaps holds 1 as 1.0
+    return str(int(value) if whole else value).strip() or None
+
+
+def _spearman(name: str, numbers: pd.Series, outcomes: pd.DataFrame) -> list[BiasTest]:
+    from scipy import stats
+
+    tests = []
+    for structure in outcomes.columns:
+        y = outcomes[structure]
+        both = (y.notna() & numbers.notna()).to_numpy()
+        n = int(both.sum())
+        x, dsc = numbers.to_numpy()[both], y.to_numpy()[both]
+        if n < MIN_NUMERIC or not np.ptp(x) or not np.ptp(dsc):
+            continue
+        rho, p = stats.spearmanr(x, dsc)
+        rho = float(rho)
+        half = 1.959964 * np.sqrt((1 + rho * rho / 2) / (n - 3))
+        z = np.arctanh(np.clip(rho, -0.999999, 0.999999))
+        tests.append(BiasTest(
+            name, structure, "Spearman", n, float(p), "Spearman's rho", rho, None, float(np.tanh(z - half)),
+            float(np.tanh(z + half)),
+        ))  # fmt: skip
+    return tests
+
+
+def _grouped(
+    name: str, words: pd.Series, outcomes: pd.DataFrame, min_group: int, draws: int, seed: int, notes: list[str]
+) -> list[BiasTest]:
+    counts = words.dropna().value_counts()
+    small = counts[counts < min_group]
+    if len(small):
+        listed = ", ".join(f"{w} ({n})" for w, n in small.items())
+        notes.append(f"{name}: groups of fewer than {min_group} cases are left out: {listed}")
+    groups = sorted(counts.index[counts >= min_group])
+    if len(groups) < 2:
+        notes.append(f"{name}: fewer than two groups of {min_group} cases or more: nothing to compare")
+        return []
+    members = {g: (words == g).to_numpy() for g in groups}
+    drawn = {g: _drawn_means(outcomes, members[g], draws, [seed, place]) for place, g in enumerate(groups)}
+    tests = []
+    for column, structure in enumerate(outcomes.columns):
+        y = outcomes[structure].to_numpy()
+        there = [g for g in groups if np.isfinite(y[members[g]]).sum() >= min_group]
+        values = {g: y[members[g]][np.isfinite(y[members[g]])] for g in there}
+        if len(there) < 2 or not np.ptp(np.concatenate(list(values.values()))):
+            continue
+        there.sort(key=lambda g: -values[g].mean())
+        sides = tuple(_group(g, values[g], drawn[g][:, column]) for g in there)
+        make = _two_groups if len(there) == 2 else _more_groups
+        tests.append(make(name, structure, sides, [values[g] for g in there], [drawn[g][:, column] for g in there]))
+    return tests
+
+
+def _drawn_means(outcomes: pd.DataFrame, member: np.ndarray, draws: int, seed: list[int]) -> np.ndarray:
+    """Means [draws, structures] of a group's cases drawn with replacement; nan where none of them has the structure.
+
+    The same cases are drawn for all structures, which is what a draw of cases means.
+    """
+    y = outcomes.to_numpy()[member]
+    n = len(y)
+    rng = np.random.default_rng(seed)  # another stream for each group, so that their draws are independent
+    there = np.isfinite(y)
+    filled = np.where(there, y, 0.0)
+    means = np.empty((draws, y.shape[1]))
+    for start in range(0, draws, 256):  # a matrix of all draws at once would grow with the data set
+        times = rng.multinomial(n, np.full(n, 1 / n), min(256, draws - start)).astype(float)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means[start : start + len(times)] = (times @ filled) / (times @ there)
+    return means
+
+
+def _group(name: str, values: np.ndarray, drawn: np.ndarray) -> Group:
+    return Group(name, len(values), float(values.mean()), *_interval(drawn))
+
+
+def _interval(drawn: np.ndarray) -> tuple[float, float]:
+    drawn = drawn[np.isfinite(drawn)]
+    if not len(drawn):
+        return float("nan"), float("nan")
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _two_groups(name, structure, sides, values, drawn) -> BiasTest:
+    from scipy import stats
+
+    first, second = values
+    u, p = stats.mannwhitneyu(first, second, alternative="two-sided")
+    delta = 2 * float(u) / (len(first) * len(second)) - 1
+    low, high = _interval(drawn[0] - drawn[1])
+    return BiasTest(
+        name, structure, "Mann-Whitney U", len(first) + len(second), float(p), "Cliff's delta", delta,
+        float(first.mean() - second.mean()), low, high, sides,
+    )  # fmt: skip
+
+
+def _more_groups(name, structure, sides, values, drawn) -> BiasTest:
+    from scipy import stats
+
+    h, p = stats.kruskal(*values)
+    n = sum(map(len, values))
+    return BiasTest(
+        name, structure, "Kruskal-Wallis", n, float(p), "epsilon squared", float(h) / (n - 1), groups=sides
+    )  # fmt: skip

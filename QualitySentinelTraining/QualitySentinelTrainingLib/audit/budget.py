@@ -1,0 +1,192 @@
+"""What correcting the worst slices would gain: the mean DSC of a data set against the number of slices corrected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from QualitySentinelLib.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .frames import Audit
+
+ORDERS = ("worst", "gain")
+
+
+@dataclass
+class BudgetPlan:
+    """Slices in the order of correction, and what correcting the first k of them gains.
+
+    Attributes:
+        order: ``worst``: lowest predicted DSC first; ``gain``: largest gain of the data set's mean first.
+        slices: one row per slice worth correcting, in that order: ``case``, ``segment``, ``structure``,
+            ``slice_index``, ``predicted_dsc``, ``missed``, ``reached``, ``gain`` (of the data set's mean DSC).
+        mean_before: mean of the segments' aggregates as they are.
+        gains: float64 [k]; ``gains[k - 1]`` is what the first k corrections together add to that mean.
+        cautious: the same from the upper bounds of the slices' intervals; ``None`` where there are none.
+        n_segments: segments the mean is over.
+        n_slices: slices scored or missed, worth correcting or not.
+    """
+
+    order: str
+    slices: pd.DataFrame
+    mean_before: float
+    gains: np.ndarray
+    cautious: np.ndarray | None
+    n_segments: int
+    n_slices: int
+
+    def gain(self, k: int) -> float:
+        """Expected gain of the mean DSC when the first ``k`` slices are corrected (all, when there are fewer)."""
+        return float(self.gains[min(k, len(self.gains)) - 1]) if k > 0 and len(self.gains) else 0.0
+
+    def cautious_gain(self, k: int) -> float | None:
+        """The same from the upper bounds of the intervals; ``None`` where the model gives none."""
+        if self.cautious is None:
+            return None
+        return float(self.cautious[min(k, len(self.cautious)) - 1]) if k > 0 and len(self.cautious) else 0.0
+
+
+def budget_plan(audit: Audit, order: str = "worst", doubtful_only: bool = True) -> BudgetPlan:
+    """Plan corrections of single slices.
+
+    The volumetric DSC of a segment is taken as scoring aggregates it, ``D = sum(a d) / (sum(a) + sum(m))``: over its
+    slices with mask, with areas ``a`` and predicted DSC ``d``, and over its missed slices, each of which adds
+    ``m = (1 - d) a / 2`` below the line, with ``a`` the mask area nearby. When not all slices were scored, ``sum(a)``
+    and ``sum(a d)`` are scaled to all of them. The data set's mean DSC is the mean of D over its N scored segments.
+
+    *What correction reaches.* A corrected slice is expected to be predicted as good slices of its structure are: ``r``
+    is the median of the structure's slices that are not flagged (the threshold, when all are). It is not 1: two
+    careful people disagree too, and the model predicts 1 for nobody. Then
+
+    - correcting a slice with mask adds ``a (r - d) / (sum(a) + sum(m)) / N`` to the mean;
+    - correcting a missed slice adds ``a r`` above the line and replaces ``m`` by ``a`` below it.
+
+    Missed slices follow in the same order, and D is taken anew after each correction, so the gains of a segment's
+    slices add up exactly. With ``cautious`` every slice's ``d`` is replaced by the upper bound of its interval, which
+    presumes that slices are better than predicted, and missed slices gain nothing.
+
+    *How far to trust it.* The gain is one of predicted, not of true DSC, before the calibration of segments. Of very
+    many slices the lowest predictions are partly bad luck: their true DSC is higher on average, so the gain of the
+    first slices is more likely too large than too small. The cautious curve is no lower bound of the mean, only a
+    pessimistic reading. A structure that is missing altogether is not in it.
+
+    Args:
+        audit: its ``segments`` and ``slices`` are read.
+        order: ``worst`` or ``gain``.
+        doubtful_only: only flagged and missed slices are corrected; else all that would gain.
+
+    Raises:
+        UsageError: there is no such order.
+        InputError: a table is missing or damaged.
+    """
+    if order not in ORDERS:
+        raise UsageError(f"{order}: no such order; choose one of {', '.join(ORDERS)}")
+    slices = _slices(audit)
+    codes, scale = _segment_of(slices, audit.segments)
+    d, missed = slices["predicted_dsc"].to_numpy(float), slices["missed"].to_numpy(bool)
+    n = len(scale)
+    area = _areas(slices, codes)
+    reached = _reached(slices, audit.threshold)
+    weight = np.where(missed, (1 - d) * area / 2, area * scale[codes])
+    above = np.bincount(codes, np.where(missed, 0.0, area * scale[codes] * d), n)
+    below = np.bincount(codes, weight, n)
+    has_mask = np.bincount(codes, ~missed, n) > 0
+    scored = has_mask & (below > 0)
+    n_segments = int(scored.sum())
+    mean = float((above[scored] / below[scored]).mean()) if n_segments else 0.0
+    high = slices["dsc_high"].to_numpy(float) if "dsc_high" in slices.columns else np.full(len(d), np.nan)
+
+    doubtful = slices["flagged"].to_numpy(bool) | missed if doubtful_only else np.ones(len(d), bool)
+    eligible = scored[codes] & doubtful & (missed | (reached > d))
+    if order == "worst":
+        rank = d
+    else:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            each = np.where(missed, area * reached, area * (reached - d))
+            rank = -each / below[codes]
+    chosen = np.flatnonzero(eligible)
+    chosen = chosen[np.argsort(rank[chosen], kind="stable")]
+    c = codes[chosen]
+    gains = _gains(
+        c, above, below,
+        np.where(missed[chosen], area[chosen] * reached[chosen], area[chosen] * (reached - d)[chosen]),
+        np.where(missed[chosen], area[chosen] - weight[chosen], 0.0),
+    ) / max(n_segments, 1)  # fmt: skip
+    cautious = None
+    if len(chosen) and np.isfinite(high[~missed]).any():
+        better = np.fmax(high, d)
+        spared = np.where(missed[chosen], 0.0, area[chosen] * np.maximum((reached - better)[chosen], 0.0))
+        cautious = np.cumsum(_gains(c, above, below, spared, np.zeros(len(c)))) / max(n_segments, 1)
+    kept = slices.iloc[chosen][["case", "segment", "structure", "slice_index", "predicted_dsc", "missed"]]
+    table = kept.assign(reached=reached[chosen], gain=gains).reset_index(drop=True)
+    return BudgetPlan(order, table, mean, np.cumsum(gains), cautious, n_segments, len(slices))
+
+
+def _slices(audit: Audit) -> pd.DataFrame:
+    columns = ["slice_index", "predicted_dsc", "dsc_high", "flagged", "missed", "area_mm2", "k"]
+    slices = audit.read_slices(columns)
+    return slices[slices["predicted_dsc"].notna()]
+
+
+def _areas(slices: pd.DataFrame, codes: np.ndarray) -> np.ndarray:
+    """Mask area of each slice, mm2; of a missed one that of the segment's nearest slice with mask."""
+    area = np.nan_to_num(slices["area_mm2"].to_numpy(float))
+    k, missed = slices["k"].to_numpy(float), slices["missed"].to_numpy(bool)
+    concerned = np.flatnonzero(np.isin(codes, codes[missed]))
+    order = concerned[np.argsort(codes[concerned], kind="stable")]
+    for rows in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1):
+        masked = rows[~missed[rows]]
+        for row in rows[missed[rows]] if len(masked) else ():
+            area[row] = area[masked[np.abs(k[masked] - k[row]).argmin()]]
+    return area
+
+
+def _segment_of(slices: pd.DataFrame, segments: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Number of each slice's segment, and by how much the scored slices of each segment are to be scaled to all."""
+    import pandas as pd
+
+    groups = slices.groupby(["case", "segment"], observed=True, sort=False)
+    codes = groups.ngroup().to_numpy()
+    first = slices.loc[~pd.Series(codes, index=slices.index).duplicated(), ["case", "segment"]].astype(str)
+    first = first.assign(code=codes[~pd.Series(codes).duplicated().to_numpy()])
+    known = segments[["case", "segment", "n_slices", "n_scored"]].drop_duplicates(["case", "segment"])
+    merged = first.merge(known.astype({"case": str, "segment": str}), on=["case", "segment"], how="left")
+    merged = merged.sort_values("code")
+    ratio = (merged["n_slices"] / merged["n_scored"].where(merged["n_scored"] > 0)).fillna(1.0).clip(lower=1.0)
+    return codes, ratio.to_numpy(float)
+
+
+def _reached(slices: pd.DataFrame, threshold: float) -> np.ndarray:
+    """What correction is expected to bring each slice to: the median of its structure's good slices."""
+    good = slices[~slices["flagged"] & ~slices["missed"]]
+    overall = float(good["predicted_dsc"].median()) if len(good) else threshold
+    by_structure = good.groupby("structure", observed=True)["predicted_dsc"].median()
+    names = slices["structure"].astype(object)
+    values = names.map(by_structure.to_dict())
+    # a structure without a good slice may be a difficult one: no more than the threshold is promised for it
+    return values.astype(float).where(names.notna(), overall).fillna(threshold).to_numpy(float)
+
+
+def _gains(codes, above, below, more_above, more_below) -> np.ndarray:
+    """What each correction, in order, adds to its segment's DSC, after those of the same segment before it."""
+    order = np.argsort(codes, kind="stable")
+    c = codes[order]
+    start = np.flatnonzero(np.r_[True, c[1:] != c[:-1]]) if len(c) else np.zeros(0, int)
+    lengths = np.diff(np.r_[start, len(c)])
+
+    def running(values: np.ndarray) -> np.ndarray:
+        total = np.cumsum(values[order])
+        return total - np.repeat(total[start] - values[order][start], lengths)
+
+    up, down = running(more_above), running(more_below)
+    after = (above[c] + up) / (below[c] + down)
+    previous = np.r_[0.0, after[:-1]] if len(c) else after
+    previous[start] = above[c[start]] / below[c[start]]
+    gains = np.empty(len(c))
+    gains[order] = after - previous
+    return gains

@@ -1,0 +1,73 @@
+"""Where the files of an audit's cases lie now: to draw them, and to open them for review."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from QualitySentinelLib.errors import QualitySentinelError, UsageError
+from QualitySentinelLib.volume import CtVolume, Segmentation
+
+from .cases import AuditCase, read_case
+from .frames import Audit
+from .layouts import find_cases
+
+
+class CaseFiles:
+    """The cases of an audit as its layout finds them; where it finds none any more, as the tables name them.
+
+    Args:
+        audit: its ``audit.json`` and cases table.
+        dataset_folder: the data set's folder; by default where it was audited.
+    """
+
+    def __init__(self, audit: Audit, dataset_folder: Path | None = None) -> None:
+        self.folder = dataset_folder if dataset_folder is not None else audit.dataset_folder
+        self._names = audit.option("names")
+        self._audit = audit
+        self._found: dict[str, AuditCase] | None = None
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether the data set's folder is there."""
+        return self.folder is not None and self.folder.is_dir()
+
+    def case(self, name: str) -> AuditCase | None:
+        """A case; ``None`` when its files are not known."""
+        if self._found is None:
+            self._found = self._from_tables() | self._from_layout()
+        return self._found.get(name)
+
+    def read(self, name: str) -> tuple[CtVolume, Segmentation]:
+        """A case's CT and masks.
+
+        Raises:
+            QualitySentinelError: they are not there, or cannot be read.
+        """
+        case = self.case(name)
+        if case is None or not self.at_hand:
+            raise UsageError(f"{name}: its files are not known; name the data set's folder")
+        return read_case(case, self.folder, self._names)
+
+    def _from_tables(self) -> dict[str, AuditCase]:
+        rows = self._audit.cases[["case", "ct", "seg"]].itertuples(index=False, name=None)
+        return {str(n): AuditCase(str(n), ct, seg, names=self._names) for n, ct, seg in rows if _is_path(ct, seg)}
+
+    def _from_layout(self) -> dict[str, AuditCase]:
+        """Cases with what the tables do not tell: names of labels, and the paths of DICOM files."""
+        layout = self._audit.option("layout")
+        if not self.at_hand or not isinstance(layout, str) or layout == "csv":
+            return {}
+        try:
+            found = find_cases(self.folder, layout, keep_identifiers=bool(self._audit.option("keep-identifiers")))
+        except (QualitySentinelError, OSError):  # it was changed since; the tables still name files
+            return {}
+        return {case.name: case for case in found.cases if _is_path(case.ct, case.seg)}
+
+    def names_of(self, case: AuditCase) -> str | Mapping | None:
+        """What the case's label values mean: as the audit was told, else as the layout says."""
+        return self._names if self._names is not None else case.names
+
+
+def _is_path(*places) -> bool:
+    return all(isinstance(place, str) and place for place in places)

@@ -1,0 +1,246 @@
+"""Two audits side by side: two versions of the labels of the same cases, or two data sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .bias import LEVEL, OVERALL
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .frames import Audit
+
+DRAWS = 2000
+LEAST_CASES = 5
+"""A structure is compared over so many cases at least."""
+_COMMON_SHARE = 0.5
+_SAME_PLACE_MM = 50.0
+"""Two masks of one structure in one CT lie nearer to each other than this, however bad they are."""
+_LISTED = 50
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One structure, or all of them, in this audit and in the other.
+
+    Attributes:
+        structure: its name, or :data:`~.bias.OVERALL`.
+        n: pairs of cases; or cases of this audit, when not paired.
+        n_other: cases of the other audit.
+        mean, other_mean: mean predicted DSC over those cases.
+        difference: mean of this less the other, with its 95 % bootstrap interval over cases, ``low`` to ``high``.
+        p: Wilcoxon signed-rank (paired) or Mann-Whitney U; ``q`` corrected for all structures (Benjamini-Hochberg).
+    """
+
+    structure: str
+    n: int
+    n_other: int
+    mean: float
+    other_mean: float
+    difference: float
+    low: float
+    high: float
+    p: float
+    q: float
+
+    @property
+    def found(self) -> bool:
+        """Whether there is a difference, after correction for all structures."""
+        return self.q <= LEVEL
+
+
+@dataclass
+class Comparison:
+    """This audit against another.
+
+    Attributes:
+        name, other_name: what the two are called.
+        paired: whether cases were compared with themselves.
+        why: how that was decided, a sentence.
+        rows: over all structures first, then structures by difference, the largest loss first.
+        n_common, n_here, n_there: cases in both, only in this, only in the other (by name; paired only).
+        changed: paired only: the segments that changed most, rows of ``case``, ``structure``, ``dsc``, ``other``,
+            ``difference``; the largest change first.
+        only_here, only_there: structures that only one of the two has.
+        warnings: what makes the comparison doubtful.
+    """
+
+    name: str
+    other_name: str
+    paired: bool
+    why: str
+    rows: list[Difference]
+    n_common: int = 0
+    n_here: int = 0
+    n_there: int = 0
+    changed: list[dict] = field(default_factory=list)
+    only_here: list[str] = field(default_factory=list)
+    only_there: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per structure."""
+        import pandas as pd
+
+        return pd.DataFrame([vars(r) | {"found": r.found} for r in self.rows], columns=COMPARISON_COLUMNS)
+
+
+COMPARISON_COLUMNS = [
+    "structure", "n", "n_other", "mean", "other_mean", "difference", "low", "high", "p", "q", "found",
+]  # fmt: skip
+
+
+def compare_audits(
+    audit: Audit, other: Audit, paired: bool | None = None, *, draws: int = DRAWS, seed: int = 0
+) -> Comparison:
+    """Compare the predicted DSC of two audits.
+
+    The same cases are compared in pairs: case by structure, then the mean of the differences over cases, with an
+    interval from drawing cases; over all structures a case counts with the mean of its differences. Different cases
+    are compared as groups; over all structures a case counts with the mean of its deviations from the structures'
+    means, so that a scan does not count for the structures it happens to show.
+
+    Args:
+        paired: whether cases of one name are the same; by default they are when half of the smaller set's names are
+            in both and the masks of one name lie in one place.
+        draws, seed: of the bootstrap.
+    """
+    here, there = _table(audit), _table(other)
+    common = [c for c in here.index if c in set(there.index)]
+    if paired is None:
+        paired, why = _same_cases(audit, other, common, min(len(here), len(there)))
+    else:
+        why = "as asked for"
+    structures = [s for s in here.columns if s in set(there.columns)]
+    comparison = Comparison(
+        audit.name, other.name, paired, why, [], len(common), len(here) - len(common), len(there) - len(common),
+        only_here=sorted(set(here.columns) - set(structures)), only_there=sorted(set(there.columns) - set(structures)),
+        warnings=_doubts(audit, other),
+    )  # fmt: skip
+    if comparison.name == comparison.other_name:
+        comparison.name, comparison.other_name = f"{audit.name} (this)", f"{other.name} (other)"
+    if paired:
+        a, b = here.loc[common, structures], there.loc[common, structures]
+        comparison.rows = _paired_rows(a, b, draws, seed)
+        comparison.changed = _changed(a, b)
+    else:
+        comparison.rows = _unpaired_rows(here[structures], there[structures], draws, seed)
+    return comparison
+
+
+def _table(audit: Audit) -> pd.DataFrame:
+    """Predicted DSC [cases x structures] of an audit; segments of no known structure go by their own name."""
+    segments = audit.segments[audit.segments["predicted_dsc"].notna()]
+    names = segments["structure"].where(segments["structure"].notna(), segments["segment"])
+    table = segments.assign(structure=names).pivot_table(
+        index="case", columns="structure", values="predicted_dsc", aggfunc="mean", observed=True
+    )
+    return table.astype(float)
+
+
+def _same_cases(audit: Audit, other: Audit, common: list[str], smaller: int) -> tuple[bool, str]:
+    if not common or len(common) < _COMMON_SHARE * smaller:
+        return False, f"{len(common)} of {smaller} cases bear the same name: compared as two different sets"
+    apart = _distances(audit, other)
+    if len(apart) and float((apart > _SAME_PLACE_MM).mean()) > 0.5:
+        return False, ("cases bear the same names, but their masks lie in other places: compared as two different sets")
+    return True, f"{len(common)} cases are in both: each is compared with itself"
+
+
+def _distances(audit: Audit, other: Audit) -> np.ndarray:
+    """Median distance in mm, by case, of the centroids of the masks that both audits have."""
+    axes = ["centroid_r_mm", "centroid_a_mm", "centroid_s_mm"]
+    if any(not set(axes) <= set(a.segments.columns) for a in (audit, other)):
+        return np.zeros(0)
+    keys = ["case", "structure"]
+    parts = [a.segments.dropna(subset=[*keys, *axes]).drop_duplicates(keys)[[*keys, *axes]] for a in (audit, other)]
+    both = parts[0].merge(parts[1], on=keys, suffixes=("", "_other"))
+    gaps = np.stack([(both[a] - both[f"{a}_other"]).to_numpy(float) for a in axes])
+    return both.assign(mm=np.sqrt((gaps**2).sum(axis=0))).groupby("case")["mm"].median().to_numpy()
+
+
+def _doubts(audit: Audit, other: Audit) -> list[str]:
+    models = [set(a.done["model_sha256"].dropna()) if "model_sha256" in a.cases.columns else set()
+              for a in (audit, other)]  # fmt: skip
+    if models[0] and models[1] and models[0] != models[1]:
+        return ["the two audits were made with different models: their predicted DSC are not comparable"]
+    return []
+
+
+def _paired_rows(a: pd.DataFrame, b: pd.DataFrame, draws: int, seed: int) -> list[Difference]:
+    from scipy import stats
+
+    change = a - b
+    columns = {OVERALL: change.mean(axis=1), **{s: change[s] for s in change.columns}}
+    rows = []
+    for structure, values in columns.items():
+        d = values.dropna()
+        if len(d) < LEAST_CASES:
+            continue
+        sides = [side.loc[d.index].mean(axis=1) if structure == OVERALL else side.loc[d.index, structure]
+                 for side in (a.where(b.notna()), b.where(a.notna()))]  # fmt: skip
+        p = float(stats.wilcoxon(d).pvalue) if (d != 0).any() else 1.0
+        low, high = _interval(_means(d.to_numpy(), draws, [seed, 0]))
+        means = [float(s.mean()) for s in sides]
+        rows.append((structure, len(d), len(d), *means, float(d.mean()), low, high, p))
+    return _corrected(rows)
+
+
+def _unpaired_rows(a: pd.DataFrame, b: pd.DataFrame, draws: int, seed: int) -> list[Difference]:
+    import pandas as pd
+    from scipy import stats
+
+    means = pd.concat([a, b]).mean()
+    level = float(means.mean()) if len(means) else 0.0
+    rows = []
+    for structure in [OVERALL, *a.columns]:
+        if structure == OVERALL:
+            x, y = ((side - means).mean(axis=1).dropna().to_numpy() + level for side in (a, b))
+        else:
+            x, y = a[structure].dropna().to_numpy(), b[structure].dropna().to_numpy()
+        if min(len(x), len(y)) < LEAST_CASES:
+            continue
+        alike = not np.ptp(np.concatenate([x, y]))
+        p = 1.0 if alike else float(stats.mannwhitneyu(x, y, alternative="two-sided").pvalue)
+        low, high = _interval(_means(x, draws, [seed, 0]) - _means(y, draws, [seed, 1]))
+        rows.append((structure, len(x), len(y), float(x.mean()), float(y.mean()), float(x.mean() - y.mean()), low, high,
+                     p))  # fmt: skip
+    return _corrected(rows)
+
+
+def _corrected(rows: list[tuple]) -> list[Difference]:
+    from statsmodels.stats.multitest import multipletests
+
+    if not rows:
+        return []
+    q = multipletests([r[-1] for r in rows], LEVEL, "fdr_bh")[1]
+    found = [Difference(*row, float(value)) for row, value in zip(rows, q, strict=True)]
+    return sorted(found, key=lambda r: (r.structure != OVERALL, r.difference, r.structure))
+
+
+def _means(values: np.ndarray, draws: int, seed: list[int]) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    n = len(values)
+    parts = [rng.multinomial(n, np.full(n, 1 / n), min(256, draws - start)) @ values / n
+             for start in range(0, draws, 256)]  # fmt: skip
+    return np.concatenate(parts)
+
+
+def _interval(drawn: np.ndarray) -> tuple[float, float]:
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _changed(a: pd.DataFrame, b: pd.DataFrame) -> list[dict]:
+    change = (a - b).rename_axis(index="case", columns="structure").stack().dropna()
+    change = change[change != 0]
+    order = change.abs().sort_values(ascending=False, kind="stable").head(_LISTED).index
+    return [
+        {"case": case, "structure": structure, "dsc": float(a.loc[case, structure]),
+         "other": float(b.loc[case, structure]), "difference": float(change.loc[(case, structure)])}
+        for case, structure in order
+    ]  # fmt: skip

@@ -1,0 +1,210 @@
+"""The tables of an audit as data frames: ``read_audit(folder)``. docs/AUDIT_REPORT.md says what they hold."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from QualitySentinelLib.errors import InputError, UsageError, reason_of
+from QualitySentinelLib.scores.flags import DEFAULT_THRESHOLD
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+META = "meta_"
+"""Columns of the cases table that begin so are metadata of the data set: ``meta_sex``, ``meta_age``."""
+CASE_COLUMNS = ("case", "dataset", "status", "reason", "ct", "seg", "n_segments")
+SEGMENT_COLUMNS = (
+    "case", "segment", "structure", "n_slices", "n_scored", "predicted_dsc", "n_flagged", "missed_slices", "status",
+)  # fmt: skip
+SLICE_COLUMNS = ("case", "segment", "structure", "slice_index", "position_mm", "predicted_dsc", "flagged", "missed")
+"""What the analysis cannot do without; the tables hold more."""
+
+_WORDS = {"case", "segment", "structure", "dataset", "status", "reason", "ct", "seg", "device", "model_sha256"}
+_REPEATED = ["case", "segment", "structure"]
+_YES_OR_NO = ("flagged", "missed")
+_YES = {"1", "true", "yes", "1.0"}
+
+
+@dataclass
+class Audit:
+    """The tables of one audit; read from its folder when first asked for.
+
+    Attributes:
+        folder: the audit's output folder.
+        run: what ``audit.json`` says: options, versions, model, counts; empty when there is no such file.
+    """
+
+    folder: Path
+    run: Mapping = field(default_factory=dict)
+
+    @cached_property
+    def cases(self) -> pd.DataFrame:
+        """One row per case, failed ones too; metadata in columns ``meta_*``."""
+        return self._read("cases", CASE_COLUMNS)
+
+    @cached_property
+    def segments(self) -> pd.DataFrame:
+        """One row per case and segment."""
+        return self._read("segments", SEGMENT_COLUMNS)
+
+    @cached_property
+    def slices(self) -> pd.DataFrame:
+        """One row per case, segment and slice, scored or missed. The large one: see :meth:`read_slices`."""
+        return self.read_slices()
+
+    def read_slices(self, columns: Iterable[str] | None = None) -> pd.DataFrame:
+        """The slices table, or only some of its columns; names are categories, which keeps millions of rows small.
+
+        Raises:
+            InputError: the table is missing or damaged.
+        """
+        return self._read("slices", SLICE_COLUMNS, columns)
+
+    @property
+    def done(self) -> pd.DataFrame:
+        """The cases that were scored."""
+        return self.cases[self.cases["status"] == "done"]
+
+    @property
+    def threshold(self) -> float:
+        """Slices predicted below it were flagged."""
+        return float(self.option("threshold", DEFAULT_THRESHOLD))
+
+    @property
+    def name(self) -> str:
+        """What to call the data set: its name in the tables, else its folder's."""
+        names = sorted({str(n) for n in self.cases["dataset"].dropna() if str(n)})
+        if len(names) == 1:
+            return names[0]
+        return self.dataset_folder.name if self.dataset_folder else self.folder.resolve().name
+
+    @property
+    def dataset_folder(self) -> Path | None:
+        """The folder that ``ct`` and ``seg`` are relative to, as the audit was given it; ``None`` when not recorded."""
+        folder = self.option("dataset")
+        return Path(folder) if isinstance(folder, str) and folder else None
+
+    @property
+    def metadata(self) -> list[str]:
+        """Names of the metadata columns, without ``meta_``."""
+        return [c.removeprefix(META) for c in self.cases.columns if c.startswith(META)]
+
+    def case(self, name: str) -> pd.Series:
+        """One row of the cases table.
+
+        Raises:
+            UsageError: there is no such case.
+        """
+        rows = self.cases[self.cases["case"] == name]
+        if rows.empty:
+            raise UsageError(f"{name}: no case of {self.folder}; see the column 'case' of cases.csv")
+        return rows.iloc[0]
+
+    def to_polars(self) -> dict:
+        """The three tables as polars frames by name: ``cases``, ``segments``, ``slices``.
+
+        Raises:
+            UsageError: polars is not installed.
+        """
+        try:
+            import polars as pl
+        except ImportError as error:
+            raise UsageError("polars is not installed; install it with: pip install polars") from error
+        return {name: pl.from_pandas(getattr(self, name)) for name in ("cases", "segments", "slices")}
+
+    def option(self, name: str, default=None):
+        """An option of the run, as ``audit.json`` has it; ``default`` where it says nothing."""
+        key = self.run.get("key")
+        for place in (self.run, key if isinstance(key, Mapping) else {}):
+            if place.get(name) is not None:
+                return place[name]
+        return default
+
+    def _read(self, name: str, needed: tuple[str, ...], columns: Iterable[str] | None = None) -> pd.DataFrame:
+        path = next((p for suffix in (".parquet", ".csv") if (p := self.folder / (name + suffix)).is_file()), None)
+        if path is None:
+            raise InputError(
+                f"{self.folder}: holds no {name}.parquet or {name}.csv; give the output folder of an audit"
+            )
+        columns = None if columns is None else list(dict.fromkeys([*_REPEATED, *columns]))
+        frame = _read_table(path, columns, name == "slices")
+        missing = [c for c in (needed if columns is None else columns) if c not in frame.columns]
+        if missing:
+            raise InputError(f"{path}: lacks the column {missing[0]}; run the audit again with this version")
+        for column in _YES_OR_NO:
+            if column in frame.columns:
+                frame[column] = _as_bool(frame[column])
+        if "structure" in frame.columns and name != "slices":
+            frame["structure"] = frame["structure"].astype(object).where(frame["structure"].notna(), None)
+        return frame
+
+
+def read_audit(folder: str | os.PathLike) -> Audit:
+    """The audit in an output folder.
+
+    Returns:
+        frames ``.cases``, ``.segments`` and ``.slices`` (pandas), and ``.to_polars()``.
+
+    Raises:
+        InputError: there is no audit, or its ``audit.json`` is damaged. Damaged tables are found when they are read.
+
+    Example::
+
+        audit = read_audit("out")
+        audit.segments.groupby("structure").predicted_dsc.describe()
+    """
+    folder = Path(folder)
+    if not any((folder / f"cases{suffix}").is_file() for suffix in (".parquet", ".csv")):
+        raise InputError(f"{folder}: holds no cases.parquet or cases.csv; give the output folder of an audit")
+    path = folder / "audit.json"
+    try:
+        run = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({reason_of(error)}); run the audit again") from error
+    return Audit(folder, run if isinstance(run, dict) else {})
+
+
+def _read_table(path: Path, columns: list[str] | None, categories: bool) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        if path.suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            return pq.read_table(path, columns=columns, read_dictionary=_REPEATED if categories else None).to_pandas()
+        head = pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns
+        words = [c for c in head if c in _WORDS or c.startswith(META)]
+        types = dict.fromkeys(words, "category" if categories else "str")
+        wanted = None if columns is None else [c for c in columns if c in head]
+        # a case may be called NA, and a blank name is one: only empty cells are missing
+        frame = pd.read_csv(
+            path, usecols=wanted, dtype=types, keep_default_na=False, na_values=[""], encoding="utf-8-sig"
+        )
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's and pandas' own errors are ValueErrors
+        raise InputError(f"{path}: cannot be read ({reason_of(error)}); run the audit again") from error
+    for column in words:
+        if column in frame.columns:
+            frame[column] = _without_apostrophe(frame[column])
+    return frame
+
+
+def _as_bool(answers: pd.Series) -> pd.Series:
+    """Yes or no, however the table says it; a missing answer is no."""
+    if answers.dtype.kind in "biuf":
+        return answers.fillna(0).astype(bool)
+    return answers.astype(str).str.lower().isin(_YES)
+
+
+def _without_apostrophe(names: pd.Series) -> pd.Series:
+    """Names without the apostrophe that keeps spreadsheets from taking them for formulas."""
+    from .csv_table import unescaped
+
+    if names.dtype.name == "category":
+        return names.cat.rename_categories({c: unescaped(c) for c in names.cat.categories})
+    return names.map(unescaped, na_action="ignore")

@@ -1,0 +1,121 @@
+"""Structures that some cases lack: absent or empty masks, and whether the scan would show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_LEAST_CASES = 5
+"""Where a structure lies is taken from so many cases at least."""
+_LEAST_NEIGHBOURS = 3
+_REACH_MM = 10.0
+"""Masks reach further than their centroids, by this at least."""
+USUAL_SHARE = 0.8
+"""A structure that so many of the scans in whose range it lies have is expected in the others."""
+
+MISSING_COLUMNS = ("case", "structure", "how", "share_of_similar_cases", "expected_s_mm")
+
+
+@dataclass(frozen=True)
+class MissingStructure:
+    """A structure that some cases have and others lack.
+
+    Attributes:
+        structure: its name.
+        n_present: cases with a mask that holds voxels.
+        n_empty: cases with a mask without a voxel.
+        n_absent: cases without such a mask.
+        in_range: cases of those that lack it whose other masks reach above and below its usual place.
+        share: of the cases whose range holds that place, those that have it, 0..1; ``None`` when too few are known.
+        cases: names of the cases in ``in_range``, with the expected S coordinate in mm and ``empty`` or ``absent``.
+    """
+
+    structure: str
+    n_present: int
+    n_empty: int
+    n_absent: int
+    in_range: int
+    share: float | None
+    cases: tuple[tuple[str, float, str], ...] = ()
+
+    @property
+    def expected(self) -> bool:
+        """Whether those that lack it are exceptions: almost all similar scans have it."""
+        return bool(self.cases) and self.share is not None and self.share >= USUAL_SHARE
+
+
+def missing_structures(segments: pd.DataFrame, case_names: list[str]) -> list[MissingStructure]:
+    """Structures missing in some cases but not in all, the most telling first.
+
+    A structure's usual place is where it lies above or below each other structure (median over the cases that have
+    both). In a case that lacks it, its place is the median of what the structures there say; it counts as *in range*
+    when the centroids of other structures reach as far up and as far down as that place (to 10 mm). Without
+    ``centroid_s_mm`` only counts are given.
+
+    Args:
+        segments: an audit's table.
+        case_names: all cases that were scored, those without any segment too.
+    """
+    rows = segments[segments["structure"].notna()]
+    filled = rows[rows["n_slices"].fillna(0) > 0]
+    empty = set(zip(*(rows.loc[rows["n_slices"].fillna(0) <= 0, c].astype(str) for c in ("case", "structure")),
+                    strict=True))  # fmt: skip
+    structures = sorted(set(rows["structure"]))
+    present = {s: set(g) for s, g in filled.groupby("structure", observed=True)["case"]}
+    places = _places(filled, structures, case_names)
+    found = []
+    for column, structure in enumerate(structures):
+        having = present.get(structure, set())
+        lacking = [c for c in case_names if c not in having]
+        if not lacking or not having:
+            continue
+        n_empty = sum((c, structure) in empty for c in lacking)
+        listed, share = _in_range(column, places, case_names, structure, empty)
+        found.append(MissingStructure(
+            structure, len(having), n_empty, len(lacking) - n_empty, len(listed), share, tuple(listed)
+        ))  # fmt: skip
+    return sorted(found, key=lambda m: (not m.expected, -(m.share or 0.0), -m.in_range, m.structure))
+
+
+def _places(filled: pd.DataFrame, structures: list[str], case_names: list[str]) -> np.ndarray | None:
+    """S coordinates in mm [cases x structures], nan where missing."""
+    if "centroid_s_mm" not in filled.columns or filled["centroid_s_mm"].notna().sum() == 0:
+        return None
+    table = filled.pivot_table(index="case", columns="structure", values="centroid_s_mm", aggfunc="mean", observed=True)
+    return table.reindex(index=case_names, columns=structures).to_numpy(float)
+
+
+def _in_range(column, places, case_names, structure, empty) -> tuple[list[tuple[str, float, str]], float | None]:
+    if places is None:
+        return [], None
+    own = places[:, column]
+    above = own[:, None] - places  # how far the structure lies above each other one, by case
+    counts = np.isfinite(above).sum(axis=0)
+    usual = np.full(places.shape[1], np.nan)
+    enough = (counts >= _LEAST_CASES) & (np.arange(len(counts)) != column)
+    if not enough.any():
+        return [], None
+    usual[enough] = np.nanmedian(above[:, enough], axis=0)
+    said = places + usual
+    n_said = np.isfinite(said).sum(axis=1)
+    known = n_said >= _LEAST_NEIGHBOURS
+    expected = np.full(len(places), np.nan)
+    if not known.any():
+        return [], None
+    expected[known] = np.nanmedian(said[known], axis=1)
+    others = np.delete(places, column, axis=1)
+    low, high = np.full(len(places), np.nan), np.full(len(places), np.nan)
+    low[known], high[known] = np.nanmin(others[known], axis=1), np.nanmax(others[known], axis=1)
+    inside = known & (expected >= low - _REACH_MM) & (expected <= high + _REACH_MM)
+    has = np.isfinite(own)
+    share = float(has[inside].mean()) if inside.sum() >= _LEAST_CASES else None
+    listed = [
+        (case_names[i], float(expected[i]), "empty" if (case_names[i], structure) in empty else "absent")
+        for i in np.flatnonzero(inside & ~has)
+    ]
+    return listed, share

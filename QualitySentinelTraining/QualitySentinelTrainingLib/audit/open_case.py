@@ -1,0 +1,126 @@
+"""From a row of an audit into the review of that case: commands, and a script for Slicer."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.files import write_whole
+
+from .frames import read_audit
+
+SLICER_SCRIPT = "open_in_slicer.py"
+"""Name of the script in an audit's folder: ``Slicer --python-script OUT/open_in_slicer.py -- CASE``."""
+NAMES_FILE = "label_names.json"
+"""Written into an audit's folder when a case with named label values is opened."""
+
+
+def open_command(
+    case_row: Mapping, dataset_folder: str | os.PathLike | None = None, names: str | None = None
+) -> list[str]:
+    """The command that opens a case for review, as a list of words.
+
+    Args:
+        case_row: a row of the cases table: ``ct`` and ``seg``.
+        dataset_folder: the folder they are relative to; they are left as they are when it is not given.
+        names: what label values mean, as ``--names`` of ``quality-sentinel review`` takes it.
+
+    Raises:
+        UsageError: the row has no CT or no segmentation, as that of a failed case or of a DICOM data set.
+    """
+    paths = {}
+    for role in ("ct", "seg"):
+        value = case_row[role] if role in case_row else None
+        if not isinstance(value, str) or not value:
+            raise UsageError(f"{case_row['case']}: the table names no {role} of it; open it with audit --open")
+        paths[role] = value if dataset_folder is None else str(Path(dataset_folder) / value)
+    command = ["quality-sentinel", "review", "--ct", paths["ct"], "--seg", paths["seg"]]
+    return [*command, "--names", names] if names else command
+
+
+def audit_open_command(case: str, out_folder: str | os.PathLike) -> list[str]:
+    """The command that opens a case of any layout for review: it finds the files anew."""
+    return ["quality-sentinel", "audit", "--open", case, "--out", os.fspath(out_folder)]
+
+
+def open_case(
+    out_folder: str | os.PathLike, case: str, dataset_folder: str | os.PathLike | None = None, run: bool = True
+) -> int:
+    """``quality-sentinel audit --open CASE --out DIR``: print the command that reviews the case, and run it.
+
+    Args:
+        out_folder: the audit's output folder.
+        case: name of the case.
+        dataset_folder: where the data set is now; by default where it was audited.
+        run: whether to run the command, too.
+
+    Returns:
+        The exit code of the review; 0 when it was only printed.
+
+    Raises:
+        UsageError: there is no such case, or its folder is not known.
+        InputError: there is no such audit, or the case's files have gone.
+    """
+    command = _resolved(out_folder, case, dataset_folder)
+    print(shlex.join(command), flush=True)
+    if not run:
+        return 0
+    from QualitySentinelLib.commands.main import main
+
+    return main(command[1:])
+
+
+def open_in_slicer(
+    out_folder: str | os.PathLike, case: str, slicer: str | os.PathLike, dataset_folder: str | os.PathLike | None = None
+) -> subprocess.Popen:
+    """Start Slicer with the case in the Quality Sentinel panel.
+
+    Args:
+        slicer: Slicer's program.
+
+    Raises:
+        UsageError: there is no such case, or its folder is not known.
+        InputError: there is no such audit, the case's files have gone, or Slicer cannot be started.
+    """
+    files = _resolved(out_folder, case, dataset_folder)[2:]
+    script = write_slicer_script(out_folder)
+    try:
+        return subprocess.Popen([os.fspath(slicer), "--python-script", str(script), "--", *files])
+    except OSError as error:
+        raise InputError(f"{slicer}: cannot be started ({error.strerror or error}); name Slicer's program") from error
+
+
+def write_slicer_script(out_folder: str | os.PathLike) -> Path:
+    """Write :data:`SLICER_SCRIPT` into an audit's folder; it reads ``cases.csv`` and ``audit.json`` beside it.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    return write_whole(Path(out_folder) / SLICER_SCRIPT, Path(__file__).with_name(SLICER_SCRIPT).read_bytes())
+
+
+def _resolved(out_folder: str | os.PathLike, case: str, dataset_folder: str | os.PathLike | None) -> list[str]:
+    """The review command with paths that are there."""
+    from .case_files import CaseFiles
+
+    audit = read_audit(out_folder)
+    audit.case(case)
+    files = CaseFiles(audit, None if dataset_folder is None else Path(dataset_folder))
+    if files.folder is None:
+        raise UsageError(f"{audit.folder}: does not say where its data set lies; name its folder")
+    found = files.case(case)
+    if found is None:
+        raise InputError(f"{files.folder}: holds no CT and segmentation of {case}; name the data set's folder")
+    names = files.names_of(found)
+    if isinstance(names, Mapping):
+        names = str(write_whole(audit.folder / NAMES_FILE, json.dumps(dict(names), indent=1) + "\n"))
+    command = open_command({"case": case, "ct": found.ct, "seg": found.seg}, files.folder, names)
+    for path in (command[3], command[5]):
+        if not Path(path).exists():
+            raise InputError(f"{path}: is not there; name the folder where the data set lies now")
+    return command

@@ -1,0 +1,5 @@
+"""The report of an audit: pages to read and lists to act on."""
+
+from .write import write_audit_report
+
+__all__ = ["write_audit_report"]

@@ -1,0 +1,165 @@
+"""Charts of an audit as inline SVG, in the style of a case's plot (classes of ``style.css``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from markupsafe import Markup, escape
+
+from QualitySentinelLib.scores import dsc_color
+
+from .page import css_color, number, percent, signed
+
+BINS = 40
+WIDTH, HEIGHT = 620, 230
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 44
+
+
+def histogram(dsc: np.ndarray, threshold: float, what: str) -> Markup:
+    """How many things have which predicted DSC; bars in the colour of their DSC, the threshold dashed.
+
+    Args:
+        dsc: [N] in 0..1, none missing.
+        threshold: drawn.
+        what: ``segments`` or ``slices``, for the axis and the titles.
+    """
+    counts, edges = np.histogram(dsc, BINS, (0.0, 1.0))
+    top, steps = _scale(max(int(counts.max()), 4))
+    base = HEIGHT - _BOTTOM
+    parts = [_open(f"Histogram of the predicted DSC of {len(dsc)} {what}"), _levels(top, steps, number)]
+    for n, low, high in zip(counts, edges, edges[1:], strict=False):
+        if n:
+            left, right, y = _x(low), _x(high), _y(n / top)
+            parts.append(
+                f'<path d="M{left + 0.5:.1f} {base}V{min(y, base - 1):.1f}H{right - 0.5:.1f}V{base}Z" class="bar-of" '
+                f'fill="{css_color(dsc_color((low + high) / 2))}"><title>DSC {low:.3g} to {high:.3g}: '
+                f"{number(n)} {what} ({percent(n / len(dsc))})</title></path>"
+            )
+    parts.append(f'<path class="threshold" d="M{_x(threshold):.1f} {_TOP}V{base}"/>')
+    for tick in (0, 0.2, 0.4, 0.6, 0.8, 1):
+        parts.append(_tick(_x(tick), f"{tick:g}"))
+    parts.append(_axis(f"predicted DSC of {number(len(dsc))} {what}"))
+    parts.append("</svg>")
+    return Markup("".join(parts))  # numbers and words of ours
+
+
+def gain_curve(curves: Sequence[tuple[str, str, np.ndarray]], marked: int | None = None) -> Markup:
+    """Expected gain of the mean DSC against the number of slices corrected.
+
+    Args:
+        curves: (label, CSS class, gains after 1, 2, ... corrections); the labels are for the titles.
+        marked: a number of slices to mark.
+    """
+    longest = max((len(g) for _, _, g in curves), default=0)
+    if not longest:
+        return Markup("")
+    highest = max(float(g.max()) for _, _, g in curves if len(g))
+    top, steps = _scale(highest if highest > 0 else 1.0)
+    base = HEIGHT - _BOTTOM
+    parts = [_open("Expected gain of the mean DSC against the number of slices corrected")]
+    parts.append(_levels(top, steps, lambda gain: f"{gain:.6f}".rstrip("0").rstrip(".") or "0"))
+
+    def across(k: float) -> float:
+        return _LEFT + k / longest * (WIDTH - _LEFT - _RIGHT)
+
+    for label, css, gains in curves:
+        k = np.unique(np.linspace(1, len(gains), min(len(gains), 200)).astype(int))
+        points = "L".join(f"{across(n):.1f} {_y(max(gains[n - 1], 0) / top):.1f}" for n in k)
+        parts.append(f'<path class="line {escape(css)}" d="M{across(0):.1f} {base}L{points}"><title>'
+                     f"{escape(label)}</title></path>")  # fmt: skip
+    if marked is not None and marked <= longest:
+        parts.append(f'<path class="threshold" d="M{across(marked):.1f} {_TOP}V{base}"/>')
+    step = _scale(longest / 6)[0]
+    n = 0.0
+    while n <= longest:
+        parts.append(_tick(across(n), number(n)))
+        n += max(step, 1)
+    parts.append(_axis("slices corrected"))
+    parts.append("</svg>")
+    return Markup("".join(parts))
+
+
+def interval_bar(
+    value: float | None, low: float | None, high: float | None, limit: float, width: int = 150, height: int = 18
+) -> Markup:
+    """A difference and its interval on a scale from ``-limit`` to ``limit`` with a line at nought."""
+    if value is None or low is None or high is None or not np.isfinite([value, low, high]).all():
+        return Markup("")
+
+    def x(v: float) -> float:
+        return width / 2 + float(np.clip(v / limit, -1, 1)) * (width / 2 - 4)
+
+    side = "sure" if low > 0 or high < 0 else "unsure"
+    return Markup(
+        f'<svg class="interval {side}" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
+        f'aria-label="{signed(value)}, {signed(low)} to {signed(high)}">'
+        f'<path class="grid" d="M{width / 2} 1V{height - 1}"/>'
+        f'<path class="span" d="M{x(low):.1f} {height / 2}H{x(high):.1f}"/>'
+        f'<circle cx="{x(value):.1f}" cy="{height / 2}" r="3.6"/></svg>'
+    )
+
+
+def group_bars(groups: Sequence, low: float, high: float) -> Markup:
+    """Means of groups with their intervals, one under the other, on a scale from ``low`` to ``high``."""
+    width, row, left = 460, 24, 150
+    height = row * len(groups) + 24
+    parts = [f'<svg class="plot groups" viewBox="0 0 {width} {height}" role="img" aria-label="Means of the groups">']
+
+    def x(v: float) -> float:
+        return left + (float(np.clip(v, low, high)) - low) / (high - low) * (width - left - 54)
+
+    for tick in np.linspace(low, high, 4):
+        parts.append(f'<path class="grid" d="M{x(tick):.1f} 2V{height - 20}"/><text class="tick" x="{x(tick):.1f}" '
+                     f'y="{height - 5}" text-anchor="middle">{tick:.3f}</text>')  # fmt: skip
+    for place, g in enumerate(groups):
+        y = row * place + row / 2 + 2
+        name = g.name if len(g.name) <= 16 else g.name[:15] + "…"
+        parts.append(
+            f'<text class="tick" x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(name)} ({number(g.n)})</text>'
+            f'<path class="span" d="M{x(g.low):.1f} {y:.1f}H{x(g.high):.1f}"/>'
+            f'<circle class="point" cx="{x(g.mean):.1f}" cy="{y:.1f}" r="4"><title>{escape(g.name)}: {g.mean:.3f} '
+            f"({g.low:.3f} to {g.high:.3f}), {g.n} cases</title></circle>"
+        )
+    return Markup("".join([*(str(p) for p in parts), "</svg>"]))
+
+
+def _open(label: str) -> str:
+    return f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
+
+
+def _x(share: float) -> float:
+    return _LEFT + share * (WIDTH - _LEFT - _RIGHT)
+
+
+def _y(share: float) -> float:
+    return _TOP + (1 - share) * (HEIGHT - _TOP - _BOTTOM)
+
+
+def _levels(top: float, steps: int, text: Callable[[float], str]) -> str:
+    return "".join(_level(n / steps, text(top * n / steps)) for n in range(steps + 1))
+
+
+def _level(share: float, text: str) -> str:
+    return (
+        f'<path class="grid" d="M{_LEFT} {_y(share):.1f}H{WIDTH - _RIGHT}"/>'
+        f'<text class="tick" x="{_LEFT - 7}" y="{_y(share) + 4:.1f}" text-anchor="end">{text}</text>'
+    )
+
+
+def _tick(x: float, text: str) -> str:
+    return f'<text class="tick" x="{x:.1f}" y="{HEIGHT - _BOTTOM + 18}" text-anchor="middle">{text}</text>'
+
+
+def _axis(text: str) -> str:
+    return (
+        f'<text class="tick" x="{(_LEFT + WIDTH - _RIGHT) / 2:.1f}" y="{HEIGHT - 6}" text-anchor="middle">{text}</text>'
+    )
+
+
+def _scale(value: float) -> tuple[float, int]:
+    """A round end for an axis that reaches ``value``, and into how many round steps it parts."""
+    power = 10.0 ** np.floor(np.log10(value))
+    ends = ((1, 5), (1.5, 3), (2, 4), (3, 3), (4, 4), (5, 5), (6, 3), (8, 4), (10, 5))
+    end, steps = next((m, n) for m, n in ends if m * power >= value * (1 - 1e-9))
+    return float(end * power), steps

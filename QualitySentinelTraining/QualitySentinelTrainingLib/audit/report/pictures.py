@@ -1,0 +1,73 @@
+"""Pictures of the worst slices of a data set, from its CTs and masks where they are at hand."""
+
+from __future__ import annotations
+
+from QualitySentinelLib.report.slice_picture import PICTURE_PX, slice_picture
+from QualitySentinelLib.report.text import dsc_text, range_text
+from QualitySentinelLib.report.window import window_for
+from QualitySentinelLib.report.worst_slices import worst_slices
+from QualitySentinelLib.scores import CaseScore, EmptySlice, SegmentScore, dsc_color, segment_labels
+from QualitySentinelLib.volume import CtVolume, Segment
+
+from ..case_files import CaseFiles
+
+PICTURED_CASES = 12
+"""So many of the worst cases are read again for pictures; each takes seconds."""
+PER_CASE = 6
+PER_SEGMENT = 2
+
+
+def case_pictures(case: str, segments: list[SegmentScore], threshold: float, files: CaseFiles) -> list[dict]:
+    """Pictures of the worst slices of one case, worst first, as the templates take them.
+
+    Args:
+        case: its name.
+        segments: the case's scores from the tables.
+        files: where CT and masks lie.
+
+    Raises:
+        QualitySentinelError: CT or masks are no longer there, or cannot be read.
+    """
+    chosen = worst_slices(CaseScore(segments, threshold), PER_SEGMENT, PER_CASE)
+    if not chosen:
+        return []
+    ct, segmentation = files.read(case)
+    masks = _by_label(segmentation)
+    pictures = []
+    for label, slices in chosen.items():
+        segment = masks.get(label)
+        for slice_score in slices if segment is not None else ():
+            picture = _picture(ct, segment, slice_score, threshold)
+            if picture is not None:
+                pictures.append(picture | {"label": label})
+    return sorted(pictures, key=lambda p: p["dsc"])
+
+
+def _by_label(segmentation) -> dict[str, Segment]:
+    """Segments as the tables call them."""
+    segments = list(segmentation)
+    scores = [SegmentScore(s.id, s.name, s.structure, "") for s in segments]
+    labels = segment_labels(scores)
+    return {labels[s.id]: s for s in segments}
+
+
+def _picture(ct: CtVolume, segment: Segment, slice_score, threshold: float) -> dict | None:
+    missed = isinstance(slice_score, EmptySlice)
+    k, occupied = slice_score.k, segment.occupied_slices()
+    if not len(occupied) or not 0 <= k < ct.frame.shape[0]:
+        return None
+    masked = int(min(occupied, key=lambda o: abs(int(o) - k)))
+    if not missed and masked != k:
+        return None  # the mask was changed since the audit
+    return {
+        "uri": slice_picture(ct, segment, k, mask_from=masked if missed else None),
+        "px": PICTURE_PX,
+        "slice": slice_score,
+        "missed": missed,
+        "flagged": not missed and slice_score.flagged,
+        "dsc": slice_score.predicted_dsc,
+        "dsc_text": dsc_text(slice_score.predicted_dsc, threshold),
+        "range": "" if missed else range_text(slice_score.dsc_low, slice_score.dsc_high),
+        "color": dsc_color(slice_score.predicted_dsc),
+        "window": window_for(segment.structure or segment.name).name,
+    }

@@ -1,0 +1,358 @@
+"""``write_audit_report``: the pages, and the lists to act on, of an audit's folder."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from QualitySentinelLib.errors import QualitySentinelError, UsageError
+from QualitySentinelLib.files import write_whole
+from QualitySentinelLib.report.drawing import MISSED_COLOR
+from QualitySentinelLib.report.plot import dsc_plot
+from QualitySentinelLib.report.strip import dsc_strip
+from QualitySentinelLib.report.text import MISSED_TEXT
+from QualitySentinelLib.scores import SegmentScore, dsc_color
+from QualitySentinelLib.scores.colors import COLOR_SCALE
+from QualitySentinelLib.scores.flags import check_threshold
+
+from .. import bias as bias_tests
+from ..bias import Bias, find_bias
+from ..budget import BudgetPlan, budget_plan
+from ..case_files import CaseFiles
+from ..compare import Comparison, compare_audits
+from ..csv_table import write_table
+from ..frames import Audit, read_audit
+from ..lists import write_budget, write_excluded, write_worst_first
+from ..missing import MISSING_COLUMNS, USUAL_SHARE, MissingStructure, missing_structures
+from ..open_case import SLICER_SCRIPT, audit_open_command, open_command, write_slicer_script
+from ..swaps import SWAP_COLUMNS, find_swaps
+from .case_scores import COLUMNS, CaseScores
+from .charts import gain_curve, group_bars, histogram, interval_bar
+from .overview import Overview, overview_of
+from .page import page_names, render
+from .pictures import PICTURED_CASES, case_pictures
+
+FOLDER = "report"
+INDEX = "index.html"
+ALL_CASES = "cases.html"
+MOST_PAGES = 500
+"""Cases with a page of their own; of larger data sets the worst."""
+WORST_CASES = 25
+"""Cases in the table of the first page; all of them are in ``cases.html``."""
+_PLOTS = 8
+_MARKED_SLICES = 300
+_MORE_TESTS, _LEAST_TESTS, _MOST_TESTS = 3, 10, 80
+_BUDGET_STEPS = (10, 30, 100, 300, 1000, 3000, 10000)
+
+
+@dataclass
+class _Settings:
+    """What all pages share."""
+
+    audit: Audit
+    title: str
+    created: datetime
+    files: CaseFiles
+    pages: dict[str, str]
+    pictures: dict[str, list[dict]]
+
+    def shared(self) -> dict:
+        threshold = self.audit.threshold
+        return {
+            "title": self.title,
+            "created": self.created,
+            "threshold": threshold,
+            "threshold_text": f"{threshold:.4f}".rstrip("0").ljust(3, "0"),
+            "scale": COLOR_SCALE,
+            "missed_color": MISSED_COLOR,
+            "missed_text": MISSED_TEXT,
+            "pages": self.pages,
+            "model": self.audit.run.get("model") if isinstance(self.audit.run.get("model"), Mapping) else {},
+            "versions": self.audit.run.get("versions") if isinstance(self.audit.run.get("versions"), Mapping) else {},
+            "slicer_script": SLICER_SCRIPT,
+        }
+
+
+def write_audit_report(
+    out_folder: str | os.PathLike,
+    dataset_folder: str | os.PathLike | None = None,
+    *,
+    compare_with: str | os.PathLike | None = None,
+    metadata: Iterable[str] | None = None,
+    person: str | None = None,
+    budget: int | None = None,
+    exclude_below: float | None = None,
+    max_pages: int = MOST_PAGES,
+    max_pictured: int = PICTURED_CASES,
+    created: datetime | None = None,
+    progress: Callable[[str], object] = lambda what: None,
+) -> Path:
+    """Write the report of an audit, and its lists, into the audit's folder.
+
+    Writes ``report/index.html``, ``report/cases.html`` and ``report/cases/<case>.html``; ``worst_first.csv``;
+    ``budget.csv``; ``missing_structures.csv``, ``swaps.csv``; with metadata ``bias.csv``; where asked for
+    ``comparison.csv`` and ``excluded.csv``; and ``open_in_slicer.py``. Pages need no network and no other file than
+    each other. What an earlier report wrote is replaced.
+
+    Args:
+        out_folder: holds the audit's tables; see :func:`..frames.read_audit`.
+        dataset_folder: what ``ct`` and ``seg`` are relative to; by default what ``audit.json`` says. Without it, or
+            when the files have gone, there are no pictures.
+        compare_with: the folder of another audit, to compare with.
+        metadata: columns of the bias section, without ``meta_``; all by default.
+        person: metadata column that tells the person, where several cases are of one.
+        budget: only so many slices in ``budget.csv``; all flagged and missed ones by default.
+        exclude_below: write ``excluded.csv``: masks and cases predicted below it.
+        max_pages: so many of the worst cases get a page.
+        max_pictured: so many of them get pictures.
+        created: date of the report; now when not given.
+        progress: called with what is being done.
+
+    Returns:
+        The first page.
+
+    Raises:
+        UsageError: an option makes no sense.
+        InputError: a table is missing or damaged, or the folder cannot be written.
+    """
+    out = Path(out_folder)
+    audit = read_audit(out)
+    if exclude_below is not None:
+        check_threshold(exclude_below)
+    if budget is not None and budget < 1:
+        raise UsageError(f"--budget {budget}: give a number of slices of 1 or more")
+    progress("reading tables")
+    slices = audit.read_slices(COLUMNS)
+    overview = overview_of(audit, slices)
+    progress("comparing groups")
+    bias = find_bias(audit, metadata, person=person) if metadata is not None or audit.metadata else None
+    comparison = compare_audits(audit, read_audit(compare_with)) if compare_with is not None else None
+    plans = [budget_plan(audit, order) for order in ("worst", "gain")]
+    swaps = find_swaps(audit.segments)
+    missing = missing_structures(audit.segments, [str(c) for c in audit.done["case"]])
+    files = CaseFiles(audit, None if dataset_folder is None else Path(dataset_folder))
+
+    progress("writing lists")
+    _write_lists(audit, files, bias, comparison, plans[0], swaps, missing, budget, exclude_below)
+    listed = [c["case"] for c in overview.cases if c["mean"] is not None][:max_pages]
+    scores = CaseScores(audit.segments, slices)
+    settings = _Settings(audit, audit.name, created or datetime.now().astimezone(), files, page_names(listed), {})
+    progress("drawing pictures")
+    not_pictured = _draw(settings, overview, scores, max_pictured)
+    progress("writing pages")
+    _write_case_pages(settings, overview, scores, swaps)
+    write_whole(out / FOLDER / ALL_CASES, render("cases.html", cases=overview.cases, **settings.shared()))
+    content = _index(settings, overview, bias, comparison, plans, swaps, missing, not_pictured, exclude_below)
+    return write_whole(out / FOLDER / INDEX, render("index.html", **content, **settings.shared()))
+
+
+def _write_lists(audit, files, bias, comparison, plan, swaps, missing, budget, exclude_below) -> None:
+    out = audit.folder
+    optional = {"bias.csv", "comparison.csv", "excluded.csv"}
+    write_worst_first(audit, out / "worst_first.csv", files)
+    write_budget(plan, out / "budget.csv", budget)
+    write_table(out / "swaps.csv", SWAP_COLUMNS, ([getattr(s, c) for c in SWAP_COLUMNS] for s in swaps))
+    write_table(
+        out / "missing_structures.csv", MISSING_COLUMNS,
+        ([case, m.structure, how, m.share, s_mm] for m in missing for case, s_mm, how in m.cases),
+    )  # fmt: skip
+    if bias is not None and bias.tests:
+        _write_frame(out / "bias.csv", bias.to_frame())
+        optional.discard("bias.csv")
+    if comparison is not None:
+        _write_frame(out / "comparison.csv", comparison.to_frame())
+        optional.discard("comparison.csv")
+    if exclude_below is not None:
+        write_excluded(audit, out / "excluded.csv", exclude_below)
+        optional.discard("excluded.csv")
+    for name in optional:  # a list of an earlier report would be taken for one of this
+        (out / name).unlink(missing_ok=True)
+    write_slicer_script(out)
+
+
+def _write_frame(path: Path, frame) -> None:
+    write_table(path, list(frame.columns), frame.astype(object).itertuples(index=False, name=None))
+
+
+def _draw(settings: _Settings, overview: Overview, scores: CaseScores, at_most: int) -> str:
+    """Draw the worst slices of the worst cases into the settings; why there are none, as a sentence."""
+    if not settings.files.at_hand:
+        return "There are no pictures: the data set was not at hand when this page was written."
+    failures = 0
+    for case in overview.cases[: 2 * at_most]:
+        if len(settings.pictures) >= at_most or failures >= 3 or case["mean"] is None:
+            break
+        try:
+            pictures = case_pictures(case["case"], scores.of(case["case"]), settings.audit.threshold, settings.files)
+        except QualitySentinelError:
+            failures += 1
+            continue
+        if pictures:
+            settings.pictures[case["case"]] = pictures
+    if settings.pictures:
+        return ""
+    return "There are no pictures: CTs and masks were not where the audit found them." if failures else ""
+
+
+def _write_case_pages(settings: _Settings, overview: Overview, scores: CaseScores, swaps) -> None:
+    folder = settings.audit.folder / FOLDER / "cases"
+    concerned = {}
+    for swap in swaps:
+        concerned.setdefault(swap.case, []).append(swap)
+    shared = settings.shared()
+    order = [c for c in overview.cases if c["case"] in settings.pages]
+    written = set()
+    for place, case in enumerate(order):
+        around = [order[i] if 0 <= i < len(order) else None for i in (place - 1, place + 1)]
+        page = render(
+            "case.html",
+            case=case,
+            rank=place + 1,
+            n_cases=len(overview.cases),
+            previous=around[0],
+            next=around[1],
+            rows=_case_rows(scores.of(case["case"]), settings.audit.threshold),
+            pictures=settings.pictures.get(case["case"], []),
+            swaps=concerned.get(case["case"], []),
+            command=_command(settings, case["row"]),
+            audit_open=shlex.join(audit_open_command(case["case"], "AUDIT_FOLDER")),
+            warnings=_warnings(case["row"]),
+            metadata=_metadata(settings.audit, case["row"]),
+            **shared,
+        )
+        name = settings.pages[case["case"]]
+        write_whole(folder / name, page)
+        written.add(name)
+    for old in folder.glob("*.html"):
+        if old.name not in written:
+            old.unlink()
+
+
+def _command(settings: _Settings, row: Mapping) -> str:
+    """The review command in the data set's folder; empty where the tables hide paths or labels need names written."""
+    found = settings.files.case(row["case"]) if settings.files.at_hand else None
+    names = settings.files.names_of(found) if found is not None else None
+    try:
+        return "" if isinstance(names, Mapping) else shlex.join(open_command(row, None, names))
+    except UsageError:
+        return ""
+
+
+def _warnings(row: Mapping) -> list[str]:
+    text = row.get("warnings")
+    return [w for w in text.split(" | ") if w] if isinstance(text, str) else []
+
+
+def _case_rows(segments: list[SegmentScore], threshold: float) -> list[dict]:
+    rows = []
+    for place, s in enumerate(segments):
+        doubtful = s.n_flagged > 0 or s.n_missed > 0
+        plotted = place < _PLOTS and doubtful and s.slices
+        rows.append({
+            "score": s,
+            "structure": s.structure if s.structure and s.structure.lower() != _spelled(s.name) else "",
+            "color": dsc_color(s.predicted_dsc),
+            "below": s.predicted_dsc is not None and s.predicted_dsc < threshold,
+            "strip": dsc_strip(s) if s.slices else "",
+            "plot": dsc_plot(s, s.name, threshold, s.n_scored <= _MARKED_SLICES) if plotted else "",
+        })  # fmt: skip
+    return rows
+
+
+def _spelled(name: str) -> str:
+    """A name as structures are spelled, to tell whether the structure says more."""
+    return name.replace("_", " ").lower()
+
+
+def _metadata(audit: Audit, row: Mapping) -> list[tuple[str, str]]:
+    values = [(name, row.get(f"meta_{name}")) for name in audit.metadata]
+    return [(name, str(v)) for name, v in values if v is not None and v == v and str(v) != ""]
+
+
+def _index(
+    settings: _Settings, overview: Overview, bias: Bias | None, comparison: Comparison | None, plans: list[BudgetPlan],
+    swaps, missing: list[MissingStructure], not_pictured: str, exclude_below: float | None,
+) -> dict:  # fmt: skip
+    threshold = settings.audit.threshold
+    cases = settings.audit.cases
+    devices = sorted({str(d) for d in cases["device"].dropna()}) if "device" in cases.columns else []
+    return {
+        "tiles": overview.tiles,
+        "histograms": [
+            histogram(dsc, threshold, what) if len(dsc) else ""
+            for dsc, what in ((overview.segment_dsc, "segments"), (overview.slice_dsc, "slices"))
+        ],
+        "structures": overview.structures,
+        "cases": [c for c in overview.cases if c["mean"] is not None][:WORST_CASES],
+        "failed": [c for c in overview.cases if c["status"] == "failed"],
+        "n_cases": len(overview.cases),
+        "top": [(case, pictures[0]) for case, pictures in settings.pictures.items()],
+        "not_pictured": not_pictured,
+        "worst_slices": overview.worst_slices,
+        "missing": missing,
+        "n_lacking": sum(m.in_range for m in missing if m.expected),
+        "usual_share": USUAL_SHARE,
+        "swaps": swaps,
+        "comparison": comparison,
+        "comparison_limit": _limit([r.low for r in comparison.rows] + [r.high for r in comparison.rows])
+        if comparison is not None else 0.1,
+        "bias": bias,
+        "bias_level": bias_tests.LEVEL,
+        "bias_min_group": bias_tests.MIN_GROUP,
+        "bias_min_numeric": bias_tests.MIN_NUMERIC,
+        "bias_overall": _overall_tests(bias) if bias is not None else [],
+        "bias_listed": _listed_tests(bias) if bias is not None else [],
+        "bias_limit": _limit([v for t in bias.tests if t.difference is not None for v in (t.low, t.high)])
+        if bias is not None else 0.1,
+        "interval_bar": interval_bar,
+        "budget": _budget(plans),
+        "n_slices": plans[0].n_slices,
+        "exclude_below": exclude_below,
+        "devices": devices,
+        "seconds": float(cases["seconds"].sum()) if "seconds" in cases.columns else None,
+    }  # fmt: skip
+
+
+def _listed_tests(bias: Bias) -> list:
+    """Tests of single structures for the page: what was found, and some more to compare it with."""
+    tests = [t for t in bias.tests if t.structure != bias_tests.OVERALL]
+    return tests[: min(max(sum(t.found for t in tests) + _MORE_TESTS, _LEAST_TESTS), _MOST_TESTS)]
+
+
+def _overall_tests(bias: Bias) -> list[dict]:
+    """The tests over all structures, with a chart of their groups."""
+    rows = []
+    for test in sorted((t for t in bias.tests if t.structure == bias_tests.OVERALL), key=lambda t: t.column):
+        chart = interval_bar(test.effect, test.low, test.high, 1.0, 260) if not test.groups else ""
+        if test.groups:
+            low, high = min(g.low for g in test.groups), max(g.high for g in test.groups)
+            margin = max(0.1 * (high - low), 0.002)
+            chart = group_bars(test.groups, max(low - margin, 0.0), min(high + margin, 1.0))
+        rows.append({"test": test, "chart": chart})
+    return rows
+
+
+def _budget(plans: list[BudgetPlan]) -> dict:
+    worst, gain = plans
+    total = len(worst.slices)
+    steps = sorted({k for k in (*_BUDGET_STEPS, total) if 0 < k <= total})
+    return {
+        "total": total,
+        "mean": worst.mean_before,
+        "n_segments": worst.n_segments,
+        "curve": gain_curve([
+            ("the lowest slices first", "k-worst", worst.gains), ("the largest gain first", "k-gain", gain.gains),
+            *([("the lowest first, cautious", "k-cautious", worst.cautious)] if worst.cautious is not None else []),
+        ]) if total else "",
+        "steps": [(k, worst.gain(k), worst.cautious_gain(k), gain.gain(k)) for k in steps],
+    }  # fmt: skip
+
+
+def _limit(values: list[float]) -> float:
+    """A round end for the axis of differences."""
+    largest = max((abs(v) for v in values if v is not None and v == v), default=0.0)
+    return next((limit for limit in (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5) if limit >= largest), 1.0)
