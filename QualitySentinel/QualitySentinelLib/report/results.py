@@ -6,7 +6,16 @@ import os
 from collections.abc import Mapping
 
 from ..files import whole_folder
+from ..review import (
+    REVIEW_SEGMENT_COLUMNS,
+    REVIEW_SLICE_COLUMNS,
+    ReviewSession,
+    review_document,
+    review_segment_rows,
+    review_slice_rows,
+)
 from ..scores import CaseScore, write_report_json, write_segments_csv, write_slices_csv
+from ..scores.tables import write_table
 from ..volume import CtVolume, Segmentation
 from .html_report import write_html_report
 from .scored_segmentation import write_scored_segmentation
@@ -20,19 +29,30 @@ def write_results(
     inputs: Mapping | None = None,
     options: Mapping | None = None,
     total_seconds: float | None = None,
+    session: ReviewSession | None = None,
 ) -> None:
     """Write ``segments.csv``, ``slices.csv``, ``scored.seg.nrrd``, ``report.html`` and ``report.json``: all or none.
 
     Args:
         folder: made when missing; files of an earlier run are replaced.
+        case_score: the scores; those of the session when there is one.
+        ct, segmentation: what was scored.
         inputs, options, total_seconds: as :func:`~..scores.write_report_json` takes them.
+        session: the review of these scores: what the reader accepted and corrected is written, too.
 
     Raises:
         InputError: the folder cannot be written or the disk is full; what was there before is left as it was.
     """
+    case = case_score if session is None else session.case
     with whole_folder(folder) as new:
-        write_segments_csv(new / "segments.csv", case_score)
-        write_slices_csv(new / "slices.csv", case_score)
-        write_scored_segmentation(new / "scored.seg.nrrd", segmentation, case_score)
-        write_html_report(new / "report.html", case_score, ct, segmentation)
-        write_report_json(new / "report.json", case_score, inputs=inputs, options=options, total_seconds=total_seconds)
+        if session is None:
+            write_segments_csv(new / "segments.csv", case)
+            write_slices_csv(new / "slices.csv", case)
+        else:
+            write_table(new / "segments.csv", REVIEW_SEGMENT_COLUMNS, review_segment_rows(session))
+            write_table(new / "slices.csv", REVIEW_SLICE_COLUMNS, review_slice_rows(session))
+        accepted = None if session is None else session.accepted_counts()
+        write_scored_segmentation(new / "scored.seg.nrrd", segmentation, case, accepted=accepted)
+        write_html_report(new / "report.html", case, ct, segmentation)
+        review = None if session is None else review_document(session)
+        write_report_json(new / "report.json", case, inputs, options, total_seconds=total_seconds, review=review)

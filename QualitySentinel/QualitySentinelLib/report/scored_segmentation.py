@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ def write_scored_segmentation(
     segmentation: Segmentation,
     case_score: CaseScore,
     colors: Callable[[float | None], tuple[float, float, float]] = dsc_color,
+    accepted: Mapping[str, int] | None = None,
 ) -> Path:
     """Write the segments with their scores, in the file order of the CT, gzip-compressed, whole.
 
@@ -32,6 +33,7 @@ def write_scored_segmentation(
         segmentation: as it was read.
         case_score: its scores; a segment without one keeps its colour and gets no tags.
         colors: predicted DSC (``None`` when there is no score) to RGB in 0..1.
+        accepted: by segment id how many flagged or missed slices a reader accepted, if there is a review.
 
     Raises:
         InputError: the file cannot be written.
@@ -48,7 +50,7 @@ def write_scored_segmentation(
         if score is not None:
             color = colors(score.predicted_dsc)
         tags = {k: v for k, v in segment.tags.items() if not k.startswith(TAG_PREFIX)}
-        tags |= score_tags(score, case_score)
+        tags |= score_tags(score, case_score, accepted)
         header += _segment_lines(number, segment, layer, value, color, tags, _file_extent(segment.box, frame))
     with whole_file(path) as temporary, open(temporary, "wb") as stream:
         # "replace": file names that are not UTF-8 have lone surrogates

@@ -5,12 +5,19 @@ from .corrections import Correction
 from .counts import ReviewCounts, ReviewProgress
 from .events import Changed, ReviewEvent
 from .refs import SliceRef
-from .rows import REVIEW_SLICE_COLUMNS, review_slice_rows
+from .rows import (
+    REVIEW_SEGMENT_COLUMNS,
+    REVIEW_SLICE_COLUMNS,
+    review_document,
+    review_segment_rows,
+    review_slice_rows,
+)
 from .session import ReviewSession
 from .state import SCHEMA
 from .strip import StripPoint
 
 __all__ = [
+    "REVIEW_SEGMENT_COLUMNS",
     "REVIEW_SLICE_COLUMNS",
     "SCHEMA",
     "Changed",
@@ -24,5 +31,7 @@ __all__ = [
     "SliceChange",
     "SliceRef",
     "StripPoint",
+    "review_document",
+    "review_segment_rows",
     "review_slice_rows",
 ]

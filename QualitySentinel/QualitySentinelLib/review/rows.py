@@ -1,15 +1,16 @@
-"""The slice table of a review: that of the scores, with what the reader did."""
+"""The tables of a review: those of the scores, with what the reader did."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ..scores.tables import SLICE_COLUMNS, slice_rows
+from ..scores.tables import SEGMENT_COLUMNS, SLICE_COLUMNS, segment_rows, slice_rows
 
 if TYPE_CHECKING:
     from .session import ReviewSession
 
+REVIEW_SEGMENT_COLUMNS = (*SEGMENT_COLUMNS, "n_accepted", "n_corrected", "n_open")
 REVIEW_SLICE_COLUMNS = (*SLICE_COLUMNS, "accepted", "corrected", "first_dsc")
 
 
@@ -24,3 +25,52 @@ def review_slice_rows(session: ReviewSession) -> Iterator[tuple[object, ...]]:
     points = ((s.segment_id, point) for s in session.case.segments for point in session.strip(s.segment_id))
     for row, (segment_id, point) in zip(slice_rows(session.case), points, strict=True):
         yield *row, int(point.accepted), int(point.corrected), before.get((segment_id, point.k))
+
+
+def review_segment_rows(session: ReviewSession) -> Iterator[tuple[object, ...]]:
+    """Values of ``REVIEW_SEGMENT_COLUMNS``: the rows of ``segments.csv`` in its order, three values longer.
+
+    They count slices that are or were flagged or missed: accepted, corrected so that they are neither, and still open
+    (:class:`~.counts.ReviewProgress`).
+    """
+    for row, segment in zip(segment_rows(session.case), session.case.segments, strict=True):
+        progress = session.segment_counts(segment.segment_id).progress
+        yield *row, progress.accepted, progress.corrected, progress.open
+
+
+def review_document(session: ReviewSession) -> dict[str, object]:
+    """What the reader did, for ``report.json``: figures, slices accepted or corrected, and the state to go on from.
+
+    ``slices`` has those of the mask, missed ones, and those whose mask was erased; a DSC is ``None`` without a score.
+    """
+    progress = session.progress
+    corrected = {(c.segment_id, c.k): c for c in session.corrections()}
+    touched = dict.fromkeys(
+        (s.segment_id, k)
+        for s in session.case.segments
+        for k in sorted(
+            {p.k for p in session.strip(s.segment_id) if p.accepted}
+            | {k for segment_id, k in corrected if segment_id == s.segment_id}
+        )
+    )
+    slices = []
+    for segment_id, k in touched:
+        score, correction = session.slice_score(segment_id, k), corrected.get((segment_id, k))
+        slices.append(
+            {
+                "segment_id": segment_id,
+                "k": k,
+                "accepted": session.is_accepted(segment_id, k),
+                "corrected": correction is not None,
+                "first_dsc": None if correction is None else correction.dsc_before,
+                "dsc": None if score is None else score.predicted_dsc,
+            }
+        )
+    return {
+        "threshold": session.threshold,
+        "accepted": progress.accepted,
+        "corrected": progress.corrected,
+        "open": progress.open,
+        "slices": slices,
+        "state": session.to_state(),
+    }

@@ -158,6 +158,10 @@ class ReviewSession:
         """How far the reader has come with the whole case."""
         return self.counts.progress
 
+    def accepted_counts(self) -> dict[str, int]:
+        """By segment id how many of its flagged or missed slices are accepted."""
+        return {s.segment_id: self._counts([s]).progress.accepted for s in self._case.segments}
+
     # The slice that is looked at
 
     @property

@@ -7,34 +7,47 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import slicer
 import vtk
 
+from ..review import REVIEW_SEGMENT_COLUMNS, REVIEW_SLICE_COLUMNS, review_segment_rows, review_slice_rows
 from ..scores import CaseScore
 from ..scores.tables import SEGMENT_COLUMNS, SLICE_COLUMNS, segment_rows, slice_rows
+
+if TYPE_CHECKING:
+    from ..review import ReviewSession
 
 SEGMENTS_ROLE = "QualitySentinelSegments"
 SLICES_ROLE = "QualitySentinelSlices"
 """Node reference roles from the segmentation node to its tables."""
 
 _UNITS = {"position_mm": "mm"}
-_ARRAYS = {
-    **dict.fromkeys(
-        ("n_slices", "n_scored", "n_flagged", "missed_slices", "slice_index", "flagged", "missed"), vtk.vtkIntArray
-    ),
-    **dict.fromkeys(("predicted_dsc", "dsc_low", "dsc_high", "position_mm"), vtk.vtkDoubleArray),
-}
+_INTEGERS = """n_slices n_scored n_flagged missed_slices n_accepted n_corrected n_open
+slice_index flagged missed accepted corrected""".split()
+_NUMBERS = "predicted_dsc dsc_low dsc_high first_dsc position_mm".split()
+_ARRAYS = dict.fromkeys(_INTEGERS, vtk.vtkIntArray) | dict.fromkeys(_NUMBERS, vtk.vtkDoubleArray)
 """Array class of each column; text where nothing is said. A missing number is NaN."""
 
 
-def update_tables(segmentation_node, case_score: CaseScore) -> tuple:
-    """Fill the segmentation's two tables, making them when there are none; returns (segments table, slices table)."""
+def update_tables(segmentation_node, case_score: CaseScore, session: ReviewSession | None = None) -> tuple:
+    """Fill the segmentation's two tables, making them when there are none; returns (segments table, slices table).
+
+    Args:
+        segmentation_node: a vtkMRMLSegmentationNode of the scene.
+        case_score: the scores; those of the session when there is one.
+        session: their review: columns say what the reader accepted and corrected.
+    """
     name = segmentation_node.GetName()
     segments = _table(segmentation_node, SEGMENTS_ROLE, f"{name} predicted DSC by segment")
     slices = _table(segmentation_node, SLICES_ROLE, f"{name} predicted DSC by slice")
-    _fill(segments, SEGMENT_COLUMNS, segment_rows(case_score))
-    _fill(slices, SLICE_COLUMNS, slice_rows(case_score))
+    if session is None:
+        _fill(segments, SEGMENT_COLUMNS, segment_rows(case_score))
+        _fill(slices, SLICE_COLUMNS, slice_rows(case_score))
+    else:
+        _fill(segments, REVIEW_SEGMENT_COLUMNS, review_segment_rows(session))
+        _fill(slices, REVIEW_SLICE_COLUMNS, review_slice_rows(session))
     return segments, slices
 
 

@@ -28,6 +28,7 @@ def write_report_json(
     versions: Mapping[str, str] | None = None,
     created: datetime | None = None,
     total_seconds: float | None = None,
+    review: Mapping | None = None,
 ) -> Path:
     """Write a case's scores with everything needed to know how they came about, and to take them up again.
 
@@ -40,6 +41,7 @@ def write_report_json(
         versions: versions by name; those of the running software when not given.
         created: time of writing; now when not given.
         total_seconds: wall time of the whole run, reading and writing included.
+        review: what a reader did with the scores, JSON-able (``review.review_document``); left out without one.
 
     Raises:
         InputError: the file cannot be written, or an input has gone.
@@ -59,6 +61,8 @@ def write_report_json(
         "warnings": case["warnings"],
         "segments": case["segments"],
     }
+    if review is not None:
+        document["review"] = dict(review)
     # ASCII with escapes: any name survives, even one that is not valid UTF-8
     return write_whole(path, json.dumps(_plain(document), indent=1, allow_nan=False) + "\n")
 

@@ -35,9 +35,15 @@ DSC_DECIMALS = 4
 POSITION_DECIMALS = 3
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # spreadsheets in Japanese take the wide signs too
-_INTEGERS = {"n_slices", "n_scored", "n_flagged", "slice_index", "missed_slices"}
-_FLOATS = {"predicted_dsc", "dsc_low", "dsc_high", "position_mm"}
-_YES_OR_NO = {"flagged", "missed"}
+_INTEGERS = {
+    "n_slices", "n_scored", "n_flagged", "slice_index", "missed_slices", "n_accepted", "n_corrected", "n_open",
+}  # fmt: skip
+_FLOATS = {"predicted_dsc", "dsc_low", "dsc_high", "position_mm", "first_dsc"}
+_YES_OR_NO = {"flagged", "missed", "accepted", "corrected"}
+
+_FIRST_SEGMENT_COLUMNS = SEGMENT_COLUMNS[:9]
+_FIRST_SLICE_COLUMNS = SLICE_COLUMNS[:6]
+"""Columns of the first version, which every file has. Others came later, or belong to a review: read when there."""
 
 
 def segment_rows(case_score: CaseScore) -> Iterator[tuple]:
@@ -72,7 +78,7 @@ def write_segments_csv(path: str | os.PathLike, case_score: CaseScore) -> Path:
     Raises:
         InputError: the file cannot be written.
     """
-    return _write(path, SEGMENT_COLUMNS, segment_rows(case_score))
+    return write_table(path, SEGMENT_COLUMNS, segment_rows(case_score))
 
 
 def write_slices_csv(path: str | os.PathLike, case_score: CaseScore) -> Path:
@@ -81,28 +87,39 @@ def write_slices_csv(path: str | os.PathLike, case_score: CaseScore) -> Path:
     Raises:
         InputError: the file cannot be written.
     """
-    return _write(path, SLICE_COLUMNS, slice_rows(case_score))
+    return write_table(path, SLICE_COLUMNS, slice_rows(case_score))
 
 
 def read_segments_csv(path: str | os.PathLike) -> list[dict]:
     """Rows of a ``segments.csv`` as dictionaries by column: counts as int, DSC as float, empty cells as ``None``.
 
+    Files of earlier versions lack ``missed_slices``, which is ``None`` then. Columns of a review, and any that
+    others have added, are read when they are there.
+
     Raises:
         InputError: there is no such file, or it is not such a table.
     """
-    return _read(path, SEGMENT_COLUMNS)
+    return _read(path, _FIRST_SEGMENT_COLUMNS, SEGMENT_COLUMNS)
 
 
 def read_slices_csv(path: str | os.PathLike) -> list[dict]:
     """Rows of a ``slices.csv`` as dictionaries by column: numbers as int or float, ``flagged`` and ``missed`` as bool.
 
+    Files of earlier versions lack ``dsc_low``, ``dsc_high`` and ``missed``, which are ``None`` then. Columns of a
+    review, and any that others have added, are read when they are there.
+
     Raises:
         InputError: there is no such file, or it is not such a table.
     """
-    return _read(path, SLICE_COLUMNS)
+    return _read(path, _FIRST_SLICE_COLUMNS, SLICE_COLUMNS)
 
 
-def _write(path: str | os.PathLike, columns: Sequence[str], rows: Iterable[Sequence]) -> Path:
+def write_table(path: str | os.PathLike, columns: Sequence[str], rows: Iterable[Sequence]) -> Path:
+    """Write a table as the others are written; what a value is follows from its column's name.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     table = io.StringIO(newline="")
     writer = csv.writer(table, lineterminator="\r\n")
     writer.writerow(columns)
@@ -111,13 +128,15 @@ def _write(path: str | os.PathLike, columns: Sequence[str], rows: Iterable[Seque
     return write_whole(path, table.getvalue())
 
 
-def _read(path: str | os.PathLike, columns: Sequence[str]) -> list[dict]:
+def _read(path: str | os.PathLike, required: Sequence[str], columns: Sequence[str]) -> list[dict]:
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:  # a spreadsheet may have saved it with a mark
             reader = csv.DictReader(stream, strict=True)
-            if tuple(reader.fieldnames or ()) != tuple(columns):
+            names = list(reader.fieldnames or ())
+            if len(set(names)) < len(names) or not set(required) <= set(names):
                 raise InputError(f"{path}: not a table with the columns {','.join(columns)}")
-            return [_typed(row) for row in reader]
+            absent = {column: None for column in columns if column not in names}
+            return [_typed(row) | absent for row in reader]
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
     except (UnicodeDecodeError, csv.Error, ValueError, TypeError) as error:
@@ -127,6 +146,8 @@ def _read(path: str | os.PathLike, columns: Sequence[str]) -> list[dict]:
 def _typed(row: Mapping[str, str]) -> dict:
     typed: dict = {}
     for column, cell in row.items():
+        if column is None or cell is None:
+            raise ValueError("a row is shorter or longer than the first")
         if column in _INTEGERS:
             typed[column] = int(cell)
         elif column in _FLOATS:

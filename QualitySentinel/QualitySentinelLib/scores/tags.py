@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .score import CaseScore, SegmentScore
 
 TAG_PREFIX = "QualitySentinel."
 
-_NAMES = "PredictedDSC DSCLow DSCHigh Status Structure ScoredSlices FlaggedSlices MissedSlices Threshold Model"
+_NAMES = """PredictedDSC DSCLow DSCHigh Status Structure ScoredSlices FlaggedSlices MissedSlices Threshold Model
+AcceptedSlices"""
 TAG_NAMES = tuple(TAG_PREFIX + name for name in _NAMES.split())
 """Every tag that a score may leave on a segment."""
 
 
-def score_tags(score: SegmentScore | None, case_score: CaseScore) -> dict[str, str]:
-    """The tags that carry a segment's score; those without a value are left out, all of them without a score."""
+def score_tags(
+    score: SegmentScore | None, case_score: CaseScore, accepted: Mapping[str, int] | None = None
+) -> dict[str, str]:
+    """The tags that carry a segment's score; those without a value are left out, all of them without a score.
+
+    Args:
+        score: of the segment.
+        case_score: that it belongs to.
+        accepted: by segment id how many flagged or missed slices a reader accepted, if there is a review.
+    """
     if score is None:
         return {}
     model = " ".join(str(case_score.model.get(key, "")) for key in ("name", "sha256")).strip()
@@ -27,6 +38,7 @@ def score_tags(score: SegmentScore | None, case_score: CaseScore) -> dict[str, s
         str(score.n_missed),
         f"{case_score.threshold:g}",
         model or None,
+        None if accepted is None else str(accepted.get(score.segment_id, 0)),
     )
     return {name: value for name, value in zip(TAG_NAMES, values, strict=True) if value is not None}
 

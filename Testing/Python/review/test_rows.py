@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from QualitySentinelLib.review import REVIEW_SLICE_COLUMNS, review_slice_rows
-from QualitySentinelLib.scores.tables import SLICE_COLUMNS, slice_rows
+import json
+
+from QualitySentinelLib.review import (
+    REVIEW_SEGMENT_COLUMNS,
+    REVIEW_SLICE_COLUMNS,
+    ReviewSession,
+    review_document,
+    review_segment_rows,
+    review_slice_rows,
+)
+from QualitySentinelLib.scores.tables import SEGMENT_COLUMNS, SLICE_COLUMNS, segment_rows, slice_rows
 
 
 def test_the_columns_begin_with_those_of_the_slice_table():
@@ -24,3 +33,34 @@ def test_every_row_of_the_slice_table_says_what_the_reader_did(a_session, edited
     assert done["liver", 40] == (0, 1, None)
     assert ("liver", 20) not in done
     assert all(len(row) == len(REVIEW_SLICE_COLUMNS) for row in rows)
+
+
+def test_every_row_of_the_segment_table_counts_what_the_reader_did(a_session, edited):
+    assert REVIEW_SEGMENT_COLUMNS[: len(SEGMENT_COLUMNS)] == SEGMENT_COLUMNS
+    a_session.accept("spleen", 5)
+    a_session.update(edited(a_session.case, "liver", {23: 0.97}))
+    rows = list(review_segment_rows(a_session))
+    assert [row[:-3] for row in rows] == list(segment_rows(a_session.case))
+    assert {row[0]: row[-3:] for row in rows} == {
+        "aorta": (0, 0, 0), "liver": (0, 1, 2), "gone": (0, 0, 0), "spleen": (1, 0, 2),
+    }  # fmt: skip
+
+
+def test_the_document_of_a_review_tells_slices_and_brings_the_review_back(a_session, edited):
+    a_session.accept("spleen", 5)
+    a_session.update(edited(a_session.case, "liver", {23: 0.97}, erased=[20]))
+    document = json.loads(json.dumps(review_document(a_session), allow_nan=False))
+    assert (document["accepted"], document["open"], document["threshold"]) == (1, 3, 0.8)
+    slices = {(s["segment_id"], s["k"]): s for s in document["slices"]}
+    assert list(slices) == [("liver", 20), ("liver", 23), ("spleen", 5)]
+    assert slices["liver", 20]["dsc"] is None and slices["liver", 20]["first_dsc"] == 0.7
+    assert (slices["liver", 23]["first_dsc"], slices["liver", 23]["dsc"]) == (0.6, 0.97)
+    assert slices["spleen", 5]["accepted"] and not slices["spleen", 5]["corrected"]
+    again = ReviewSession.from_state(a_session.case, document["state"])
+    assert again.corrections() == a_session.corrections() and again.is_accepted("spleen", 5)
+
+
+def test_accepted_slices_are_counted_by_segment(a_session):
+    a_session.accept("spleen", 5)
+    a_session.accept("spleen", 7)  # it was not flagged: nothing to count
+    assert a_session.accepted_counts() == {"aorta": 0, "liver": 0, "gone": 0, "spleen": 1}

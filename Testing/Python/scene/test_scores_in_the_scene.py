@@ -80,13 +80,69 @@ def test_tags_carry_the_score_and_are_replaced_by_the_next(a_segmentation_node, 
         "QualitySentinel.Threshold": "0.8",
         "QualitySentinel.Model": "test abc",
     }
-    assert set(ours) == set(TAG_NAMES)
+    assert set(ours) == set(TAG_NAMES) - {"QualitySentinel.AcceptedSlices"}  # there is no review
     assert read_tags(segments.GetSegment("spleen"))["QualitySentinel.FlaggedSlices"] == "2"
     a_score["liver"].dsc_low = None
     write_score_tags(a_segmentation_node, a_score)
     assert not segments.GetSegment("liver").HasTag("QualitySentinel.DSCLow")
     remove_score_tags(a_segmentation_node)
     assert not any(segments.GetSegment("liver").HasTag(tag) for tag in TAG_NAMES)
+
+
+def test_accepted_slices_are_in_tags_and_tables_once_there_is_a_review(a_segmentation_node, a_score):
+    from QualitySentinelLib.review import REVIEW_SEGMENT_COLUMNS, REVIEW_SLICE_COLUMNS, ReviewSession
+    from QualitySentinelLib.scene import update_tables, write_score_tags
+    from QualitySentinelLib.scene.tags import read_tags
+
+    session = ReviewSession(a_score)
+    session.accept("spleen", 8)
+    write_score_tags(a_segmentation_node, session.case, session)
+    segments = a_segmentation_node.GetSegmentation()
+    tags = [read_tags(segments.GetSegment(i))["QualitySentinel.AcceptedSlices"] for i in ("liver", "spleen")]
+    assert tags == ["0", "1"]
+    by_segment, by_slice = update_tables(a_segmentation_node, session.case, session)
+    assert columns(by_segment) == list(REVIEW_SEGMENT_COLUMNS)
+    assert columns(by_slice) == list(REVIEW_SLICE_COLUMNS)
+    assert [by_segment.GetTable().GetValueByName(r, "n_open").ToInt() for r in range(2)] == [0, 1]
+    assert [by_slice.GetTable().GetValueByName(r, "accepted").ToInt() for r in range(3)] == [0, 0, 1]
+    assert math.isnan(by_slice.GetTable().GetValueByName(2, "first_dsc").ToDouble())
+    session.unaccept("spleen", 8)
+    write_score_tags(a_segmentation_node, session.case, session)
+    assert read_tags(segments.GetSegment("spleen"))["QualitySentinel.AcceptedSlices"] == "0"
+
+
+def test_scores_and_accepts_in_tags_survive_export_as_seg_nrrd(slicer, a_segmentation_node, a_score, tmp_path):
+    from QualitySentinelLib.review import ReviewSession
+    from QualitySentinelLib.scene import write_score_tags
+    from QualitySentinelLib.scene.tags import read_tags
+
+    session = ReviewSession(a_score, threshold=0.65)
+    session.accept_segment("spleen")
+    write_score_tags(a_segmentation_node, session.case, session)
+    written = {i: read_tags(a_segmentation_node.GetSegmentation().GetSegment(i)) for i in ("liver", "spleen")}
+    path = str(tmp_path / "exported.seg.nrrd")
+    a_segmentation_node.AddDefaultStorageNode()
+    storage = a_segmentation_node.GetStorageNode()
+    storage.SetFileName(path)
+    assert storage.WriteData(a_segmentation_node)
+    other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Other")
+    other.AddDefaultStorageNode()
+    other.GetStorageNode().SetFileName(path)
+    assert other.GetStorageNode().ReadData(other)
+    read = {i: read_tags(other.GetSegmentation().GetSegment(i)) for i in ("liver", "spleen")}
+    assert read == written
+    assert read["spleen"]["QualitySentinel.Threshold"] == "0.65"
+    assert read["spleen"]["QualitySentinel.FlaggedSlices"] == read["spleen"]["QualitySentinel.AcceptedSlices"] == "1"
+
+
+def test_tags_that_are_as_they_were_wake_nobody(a_segmentation_node, a_score):
+    from QualitySentinelLib.scene import write_score_tags
+
+    write_score_tags(a_segmentation_node, a_score)
+    events = []
+    a_segmentation_node.AddObserver(a_segmentation_node.GetSegmentation().SegmentModified, lambda *_: events.append(1))
+    write_score_tags(a_segmentation_node, a_score)
+    assert not events
 
 
 def test_all_tags_together_wake_the_views_once(a_segmentation_node, a_score):

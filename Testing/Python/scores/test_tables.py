@@ -151,6 +151,39 @@ def test_a_file_that_is_no_such_table_is_refused_by_name(tmp_path, content):
         read_segments_csv(tmp_path / "odd.csv")
 
 
+def test_tables_of_the_first_version_are_read(tmp_path):
+    """They lack what came later: ``None`` says so."""
+    (tmp_path / "segments.csv").write_bytes(
+        b"segment,structure,n_slices,n_scored,predicted_dsc,dsc_low,dsc_high,n_flagged,status\r\n"
+        b"Liver,liver,3,3,0.7500,,,2,scored\r\n"
+    )
+    (tmp_path / "slices.csv").write_bytes(
+        b"segment,structure,slice_index,position_mm,predicted_dsc,flagged\r\nLiver,liver,89,-25.000,0.5000,1\r\n"
+    )
+    (segment,) = read_segments_csv(tmp_path / "segments.csv")
+    assert (segment["predicted_dsc"], segment["n_flagged"], segment["missed_slices"]) == (0.75, 2, None)
+    (row,) = read_slices_csv(tmp_path / "slices.csv")
+    assert row == {
+        "segment": "Liver", "structure": "liver", "slice_index": 89, "position_mm": -25.0, "predicted_dsc": 0.5,
+        "flagged": True, "dsc_low": None, "dsc_high": None, "missed": None,
+    }  # fmt: skip
+
+
+def test_a_column_that_somebody_added_is_read_as_text(tmp_path, a_case_score):
+    path = write_slices_csv(tmp_path / "slices.csv", a_case_score)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    commented = [lines[0] + ",comment", *(f"{line},looks fine" for line in lines[1:])]
+    path.write_text("\n".join(commented) + "\n", encoding="utf-8")
+    assert {row["comment"] for row in read_slices_csv(path)} == {"looks fine"}
+
+
+@pytest.mark.parametrize("header", [b"segment,segment", b"structure", b"flagged,missed,comment"])
+def test_a_slice_table_without_its_columns_is_refused(tmp_path, header):
+    (tmp_path / "odd.csv").write_bytes(header + b"\r\n")
+    with pytest.raises(InputError, match=r"odd\.csv: not a table with the columns"):
+        read_slices_csv(tmp_path / "odd.csv")
+
+
 def test_a_row_cut_short_is_refused(tmp_path, a_case_score):
     path = write_slices_csv(tmp_path / "slices.csv", a_case_score)
     path.write_bytes(path.read_bytes()[:-12])
