@@ -6,8 +6,12 @@ Nothing here needs torch, Qt or the application: the scene and its logics are en
 from .colors import restore_colors, score_colors_shown, show_score_colors
 from .ct_node import ct_from_node
 from .edits import SegmentationEdits
+from .flag_marks import FlagMarks
 from .kept_review import forget_review, keep_review, kept_review
+from .legend import hide_legend, legend_shown, show_legend
+from .plots import remove_plot, update_plot
 from .quality_map import hide_quality_map, quality_map_shown, show_quality_map, update_quality_map
+from .quality_surface import hide_quality_surface, quality_surface_shown, show_quality_surface
 from .scoring import rescore, score_steps
 from .segmentation_node import segmentation_from_node
 from .source import source_of
@@ -17,15 +21,21 @@ from .views import jump_to_slice, one_shown, segment_center, show_all, show_only
 from .world import volume_to_world
 
 __all__ = [
+    "FlagMarks",
     "SegmentationEdits",
     "ct_from_node",
     "forget_review",
+    "hide_legend",
     "hide_quality_map",
+    "hide_quality_surface",
     "jump_to_slice",
     "keep_review",
     "kept_review",
+    "legend_shown",
     "one_shown",
     "quality_map_shown",
+    "quality_surface_shown",
+    "remove_plot",
     "remove_score_tags",
     "rescore",
     "restore_colors",
@@ -34,10 +44,13 @@ __all__ = [
     "segment_center",
     "segmentation_from_node",
     "show_all",
+    "show_legend",
     "show_only",
     "show_quality_map",
+    "show_quality_surface",
     "show_score_colors",
     "source_of",
+    "update_plot",
     "update_quality_map",
     "update_tables",
     "volume_to_world",

@@ -1,0 +1,76 @@
+"""Needs ``slicer``. The colour scale in the views: Slicer's own colour legend, made for the segmentation.
+
+A legend shows the colours and the range of the display node that it belongs to. A segmentation's display node uses
+neither for anything else, so that it can carry them for segments, map and surface alike.
+"""
+
+from __future__ import annotations
+
+import json
+
+import slicer
+
+from ..scores.colors import DEFAULT_SCALE
+from .color_nodes import remove_unused_scales, scale_node
+
+BEFORE_ATTRIBUTE = "QualitySentinel.LegendBefore"
+"""Attribute of the segmentation's display node: its colour node and range as they were."""
+
+TITLE = "Predicted DSC"
+_SIZE = (0.12, 0.5)
+"""Width and height, as parts of a view's."""
+_POSITION = (0.98, 0.5)
+_TEXT_SIZE = 12
+
+
+def show_legend(segmentation_node, scale: str = DEFAULT_SCALE) -> None:
+    """Show the colours of DSC 0 to 1 in all views in which the segmentation is visible.
+
+    Raises:
+        UsageError: there is no such scale.
+    """
+    colors = scale_node(scale)
+    segmentation_node.CreateDefaultDisplayNodes()
+    display = segmentation_node.GetDisplayNode()
+    if display.GetAttribute(BEFORE_ATTRIBUTE) is None:
+        before = [display.GetColorNodeID(), list(display.GetScalarRange())]
+        display.SetAttribute(BEFORE_ATTRIBUTE, json.dumps(before))
+    with slicer.util.NodeModify(display):
+        display.SetAndObserveColorNodeID(colors.GetID())
+        display.SetScalarRange(0.0, 1.0)
+    legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(display)
+    with slicer.util.NodeModify(legend):
+        legend.SetTitleText(TITLE)
+        legend.SetUseColorNamesForLabels(False)
+        legend.SetMaxNumberOfColors(colors.GetNumberOfColors())
+        legend.SetNumberOfLabels(6)
+        legend.SetLabelFormat("%.1f")
+        legend.SetSize(*_SIZE)
+        legend.SetPosition(*_POSITION)
+        for text in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
+            text.SetFontSize(_TEXT_SIZE)
+        legend.SetVisibility(True)
+    legend.Modified()  # the views look at the display node's colours only then
+    remove_unused_scales()
+
+
+def hide_legend(segmentation_node) -> None:
+    """Remove the legend; nothing happens if none is shown."""
+    display = segmentation_node.GetDisplayNode()
+    if display is None or display.GetAttribute(BEFORE_ATTRIBUTE) is None:
+        return
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(display)
+    if legend is not None:
+        slicer.mrmlScene.RemoveNode(legend)
+    colors, scalar_range = json.loads(display.GetAttribute(BEFORE_ATTRIBUTE))
+    with slicer.util.NodeModify(display):
+        display.SetAndObserveColorNodeID(colors)
+        display.SetScalarRange(*scalar_range)
+        display.RemoveAttribute(BEFORE_ATTRIBUTE)
+    remove_unused_scales()
+
+
+def legend_shown(segmentation_node) -> bool:
+    """Whether the segmentation has a legend in the views now."""
+    display = segmentation_node.GetDisplayNode()
+    return display is not None and display.GetAttribute(BEFORE_ATTRIBUTE) is not None

@@ -1,0 +1,147 @@
+"""Needs ``slicer`` and ``vtk``. A chart of DSC along the slices of one segment, for Slicer's plot views.
+
+A chart shows whole columns, so the segment's rows of the slices table go into a table of the chart's own. There is one
+chart for each segmentation; looking at another segment fills it anew. All of it is saved with the scene.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import slicer
+import vtk
+
+from ..scores.colors import dsc_color
+from .tables import tables_of
+
+CHART_ROLE = "QualitySentinelChart"
+"""Node reference role from the segmentation node to its chart."""
+
+TABLE_ROLE = "QualitySentinelChartTable"
+"""Node reference role from the segmentation node to what the chart shows."""
+
+SLICE, DSC, LOW, HIGH = "Slice", "Predicted DSC", "Lower bound", "Upper bound"
+FLAGGED, MISSED = "Flagged", "Missed"
+
+
+class _Series(NamedTuple):
+    """How a column is drawn; ``line`` and ``marker`` are values of vtkMRMLPlotSeriesNode."""
+
+    column: str
+    color: tuple[float, float, float]
+    line: str
+    marker: str
+    width: float = 2.0
+    size: float = 8.0
+
+
+_SERIES = (
+    _Series(LOW, (0.7, 0.7, 0.7), "LineStyleDot", "MarkerStyleNone", 1.0),
+    _Series(HIGH, (0.7, 0.7, 0.7), "LineStyleDot", "MarkerStyleNone", 1.0),
+    _Series(DSC, (0.25, 0.35, 0.5), "LineStyleSolid", "MarkerStyleCircle", size=5.0),
+    _Series(FLAGGED, dsc_color(0.6), "LineStyleNone", "MarkerStyleSquare"),
+    _Series(MISSED, dsc_color(0.0), "LineStyleNone", "MarkerStyleCross", size=11.0),
+)
+
+
+def update_plot(segmentation_node, segment_id: str):
+    """Let the segmentation's chart show a segment; it is made when there is none.
+
+    Slices are numbered as in the tables. ``update_tables`` must have been called before.
+
+    Returns:
+        the vtkMRMLPlotChartNode; without points when the segment has no scored slice.
+    """
+    segment = segmentation_node.GetSegmentation().GetSegment(segment_id)
+    name = segment.GetName() if segment is not None else segment_id
+    table = segmentation_node.GetNodeReference(TABLE_ROLE) or _new_table(segmentation_node)
+    _fill(table, _rows(tables_of(segmentation_node)[1], name, segment_id))
+    chart = segmentation_node.GetNodeReference(CHART_ROLE) or _new_chart(segmentation_node, table)
+    chart.SetTitle(f"{name}: predicted DSC")
+    return chart
+
+
+def remove_plot(segmentation_node) -> None:
+    """Remove the chart and all that belongs to it; nothing happens if there is none."""
+    chart, table = (segmentation_node.GetNodeReference(role) for role in (CHART_ROLE, TABLE_ROLE))
+    nodes = [table.GetStorageNode(), table] if table is not None else []
+    if chart is not None:
+        nodes = [*(chart.GetNthPlotSeriesNode(n) for n in range(chart.GetNumberOfPlotSeriesNodes())), chart, *nodes]
+    for role in (CHART_ROLE, TABLE_ROLE):
+        segmentation_node.RemoveNodeReferenceIDs(role)
+    for node in nodes:
+        if node is not None:
+            slicer.mrmlScene.RemoveNode(node)
+
+
+def _rows(slices_table, name: str, segment_id: str) -> list[dict[str, float]]:
+    """The segment's slices by column of the chart, upwards; NaN where a column has no value."""
+    if slices_table is None:
+        return []
+    table = slices_table.GetTable()
+    names = table.GetColumnByName("segment")
+    label = f"{name} [{segment_id}]"  # as in tables where names repeat
+    called = [names.GetValue(row) for row in range(table.GetNumberOfRows())] if names is not None else []
+    wanted = label if label in called else name
+
+    def value(row: int, column: str) -> float:
+        return table.GetValueByName(row, column).ToDouble()
+
+    rows = []
+    for row in (row for row, text in enumerate(called) if text == wanted):
+        dsc, missed = value(row, "predicted_dsc"), bool(value(row, "missed"))
+        rows.append(
+            {
+                SLICE: value(row, "slice_index"),
+                DSC: math.nan if missed else dsc,
+                LOW: value(row, "dsc_low"),
+                HIGH: value(row, "dsc_high"),
+                FLAGGED: dsc if value(row, "flagged") else math.nan,
+                MISSED: dsc if missed else math.nan,
+            }
+        )
+    return sorted(rows, key=lambda r: r[SLICE])
+
+
+def _fill(table_node, rows: Sequence[dict[str, float]]) -> None:
+    with slicer.util.NodeModify(table_node):
+        table_node.RemoveAllColumns()
+        for column in (SLICE, DSC, LOW, HIGH, FLAGGED, MISSED):
+            array = vtk.vtkDoubleArray()
+            array.SetName(column)
+            for row in rows:
+                array.InsertNextValue(row[column])
+            table_node.AddColumn(array)
+        table_node.SetUseColumnTitleAsColumnHeader(True)
+
+
+def _new_table(segmentation_node):
+    name = f"{segmentation_node.GetName()} DSC of one segment"
+    table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", name)
+    segmentation_node.SetNodeReferenceID(TABLE_ROLE, table.GetID())
+    return table
+
+
+def _new_chart(segmentation_node, table_node):
+    chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode", f"{segmentation_node.GetName()} DSC by slice")
+    kinds = slicer.vtkMRMLPlotSeriesNode
+    for drawn in _SERIES:
+        series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", drawn.column)
+        series.SetAndObserveTableNodeID(table_node.GetID())
+        series.SetPlotType(kinds.PlotTypeScatter)
+        series.SetXColumnName(SLICE)
+        series.SetYColumnName(drawn.column)
+        series.SetColor(*drawn.color)
+        series.SetLineStyle(getattr(kinds, drawn.line))
+        series.SetMarkerStyle(getattr(kinds, drawn.marker))
+        series.SetLineWidth(drawn.width)
+        series.SetMarkerSize(drawn.size)
+        chart.AddAndObservePlotSeriesNodeID(series.GetID())
+    chart.SetXAxisTitle(SLICE)
+    chart.SetYAxisTitle(DSC)
+    chart.YAxisRangeAutoOff()
+    chart.SetYAxisRange(0.0, 1.0)
+    segmentation_node.SetNodeReferenceID(CHART_ROLE, chart.GetID())
+    return chart

@@ -1,0 +1,181 @@
+"""Needs ``slicer`` and ``vtk``. The surface of segments in 3D, in the colours of their slices' predicted DSC."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+from ..scores import CaseScore, SegmentScore
+from ..scores.colors import DEFAULT_SCALE, check_scale
+from .color_nodes import remove_unused_scales, scale_node
+from .label_layers import frame_of
+from .world import local_to_world
+
+SURFACE_ROLE = "QualitySentinelQualitySurface"
+"""Node reference role from the segmentation node to the model."""
+
+BEFORE_ATTRIBUTE = "QualitySentinel.QualitySurfaceBefore"
+"""Attribute of the segmentation's display node: which of the segments were visible in 3D before."""
+
+SCALARS = "Predicted DSC"
+
+_REACH = 1.5
+"""How many slices a smoothed surface may reach beyond the slice that it is coloured by."""
+
+
+def show_quality_surface(
+    segmentation_node,
+    case_score: CaseScore,
+    segment_id: str | None = None,
+    scale: str = DEFAULT_SCALE,
+    volume_node=None,
+) -> None:
+    """Show segments as a model coloured along the slices; parts without a score are grey.
+
+    The segments' own surfaces are hidden in 3D meanwhile; :func:`hide_quality_surface` brings them back. Called again,
+    it shows what is given now instead.
+
+    Args:
+        segmentation_node: surfaces are made of the segments that have none.
+        case_score: its scores.
+        segment_id: a single segment; by default all visible ones that have scores.
+        scale: a name of ``scores.colors.SCALES``.
+        volume_node: the CT; by default the volume that the segmentation was made on. Without one, slices are told by
+            their S coordinate, which is right unless the CT is oblique.
+
+    Raises:
+        UsageError: there is no such scale.
+        MismatchError: a parent transform is not linear.
+    """
+    check_scale(scale)
+    segmentation_node.CreateDefaultDisplayNodes()
+    _show_own_surfaces(segmentation_node)
+    shown = _segments_to_show(segmentation_node, case_score, segment_id)
+    surface = vtk.vtkAppendPolyData()
+    surface.AddInputData(vtk.vtkPolyData())
+    slice_of = _slice_finder(segmentation_node, volume_node)
+    for segment in shown:
+        part = vtk.vtkPolyData()
+        logic = slicer.vtkSlicerSegmentationsModuleLogic
+        if logic.GetSegmentClosedSurfaceRepresentation(segmentation_node, segment.segment_id, part, False):
+            surface.AddInputData(_scored_surface(part, segment, slice_of))
+    surface.Update()
+    model = segmentation_node.GetNodeReference(SURFACE_ROLE) or _new_model(segmentation_node)
+    model.SetAndObserveTransformNodeID(segmentation_node.GetTransformNodeID())
+    model.SetAndObservePolyData(surface.GetOutput())
+    display = model.GetDisplayNode()
+    with slicer.util.NodeModify(display):
+        display.SetAndObserveColorNodeID(scale_node(scale).GetID())
+        display.SetActiveScalar(SCALARS, vtk.vtkAssignAttribute.POINT_DATA)
+        display.SetScalarRangeFlag(slicer.vtkMRMLDisplayNode.UseManualScalarRange)
+        display.SetScalarRange(0.0, 1.0)
+        display.ScalarVisibilityOn()
+    _hide_own_surfaces(segmentation_node, shown)
+    remove_unused_scales()
+
+
+def hide_quality_surface(segmentation_node) -> None:
+    """Remove the model and show the segments in 3D as before; nothing happens if none is shown."""
+    _show_own_surfaces(segmentation_node)
+    model = segmentation_node.GetNodeReference(SURFACE_ROLE)
+    if model is None:
+        return
+    for node in (model.GetStorageNode(), model.GetDisplayNode(), model):
+        if node is not None:
+            slicer.mrmlScene.RemoveNode(node)
+    segmentation_node.RemoveNodeReferenceIDs(SURFACE_ROLE)
+    remove_unused_scales()
+
+
+def quality_surface_shown(segmentation_node) -> bool:
+    """Whether the segmentation has such a model now."""
+    return segmentation_node.GetNodeReference(SURFACE_ROLE) is not None
+
+
+def _segments_to_show(segmentation_node, case_score: CaseScore, segment_id: str | None) -> list[SegmentScore]:
+    display = segmentation_node.GetDisplayNode()
+    segmentation = segmentation_node.GetSegmentation()
+    return [
+        segment
+        for segment in case_score.segments
+        if segment.slices
+        and segmentation.GetSegment(segment.segment_id) is not None
+        and (
+            display.GetSegmentVisibility(segment.segment_id) if segment_id is None else segment.segment_id == segment_id
+        )
+    ]
+
+
+def _slice_finder(segmentation_node, volume_node):
+    """A function of points ``[N, 3]`` (the segmentation's own mm) and a segment's score: canonical k of each, float."""
+    if volume_node is None:
+        volume_node = segmentation_node.GetNodeReference(
+            slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
+        )
+    to_world = local_to_world(segmentation_node)
+    if volume_node is not None and volume_node.GetImageData() is not None:
+        to_ijk = np.linalg.inv(frame_of(volume_node).ijk_to_ras) @ to_world
+        return lambda points, _segment: points @ to_ijk[2, :3] + to_ijk[2, 3]
+
+    def by_position(points: np.ndarray, segment: SegmentScore) -> np.ndarray:
+        s = points @ to_world[2, :3] + to_world[2, 3]
+        first, last = segment.slices[0], segment.slices[-1]
+        if first.k == last.k:
+            return np.full(len(points), first.k, dtype=float)
+        per_mm = (last.k - first.k) / (last.position_mm - first.position_mm)
+        return first.k + (s - first.position_mm) * per_mm
+
+    return by_position
+
+
+def _scored_surface(surface: vtk.vtkPolyData, segment: SegmentScore, slice_of) -> vtk.vtkPolyData:
+    """The surface with the predicted DSC of each point's slice as its only scalars; NaN where there is none."""
+    scored = vtk.vtkPolyData()
+    scored.CopyStructure(surface)
+    if surface.GetPointData().GetNormals() is not None:
+        scored.GetPointData().SetNormals(surface.GetPointData().GetNormals())
+    if not surface.GetNumberOfPoints():
+        return scored
+    at = slice_of(vtk_to_numpy(surface.GetPoints().GetData()).astype(float), segment)
+    ks = np.array([s.k for s in segment.slices])
+    after = np.clip(np.searchsorted(ks, at), 1, max(len(ks) - 1, 1))
+    nearer = np.where(np.abs(at - ks[after - 1]) <= np.abs(ks[min(1, len(ks) - 1) :][after - 1] - at), after - 1, after)
+    nearer = np.minimum(nearer, len(ks) - 1)
+    dsc = np.array([s.predicted_dsc for s in segment.slices])[nearer]
+    dsc[np.abs(at - ks[nearer]) > _REACH] = np.nan
+    scalars = numpy_to_vtk(dsc.astype(np.float32), deep=True)
+    scalars.SetName(SCALARS)
+    scored.GetPointData().SetScalars(scalars)
+    return scored
+
+
+def _new_model(segmentation_node):
+    name = f"{segmentation_node.GetName()} predicted DSC"
+    model = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", name)
+    model.CreateDefaultDisplayNodes()
+    segmentation_node.SetNodeReferenceID(SURFACE_ROLE, model.GetID())
+    return model
+
+
+def _hide_own_surfaces(segmentation_node, shown: list[SegmentScore]) -> None:
+    display = segmentation_node.GetDisplayNode()
+    before = {s.segment_id: bool(display.GetSegmentVisibility3D(s.segment_id)) for s in shown}
+    with slicer.util.NodeModify(display):
+        for segment_id in before:
+            display.SetSegmentVisibility3D(segment_id, False)
+        display.SetAttribute(BEFORE_ATTRIBUTE, json.dumps(before))
+
+
+def _show_own_surfaces(segmentation_node) -> None:
+    display = segmentation_node.GetDisplayNode()
+    if display is None or display.GetAttribute(BEFORE_ATTRIBUTE) is None:
+        return
+    with slicer.util.NodeModify(display):
+        for segment_id, visible in json.loads(display.GetAttribute(BEFORE_ATTRIBUTE)).items():
+            if segmentation_node.GetSegmentation().GetSegment(segment_id) is not None:
+                display.SetSegmentVisibility3D(segment_id, visible)
+        display.RemoveAttribute(BEFORE_ATTRIBUTE)
