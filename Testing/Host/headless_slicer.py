@@ -38,6 +38,7 @@ def start():
     from .application import Application
 
     core = SlicerApp()
+    core.scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())  # in Slicer vtkSlicerColorLogic does it
     slicer.mrmlScene = core.scene
     slicer.app = Application(core)
     slicer.selfTests = {}
