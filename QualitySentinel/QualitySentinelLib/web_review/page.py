@@ -75,8 +75,6 @@ class ReviewPage:
                 "case_name": name,
                 "folder": str(self._review.keeper.folder),
                 "legend": page_state.legend(),
-                "threshold_start": self._review.session.threshold,
-                "brush_start": self._editing.brush_mm,
             }
         )
         with DivLayout(server, classes="review") as layout:
