@@ -102,7 +102,12 @@ def import_model(path: str | os.PathLike, embeddings: str | os.PathLike | None =
         )
     if not path.is_file():
         raise ModelError(f"{path}: there is no such file; check the path")
-    return _copy(path) if kind == _SUFFIX else _convert(path, embeddings)
+    try:
+        return _copy(path) if kind == _SUFFIX else _convert(path, embeddings)
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f"{path}: cannot be checked without {error.name}, which is not installed; install the packages first"
+        ) from error
 
 
 def remove_downloads() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -137,6 +138,16 @@ class TestImporting:
         published_files[0].write_bytes(pickle.dumps(Attack()))
         refused(published_files[0])
         assert not models.exists()
+
+    def test_without_pytorch_it_says_what_to_install_first(self, models, a_model_file, monkeypatch):
+        import QualitySentinelLib
+
+        monkeypatch.delitem(sys.modules, "QualitySentinelLib.checkpoint")
+        monkeypatch.delattr(QualitySentinelLib, "checkpoint")
+        for name in [n for n in sys.modules if n.startswith("QualitySentinelLib.checkpoint.")]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setitem(sys.modules, "torch", None)
+        assert "without torch, which is not installed; install the packages first" in refused(a_model_file)
 
     def test_a_folder_that_cannot_be_written_is_named(self, models, a_model_file):
         models.parent.parent.mkdir(parents=True)
