@@ -97,7 +97,9 @@ def _torch() -> list[InstalledPart]:
             )
         )  # fmt: skip
     if version is None:
-        rows.append(InstalledPart("torch", MISSING, False, _APPLY_INSTALLS if inside_slicer else "pip install torch"))
+        rows.append(
+            InstalledPart("torch", MISSING, False, _APPLY_INSTALLS if inside_slicer else "install the package torch")
+        )
     elif restart_needed():
         rows.append(InstalledPart("torch", f"{version}, {loaded_version('torch')} in use", False, "restart Slicer"))
     elif not _fits("torch", TORCH_VERSION):
