@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
 import slicer
 
 from ..errors import InputError
+from ..steps import Steps, run_to_end
 from ..volume import AxialFrame, CtVolume
 from ..volume.frame import OBLIQUE_DEGREES
-from ..volume.hounsfield import NotHounsfieldError, as_hounsfield
+from ..volume.hounsfield import NotHounsfieldError, hounsfield_steps
 from .world import volume_to_world
 
 
@@ -22,16 +21,11 @@ def ct_from_node(volume_node) -> CtVolume:
         InputError: there is no volume or it is empty, in colour, a label map, or not in Hounsfield units.
         MismatchError: the volume is under a transform that is not linear.
     """
-    steps = ct_steps(volume_node)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return run_to_end(ct_steps(volume_node))
 
 
-def ct_steps(volume_node, step_seconds: float | None = None) -> Generator[None, None, CtVolume]:
-    """As :func:`ct_from_node`, in short steps: the generator yields between them and returns the CT."""
+def ct_steps(volume_node) -> Steps[CtVolume]:
+    """As :func:`ct_from_node`, in steps of a few milliseconds."""
     if volume_node is None:
         raise InputError("no CT is selected; choose a volume")
     name = volume_node.GetName()
@@ -43,7 +37,7 @@ def ct_steps(volume_node, step_seconds: float | None = None) -> Generator[None, 
     if volume_node.IsA("vtkMRMLLabelMapVolumeNode"):
         raise InputError(f"{name}: is a label map; choose the CT itself")
     try:
-        hu, remarks = as_hounsfield(slicer.util.arrayFromVolume(volume_node))
+        hu, remarks = yield from hounsfield_steps(slicer.util.arrayFromVolume(volume_node))
     except NotHounsfieldError as error:
         raise InputError(f"{name}: {error}") from error
     try:
@@ -56,5 +50,4 @@ def ct_steps(volume_node, step_seconds: float | None = None) -> Generator[None, 
             f"{name}: the acquisition is oblique by {frame.obliquity:.0f} degrees; "
             "its slices are scored as they are, along the nearest axes"
         )
-    yield
     return CtVolume(frame.to_canonical(hu), frame, name, warnings)

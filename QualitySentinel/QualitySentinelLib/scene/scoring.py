@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..scores import DEFAULT_THRESHOLD, CaseScore, Progress, SegmentScore, Stage
+from ..steps import paced
 from .ct_node import ct_steps
 from .segmentation_node import segmentation_steps
 
@@ -70,10 +71,11 @@ def score_steps(
     scorer = yield from _scorer(model, device, threshold, step_seconds, coming)
     if scorer is None:
         return
-    ct = yield from _read(ct_steps(volume_node, step_seconds), coming)
+    ct = yield from _read(paced(ct_steps(volume_node), step_seconds), coming)
     if ct is None:
         return
-    segmentation = yield from _read(segmentation_steps(segmentation_node, volume_node, None, step_seconds), coming)
+    reading = segmentation_steps(segmentation_node, volume_node)
+    segmentation = yield from _read(paced(reading, step_seconds), coming)
     if segmentation is None:
         return
     for progress in scorer.run(ct, segmentation, slices, segments, previous, cancelled):
@@ -131,11 +133,11 @@ def rescore(
     scorer = yield from _scorer(model, device, session.threshold, step_seconds, coming)
     if scorer is None:
         return
-    ct = yield from _read(ct_steps(volume_node, step_seconds), coming)
+    ct = yield from _read(paced(ct_steps(volume_node), step_seconds), coming)
     if ct is None:
         return
-    reading = segmentation_steps(segmentation_node, volume_node, wanted, step_seconds)
-    segmentation = yield from _read(reading, coming)
+    reading = segmentation_steps(segmentation_node, volume_node, wanted)
+    segmentation = yield from _read(paced(reading, step_seconds), coming)
     if segmentation is None:
         return
     for progress in scorer.run(ct, segmentation, slices, None, session.case, cancelled):

@@ -7,7 +7,7 @@ the same masks, and the same warnings, from the scene and from disk.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -15,11 +15,15 @@ import slicer
 import vtk
 
 from ..errors import InputError
+from ..steps import Steps, run_to_end
 from ..volume import AxialFrame, CtVolume, Segmentation
 from ..volume.collector import Found, SegmentCollector
+from ..volume.segmentation import Box, boxes_of_labels
 from .tags import read_tags
 from .world import local_to_world, volume_to_world
 
+_SLAB = 1 << 20
+"""Voxels of a label map that are read in one step."""
 _BINARY_LABELMAP = "Binary labelmap"
 """What ``vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()`` says."""
 
@@ -39,20 +43,14 @@ def segmentation_from_node(segmentation_node, ct_node, segment_ids: Iterable[str
         MismatchError: it lies wholly outside the CT, or is under a transform that is not linear.
         UsageError: a segment was asked for that is not there.
     """
-    steps = segmentation_steps(segmentation_node, ct_node, segment_ids)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return run_to_end(segmentation_steps(segmentation_node, ct_node, segment_ids))
 
 
-def segmentation_steps(
-    segmentation_node, ct_node, segment_ids: Iterable[str] | None = None, step_seconds: float | None = None
-) -> Generator[None, None, Segmentation]:
-    """As :func:`segmentation_from_node`, in short steps: the generator yields between them and returns the segments.
+def segmentation_steps(segmentation_node, ct_node, segment_ids: Iterable[str] | None = None) -> Steps[Segmentation]:
+    """As :func:`segmentation_from_node`, in steps of a few milliseconds, and one step for each segment to be resampled.
 
-    A layer that is edited between two steps is read as it is when its turn comes.
+    What is edited between two steps may be read as it was, as it is, or in part; whoever watches the edits reads it
+    again afterwards.
     """
     if segmentation_node is None:
         raise InputError("no segmentation is selected; choose one")
@@ -66,8 +64,7 @@ def segmentation_steps(
         positions = []
         for members in _layers(node, wanted):
             positions += members
-            _add_layer(collector, node, [wanted[position] for position in members])
-            yield
+            yield from _add_layer(collector, node, [wanted[position] for position in members])
     collector.reorder(positions)
     return collector.finish()
 
@@ -121,17 +118,40 @@ def _layers(segmentation_node, wanted: dict[int, Found]) -> list[list[int]]:
     return list(layers.values())
 
 
-def _add_layer(collector: SegmentCollector, segmentation_node, members: list[Found]) -> None:
+def _add_layer(collector: SegmentCollector, segmentation_node, members: list[Found]) -> Steps[None]:
     image = segmentation_node.GetBinaryLabelmapInternalRepresentation(members[0].id)
     if _is_empty(image):
         collector.add_empty(members[0])
         return
-    labels = slicer.util.arrayFromSegmentInternalBinaryLabelmap(segmentation_node, members[0].id).copy()
-    if labels.dtype.kind != "u":  # Slicer's label values are whole and positive, whatever type holds them
-        labels = labels.view(f"u{labels.itemsize}") if labels.dtype.kind == "i" else labels.astype(np.uint16)
+    to_world = _labelmap_to_world(image, segmentation_node)
     segmentation = segmentation_node.GetSegmentation()
     found = [(int(segmentation.GetSegment(member.id).GetLabelValue()), member) for member in members]
-    collector.add(found, labels, _labelmap_to_world(image, segmentation_node), segmentation_node.GetName())
+    voxels = slicer.util.arrayFromSegmentInternalBinaryLabelmap(segmentation_node, members[0].id)
+    labels, boxes = yield from _copied(voxels, [value for value, _ in found])
+    for pair in found:
+        collector.add([pair], labels, to_world, segmentation_node.GetName(), boxes)
+        yield
+
+
+def _copied(voxels: np.ndarray, values: list[int]) -> Steps[tuple[np.ndarray, dict[int, Box]]]:
+    """A copy of a label map, unsigned, and the boxes of the values that occur in it, slab by slab."""
+    if voxels.dtype.kind != "u":  # Slicer's label values are whole and positive, whatever type holds them
+        voxels = voxels.view(f"u{voxels.itemsize}") if voxels.dtype.kind == "i" else voxels
+    labels = np.empty(voxels.shape, voxels.dtype if voxels.dtype.kind == "u" else np.uint16)
+    boxes: dict[int, Box] = {}
+    thickness = max(1, _SLAB // max(1, voxels[:1].size))
+    for first in range(0, len(voxels), thickness):
+        slab = labels[first : first + thickness]
+        slab[:] = voxels[first : first + thickness]
+        for value, box in boxes_of_labels(slab, values).items():
+            box = (slice(box[0].start + first, box[0].stop + first), *box[1:])
+            boxes[value] = _around(boxes[value], box) if value in boxes else box
+        yield
+    return labels, boxes
+
+
+def _around(a: Box, b: Box) -> Box:
+    return tuple(slice(min(s.start, t.start), max(s.stop, t.stop)) for s, t in zip(a, b, strict=True))
 
 
 def _is_empty(image) -> bool:

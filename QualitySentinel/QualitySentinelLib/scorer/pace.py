@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 
 class Pace:
     """The size of the next batch, from how long the last ones took.
@@ -36,23 +34,3 @@ class Pace:
             self._size = max(1, self.size // 2)
         elif 2.2 * seconds < self._seconds:  # twice as many still fit, with some room
             self._size = min(self.most, 2 * self.size)
-
-
-class Breath:
-    """Tells a long loop when to let others run.
-
-    Args:
-        seconds: how long the loop may go on at a time; ``None``: always.
-    """
-
-    def __init__(self, seconds: float | None) -> None:
-        self._seconds = seconds
-        self._since = time.perf_counter()
-
-    def is_due(self) -> bool:
-        """Whether the time is over."""
-        return self._seconds is not None and time.perf_counter() - self._since >= self._seconds
-
-    def begin(self) -> None:
-        """Others have run: the time begins anew."""
-        self._since = time.perf_counter()

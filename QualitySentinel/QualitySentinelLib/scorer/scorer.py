@@ -15,11 +15,12 @@ from ..scores import CaseScore, EmptySlice, Progress, SegmentScore, SliceScore, 
 from ..scores.aggregation import aggregate
 from ..scores.flags import DEFAULT_THRESHOLD, check_threshold, flag
 from ..slices import make_batch
+from ..steps import Breath
 from ..volume import CtVolume, Segment, Segmentation
 from ..volume.collector import one_line
 from ..volume.segmentation import is_called
 from .device import batch_size_for, choose_device, is_out_of_memory
-from .pace import Breath, Pace
+from .pace import Pace
 from .plan import REACH_MM, SliceChoice, parse_slice_choice, plan_empty_slices, plan_slices
 
 Item = tuple[Segment, int, int | None]

@@ -11,7 +11,7 @@ from ..anatomy import match_structure
 from ..errors import MismatchError, UsageError
 from .ct import CtVolume
 from .placement import PlacedMask, Placement
-from .segmentation import Segment, Segmentation, boxes_of_labels, is_called
+from .segmentation import Box, Segment, Segmentation, boxes_of_labels, is_called
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,14 @@ class SegmentCollector:
         self._met |= hits
         return bool(hits)
 
-    def add(self, found: Sequence[tuple[int, Found]], labels: np.ndarray, ijk_to_ras: np.ndarray, source: str) -> None:
+    def add(
+        self,
+        found: Sequence[tuple[int, Found]],
+        labels: np.ndarray,
+        ijk_to_ras: np.ndarray,
+        source: str,
+        boxes: dict[int, Box] | None = None,
+    ) -> None:
         """Add the segments of one label array.
 
         Args:
@@ -81,15 +88,17 @@ class SegmentCollector:
             labels: ``[K, J, I]`` in file order, unsigned.
             ijk_to_ras: 4x4 of the file.
             source: the file, for messages.
+            boxes: the boxes in ``labels`` of all values that occur, where they are known already.
         """
         values = [value for value, _ in found]
         placement = self._place_for(ijk_to_ras, labels.shape)
         if not placement.overlaps:
             self._elsewhere = self._elsewhere or self._describe_elsewhere(source, ijk_to_ras, labels.shape)
-            masks = {value: PlacedMask(None, None, value, 1.0) for value in boxes_of_labels(labels, values)}
+            there = boxes_of_labels(labels, values) if boxes is None else boxes
+            masks = {value: PlacedMask(None, None, value, 1.0) for value in there}
         else:
-            masks = placement.place(labels, values)
-        if masks and placement.overlaps and not placement.exact:
+            masks = placement.place(labels, values, boxes)
+        if masks and placement.overlaps and not placement.exact and source not in self._resampled:
             self._resampled.append(source)
         for value, what in found:
             self._append(what, masks.get(value), source)

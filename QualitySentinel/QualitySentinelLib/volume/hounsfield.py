@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..steps import Steps, run_to_end
+
 AIR_HU = -1024
 """Lowest value kept. What lies below is padding outside the scanner's field of view, or ringing; both mean air."""
 
@@ -31,7 +33,7 @@ offset was left in; of all voxels at least one in a thousand does."""
 
 _HIGHEST = 32767
 _SAMPLE = 2_000_000
-_CHUNK = 1 << 22
+_CHUNK = 1 << 20
 
 
 class NotHounsfieldError(ValueError):
@@ -63,13 +65,18 @@ def as_hounsfield(voxels: np.ndarray) -> tuple[np.ndarray, list[str]]:
     Raises:
         NotHounsfieldError: by 1, 2 or 3.
     """
+    return run_to_end(hounsfield_steps(voxels))
+
+
+def hounsfield_steps(voxels: np.ndarray) -> Steps[tuple[np.ndarray, list[str]]]:
+    """As :func:`as_hounsfield`, in steps of about a million voxels, of which each is a few milliseconds."""
     warnings: list[str] = []
     if voxels.dtype.kind == "b":
         raise NotHounsfieldError("holds only true and false; give the CT here, and the mask as the segmentation")
-    voxels, remark = _finite(voxels)
+    voxels, remark = yield from _finite(voxels)
     warnings += remark
     sample = _sample(voxels)
-    low, high = _range(voxels)
+    low, high = yield from _range(voxels)
     if low == high:
         warnings.append(f"all voxels have the same value ({low:g}); scores of such a CT mean nothing")
     else:
@@ -86,7 +93,7 @@ def as_hounsfield(voxels: np.ndarray) -> tuple[np.ndarray, list[str]]:
                 "give the CT as the scanner wrote it, in Hounsfield units"
             )
         if _has_offset(unpadded):
-            voxels = _shifted(voxels, -OFFSET)
+            voxels = yield from _shifted(voxels, -OFFSET)
             low, high = low - OFFSET, high - OFFSET
             warnings.append(
                 "its values are not HU but 1024 above (soft tissue near 1060, air near 0); 1024 was subtracted. "
@@ -99,32 +106,40 @@ def as_hounsfield(voxels: np.ndarray) -> tuple[np.ndarray, list[str]]:
     if low < AIR_HU:
         if low < PADDING_BELOW:
             warnings.append(f"padding (values down to {low:g}) was set to {AIR_HU} HU")
-        voxels = _raised(voxels, AIR_HU)
-    return _compact(voxels), warnings
+        voxels = yield from _raised(voxels, AIR_HU)
+    return (yield from _compact(voxels)), warnings
 
 
 def _chunks(voxels: np.ndarray):
-    """Slabs along the first axis of some million voxels, so that no temporary array is as large as the CT."""
+    """Slabs along the first axis of a million voxels, so that no temporary array is as large as the CT."""
     step = max(1, _CHUNK // max(1, int(np.prod(voxels.shape[1:]))))
     return (slice(start, start + step) for start in range(0, voxels.shape[0], step))
 
 
-def _finite(voxels: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def _finite(voxels: np.ndarray) -> Steps[tuple[np.ndarray, list[str]]]:
     if voxels.dtype.kind != "f":
         return voxels, []
-    bad = sum(int(np.count_nonzero(~np.isfinite(voxels[slab]))) for slab in _chunks(voxels))
+    bad = 0
+    for slab in _chunks(voxels):
+        bad += int(np.count_nonzero(~np.isfinite(voxels[slab])))
+        yield
     if not bad:
         return voxels, []
     if 2 * bad > voxels.size:
         raise NotHounsfieldError(f"{bad} of {voxels.size} voxels are NaN or infinite; export the CT again")
-    voxels = voxels.astype(np.float32)
+    finite = np.empty(voxels.shape, np.float32)
     for slab in _chunks(voxels):
-        voxels[slab][~np.isfinite(voxels[slab])] = AIR_HU
-    return voxels, [f"{bad} voxels were not numbers (NaN or infinite); they were set to {AIR_HU} HU"]
+        finite[slab] = voxels[slab]
+        finite[slab][~np.isfinite(finite[slab])] = AIR_HU
+        yield
+    return finite, [f"{bad} voxels were not numbers (NaN or infinite); they were set to {AIR_HU} HU"]
 
 
-def _range(voxels: np.ndarray) -> tuple[float, float]:
-    ranges = [(voxels[slab].min(), voxels[slab].max()) for slab in _chunks(voxels)]
+def _range(voxels: np.ndarray) -> Steps[tuple[float, float]]:
+    ranges = []
+    for slab in _chunks(voxels):
+        ranges.append((voxels[slab].min(), voxels[slab].max()))
+        yield
     return float(min(r[0] for r in ranges)), float(max(r[1] for r in ranges))
 
 
@@ -146,32 +161,43 @@ def _has_offset(values: np.ndarray) -> bool:
     return tissue >= max(OFFSET_TISSUE_SHARE * dense, 1e-3 * values.size) and 2 * between <= tissue
 
 
-def _shifted(voxels: np.ndarray, shift: int) -> np.ndarray:
-    if voxels.dtype.kind == "f":
-        return voxels + voxels.dtype.type(shift)
-    moved = np.empty(voxels.shape, np.int32 if voxels.dtype.itemsize > 2 or voxels.dtype.kind == "u" else np.int16)
-    for slab in _chunks(voxels):  # padding near the bottom of int16 must not wrap round
-        moved[slab] = np.maximum(voxels[slab].astype(np.int64) + shift, AIR_HU)
+def _shifted(voxels: np.ndarray, shift: int) -> Steps[np.ndarray]:
+    wide = voxels.dtype.itemsize > 2 or voxels.dtype.kind == "u"
+    moved = np.empty(voxels.shape, voxels.dtype if voxels.dtype.kind == "f" else np.int32 if wide else np.int16)
+    for slab in _chunks(voxels):
+        if voxels.dtype.kind == "f":
+            moved[slab] = voxels[slab] + voxels.dtype.type(shift)
+        else:  # padding near the bottom of int16 must not wrap round
+            moved[slab] = np.maximum(voxels[slab].astype(np.int64) + shift, AIR_HU)
+        yield
     return moved
 
 
-def _raised(voxels: np.ndarray, floor: int) -> np.ndarray:
+def _raised(voxels: np.ndarray, floor: int) -> Steps[np.ndarray]:
     raised = np.empty_like(voxels)
     for slab in _chunks(voxels):
         np.maximum(voxels[slab], voxels.dtype.type(floor), out=raised[slab])
+        yield
     return raised
 
 
-def _compact(voxels: np.ndarray) -> np.ndarray:
+def _compact(voxels: np.ndarray) -> Steps[np.ndarray]:
     """int16 where nothing is lost, else float32; values beyond 32767 are metal or damage and are cut in both."""
     if voxels.dtype == np.int16:
         return voxels
-    whole = voxels.dtype.kind in "iu" or all(
-        bool((voxels[slab] == np.rint(voxels[slab])).all()) for slab in _chunks(voxels)
-    )
-    if not whole and voxels.dtype == np.float32 and _range(voxels)[1] <= _HIGHEST:
+    whole = voxels.dtype.kind in "iu" or (yield from _is_whole(voxels))
+    if not whole and voxels.dtype == np.float32 and (yield from _range(voxels))[1] <= _HIGHEST:
         return voxels
     compact = np.empty(voxels.shape, np.int16 if whole else np.float32)
     for slab in _chunks(voxels):
         compact[slab] = np.minimum(voxels[slab], _HIGHEST)
+        yield
     return compact
+
+
+def _is_whole(voxels: np.ndarray) -> Steps[bool]:
+    for slab in _chunks(voxels):
+        if not (voxels[slab] == np.rint(voxels[slab])).all():
+            return False
+        yield
+    return True

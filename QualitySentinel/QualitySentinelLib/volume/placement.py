@@ -85,21 +85,28 @@ class Placement:
             self._axes = tuple(int(np.flatnonzero(rounded[a])[0]) for a in range(3))
             self._reversed = tuple(bool(rounded[a, self._axes[a]] < 0) for a in range(3))
 
-    def place(self, labels: np.ndarray, values) -> dict[int, PlacedMask]:
+    def place(self, labels: np.ndarray, values, boxes: dict[int, Box] | None = None) -> dict[int, PlacedMask]:
         """Masks of the label values that occur in ``labels`` (file order ``[K, J, I]``, unsigned), on the CT's grid.
 
         Where the grids agree, the masks are views of ``labels``; else each is resampled inside its own box.
-        """
-        return self._place_exact(labels, values) if self.exact else self._resample(labels, values)
 
-    def _place_exact(self, labels: np.ndarray, values) -> dict[int, PlacedMask]:
+        Args:
+            labels: the label map.
+            values: those wanted.
+            boxes: the boxes in ``labels`` of all values that occur, where they are known already.
+        """
+        boxes = boxes_of_labels(labels, values) if boxes is None else {v: boxes[v] for v in values if v in boxes}
+        return self._place_exact(labels, boxes) if self.exact else self._resample(labels, boxes)
+
+    def _place_exact(self, labels: np.ndarray, boxes: dict[int, Box]) -> dict[int, PlacedMask]:
         view = np.transpose(labels, self._axes)
         view = view[tuple(slice(None, None, -1 if r else 1) for r in self._reversed)]
         corner = [
             int(self._offset[a]) - (view.shape[a] - 1 if self._reversed[a] else 0) for a in range(3)
         ]  # where the view's first voxel lies in the CT
         placed = {}
-        for value, box in boxes_of_labels(view, values).items():
+        for value, file_box in boxes.items():
+            box = self._turned(file_box)
             inside = tuple(
                 slice(max(s.start, -c), min(s.stop, n - c))
                 for s, c, n in zip(box, corner, self.frame.shape, strict=True)
@@ -122,10 +129,18 @@ class Placement:
             placed[value] = PlacedMask(on_ct, view[inside], value, lost)
         return placed
 
-    def _resample(self, labels: np.ndarray, values) -> dict[int, PlacedMask]:
+    def _turned(self, box: Box) -> Box:
+        """A box of file indices, as the canonical view of the file's array has it."""
+        turned = []
+        for axis, is_reversed in zip(self._axes, self._reversed, strict=True):
+            s, n = box[axis], self.shape[axis]
+            turned.append(slice(n - s.stop, n - s.start) if is_reversed else s)
+        return tuple(turned)
+
+    def _resample(self, labels: np.ndarray, boxes: dict[int, Box]) -> dict[int, PlacedMask]:
         to_file = np.linalg.inv(self._linear)
         placed = {}
-        for value, box in boxes_of_labels(labels, values).items():
+        for value, box in boxes.items():
             mask = np.pad((labels[box] == value).view(np.uint8), 1)  # so that half a voxel outside is still inside
             start = np.array([s.start - 1 for s in box])
             corners = self._map(np.array(list(product(*((s.start - 0.5, s.stop - 0.5) for s in box)))))

@@ -1,0 +1,59 @@
+"""Long work in short steps: generators that yield often and return what they made.
+
+An application drives them from its event loop; everybody else runs them to their end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from typing import TypeVar
+
+Made = TypeVar("Made")
+Steps = Generator[None, None, Made]
+"""Work in steps: yields between them, returns what it made."""
+
+
+class Breath:
+    """Tells a long loop when to let others run.
+
+    Args:
+        seconds: how long the loop may go on at a time; ``None``: always.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._since = time.perf_counter()
+
+    def is_due(self) -> bool:
+        """Whether the time is over."""
+        return self._seconds is not None and time.perf_counter() - self._since >= self._seconds
+
+    def begin(self) -> None:
+        """Others have run: the time begins anew."""
+        self._since = time.perf_counter()
+
+
+def run_to_end(steps: Steps[Made]) -> Made:
+    """What the steps make, without a pause."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def paced(steps: Steps[Made], seconds: float | None) -> Steps[Made]:
+    """The same work in fewer steps: as many of ``steps`` at once as go into ``seconds``; all of them with ``None``."""
+    breath = Breath(seconds)
+    try:
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return end.value
+            if breath.is_due():
+                yield
+                breath.begin()
+    finally:
+        steps.close()
