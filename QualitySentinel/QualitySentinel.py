@@ -3,7 +3,6 @@ import logging
 import os
 from typing import Annotated
 
-import qt
 import slicer
 import vtk
 from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
@@ -14,12 +13,9 @@ from slicer.ScriptedLoadableModule import *
 from slicer.util import VTKObservationMixin
 
 from QualitySentinelLib.errors import CancelledError, ModelError
-from QualitySentinelLib.scores import dsc_color, flag
 
 # Other parts of the library are imported where they are used: they bring packages (PyTorch, SciPy) that Slicer does
 # not have or that would slow down its start.
-
-TORCH_VERSION = ">=2.2"
 
 #
 # QualitySentinel
@@ -51,6 +47,14 @@ The method follows Yixiong Chen, Zongwei Zhou, Alan Yuille: Quality Sentinel: Es
 Medical Segmentation Datasets, <a href="https://arxiv.org/abs/2406.00327">arXiv 2406.00327</a>.
 The software is for research. It makes no claim for a specific clinical purpose.
 """)
+        slicer.app.connect("startupCompleted()", registerSampleData)
+
+
+def registerSampleData() -> None:
+    """Add a public CT and its segmentation to the Sample Data module; called when Slicer has started."""
+    from QualitySentinelLib.setup import register_sample_data
+
+    register_sample_data()
 
 
 #
@@ -68,6 +72,16 @@ class QualitySentinelParameterNode:
     threshold - Slices with a predicted DSC below it are flagged.
     slicesPerSegment - How many slices of each segment to score, spread over its extent; 0 scores all.
     device - Where to compute.
+    forceCpu - Compute on the CPU, whatever the device says.
+    model - "bundled", or the path of an imported model.
+    autoRescore - Score slices again after they were edited.
+    showOnlySelected - Hide all segments but the selected one.
+    showColors - Segments in the color of their predicted DSC.
+    showQualityMap - In slice views, voxels in the color of their slice's predicted DSC.
+    showQualitySurface - In 3D views, surfaces in these colors.
+    showLegend - The color scale in the views.
+    showFlagMarks - Slice views say that the slice shown is flagged.
+    colorBlindSafe - The other color scale.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -75,6 +89,16 @@ class QualitySentinelParameterNode:
     threshold: Annotated[float, WithinRange(0, 1)] = 0.8
     slicesPerSegment: Annotated[int, WithinRange(0, 10000)] = 0
     device: Annotated[str, Choice(["auto", "cpu", "cuda", "mps"])] = "auto"
+    forceCpu: bool = False
+    model: str = "bundled"
+    autoRescore: bool = True
+    showOnlySelected: bool = True
+    showColors: bool = True
+    showQualityMap: bool = False
+    showQualitySurface: bool = False
+    showLegend: bool = False
+    showFlagMarks: bool = True
+    colorBlindSafe: bool = False
 
 
 #
@@ -83,7 +107,9 @@ class QualitySentinelParameterNode:
 
 
 class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """Uses ScriptedLoadableModuleWidget base class, available at:
+    """The panel: inputs and scoring here; results, review, display, export and setup in QualitySentinelLib.panel.
+
+    Uses ScriptedLoadableModuleWidget base class, available at:
     https://github.com/Slicer/Slicer/blob/main/Base/Python/slicer/ScriptedLoadableModule.py
     """
 
@@ -92,21 +118,24 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         # The module's own state first: without a parent, the base class calls setup() from its constructor.
         VTKObservationMixin.__init__(self)  # needed for parameter node observation
         self.logic = None
+        self.reviewPanel = None
         self._parameterNode = None
         self._parameterNodeGuiTag = None
-        self._steps = None
-        self._stepTimer = None
-        self._cancelRequested = False
-        self._segmentationBeingScored = None
-        self._volumeStateBeingScored = None
-        self._scoredSegmentation = None
-        self._scoredVolumeState = None
-        self._caseScore = None
+        self._shownSegmentation = None
+        self._scoring = None
+        self._correcting = None
         ScriptedLoadableModuleWidget.__init__(self, parent)
 
     def setup(self) -> None:
         """Called when the user opens the module the first time and the widget is initialized."""
         ScriptedLoadableModuleWidget.setup(self)
+        from QualitySentinelLib.panel.advanced_section import AdvancedSection
+        from QualitySentinelLib.panel.export_section import ExportSection
+        from QualitySentinelLib.panel.open_review import OpenReviews
+        from QualitySentinelLib.panel.rescoring import Rescoring
+        from QualitySentinelLib.panel.review_panel import ReviewPanel
+        from QualitySentinelLib.panel.scoring_run import ScoringRun
+        from QualitySentinelLib.panel.shortcuts import Shortcuts
 
         # Load widget from .ui file (created by Qt Designer).
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/QualitySentinel.ui"))
@@ -122,55 +151,74 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         # in batch mode, without a graphical user interface.
         self.logic = QualitySentinelLogic()
 
-        # Scoring runs in small steps from the event loop, so that the application stays alive.
-        self._stepTimer = qt.QTimer()
-        self._stepTimer.setSingleShot(True)
-        self._stepTimer.setInterval(0)
-        self._stepTimer.connect("timeout()", self.onStep)
+        # One review for each segmentation; the panel is a view of one of them.
+        self.reviews = OpenReviews(self.onEdited)
+        self.rescoring = Rescoring(self.rescoreSteps, self.onRescored)
+        self.reviewPanel = ReviewPanel(self.ui, self.onCorrect)
+        self.exportSection = ExportSection(self.ui, self.export)
+        self.advancedSection = AdvancedSection(self.ui, self.onModelChosen)
+        self._scoring = ScoringRun(self.ui, self.reviews, self.onScored)
 
         # Connections
 
         # These connections ensure that we update parameter node when scene is closed
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartSaveEvent, self.onSceneStartSave)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
 
         # Buttons
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
         self.ui.cancelButton.connect("clicked(bool)", self.onCancelButton)
         self.ui.restoreColorsButton.connect("clicked(bool)", self.onRestoreColorsButton)
 
-        header = self.ui.resultsTable.horizontalHeader()
-        header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
-        header.setSectionResizeMode(1, qt.QHeaderView.Stretch)
+        # Keys, as the tooltips say; those of buttons that are disabled do nothing
+        self._shortcuts = Shortcuts(
+            self.parent,
+            {
+                "Space": self.ui.nextButton.click,
+                "Shift+Space": self.ui.previousButton.click,
+                "N": self.ui.nextButton.click,
+                "Shift+N": self.ui.previousButton.click,
+                "A": self.ui.acceptButton.click,
+                "Shift+A": self.ui.acceptSegmentButton.click,
+                "Z": self.ui.undoButton.click,
+                "Y": self.ui.redoButton.click,
+                "E": self.ui.correctButton.click,
+            },
+        )
 
         # Make sure parameter node is initialized (needed for module reload)
         self.initializeParameterNode()
-        self._updateRunState()
 
     def cleanup(self) -> None:
         """Called when the application closes and the module widget is destroyed."""
-        if self._stepTimer:  # otherwise setup() did not get that far
-            self._stopScoring()
+        if self._scoring:  # otherwise setup() did not get that far
+            self._endReviews()
+            self._shortcuts.remove()
+            self._endCorrecting()
         self.setParameterNode(None)
         self.removeObservers()
 
     def enter(self) -> None:
         """Called each time the user opens this module."""
+        self._endCorrecting()
         # Make sure parameter node exists and observed
         self.initializeParameterNode()
+        if not self.ui.advancedCollapsibleButton.collapsed:
+            self.advancedSection.show_state()
 
     def exit(self) -> None:
         """Called each time the user opens a different module."""
         # Do not react to parameter node changes (GUI will be updated when the user enters into the module).
-        # Scoring goes on: its results belong to the scene.
+        # Scoring goes on: its results belong to the scene. So do reviews.
         self.setParameterNode(None)
 
     def onSceneStartClose(self, caller, event) -> None:
         """Called just before the scene is closed."""
-        # Parameter node will be reset and the scored nodes will be gone, do not use them anymore
-        self._stopScoring()
-        self._showResults(None, None)
+        # Parameter node will be reset and the reviewed nodes will be gone, do not use them anymore
+        self._endReviews()
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller, event) -> None:
@@ -178,6 +226,26 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         # If this module is shown while the scene is closed then recreate a new parameter node immediately
         if self.parent.isEntered:
             self.initializeParameterNode()
+
+    def onSceneEndImport(self, caller, event) -> None:
+        """Called just after a scene was loaded, or added to this one."""
+        if self.parent.isEntered:
+            self.setParameterNode(None)  # its node may have been replaced
+            self.initializeParameterNode()
+
+    def onSceneStartSave(self, caller, event) -> None:
+        """Called just before the scene is saved."""
+        self.reviews.write_all()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeRemoved(self, caller, event, node) -> None:
+        """Called when a node has gone from the scene: a review needs both of its nodes."""
+        for review in self.reviews:
+            if node in (review.segmentation_node, review.volume_node):
+                self.rescoring.forget(review)
+                self.reviews.close(review.segmentation_node.GetID())
+                if self.reviewPanel.review is review:
+                    self._showReview(None)
 
     def initializeParameterNode(self) -> None:
         """Ensure parameter node exists and observed."""
@@ -212,20 +280,84 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             # ui element that needs connection.
             self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
             self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+            self._shownSegmentation = None  # names may have changed while another module was open
             self._onParametersModified()
 
     def _onParametersModified(self, caller=None, event=None) -> None:
+        parameters = self._parameterNode
+        if parameters.inputSegmentation != self._shownSegmentation:
+            self._shownSegmentation = parameters.inputSegmentation
+            self._showMatches()
+        self._takeUpReview()
+        review = self.reviewPanel.review
+        if review:
+            review.session.set_threshold(parameters.threshold)  # a new threshold only flags anew: nothing is scored
+            self._applyDisplayOptions(review)
+        self.rescoring.enabled = parameters.autoRescore and not self._scoring.running
+        self.ui.deviceComboBox.enabled = not parameters.forceCpu
+        self.advancedSection.show_model(parameters.model)
         self._checkCanApply()
-        # A new threshold only flags anew: nothing is scored again.
-        changed = self._caseScore is not None and self._caseScore.threshold != self._parameterNode.threshold
-        if changed and self._scoredSegmentation.GetScene():
-            flag(self._caseScore, self._parameterNode.threshold)
-            # Colors do not depend on the threshold, and the user may have taken them back.
-            self.logic.applyScores(self._scoredSegmentation, self._caseScore, colors=False)
-            self._showResults(self._scoredSegmentation, self._caseScore)
+
+    def _takeUpReview(self) -> None:
+        """Show the review of the selected segmentation: the one that is open, or one that came with the scene."""
+        node = self._parameterNode.inputSegmentation
+        review = self.reviews.of(node)
+        if node and review is None and not self._scoring.running:
+            from QualitySentinelLib.scene.kept_review import kept_review
+
+            volumeNode = self._parameterNode.inputVolume or self.logic.volumeOfSegmentation(node)
+            session = kept_review(node) if volumeNode else None
+            if session:
+                review = self.reviews.open(node, volumeNode, session, self.logic.volumeState(volumeNode))
+                review.warnings = [*session.case.warnings, *session.warnings]
+        if review is not self.reviewPanel.review:
+            if review:  # first: what is shown next has its own threshold
+                self._parameterNode.threshold = review.session.threshold
+            if review is not self.reviewPanel.review:  # otherwise the line above has brought us here again
+                self._showReview(review)
+
+    def _showReview(self, review) -> None:
+        if self.reviewPanel.review:
+            self.reviewPanel.review.display.leave()
+        self.reviewPanel.show(review)
+        self.exportSection.show(review)
+        self._showWarnings()
+
+    def _applyDisplayOptions(self, review) -> None:
+        from QualitySentinelLib.panel.scene_display import DEFAULT_SCALE, SAFE_SCALE, DisplayOptions
+
+        parameters = self._parameterNode
+        options = DisplayOptions(
+            colors=parameters.showColors,
+            quality_map=parameters.showQualityMap,
+            quality_surface=parameters.showQualitySurface,
+            legend=parameters.showLegend,
+            flag_marks=parameters.showFlagMarks,
+            show_only=parameters.showOnlySelected,
+            scale=SAFE_SCALE if parameters.colorBlindSafe else DEFAULT_SCALE,
+        )
+        if options != review.display.options:
+            with slicer.util.tryWithErrorDisplay(_("Failed to show the scores.")):
+                review.display.apply(options)
+        if options.scale != self.reviewPanel.scale:
+            self.reviewPanel.scale = options.scale
+            self.reviewPanel.draw()
+
+    def _showMatches(self) -> None:
+        from QualitySentinelLib.panel.matches import matches_text
+
+        self.ui.matchedLabel.text, self.ui.matchedLabel.toolTip = matches_text(self._shownSegmentation)
+        self.ui.matchedLabel.visible = bool(self.ui.matchedLabel.text)
+
+    def _showWarnings(self) -> None:
+        from QualitySentinelLib.panel.warnings_label import show_warnings
+
+        review = self.reviewPanel.review
+        warnings = [*self._scoring.warnings, *(review.warnings if review else ())]
+        show_warnings(self.ui.warningsLabel, warnings)
 
     def _checkCanApply(self) -> None:
-        if self._steps is not None:
+        if self._scoring.running:
             self.ui.applyButton.toolTip = _("Scoring is running")
             self.ui.applyButton.enabled = False
         elif self._parameterNode and self._parameterNode.inputVolume and self._parameterNode.inputSegmentation:
@@ -237,106 +369,141 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onApplyButton(self) -> None:
         """Start scoring when user clicks "Apply" button."""
-        if self._steps is not None:
+        if self._scoring.running:
             return
         with slicer.util.tryWithErrorDisplay(_("Failed to start scoring.")):
-            self.logic.setupPythonRequirements()
             parameters = self._parameterNode
-            self._cancelRequested = False
-            self._segmentationBeingScored = parameters.inputSegmentation
-            self._volumeStateBeingScored = self.logic.volumeState(parameters.inputVolume)
-            unchanged = (
-                self._scoredSegmentation == self._segmentationBeingScored
-                and self._scoredVolumeState == self._volumeStateBeingScored
-            )
-            self._steps = self.logic.scoreSteps(
-                parameters.inputVolume,
-                parameters.inputSegmentation,
+            try:
+                if not self.logic.setupPythonRequirements(parameters.forceCpu):
+                    return  # Slicer must be restarted first
+            except CancelledError:  # the user has just said so
+                return
+            from QualitySentinelLib.setup import memory_warning
+
+            volumeNode, segmentationNode = parameters.inputVolume, parameters.inputSegmentation
+            volumeState = self.logic.volumeState(volumeNode)
+            review = self.reviews.of(segmentationNode)
+            if review and review.volume_state != volumeState:  # what was said of another CT says nothing of this one
+                self.reviews.close(segmentationNode.GetID())
+                review = None
+            if review:
+                self.rescoring.forget(review)  # edits of before are scored now
+            else:
+                parameters.showColors = True
+            warning = memory_warning(volumeNode, self._device(parameters), segmentationNode)
+            steps = self.logic.scoreSteps(
+                volumeNode,
+                segmentationNode,
                 threshold=parameters.threshold,
-                device=parameters.device,
+                device=self._device(parameters),
                 slices=parameters.slicesPerSegment or "all",
-                previous=self._caseScore if unchanged else None,  # slices edited since are scored, others keep theirs
-                cancelled=lambda: self._cancelRequested,
+                model=parameters.model,
+                previous=review.session.case if review else None,  # slices that were not edited keep their scores
+                cancelled=lambda: self._scoring.cancelled,
             )
-            self._updateRunState()
-            self._stepTimer.start()
+            self._scoring.start(steps, segmentationNode, volumeNode, volumeState, [warning] if warning else [])
+            self.rescoring.enabled = False
+            self._showReview(review)
+            self._checkCanApply()
 
     def onCancelButton(self) -> None:
         """Stop scoring; segments that are finished keep their scores."""
-        self._cancelRequested = True
+        self._scoring.cancel()
+
+    def onScored(self, review, error) -> None:
+        """Called when segments have been scored, and when scoring has ended.
+
+        :param review: the OpenReview that has new scores, or None
+        :param error: the exception that ended scoring, or None
+        """
+        parameters = self.logic.getParameterNode()
+        if review and parameters.inputSegmentation == review.segmentation_node:
+            if self.reviewPanel.review is not review:
+                review.session.set_threshold(parameters.threshold)  # it may have been changed meanwhile
+                self._showReview(review)
+            if self._parameterNode:
+                self._applyDisplayOptions(review)
+        if not self._scoring.running:
+            self.rescoring.enabled = parameters.autoRescore
+            self._checkCanApply()
+            for warning in review.warnings if review else ():
+                logging.warning(warning)
+        self._showWarnings()
+        if error:
+            with slicer.util.tryWithErrorDisplay(_("Failed to score the segmentation.")):
+                raise error
+
+    def onEdited(self, review, segmentIds) -> None:
+        """Called when segments were edited, here or in any other module."""
+        self.rescoring.edited(review, segmentIds)
+        if review.segmentation_node == self._shownSegmentation:
+            self._showMatches()
+
+    def rescoreSteps(self, review, segmentIds):
+        """Steps of scoring edited segments again."""
+        parameters = self.logic.getParameterNode()
+        return self.logic.rescoreSteps(
+            review.volume_node,
+            review.segmentation_node,
+            review.session,
+            segmentIds,
+            device=self._device(parameters),
+            slices=parameters.slicesPerSegment or "all",
+            model=parameters.model,
+        )
+
+    def onRescored(self, review) -> None:
+        """Called when scoring edits again begins and ends."""
+        if review is self.reviewPanel.review:
+            self.ui.currentLabel.toolTip = (
+                _("Edited slices are being scored again") if self.rescoring.busy(review) else _("The slice looked at")
+            )
+            self._showWarnings()
+
+    def onCorrect(self, review) -> None:
+        """Open the Segment Editor with the selected segment; the views show its slice already."""
+        from QualitySentinelLib.panel.correcting import Correcting
+
+        self._endCorrecting()
+        self._correcting = Correcting(review)
+
+    def _endCorrecting(self) -> None:
+        if self._correcting:
+            self._correcting.end()
+            self._correcting = None
 
     def onRestoreColorsButton(self) -> None:
-        """Show the selected segmentation as it was before it was colored by quality."""
-        if self._parameterNode and self._parameterNode.inputSegmentation:
-            self.logic.restoreColors(self._parameterNode.inputSegmentation)
-
-    def onStep(self) -> None:
-        """Run one step of scoring, called from the event loop."""
-        if self._steps is None:
+        """Show the selected segmentation as it was before the review."""
+        parameters = self._parameterNode
+        if not parameters or not parameters.inputSegmentation:
             return
-        unfinished = False
-        try:
-            with slicer.util.tryWithErrorDisplay(_("Failed to score the segmentation.")):
-                progress = next(self._steps)
-                self.ui.progressBar.maximum = max(progress.total, 1)
-                self.ui.progressBar.value = progress.done
-                unfinished = progress.done < progress.total and not progress.cancelled
-                if not unfinished:
-                    self._finishScoring(self._segmentationBeingScored, progress.score)
-        finally:  # an error ends the run too
-            if unfinished:
-                self._stepTimer.start()
-            else:
-                self._stopScoring()
+        for name in ("showColors", "showQualityMap", "showQualitySurface", "showLegend", "showFlagMarks"):
+            parameters.setValue(name, False)
+        parameters.showOnlySelected = False
+        self.logic.restoreColors(parameters.inputSegmentation)
 
-    def _finishScoring(self, segmentationNode, caseScore) -> None:
-        if not segmentationNode.GetScene():  # it was removed from the scene meanwhile
-            return
-        flag(caseScore, self.logic.getParameterNode().threshold)  # it may have been changed meanwhile
-        self.logic.applyScores(segmentationNode, caseScore)
-        self._showResults(segmentationNode, caseScore)
-        self._scoredVolumeState = self._volumeStateBeingScored
-        for warning in caseScore.warnings:
-            logging.warning(warning)
+    def onModelChosen(self, source) -> None:
+        """Called when the user has chosen another model."""
+        if self._parameterNode:
+            self._parameterNode.model = source
 
-    def _stopScoring(self) -> None:
-        """Drop what is left to score, if anything."""
-        self._stepTimer.stop()
-        if self._steps is not None:
-            self._steps.close()
-            self._steps = None
-        self._segmentationBeingScored = None
-        self._updateRunState()
+    def export(self, review, folder) -> None:
+        """Write the results of a review into a folder."""
+        session = review.session
+        self.logic.exportResults(review.volume_node, review.segmentation_node, session.case, folder, session=session)
 
-    def _updateRunState(self) -> None:
-        running = self._steps is not None
-        self.ui.cancelButton.enabled = running
-        self.ui.progressBar.visible = running
-        if running:
-            self.ui.progressBar.maximum = 0  # busy, until the number of slices is known
-            self.ui.progressBar.value = 0
+    @staticmethod
+    def _device(parameters) -> str:
+        return "cpu" if parameters.forceCpu else parameters.device
+
+    def _endReviews(self) -> None:
+        """The scene, or the panel, is about to go."""
+        self._scoring.stop()
+        self.rescoring.forget()
+        self._showReview(None)
+        self.reviews.close_all()
+        self._shownSegmentation = None
         self._checkCanApply()
-
-    def _showResults(self, segmentationNode, caseScore) -> None:
-        """List the segments, worst first; an empty list for None."""
-        self._scoredSegmentation = segmentationNode
-        self._caseScore = caseScore
-        table = self.ui.resultsTable
-        segments = caseScore.worst_first() if caseScore else []
-        table.setRowCount(len(segments))
-        for row, segment in enumerate(segments):
-            dsc = "" if segment.predicted_dsc is None else f"{segment.predicted_dsc:.2f}"
-            flagged = f"{segment.n_flagged} / {segment.n_scored}" if segment.n_scored else ""
-            if segment.n_missed:
-                flagged += _(" + {count} missed").format(count=segment.n_missed)
-            status = segment.structure or str(segment.status)
-            for column, text in enumerate((segment.name, status, dsc, flagged)):
-                item = qt.QTableWidgetItem(text)
-                item.setToolTip(text)
-                if column == 2 and dsc:
-                    color = (round(255 * c) for c in dsc_color(segment.predicted_dsc))
-                    item.setData(qt.Qt.DecorationRole, qt.QColor(*color))
-                table.setItem(row, column, item)
 
 
 #
@@ -392,37 +559,19 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
         return volumeNode.GetID(), image.GetMTime() if image else 0, volume_to_world(volumeNode).tobytes()
 
     @staticmethod
-    def setupPythonRequirements() -> None:
+    def setupPythonRequirements(forceCpu=False) -> bool:
         """Install what is missing, after asking the user: PyTorch by its extension, other packages by Slicer.
 
         Must be called on the main thread.
 
-        :raises ModelError: PyTorch is not there, or too old, and was not installed
-        :raises RuntimeError: the user declined the other packages
+        :param forceCpu: take the PyTorch for the CPU, when one is installed
+        :return: whether scoring can start now; else Slicer must be restarted first, and the user knows
+        :raises ModelError: something is missing and could not be installed
+        :raises CancelledError: the user declined
         """
-        import slicer.packaging
+        from QualitySentinelLib.setup import ensure_packages
 
-        if importlib.util.find_spec("torch") is None:
-            try:
-                import PyTorchUtils
-            except ModuleNotFoundError as error:
-                raise ModelError(
-                    _("PyTorch extension is missing: install it in the Extensions Manager and restart Slicer")
-                ) from error
-            if slicer.app.testingEnabled():  # PyTorchUtils would install without asking
-                raise ModelError(_("PyTorch is not installed, and testing mode installs nothing"))
-            torchLogic = PyTorchUtils.PyTorchUtilsLogic()
-            if torchLogic.installTorch(askConfirmation=True, torchVersionRequirement=TORCH_VERSION) is None:
-                raise ModelError(_("PyTorch was not installed; scoring needs it"))
-        elif not slicer.packaging.pip_check(f"torch{TORCH_VERSION}"):
-            raise ModelError(
-                _("PyTorch is older than needed ({version}): update it in the module PyTorch Utils").format(
-                    version=TORCH_VERSION
-                )
-            )
-
-        requirements = os.path.join(os.path.dirname(__file__), "Resources", "requirements.txt")
-        slicer.packaging.pip_ensure(slicer.packaging.load_requirements(requirements), requester="Quality Sentinel")
+        return ensure_packages(force_cpu=forceCpu)
 
     def model(self, source="bundled"):
         """The model at a path or the bundled one; the last one used stays in memory.
@@ -466,13 +615,41 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
         :return: iterator of QualitySentinelLib.scorer.Progress; the last one has the complete score, unless cancelled
         :raises QualitySentinelError: what is wrong with the inputs or the model, in one line
         """
-        from QualitySentinelLib.scene import ct_from_node, segmentation_from_node
-        from QualitySentinelLib.scorer import Scorer
+        from QualitySentinelLib.scene.scoring import score_steps
 
-        scorer = Scorer(self.model(model), device, threshold=threshold)
-        ct = ct_from_node(volumeNode)
-        segmentation = segmentation_from_node(segmentationNode, volumeNode)
-        yield from scorer.run(ct, segmentation, slices, segments, previous, cancelled)
+        yield from score_steps(
+            volumeNode,
+            segmentationNode,
+            lambda: self.model(model),
+            threshold=threshold,
+            device=device,
+            slices=slices,
+            segments=segments,
+            previous=previous,
+            cancelled=cancelled,
+        )
+
+    def rescoreSteps(
+        self, volumeNode, segmentationNode, session, segmentIds, device="auto", slices="all", model="bundled"
+    ):
+        """Score edited segments again, step by step: only slices that have changed are run.
+
+        :param session: the ReviewSession; it is not changed, give its ``update`` the score of the last step
+        :param segmentIds: ids of the edited segments
+        :return: iterator of Progress, as in :meth:`scoreSteps`
+        :raises ModelError: another model is chosen than the one that made the scores
+        """
+        from QualitySentinelLib.scene.scoring import rescore
+
+        def sameModel():
+            loaded = self.model(model)
+            if session.case.model.get("sha256") != loaded.sha256:
+                raise ModelError(
+                    _("Edits are not scored: the scores are of another model than the chosen one; press Apply")
+                )
+            return loaded
+
+        yield from rescore(volumeNode, segmentationNode, sameModel, session, segmentIds, device=device, slices=slices)
 
     def score(self, volumeNode, segmentationNode, **options):
         """Score a segmentation to the end; parameters as in :meth:`scoreSteps`.
@@ -503,9 +680,10 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
 
         restore_colors(segmentationNode)
 
-    def exportResults(self, volumeNode, segmentationNode, caseScore, outputFolder) -> None:
+    def exportResults(self, volumeNode, segmentationNode, caseScore, outputFolder, session=None) -> None:
         """Write the files that the command line writes: two tables, a report as HTML and JSON, scored.seg.nrrd.
 
+        :param session: the ReviewSession, for columns that say what was accepted and corrected
         :raises InputError: the folder cannot be written; nothing half-written is left behind
         """
         from QualitySentinelLib.report import write_results
@@ -514,7 +692,7 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
         ct = ct_from_node(volumeNode)
         segmentation = segmentation_from_node(segmentationNode, volumeNode)
         inputs = {"ct": source_of(volumeNode), "seg": source_of(segmentationNode)}
-        write_results(outputFolder, caseScore, ct, segmentation, inputs)
+        write_results(outputFolder, caseScore, ct, segmentation, inputs, session=session)
 
 
 #

@@ -117,6 +117,10 @@ class UiLoader(QtUiTools.QUiLoader):
             if unknown:
                 raise ValueError(f"the stand-in has no widget class {', '.join(sorted(unknown))}")
             tree.remove(customs)
+        for element in tree.iter("widget"):
+            if element.get("class") in _extra_widgets:  # Qt cannot read flags of classes that are made in Python
+                for entry in [p for p in element.findall("property") if p.find("set") is not None]:
+                    element.remove(entry)
         buffer = QtCore.QBuffer()
         buffer.setData(ET.tostring(tree))
         buffer.open(QtCore.QIODevice.OpenModeFlag.ReadOnly)

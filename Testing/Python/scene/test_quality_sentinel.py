@@ -1,4 +1,4 @@
-"""The module QualitySentinel.py in a Slicer without its application: logic, panel and self test."""
+"""The module QualitySentinel.py in a Slicer without its application: module, logic and self test."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from QualitySentinelLib.errors import CancelledError, InputError, ModelError
+from QualitySentinelLib.errors import CancelledError, InputError
 
 ROOT = Path(__file__).resolve().parents[3]
 MODULE = ROOT / "QualitySentinel" / "QualitySentinel.py"
@@ -31,34 +30,6 @@ def logic(module, a_small_model):
     logic = module.QualitySentinelLogic()
     logic._model, logic._modelSource = a_small_model, "bundled"
     return logic
-
-
-@pytest.fixture
-def panel(module, logic, a_ct_node, a_segmentation_node):
-    """The module's panel, opened with a CT and its segmentation in the scene."""
-    widget = module.QualitySentinelWidget()
-    widget.logic = logic
-    yield widget
-    widget.cleanup()
-    widget.parent.deleteLater()
-
-
-def run_events_until(condition, seconds=30):
-    """Let the event loop run, as in Slicer, until something has happened."""
-    import time
-
-    import slicer
-
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        slicer.app.processEvents()
-
-
-def rows_of(panel):
-    """The results table's texts, row by row."""
-    table = panel.ui.resultsTable
-    return [[table.item(r, c).text() for c in range(table.columnCount)] for r in range(table.rowCount)]
 
 
 class TestModule:
@@ -99,7 +70,9 @@ class TestLogic:
 
     def test_progress_comes_step_by_step(self, logic, a_ct_node, a_segmentation_node):
         steps = list(logic.scoreSteps(a_ct_node, a_segmentation_node, device="cpu"))
-        assert steps[0].done == 0 < steps[0].total == steps[-1].done
+        done = [step.done for step in steps]
+        assert done == sorted(done) and done[0] == 0
+        assert steps[-1].finished and steps[-1].done == steps[-1].total > 0
 
     def test_stops_when_asked(self, logic, a_ct_node, a_segmentation_node):
         with pytest.raises(CancelledError):
@@ -125,193 +98,10 @@ class TestLogic:
 
 
 class TestSetup:
-    def test_asks_for_the_pytorch_extension_where_it_is_missing(self, module, logic, monkeypatch):
-        monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
-        with pytest.raises(ModelError, match="PyTorch extension is missing: install it in the Extensions Manager"):
-            logic.setupPythonRequirements()
-
-    def test_pytorch_comes_from_its_extension_after_consent(self, slicer, module, logic, monkeypatch):
-        asked = []
-
-        class PyTorchUtilsLogic:
-            def installTorch(
-                self,
-                askConfirmation=False,
-                forceComputationBackend=None,
-                torchVersionRequirement=None,
-                torchvisionVersionRequirement=None,
-            ):
-                asked.append((askConfirmation, torchVersionRequirement))  # and the user says no
-
-        monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
-        monkeypatch.setitem(sys.modules, "PyTorchUtils", SimpleNamespace(PyTorchUtilsLogic=PyTorchUtilsLogic))
-        with pytest.raises(ModelError, match="testing mode installs nothing"):
-            logic.setupPythonRequirements()
-        assert asked == []
-        monkeypatch.setattr(slicer.app, "testing", False)
-        with pytest.raises(ModelError, match="PyTorch was not installed"):
-            logic.setupPythonRequirements()
-        assert asked == [(True, ">=2.2")]
-
-    def test_an_old_pytorch_is_refused(self, module, logic, monkeypatch):
-        monkeypatch.setattr(module, "TORCH_VERSION", ">=999")
-        with pytest.raises(ModelError, match="older than needed"):
-            logic.setupPythonRequirements()
-
-    def test_the_version_asked_for_is_the_package_s_own(self, module, repository):
-        import tomllib
-
-        project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        assert f"torch{module.TORCH_VERSION}" in project["dependencies"]
-
-    def test_other_packages_are_left_to_slicer(self, slicer, logic, monkeypatch):
-        import slicer.packaging
+    def test_what_is_missing_is_installed_by_the_library(self, logic, monkeypatch):
+        import QualitySentinelLib.setup as setup
 
         asked = []
-        monkeypatch.setattr(slicer.packaging, "pip_ensure", lambda reqs, requester: asked.append((reqs, requester)))
-        logic.setupPythonRequirements()
-        assert asked[0][1] == "Quality Sentinel"
-        assert "safetensors" in {requirement.name for requirement in asked[0][0]}
-
-
-def flagged_of(row: list[str]) -> list[str]:
-    """Numbers of flagged and of scored slices in a row of the table, without what it says of missed ones."""
-    return row[3].split(" + ")[0].split(" / ")
-
-
-class TestPanel:
-    def test_chooses_the_inputs_itself(self, panel, a_ct_node, a_segmentation_node):
-        assert panel.ui.inputVolumeSelector.currentNode() is a_ct_node
-        assert panel.ui.inputSegmentationSelector.currentNode() is a_segmentation_node
-        assert panel.ui.applyButton.enabled
-        assert not panel.ui.cancelButton.enabled
-
-    def test_apply_waits_for_both_inputs(self, panel):
-        panel.ui.inputVolumeSelector.setCurrentNode(None)
-        assert not panel.ui.applyButton.enabled
-        assert "CT volume" in panel.ui.applyButton.toolTip
-
-    def test_apply_scores_colours_and_lists_worst_first(self, panel, a_segmentation_node):
-        panel.ui.applyButton.click()
-        assert panel.ui.cancelButton.enabled and not panel.ui.applyButton.enabled
-        run_events_until(lambda: panel.ui.applyButton.enabled)
-        rows = rows_of(panel)
-        assert {row[0] for row in rows} == {"liver", "spleen"}
-        assert [float(row[2]) for row in rows] == sorted(float(row[2]) for row in rows)
-        assert a_segmentation_node.GetSegmentation().GetSegment("liver").HasTag("QualitySentinel.PredictedDSC")
-        assert min(a_segmentation_node.GetDisplayNode().GetSegmentOverrideColor("liver")) >= 0
-
-    def test_cancel_stops_and_leaves_what_was_finished(self, panel):
-        panel.ui.applyButton.click()
-        panel.ui.cancelButton.click()
-        run_events_until(lambda: panel.ui.applyButton.enabled)
-        assert all(row[2] == "" for row in rows_of(panel))
-        panel.ui.applyButton.click()
-        run_events_until(lambda: panel.ui.applyButton.enabled)
-        assert all(row[2] for row in rows_of(panel))
-
-    def test_apply_again_scores_only_the_slices_that_were_edited(
-        self, slicer, panel, a_ct_node, a_segmentation_node, a_torso, monkeypatch
-    ):
-        totals = []
-        original = panel.logic.scoreSteps
-
-        def watched(*args, **options):
-            for progress in original(*args, **options):
-                totals.append(progress.total)
-                yield progress
-
-        monkeypatch.setattr(panel.logic, "scoreSteps", watched)
-
-        def apply():
-            totals.clear()
-            panel.ui.applyButton.click()
-            run_events_until(lambda: panel.ui.applyButton.enabled)
-            return totals[-1]
-
-        everything = apply()
-        scores = rows_of(panel)
-        assert apply() == 0
-        assert rows_of(panel) == scores
-        spleen = (a_torso.labels == 2).astype(np.uint8)
-        middle = int(np.flatnonzero(spleen.any(axis=(1, 2)))[2])
-        spleen[middle, ::2] = 0
-        slicer.util.updateSegmentBinaryLabelmapFromArray(spleen, a_segmentation_node, "spleen", a_ct_node)
-        assert apply() == 1
-        slicer.util.arrayFromVolume(a_ct_node)[0] += 1
-        slicer.util.arrayFromVolumeModified(a_ct_node)
-        assert apply() == everything
-
-    def test_the_threshold_flags_anew_without_scoring(self, panel):
-        panel.ui.applyButton.click()
-        run_events_until(lambda: panel.ui.applyButton.enabled)
-        panel.ui.thresholdSliderWidget.value = 1.0
-        assert all(len(set(flagged_of(row))) == 1 for row in rows_of(panel))
-        panel.ui.thresholdSliderWidget.value = 0.0
-        assert all(row[3].startswith("0 / ") for row in rows_of(panel))
-
-    def test_colours_are_restored(self, panel, a_segmentation_node):
-        panel.ui.applyButton.click()
-        run_events_until(lambda: panel.ui.applyButton.enabled)
-        panel.ui.restoreColorsButton.click()
-        assert max(a_segmentation_node.GetDisplayNode().GetSegmentOverrideColor("liver")) < 0
-
-    def test_the_threshold_does_not_bring_back_colours_that_the_user_took_away(self, panel, a_segmentation_node):
-        panel.ui.applyButton.click()
-        run_events_until(lambda: panel.ui.applyButton.enabled)
-        panel.ui.restoreColorsButton.click()
-        panel.ui.thresholdSliderWidget.value = 0.3
-        assert max(a_segmentation_node.GetDisplayNode().GetSegmentOverrideColor("liver")) < 0
-
-    @pytest.mark.filterwarnings("error")
-    def test_leaving_and_coming_back_leaves_one_observer(self, panel, module):
-        for _ in range(2):
-            panel.exit()
-            assert panel._parameterNode is None
-            panel.enter()
-        scene_observers = 2
-        assert len(panel.Observations) == scene_observers + 1
-        panel.ui.thresholdSliderWidget.value = 0.4
-        assert module.QualitySentinelLogic().getParameterNode().threshold == 0.4
-
-    def test_scoring_goes_on_while_another_module_is_open(self, panel):
-        panel.ui.applyButton.click()
-        panel.exit()
-        run_events_until(lambda: not panel.ui.cancelButton.enabled)
-        panel.enter()
-        assert len(rows_of(panel)) == 2 and panel.ui.applyButton.enabled
-
-    def test_a_threshold_changed_meanwhile_flags_what_is_shown_then(self, panel):
-        panel.ui.applyButton.click()
-        panel.ui.thresholdSliderWidget.value = 1.0
-        run_events_until(lambda: not panel.ui.cancelButton.enabled)
-        assert all(len(set(flagged_of(row))) == 1 for row in rows_of(panel))
-
-    def test_an_error_ends_the_run_and_the_panel_is_ready_again(self, panel, a_ct_node, a_torso, slicer, capsys):
-        slicer.util.updateVolumeFromArray(a_ct_node, (a_torso.hu % 256).astype(np.uint8))  # a screenshot, not HU
-        panel.ui.applyButton.click()
-        run_events_until(lambda: panel.ui.applyButton.enabled)
-        assert rows_of(panel) == []
-        assert "CT: " in capsys.readouterr().err
-
-    def test_closing_the_scene_while_scoring_is_safe(self, panel, slicer):
-        panel.ui.applyButton.click()
-        slicer.mrmlScene.Clear(0)
-        for _ in range(5):
-            slicer.app.processEvents()
-        assert not panel.ui.cancelButton.enabled
-        assert rows_of(panel) == []
-
-    def test_removing_the_segmentation_while_scoring_is_safe(self, panel, slicer, a_segmentation_node):
-        panel.ui.applyButton.click()
-        slicer.app.processEvents()
-        slicer.mrmlScene.RemoveNode(a_segmentation_node)
-        run_events_until(lambda: not panel.ui.cancelButton.enabled)
-        assert rows_of(panel) == []
-
-    def test_choices_stay_with_the_scene(self, panel, module, slicer):
-        panel.ui.thresholdSliderWidget.value = 0.65
-        panel.ui.slicesSpinBox.value = 5
-        panel.ui.deviceComboBox.currentIndex = 1
-        again = module.QualitySentinelLogic().getParameterNode()
-        assert (again.threshold, again.slicesPerSegment, again.device) == (0.65, 5, "cpu")
+        monkeypatch.setattr(setup, "ensure_packages", lambda force_cpu: asked.append(force_cpu) or True)
+        assert logic.setupPythonRequirements() and logic.setupPythonRequirements(forceCpu=True)
+        assert asked == [False, True]

@@ -1,0 +1,95 @@
+"""Needs ``qt`` and ``slicer``. A review of a segmentation that is in the scene, with all that hangs on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..review import ReviewEvent, ReviewSession
+from ..scene.edits import SegmentationEdits
+from .scene_display import SceneDisplay
+from .scene_record import SceneRecord
+
+
+class OpenReview:
+    """One segmentation's review: its session, the nodes, what the views show of it, and what the scene keeps of it.
+
+    Args:
+        segmentation_node, volume_node: what is reviewed, and the CT it lies on.
+        session: the review.
+        volume_state: what tells later whether the CT is still the same.
+        on_edit: called with this review and the ids of the segments that were edited.
+
+    Attributes:
+        warnings: what the panel says of it, one line each.
+    """
+
+    def __init__(
+        self,
+        segmentation_node,
+        volume_node,
+        session: ReviewSession,
+        volume_state: object,
+        on_edit: Callable[[OpenReview, set[str]], object],
+    ) -> None:
+        self.segmentation_node, self.volume_node = segmentation_node, volume_node
+        self.session, self.volume_state = session, volume_state
+        self.warnings: list[str] = []
+        self.edits = SegmentationEdits(segmentation_node, lambda ids: on_edit(self, ids))
+        self.display = SceneDisplay(segmentation_node, volume_node, session)
+        self.record = SceneRecord(segmentation_node, session, self.edits)
+        self._unsubscribe = session.observe(self._on_event)
+
+    def _on_event(self, event: ReviewEvent) -> None:
+        if self.segmentation_node.GetScene():
+            self.display.follow(event)
+            self.record.follow(event)
+
+    def close(self) -> None:
+        """End it: nothing is watched, written or shown any more. The scene keeps what it has."""
+        self._unsubscribe()
+        self.edits.remove()
+        self.record.close()
+        self.display.leave()
+
+
+class OpenReviews:
+    """The reviews of a scene, one for each segmentation node that has one.
+
+    Args:
+        on_edit: as :class:`OpenReview` takes it.
+    """
+
+    def __init__(self, on_edit: Callable[[OpenReview, set[str]], object]) -> None:
+        self._on_edit = on_edit
+        self._by_id: dict[str, OpenReview] = {}
+
+    def __iter__(self):
+        return iter(tuple(self._by_id.values()))
+
+    def of(self, segmentation_node) -> OpenReview | None:
+        """The review of a segmentation, ``None`` where there is none or no segmentation."""
+        return None if segmentation_node is None else self._by_id.get(segmentation_node.GetID())
+
+    def open(self, segmentation_node, volume_node, session: ReviewSession, volume_state: object) -> OpenReview:
+        """Begin a review; an earlier one of the segmentation ends."""
+        self.close(segmentation_node.GetID())
+        review = OpenReview(segmentation_node, volume_node, session, volume_state, self._on_edit)
+        self._by_id[segmentation_node.GetID()] = review
+        return review
+
+    def close(self, node_id: str) -> OpenReview | None:
+        """End the review of a segmentation, if there is one; returns it."""
+        review = self._by_id.pop(node_id, None)
+        if review is not None:
+            review.close()
+        return review
+
+    def close_all(self) -> None:
+        """End all."""
+        for node_id in tuple(self._by_id):
+            self.close(node_id)
+
+    def write_all(self) -> None:
+        """Write into the scene what is not yet: it is about to be saved."""
+        for review in self:
+            review.record.write()

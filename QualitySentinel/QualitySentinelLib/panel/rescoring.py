@@ -1,0 +1,112 @@
+"""Needs ``qt``. Scores again what was edited, shortly after it was."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+
+import qt
+
+from ..errors import QualitySentinelError
+from ..scores import Progress
+from .open_review import OpenReview
+from .steps import StepRun
+
+DELAY_MS = 300
+"""After the last edit: a stroke of a brush is one edit, the next one follows soon."""
+
+
+class Rescoring:
+    """Gathers edits and scores the edited segments again, one review at a time, in steps from the event loop.
+
+    Args:
+        steps: makes the steps of scoring some segments of a review again.
+        on_change: called with a review when scoring it again begins, goes on, or ends.
+    """
+
+    def __init__(
+        self,
+        steps: Callable[[OpenReview, set[str]], Iterator[Progress]],
+        on_change: Callable[[OpenReview], object],
+    ) -> None:
+        self._make_steps, self._on_change = steps, on_change
+        self._waiting: dict[OpenReview, set[str]] = {}
+        self._running: tuple[OpenReview, set[str], StepRun] | None = None
+        self._held = False
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(DELAY_MS)
+        self._timer.connect("timeout()", self._start)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether edits are scored when they happen, or are gathered until this is true again."""
+        return not self._held
+
+    @enabled.setter
+    def enabled(self, enabled: bool) -> None:
+        self._held = not enabled
+        if self._held:
+            self._interrupt()
+            self._timer.stop()
+        elif self._waiting:
+            self._timer.start()
+
+    def edited(self, review: OpenReview, segment_ids: set[str]) -> None:
+        """Segments of a review were edited."""
+        if self._running is not None and self._running[0] is review:
+            self._interrupt()  # its voxels are of before
+        self._waiting.setdefault(review, set()).update(segment_ids)
+        if not self._held:
+            self._timer.start()
+
+    def busy(self, review: OpenReview) -> bool:
+        """Whether edits of a review are being scored, or are about to be."""
+        return review in self._waiting or (self._running is not None and self._running[0] is review)
+
+    def forget(self, review: OpenReview | None = None) -> None:
+        """Drop what waits of a review, or of all: it has ended, or all of it was scored again."""
+        if self._running is not None and review in (None, self._running[0]):
+            self._running[2].stop()
+            self._running = None
+        if review is None:
+            self._waiting.clear()
+        else:
+            self._waiting.pop(review, None)
+        if self._waiting and not self._held:
+            self._timer.start()
+        elif not self._waiting:
+            self._timer.stop()
+
+    def _interrupt(self) -> None:
+        if self._running is not None:
+            review, segment_ids, run = self._running
+            run.stop()
+            self._running = None
+            self._waiting.setdefault(review, set()).update(segment_ids)
+
+    def _start(self) -> None:
+        if self._held or self._running is not None or not self._waiting:
+            return
+        review = next(iter(self._waiting))
+        segment_ids = self._waiting.pop(review)
+        run = StepRun(self._make_steps(review, segment_ids), lambda step: self._on_step(review, step), self._on_end)
+        self._running = (review, segment_ids, run)
+        self._on_change(review)
+
+    def _on_step(self, review: OpenReview, progress: Progress) -> None:
+        if progress.finished:
+            review.session.update(progress.score)
+            review.warnings = list(progress.score.warnings)
+
+    def _on_end(self, error: Exception | None) -> None:
+        review = self._running[0]
+        self._running = None
+        if error is not None:
+            # No message box: the reader is drawing.
+            review.warnings = [str(error)]
+            if not isinstance(error, QualitySentinelError):
+                logging.error("scoring edits again failed", exc_info=error)
+        self._on_change(review)
+        if self._waiting:
+            self._timer.start()

@@ -1,0 +1,134 @@
+"""Needs ``qt``. The table of segments, worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import qt
+from slicer.i18n import tr as _
+
+from ..review import ReviewSession
+from ..scores import SegmentScore
+from ..scores.colors import DEFAULT_SCALE, dsc_color
+
+SEGMENT, DSC, FLAGGED, MISSED, OPEN = range(5)
+"""Columns, as the ``.ui`` file has them."""
+
+
+class ResultsTable:
+    """Fills a QTableWidget from a review; a row that is chosen is told as a segment id.
+
+    Args:
+        table: the widget, with its columns.
+        on_choose: called with a segment id when the reader clicks a row or moves to it with the keyboard.
+    """
+
+    def __init__(self, table: qt.QTableWidget, on_choose: Callable[[str], object]) -> None:
+        self._table, self._on_choose = table, on_choose
+        self._ids: list[str] = []
+        self._filling = False
+        self.scale = DEFAULT_SCALE
+        header = table.horizontalHeader()
+        header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        header.setSectionResizeMode(SEGMENT, qt.QHeaderView.Stretch)
+        header.setHighlightSections(False)
+        table.connect("cellClicked(int,int)", self._on_cell)
+        table.connect("currentCellChanged(int,int,int,int)", self._on_cell)
+
+    def show(self, session: ReviewSession | None) -> None:
+        """List the segments of a review; an empty list for ``None``."""
+        self._filling = True
+        try:
+            segments = session.segments if session else ()
+            self._ids = [s.segment_id for s in segments]
+            self._table.setRowCount(len(segments))
+            labels = session.labels if session else {}
+            for row, segment in enumerate(segments):
+                self._fill(row, session, segment, labels[segment.segment_id])
+        finally:
+            self._filling = False
+        self.select(session.selected if session else None)
+
+    def update(self, session: ReviewSession, segment_ids: Iterable[str]) -> None:
+        """Show these segments anew; all of them when their order is another now."""
+        segments = session.segments
+        if self._ids != [s.segment_id for s in segments]:
+            self.show(session)
+            return
+        changed, labels = set(segment_ids), session.labels
+        self._filling = True
+        try:
+            for row, segment in enumerate(segments):
+                if segment.segment_id in changed:
+                    self._fill(row, session, segment, labels[segment.segment_id])
+        finally:
+            self._filling = False
+
+    def select(self, segment_id: str | None) -> None:
+        """Mark the segment's row, and bring it into sight."""
+        self._filling = True
+        try:
+            if segment_id in self._ids:
+                row = self._ids.index(segment_id)
+                if self._table.currentRow() != row:
+                    self._table.setCurrentCell(row, SEGMENT)
+                self._table.scrollToItem(self._table.item(row, SEGMENT))
+            else:
+                self._table.setCurrentCell(-1, -1)
+        finally:
+            self._filling = False
+
+    def _fill(self, row: int, session: ReviewSession, segment: SegmentScore, label: str) -> None:
+        counts = session.segment_counts(segment.segment_id)
+        scored = bool(segment.n_scored)
+        texts = (
+            label,
+            "" if segment.predicted_dsc is None else f"{segment.predicted_dsc:.2f}",
+            f"{counts.flagged} / {segment.n_scored}" if scored else "",
+            str(counts.missed) if counts.missed else "",
+            str(counts.open) if counts.open else "",
+        )
+        tip = segment_tip(segment, label)
+        for column, text in enumerate(texts):
+            item = self._table.item(row, column)
+            if item is None:
+                item = qt.QTableWidgetItem()
+                if column != SEGMENT:
+                    item.setTextAlignment(qt.Qt.AlignCenter)
+                self._table.setItem(row, column, item)
+            item.setText(text)
+            item.setToolTip(tip)
+        swatch = None if segment.predicted_dsc is None else qt_color(dsc_color(segment.predicted_dsc, self.scale))
+        self._table.item(row, DSC).setData(qt.Qt.DecorationRole, swatch)
+
+    def _on_cell(self, row: int, _column: int, *_before: int) -> None:
+        if not self._filling and 0 <= row < len(self._ids):
+            self._on_choose(self._ids[row])
+
+
+def segment_tip(segment: SegmentScore, label: str) -> str:
+    """What a row's tooltip says of its segment, some lines."""
+    lines = [label]
+    if segment.structure:
+        lines.append(_("Structure: {name}").format(name=segment.structure))
+    else:
+        lines.append(_("Matched to no structure"))
+    if segment.predicted_dsc is None:
+        lines.append(_("No score: {reason}").format(reason=segment.status))
+    elif segment.dsc_low is None or segment.dsc_high is None:
+        lines.append(_("Predicted DSC {dsc:.2f}").format(dsc=segment.predicted_dsc))
+    else:
+        lines.append(
+            _("Predicted DSC {dsc:.2f}, likely {low:.2f} to {high:.2f}").format(
+                dsc=segment.predicted_dsc, low=segment.dsc_low, high=segment.dsc_high
+            )
+        )
+    if segment.n_scored:
+        lines.append(_("{scored} of {slices} slices scored").format(scored=segment.n_scored, slices=segment.n_slices))
+    return "\n".join(lines)
+
+
+def qt_color(rgb: Iterable[float]) -> qt.QColor:
+    """RGB in 0..1 as a QColor."""
+    red, green, blue = (round(255 * c) for c in rgb)
+    return qt.QColor(red, green, blue)

@@ -1,0 +1,148 @@
+"""Needs ``slicer``. What of a review the views show: colours, maps, marks, the selected segment alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .. import scene
+from ..review import Changed, ReviewEvent, ReviewSession
+from ..scene import flag_marks, legend, quality_map, quality_surface, views
+from ..scores.colors import DEFAULT_SCALE
+
+SAFE_SCALE = "color-blind-safe"
+"""The other scale of ``scores.colors.SCALES``."""
+
+
+@dataclass(frozen=True)
+class DisplayOptions:
+    """What a reader wants to see.
+
+    Attributes:
+        colors: segments in the colour of their DSC.
+        quality_map, quality_surface: voxels, and surfaces, in the colour of their slice's DSC.
+        legend: the colour scale in the views.
+        flag_marks: slice views say that the slice shown is flagged.
+        show_only: hide all but the selected segment.
+        scale: name of the colour scale.
+    """
+
+    colors: bool = True
+    quality_map: bool = False
+    quality_surface: bool = False
+    legend: bool = False
+    flag_marks: bool = True
+    show_only: bool = True
+    scale: str = DEFAULT_SCALE
+
+
+class SceneDisplay:
+    """Shows one review in the views, as the options say, and follows it.
+
+    Args:
+        segmentation_node, volume_node: what is reviewed.
+        session: the review.
+    """
+
+    def __init__(self, segmentation_node, volume_node, session: ReviewSession) -> None:
+        self._node, self._volume, self._session = segmentation_node, volume_node, session
+        self._options: DisplayOptions | None = None
+        self._marks: flag_marks.FlagMarks | None = None
+
+    @property
+    def options(self) -> DisplayOptions | None:
+        """What is shown now; ``None`` before anything was."""
+        return self._options
+
+    def apply(self, options: DisplayOptions) -> None:
+        """Show what the options say, and nothing else; what is shown already is left alone."""
+        before, self._options = self._options, options
+        if before == options:
+            return
+        rescaled = before is None or before.scale != options.scale
+        if before is None or rescaled or before.colors != options.colors:
+            self._show_colors()
+        if before is None or rescaled or before.quality_map != options.quality_map:
+            self._show_map()
+        if before is None or rescaled or before.quality_surface != options.quality_surface:
+            self._show_surface()
+        if before is None or rescaled or before.legend != options.legend:
+            self._show_legend()
+        if before is None or rescaled or before.flag_marks != options.flag_marks:
+            self._show_marks()
+        if before is None or before.show_only != options.show_only:
+            self._show_selected()
+
+    def follow(self, event: ReviewEvent) -> None:
+        """Show what has changed in the review."""
+        if self._options is None:
+            return
+        if event.changed is Changed.SCORES:
+            if self._options.colors:
+                self._show_colors()
+            if self._options.quality_map:
+                quality_map.update_quality_map(self._node, self._volume, self._session.case, event.segments)
+            if self._options.quality_surface:
+                self._show_surface()
+        if event.changed is Changed.CURRENT:
+            self._show_selected()
+            self.jump()
+
+    def jump(self) -> None:
+        """Let the views show the slice that is looked at."""
+        current = self._session.current
+        if current is not None and self._volume.GetScene():
+            centre = views.segment_center(self._node, current.segment_id, self._volume, current.k)
+            views.jump_to_slice(self._volume, current.k, centre)
+
+    def leave(self) -> None:
+        """Take away what belongs to the review that is shown in the panel: marks and legend. Colours stay."""
+        self._remove_marks()
+        if self._options is not None and self._options.legend:
+            legend.hide_legend(self._node)
+        self._options = None
+
+    def _show_colors(self) -> None:
+        if self._options.colors:
+            scene.show_score_colors(self._node, self._session.case, scale=self._options.scale)
+        else:
+            scene.restore_colors(self._node)
+
+    def _show_map(self) -> None:
+        if self._options.quality_map:
+            quality_map.show_quality_map(self._node, self._volume, self._session.case, scale=self._options.scale)
+        else:
+            quality_map.hide_quality_map(self._node)
+
+    def _show_surface(self) -> None:
+        if self._options.quality_surface:
+            quality_surface.show_quality_surface(
+                self._node, self._session.case, scale=self._options.scale, volume_node=self._volume
+            )
+        else:
+            quality_surface.hide_quality_surface(self._node)
+
+    def _show_legend(self) -> None:
+        if self._options.legend:
+            legend.show_legend(self._node, scale=self._options.scale)
+        else:
+            legend.hide_legend(self._node)
+
+    def _show_marks(self) -> None:
+        if not self._options.flag_marks:
+            self._remove_marks()
+        elif self._marks is None:
+            self._marks = flag_marks.FlagMarks(self._node, self._volume, self._session, self._options.scale)
+        else:
+            self._marks.update(self._options.scale)
+
+    def _remove_marks(self) -> None:
+        if self._marks is not None:
+            self._marks.remove()
+            self._marks = None
+
+    def _show_selected(self) -> None:
+        selected = self._session.selected
+        if self._options.show_only and selected is not None:
+            views.show_only(self._node, selected)
+        else:
+            views.show_all(self._node)

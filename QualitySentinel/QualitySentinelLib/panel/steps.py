@@ -1,0 +1,57 @@
+"""Needs ``qt``. Long work in small steps from the event loop, so that the application stays alive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import qt
+
+
+class StepRun:
+    """Drives a generator: one step at a time, with the event loop in between.
+
+    Args:
+        steps: what to run to its end; it is closed when the run is stopped or fails.
+        on_step: called with what each step yields.
+        on_end: called once, with the exception that ended the steps, or ``None`` when they came to their end. Not
+            called when :meth:`stop` ended the run.
+    """
+
+    def __init__(
+        self,
+        steps: Iterator,
+        on_step: Callable[[object], object],
+        on_end: Callable[[Exception | None], object],
+    ) -> None:
+        self._steps: Iterator | None = steps
+        self._on_step, self._on_end = on_step, on_end
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(0)
+        self._timer.connect("timeout()", self._step)
+        self._timer.start()
+
+    def stop(self) -> None:
+        """Drop what is left to do."""
+        self._timer.stop()
+        steps, self._steps = self._steps, None
+        if steps is not None:
+            steps.close()
+
+    def _step(self) -> None:
+        if self._steps is None:
+            return
+        try:
+            self._on_step(next(self._steps))
+        except StopIteration:
+            self._end(None)
+        except Exception as error:
+            self._end(error)
+        else:
+            if self._steps is not None:  # not stopped from within
+                self._timer.start()
+
+    def _end(self, error: Exception | None) -> None:
+        if self._steps is not None:
+            self.stop()
+            self._on_end(error)

@@ -1,0 +1,216 @@
+"""Needs ``qt``. A plot of the DSC along the slices of one segment, to look at and to click on.
+
+Drawn with QPainter in ``paintEvent``, as Slicer's own Python does it (``DICOM.py``): there is no chart library in
+Slicer that draws bars with marks and is quick enough to follow a slider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import qt
+from slicer.i18n import tr as _
+
+from ..review import StripPoint
+from ..scores.colors import DEFAULT_SCALE, dsc_color
+from .results_table import qt_color
+
+HEIGHT = 116
+TOP, BOTTOM, SIDE = 10, 26, 6
+"""Pixels around the bars. Below them is a lane for marks, and a line of text."""
+
+LANE = 8
+"""Height of the lane of marks."""
+
+OPEN_COLOR, ACCEPTED_COLOR, CORRECTED_COLOR = (0.86, 0.16, 0.16), (0.20, 0.60, 0.33), (0.20, 0.45, 0.85)
+"""Marks below the bars. They differ in height too: open ones fill the lane, accepted ones its lower half,
+corrected ones its upper half."""
+
+
+class StripPlot(qt.QWidget):
+    """The slices of a segment from inferior (left) to superior (right), a bar for each.
+
+    Args:
+        on_click: called with the canonical slice index k of the bar that is clicked.
+    """
+
+    def __init__(self, on_click: Callable[[int], object]) -> None:
+        qt.QWidget.__init__(self)
+        self._on_click = on_click
+        self._points: tuple[StripPoint, ...] = ()
+        self._by_k: dict[int, StripPoint] = {}
+        self._threshold = 0.0
+        self._current: int | None = None
+        self._scale = DEFAULT_SCALE
+        self.mouseTracking = True
+        self.setFixedHeight(HEIGHT)
+        self.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Fixed)
+
+    # What is shown
+
+    def show_strip(
+        self, points: Sequence[StripPoint], threshold: float, current: int | None, scale: str = DEFAULT_SCALE
+    ) -> None:
+        """Draw these slices.
+
+        Args:
+            points: inferior to superior; those that are not there are gaps.
+            threshold: where the line is drawn, DSC in 0..1.
+            current: canonical k of the slice that is looked at.
+            scale: name of the colour scale, a name of ``scores.colors.SCALES``.
+        """
+        self._points = tuple(points)
+        self._by_k = {p.k: p for p in self._points}
+        self._threshold, self._current, self._scale = threshold, current, scale
+        self.update()
+
+    @property
+    def points(self) -> tuple[StripPoint, ...]:
+        """The slices shown."""
+        return self._points
+
+    @property
+    def current(self) -> int | None:
+        """Canonical k of the slice marked as the one that is looked at."""
+        return self._current
+
+    def bar_of(self, k: int) -> tuple[float, float]:
+        """(left, right) of a slice's bar in pixels of this widget."""
+        first, last = self._range()
+        width = (self.width - 2 * SIDE) / (last - first + 1)
+        return SIDE + (k - first) * width, SIDE + (k - first + 1) * width
+
+    def point_at(self, x: float) -> StripPoint | None:
+        """The slice whose bar is nearest to a place, ``None`` in an empty plot."""
+        return min(self._points, key=lambda p: abs(sum(self.bar_of(p.k)) / 2 - x), default=None)
+
+    # Called by Qt
+
+    def paintEvent(self, event) -> None:
+        """Called by Qt: draw."""
+        painter = qt.QPainter(self)
+        try:
+            self._paint(painter)
+        finally:
+            painter.end()  # before Qt takes the widget's picture; Python may be late in deleting the painter
+
+    def mousePressEvent(self, event) -> None:
+        """Called by Qt: go to the slice under the mouse."""
+        point = self.point_at(event.pos().x())
+        if point is not None:
+            self._on_click(point.k)
+
+    def mouseMoveEvent(self, event) -> None:
+        """Called by Qt: say what is under the mouse; follow it while a button is held."""
+        point = self.point_at(event.pos().x())
+        if point is None:
+            return
+        if event.buttons() & qt.Qt.LeftButton and point.k != self._current:
+            self._on_click(point.k)
+        qt.QToolTip.showText(self.mapToGlobal(event.pos()), slice_tip(point), self)
+
+    # Within
+
+    def _range(self) -> tuple[int, int]:
+        ks = [p.k for p in self._points]
+        if self._current is not None:
+            ks.append(self._current)
+        return (min(ks), max(ks)) if ks else (0, 0)
+
+    def _paint(self, painter: qt.QPainter) -> None:
+        palette = self.palette
+        ink = palette.color(qt.QPalette.Text)
+        floor = HEIGHT - BOTTOM
+        painter.fillRect(qt.QRectF(0, 0, self.width, HEIGHT), palette.color(qt.QPalette.Base))
+        if not self._points:
+            painter.setPen(faint(ink, 150))
+            painter.drawText(
+                qt.QRectF(0, 0, self.width, HEIGHT), qt.Qt.AlignCenter, _("DSC along the slices of a segment")
+            )
+            return
+        if self._current is not None:
+            left, right = self._column(self._current)
+            painter.fillRect(qt.QRectF(left, 0, right - left, HEIGHT), faint(palette.color(qt.QPalette.Highlight), 70))
+        # Where bars are narrower than a pixel, the worst one is drawn last, and is the one seen.
+        for point in sorted(self._points, key=lambda p: -p.dsc):
+            self._paint_bar(painter, point, floor, ink)
+        for point in self._points:
+            self._paint_mark(painter, point, floor + 3)
+        y = floor - self._threshold * (floor - TOP)
+        painter.setPen(qt.QPen(ink, 1, qt.Qt.DashLine))
+        painter.drawLine(qt.QPointF(SIDE, y), qt.QPointF(self.width - SIDE, y))
+        if self._current is not None:
+            left, right = self._column(self._current)
+            painter.setPen(qt.QPen(palette.color(qt.QPalette.Highlight), 2))
+            painter.setBrush(qt.QBrush())
+            painter.drawRect(qt.QRectF(left, 2, right - left, floor + LANE + 2))
+        self._paint_text(painter, ink)
+
+    def _column(self, k: int) -> tuple[float, float]:
+        """A bar's left and right, apart enough to be seen."""
+        left, right = self.bar_of(k)
+        more = max(0.0, 4.0 - (right - left)) / 2
+        return left - more, right + more
+
+    def _paint_bar(self, painter: qt.QPainter, point: StripPoint, floor: int, ink: qt.QColor) -> None:
+        left, right = self.bar_of(point.k)
+        gap = 1.0 if right - left >= 4 else 0.0
+        height = floor - TOP
+        color = qt_color(dsc_color(point.dsc, self._scale))
+        if point.missed:  # there is no mask to judge: a frame without a body
+            painter.setPen(qt.QPen(qt_color(OPEN_COLOR), 1, qt.Qt.DotLine))
+            painter.setBrush(qt.QBrush(faint(qt_color(OPEN_COLOR), 60), qt.Qt.BDiagPattern))
+            painter.drawRect(qt.QRectF(left, TOP, max(1.0, right - left - gap), height))
+            return
+        body = max(2.0, point.dsc * height)
+        painter.fillRect(qt.QRectF(left, floor - body, max(1.0, right - left - gap), body), color)
+        if point.low is not None and point.high is not None:
+            middle = (left + right - gap) / 2
+            painter.setPen(faint(ink, 90))
+            painter.drawLine(
+                qt.QPointF(middle, floor - point.low * height), qt.QPointF(middle, floor - point.high * height)
+            )
+
+    def _paint_mark(self, painter: qt.QPainter, point: StripPoint, top: int) -> None:
+        left, right = self.bar_of(point.k)
+        width = max(1.0, right - left - (1.0 if right - left >= 4 else 0.0))
+        if (point.flagged or point.missed) and not point.accepted:
+            painter.fillRect(qt.QRectF(left, top, width, LANE), qt_color(OPEN_COLOR))
+        if point.accepted:
+            painter.fillRect(qt.QRectF(left, top + LANE / 2, width, LANE / 2), qt_color(ACCEPTED_COLOR))
+        if point.corrected:
+            painter.fillRect(qt.QRectF(left, top, width, LANE / 2), qt_color(CORRECTED_COLOR))
+
+    def _paint_text(self, painter: qt.QPainter, ink: qt.QColor) -> None:
+        font = qt.QFont(self.font)
+        font.setPixelSize(10)
+        painter.setFont(font)
+        painter.setPen(faint(ink, 170))
+        line = qt.QRectF(SIDE, HEIGHT - 14, self.width - 2 * SIDE, 13)
+        painter.drawText(line, qt.Qt.AlignLeft | qt.Qt.AlignVCenter, _("inferior"))
+        painter.drawText(line, qt.Qt.AlignRight | qt.Qt.AlignVCenter, _("superior"))
+        painter.drawText(line, qt.Qt.AlignHCenter | qt.Qt.AlignVCenter, _("predicted DSC, 0 to 1"))
+
+
+def slice_tip(point: StripPoint) -> str:
+    """What is said of a slice under the mouse, some lines."""
+    lines = [_("Slice {index} (S {position:.1f} mm)").format(index=point.slice_index, position=point.position_mm)]
+    lines.append(slice_verdict(point))
+    return "\n".join(lines)
+
+
+def slice_verdict(point: StripPoint) -> str:
+    """DSC and state of a slice, on one line."""
+    if point.missed:
+        text = _("missed: the structure is expected here")
+    elif point.low is None or point.high is None:
+        text = _("DSC {dsc:.2f}").format(dsc=point.dsc)
+    else:
+        text = _("DSC {dsc:.2f}, likely {low:.2f} to {high:.2f}").format(dsc=point.dsc, low=point.low, high=point.high)
+    states = ((point.flagged, _("flagged")), (point.accepted, _("accepted")), (point.corrected, _("corrected")))
+    return ", ".join([text, *(state for holds, state in states if holds)])
+
+
+def faint(color: qt.QColor, alpha: int) -> qt.QColor:
+    """A colour that lets through what is behind it; ``alpha`` in 0..255."""
+    return qt.QColor(color.red(), color.green(), color.blue(), alpha)
