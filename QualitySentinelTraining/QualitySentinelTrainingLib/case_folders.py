@@ -12,6 +12,7 @@ import numpy as np
 from QualitySentinelLib.errors import InputError
 from QualitySentinelLib.reading import read_ct, read_segmentation
 from QualitySentinelLib.reading.image import image_stem, is_image_file
+from QualitySentinelLib.volume import CtVolume
 
 from .subjects import Subject
 
@@ -31,7 +32,17 @@ def label_map_of(folder: Path) -> Path | None:
 
 
 def read_case(folder: Path, source: str) -> Subject:
-    """One case: ``folder/ct.nii.gz`` and the masks ``folder/segmentations/*``, in any format masks are read from.
+    """One case: ``folder/ct.nii.gz`` and the masks ``folder/segmentations/*``, see :func:`read_case_on`.
+
+    Raises:
+        InputError: a file is missing or cannot be read, or two masks are the same structure.
+        MismatchError: the masks lie outside the CT.
+    """
+    return read_case_on(read_ct(folder / CT_FILE), folder, source)
+
+
+def read_case_on(ct: CtVolume, folder: Path, source: str) -> Subject:
+    """The masks ``folder/segmentations/*``, in any format masks are read from, on the grid of ``ct``.
 
     The masks become one label map, in which a voxel has one label. Where masks overlap, the smaller structure (in
     voxels) keeps the voxel, so that an adrenal gland is not lost in a kidney's mask; of two of equal size, the first by
@@ -40,10 +51,9 @@ def read_case(folder: Path, source: str) -> Subject:
     folder is: cases read together need folders of different names.
 
     Raises:
-        InputError: a file is missing or cannot be read, or two masks are the same structure.
+        InputError: a file cannot be read, or two masks are the same structure.
         MismatchError: the masks lie outside the CT.
     """
-    ct = read_ct(folder / CT_FILE)
     segmentation = read_segmentation(folder / MASK_FOLDER, ct)
     segments = {}
     for segment in segmentation:

@@ -34,6 +34,10 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     )  # fmt: skip
     parser.add_argument("--phantoms", type=int, default=0, metavar="N", help="also this many generated torsos")
     parser.add_argument("--synthetic", type=int, default=0, metavar="N", help="new subjects made from each real one")
+    parser.add_argument(
+        "--painted", nargs=2, metavar=("DIR", "N"),
+        help="also N painted CTs of each case of a folder that has masks, CASE/segmentations/, and no CT",
+    )  # fmt: skip
     parser.add_argument("--masks", type=int, default=8, metavar="N", help="masks per structure (default %(default)s)")
     parser.add_argument("--slices", type=int, default=4, metavar="N", help="slices per mask (default %(default)s)")
     parser.add_argument("--empty", type=int, default=1, metavar="N", help="empty slices per mask (default %(default)s)")
@@ -56,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     """Find the subjects, make their pairs."""
     from QualitySentinelLib.errors import InputError, UsageError
 
-    from ..data_sets import find_subjects, phantom_sources
+    from ..data_sets import find_subjects, painted_sources, phantom_sources
 
     amounts = PairAmounts(options.masks, options.slices, options.empty, options.pretended, options.evaluation)
     sources = [s for data in options.data for s in find_subjects(data, options.source, options.names, options.person)]
@@ -64,8 +68,13 @@ def run(options: argparse.Namespace) -> int:
     if not 0 <= options.phantoms <= len(seeds):
         raise UsageError(f"--phantoms {options.phantoms}: give 0 to {len(seeds)}")
     sources += phantom_sources(seeds[: options.phantoms])
+    if options.painted:
+        folder, number = options.painted
+        if not number.isdecimal() or not int(number):
+            raise UsageError(f"--painted {folder} {number}: give the folder and how many CTs to paint, 1 or more")
+        sources += painted_sources(Path(folder), int(number), "" if options.data else options.source)
     if not sources:
-        raise UsageError("nobody to make pairs of; give --data, --phantoms or both")
+        raise UsageError("nobody to make pairs of; give --data, --phantoms or --painted")
     made, kept, left_out = make_pair_files(
         sources, options.out, amounts, options.predictions, options.synthetic, options.jobs
     )
@@ -120,7 +129,7 @@ def make_pair_files(
         out: folder.
         amounts: how many pairs.
         predictions: folders that ``predictions.find_predictions`` understands; those of the subjects are used.
-        synthetic: new subjects made from each that is no phantom.
+        synthetic: new subjects made from each that has a CT of its own.
         jobs: processes.
 
     Returns:
@@ -154,7 +163,7 @@ def make_pair_files(
     tasks = []
     for source in sources:
         tasks.append(_Task(source, None, tuple(drawn.get(source.name, ())), Path(out), amounts or PairAmounts()))
-        if source.source != "phantom":
+        if source.source != "phantom" and "," not in source.source:
             tasks += [replace(tasks[-1], number=number, predictions=()) for number in range(synthetic)]
     todo = [task for task in tasks if not task.path.exists()]
     _name_others([task for task in tasks if task.path.exists()])

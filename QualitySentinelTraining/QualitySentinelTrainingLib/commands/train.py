@@ -173,7 +173,8 @@ def _start(model, path: str | Path) -> dict:
 def outside_fold(paths: Sequence[Path], fold: int | None, folds: int = 5) -> tuple[list[Path], list[str]]:
     """The pair files to train on, and the persons left out.
 
-    Phantoms are always trained on. A damaged file is kept: the training names and skips it.
+    Phantoms, and persons of whom there are only made CTs (``..., painted``), are always trained on: nobody is tested on
+    them. A damaged file is kept: the training names and skips it.
 
     Raises:
         UsageError: there is no such fold, or nobody in it.
@@ -187,7 +188,8 @@ def outside_fold(paths: Sequence[Path], fold: int | None, folds: int = 5) -> tup
     if not 0 <= fold < folds:
         raise UsageError(f"--fold {fold}: give 0 to {folds - 1}, or another number of --folds")
     owners = {path: owner_of(path) for path in paths}
-    sources = {person: source for person, source in owners.values() if person and source != PHANTOM}
+    tested = {person: source for person, source in owners.values() if person and "," not in source}
+    sources = {person: source for person, source in tested.items() if source != PHANTOM}
     left_out = sorted(person for person, number in fold_of(sources, folds).items() if number == fold)
     if not left_out:
         raise UsageError(f"--fold {fold}: none of the {len(sources)} persons is in it; use fewer --folds")

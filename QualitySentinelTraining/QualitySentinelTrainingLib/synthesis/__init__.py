@@ -3,7 +3,8 @@
 What comes out keeps its person: it must never be tested on when its source was trained on.
 """
 
+from .from_labels import painted_subject
 from .make import synthetic_subject
 from .options import SynthesisOptions
 
-__all__ = ["SynthesisOptions", "synthetic_subject"]
+__all__ = ["SynthesisOptions", "painted_subject", "synthetic_subject"]
