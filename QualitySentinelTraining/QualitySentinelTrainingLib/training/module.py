@@ -46,6 +46,7 @@ class QualityRegression(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Loss of one augmented batch."""
         images, reference, embeddings, pixel_mm, dsc = batch
+        images, reference, pixel_mm = self._moved(images, reference, pixel_mm)
         masks = images[:, self.mask_channel]
         images = self._jittered(images)
         nameless = torch.rand(len(dsc), 1, device=self.device) < self.options.neutral_share
@@ -67,6 +68,23 @@ class QualityRegression(lightning.LightningModule):
             self.log(name, value, prog_bar=True)
             self.log(f"epoch_{name}", value, on_step=False, on_epoch=True, batch_size=len(dsc), sync_dist=True)
         return loss
+
+    def _moved(self, images: Tensor, reference: Tensor, pixel_mm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Picture, mask and reference turned, resized and shifted together: whole-slice DSCs stay what they are.
+
+        What comes in from beyond the picture goes on as its edge does.
+        """
+        o, n = self.options, len(images)
+        if not (o.turn_degrees or o.zoom or o.shift):
+            return images, reference, pixel_mm
+        turn, size, across, down = 2 * torch.rand(4, n, device=self.device) - 1
+        turn, size = turn * np.radians(o.turn_degrees), 1 + o.zoom * size
+        cos, sin = torch.cos(turn) / size, torch.sin(turn) / size
+        rows = [cos, -sin, 2 * o.shift * across, sin, cos, 2 * o.shift * down]
+        both = torch.cat([images, reference.unsqueeze(1)], dim=1)
+        grid = torch.nn.functional.affine_grid(torch.stack(rows, dim=1).view(n, 2, 3), both.shape, align_corners=False)
+        both = torch.nn.functional.grid_sample(both, grid, padding_mode="border", align_corners=False)
+        return both[:, :-1], both[:, -1], pixel_mm / size
 
     def _jittered(self, images: Tensor) -> Tensor:
         """Random gain and offset of the CT channels, and some noise; the other channels stay as they are."""

@@ -37,6 +37,8 @@ class TrainingOptions:
             scored sensibly and the network cannot lean on the name alone.
         jitter_hu: spread of the random offset, and largest spread of the noise, of the CT, in HU.
         gain_jitter: spread of the random gain of the CT channels.
+        turn_degrees, zoom, shift: largest random turn of picture, mask and reference together, largest change of their
+            size (a factor of 1 +- zoom) and largest shift (share of the picture's width). None of them changes the DSC.
         leave_out: structures not trained on (for experiments).
         most_pairs: train on a random choice of at most this many pairs (for experiments); 0 takes all.
         seed: of weights, order and augmentation.
@@ -62,6 +64,9 @@ class TrainingOptions:
     neutral_share: float = 0.15
     jitter_hu: float = 15.0
     gain_jitter: float = 0.05
+    turn_degrees: float = 10.0
+    zoom: float = 0.12
+    shift: float = 0.03
     leave_out: tuple[str, ...] = ()
     most_pairs: int = 0
     seed: int = 0
@@ -82,7 +87,7 @@ class TrainingOptions:
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise UsageError(f"{name} must be at least {bound}, not {getattr(self, name)}")
-        for name in ("empty_share", "neutral_share"):
+        for name in ("empty_share", "neutral_share", "zoom", "shift"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise UsageError(f"{name} must lie in 0..1, not {getattr(self, name)}")
 

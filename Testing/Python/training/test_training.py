@@ -403,3 +403,24 @@ def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path, text, problem):
 def test_a_wrong_change_is_refused(text):
     with pytest.raises(UsageError):
         read_options(None, **dict([parsed_change(text)]))
+
+
+def test_turning_a_pair_leaves_its_dsc():
+    """Picture, mask and reference move together, so the DSC of the slice is still true."""
+    regression = QualityRegression(a_tiny_model(), replace(TINY, turn_degrees=15.0, zoom=0.1, shift=0.05))
+    grid = torch.stack(torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij"))
+    masks = ((grid - 15.0).norm(dim=0) < 7).float()
+    reference = ((grid - torch.tensor([17.0, 15.0]).view(2, 1, 1)).norm(dim=0) < 6).float()
+    images = torch.zeros(6, PRESET.channels, 32, 32)
+    images[:, PRESET.mask_channel] = masks
+    torch.manual_seed(1)
+    moved, references, pixel_mm = regression._moved(images, reference.expand(6, 32, 32), torch.ones(6))
+    new = moved[:, PRESET.mask_channel]
+
+    def dsc(a, b):
+        return 2 * (a * b).sum(dim=(-2, -1)) / (a.sum(dim=(-2, -1)) + b.sum(dim=(-2, -1)))
+
+    assert (dsc(new, references) - dsc(masks, reference)).abs().max() < 0.04
+    assert (new - masks).abs().amax(dim=(-2, -1)).min() > 0.2  # each was moved
+    areas_mm2 = new.sum(dim=(-2, -1)) * pixel_mm**2
+    assert (areas_mm2 / masks.sum() - 1).abs().max() < 0.05  # in millimetres it has the size it had
