@@ -11,6 +11,7 @@ from ..report import write_results
 from ..review import Changed, ReviewEvent, ReviewSession
 from ..review.own_scores import copied
 from ..scorer import Scorer
+from ..scores.colors import DEFAULT_SCALE
 from ..volume import CtVolume, Segment, Segmentation
 from . import page_state
 from .keeping import Keeper
@@ -61,6 +62,7 @@ class ReviewController:
         self._slices, self._options = slices, dict(options or {})
         self._wanted = [s.id for s in segmentation] if segment_ids is None else list(segment_ids)
         self._corrected, self._masks_kept = corrected, True
+        self._figures: dict[str, object] | None = None
         self._tasks: set[asyncio.Task] = set()
         self._keeping: asyncio.TimerHandle | None = None
         self._writing = asyncio.Lock()
@@ -90,23 +92,30 @@ class ReviewController:
 
     # What the page shows
 
-    def state(self, shown_k: int | None) -> dict[str, object]:
+    def state(self, shown_k: int | None, scale: str = DEFAULT_SCALE) -> dict[str, object]:
         """Everything that the page shows of the review.
 
         Args:
             shown_k: canonical slice in the axial view.
+            scale: name of the colour scale.
         """
         session, scoring, frame = self.session, self.scoring, self.ct.frame
+        if self._figures is None or self._figures["legend"] != page_state.legend(scale):
+            legend = page_state.legend(scale)
+            self._figures = {
+                "legend": legend,
+                "rows": page_state.rows(session, scale),
+                "counts": page_state.counts(session),
+            }
         k = None if session.current is None else session.current.k
         place = (None, None) if k is None else (frame.file_slice(k), frame.position_mm(k))
         return {
-            "rows": page_state.rows(session),
+            **self._figures,
             "selected": session.selected or "",
-            "strip": page_state.strip(session, session.selected),
-            "counts": page_state.counts(session),
+            "strip": page_state.strip(session, session.selected, scale),
             "threshold": session.threshold,
             "current": page_state.current(session, *place),
-            "here": page_state.flags_in_slice(session, shown_k),
+            "here": page_state.flags_in_slice(session, shown_k, scale),
             "shown": ""
             if shown_k is None
             else f"slice {frame.file_slice(shown_k)} · S {frame.position_mm(shown_k):.1f} mm",
@@ -143,10 +152,10 @@ class ReviewController:
         self.changed()
         try:
             # a copy: the reader goes on while the thread writes
-            case, segmentation = copied(self.session.case), self.segmentation
+            session = ReviewSession.from_state(self.session.case, self.session.to_state())
             await asyncio.to_thread(
-                write_results, self.keeper.folder, case, self.ct, segmentation, inputs=self.keeper.inputs,
-                options=self._options,
+                write_results, self.keeper.folder, session.case, self.ct, self.segmentation, inputs=self.keeper.inputs,
+                options=self._options, session=session,
             )  # fmt: skip
             self.tell(f"Exported to {self.keeper.folder}", "done")
         except QualitySentinelError as error:
@@ -165,7 +174,8 @@ class ReviewController:
                 if not self._masks_kept:
                     self._masks_kept = True
                     await asyncio.to_thread(self.keeper.write_masks, self.segmentation)
-                await asyncio.to_thread(self.keeper.write, self.keeper.document(self.session, self._corrected))
+                case, state = copied(self.session.case), self.session.to_state()  # as it is now, for the thread
+                await asyncio.to_thread(self.keeper.write, case, state, self._corrected)
             except QualitySentinelError as error:
                 self._masks_kept = False
                 self.tell(f"The review is not kept: {error}", "error")
@@ -179,6 +189,8 @@ class ReviewController:
     # Within
 
     def _session_changed(self, event: ReviewEvent) -> None:
+        if event.changed is not Changed.CURRENT:
+            self._figures = None
         if event.changed is not Changed.SCORES or not self.scoring.running:
             self._keep_soon()
         self.changed()

@@ -6,8 +6,8 @@ Three things are checked, because each alone leaves a hole:
   token is worth nothing, so that it may stay in a history, a log or a list of processes.
 - The *cookie* goes with every request of that browser, also with the one that opens the websocket. But browsers send a
   cookie to every port of a host, so that a server of somebody else on this computer could come by it.
-- The *secret* of the websocket is therefore kept by the page itself (``sessionStorage``, which knows ports) and asked
-  for by wslink before the first message. A browser tab keeps it over a reload; another browser never had it.
+- The *secret* of the websocket is therefore kept by the page itself (``localStorage``, which knows ports) and asked
+  for by wslink before the first message. The browser has it after a reload and in a new tab; another never had it.
 
 Requests for another host name (DNS rebinding) and websockets opened by other pages are refused, too.
 """
@@ -39,12 +39,12 @@ _PASS_ON = """<!doctype html><meta charset="utf-8"><title>Quality Sentinel</titl
 <body style="background:#14181d;color:#dfe5ea;font:15px system-ui,sans-serif;padding:2em">
 <p id="said">Opening the review ...</p>
 <script>{script}</script>"""
-_TAKE = "sessionStorage.setItem({key}, {secret}); location.replace('/');"
-_USE = """const secret = sessionStorage.getItem({key});
+_TAKE = "localStorage.setItem({key}, {secret}); location.replace('/');"
+_USE = """const secret = localStorage.getItem({key});
 const socket = encodeURIComponent('ws://' + location.host + '/ws');
 if (secret) location.replace('/index.html?sessionURL=' + socket + '&secret=' + encodeURIComponent(secret));
 else document.getElementById('said').textContent =
-  'The review is open in another tab. Go there, or start quality-sentinel review again.';"""
+  'This browser has lost its key to the review. Start quality-sentinel review again.';"""
 
 
 class Guard:
@@ -80,7 +80,7 @@ class Guard:
 
     @web.middleware
     async def _check(self, request: web.Request, handler):
-        port = request.url.port
+        port = _port(request)
         if request.headers.get("Host") not in (f"{LOOPBACK}:{port}", f"localhost:{port}"):
             return self._refuse()
         if request.headers.get("Origin") not in (None, f"http://{request.headers['Host']}"):
@@ -148,7 +148,12 @@ def _same(given: str | None, wanted: str) -> bool:
 
 def _cookie_name(request: web.Request) -> str:
     """Two reviews on one computer must not take each other's cookie away."""
-    return f"quality-sentinel-{request.url.port}"
+    return f"quality-sentinel-{_port(request)}"
+
+
+def _port(request: web.Request) -> int:
+    """The port that the request came to; the ``Host`` header says what somebody wrote."""
+    return request.transport.get_extra_info("sockname")[1]
 
 
 def _page(script: str, secret: str = "") -> web.Response:

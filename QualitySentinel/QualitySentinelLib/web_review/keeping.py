@@ -38,27 +38,24 @@ class Keeper:
         """The corrected segmentation."""
         return self.folder / MASKS_FILE
 
-    def document(self, session: ReviewSession, corrected: bool) -> dict[str, object]:
-        """What :meth:`write` keeps of a review, taken now; nothing in it changes later.
+    def write(self, case: CaseScore, state: Mapping[str, object], corrected: bool) -> None:
+        """Write a review, whole.
 
         Args:
-            session: the review.
+            case: its scores.
+            state: what ``ReviewSession.to_state()`` gave.
             corrected: masks were edited and are kept beside it.
-        """
-        return {
-            "schema": SCHEMA,
-            "inputs": self.inputs,
-            "corrected": corrected,
-            "review": session.to_state(),
-            "scores": case_document(session.case),
-        }
-
-    def write(self, document: Mapping[str, object]) -> None:
-        """Write a document of :meth:`document`, whole.
 
         Raises:
             InputError: the folder cannot be written.
         """
+        document = {
+            "schema": SCHEMA,
+            "inputs": self.inputs,
+            "corrected": corrected,
+            "review": state,
+            "scores": case_document(case),
+        }
         write_whole(self.folder / REVIEW_FILE, json.dumps(document, allow_nan=False) + "\n")
 
     def write_masks(self, segmentation: Segmentation) -> None:

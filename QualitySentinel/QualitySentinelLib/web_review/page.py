@@ -9,12 +9,11 @@ import numpy as np
 from trame_client.ui.html import DivLayout
 
 from ..errors import QualitySentinelError
-from ..scene import restore_colors, show_score_colors
-from ..scene.edits import SegmentationEdits
+from ..scene import SegmentationEdits, show_all, show_only
 from ..scene.segmentation_node import segmentation_steps
-from ..scene.views import show_all, show_only
+from ..scores.colors import DEFAULT_SCALE
 from ..volume import Segment, Segmentation
-from . import page_state
+from .coloring import Coloring
 from .controller import ReviewController
 from .editing import Editing
 from .scene import add_ct, add_segmentation, start_scene
@@ -23,6 +22,8 @@ from .views import CaseViews
 _FILES = Path(__file__).with_name("page")
 _SETTLE_SECONDS = 0.5
 """An edit is over when nothing was edited for so long."""
+_PAINT_SECONDS = 1.0
+"""While scoring, masks are not coloured anew more often."""
 
 
 class ReviewPage:
@@ -39,19 +40,21 @@ class ReviewPage:
     def __init__(self, server, review: ReviewController, name: str) -> None:
         self._server, self._review = server, review
         self._loop = asyncio.get_running_loop()
-        self._alone, self._colors = False, True
+        self._alone = False
+        self._visible = 0
+        self._painted = 0.0
         self._drawing: asyncio.Handle | None = None
         self._edited: set[str] = set()
         self._settling: asyncio.TimerHandle | None = None
         self._reading: asyncio.Task | None = None
         self._shown: tuple = ()
-        self._painted: object = None
         app = start_scene()
         self._volume_node = add_ct(review.ct)
         self._views = CaseViews(server, app, review.ct, self._scrolled)
         self._views.show_ct(self._volume_node)
         self._segmentation_node = add_segmentation(app, review.segmentation)
         self._edits = SegmentationEdits(self._segmentation_node, self._masks_edited)
+        self._coloring = Coloring(self._segmentation_node, self._volume_node)
         self._editing = Editing(app, self._segmentation_node, self._volume_node)
         self._build(name)
         review.changed = self._draw_soon
@@ -74,7 +77,6 @@ class ReviewPage:
                 "trame__favicon": None,
                 "case_name": name,
                 "folder": str(self._review.keeper.folder),
-                "legend": page_state.legend(),
             }
         )
         with DivLayout(server, classes="review") as layout:
@@ -82,6 +84,7 @@ class ReviewPage:
         for action in (
             self.select, self.go_to, self.next_flagged, self.previous_flagged, self.threshold, self.accept,
             self.unaccept, self.accept_or_not, self.accept_segment, self.undo, self.redo, self.alone, self.colors,
+            self.color_blind,
             self.fit, self.tool, self.brush, self.undo_stroke, self.cancel, self.score, self.export,
         ):  # fmt: skip
             server.controller.trigger(action.__name__)(self._guarded(action))
@@ -156,10 +159,13 @@ class ReviewPage:
         self._alone = bool(alone)
         self._show_segments()
 
-    def colors(self, colors: bool) -> None:
-        """Colour segments by their predicted DSC, or by their own colours."""
-        self._colors, self._painted = bool(colors), None
-        self._paint()
+    def colors(self, mode: str) -> None:
+        """Colour masks by their slices' predicted DSC, by their segment's, or by their own colours."""
+        self._coloring.set_mode(mode)
+
+    def color_blind(self, safe: bool) -> None:
+        """Use colours that can be told apart without seeing red and green."""
+        self._coloring.set_scale("color-blind-safe" if safe else DEFAULT_SCALE)
 
     def fit(self) -> None:
         """Show the whole CT."""
@@ -214,6 +220,7 @@ class ReviewPage:
         self._draw_soon()
 
     def _show_segments(self) -> None:
+        self._visible += 1
         selected = self._review.session.selected
         with self._edits.paused():
             show_all(self._segmentation_node)
@@ -221,17 +228,13 @@ class ReviewPage:
                 show_only(self._segmentation_node, selected)
 
     def _paint(self) -> None:
-        """Colour the segments anew if their scores are others than when it was done last."""
-        session = self._review.session
-        scores = tuple((s.segment_id, s.predicted_dsc) for s in session.case.segments)
-        if scores == self._painted:
+        """Colour the masks anew; while scoring, not at every step: it takes longer than one."""
+        now = self._loop.time()
+        if self._review.scoring.running and now - self._painted < _PAINT_SECONDS:
             return
-        self._painted = scores
+        self._painted = now
         with self._edits.paused():
-            if self._colors:
-                show_score_colors(self._segmentation_node, session.case)
-            else:
-                restore_colors(self._segmentation_node)
+            self._coloring.update(self._review.session.case, self._review.segmentation, self._visible)
 
     # Edits
 
@@ -282,10 +285,11 @@ class ReviewPage:
             "brush": round(self._editing.brush_mm),
             "can_undo_stroke": self._editing.can_undo,
             "alone": self._alone,
-            "colors": self._colors,
+            "colors": self._coloring.mode,
+            "scale": self._coloring.scale,
         }
         with self._server.state as state:
-            state.update(self._review.state(self._views.k) | own)
+            state.update(self._review.state(self._views.k, self._coloring.scale) | own)
 
 
 def _different(masks: list[Segment], known: Segmentation) -> list[Segment]:

@@ -5,37 +5,37 @@ from __future__ import annotations
 from ..review import ReviewSession, StripPoint
 from ..review.refs import is_doubtful
 from ..scores import EmptySlice, SegmentScore, Status, dsc_color
-from ..scores.colors import COLOR_SCALE
+from ..scores.colors import DEFAULT_SCALE, SCALES
 
 Color = str
 """``#rrggbb``."""
 
 
-def hex_color(dsc: float | None) -> Color:
+def hex_color(dsc: float | None, scale: str = DEFAULT_SCALE) -> Color:
     """The colour of a predicted DSC, as the page's style sheet has it."""
-    return "#" + "".join(f"{round(255 * c):02x}" for c in dsc_color(dsc))
+    return "#" + "".join(f"{round(255 * c):02x}" for c in dsc_color(dsc, scale))
 
 
-def legend() -> str:
+def legend(scale: str = DEFAULT_SCALE) -> str:
     """The colour scale from DSC 0 to 1, as a CSS gradient."""
-    stops = ", ".join(f"{hex_color(dsc)} {100 * dsc:g}%" for dsc, _ in COLOR_SCALE)
+    stops = ", ".join(f"{hex_color(dsc, scale)} {100 * dsc:g}%" for dsc, _ in SCALES[scale])
     return f"linear-gradient(to right, {stops})"
 
 
-def rows(session: ReviewSession) -> list[dict[str, object]]:
+def rows(session: ReviewSession, scale: str = DEFAULT_SCALE) -> list[dict[str, object]]:
     """The table, worst segment first."""
     labels = session.labels
-    return [_row(session, segment, labels[segment.segment_id]) for segment in session.segments]
+    return [_row(session, segment, labels[segment.segment_id], scale) for segment in session.segments]
 
 
-def _row(session: ReviewSession, segment: SegmentScore, label: str) -> dict[str, object]:
+def _row(session: ReviewSession, segment: SegmentScore, label: str, scale: str) -> dict[str, object]:
     counts = session.segment_counts(segment.segment_id)
     return {
         "id": segment.segment_id,
         "name": " ".join(label.split()),
         "hint": _hint(segment),
         "dsc": _two_places(segment.predicted_dsc),
-        "color": hex_color(segment.predicted_dsc),
+        "color": hex_color(segment.predicted_dsc, scale),
         "flagged": counts.flagged,
         "missed": counts.missed,
         "open": counts.open,
@@ -58,7 +58,7 @@ def _hint(segment: SegmentScore) -> str:
     return f"{known}; {scored}{bounds}"
 
 
-def strip(session: ReviewSession, segment_id: str | None) -> dict[str, object]:
+def strip(session: ReviewSession, segment_id: str | None, scale: str = DEFAULT_SCALE) -> dict[str, object]:
     """The strip plot of a segment: one bar for each slice, inferior on the left."""
     points = session.strip(segment_id) if segment_id is not None else ()
     if not points:
@@ -68,15 +68,15 @@ def strip(session: ReviewSession, segment_id: str | None) -> dict[str, object]:
         "name": " ".join(session.labels[segment_id].split()),
         "first": first,
         "n": last - first + 1,
-        "points": [_bar(point) for point in points],
+        "points": [_bar(point, scale) for point in points],
     }
 
 
-def _bar(point: StripPoint) -> dict[str, object]:
+def _bar(point: StripPoint, scale: str) -> dict[str, object]:
     return {
         "k": point.k,
         "dsc": round(point.dsc, 4),
-        "color": hex_color(point.dsc),
+        "color": hex_color(point.dsc, scale),
         "missed": point.missed,
         "mark": mark_of(point),
         "corrected": point.corrected,
@@ -138,7 +138,7 @@ def current(session: ReviewSession, slice_index: int | None, position_mm: float 
     }
 
 
-def flags_in_slice(session: ReviewSession, k: int | None) -> list[dict[str, object]]:
+def flags_in_slice(session: ReviewSession, k: int | None, scale: str = DEFAULT_SCALE) -> list[dict[str, object]]:
     """The segments that need a look in one slice, worst first; for the corner of the view while scrolling."""
     if k is None:
         return []
@@ -154,7 +154,7 @@ def flags_in_slice(session: ReviewSession, k: int | None) -> list[dict[str, obje
             {
                 "id": segment.segment_id,
                 "text": f"{name} missing" if missed else f"{name} {score.predicted_dsc:.2f}",
-                "color": hex_color(score.predicted_dsc),
+                "color": hex_color(score.predicted_dsc, scale),
                 "missed": missed,
                 "dsc": score.predicted_dsc,
             }

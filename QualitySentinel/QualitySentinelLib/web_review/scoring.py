@@ -41,7 +41,8 @@ class Scoring:
         self._cancel = False
         self._starting = asyncio.Lock()
         self._task: asyncio.Task | None = None
-        self._unfinished: set[str] = set()
+        self._wanted: set[str] = set()
+        self._left: set[str] = set()
         self.running = False
         self.done = self.total = 0
         self.seconds_left: float | None = None
@@ -49,22 +50,23 @@ class Scoring:
 
     @property
     def unfinished(self) -> bool:
-        """Whether segments wait for a scoring that was cancelled or failed."""
-        return bool(self._unfinished) and not self.running
+        """Whether segments wait for a scoring that was cancelled, or failed."""
+        return bool(self._left) and not self.running
 
     async def run(self, ct: CtVolume, segmentation: Segmentation, segment_ids: Iterable[str], slices) -> None:
-        """Score what is not scored yet, or changed, of these segments and of those a cancelled scoring left.
+        """Score what is not scored yet, or changed, of these segments.
 
-        A scoring that goes on is stopped first: its finished slices are kept.
+        A scoring that goes on is stopped first; its finished slices are kept, and its segments are scored with these.
         """
-        self._unfinished |= set(segment_ids)
+        wanted = set(segment_ids)
         async with self._starting:
+            if self.running and not self._cancel:
+                wanted |= self._wanted
             await self.stop()
-            wanted = [s.id for s in segmentation if s.id in self._unfinished]
             if not wanted:
                 return
-            self._cancel, self.failure = False, ""
-            self._task = task = asyncio.ensure_future(self._run(ct, segmentation, wanted, slices))
+            self._wanted, self._cancel, self.failure = wanted, False, ""
+            self._task = task = asyncio.ensure_future(self._run(ct, segmentation, slices))
         await asyncio.shield(task)
 
     def cancel(self) -> None:
@@ -77,14 +79,19 @@ class Scoring:
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _run(self, ct, segmentation, wanted: list[str], slices) -> None:
+    async def _run(self, ct, segmentation, slices) -> None:
         self.running, self.done, self.total, self.seconds_left = True, 0, 0, None
         self._tell()
         told = time.monotonic()
         progress = None
         try:
             steps = self._scorer.run(
-                ct, segmentation, slices, wanted, previous=self._session.case, cancelled=lambda: self._cancel
+                ct,
+                segmentation,
+                slices,
+                [s.id for s in segmentation if s.id in self._wanted],
+                previous=self._session.case,
+                cancelled=lambda: self._cancel,
             )
             while (step := await asyncio.to_thread(next, steps, None)) is not None:
                 progress = step
@@ -99,12 +106,10 @@ class Scoring:
             self.failure = " ".join(str(error).split())
         except Exception as error:  # a page cannot show a trace; the reader goes on without scores
             self.failure = f"scoring failed: {reason_of(error)}"
-        finally:
-            self.running = False
+        self.running = False
         if progress is not None:
             self._session.update(progress.score)
-        if progress is not None and not progress.cancelled and not self.failure:
-            self._unfinished.clear()
-        elif not self.failure:
-            self.failure = "Cancelled: not every slice is scored"
+            if progress.cancelled and not self.failure:
+                self.failure = "Cancelled: not every slice is scored"
+        self._left = self._left | self._wanted if self.failure else self._left - self._wanted
         self._tell()

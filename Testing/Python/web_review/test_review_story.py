@@ -20,7 +20,7 @@ from QualitySentinelLib.scores import read_report_json
 from .conftest import HOSTILE_NAME
 
 pytestmark = pytest.mark.chromium
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
 
 
 class Page:
@@ -140,14 +140,23 @@ def test_the_selected_segment_is_shown_alone_and_back(reader):
     reader.picture(like=before)
 
 
-def test_quality_colors_have_a_legend_and_can_be_taken_off(reader):
-    before = reader.picture()
-    assert reader.page.is_visible("#legend")
-    reader.page.click("#colors")
-    reader.picture(other_than=before)
-    assert not reader.page.is_visible("#legend")
-    reader.page.click("#colors")
-    reader.picture(like=before)
+def test_masks_are_colored_by_segment_by_slice_or_by_their_own(reader):
+    by_segment = reader.picture()
+    legend = reader.page.get_attribute("#legend i", "style")
+    reader.page.click("#colors [data-mode=slices]")
+    by_slice = reader.picture(other_than=by_segment)
+    reader.page.click("#color-blind")
+    reader.picture(other_than=by_slice)
+    reader.wait("old => document.querySelector('#legend i').getAttribute('style') !== old", legend)
+    reader.page.click("#color-blind")
+    reader.picture(like=by_slice)
+    reader.page.click("#colors [data-mode=own]")
+    reader.page.wait_for_selector("#legend", state="hidden")
+    reader.picture(other_than=by_slice)
+    reader.page.keyboard.press("c")
+    reader.page.keyboard.press("c")
+    reader.wait("() => document.querySelector('#colors [data-mode=segments]').classList.contains('on')")
+    reader.picture(like=by_segment)
 
 
 def test_a_click_in_the_strip_plot_jumps_there(reader):

@@ -6,7 +6,11 @@
     KeyP: () => ['tool', ['paint']],
     KeyE: () => ['tool', ['erase']],
     KeyS: () => ['alone', [!document.getElementById('alone').checked]],
-    KeyC: () => ['colors', [!document.getElementById('colors').checked]],
+    KeyC: () => {
+      const modes = [...document.querySelectorAll('#colors button')];
+      const now = modes.findIndex((button) => button.classList.contains('on'));
+      return ['colors', [modes[(now + 1) % modes.length].dataset.mode]];
+    },
     Escape: () => ['tool', ['']],
   };
   const onKey = (e) => {

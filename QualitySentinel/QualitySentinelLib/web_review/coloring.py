@@ -1,0 +1,68 @@
+"""Needs ``slicer``. Which colours the masks have in the views: by slice, by segment, or their own."""
+
+from __future__ import annotations
+
+from ..errors import UsageError
+from ..scene import hide_quality_map, restore_colors, show_quality_map, show_score_colors, update_quality_map
+from ..scores import CaseScore
+from ..scores.colors import DEFAULT_SCALE, check_scale
+
+SLICES, SEGMENTS, OWN = "slices", "segments", "own"
+MODES = (SLICES, SEGMENTS, OWN)
+
+
+class Coloring:
+    """Keeps the colours in the views up to date with the scores.
+
+    Attributes:
+        mode: one of :data:`MODES`.
+        scale: name of the colour scale.
+    """
+
+    def __init__(self, segmentation_node, volume_node) -> None:
+        self._segmentation_node, self._volume_node = segmentation_node, volume_node
+        self._shown: tuple = ()
+        self.mode, self.scale = SEGMENTS, DEFAULT_SCALE
+
+    def set_mode(self, mode: str) -> None:
+        """Colour by slice (the quality map), by segment, or as the file has it.
+
+        Raises:
+            UsageError: there is no such mode.
+        """
+        if mode not in MODES:
+            raise UsageError(f"{mode}: no such coloring; choose one of {', '.join(MODES)}")
+        self.mode = mode
+
+    def set_scale(self, scale: str) -> None:
+        """Use another colour scale.
+
+        Raises:
+            UsageError: there is no such scale.
+        """
+        check_scale(scale)
+        self.scale = scale
+
+    def update(self, case: CaseScore, masks: object, visible: object) -> None:
+        """Colour anew, if something has changed since.
+
+        Args:
+            case: the scores.
+            masks: the masks as they are; an equal object means that none was edited.
+            visible: which segments are shown; another object when that has changed.
+        """
+        scores = [(s.segment_id, s.predicted_dsc, s.n_scored, s.status) for s in case.segments]
+        now = (self.mode, self.scale, scores, id(masks), visible)
+        if now == self._shown:
+            return
+        before, self._shown = self._shown, now
+        if self.mode == OWN:
+            restore_colors(self._segmentation_node)
+        else:
+            show_score_colors(self._segmentation_node, case, self.scale)
+        if self.mode != SLICES:
+            hide_quality_map(self._segmentation_node)
+        elif before[:2] == now[:2]:
+            update_quality_map(self._segmentation_node, self._volume_node, case)
+        else:
+            show_quality_map(self._segmentation_node, self._volume_node, case, self.scale)

@@ -1,0 +1,156 @@
+"""Who gets the page: the first browser with the token, and nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import asynccontextmanager
+
+import pytest
+
+from QualitySentinelLib.errors import UsageError
+
+aiohttp = pytest.importorskip("aiohttp", reason="needs the extra 'review'")
+from aiohttp import CookieJar, web  # noqa: E402
+
+from QualitySentinelLib.web_review.guard import Guard, check_loopback  # noqa: E402
+
+INDEX = "<!doctype html><title>the page</title><script>let x = 1;</script>"
+
+
+@asynccontextmanager
+async def guarded(tmp_path):
+    """A guard and the port of a server that it protects; ``/patient`` is worth protecting, ``/ws`` is a websocket."""
+    index = tmp_path / "index.html"
+    index.write_text(INDEX, encoding="utf-8")
+    guard, application = Guard(index), web.Application()
+    guard.protect(application)
+
+    async def patient(_request):
+        return web.Response(text="a patient")
+
+    async def socket(request):
+        answer = web.WebSocketResponse()
+        await answer.prepare(request)
+        await answer.send_str("a patient")
+        await answer.close()
+        return answer
+
+    application.router.add_get("/patient", patient)
+    application.router.add_get("/ws", socket)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield guard, runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+def browser(**options):
+    """A client that keeps cookies, as browsers do, for addresses too."""
+    return aiohttp.ClientSession(cookie_jar=CookieJar(unsafe=True), **options)
+
+
+async def status(session, address, **options) -> int:
+    async with session.get(address, **options) as answer:
+        return answer.status
+
+
+def test_the_first_browser_with_the_token_gets_everything(tmp_path):
+    async def story():
+        async with guarded(tmp_path) as (guard, port), browser() as reader:
+            base = f"http://127.0.0.1:{port}"
+            assert await status(reader, f"{base}/patient") == 403
+            async with reader.get(guard.address(port)) as answer:
+                secret = re.search(r'setItem\("[\w-]+", "([\w-]+)"\)', await answer.text())[1]
+                cookie = answer.headers["Set-Cookie"]
+                assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
+                assert answer.headers["Cache-Control"] == "no-store"
+                assert answer.headers["Referrer-Policy"] == "no-referrer"
+            assert secret == guard.secret
+            async with reader.get(f"{base}/patient") as answer:
+                assert await answer.text() == "a patient"
+            async with reader.get(f"{base}/index.html?secret={secret}") as answer:
+                assert await answer.text() == INDEX
+                policy = answer.headers["Content-Security-Policy"]
+                assert "default-src 'self'" in policy and "unsafe-inline" not in policy.split("style-src")[0]
+            async with reader.ws_connect(f"{base}/ws") as messages:
+                assert (await messages.receive()).data == "a patient"
+            assert await status(reader, guard.address(port)) == 200, "by the history, in the same browser"
+            async with reader.get(guard.address(port)) as answer:
+                assert guard.secret not in await answer.text()
+
+    asyncio.run(story())
+
+
+def test_a_used_token_is_worth_nothing(tmp_path):
+    async def story():
+        async with guarded(tmp_path) as (guard, port), browser() as reader, browser() as other:
+            assert await status(reader, guard.address(port)) == 200
+            assert await status(other, guard.address(port)) == 403
+            assert await status(other, f"http://127.0.0.1:{port}/patient") == 403
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("token", ["", "x", "\u00e9" * 43, "x" * 43])
+def test_a_wrong_token_opens_nothing_and_uses_nothing_up(tmp_path, token):
+    async def story():
+        async with guarded(tmp_path) as (guard, port), browser() as other:
+            assert await status(other, f"http://127.0.0.1:{port}/", params={"token": token}) == 403
+            assert await status(other, guard.address(port)) == 200
+
+    asyncio.run(story())
+
+
+def test_the_cookie_alone_does_not_open_the_page(tmp_path):
+    """A server of somebody else on another port of this computer may have been sent it."""
+
+    async def story():
+        async with guarded(tmp_path) as (guard, port), browser() as reader, browser() as other:
+            base = f"http://127.0.0.1:{port}"
+            await status(reader, guard.address(port))
+            (cookie,) = reader.cookie_jar
+            stolen = {"Cookie": f"{cookie.key}={cookie.value}"}
+            async with other.get(f"{base}/index.html", headers=stolen) as answer:
+                text = await answer.text()
+                assert "the page" not in text and guard.secret not in text
+            assert await status(other, f"{base}/index.html?secret=guess", headers=stolen) == 403
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}])
+def test_other_sites_in_the_same_browser_are_refused(tmp_path, headers):
+    async def story():
+        async with guarded(tmp_path) as (guard, port), browser() as reader:
+            base = f"http://127.0.0.1:{port}"
+            await status(reader, guard.address(port))
+            assert await status(reader, f"{base}/patient", headers=headers) == 403
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+                await reader.ws_connect(f"{base}/ws", headers=headers)
+            assert await status(reader, f"{base}/patient") == 200
+
+    asyncio.run(story())
+
+
+def test_a_websocket_without_cookie_is_refused(tmp_path):
+    async def story():
+        async with guarded(tmp_path) as (_guard, port), browser() as other:
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+                await other.ws_connect(f"http://127.0.0.1:{port}/ws")
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", "", "127.0.0.1.example.org"])
+def test_it_refuses_to_listen_where_others_could_reach_it(host):
+    with pytest.raises(UsageError, match="this computer alone"):
+        check_loopback(host)
+
+
+def test_loopback_addresses_are_fine():
+    check_loopback("127.0.0.1")
+    check_loopback("::1")
