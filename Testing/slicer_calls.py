@@ -3,9 +3,10 @@
     python Testing/slicer_calls.py [FILE ...]       what does not exist (exit code 1); --all says what is uncertain too
 
 The classes of objects are inferred where that is simple: constructors, ``slicer.mrmlScene`` and ``slicer.app``, what a
-method is declared to return, ``self.ui.NAME`` by the class in the ``.ui`` file, annotations, and our own names for
-nodes (`OUR_NAMES`). A declared class is the least an object can be, so members of its subclasses count too. Where the
-class is unknown, a name passes when it exists anywhere: in the list, VTK, Qt, Python's types, NumPy, or the product.
+method is declared to return, ``self.ui.NAME`` and ``ui.NAME`` by the class in the ``.ui`` file, annotations, and our
+own names for nodes (`OUR_NAMES`). A declared class is the least an object can be, so members of its subclasses count
+too. Where the class is unknown, a name passes when it exists anywhere: in the list, VTK, Qt, Python's types, NumPy, or
+the product.
 
 Qt follows PythonQt, which Slicer's ``qt`` is, not PySide6:
 
@@ -399,11 +400,13 @@ class FileCheck:
         for method in (m for m in own.node.body if isinstance(m, ast.FunctionDef)):
             env = self._function_env(method, self.globals, own)
             for node in ast.walk(method):
-                if isinstance(node, ast.Assign):
-                    for target in node.targets:
-                        if isinstance(target, ast.Attribute) and ast.unparse(target.value) == "self":
-                            if not (isinstance(node.value, ast.Constant) and node.value.value is None):
-                                found.setdefault(target.attr, []).append(self._resolve(node.value, env))
+                for target, value, annotation in _assigned(node):
+                    if not isinstance(target, ast.Attribute) or ast.unparse(target.value) != "self":
+                        continue
+                    if annotation is not None:
+                        found.setdefault(target.attr, []).append(self._annotated(annotation))
+                    elif not (isinstance(value, ast.Constant) and value.value is None):
+                        found.setdefault(target.attr, []).append(self._resolve(value, env))
         own.attributes = {name: values[0] if len(set(values)) == 1 else None for name, values in found.items()}
 
     def _imports(self, body: Iterable[ast.AST], env: dict[str, Value | None]) -> None:
@@ -479,6 +482,8 @@ class FileCheck:
             env[argument.arg] = self._annotated(argument.annotation)
             if env[argument.arg] is None and argument.arg in OUR_NAMES:
                 env[argument.arg] = Value("object", OUR_NAMES[argument.arg])
+            if argument.arg == "ui" and self.ui_widgets:
+                env[argument.arg] = Value("ui")
         for extra in (function.args.vararg, function.args.kwarg):
             if extra:
                 env[extra.arg] = FOREIGN
@@ -621,6 +626,11 @@ class FileCheck:
             self._count(node)
             if node.attr in own.attributes:
                 return own.attributes[node.attr]
+            method = next((m for m in own.node.body if getattr(m, "name", "") == node.attr), None)
+            if method is None:
+                return None
+            if any(ast.unparse(d) == "property" for d in method.decorator_list):
+                return self._returned_by(method, own)
             return Value("ownmethod", node.attr, owner=base)
         certain = not node.attr.startswith("__")
         for parent in own.bases:
@@ -657,12 +667,12 @@ class FileCheck:
 
     @cached_property
     def ui_widgets(self) -> dict[str, str]:
-        """Name to class, of the .ui files that this file names."""
+        """Name to class, of the .ui files that this file names; where it names none, of all of its module."""
         folder = next((p for p in self.path.parents if (p / "Resources" / "UI").is_dir()), None)
+        files = sorted((folder / "Resources" / "UI").glob("*.ui")) if folder else []
         found = {}
-        for path in sorted((folder / "Resources" / "UI").glob("*.ui")) if folder else ():
-            if path.name in self.source:
-                found.update(widgets_of(path))
+        for path in [f for f in files if f.name in self.source] or files:
+            found.update(widgets_of(path))
         return found
 
     def _call(self, node: ast.Call, env: dict[str, Value | None]) -> Value | None:
@@ -834,6 +844,20 @@ class FileCheck:
         self.report.unverifiable.append(Problem(self.path, node.lineno, text))
 
 
+def _assigned(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr | None, ast.expr | None]]:
+    """(target, value, annotation) of an assignment; of ``a, b = x, y`` one for each."""
+    if isinstance(node, ast.AnnAssign):
+        yield node.target, node.value, node.annotation
+    elif isinstance(node, ast.Assign):
+        for target in node.targets:
+            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                yield from ((t, v, None) for t, v in zip(target.elts, node.value.elts, strict=False))
+            elif isinstance(target, ast.Tuple):
+                yield from ((t, ast.Call(ast.Name("unknown"), [], []), None) for t in target.elts)
+            else:
+                yield target, node.value, None
+
+
 def _in_scope(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
     """All nodes below, without the bodies of functions and classes inside."""
     for node in body:
@@ -912,11 +936,16 @@ def check_ui(path: Path, names: Names, report: Report) -> None:
 
 
 def product_files(root: Path = ROOT) -> list[Path]:
-    """Product files that run in Slicer: those that import slicer, qt, ctk or vtk, all of ``scene``, and .ui files."""
+    """Product files that run in Slicer: those that import slicer, qt, ctk or vtk, all of ``scene``, and .ui files.
+
+    Not those of ``web_review``: they run beside trame-slicer, outside Slicer.
+    """
     imports = re.compile(r"^\s*(import|from) (slicer|qt|ctk|vtk|vtkmodules)\b", re.M)
     found = []
     for module in PRODUCT:
         for path in sorted((root / module).rglob("*")):
+            if "web_review" in path.parts:
+                continue
             if path.suffix == ".ui" or (
                 path.suffix == ".py" and (path.parent.name == "scene" or imports.search(path.read_text("utf-8")))
             ):

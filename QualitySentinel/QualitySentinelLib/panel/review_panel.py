@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import SimpleNamespace
 
+import qt
 from slicer.i18n import tr as _
 
 from ..errors import QualitySentinelError
@@ -31,16 +32,13 @@ class ReviewPanel:
         self.table = ResultsTable(ui.resultsTable, self._on_segment)
         self.strip_plot = StripPlot(self._on_bar)
         ui.stripPlotFrame.layout().addWidget(self.strip_plot)
-        for button, action in (
-            (ui.previousButton, self.previous),
-            (ui.nextButton, self.next),
-            (ui.acceptButton, self.accept),
-            (ui.acceptSegmentButton, self.accept_segment),
-            (ui.undoButton, self.undo),
-            (ui.redoButton, self.redo),
-            (ui.correctButton, self.correct),
-        ):
-            button.connect("clicked(bool)", lambda *_, action=action: action())
+        on_click(ui.previousButton, self.previous)
+        on_click(ui.nextButton, self.next)
+        on_click(ui.acceptButton, self.accept)
+        on_click(ui.acceptSegmentButton, self.accept_segment)
+        on_click(ui.undoButton, self.undo)
+        on_click(ui.redoButton, self.redo)
+        on_click(ui.correctButton, self.correct)
         self.show(None)
 
     # What is shown
@@ -93,7 +91,8 @@ class ReviewPanel:
             bar.format = _("Nothing to review")
 
     def _draw_current(self) -> None:
-        session, ui = self.session, self._ui
+        session = self.session
+        ui = self._ui
         selected = None if session is None else session.selected
         current = None if session is None else session.current
         points = session.strip(selected) if selected is not None else ()
@@ -188,6 +187,11 @@ class ReviewPanel:
     def _on_bar(self, k: int) -> None:
         if self.session is not None and self.session.selected is not None:
             self.session.go_to(self.session.selected, k)
+
+
+def on_click(button: qt.QPushButton, action: Callable[[], object]) -> None:
+    """Do something when a button is clicked, however its key was pressed."""
+    button.connect("clicked(bool)", lambda *_checked: action())
 
 
 def summary(counts: ReviewCounts, segments: int) -> str:
