@@ -49,17 +49,19 @@ class DataSet:
         layout: how it is laid out, by name.
         cases: sorted by name (as text).
         notes: what a user should know of how the cases were found, one line each.
+        manifest: name of the CSV file in ``root`` that lists the cases, where one does.
     """
 
     root: Path
     layout: str
     cases: list[AuditCase]
     notes: list[str] = field(default_factory=list)
+    manifest: str | None = None
 
     @property
     def name(self) -> str:
-        """What the data set is called in the tables: its folder."""
-        return self.root.resolve().name
+        """What the data set is called in the tables: its manifest without suffix, or its folder."""
+        return Path(self.manifest).stem if self.manifest else self.root.resolve().name
 
 
 def read_case(

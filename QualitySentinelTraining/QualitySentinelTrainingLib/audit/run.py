@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib.util import find_spec
@@ -12,6 +12,7 @@ from typing import Protocol
 
 from QualitySentinelLib import __version__
 from QualitySentinelLib.errors import ModelError, UsageError
+from QualitySentinelLib.reading.names import name_presets, read_names
 from QualitySentinelLib.scores.versions import software_versions
 
 from .cases import AuditCase, DataSet, fingerprint
@@ -112,15 +113,16 @@ def run_audit(
     setup = setup or ScoringSetup(Path())
     check_tables_can_be_written()
     data = find_cases(dataset, options.layout, options.metadata, setup.keep_identifiers)
-    setup = replace(setup, root=data.root.resolve())
+    names, content = _names(setup.names)
+    setup = replace(setup, root=data.root.resolve(), names=content)
     model, device = _model_and_device(setup)
     folder, outcome = AuditFolder(out), AuditOutcome(data, notes=list(data.notes))
     cases = [case for case in data.cases if options.shard is None or options.shard.holds(case)]
     with folder.locked():
-        run = _run_document(data, setup, options, model, cases)
+        run = _run_document(data, setup, names, options, model, cases)
         before = folder.run()
         if before is not None:
-            check_same(before["key"], run["key"], folder.path)
+            check_same(before.get("key", {}), run["key"], folder.path)
         todo, outcome.kept = _todo(folder, cases, setup, options, outcome)
         folder.write_run(run)
         outcome.workers = options.workers or default_workers(device, len(todo))
@@ -158,12 +160,15 @@ def check_same(before: dict, now: dict, folder: Path) -> None:
     Raises:
         UsageError: they differ in an option that shapes scores.
     """
-    for name in now:
-        if before.get(name) != now[name]:
-            was, wanted = (str(v if v is not None else "not given") for v in (before.get(name), now[name]))
-            raise UsageError(
-                f"{folder}: was made with {name} {was[:60]}, not {wanted[:60]}; choose another folder for the results"
-            )
+    name = first_difference(before, now)
+    if name is not None:
+        was, wanted = ("none" if key.get(name) is None else str(key[name])[:60] for key in (before, now))
+        raise UsageError(f"{folder}: was made with {name} {was}, not {wanted}; choose another folder for the results")
+
+
+def first_difference(before: dict, now: dict) -> str | None:
+    """The first thing in which the keys of two runs differ, by name."""
+    return next((name for name in {**now, **before} if before.get(name) != now.get(name)), None)
 
 
 def make_engine(options: AuditOptions, setup: ScoringSetup, workers: int) -> Engine:
@@ -183,6 +188,19 @@ def make_engine(options: AuditOptions, setup: ScoringSetup, workers: int) -> Eng
     raise UsageError(f"--engine {options.engine}: give local or ray")
 
 
+def _names(names: str | Mapping | None) -> tuple[str | None, str | Mapping | None]:
+    """Names as text, with the whole path of a file; and what they say: workers elsewhere need not find the file."""
+    if names is None or isinstance(names, Mapping):
+        return (None if names is None else str(dict(names))), names
+    if names in name_presets():
+        return names, names
+    return str(Path(names).resolve()), read_names(names)
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
 def _model_and_device(setup: ScoringSetup) -> tuple[dict, str]:
     """What to say of the model, which is so known to be whole; and the kind of device, which is so known to be there.
 
@@ -199,10 +217,13 @@ def _model_and_device(setup: ScoringSetup) -> tuple[dict, str]:
 
 
 def _run_document(
-    data: DataSet, setup: ScoringSetup, options: AuditOptions, model: dict, cases: list[AuditCase]
+    data: DataSet, setup: ScoringSetup, names: str | None, options: AuditOptions, model: dict, cases: list[AuditCase]
 ) -> dict:
-    """``audit.json`` at the start. What ``key`` holds must be the same in all runs and shards of an audit."""
-    names = "\n".join(case.name for case in data.cases).encode("utf-8", "surrogateescape")
+    """``audit.json`` at the start. What ``key`` holds must be the same in all runs into one folder.
+
+    Args:
+        names: the user's, as text; ``setup.names`` has their content.
+    """
     return {
         "complete": False,
         "key": {
@@ -212,18 +233,20 @@ def _run_document(
             "slices": str(setup.slices),
             "threshold": setup.threshold,
             "segments": None if setup.segments is None else list(setup.segments),
-            "names": None if setup.names is None else str(setup.names),
+            "names": names,
+            "names_sha256": None if names is None else _digest(str(sorted(read_names(setup.names).items()))),
             "keep-identifiers": setup.keep_identifiers,
             "shard": None if options.shard is None else str(options.shard),
         },
         "dataset": str(data.root.resolve()),
         "dataset_name": data.name,
+        "manifest": data.manifest,
         "layout": data.layout,
         "threshold": setup.threshold,
         "model": model,
         "versions": software_versions(),
         "counts": {"cases": len(cases), "cases_of_all_shards": len(data.cases)},
-        "cases_sha256": sha256(names).hexdigest(),
+        "cases_sha256": _digest("\n".join(f"{c.name}\0{c.ct}\0{c.seg}" for c in data.cases)),
         "notes": data.notes,
     }
 

@@ -69,15 +69,16 @@ def run(options: argparse.Namespace) -> int:
         options.layout, options.metadata, options.engine, options.workers, options.ray_address,
         None if options.shard is None else Shard.parse(options.shard), options.retry_failed,
     )  # fmt: skip
-    finished = [0, 0]
+    finished, failed = [0, 0], []
     with tqdm(total=0, unit="case", disable=options.quiet, file=sys.stderr, dynamic_ncols=True) as bar:
 
         def watch(done: int, total: int, head: dict | None) -> None:
             finished[:] = done, total
             bar.total = total
             bar.update(done - bar.n)
-            if head is not None and head["status"] == "failed" and not options.quiet:
-                bar.write(f"failed: {head['case']}: {head['reason']}", file=sys.stderr)
+            if head is not None and head["status"] == "failed":
+                failed.append(head["case"])
+                bar.set_postfix(failed=len(failed))
 
         try:
             outcome = run_audit(options.dataset, options.out, setup, how, watch)
@@ -87,11 +88,7 @@ def run(options: argparse.Namespace) -> int:
             raise CancelledError(f"cancelled; {kept}, and the same command goes on from there") from stop
     if not options.quiet:
         _summarise(outcome, options.out)
-    for name, reason in list(outcome.failed.items())[:_LISTED]:
-        print(f"failed: {name}: {reason}", file=sys.stderr)
-    if len(outcome.failed) > _LISTED:
-        print(f"and {len(outcome.failed) - _LISTED} more, see {options.out / 'cases.csv'}", file=sys.stderr)
-    return FAILED_CASES if outcome.failed else 0
+    return _name_failed(outcome.failed, options.out)
 
 
 def _check_output(options: argparse.Namespace) -> None:
@@ -118,7 +115,16 @@ def _merge(options: argparse.Namespace) -> int:
         raise UsageError("--merge takes the shards' folders only, no data set")
     failed = merge_shards(options.merge, options.out)
     if not options.quiet:
-        print(f"tables of {len(options.merge)} shards in {options.out}")
+        print(f"Tables of {len(options.merge)} shards are in {options.out}")
+    return _name_failed(failed, options.out)
+
+
+def _name_failed(failed: dict[str, str], out: Path) -> int:
+    """List the cases that could not be scored; the exit code."""
+    for name, reason in list(failed.items())[:_LISTED]:
+        print(f"failed: {name}: {reason}", file=sys.stderr)
+    if len(failed) > _LISTED:
+        print(f"and {len(failed) - _LISTED} more, see {out / 'cases.csv'}", file=sys.stderr)
     return FAILED_CASES if failed else 0
 
 

@@ -87,7 +87,7 @@ def find_cases(
     if not keep_identifiers and any(case.identifying for case in cases):
         digits = max(4, len(str(len(cases))))
         cases = [replace(case, name=f"case_{n:0{digits}d}") for n, case in enumerate(cases, start=1)]
-    return DataSet(root, chosen.name, cases, notes)
+    return DataSet(root, chosen.name, cases, notes, dataset.name if chosen is _MANIFEST else None)
 
 
 def _recognised(dataset: Path) -> Layout:

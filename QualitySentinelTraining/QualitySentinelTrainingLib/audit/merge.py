@@ -1,0 +1,115 @@
+"""The tables of a data set that was audited in shards."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from QualitySentinelLib.errors import InputError, MismatchError, UsageError
+
+from .csv_table import unescaped
+from .record import FAILED
+from .run import check_tables_can_be_written, first_difference
+from .shards import Shard
+from .store import AuditFolder
+from .table_files import write_tables
+
+
+def merge_shards(folders: Sequence[Path], out: Path) -> dict[str, str]:
+    """Write the tables of all shards' cases, equal to those of an audit of the whole data set in one run.
+
+    Args:
+        folders: the output folder of each shard.
+        out: for the tables and ``audit.json``.
+
+    Returns:
+        The cases that failed, with reasons.
+
+    Raises:
+        UsageError: a folder is no shard, or ``out`` is one of them.
+        InputError: a shard is missing or not complete; the line says which.
+        MismatchError: the shards were made with other options, another model, or of another data set.
+    """
+    check_tables_can_be_written()
+    shards = [AuditFolder(folder) for folder in folders]
+    if out.resolve() in {shard.path.resolve() for shard in shards}:
+        raise UsageError(f"{out}: is one of the shards; choose another folder for the tables of all")
+    runs = [_run(shard) for shard in shards]
+    _check_alike(shards, runs)
+    _check_all_there(shards, runs)
+    places = sorted((name, shard) for shard in shards for name in _cases(shard))
+    again = [name for name, count in Counter(name for name, _ in places).items() if count > 1]
+    if again:
+        raise MismatchError(f"{out}: case {again[0]} is in two shards; audit them again, from the same data set")
+    expected = runs[0]["counts"]["cases_of_all_shards"]
+    if len(places) != expected:
+        raise MismatchError(f"{out}: the shards hold {len(places)} cases of {expected}; audit them again")
+    failed = {}
+
+    def records():
+        for name, shard in places:
+            record = shard.record(name)
+            if record.head["status"] == FAILED:
+                failed[name] = record.head["reason"]
+            yield record
+
+    write_tables(out, records(), runs[0]["dataset_name"])
+    counts = {"cases": expected, "cases_of_all_shards": expected, "done": expected - len(failed), "failed": len(failed)}
+    whole = {**runs[0], "key": {**runs[0]["key"], "shard": None}, "counts": counts, "merged_shards": len(shards)}
+    AuditFolder(out).write_run(whole)
+    return failed
+
+
+def _run(shard: AuditFolder) -> dict:
+    run = shard.run()
+    if run is None:
+        raise InputError(f"{shard.path}: holds no audit; give the output folders of the shards")
+    if run["key"].get("shard") is None:
+        raise UsageError(f"{shard.path}: was not made with --shard; --merge takes the folders of shards")
+    return run
+
+
+def _check_alike(shards: list[AuditFolder], runs: list[dict]) -> None:
+    first = runs[0]
+    for shard, run in zip(shards[1:], runs[1:], strict=True):
+        name = first_difference({**run["key"], "shard": None}, {**first["key"], "shard": None})
+        if name is not None:
+            raise MismatchError(f"{shard.path}: {name} is another than in {shards[0].path}; audit it again")
+        same = all(run[name] == first[name] for name in ("cases_sha256", "dataset_name"))
+        if not same or Shard.parse(run["key"]["shard"]).count != Shard.parse(first["key"]["shard"]).count:
+            raise MismatchError(f"{shard.path}: is a shard of other cases than {shards[0].path}; audit it again")
+
+
+def _check_all_there(shards: list[AuditFolder], runs: list[dict]) -> None:
+    """Make sure that each shard is there, once, and complete."""
+    parts = [Shard.parse(run["key"]["shard"]) for run in runs]
+    count, problems = parts[0].count, []
+    numbers = Counter(part.number for part in parts)
+    missing = [str(n) for n in range(1, count + 1) if n not in numbers]
+    if missing:
+        problems.append(f"of {count} shards {_some(missing)} missing")
+    twice = [str(n) for n, times in numbers.items() if times > 1]
+    if twice:
+        problems.append(f"given twice: {_some(twice)}")
+    for shard, run, part in zip(shards, runs, parts, strict=True):
+        if not run["complete"]:
+            total = run["counts"]["cases"]
+            problems.append(f"shard {part} in {shard.path} is not done ({len(shard.names())} of {total} cases)")
+    if problems:
+        raise InputError(f"the shards cannot be put together: {'; '.join(problems)}; audit them, then merge again")
+
+
+def _some(numbers: list[str], most: int = 12) -> str:
+    return f"{', '.join(numbers[:most])}{' ...' if len(numbers) > most else ''} {'is' if len(numbers) == 1 else 'are'}"
+
+
+def _cases(shard: AuditFolder) -> list[str]:
+    """The cases in a shard's tables; its folder may hold records of more, which have gone from the data set."""
+    path = shard.path / "cases.csv"
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            return [unescaped(row["case"]) for row in csv.DictReader(stream)]
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read; audit the shard again") from error

@@ -1,0 +1,319 @@
+"""An audit goes on where it stopped, however it stopped, and its tables do not tell how often that was."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from Testing.Python.audit.conftest import tables
+
+from QualitySentinelTrainingLib.audit import store
+
+
+def records(folder: Path) -> list[Path]:
+    return sorted((folder / "cases").glob("*.jsonl"))
+
+
+def wait_for_records(folder: Path, number: int, process) -> None:
+    """Until the audit has written so many records, or has ended."""
+    while len(records(folder)) < number and process.poll() is None:
+        time.sleep(0.01)
+
+
+def group_is_gone(group: int, seconds: float = 10.0) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_one_and_two_workers_write_the_same_bytes(a_data_set, audit, tmp_path):
+    data = a_data_set(5)
+    alone = audit(data, out=tmp_path / "one")
+    both = audit(data, out=tmp_path / "two", workers=2)
+    assert (alone.code, both.code) == (0, 0), both.err
+    assert tables(alone.folder) == tables(both.folder)
+    assert "5 cases scored, 0 failed" in both.out
+
+
+def test_a_second_run_scores_nothing_again(a_data_set, audit):
+    data = a_data_set(3)
+    first = audit(data)
+    written = {path: path.stat().st_mtime_ns for path in records(first.folder)}
+    before = tables(first.folder)
+    second = audit(data)
+    assert (first.code, second.code) == (0, 0)
+    assert {path: path.stat().st_mtime_ns for path in records(second.folder)} == written
+    assert tables(second.folder) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_killed_audit_goes_on_and_its_tables_are_the_same(a_data_set, audit, command, tmp_path, workers):
+    data = a_data_set(12)
+    whole = audit(data, out=tmp_path / "whole")
+    killed, seen = tmp_path / "killed", 0
+    for after in (1, 3, 6):
+        process = command(data, "--workers", workers, out=killed)
+        wait_for_records(killed, seen + after, process)
+        time.sleep(random.Random(after).uniform(0, 0.05))
+        process.kill()  # SIGKILL to the main process alone: its workers must end by themselves
+        process.wait()
+        assert group_is_gone(process.pid)
+        left = records(killed)
+        for path in left:
+            head, segments, end = path.read_bytes().split(b"\n")
+            assert json.loads(head)["status"] == "done" and json.loads(segments) and end == b""
+        assert len(left) >= seen
+        seen = len(left)
+    last = audit(data, out=killed)
+    assert last.code == 0, last.err
+    assert tables(killed) == tables(whole.folder)
+    assert not [p for p in killed.rglob("*") if p.name.startswith(".writing")]
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_is_finished(a_data_set, audit, command, tmp_path):
+    data, out = a_data_set(12), tmp_path / "out"
+    process = command(data, "--workers", 2, out=out)
+    wait_for_records(out, 2, process)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes of the command
+    began = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    if process.returncode != 0:  # else it was done before the signal came
+        assert process.returncode == 130
+        assert time.monotonic() - began < 20
+        last = err.strip().splitlines()[-1]
+        assert last.startswith("quality-sentinel: cancelled; ") and "of 12 cases are kept" in last
+        assert "Traceback" not in err
+    assert group_is_gone(process.pid)
+    assert len(records(out)) >= 2
+    assert audit(data, out=out).code == 0
+
+
+def test_a_worker_that_dies_costs_no_case(a_data_set, audit, command, tmp_path):
+    data = a_data_set(10)
+    process = command(data, "--workers", 2, out=tmp_path / "out")
+    wait_for_records(tmp_path / "out", 1, process)
+    for worker in children(process.pid):
+        os.kill(worker, signal.SIGKILL)
+        break
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert tables(tmp_path / "out") == tables(audit(data, out=tmp_path / "whole").folder)
+
+
+def children(pid: int) -> list[int]:
+    """Worker processes: not the helper that watches over shared resources."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+            line = (status.parent / "cmdline").read_text()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and "spawn_main" in line:
+            found.append(int(status.parent.name))
+    return found
+
+
+def test_a_case_that_kills_its_worker_is_the_only_one_that_fails(a_data_set, audit, command, monkeypatch, tmp_path):
+    data = a_data_set(6)
+    trap = tmp_path / "site"
+    trap.mkdir()
+    (trap / "sitecustomize.py").write_text(
+        "import os\n"
+        "from QualitySentinelTrainingLib.audit import scoring\n"
+        "real = scoring.CaseReader.read\n"
+        "def read(self, case):\n"
+        "    os._exit(9) if case.name == 's0003' else None\n"
+        "    return real(self, case)\n"
+        "scoring.CaseReader.read = read\n"
+    )
+    import sys
+
+    monkeypatch.setattr(sys, "path", [str(trap), *sys.path])
+    process = command(data, "--workers", 2)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 6, err
+    assert "failed: s0003: the process that read and scored it was killed" in err
+    monkeypatch.undo()
+    again = audit(data, "--retry-failed")
+    assert again.code == 0
+    assert tables(again.folder) == tables(audit(data, out=tmp_path / "whole").folder)
+
+
+def test_broken_cases_are_named_and_the_others_scored(a_data_set, audit, torso_writer):
+    data = a_data_set(4)
+    ct = data / "s0002" / "ct.nii.gz"
+    ct.write_bytes(ct.read_bytes()[:-400])
+    (data / "s0003" / "segmentations" / "liver.nii.gz").write_text("not an image")
+    result = audit(data)
+    assert result.code == 6
+    assert "2 cases scored, 2 failed" in result.out
+    assert [line for line in result.err.splitlines() if line.startswith("failed: ")] == [
+        "failed: s0002: s0002/ct.nii.gz: ends too early (truncated); copy or download the CT again",
+        "failed: s0003: s0003/segmentations/liver.nii.gz: is damaged; copy or download the mask again",
+    ]
+    cases = {row["case"]: row for row in result.rows("cases")}
+    assert [cases[f"s000{n}"]["status"] for n in (1, 2, 3, 4)] == ["done", "failed", "failed", "done"]
+    assert {row["case"] for row in result.rows("segments")} == {"s0001", "s0004"}
+
+    kept = audit(data)  # nothing changed: they stay failed, and say so
+    assert kept.code == 6
+    assert "2 cases failed before; --retry-failed tries them again" in kept.err
+
+    torso_writer.ct(ct, 2)  # mended: scored without being asked, the other is not
+    mended = audit(data)
+    assert mended.code == 6
+    assert "1 cases are scored again, because their files have changed" in mended.err
+    assert "s0003" in mended.err and "failed: s0002" not in mended.err
+
+    torso_writer.masks(data / "s0003" / "segmentations", 3)
+    assert audit(data, "--retry-failed").code == 0
+
+
+def test_cases_that_change_or_go_leave_nothing_behind(a_data_set, audit, torso_writer, tmp_path):
+    data = a_data_set(4)
+    audit(data)
+    torso_writer.masks(data / "s0001" / "segmentations", 3)
+    shutil.rmtree(data / "s0004")
+    lines = (data / "meta.csv").read_text().replace("s0002;42;m", "s0002;77;f")
+    (data / "meta.csv").write_text(lines)
+    result = audit(data)
+    assert result.code == 0
+    assert "1 cases scored before are no longer in the data set" in result.err
+    assert {row["case"]: row["meta_age"] for row in result.rows("cases")}["s0002"] == "77"
+    assert tables(result.folder) == tables(audit(data, out=tmp_path / "anew").folder)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [(("--threshold", "0.7"), "threshold 0.8, not 0.7"), (("--slices", "3"), "slices all, not 3"),
+     (("--layout", "folders"), "layout totalsegmentator, not folders"), (("--shard", "1/2"), "shard none, not 1/2")],
+)  # fmt: skip
+def test_other_options_do_not_mix_with_earlier_results(a_data_set, audit, options, text):
+    data = a_data_set(1)
+    audit(data)
+    result = audit(data, *options)
+    assert result.code == 2
+    assert text in result.err and result.err.count("\n") == 1
+
+
+def test_a_damaged_record_is_scored_again(a_data_set, audit):
+    data = a_data_set(2)
+    first = audit(data)
+    before = tables(first.folder)
+    records(first.folder)[0].write_bytes(b"{}")
+    assert audit(data).code == 0
+    assert tables(first.folder) == before
+
+
+def test_a_full_disk_ends_the_audit_in_one_line(a_data_set, audit, monkeypatch):
+    real, room = store.write_whole, iter(range(3))
+
+    def write(path, content):
+        if next(room, None) is None:
+            full = OSError(errno.ENOSPC, "No space left on device")
+            from QualitySentinelLib.files import _cannot_be_written
+
+            raise _cannot_be_written(path, full)
+        return real(path, content)
+
+    data = a_data_set(4)
+    monkeypatch.setattr(store, "write_whole", write)
+    result = audit(data)
+    assert result.code == 3
+    assert "No space left on device" in result.err and "Traceback" not in result.err
+    monkeypatch.undo()
+    assert len(records(result.folder)) == 2
+    assert audit(data).code == 0
+
+
+def test_two_audits_do_not_share_a_folder(a_data_set, audit, tmp_path):
+    data = a_data_set(1)
+    with store.AuditFolder(tmp_path / "out").locked():
+        result = audit(data)
+    assert result.code == 2
+    assert "another audit is writing there" in result.err
+    assert audit(data).code == 0
+
+
+def test_segments_that_a_case_lacks_are_a_remark(a_data_set, audit, torso_writer):
+    data = a_data_set(2)
+    (data / "s0002" / "segmentations" / "spleen.nii.gz").unlink()
+    result = audit(data, "--segments", "spleen")
+    assert result.code == 0
+    assert [(row["case"], row["segment"]) for row in result.rows("segments")] == [("s0001", "spleen")]
+    assert result.rows("cases")[1]["warnings"] == "has no segment 'spleen'"
+
+
+def test_scores_are_those_of_the_command_score(a_data_set, audit, a_model_file, tmp_path):
+    from QualitySentinelLib.commands.main import main
+    from QualitySentinelLib.scores import read_segments_csv, read_slices_csv
+
+    data = a_data_set(1)
+    result = audit(data)
+    case = data / "s0001"
+    arguments = ["score", "--ct", case / "ct.nii.gz", "--seg", case / "segmentations", "--out", tmp_path / "score"]
+    assert main([str(a) for a in (*arguments, "--model", a_model_file, "--device", "cpu", "--quiet")]) == 0
+    for table, read in (("segments", read_segments_csv), ("slices", read_slices_csv)):
+        expected, found = read(tmp_path / "score" / f"{table}.csv"), result.rows(table)
+        assert len(expected) == len(found) > 0
+        for one, other in zip(expected, found, strict=True):
+            for column in ("predicted_dsc", "dsc_low", "dsc_high", "position_mm"):
+                if column in one:
+                    assert (one[column] is None) == (other[column] == "")
+                    assert one[column] is None or float(other[column]) == pytest.approx(one[column], abs=2e-4)
+            for column in ("segment", "structure", "n_slices", "n_flagged", "missed_slices", "slice_index"):
+                assert column not in one or str(one[column]) == other[column]
+
+
+def test_volume_and_centre_are_those_of_the_mask(a_data_set, audit, a_torso, torso_writer):
+    import numpy as np
+
+    result = audit(a_data_set(1))
+    (liver,) = [row for row in result.rows("segments") if row["segment"] == "liver"]
+    k, j, i = np.nonzero(torso_writer.voxels(1) == 1)
+    assert float(liver["volume_ml"]) == pytest.approx(len(k) * 6 * 6 * 5 / 1000, abs=1e-3)
+    centre = (a_torso.ijk_to_ras @ [i.mean(), j.mean(), k.mean(), 1])[:3]
+    found = [float(liver[f"centroid_{axis}_mm"]) for axis in "ras"]
+    assert found == pytest.approx(centre.tolist(), abs=0.01)
+
+
+def test_parquet_and_csv_say_the_same(a_data_set, audit):
+    import pandas as pd
+
+    folder = audit(a_data_set(2)).folder
+    for table in ("cases", "segments", "slices"):
+        parquet, text = pd.read_parquet(folder / f"{table}.parquet"), pd.read_csv(folder / f"{table}.csv")
+        assert list(parquet.columns) == list(text.columns)
+        for column in parquet.columns:
+            one, other = parquet[column], text[column]
+            if one.dtype.kind in "fib":
+                assert one.astype(float).fillna(-1).tolist() == other.astype(float).fillna(-1).tolist(), column
+            else:
+                assert one.fillna("").tolist() == other.fillna("").astype(str).tolist(), column
+    assert pd.read_parquet(folder / "cases.parquet")["meta_age"].tolist() == [41.0, 42.0]
+
+
+def test_any_name_of_a_case_becomes_a_file(a_data_set, audit):
+    data = a_data_set(1)
+    odd = "=ö:(1) " + "x" * 150
+    shutil.move(data / "s0001", data / odd)
+    (data / "meta.csv").unlink()
+    result = audit(data)
+    assert result.code == 0, result.err
+    assert [row["case"] for row in result.rows("cases")] == ["'" + odd]  # no formula for spreadsheets
+    assert all(path.name.isascii() and len(path.name) < 160 for path in records(result.folder))
