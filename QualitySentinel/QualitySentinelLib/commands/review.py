@@ -51,11 +51,12 @@ def run(options: argparse.Namespace) -> int:
     if not 0 <= options.port <= 65535:
         raise UsageError(f"--port {options.port}: not a TCP port; give 0 to 65535")
     from ..web_review.opening import open_review
-    from ..web_review.server import serve
 
     print("Reading the case ...", flush=True)
     scores = None if options.scores is None else read_report_json(options.scores)
     make_review = open_review(options, scores)
+    from ..web_review.server import serve  # Slicer's classes take seconds to import: a wrong path is told before
+
     serve(make_review, options.seg.name or str(options.seg), options.port, not options.no_browser)
     return 0
 

@@ -42,7 +42,7 @@ def open_review(options: argparse.Namespace, scores: CaseScore | None = None) ->
     corrected = bool(kept and kept.get("corrected"))
     if corrected:
         segmentation = _with_corrections(segmentation, read_segmentation(keeper.masks_file, ct))
-    session = keeper.session(kept) if kept else ReviewSession(_blank(segmentation, options.threshold))
+    session = keeper.session(kept) if kept else ReviewSession(blank_scores(segmentation, options.threshold))
     if kept is None and scores is not None:
         session.update(scores)
     wanted = _wanted(segmentation, options.segments)
@@ -58,7 +58,7 @@ def _inputs(options: argparse.Namespace):
     return ("ct", options.ct), ("seg", options.seg)
 
 
-def _blank(segmentation: Segmentation, threshold: float) -> CaseScore:
+def blank_scores(segmentation: Segmentation, threshold: float) -> CaseScore:
     """The table before there are scores."""
     return CaseScore(
         [

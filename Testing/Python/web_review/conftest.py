@@ -22,7 +22,7 @@ CHROMIUM_FLAGS = (
 ).split()
 HOSTILE_NAME = "<img src=x onerror=document.title='hacked'>{{ 7 * 7 }}"
 """What a segmentation from somewhere may call a segment."""
-STARTING_SECONDS = 120
+STARTING_SECONDS = 300
 
 
 @dataclass(frozen=True)

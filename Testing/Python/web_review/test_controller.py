@@ -1,0 +1,251 @@
+"""The review behind the page, without trame: scoring beside a living event loop, edits, files."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import csv
+import json
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.review import ReviewSession
+from QualitySentinelLib.scorer import Scorer
+from QualitySentinelLib.web_review.controller import ReviewController
+from QualitySentinelLib.web_review.keeping import Keeper
+from QualitySentinelLib.web_review.opening import blank_scores, open_review
+
+INPUTS = {"ct": {"path": "ct", "sha256": "1"}, "seg": {"path": "seg", "sha256": "2"}}
+
+
+@pytest.fixture
+def make_review(a_ct_with_a_liver, a_small_model, tmp_path):
+    """Makes reviews of the synthetic case; to be called inside an event loop."""
+
+    def make(batch_size: int | None = None, **options) -> ReviewController:
+        ct, segmentation = a_ct_with_a_liver
+        session = ReviewSession(blank_scores(segmentation, 0.8))
+        scorer = Scorer(a_small_model, "cpu", batch_size=batch_size)
+        return ReviewController(ct, segmentation, session, scorer, Keeper(tmp_path / "kept", INPUTS), **options)
+
+    return make
+
+
+async def scored(review: ReviewController) -> None:
+    """Wait until nothing is scored any more."""
+    for _ in range(2000):
+        await asyncio.sleep(0.005)
+        if not review.scoring.running and all(s.predicted_dsc is not None for s in review.session.segments):
+            return
+    raise AssertionError(f"not scored: {review.scoring.failure}")
+
+
+def with_a_slice_erased(review: ReviewController, segment_id: str, k: int):
+    """The segment of the review without its mask in slice ``k``."""
+    segment = review.segmentation[segment_id]
+    labels = segment.voxels().astype(np.uint8)
+    labels[k - segment.box[0].start, :2] = 0
+    labels[k - segment.box[0].start, :, :3] = 0
+    return replace(segment, labels=labels, value=1, name="as the scene calls it", structure=None)
+
+
+def test_the_event_loop_stays_alive_while_scoring(make_review):
+    async def story():
+        shown = []
+        review = make_review(batch_size=2)
+        review.changed = lambda: shown.append(review.state(None)["scoring"])
+        longest, last = 0.0, time.monotonic()
+        review.score()
+        while any(s.predicted_dsc is None for s in review.session.segments):
+            await asyncio.sleep(0.001)
+            now = time.monotonic()
+            longest, last = max(longest, now - last), now
+        await scored(review)
+        assert {step["running"] for step in shown} == {True, False}
+        done = [step["done"] for step in shown if step["running"]]
+        assert done == sorted(done) and len(set(done)) > 5
+        assert longest < 1.0  # a quiet machine needs a hundredth of it
+        await review.close()
+
+    asyncio.run(story())
+
+
+def test_a_cancelled_scoring_keeps_its_scores_and_goes_on(make_review):
+    async def story():
+        review = make_review(batch_size=1)
+        review.changed = lambda: review.scoring.done == 5 and review.scoring.cancel()
+        review.score()
+        while not review.scoring.unfinished:
+            await asyncio.sleep(0.005)
+        total = review.scoring.total
+        kept = sum(s.n_scored for s in review.session.segments)
+        assert 0 < kept < total
+        state = review.state(None)["scoring"]
+        assert state["unfinished"] and "Cancelled" in state["failure"]
+        review.changed = lambda: None
+        review.score()
+        await scored(review)
+        assert review.scoring.total == total - 5, "what was scored is not scored again"
+        assert not review.scoring.unfinished and not review.scoring.failure
+        await review.close()
+
+    asyncio.run(story())
+
+
+def test_only_the_edited_slice_is_scored_again(make_review):
+    async def story():
+        review = make_review()
+        review.score()
+        await scored(review)
+        before = {p.k: p.dsc for p in review.session.strip("1")}
+        k = sorted(before)[len(before) // 2]
+        review.session.accept("1", k)
+        review.masks_edited([with_a_slice_erased(review, "1", k)])
+        while not review.session.corrections():
+            await asyncio.sleep(0.005)
+        after = {p.k: p.dsc for p in review.session.strip("1")}
+        assert {n for n in before if before[n] != after.get(n)} == {k}
+        assert review.scoring.total <= 3, "the slice, and empty slices that look at it"
+        assert not review.session.is_accepted("1", k), "another mask than the accepted one"
+        liver = review.segmentation["1"]
+        assert (liver.name, liver.structure) == ("liver", "liver"), "the scene does not know the user's names"
+        await review.close()
+
+    asyncio.run(story())
+
+
+def test_an_edit_while_scoring_ends_with_every_segment_scored(make_review):
+    async def story():
+        review = make_review(batch_size=1)
+        review.score()
+        while review.scoring.done < 3:
+            await asyncio.sleep(0.001)
+        k = int(review.segmentation["1"].occupied_slices()[2])
+        edited = with_a_slice_erased(review, "1", k)
+        review.masks_edited([edited])
+        await scored(review)
+        while review.scoring.running:
+            await asyncio.sleep(0.005)
+        assert review.session.slice_score("1", k).digest == edited.slice_digest(k)
+        assert not review.scoring.unfinished
+        await review.close()
+
+    asyncio.run(story())
+
+
+def test_what_the_model_refuses_is_told_and_the_review_goes_on(make_review):
+    async def story():
+        review = make_review(slices="some")
+        review.score()
+        while not review.scoring.failure:
+            await asyncio.sleep(0.005)
+        assert "some" in review.state(None)["scoring"]["failure"]
+        review.session.select("1")
+        await review.close()
+
+    asyncio.run(story())
+
+
+def test_the_export_says_what_the_reader_did(make_review, tmp_path):
+    async def story():
+        review = make_review()
+        review.score()
+        await scored(review)
+        worst = review.session.select(review.session.segments[0].segment_id)
+        review.session.accept()
+        await review.export()
+        assert review.note["kind"] == "done"
+        with open(tmp_path / "kept" / "slices.csv", encoding="utf-8", newline="") as stream:
+            accepted = [row for row in csv.DictReader(stream) if row["accepted"] == "1"]
+        assert [int(row["slice_index"]) for row in accepted] == [review.ct.frame.file_slice(worst.k)]
+        await review.close()
+
+    asyncio.run(story())
+
+
+def test_a_folder_that_cannot_be_written_is_told(make_review, tmp_path):
+    async def story():
+        review = make_review()
+        (tmp_path / "kept").write_text("a file where the folder should be", encoding="utf-8")
+        await review.export()
+        assert review.note["kind"] == "error" and "kept" in review.note["text"]
+        await review.keep()
+        assert "not kept" in review.note["text"]
+
+    asyncio.run(story())
+
+
+def options_of(case, model, out) -> argparse.Namespace:
+    return argparse.Namespace(
+        ct=case.ct, seg=case.seg, names=str(case.names), out=out, model=str(model), embeddings=None, device="cpu",
+        slices="all", threshold=0.8, segments=None,
+    )  # fmt: skip
+
+
+def test_the_same_command_takes_the_review_up_again(a_case_on_disk, a_model_file, tmp_path):
+    options = options_of(a_case_on_disk, a_model_file, tmp_path / "kept")
+
+    async def first():
+        review = open_review(options)()
+        review.score()
+        await scored(review)
+        k = int(review.segmentation["1"].occupied_slices()[3])
+        edited = with_a_slice_erased(review, "1", k)
+        review.masks_edited([edited])
+        while not review.session.corrections():
+            await asyncio.sleep(0.005)
+        review.session.set_threshold(0.55)
+        review.session.go_to("1", k)
+        review.session.accept()
+        await review.close()
+        return review
+
+    async def second():
+        review = open_review(options)()
+        assert review.session.threshold == 0.55
+        review.score()
+        while review.scoring.running or not review.scoring.total == 0:
+            await asyncio.sleep(0.005)
+        await review.close()
+        return review
+
+    before, after = asyncio.run(first()), asyncio.run(second())
+    assert after.session.current == before.session.current
+    assert after.session.is_accepted(*after.session.current)
+    assert after.session.corrections() == before.session.corrections()
+    assert after.segmentation["1"].structure == "liver"
+    assert np.array_equal(after.segmentation["1"].voxels(), before.segmentation["1"].voxels())
+    assert after.scoring.total == 0, "nothing had to be scored again"
+
+
+def test_the_review_of_another_case_is_not_overwritten(a_case_on_disk, a_model_file, tmp_path):
+    options = options_of(a_case_on_disk, a_model_file, tmp_path / "kept")
+
+    async def keep():
+        await open_review(options)().keep()
+
+    asyncio.run(keep())
+    document = json.loads((tmp_path / "kept" / "review.json").read_text(encoding="utf-8"))
+    document["inputs"]["ct"]["sha256"] = "of another CT"
+    (tmp_path / "kept" / "review.json").write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(UsageError, match="review of another case"):
+        open_review(options)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": "quality-sentinel-web-review/1"}'])
+def test_a_damaged_review_is_named_with_a_remedy(tmp_path, text):
+    keeper = Keeper(tmp_path, INPUTS)
+    (tmp_path / "review.json").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="move it away"):
+        keeper.read()
+
+
+def test_segments_that_are_not_there_are_refused_before_the_page_opens(a_case_on_disk, a_model_file, tmp_path):
+    options = options_of(a_case_on_disk, a_model_file, tmp_path / "kept")
+    options.segments = ["liver", "brain"]
+    with pytest.raises(UsageError, match="brain"):
+        open_review(options)

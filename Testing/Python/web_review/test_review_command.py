@@ -1,0 +1,58 @@
+"""``quality-sentinel review`` before it serves anything."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from QualitySentinelLib.commands.main import main
+from QualitySentinelLib.commands.review import default_folder
+
+
+def test_help_names_its_options(capsys):
+    assert main(["review", "--help"]) == 0
+    text = capsys.readouterr().out
+    for option in ("--ct", "--seg", "--out", "--names", "--threshold", "--port", "--no-browser", "--scores"):
+        assert option in text
+    assert "--host" not in text
+
+
+def test_without_trame_one_line_says_what_to_install(a_case_on_disk, capsys, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "trame" else find(name, *a))
+    assert main(["review", "--ct", str(a_case_on_disk.ct), "--seg", str(a_case_on_disk.seg)]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert 'pip install "quality-sentinel[review]"' in line
+
+
+def test_a_missing_ct_is_named(a_case_on_disk, tmp_path, capsys):
+    pytest.importorskip("trame_slicer")
+    arguments = ["review", "--ct", "no.nii.gz", "--seg", str(a_case_on_disk.seg), "--out", str(tmp_path / "out")]
+    assert main(arguments) == 3
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "no.nii.gz" in line
+
+
+@pytest.mark.parametrize("port", ["-1", "65536"])
+def test_a_port_that_does_not_exist_is_refused(a_case_on_disk, tmp_path, capsys, port):
+    pytest.importorskip("trame_slicer")
+    case = ["--ct", str(a_case_on_disk.ct), "--seg", str(a_case_on_disk.seg), "--out", str(tmp_path / "out")]
+    assert main(["review", *case, f"--port={port}"]) == 2
+    assert "--port" in capsys.readouterr().err
+
+
+def test_results_do_not_land_among_the_inputs(a_case_on_disk, tmp_path, capsys):
+    pytest.importorskip("trame_slicer")
+    seg = tmp_path / "kept" / "scored.seg.nrrd"
+    assert main(["review", "--ct", str(a_case_on_disk.ct), "--seg", str(seg), "--out", str(tmp_path / "kept")]) == 2
+    assert "another folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("seg", "folder"),
+    [("a/liver.nii.gz", "liver-review"), ("case.seg.nrrd", "case-review"), ("a/masks/", "masks-review")],
+)
+def test_without_out_the_review_is_kept_under_the_name_of_the_masks(seg, folder):
+    assert default_folder(Path(seg)) == Path(folder)
