@@ -35,7 +35,7 @@ class LayoutManager:
         return self._viewport
 
     def arrange(self, *rows) -> None:
-        """Show views in rows, by name; a view that is not named is hidden."""
+        """Show views in rows, by name; a view named again in the next row is that much higher, others are hidden."""
         views = {**self._slices, "1": self._solid}
         for view in views.values():
             self._grid.removeWidget(view)
@@ -47,7 +47,10 @@ class LayoutManager:
             self._grid.setColumnStretch(row, int(row < width))
         for row, names in enumerate(rows):
             for column, name in enumerate(names):
-                self._grid.addWidget(views[name], row, column)
+                if row and name in rows[row - 1]:
+                    continue
+                height = sum(name in others for others in rows[row:])
+                self._grid.addWidget(views[name], row, column, height, 1)
                 views[name].show()
 
     def setLayout(self, layout):

@@ -229,7 +229,7 @@ class qMRMLSliceWidget(_ViewWidget):
         "Green": ViewLayoutDefinition.coronal_view,
         "Yellow": ViewLayoutDefinition.sagittal_view,
     }
-    LETTERS = {"Axial": "S", "Coronal": "A", "Sagittal": "R"}
+    LETTERS = {"Axial": ("S", 2), "Coronal": ("A", 1), "Sagittal": ("R", 0)}
 
     def __init__(self, name, core, draw, parent=None):
         definition, drawn = self.MAKERS[name](), None
@@ -274,8 +274,9 @@ class qMRMLSliceWidget(_ViewWidget):
 
     def position_text(self):
         """Letter and mm, as in Slicer's slice controller."""
-        letter = self.LETTERS.get(self.mrmlSliceNode().GetOrientation(), "")
-        return f"{letter}: {self._logic.GetSliceOffset() + 0.0:.1f} mm"
+        node = self.mrmlSliceNode()
+        letter, axis = self.LETTERS.get(node.GetOrientation(), ("", 2))
+        return f"{letter}: {node.GetSliceToRAS().GetElement(axis, 3) + 0.0:.1f} mm"
 
 
 class qMRMLThreeDWidget(_ViewWidget):

@@ -106,3 +106,50 @@ def segmentation_of(slicer):
 def a_segmentation(a_torso, a_ct, segmentation_of):
     """Liver and spleen of the torso."""
     return segmentation_of(a_torso.labels, a_torso.names, a_ct)
+
+
+@pytest.fixture
+def open_panel(slicer, a_small_model):
+    """A function that opens Quality Sentinel as a user does; a small model stands in for the bundled one."""
+    from PySide6.QtTest import QTest
+    from Testing.Host.headless_slicer import load_module
+
+    load_module(MODULE)
+
+    def opened():
+        slicer.util.selectModule("QualitySentinel")
+        widget = slicer.util.getModuleWidget("QualitySentinel")
+        widget.logic._model, widget.logic._modelSource = a_small_model, "bundled"
+        window = slicer.util.mainWindow()
+        window.activateWindow()
+        QTest.qWaitForWindowActive(window, 2000)
+        return widget
+
+    yield opened
+    slicer.util.mainWindow().leave_module()
+    slicer.modules.qualitysentinel.forget_widget()
+
+
+@pytest.fixture
+def panel(open_panel, a_segmentation):
+    """Quality Sentinel, opened with the CT and the segmentation in the scene."""
+    return open_panel()
+
+
+@pytest.fixture
+def scored(panel):
+    """The panel after Apply, with a threshold that flags about half of the slices."""
+    from Testing.Host.user import click
+
+    click(panel.ui.applyButton)
+    wait_for_scores(panel)
+    dsc = [s.predicted_dsc for segment in panel.reviewPanel.session.segments for s in segment.slices]
+    panel.ui.thresholdSliderWidget.value = round(float(np.median(dsc)), 2)
+    return panel
+
+
+def wait_for_scores(panel) -> None:
+    """Let the event loop run until scoring has ended."""
+    from Testing.Host.user import wait_until
+
+    wait_until(lambda: panel.ui.applyButton.enabled and not panel.ui.cancelButton.enabled, "the end of scoring")
