@@ -39,7 +39,13 @@ def ensure_packages(force_cpu: bool = False) -> bool:
         CancelledError: the user declined. Nothing more needs to be shown.
         ModelError: something is missing and could not be installed; one line that says what to do.
     """
-    return _ensure_torch(force_cpu) and _ensure_requirements() and not restart_needed()
+    if not _ensure_torch(force_cpu):
+        return False
+    _ensure_requirements()
+    if restart_needed():
+        _offer_restart_of_torch()
+        return False
+    return True
 
 
 def restart_needed() -> bool:
@@ -105,7 +111,7 @@ def _ensure_torch(force_cpu: bool) -> bool:
     if torch is None:
         raise CancelledError(_("PyTorch was not installed; scoring needs it"))
     if in_use:
-        _offer_restart(_("PyTorch was replaced while it was in use."))
+        _offer_restart_of_torch()
         return False
     return True
 
@@ -146,8 +152,8 @@ def _install_extension() -> None:
     _offer_restart(_("The PyTorch extension is installed."))
 
 
-def _ensure_requirements() -> bool:
-    """Whether the packages of ``requirements.txt`` are there, if need be after Slicer has installed them."""
+def _ensure_requirements() -> None:
+    """Have Slicer install what is missing of ``requirements.txt``."""
     import slicer.packaging
     from slicer.i18n import tr as _
 
@@ -165,13 +171,20 @@ def _ensure_requirements() -> bool:
         raise CancelledError(
             _("Python packages were not installed ({names}); scoring needs them").format(names=names)
         ) from error
-    return True
+
+
+def _offer_restart_of_torch() -> None:
+    from slicer.i18n import tr as _
+
+    _offer_restart(_("PyTorch was replaced while it was in use."))
 
 
 def _offer_restart(why: str) -> None:
     import slicer
     from slicer.i18n import tr as _
 
+    if slicer.app.testingEnabled():  # message boxes then say yes to everything
+        return
     question = _("Slicer must be restarted before it can score. Save your work first. Restart now?")
     if slicer.util.confirmYesNoDisplay(f"{why}\n\n{question}", _("Quality Sentinel - Restart Needed")):
         slicer.util.restart()

@@ -161,6 +161,12 @@ class TestPyTorch:
         monkeypatch.setattr(packages, "installed_version", lambda package: installed)
         assert packages.restart_needed() is needed
 
+    def test_who_did_not_restart_then_is_offered_it_again(self, the_user, monkeypatch):
+        monkeypatch.setattr(packages, "loaded_version", lambda module: "1.0")
+        the_user.says = False
+        assert ensure_packages() is False
+        assert "replaced while it was in use" in the_user.asked[0] and the_user.restarts == 0
+
     def test_the_one_in_use_here_needs_no_restart(self):
         import torch  # noqa: F401
 
@@ -243,6 +249,13 @@ class TestTestingModeInstallsNothing:
         with pytest.raises(ModelError, match="PyTorch extension is missing"):
             ensure_packages()
         assert manager.extensions == []
+
+    def test_no_restart(self, slicer, monkeypatch):
+        restarted = []
+        monkeypatch.setattr(slicer.util, "restart", lambda: restarted.append(True))
+        monkeypatch.setattr(packages, "loaded_version", lambda module: "1.0")
+        assert ensure_packages() is False
+        assert restarted == []
 
     def test_no_package(self, slicer, requirements):
         requirements("no-such-package-here>=1\n")
