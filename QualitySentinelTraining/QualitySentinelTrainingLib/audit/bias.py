@@ -16,6 +16,7 @@ import numpy as np
 from QualitySentinelLib.errors import UsageError
 
 from .frames import META
+from .interval import bootstrap_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -345,15 +346,7 @@ def _drawn_means(outcomes: pd.DataFrame, member: np.ndarray, draws: int, seed: l
 
 
 def _group(name: str, values: np.ndarray, drawn: np.ndarray) -> Group:
-    return Group(name, len(values), float(values.mean()), *_interval(drawn))
-
-
-def _interval(drawn: np.ndarray) -> tuple[float, float]:
-    drawn = drawn[np.isfinite(drawn)]
-    if not len(drawn):
-        return float("nan"), float("nan")
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return float(low), float(high)
+    return Group(name, len(values), float(values.mean()), *bootstrap_interval(drawn, len(values)))
 
 
 def _two_groups(name, structure, sides, values, drawn) -> BiasTest:
@@ -362,7 +355,7 @@ def _two_groups(name, structure, sides, values, drawn) -> BiasTest:
     first, second = values
     u, p = stats.mannwhitneyu(first, second, alternative="two-sided")
     delta = 2 * float(u) / (len(first) * len(second)) - 1
-    low, high = _interval(drawn[0] - drawn[1])
+    low, high = bootstrap_interval(drawn[0] - drawn[1], min(len(first), len(second)))
     return BiasTest(
         name, structure, "Mann-Whitney U", len(first) + len(second), float(p), "Cliff's delta", delta,
         float(first.mean() - second.mean()), low, high, sides,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .bias import LEVEL, OVERALL
+from .interval import bootstrap_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -184,7 +185,7 @@ def _paired_rows(a: pd.DataFrame, b: pd.DataFrame, draws: int, seed: int) -> lis
         sides = [side.loc[d.index].mean(axis=1) if structure == OVERALL else side.loc[d.index, structure]
                  for side in (a.where(b.notna()), b.where(a.notna()))]  # fmt: skip
         p = float(stats.wilcoxon(d).pvalue) if (d != 0).any() else 1.0
-        low, high = _interval(_means(d.to_numpy(), draws, [seed, 0]))
+        low, high = bootstrap_interval(_means(d.to_numpy(), draws, [seed, 0]), len(d))
         means = [float(s.mean()) for s in sides]
         rows.append((structure, len(d), len(d), *means, float(d.mean()), low, high, p))
     return _corrected(rows)
@@ -206,7 +207,7 @@ def _unpaired_rows(a: pd.DataFrame, b: pd.DataFrame, draws: int, seed: int) -> l
             continue
         alike = not np.ptp(np.concatenate([x, y]))
         p = 1.0 if alike else float(stats.mannwhitneyu(x, y, alternative="two-sided").pvalue)
-        low, high = _interval(_means(x, draws, [seed, 0]) - _means(y, draws, [seed, 1]))
+        low, high = bootstrap_interval(_means(x, draws, [seed, 0]) - _means(y, draws, [seed, 1]), min(len(x), len(y)))
         rows.append((structure, len(x), len(y), float(x.mean()), float(y.mean()), float(x.mean() - y.mean()), low, high,
                      p))  # fmt: skip
     return _corrected(rows)
@@ -228,11 +229,6 @@ def _means(values: np.ndarray, draws: int, seed: list[int]) -> np.ndarray:
     parts = [rng.multinomial(n, np.full(n, 1 / n), min(256, draws - start)) @ values / n
              for start in range(0, draws, 256)]  # fmt: skip
     return np.concatenate(parts)
-
-
-def _interval(drawn: np.ndarray) -> tuple[float, float]:
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def _changed(a: pd.DataFrame, b: pd.DataFrame) -> list[dict]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from QualitySentinelLib.commands.score import add_scoring_arguments
 from QualitySentinelLib.errors import CancelledError, UsageError
 
+from ..audit.report_options import add_report_arguments, check_report_options, open_from, report_from
+
 FAILED_CASES = 6
 """Exit code when some cases could not be scored; all others were."""
 _LISTED = 20
@@ -21,8 +23,8 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         name,
         help="score every case of a data set",
         description="Score every case of a data set, and write tables of cases, segments and slices (Parquet and "
-        "CSV). The same command goes on where an earlier run stopped. Cases that cannot be scored are named, "
-        "and the others are scored (exit code 6).",
+        "CSV), a report (HTML) and lists to act on. The same command goes on where an earlier run stopped. Cases "
+        "that cannot be scored are named, and the others are scored (exit code 6).",
         epilog="Example: quality-sentinel audit TotalSegmentator_v2 --out audit",
     )
     parser.add_argument("dataset", type=Path, nargs="?", metavar="DATASET", help="folder of a data set, or a manifest")
@@ -45,11 +47,15 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         help="name DICOM cases by their files, and leave names and paths of patients in the results",
     )  # fmt: skip
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    add_report_arguments(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Audit a data set, or put shards together."""
+    """Audit a data set, put shards together, or open a case of an audit."""
+    if options.open:
+        return open_from(options)
+    check_report_options(options)
     if options.merge:
         return _merge(options)
     if options.dataset is None:
@@ -88,6 +94,8 @@ def run(options: argparse.Namespace) -> int:
             raise CancelledError(f"cancelled; {kept}, and the same command goes on from there") from stop
     if not options.quiet:
         _summarise(outcome, options.out)
+    if options.shard is None:  # a shard is no data set: its report would be one of chance
+        _report(options, outcome.data.root)
     return _name_failed(outcome.failed, options.out)
 
 
@@ -116,7 +124,14 @@ def _merge(options: argparse.Namespace) -> int:
     failed = merge_shards(options.merge, options.out)
     if not options.quiet:
         print(f"Tables of {len(options.merge)} shards are in {options.out}")
+    _report(options, None)
     return _name_failed(failed, options.out)
+
+
+def _report(options: argparse.Namespace, dataset_folder: Path | None) -> None:
+    page = report_from(options, dataset_folder)
+    if page is not None and not options.quiet:
+        print(f"Open {page}")
 
 
 def _name_failed(failed: dict[str, str], out: Path) -> int:
@@ -130,13 +145,17 @@ def _name_failed(failed: dict[str, str], out: Path) -> int:
 
 def _summarise(outcome, out: Path) -> None:
     scored_now = outcome.done + len(outcome.failed) - outcome.kept
-    print(f"{outcome.done} cases scored, {len(outcome.failed)} failed, of {outcome.data.name} ({outcome.data.layout})")
+    total = outcome.done + len(outcome.failed)
+    print(
+        f"{outcome.data.name} ({outcome.data.layout}): {outcome.done} of {total} cases scored, "
+        f"{len(outcome.failed)} failed"
+    )
     if scored_now > 0 and outcome.seconds > 0:
         share = outcome.scoring_share
         scoring = f", scoring {share:.0%} of the time" if share is not None else ""
         print(
-            f"{scored_now} of them now, in {outcome.seconds:.1f} s: {60 * scored_now / outcome.seconds:.1f} a minute "
-            f"with {outcome.workers} workers{scoring}"
+            f"{scored_now} now, in {outcome.seconds:.1f} s: {60 * scored_now / outcome.seconds:.1f} a minute, "
+            f"workers: {outcome.workers}{scoring}"
         )
     for note in outcome.notes:
         print("note:", note, file=sys.stderr)

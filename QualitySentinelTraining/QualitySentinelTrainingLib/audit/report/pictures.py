@@ -13,12 +13,15 @@ from ..case_files import CaseFiles
 
 PICTURED_CASES = 12
 """So many of the worst cases are read again for pictures; each takes seconds."""
-PER_CASE = 6
+PER_CASE = 8
 PER_SEGMENT = 2
+_SEGMENTS = 4
 
 
 def case_pictures(case: str, segments: list[SegmentScore], threshold: float, files: CaseFiles) -> list[dict]:
-    """Pictures of the worst slices of one case, worst first, as the templates take them.
+    """Pictures of the worst slices of a case's worst segments, worst segment first, as the templates take them.
+
+    Of a segment slices with mask come first: where one is missing says less of what is wrong than a wrong one.
 
     Args:
         case: its name.
@@ -28,7 +31,8 @@ def case_pictures(case: str, segments: list[SegmentScore], threshold: float, fil
     Raises:
         QualitySentinelError: CT or masks are no longer there, or cannot be read.
     """
-    chosen = worst_slices(CaseScore(segments, threshold), PER_SEGMENT, PER_CASE)
+    doubtful = [s for s in segments if s.n_flagged or s.n_missed]
+    chosen = worst_slices(CaseScore((doubtful or segments)[:_SEGMENTS], threshold), PER_SEGMENT, PER_CASE)
     if not chosen:
         return []
     ct, segmentation = files.read(case)
@@ -40,7 +44,8 @@ def case_pictures(case: str, segments: list[SegmentScore], threshold: float, fil
             picture = _picture(ct, segment, slice_score, threshold)
             if picture is not None:
                 pictures.append(picture | {"label": label})
-    return sorted(pictures, key=lambda p: p["dsc"])
+    order = {s.segment_id: place for place, s in enumerate(segments)}
+    return sorted(pictures, key=lambda p: (order[p["label"]], p["missed"], p["dsc"]))
 
 
 def _by_label(segmentation) -> dict[str, Segment]:

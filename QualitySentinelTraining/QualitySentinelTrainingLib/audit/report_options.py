@@ -1,0 +1,102 @@
+"""What ``quality-sentinel audit`` offers of the report: its options, writing it, and opening a case."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from QualitySentinelLib.errors import UsageError
+
+
+def add_report_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the report and of opening a case; nothing heavy is imported."""
+    group = parser.add_argument_group("report")
+    group.add_argument("--compare", type=Path, metavar="DIR", help="compare with the audit in this folder")
+    group.add_argument(
+        "--bias-columns", metavar="COLUMNS", help="metadata columns to test for bias, comma-separated (default: all)"
+    )
+    group.add_argument("--person-column", metavar="COLUMN", help="metadata column that tells persons with several CTs")
+    group.add_argument("--budget", type=int, metavar="K", help="list only the K lowest slices in budget.csv")
+    group.add_argument(
+        "--exclude-below", type=float, metavar="DSC", help="write excluded.csv: masks and cases predicted below it"
+    )
+    group.add_argument("--report-pages", type=int, metavar="N", help="pages for the N worst cases (default: 500)")
+    group.add_argument("--no-report", action="store_true", help="write tables only")
+    opening = parser.add_argument_group("open a case of an audit (nothing is scored)")
+    opening.add_argument("--open", metavar="CASE", help="review CASE of the audit in --out, in the browser")
+    opening.add_argument("--slicer", metavar="PROGRAM", help="with --open: in 3D Slicer, started by this program")
+
+
+def open_from(options: argparse.Namespace) -> int:
+    """``--open CASE --out DIR``: review the case; the data set's folder may be given when it has moved.
+
+    Raises:
+        QualitySentinelError: as :func:`.open_case.open_case` does.
+    """
+    from .open_case import open_case, open_in_slicer
+
+    folder = options.dataset
+    if folder is not None and folder.is_file():  # a manifest: its paths are relative to where it lies
+        folder = folder.parent
+    if options.slicer:
+        open_in_slicer(options.out, options.open, options.slicer, folder)
+        return 0
+    return open_case(options.out, options.open, folder)
+
+
+def check_report_options(options: argparse.Namespace) -> None:
+    """Refuse, before the work, options of the report that make no sense.
+
+    Raises:
+        UsageError: there is such an option.
+        InputError: the folder to compare with holds no audit.
+    """
+    from QualitySentinelLib.scores.flags import check_threshold
+
+    from .frames import read_audit
+
+    missing = [] if options.no_report else [p for p in ("pandas", "statsmodels") if find_spec(p) is None]
+    if missing:
+        raise UsageError(
+            f"the report needs {' and '.join(missing)}; install it with: pip install 'quality-sentinel[audit]', "
+            "or leave the report out with --no-report"
+        )
+    if options.slicer and not options.open:
+        raise UsageError("--slicer needs --open CASE")
+    if options.exclude_below is not None:
+        check_threshold(options.exclude_below)
+    if options.budget is not None and options.budget < 1:
+        raise UsageError(f"--budget {options.budget}: give a number of slices of 1 or more")
+    if options.report_pages is not None and options.report_pages < 0:
+        raise UsageError(f"--report-pages {options.report_pages}: give 0 or more")
+    if options.compare is not None:
+        read_audit(options.compare)
+
+
+def report_from(options: argparse.Namespace, dataset_folder: Path | None = None) -> Path | None:
+    """Write the report that the options ask for; the first page, or ``None`` for ``--no-report``.
+
+    Args:
+        dataset_folder: the data set's folder, for pictures; where it was audited when not given.
+
+    Raises:
+        UsageError, InputError: as :func:`.report.write_audit_report` does.
+    """
+    if options.no_report:
+        return None
+    from tqdm import tqdm
+
+    from .report import write_audit_report
+
+    columns = None
+    if options.bias_columns is not None:
+        columns = [c.strip().removeprefix("meta_") for c in options.bias_columns.split(",") if c.strip()]
+    pages = {} if options.report_pages is None else {"max_pages": options.report_pages}
+    with tqdm(desc="report", disable=options.quiet, file=sys.stderr, bar_format="{desc}") as bar:
+        return write_audit_report(
+            options.out, dataset_folder, compare_with=options.compare, metadata=columns, person=options.person_column,
+            budget=options.budget, exclude_below=options.exclude_below, progress=lambda what: bar.set_description(what),
+            **pages,
+        )  # fmt: skip
