@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import slicer
@@ -9,6 +10,7 @@ from trame_slicer.core import SlicerApp
 from trame_slicer.segmentation import BrushDiameterMode, SegmentationEffectErase, SegmentationEffectPaint
 
 DEFAULT_BRUSH_MM = 12.0
+_SMALLEST_MM, _LARGEST_MM = 1.0, 60.0
 _STROKES = 4
 """Strokes that can be undone. Each keeps a copy of the labelmap it changed."""
 
@@ -19,13 +21,19 @@ class Editing:
     Strokes are undone with Slicer's own history, which copies the labelmap that is painted in; trame-slicer's would
     copy every segment twice at each stroke.
 
+    Args:
+        app: trame-slicer's application.
+        segmentation_node, volume_node: what is edited, and the CT it belongs to.
+        changed: called when the brush has another size: Shift and the wheel change it in the view.
+
     Attributes:
         tool: ``paint``, ``erase``, or empty when the mouse does not edit.
         brush_mm: diameter of the brush.
     """
 
-    def __init__(self, app: SlicerApp, segmentation_node, volume_node) -> None:
+    def __init__(self, app: SlicerApp, segmentation_node, volume_node, changed: Callable[[], None]) -> None:
         self._editor = app.segmentation_editor
+        self._changed = changed
         self._editor.set_active_segmentation(segmentation_node, volume_node)
         self._history = slicer.vtkSegmentationHistory()
         self._history.SetMaximumNumberOfStates(_STROKES)
@@ -41,14 +49,22 @@ class Editing:
             self._editor.deactivate_effect()
             return
         self._editor.set_active_segment_id(segment_id)
-        self._editor.set_active_effect_type(_TOOLS[self.tool])
+        effect = self._editor.set_active_effect_type(_TOOLS[self.tool])
+        effect.parameters_changed.disconnect(self._brush_changed)
+        effect.parameters_changed.connect(self._brush_changed)
         self.set_brush(self.brush_mm)
 
     def set_brush(self, diameter_mm: float) -> None:
         """Set the diameter of the brush, mm."""
-        self.brush_mm = min(max(float(diameter_mm), 1.0), 60.0)
+        self.brush_mm = min(max(float(diameter_mm), _SMALLEST_MM), _LARGEST_MM)
         if self.tool:
             self._editor.active_effect.set_brush_diameter(self.brush_mm, BrushDiameterMode.Absolute)
+
+    def _brush_changed(self) -> None:
+        diameter = self._editor.active_effect.get_brush_diameter() if self.tool else self.brush_mm
+        if abs(diameter - self.brush_mm) > 1e-3:
+            self.set_brush(diameter)
+            self._changed()
 
     @property
     def can_undo(self) -> bool:

@@ -13,7 +13,7 @@ from ..scene import SegmentationEdits, show_all, show_only
 from ..scene.segmentation_node import segmentation_steps
 from ..scores.colors import DEFAULT_SCALE
 from ..volume import Segment, Segmentation
-from .coloring import Coloring
+from .coloring import MODES, Coloring
 from .controller import ReviewController
 from .editing import Editing
 from .scene import add_ct, add_segmentation, start_scene
@@ -55,7 +55,7 @@ class ReviewPage:
         self._segmentation_node = add_segmentation(app, review.segmentation)
         self._edits = SegmentationEdits(self._segmentation_node, self._masks_edited)
         self._coloring = Coloring(self._segmentation_node, self._volume_node)
-        self._editing = Editing(app, self._segmentation_node, self._volume_node)
+        self._editing = Editing(app, self._segmentation_node, self._volume_node, self._draw_soon)
         self._build(name)
         review.changed = self._draw_soon
         review.session.observe(lambda _event: self._follow())
@@ -84,8 +84,8 @@ class ReviewPage:
         for action in (
             self.select, self.go_to, self.next_flagged, self.previous_flagged, self.threshold, self.accept,
             self.unaccept, self.accept_or_not, self.accept_segment, self.undo, self.redo, self.alone, self.colors,
-            self.color_blind,
-            self.fit, self.tool, self.brush, self.undo_stroke, self.cancel, self.score, self.export,
+            self.alone_or_not, self.next_colors, self.color_blind, self.fit, self.tool,
+            self.brush, self.undo_stroke, self.cancel, self.score, self.export,
         ):  # fmt: skip
             server.controller.trigger(action.__name__)(self._guarded(action))
 
@@ -159,9 +159,17 @@ class ReviewPage:
         self._alone = bool(alone)
         self._show_segments()
 
+    def alone_or_not(self) -> None:
+        """Change between both: the key S."""
+        self.alone(not self._alone)
+
     def colors(self, mode: str) -> None:
         """Colour masks by their slices' predicted DSC, by their segment's, or by their own colours."""
         self._coloring.set_mode(mode)
+
+    def next_colors(self) -> None:
+        """The next of these: the key C."""
+        self._coloring.set_mode(MODES[(MODES.index(self._coloring.mode) + 1) % len(MODES)])
 
     def color_blind(self, safe: bool) -> None:
         """Use colours that can be told apart without seeing red and green."""

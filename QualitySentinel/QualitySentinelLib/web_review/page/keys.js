@@ -1,28 +1,29 @@
 // Keyboard of the review. Caught before buttons and views see it: Space goes on whatever was clicked last.
 (() => {
+  // by letter, not by place: Z and Y change places on some keyboards
   const actions = {
-    Space: (e) => [e.shiftKey ? 'previous_flagged' : 'next_flagged'],
-    KeyA: () => ['accept_or_not'],
-    KeyP: () => ['tool', ['paint']],
-    KeyE: () => ['tool', ['erase']],
-    KeyS: () => ['alone', [!document.getElementById('alone').checked]],
-    KeyC: () => {
-      const modes = [...document.querySelectorAll('#colors button')];
-      const now = modes.findIndex((button) => button.classList.contains('on'));
-      return ['colors', [modes[(now + 1) % modes.length].dataset.mode]];
-    },
-    Escape: () => ['tool', ['']],
+    ' ': (e) => [e.shiftKey ? 'previous_flagged' : 'next_flagged'],
+    n: (e) => [e.shiftKey ? 'previous_flagged' : 'next_flagged'],
+    a: (e) => [e.shiftKey ? 'accept_segment' : 'accept_or_not'],
+    z: () => ['undo'],
+    y: () => ['redo'],
+    p: () => ['tool', ['paint']],
+    e: () => ['tool', ['erase']],
+    s: () => ['alone_or_not'],
+    c: () => ['next_colors'],
+    escape: () => ['tool', ['']],
   };
   const onKey = (e) => {
     if (e.target.closest && e.target.closest('input[type="text"], textarea, select')) return;
+    const key = e.key.toLowerCase();
     let action = null;
     if (e.ctrlKey || e.metaKey) {
-      if (e.code === 'KeyZ') action = [e.shiftKey ? 'redo' : 'undo'];
-    } else if (!e.altKey && actions[e.code]) action = actions[e.code](e);
+      if (key === 'z') action = [e.shiftKey ? 'redo' : 'undo'];
+    } else if (!e.altKey && actions[key]) action = actions[key](e);
     if (!action) return;
     e.preventDefault();
     e.stopPropagation();
-    if (e.type === 'keydown' && (!e.repeat || e.code === 'Space')) window.trame.trigger(...action);
+    if (e.type === 'keydown' && (!e.repeat || key === ' ' || key === 'n')) window.trame.trigger(...action);
   };
   window.addEventListener('keydown', onKey, true);
   window.addEventListener('keyup', onKey, true);
