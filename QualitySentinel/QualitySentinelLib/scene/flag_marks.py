@@ -20,13 +20,14 @@ from .label_layers import frame_of
 from .views import is_axial
 
 NAMES_SHOWN = 3
-"""Segments called by name in a line; of others the number is said."""
+"""Segments called by name in a line, if there is room; of others the number is said."""
 
 _PARALLEL = 1e-6
-_FRAME_WIDTH = 5.0
+_FRAME_WIDTH = 8.0
+"""Pixels; the outer half is beyond the view's border."""
 _FONT_SIZE = 16
-_LINE_HEIGHT = 1.6
-"""Of a line of text, in font sizes."""
+_LINE_HEIGHT, _LETTER_WIDTH = 1.6, 0.6
+"""Of a line and of a letter of text, in font sizes."""
 
 
 class Mark(NamedTuple):
@@ -44,14 +45,14 @@ class Mark(NamedTuple):
         """The DSC whose colour the frame has; a missed slice is as bad as can be."""
         return 0.0 if self.missed else min((dsc for dsc, _ in self.flagged), default=1.0)
 
-    def lines(self) -> list[tuple[str, float]]:
-        """(text, DSC of its colour) of each line."""
+    def lines(self, room: int = 200) -> list[tuple[str, float]]:
+        """(text, DSC of its colour) of each line, in at most so many letters if that is possible at all."""
         lines = []
         if self.missed:
-            lines.append((f"Missed: {_listed([label for _, label in self.missed])}", 0.0))
+            lines.append((_listed("Missed: ", [label for _, label in self.missed], room), 0.0))
         if self.flagged:
             names = [f"{label} {dsc:.2f}" for dsc, label in self.flagged]
-            lines.append((f"Flagged: {_listed(names)}", self.flagged[0][0]))
+            lines.append((_listed("Flagged: ", names, room), self.flagged[0][0]))
         return lines
 
 
@@ -126,7 +127,8 @@ class FlagMarks:
             if view is None or view.renderWindow() is None:
                 return
             drawing = self._drawings[name] = _Drawing(view)
-        drawing.show(mark, self._scale)
+        room = int(slice_node.GetDimensions()[0] / (_FONT_SIZE * _LETTER_WIDTH)) - 2
+        drawing.show(mark.lines(room), mark.worst, self._scale)
 
     def _slice_shown(self, slice_node) -> int | None:
         """Canonical k of the slice that an axial view of the CT shows; ``None`` for other views and places."""
@@ -172,18 +174,17 @@ class _Drawing:
         self._renderer = renderers.GetItemAsObject(renderers.GetNumberOfItems() - 1)
         self._frame = _frame_actor()
         self._texts = [_text_actor(number) for number in range(2)]
-        self._shown: tuple = (Mark(), "")
+        self._shown: tuple = ([], 1.0, "")
         for actor in (self._frame, *self._texts):
             actor.VisibilityOff()
             self._renderer.AddViewProp(actor)
 
-    def show(self, mark: Mark, scale: str) -> None:
-        if self._shown == (mark, scale):
+    def show(self, lines: list[tuple[str, float]], worst: float, scale: str) -> None:
+        if self._shown == (lines, worst, scale):
             return
-        self._shown = mark, scale
-        lines = mark.lines()
+        self._shown = lines, worst, scale
         self._frame.SetVisibility(bool(lines))
-        self._frame.GetProperty().SetColor(*dsc_color(mark.worst, scale))
+        self._frame.GetProperty().SetColor(*dsc_color(worst, scale))
         for number, actor in enumerate(self._texts):
             actor.SetVisibility(number < len(lines))
             if number < len(lines):
@@ -244,9 +245,14 @@ def _readable_on(ground: tuple[float, float, float]) -> tuple[float, float, floa
     return (0.0, 0.0, 0.0) if np.dot(ground, (0.299, 0.587, 0.114)) > 0.5 else (1.0, 1.0, 1.0)
 
 
-def _listed(names: list[str]) -> str:
-    more = len(names) - NAMES_SHOWN
-    return ", ".join(names[:NAMES_SHOWN]) + (f" +{more}" if more > 0 else "")
+def _listed(head: str, names: list[str], room: int) -> str:
+    """As many names as there is room for, at least one."""
+    for shown in range(min(NAMES_SHOWN, len(names)), 0, -1):
+        more = f" +{len(names) - shown}" if len(names) > shown else ""
+        text = head + ", ".join(names[:shown]) + more
+        if len(text) <= room:
+            break
+    return text
 
 
 def _view_of_layout(slice_node):

@@ -17,10 +17,11 @@ BEFORE_ATTRIBUTE = "QualitySentinel.LegendBefore"
 """Attribute of the segmentation's display node: its colour node and range as they were."""
 
 TITLE = "Predicted DSC"
-_SIZE = (0.12, 0.5)
+_SIZE = (0.11, 0.42)
 """Width and height, as parts of a view's."""
 _POSITION = (0.98, 0.5)
-_TEXT_SIZE = 12
+_LABELS = 11
+"""One for each tenth; the text is as high as their distance lets it be, whatever size it is given."""
 
 
 def show_legend(segmentation_node, scale: str = DEFAULT_SCALE) -> None:
@@ -43,12 +44,10 @@ def show_legend(segmentation_node, scale: str = DEFAULT_SCALE) -> None:
         legend.SetTitleText(TITLE)
         legend.SetUseColorNamesForLabels(False)
         legend.SetMaxNumberOfColors(colors.GetNumberOfColors())
-        legend.SetNumberOfLabels(6)
+        legend.SetNumberOfLabels(_LABELS)
         legend.SetLabelFormat("%.1f")
         legend.SetSize(*_SIZE)
         legend.SetPosition(*_POSITION)
-        for text in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
-            text.SetFontSize(_TEXT_SIZE)
         legend.SetVisibility(True)
     legend.Modified()  # the views look at the display node's colours only then
     remove_unused_scales()
@@ -64,9 +63,10 @@ def hide_legend(segmentation_node) -> None:
         slicer.mrmlScene.RemoveNode(legend)
     colors, scalar_range = json.loads(display.GetAttribute(BEFORE_ATTRIBUTE))
     with slicer.util.NodeModify(display):
-        display.SetAndObserveColorNodeID(colors)
+        display.SetAndObserveColorNodeID(colors or "")  # None is not taken in Python ...
         display.SetScalarRange(*scalar_range)
         display.RemoveAttribute(BEFORE_ATTRIBUTE)
+    display.UpdateReferences()  # ... but what names no node becomes None here
     remove_unused_scales()
 
 

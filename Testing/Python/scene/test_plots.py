@@ -1,0 +1,96 @@
+"""The chart of one segment's slices: what it shows, and that it is saved with the scene."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from QualitySentinelLib.scores import CaseScore, EmptySlice, SegmentScore, SliceScore, Status, flag
+
+
+@pytest.fixture
+def a_score() -> CaseScore:
+    """Liver: a good, a flagged and a missed slice; the spleen has a single slice."""
+    liver = SegmentScore("liver", "liver", "liver", Status.SCORED, 2, 0.8)
+    liver.slices = [
+        SliceScore("liver", k, 99 - k, 5.0 * k, dsc, dsc, 1.0, "d", dsc_low=dsc - 0.1, dsc_high=dsc + 0.05)
+        for k, dsc in ((5, 0.9), (6, 0.5))
+    ]
+    liver.empty_slices = [EmptySlice("liver", 8, 91, 40.0, 0.2, 0.2, 6, 1.0, "d", missed=True)]
+    spleen = SegmentScore("spleen", "spleen", "spleen", Status.SCORED, 1, 0.7)
+    spleen.slices = [SliceScore("spleen", 7, 92, 35.0, 0.7, 0.7, 1.0, "d")]
+    case = CaseScore([liver, spleen], 0.8)
+    flag(case)
+    return case
+
+
+def drawn(chart) -> dict[str, list[tuple[float, float]]]:
+    """The points of each series, rounded, those without a value left out."""
+    found = {}
+    for n in range(chart.GetNumberOfPlotSeriesNodes()):
+        series = chart.GetNthPlotSeriesNode(n)
+        table = series.GetTableNode().GetTable()
+        x, y = (table.GetColumnByName(c) for c in (series.GetXColumnName(), series.GetYColumnName()))
+        pairs = [(x.GetValue(i), y.GetValue(i)) for i in range(table.GetNumberOfRows())]
+        found[series.GetYColumnName()] = [(a, round(b, 4)) for a, b in pairs if not np.isnan(b)]
+    return found
+
+
+def test_the_chart_shows_the_slices_of_one_segment_by_their_own_numbers(a_segmentation_node, a_score):
+    from QualitySentinelLib.scene import update_plot, update_tables
+
+    update_tables(a_segmentation_node, a_score)
+    chart = update_plot(a_segmentation_node, "liver")
+    assert drawn(chart) == {
+        "Predicted DSC": [(93, 0.5), (94, 0.9)],
+        "Lower bound": [(93, 0.4), (94, 0.8)],
+        "Upper bound": [(93, 0.55), (94, 0.95)],
+        "Flagged": [(93, 0.5)],
+        "Missed": [(91, 0.2)],
+    }
+    assert chart.GetTitle() == "liver: predicted DSC"
+    assert chart.GetXAxisTitle() == "Slice" and chart.GetYAxisTitle() == "Predicted DSC"
+
+
+def test_another_segment_is_shown_by_the_same_chart_and_nothing_is_left(slicer, a_segmentation_node, a_score):
+    from QualitySentinelLib.scene import remove_plot, update_plot, update_tables
+
+    update_tables(a_segmentation_node, a_score)
+    count = slicer.mrmlScene.GetNumberOfNodes()
+    chart = update_plot(a_segmentation_node, "liver")
+    assert update_plot(a_segmentation_node, "spleen") is chart
+    assert drawn(chart)["Predicted DSC"] == [(92, 0.7)]
+    assert drawn(chart)["Missed"] == []
+    remove_plot(a_segmentation_node)
+    assert slicer.mrmlScene.GetNumberOfNodes() == count
+    remove_plot(a_segmentation_node)  # nothing left to do
+
+
+def test_segments_of_the_same_name_are_told_apart(a_segmentation_node, a_score):
+    from QualitySentinelLib.scene import update_plot, update_tables
+
+    a_segmentation_node.GetSegmentation().GetSegment("spleen").SetName("liver")
+    a_score["spleen"].name = "liver"
+    update_tables(a_segmentation_node, a_score)
+    assert drawn(update_plot(a_segmentation_node, "spleen"))["Predicted DSC"] == [(92, 0.7)]
+
+
+def test_a_segment_without_scores_gives_an_empty_chart(a_segmentation_node, a_score):
+    from QualitySentinelLib.scene import update_plot, update_tables
+
+    assert not any(drawn(update_plot(a_segmentation_node, "liver")).values())  # before there are tables
+    update_tables(a_segmentation_node, CaseScore([], 0.8))
+    assert not any(drawn(update_plot(a_segmentation_node, "liver")).values())
+
+
+def test_a_saved_scene_brings_the_chart(slicer, a_segmentation_node, a_score, save_and_load):
+    from QualitySentinelLib.scene import update_plot, update_tables
+
+    update_tables(a_segmentation_node, a_score)
+    before = drawn(update_plot(a_segmentation_node, "liver"))
+    save_and_load()
+    node = slicer.util.getNode("Segmentation")
+    chart = slicer.util.getNodesByClass("vtkMRMLPlotChartNode")[0]
+    assert drawn(chart) == before
+    assert update_plot(node, "spleen") is chart
+    assert drawn(chart)["Predicted DSC"] == [(92, 0.7)]
