@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from .cases import AuditCase
@@ -26,26 +27,32 @@ class Scrubber:
         self._hide = case.identifying and not keep_identifiers
         places = {str(root), str(root.resolve())} - {".", "/"}
         self._roots = sorted((f"{place}/" for place in places), key=len, reverse=True)
-        replaced: dict[str, str] = {}
+        self._patterns: list[tuple[re.Pattern, str]] = []
         if self._hide:
+            for what, paths in (("CT", (*case.ct_files, case.ct)), ("SEG", (case.seg,))):
+                self._blot(what, (place for place in paths if place not in ("", ".")))
+            self._patterns.append((re.compile(r"\b(CT|SEG)(/[^\s:,;()']+)+"), r"\1"))  # a file in the folder of the CT
             parts = {part for place in (case.ct, case.seg) for part in Path(place).parts}
-            parts |= {Path(part).stem for part in parts}
-            replaced = dict.fromkeys((s for s in (*case.secrets, *parts) if len(s) > 2), BLOT)
-            replaced |= dict.fromkeys(case.ct_files, "CT")
-            replaced |= {place: what for place, what in ((case.ct, "CT"), (case.seg, "SEG")) if place not in ("", ".")}
-        self._replaced = {text.casefold(): by for text, by in replaced.items()}
-        longest_first = sorted(map(re.escape, replaced), key=len, reverse=True)
-        self._pattern = re.compile("|".join(longest_first), re.IGNORECASE) if longest_first else None
+            self._blot(BLOT, {text for part in parts for text in (part, Path(part).stem) if len(text) > 2})
+            self._blot(BLOT, case.secrets, re.IGNORECASE)
+
+    def _blot(self, what: str, texts: Iterable[str], flags: int = 0) -> None:
+        """Have ``what`` stand for ``texts`` where these are words of their own (``_`` parts words, too)."""
+        longest_first = sorted(set(texts), key=len, reverse=True)
+        if longest_first:
+            pattern = rf"(?<![^\W_])(?:{'|'.join(map(re.escape, longest_first))})(?![^\W_])"
+            self._patterns.append((re.compile(pattern, flags), what))
 
     def __call__(self, text: str) -> str:
         """The text without what must not be seen, on one line."""
-        text = " ".join(text.replace("\\", "/").split()) if self._hide else " ".join(text.split())
+        text = " ".join(text.split())
+        if self._hide:
+            text = text.replace("\\", "/")
         for root in self._roots:
             text = text.replace(root, "")
-        if self._pattern is None:
-            return text
-        text = self._pattern.sub(lambda match: self._replaced.get(match[0].casefold(), BLOT), text)
-        return re.sub(r"\b(CT|SEG)(/[^\s:,;()']+)+", r"\1", text)  # a file in the folder of the CT
+        for pattern, what in self._patterns:
+            text = pattern.sub(what, text)
+        return text
 
     def path(self, place: str) -> str:
         """A path of the case as the tables show it: empty when it may identify the patient."""

@@ -251,6 +251,10 @@ def _run_document(
     }
 
 
+def _cases(number: int) -> str:
+    return f"{number} case{'' if number == 1 else 's'}"
+
+
 def _todo(
     folder: AuditFolder, cases: list[AuditCase], setup: ScoringSetup, options: AuditOptions, outcome: AuditOutcome
 ) -> tuple[list[AuditCase], int]:
@@ -274,10 +278,15 @@ def _todo(
                 record.head["metadata"] = dict(case.metadata)
                 folder.write(case.name, record.to_bytes())
     if changed:
-        outcome.notes.append(f"{changed} cases are scored again, because their files have changed")
+        outcome.notes.append(
+            f"{_cases(changed)} scored again, because {'its' if changed == 1 else 'their'} files have changed"
+        )
     if old_failures:
-        outcome.notes.append(f"{old_failures} cases failed before; --retry-failed tries them again")
+        outcome.notes.append(f"{_cases(old_failures)} failed before; --retry-failed tries again")
     gone = len(set(folder.names()) - {case.name for case in cases})
     if gone:
-        outcome.notes.append(f"{gone} cases scored before are no longer in the data set; the tables leave them out")
+        are, them = ("is", "it") if gone == 1 else ("are", "them")
+        outcome.notes.append(
+            f"{_cases(gone)} scored before {are} left out of the tables: the data set has {them} no longer"
+        )
     return todo, len(cases) - len(todo)

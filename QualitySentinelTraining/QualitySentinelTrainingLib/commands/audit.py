@@ -60,8 +60,6 @@ def run(options: argparse.Namespace) -> int:
         return _merge(options)
     if options.dataset is None:
         raise UsageError("name the folder of a data set, or shards to put together with --merge")
-    from tqdm import tqdm
-
     from ..audit.run import AuditOptions, run_audit
     from ..audit.scoring import ScoringSetup
     from ..audit.shards import Shard
@@ -75,28 +73,46 @@ def run(options: argparse.Namespace) -> int:
         options.layout, options.metadata, options.engine, options.workers, options.ray_address,
         None if options.shard is None else Shard.parse(options.shard), options.retry_failed,
     )  # fmt: skip
-    finished, failed = [0, 0], []
-    with tqdm(total=0, unit="case", disable=options.quiet, file=sys.stderr, dynamic_ncols=True) as bar:
-
-        def watch(done: int, total: int, head: dict | None) -> None:
-            finished[:] = done, total
-            bar.total = total
-            bar.update(done - bar.n)
-            if head is not None and head["status"] == "failed":
-                failed.append(head["case"])
-                bar.set_postfix(failed=len(failed))
-
-        try:
-            outcome = run_audit(options.dataset, options.out, setup, how, watch)
-        except KeyboardInterrupt as stop:
-            done, total = finished
-            kept = f"{done} of {total} cases are kept in {options.out}" if total else "nothing was scored"
-            raise CancelledError(f"cancelled; {kept}, and the same command goes on from there") from stop
+    progress = _Progress(options.quiet)
+    try:
+        outcome = run_audit(options.dataset, options.out, setup, how, progress.show)
+    except KeyboardInterrupt as stop:
+        kept = f"{progress.done} of {progress.total} cases are kept in {options.out}"
+        raise CancelledError(
+            f"cancelled; {kept if progress.total else 'nothing was scored'}; the same command goes on from there"
+        ) from stop
+    finally:
+        progress.close()
     if not options.quiet:
         _summarise(outcome, options.out)
     if options.shard is None:  # a shard is no data set: its report would be one of chance
         _report(options, outcome.data.root)
     return _name_failed(outcome.failed, options.out)
+
+
+class _Progress:
+    """A bar of cases, from the moment that the first is given out: refusals before that are one line."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.done = self.total = 0
+        self._quiet, self._bar, self._failed = quiet, None, 0
+
+    def show(self, done: int, total: int, head: dict | None) -> None:
+        """What ``run_audit`` tells."""
+        from tqdm import tqdm
+
+        if self._bar is None:
+            self._bar = tqdm(total=total, initial=done, unit="case", disable=self._quiet, dynamic_ncols=True)
+        self._bar.update(done - self._bar.n)
+        if head is not None and head["status"] == "failed":
+            self._failed += 1
+            self._bar.set_postfix(failed=self._failed)
+        self.done, self.total = done, total
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        if self._bar is not None:
+            self._bar.close()
 
 
 def _check_output(options: argparse.Namespace) -> None:

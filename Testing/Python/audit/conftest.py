@@ -118,7 +118,7 @@ def audit(tmp_path, a_model_file, capsys):
 
     def run(data, *options, out: Path = tmp_path / "out", workers: int | None = 1) -> Audited:
         arguments = ["audit", *([data] if data is not None else []), "--out", out, "--model", a_model_file]
-        arguments += ["--device", "cpu", *(["--workers", workers] if workers else []), *options]
+        arguments += ["--device", "cpu", "--no-report", *(["--workers", workers] if workers else []), *options]
         capsys.readouterr()
         code = main([str(a) for a in arguments])
         said = capsys.readouterr()
@@ -135,8 +135,9 @@ def command(tmp_path, a_model_file):
     def start(data, *options, out: Path = tmp_path / "out") -> subprocess.Popen:
         arguments = [sys.executable, "-m", "QualitySentinelLib", "audit", data, "--out", out, "--model", a_model_file]
         process = subprocess.Popen(
-            [str(a) for a in (*arguments, "--device", "cpu", *options)], start_new_session=True, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            [str(a) for a in (*arguments, "--device", "cpu", "--no-report", *options)], start_new_session=True,
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )  # fmt: skip
         started.append(process)
         return process

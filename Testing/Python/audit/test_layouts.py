@@ -222,7 +222,7 @@ def test_a_dicom_seg_finds_its_series_among_others_of_one_folder(torso_writer, a
         path.rename(tmp_path / "data" / "all" / f"late_{path.name}")
     result = audit(tmp_path / "data")
     assert result.code == 0, result.err
-    assert "1 CT series have no segmentation" in result.err
+    assert "1 CT series without a segmentation left out" in result.err
     (case,) = result.rows("cases")
     assert case["warnings"] == ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -15,16 +16,18 @@ from ..cases import AuditCase
 
 _TOLD = {"PatientSex": "sex", "Manufacturer": "manufacturer", "ConvolutionKernel": "kernel"}
 """Keywords whose values become metadata as they are. With age and slice thickness, no others do."""
-_IDENTIFYING = (
-    "PatientName", "PatientID", "OtherPatientNames", "PatientBirthDate", "AccessionNumber", "StudyID",
-    "ReferringPhysicianName", "OperatorsName", "PerformingPhysicianName", "InstitutionName", "InstitutionAddress",
-    "StationName", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID", "StudyDate",
-    "SeriesDescription", "StudyDescription",
+_PERSONS = (
+    "PatientName", "OtherPatientNames", "ReferringPhysicianName", "OperatorsName", "PerformingPhysicianName",
 )  # fmt: skip
-"""Keywords whose values must not be seen in any output."""
+_NUMBERS = (
+    "PatientID", "PatientBirthDate", "AccessionNumber", "StudyID", "InstitutionName", "InstitutionAddress",
+    "StationName", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID", "StudyDate",
+)  # fmt: skip
+_DESCRIPTIONS = ("SeriesDescription", "StudyDescription")
+"""Keywords whose values must not be seen in any output; descriptions are blotted out where a message quotes them."""
 _KEYWORDS = (
-    *_TOLD, *_IDENTIFYING, "SOPClassUID", "Modality", "ImageType", "PatientAge", "SliceThickness",
-    "ReferencedSeriesSequence",
+    *_TOLD, *_PERSONS, *_NUMBERS, *_DESCRIPTIONS, "SOPClassUID", "Modality", "ImageType", "PatientAge",
+    "SliceThickness", "ReferencedSeriesSequence",
 )  # fmt: skip
 _OLDEST = 90
 """Higher ages are given as this one: so few people are older that their age may tell who they are."""
@@ -71,7 +74,7 @@ def find(root: Path) -> tuple[list[AuditCase], list[str]]:
             used.add(uid)
             cases.append(_case(root, path, header, series[uid] if uid else None, mixed))
     unused = len(series.keys() - used)
-    return cases, [f"{unused} CT series have no segmentation and were left out"] if unused else []
+    return cases, [f"{unused} CT series without a segmentation left out"] if unused else []
 
 
 def _is_dicom(path: Path) -> bool:
@@ -146,14 +149,17 @@ def _age(header) -> str:
 
 
 def _secrets(header) -> tuple[str, ...]:
-    """The identifying values of a header, and the parts of names."""
-    found = set()
-    for keyword in _IDENTIFYING:
-        value = header.get(keyword)
-        values = value if value is not None and not isinstance(value, str) and hasattr(value, "__iter__") else [value]
-        if "Name" in keyword:
-            values = [str(value or "")]
-        for one in values:
-            text = str(one or "").strip()
-            found |= {text, *(text.replace("^", " ").split() if "Name" in keyword else ())}
-    return tuple(sorted(text for text in found if len(text) > 2))
+    """What a header says that may tell who the patient is; of names the parts, too."""
+    names = [str(one) for keyword in _PERSONS for one in _values(header.get(keyword))]
+    found = {part for name in names for part in (name, *re.split(r"[\^=\s,]+", name)) if len(part) > 1}
+    found |= {str(one).strip() for keyword in _NUMBERS for one in _values(header.get(keyword)) if len(str(one)) > 2}
+    found |= {f"'{one}'" for keyword in _DESCRIPTIONS for one in _values(header.get(keyword))}
+    return tuple(sorted(text for text in found if text.strip()))
+
+
+def _values(value) -> list:
+    """The values of an element: none, one or several."""
+    if value is None or value == "":
+        return []
+    several = hasattr(value, "__iter__") and not isinstance(value, str) and not hasattr(value, "family_name")
+    return list(value) if several else [value]

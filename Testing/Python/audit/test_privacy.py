@@ -1,0 +1,107 @@
+"""No output of an audit of DICOM files tells who the patients are, unless asked to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from QualitySentinelTrainingLib.audit.cases import AuditCase
+from QualitySentinelTrainingLib.audit.layouts import find_cases
+from QualitySentinelTrainingLib.audit.privacy import Scrubber
+
+SECRETS = {
+    "PatientName": "Quasimodo^Esmeralda", "PatientID": "XQ-4711", "AccessionNumber": "ACC99182",
+    "ReferringPhysicianName": "Frollo^Claude", "InstitutionName": "Notre Dame Clinic", "PatientBirthDate": "19310203",
+    "StudyDate": "20250406", "SeriesDescription": "Hunchback protocol", "StudyID": "ST-77123",
+}  # fmt: skip
+WORDS = [
+    "quasimodo", "esmeralda", "xq-4711", "acc99182", "frollo", "claude", "notre dame", "19310203", "20250406",
+    "hunchback", "st-77123",
+]  # fmt: skip
+
+
+@pytest.fixture
+def an_archive(torso_writer, tmp_path):
+    """Two studies of a patient, in folders with her name; the second's SEG is damaged, its labels tell her name."""
+    data = tmp_path / "archive"
+
+    for number in (1, 2):
+        study = data / f"QUASIMODO_XQ-4711_{number}"
+        series = torso_writer.series(study / "CT Hunchback", PatientSex="F", **SECRETS)
+        seg = study / f"Esmeralda {number}.dcm"
+        torso_writer.dicom_seg(seg, series, labels=("Liver of Esmeralda", "spleen_Quasimodo"))
+
+    damaged = data / "QUASIMODO_XQ-4711_2" / "Esmeralda 2.dcm"
+    damaged.write_bytes(damaged.read_bytes()[:-300])
+    return data
+
+
+def everything(folder: Path, *printed: str) -> str:
+    """All that an audit wrote and printed, in lower case."""
+    parts = [*printed, *(str(path.relative_to(folder)) for path in folder.rglob("*"))]
+    parts += [path.read_bytes().decode("latin-1") for path in sorted(folder.rglob("*")) if path.is_file()]
+    import pandas as pd
+
+    for path in folder.glob("*.parquet"):
+        parts.append(pd.read_parquet(path).to_csv())
+    return "\n".join(parts).lower()
+
+
+def test_no_output_tells_the_patient(an_archive, audit):
+    result = audit(an_archive)
+    assert result.code == 6
+    text = everything(result.folder, result.out, result.err)
+    assert [word for word in WORDS if word in text] == []
+    assert "1.2.826" not in text  # UIDs
+    cases = result.rows("cases")
+    assert [(row["case"], row["status"], row["ct"], row["seg"]) for row in cases] == [
+        ("case_0001", "done", "", ""), ("case_0002", "failed", "", ""),
+    ]  # fmt: skip
+    assert cases[1]["reason"].startswith("SEG: the DICOM SEG is damaged or incomplete")
+    assert [(r["segment"], r["structure"]) for r in result.rows("segments")] == [
+        ("Liver of [removed]", "liver"), ("spleen_[removed]", "spleen"),
+    ]  # fmt: skip
+    assert cases[0]["meta_age"] == "90"  # 94 years by her dates
+    assert {key for key in cases[0] if key.startswith("meta_")} == {"meta_sex", "meta_age", "meta_slice_thickness_mm"}
+
+
+def test_identifiers_are_kept_when_asked_for(an_archive, audit):
+    result = audit(an_archive, "--keep-identifiers")
+    cases = result.rows("cases")
+    assert cases[0]["case"] == cases[0]["seg"] == "QUASIMODO_XQ-4711_1/Esmeralda 1.dcm"
+    assert cases[0]["ct"] == "QUASIMODO_XQ-4711_1/CT Hunchback"
+    assert "Esmeralda 2.dcm: the DICOM SEG is damaged" in cases[1]["reason"]
+    assert str(an_archive) not in cases[1]["reason"]
+
+
+def test_a_number_leads_back_to_the_files(an_archive):
+    found = find_cases(an_archive, "dicom")
+    assert [case.name for case in found.cases] == ["case_0001", "case_0002"]
+    assert found.cases[1].seg == "QUASIMODO_XQ-4711_2/Esmeralda 2.dcm"
+
+
+def test_paths_of_other_layouts_are_relative(a_data_set, audit):
+    data = a_data_set(1)
+    (data / "s0001" / "segmentations" / "notes.nii.gz").write_text("")
+    result = audit(data)
+    assert result.code == 6
+    tables = "".join((result.folder / f"{t}.csv").read_text() for t in ("cases", "segments", "slices"))
+    assert str(data) not in tables and str(data) not in result.err
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/data/set/Ann Lee/ct/1.dcm: is damaged", "CT: is damaged"),
+        ("Ann Lee/s.dcm: lies elsewhere than Ann Lee/ct (3 mm)", "SEG: lies elsewhere than CT (3 mm)"),
+        ("annotation of LEE, ann_liver", "annotation of [removed], [removed]_liver"),
+        ("a segmentation of 12345", "a segmentation of [removed]"),
+        ("the largest was taken ('thorax')", "the largest was taken ([removed])"),
+        ("thorax wall", "thorax wall"),
+    ],
+)  # fmt: skip
+def test_what_is_taken_out_of_texts(text, expected):
+    secrets = ("Lee^Ann", "Lee", "Ann", "12345", "'thorax'")
+    case = AuditCase("case_0001", "Ann Lee/ct", "Ann Lee/s.dcm", identifying=True, secrets=secrets)
+    assert Scrubber(case, Path("/data/set"))(text) == expected

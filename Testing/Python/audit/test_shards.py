@@ -1,0 +1,82 @@
+"""Shards of a data set, put together, are what one audit of it gives."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from Testing.Python.audit.conftest import tables
+
+from QualitySentinelLib.errors import UsageError
+from QualitySentinelTrainingLib.audit.cases import AuditCase
+from QualitySentinelTrainingLib.audit.shards import Shard
+
+
+@pytest.fixture
+def shards(a_data_set, audit, tmp_path):
+    """A data set of 6 cases, its tables from one run, and the folders of its three shards."""
+    data = a_data_set(6)
+    whole = tables(audit(data, out=tmp_path / "whole").folder)
+    folders = [tmp_path / f"shard_{number}" for number in (1, 2, 3)]
+    for number, folder in enumerate(folders, start=1):
+        assert audit(data, "--shard", f"{number}/3", out=folder).code == 0
+    return data, whole, folders
+
+
+def test_merged_shards_are_the_whole(shards, audit, tmp_path):
+    _, whole, folders = shards
+    merged = audit(None, "--merge", *reversed(folders), out=tmp_path / "merged", workers=None)
+    assert merged.code == 0, merged.err
+    assert tables(merged.folder) == whole
+    run = json.loads((merged.folder / "audit.json").read_text())
+    assert run["complete"] and run["counts"] == {"cases": 6, "cases_of_all_shards": 6, "done": 6, "failed": 0}
+
+
+def test_what_is_missing_is_named(shards, audit, tmp_path):
+    data, _, folders = shards
+    refused = audit(None, "--merge", *folders[:2], out=tmp_path / "merged", workers=None)
+    assert (refused.code, refused.err.count("\n")) == (3, 1)
+    assert "of 3 shards 3 is missing" in refused.err
+
+    run = json.loads((folders[0] / "audit.json").read_text())
+    (folders[0] / "audit.json").write_text(json.dumps({**run, "complete": False}))
+    refused = audit(None, "--merge", *folders, folders[2], out=tmp_path / "merged", workers=None)
+    assert refused.code == 3
+    assert "given twice: 3" in refused.err and "shard 1/3 in" in refused.err and "is not done" in refused.err
+    assert not (tmp_path / "merged").exists()
+
+    assert audit(data, "--shard", "1/3", out=folders[0]).code == 0
+    assert audit(None, "--merge", *folders, out=tmp_path / "merged", workers=None).code == 0
+
+
+def test_shards_of_other_audits_are_refused(shards, a_data_set, audit, tmp_path):
+    data, _, folders = shards
+    audit(data, "--shard", "2/3", "--threshold", "0.5", out=tmp_path / "other")
+    refused = audit(None, "--merge", folders[0], tmp_path / "other", folders[2], out=tmp_path / "merged", workers=None)
+    assert refused.code == 4
+    assert "threshold is another than in" in refused.err
+
+    a_data_set(7)
+    audit(data, "--shard", "2/3", out=tmp_path / "later")
+    refused = audit(None, "--merge", folders[0], tmp_path / "later", folders[2], out=tmp_path / "merged", workers=None)
+    assert refused.code == 4
+    assert "is a shard of other cases than" in refused.err
+
+    refused = audit(None, "--merge", *folders, tmp_path / "whole", out=tmp_path / "merged", workers=None)
+    assert refused.code == 2
+    assert "was not made with --shard" in refused.err
+
+
+def test_every_case_belongs_to_one_shard_whatever_others_there_are():
+    cases = [AuditCase(f"s{n:04d}", "", "") for n in range(500)]
+    parts = [Shard(number, 7) for number in range(1, 8)]
+    of_case = {case.name: [str(part) for part in parts if part.holds(case)] for case in cases}
+    assert all(len(found) == 1 for found in of_case.values())
+    sizes = [sum(part.holds(case) for case in cases) for part in parts]
+    assert min(sizes) > 40
+
+
+@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "1/0", "-1/3"])
+def test_a_shard_that_cannot_be_is_refused(text):
+    with pytest.raises(UsageError, match="give the number of the part"):
+        Shard.parse(text)
