@@ -51,3 +51,55 @@ def ct_steps(volume_node) -> Steps[CtVolume]:
             "its slices are scored as they are, along the nearest axes"
         )
     return CtVolume(frame.to_canonical(hu), frame, name, warnings)
+
+
+class LastCt:
+    """The CT that was read last: not read again while its volume is the same.
+
+    It holds on to the voxels, which are the node's own unless they had to be corrected, until another volume is read
+    or the node is gone.
+    """
+
+    def __init__(self) -> None:
+        self._state: tuple | None = None
+        self._ct: CtVolume | None = None
+        self._watched: tuple = (None, [])
+
+    def steps(self, volume_node) -> Steps[CtVolume]:
+        """As :func:`ct_steps`."""
+        state = _state(volume_node)
+        if state is None or state != self._state:
+            self.forget()
+            ct = yield from ct_steps(volume_node)
+            self._state, self._ct = state, ct
+            self._watch(volume_node)
+            return ct
+        return self._ct
+
+    def forget(self) -> None:
+        """Let go of the voxels."""
+        self._state = self._ct = None
+
+    def _watch(self, volume_node) -> None:
+        """Forget when the node leaves its scene. DeleteEvent may be told while Python collects garbage: that crashes."""
+        scene, node_id = volume_node.GetScene(), volume_node.GetID()
+        self._unwatch()
+        if scene is not None:
+            look = lambda *_: scene.GetNodeByID(node_id) is None and self.forget()  # noqa: E731
+            kind = slicer.vtkMRMLScene
+            self._watched = scene, [scene.AddObserver(e, look) for e in (kind.NodeRemovedEvent, kind.EndCloseEvent)]
+
+    def _unwatch(self) -> None:
+        scene, tags = self._watched
+        self._watched = None, []
+        for tag in tags:
+            scene.RemoveObserver(tag)
+
+
+def _state(volume_node) -> tuple | None:
+    """Equal only while a volume has the same voxels, name and place; ``None`` without a volume to be read."""
+    image = None if volume_node is None else volume_node.GetImageData()
+    if image is None:
+        return None
+    address = image.GetAddressAsString("")
+    return address, image.GetMTime(), volume_node.GetName(), volume_to_world(volume_node).tobytes()

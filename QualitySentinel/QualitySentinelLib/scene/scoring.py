@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..scores import DEFAULT_THRESHOLD, CaseScore, Progress, SegmentScore, Stage
 from ..steps import paced
-from .ct_node import ct_steps
+from .ct_node import LastCt
+from .layer_memory import LayerMemory
 from .segmentation_node import segmentation_steps
+from .tags import READ_TAGS, read_tags
 
 if TYPE_CHECKING:
     import os
@@ -23,6 +25,27 @@ if TYPE_CHECKING:
 
 STEP_SECONDS = 0.05
 """A step takes about as long. Twice that is the most that nobody notices."""
+
+_last_ct = LastCt()
+_remembered: dict[str, _Remembered] = {}
+"""By id of the segmentation node what was read for its last scoring. It is only trusted where the scores under review
+are those of that reading, so that it does not matter when the scene becomes another."""
+_MOST_REMEMBERED = 4
+
+
+@dataclass
+class _Remembered:
+    """What was read for a scoring that came to its end.
+
+    Attributes:
+        memory: the layers.
+        options: what the scores depend on beside the masks; others score everything again.
+        segments: by id what the scores were made of: name, tags, and the digests of the slices.
+    """
+
+    memory: LayerMemory
+    options: tuple
+    segments: dict[str, tuple]
 
 
 def score_steps(
@@ -71,14 +94,17 @@ def score_steps(
     scorer = yield from _scorer(model, device, threshold, step_seconds, coming)
     if scorer is None:
         return
-    ct = yield from _read(paced(ct_steps(volume_node), step_seconds), coming)
+    ct = yield from _read(paced(_last_ct.steps(volume_node), step_seconds), coming)
     if ct is None:
         return
-    reading = segmentation_steps(segmentation_node, volume_node)
+    memory = LayerMemory()
+    reading = segmentation_steps(segmentation_node, volume_node, None, memory)
     segmentation = yield from _read(paced(reading, step_seconds), coming)
     if segmentation is None:
         return
     for progress in scorer.run(ct, segmentation, slices, segments, previous, cancelled):
+        if progress.finished:
+            _remember(segmentation_node, memory, progress.score, slices)
         yield replace(progress, seconds=time.perf_counter() - started)
 
 
@@ -133,15 +159,51 @@ def rescore(
     scorer = yield from _scorer(model, device, session.threshold, step_seconds, coming)
     if scorer is None:
         return
-    ct = yield from _read(paced(ct_steps(volume_node), step_seconds), coming)
+    ct = yield from _read(paced(_last_ct.steps(volume_node), step_seconds), coming)
     if ct is None:
         return
-    reading = segmentation_steps(segmentation_node, volume_node, wanted)
+    memory, sure = _recalled(segmentation_node, session.case, scorer.model.sha256, slices)
+    reading = segmentation_steps(segmentation_node, volume_node, wanted, memory, sure)
     segmentation = yield from _read(paced(reading, step_seconds), coming)
     if segmentation is None:
         return
+    if not len(segmentation):  # every mask is as it was
+        segmentation.warnings.clear()
     for progress in scorer.run(ct, segmentation, slices, None, session.case, cancelled):
-        yield replace(progress, score=merged(progress.score), seconds=time.perf_counter() - started)
+        score = merged(progress.score)
+        if progress.finished:
+            _remember(segmentation_node, memory, score, slices)
+        yield replace(progress, score=score, seconds=time.perf_counter() - started)
+
+
+def _remember(segmentation_node, memory: LayerMemory, case: CaseScore, slices: int | str) -> None:
+    node_id = segmentation_node.GetID()
+    _remembered.pop(node_id, None)
+    while len(_remembered) >= _MOST_REMEMBERED:
+        del _remembered[next(iter(_remembered))]  # the one that was not scored for longest
+    options = (case.model.get("sha256"), slices)
+    _remembered[node_id] = _Remembered(memory, options, _made_of(segmentation_node, case))
+
+
+def _recalled(segmentation_node, case: CaseScore, sha256: str, slices: int | str) -> tuple[LayerMemory, set[str]]:
+    """What was read for these scores, and ids of the segments whose scores still hold if their voxels do."""
+    last = _remembered.get(segmentation_node.GetID())
+    if last is None or not sha256 or last.options != (sha256, slices) or case.model.get("sha256") != sha256:
+        return LayerMemory(), set()
+    now = _made_of(segmentation_node, case)
+    return last.memory.copy(), {i for i, made_of in now.items() if last.segments.get(i) == made_of}
+
+
+def _made_of(segmentation_node, case: CaseScore) -> dict[str, tuple]:
+    segmentation = segmentation_node.GetSegmentation()
+    made_of = {}
+    for score in case.segments:
+        segment = segmentation.GetSegment(score.segment_id)
+        if segment is not None:
+            digests = tuple((s.k, s.digest) for s in (*score.slices, *score.empty_slices))
+            tags = read_tags(segment, READ_TAGS)
+            made_of[score.segment_id] = segment.GetName(), tags, score.name, score.structure, digests
+    return made_of
 
 
 def _scorer(model, device: str, threshold: float, step_seconds: float, coming: Callable[[Stage], Progress]):

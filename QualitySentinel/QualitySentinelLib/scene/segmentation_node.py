@@ -7,7 +7,7 @@ the same masks, and the same warnings, from the scene and from disk.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -18,12 +18,13 @@ from ..errors import InputError
 from ..steps import Steps, run_to_end
 from ..volume import AxialFrame, CtVolume, Segmentation
 from ..volume.collector import Found, SegmentCollector
-from ..volume.segmentation import Box, boxes_of_labels
+from ..volume.segmentation import Box
+from .layer_memory import LayerMemory, recorded
 from .tags import read_tags
 from .world import local_to_world, volume_to_world
 
 _SLAB = 1 << 20
-"""Voxels of a label map that are read in one step."""
+"""Voxels of a label map that are copied in one step."""
 _BINARY_LABELMAP = "Binary labelmap"
 """What ``vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()`` says."""
 
@@ -46,11 +47,22 @@ def segmentation_from_node(segmentation_node, ct_node, segment_ids: Iterable[str
     return run_to_end(segmentation_steps(segmentation_node, ct_node, segment_ids))
 
 
-def segmentation_steps(segmentation_node, ct_node, segment_ids: Iterable[str] | None = None) -> Steps[Segmentation]:
+def segmentation_steps(
+    segmentation_node,
+    ct_node,
+    segment_ids: Iterable[str] | None = None,
+    memory: LayerMemory | None = None,
+    only_changed: Collection[str] = (),
+) -> Steps[Segmentation]:
     """As :func:`segmentation_from_node`, in steps of a few milliseconds, and one step for each segment to be resampled.
 
     What is edited between two steps may be read as it was, as it is, or in part; whoever watches the edits reads it
     again afterwards.
+
+    Args:
+        segmentation_node, ct_node, segment_ids: as above.
+        memory: what was read earlier; it learns what is read now.
+        only_changed: of ``segment_ids``, those that are left out when their voxels are as the memory has them.
     """
     if segmentation_node is None:
         raise InputError("no segmentation is selected; choose one")
@@ -59,12 +71,17 @@ def segmentation_steps(segmentation_node, ct_node, segment_ids: Iterable[str] | 
     if source is None or not source.GetNumberOfSegments():
         raise InputError(f"{name}: the segmentation holds no segments; segment or load some first")
     collector = SegmentCollector(_grid_of(ct_node), {}, segment_ids, name)
-    wanted = {position: found for position, found in enumerate(_found(source)) if collector.wants(found)}
+    everything = dict(enumerate(_found(source)))
+    wanted = {position for position, found in everything.items() if collector.wants(found)}
     with _with_labelmaps(segmentation_node, ct_node) as node:
         positions = []
-        for members in _layers(node, wanted):
-            positions += members
-            yield from _add_layer(collector, node, [wanted[position] for position in members])
+        for sharing in _layers(node, everything):
+            members = [position for position in sharing if position in wanted]
+            if members:
+                ids = [everything[position].id for position in sharing]
+                found = [everything[position] for position in members]
+                read = yield from _add_layer(collector, node, ids, found, memory, only_changed)
+                positions += [position for position in members if everything[position].id in read]
     collector.reorder(positions)
     return collector.finish()
 
@@ -118,40 +135,87 @@ def _layers(segmentation_node, wanted: dict[int, Found]) -> list[list[int]]:
     return list(layers.values())
 
 
-def _add_layer(collector: SegmentCollector, segmentation_node, members: list[Found]) -> Steps[None]:
-    image = segmentation_node.GetBinaryLabelmapInternalRepresentation(members[0].id)
+def _add_layer(
+    collector: SegmentCollector,
+    segmentation_node,
+    sharing: list[str],
+    members: list[Found],
+    memory: LayerMemory | None,
+    only_changed: Collection[str],
+) -> Steps[set[str]]:
+    """Give segments of one layer to the collector; returns the ids of those that were not left out.
+
+    Args:
+        collector: takes them.
+        segmentation_node: holds them.
+        sharing: ids of all segments of the layer.
+        members: those wanted.
+        memory, only_changed: see :func:`segmentation_steps`.
+    """
+    image = segmentation_node.GetBinaryLabelmapInternalRepresentation(sharing[0])
     if _is_empty(image):
         collector.add_empty(members[0])
-        return
+        if memory is not None:
+            memory.keep(sharing, None)
+        return set(sharing)
+    time = image.GetMTime()
     to_world = _labelmap_to_world(image, segmentation_node)
     segmentation = segmentation_node.GetSegmentation()
-    found = [(int(segmentation.GetSegment(member.id).GetLabelValue()), member) for member in members]
-    voxels = slicer.util.arrayFromSegmentInternalBinaryLabelmap(segmentation_node, members[0].id)
-    labels, boxes = yield from _copied(voxels, [value for value, _ in found])
-    for pair in found:
-        collector.add([pair], labels, to_world, segmentation_node.GetName(), boxes)
+    values = {segment_id: int(segmentation.GetSegment(segment_id).GetLabelValue()) for segment_id in sharing}
+    voxels = slicer.util.arrayFromSegmentInternalBinaryLabelmap(segmentation_node, sharing[0])
+    if voxels.dtype.kind == "i":  # Slicer's label values are whole and positive, whatever type holds them
+        voxels = voxels.view(f"u{voxels.itemsize}")
+    elif voxels.dtype.kind != "u":
+        voxels = voxels.astype(np.uint16)
+    geometry = (to_world.tobytes(), voxels.shape, voxels.dtype.str, collector.grid)
+    old = None if memory is None else memory.record_of(sharing)
+    record = yield from recorded(voxels, geometry, values, old)
+    changed = record.changed_since(old)
+    wanted = {member.id for member in members if member.id in changed or member.id not in only_changed}
+    if not wanted:
+        if memory is not None and image.GetMTime() == time:
+            memory.keep(sharing, record)
+            memory.keep(changed, None)
+        return wanted
+    boxes = {values[segment_id]: record.box_of(values[segment_id]) for segment_id in wanted}
+    boxes = {value: box for value, box in boxes.items() if box is not None}
+    part = _around(boxes.values()) if only_changed and boxes else _whole(voxels.shape)
+    labels = yield from _copied(voxels[part])
+    corner = np.eye(4)
+    corner[:3, 3] = [s.start for s in part[::-1]]
+    inside = {value: _from_corner(box, part) for value, box in boxes.items()}
+    for member in members:
+        if member.id in wanted:
+            name, value = segmentation_node.GetName(), values[member.id]
+            collector.add([(value, member)], labels, to_world @ corner, name, inside)
+            yield
+    if memory is not None:
+        steady = image.GetMTime() == time  # else nobody knows what was read
+        memory.keep(sharing, record if steady else None)
+        memory.keep(changed - wanted, None)
+    return wanted
+
+
+def _copied(voxels: np.ndarray) -> Steps[np.ndarray]:
+    labels = np.empty(voxels.shape, voxels.dtype)
+    thickness = max(1, _SLAB // max(1, labels[:1].size))
+    for first in range(0, len(labels), thickness):
+        labels[first : first + thickness] = voxels[first : first + thickness]
         yield
+    return labels
 
 
-def _copied(voxels: np.ndarray, values: list[int]) -> Steps[tuple[np.ndarray, dict[int, Box]]]:
-    """A copy of a label map, unsigned, and the boxes of the values that occur in it, slab by slab."""
-    if voxels.dtype.kind != "u":  # Slicer's label values are whole and positive, whatever type holds them
-        voxels = voxels.view(f"u{voxels.itemsize}") if voxels.dtype.kind == "i" else voxels
-    labels = np.empty(voxels.shape, voxels.dtype if voxels.dtype.kind == "u" else np.uint16)
-    boxes: dict[int, Box] = {}
-    thickness = max(1, _SLAB // max(1, voxels[:1].size))
-    for first in range(0, len(voxels), thickness):
-        slab = labels[first : first + thickness]
-        slab[:] = voxels[first : first + thickness]
-        for value, box in boxes_of_labels(slab, values).items():
-            box = (slice(box[0].start + first, box[0].stop + first), *box[1:])
-            boxes[value] = _around(boxes[value], box) if value in boxes else box
-        yield
-    return labels, boxes
+def _whole(shape: tuple[int, ...]) -> Box:
+    return tuple(slice(0, n) for n in shape)
 
 
-def _around(a: Box, b: Box) -> Box:
-    return tuple(slice(min(s.start, t.start), max(s.stop, t.stop)) for s, t in zip(a, b, strict=True))
+def _around(boxes: Iterable[Box]) -> Box:
+    starts, stops = zip(*(([s.start for s in box], [s.stop for s in box]) for box in boxes), strict=True)
+    return tuple(slice(int(a), int(b)) for a, b in zip(np.min(starts, axis=0), np.max(stops, axis=0), strict=True))
+
+
+def _from_corner(box: Box, union: Box) -> Box:
+    return tuple(slice(s.start - u.start, s.stop - u.start) for s, u in zip(box, union, strict=True))
 
 
 def _is_empty(image) -> bool:

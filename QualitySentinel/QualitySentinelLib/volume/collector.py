@@ -52,6 +52,11 @@ class SegmentCollector:
         self._elsewhere: str | None = None
         self.warnings: list[str] = []
 
+    @property
+    def grid(self) -> tuple[bytes, tuple[int, int, int]]:
+        """What is equal only for one and the same grid."""
+        return self._ct.frame.ijk_to_ras.tobytes(), self._ct.frame.shape
+
     def ct_step(self, normal: np.ndarray) -> float:
         """Spacing in mm of the CT along the axis nearest to ``normal`` (LPS)."""
         spacing = self._ct.frame.spacing
