@@ -13,6 +13,9 @@ SliceChoice = int | str
 _PUBLISHED_SLICES = 10
 REACH_MM = 10.0
 """How far beyond its ends a mask is searched for missed slices when the model's calibration does not say."""
+INNER_REACH_MM = 45.0
+"""How far from the mask a gap inside it is searched: where the neighbour that shows the network the place has faded
+to a twentieth. A stray voxel far away must not make a whole body of candidates."""
 
 
 def parse_slice_choice(text: SliceChoice) -> SliceChoice:
@@ -67,8 +70,9 @@ def slices_within(reach_mm: float, spacing_mm: float) -> int:
 def empty_slices(occupied: np.ndarray, depth: int, spacing_mm: float, reach_mm: float = REACH_MM) -> dict[int, int]:
     """Slices without a mask that may have been missed, each with the nearest slice of the mask.
 
-    They are all empty slices between the first and the last of the mask, and beyond either end those within
-    ``reach_mm``, at least one where the CT goes on. Of two slices equally near, the inferior one is the nearest.
+    They are the empty slices between the first and the last of the mask that lie within ``INNER_REACH_MM`` of it (or
+    ``reach_mm``, if that is more), and beyond either end those within ``reach_mm``, at least one where the CT goes on.
+    Of two slices equally near, the inferior one is the nearest.
 
     Args:
         occupied: canonical k of the slices that hold the mask, ascending; any number.
@@ -87,4 +91,5 @@ def empty_slices(occupied: np.ndarray, depth: int, spacing_mm: float, reach_mm: 
     above = np.searchsorted(occupied, empty).clip(1, max(1, len(occupied) - 1))
     below, above = occupied[above - 1], occupied[np.minimum(above, len(occupied) - 1)]
     nearest = np.where(np.abs(empty - below) <= np.abs(above - empty), below, above)
-    return {int(k): int(near) for k, near in zip(empty, nearest, strict=True)}
+    most = slices_within(max(reach_mm, INNER_REACH_MM), spacing_mm)
+    return {int(k): int(near) for k, near in zip(empty, nearest, strict=True) if abs(k - near) <= most}

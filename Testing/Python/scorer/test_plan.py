@@ -93,3 +93,9 @@ def test_distances_on_the_limit_are_within_reach_whatever_rounding_does():
 
 def test_an_empty_segment_has_nothing_to_miss():
     assert plan_empty_slices(segment_from_mask(np.zeros((3, 3, 3)), id="1", name="x"), 3, 5.0) == {}
+
+
+def test_a_stray_voxel_far_away_does_not_make_the_whole_way_to_it_a_gap():
+    planned = plan_empty_slices(on_slices(10, 11, 95, depth=100), depth=100, spacing_mm=3.0, reach_mm=10.0)
+    assert list(planned) == [7, 8, 9, *range(12, 27), *range(80, 95), 96, 97, 98]
+    assert planned[26] == 11 and planned[80] == 95
