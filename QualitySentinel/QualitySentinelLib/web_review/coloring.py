@@ -43,26 +43,30 @@ class Coloring:
         check_scale(scale)
         self.scale = scale
 
-    def update(self, case: CaseScore, masks: object, visible: object) -> None:
-        """Colour anew, if something has changed since.
+    def is_due(self, case: CaseScore, masks: object, visible: object) -> bool:
+        """Whether something has changed since :meth:`update`.
 
         Args:
             case: the scores.
-            masks: the masks as they are; an equal object means that none was edited.
-            visible: which segments are shown; another object when that has changed.
+            masks: what stands for the masks as they are; another value when one was edited.
+            visible: which segments are shown; another value when that has changed.
         """
-        scores = [(s.segment_id, s.predicted_dsc, s.n_scored, s.status) for s in case.segments]
-        now = (self.mode, self.scale, scores, id(masks), visible)
-        if now == self._shown:
-            return
-        before, self._shown = self._shown, now
+        return self._state(case, masks, visible) != self._shown
+
+    def update(self, case: CaseScore, masks: object, visible: object) -> None:
+        """Colour anew; arguments as for :meth:`is_due`."""
+        before, self._shown = self._shown, self._state(case, masks, visible)
         if self.mode == OWN:
             restore_colors(self._segmentation_node)
         else:
             show_score_colors(self._segmentation_node, case, self.scale)
         if self.mode != SLICES:
             hide_quality_map(self._segmentation_node)
-        elif before[:2] == now[:2]:
+        elif before[:2] == self._shown[:2]:
             update_quality_map(self._segmentation_node, self._volume_node, case)
         else:
             show_quality_map(self._segmentation_node, self._volume_node, case, self.scale)
+
+    def _state(self, case: CaseScore, masks: object, visible: object) -> tuple:
+        scores = [(s.segment_id, s.predicted_dsc, s.n_scored, s.status) for s in case.segments]
+        return self.mode, self.scale, scores, masks, visible

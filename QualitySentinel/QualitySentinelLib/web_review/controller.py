@@ -38,6 +38,7 @@ class ReviewController:
 
     Attributes:
         segmentation: the masks as they are now; a new object after every edit.
+        n_edits: how many edits there were.
         note: the last thing worth telling the reader, ``{"text", "kind"}``; kind is ``done``, ``error`` or empty.
     """
 
@@ -59,6 +60,7 @@ class ReviewController:
         self.scoring = Scoring(scorer, session, lambda: self.changed())
         self.note = {"text": "", "kind": ""}
         self.exporting = False
+        self.n_edits = 0
         self._slices, self._options = slices, dict(options or {})
         self._wanted = [s.id for s in segmentation] if segment_ids is None else list(segment_ids)
         self._corrected, self._masks_kept = corrected, True
@@ -86,6 +88,7 @@ class ReviewController:
             self.segmentation,
             segments=[_with_mask(s, masks[s.id]) if s.id in masks else s for s in self.segmentation],
         )
+        self.n_edits += 1
         self._corrected, self._masks_kept = True, False
         self._keep_soon()
         self._spawn(self.scoring.run(self.ct, self.segmentation, masks.keys() & set(self._wanted), self._slices))

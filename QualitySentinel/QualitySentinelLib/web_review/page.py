@@ -240,9 +240,11 @@ class ReviewPage:
         now = self._loop.time()
         if self._review.scoring.running and now - self._painted < _PAINT_SECONDS:
             return
-        self._painted = now
-        with self._edits.paused():
-            self._coloring.update(self._review.session.case, self._review.segmentation, self._visible)
+        state = self._review.session.case, self._review.n_edits, self._visible
+        if self._coloring.is_due(*state):
+            self._painted = now
+            with self._edits.paused():
+                self._coloring.update(*state)
 
     # Edits
 

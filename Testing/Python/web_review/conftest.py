@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import shutil
-import signal
-import subprocess
-import sys
-import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-CHROMIUM_FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+from .serving import chromium, served_review
+
 HOSTILE_NAME = "<img src=x onerror=document.title='hacked'>{{ 7 * 7 }}"
 """What a segmentation from somewhere may call a segment."""
-STARTING_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -38,26 +28,6 @@ class ReviewFiles:
     def arguments(self) -> list[str]:
         """Of ``quality-sentinel review``."""
         return ["--ct", str(self.ct), "--seg", str(self.seg), "--names", str(self.names), "--out", str(self.out)]
-
-
-@dataclass
-class Served:
-    """The command while it runs."""
-
-    process: subprocess.Popen
-    lines: list[str] = field(default_factory=list)
-    address: str = ""
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return int(re.search(r":(\d+)/", self.address)[1])
-
-    def end(self) -> int:
-        """Press Ctrl+C; returns the exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-        return self.process.wait(30)
 
 
 @pytest.fixture(scope="module")
@@ -87,52 +57,20 @@ def review_files(tmp_path_factory) -> ReviewFiles:
 
 
 @pytest.fixture(scope="module")
-def served(review_files, repository):
-    """The command, listening."""
+def served(review_files):
+    """The command, listening; whatever trame is told, it listens on the loopback address."""
     pytest.importorskip("trame_slicer", reason="needs the extra 'review'")
-    libraries = [str(repository / "QualitySentinel"), str(repository / "QualitySentinelTraining")]
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(libraries),
-        "TRAME_ARGS": "--host 0.0.0.0",  # whatever trame is told, the review listens on the loopback address
-        "TRAME_DEFAULT_HOST": "0.0.0.0",
-    }
-    environment.pop("DISPLAY", None)
-    command = [sys.executable, "-m", "QualitySentinelLib", "review", *review_files.arguments, "--no-browser"]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment,
-        cwd=review_files.ct.parent,
-    )
-    served, ready = Served(process), threading.Event()
-
-    def read() -> None:
-        for line in process.stdout:
-            served.lines.append(line.rstrip())
-            if found := re.search(r"http://\S+token=\S+", line):
-                served.address = found[0]
-                ready.set()
-        ready.set()
-
-    threading.Thread(target=read, daemon=True).start()
-    ready.wait(STARTING_SECONDS)
-    if not served.address:
-        process.kill()
-        pytest.fail("the review did not start:\n" + "\n".join(served.lines))
-    yield served
-    served.end()
+    told = {"TRAME_ARGS": "--host 0.0.0.0", "TRAME_DEFAULT_HOST": "0.0.0.0"}
+    with served_review(review_files.arguments, told) as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
 def browser():
     """Headless Chromium."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright to look at pages")
-    chromium = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
-    if chromium is None:
-        pytest.skip("needs Chromium to look at pages, and there is none on this machine")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        yield browser
-        browser.close()
+    pytest.importorskip("playwright.sync_api", reason="needs Playwright to look at pages")
+    try:
+        with chromium() as browser:
+            yield browser
+    except RuntimeError as reason:
+        pytest.skip(str(reason))

@@ -1,0 +1,60 @@
+"""Make the picture of docs/WEB_REVIEW.md: ``python -m Testing.Python.web_review.screenshot [--out FILE]``.
+
+TotalSegmentator's example CT (Apache-2.0) from ``../shared`` with errors planted in its segmentation; where that is
+absent, a generated phantom.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from PIL import Image
+
+from .serving import REPOSITORY, chromium, served_review
+
+SIZE = {"width": 1280, "height": 800}
+SHOWN = "spleen"
+"""The segment that the picture is about."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Score the case, look at a flagged slice, take the picture."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=REPOSITORY / "Resources" / "Screenshots" / "web_review.png")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as work:
+        case = [*case_arguments(Path(work)), "--out", str(Path(work) / "review")]
+        with served_review(case) as served, chromium() as browser:
+            page = browser.new_page(viewport=SIZE)
+            page.set_default_timeout(900_000)
+            page.goto(served.address)
+            page.wait_for_selector("tbody tr")
+            page.wait_for_function("() => +document.querySelector('#n-open').innerText > 0")
+            page.wait_for_function("() => !document.querySelector('#cancel')")
+            row = page.locator("tbody tr", has_text=SHOWN)
+            (row if row.count() else page.locator("tbody tr")).first.click()
+            page.mouse.move(0, 0)
+            time.sleep(5)
+            data = page.screenshot()
+    Image.open(io.BytesIO(data)).convert("RGB").save(options.out, optimize=True)
+    print(f"{options.out}: {options.out.stat().st_size / 1000:.0f} kB")
+    return 0
+
+
+def case_arguments(folder: Path) -> list[str]:
+    """``--ct``, ``--seg`` and ``--names`` of the case."""
+    from Testing.screenshots import EXAMPLE, make_phantom_files, spoiled_example
+
+    if EXAMPLE.is_dir():
+        return ["--ct", str(EXAMPLE / "example_ct.nii.gz"), "--seg", str(spoiled_example(folder))]
+    ct, seg, names = make_phantom_files(folder)
+    return ["--ct", str(ct), "--seg", str(seg), "--names", str(names)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
