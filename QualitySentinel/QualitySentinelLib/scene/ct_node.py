@@ -81,7 +81,7 @@ class LastCt:
         self._state = self._ct = None
 
     def _watch(self, volume_node) -> None:
-        """Forget when the node leaves its scene. DeleteEvent may be told while Python collects garbage: that crashes."""
+        """Forget when the node leaves its scene. DeleteEvent may come while Python collects garbage, and crash."""
         scene, node_id = volume_node.GetScene(), volume_node.GetID()
         self._unwatch()
         if scene is not None:
