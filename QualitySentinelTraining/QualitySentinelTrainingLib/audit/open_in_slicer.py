@@ -22,7 +22,8 @@ def main(words, out):
     options = {"dataset": "", "ct": "", "seg": "", "names": ""}
     words = list(words)
     while len(words) > 1 and words[0].startswith("--") and words[0][2:] in options:
-        options[words.pop(0)[2:]] = words.pop(0)
+        name = words.pop(0)[2:]
+        options[name] = words.pop(0)
     if not options["ct"]:
         problem = look_up(options, words, out)
         if problem:

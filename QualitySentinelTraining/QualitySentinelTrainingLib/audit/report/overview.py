@@ -71,6 +71,8 @@ def overview_of(audit: Audit, slices: pd.DataFrame) -> Overview:
 def _structures(segments: pd.DataFrame, threshold: float) -> list[dict]:
     import pandas as pd
 
+    if segments.empty:
+        return []
     # segments of no known structure go by their own names
     names = segments["structure"].where(segments["structure"].notna(), segments["segment"])
     groups = segments.assign(structure=names, below=segments["predicted_dsc"] < threshold).groupby("structure")

@@ -1,0 +1,199 @@
+"""Whether an audit ranks wrong masks first: real CTs, half of them with errors of known DSC, audited as a user does.
+
+    python Testing/Benchmarks/audit_truth_bench.py [--cases N] [--out FOLDER] [--device cpu]
+
+The cases are OpenKBP's (``../shared/data/openkbp``): contours drawn by people. In half of the cases every mask is
+spoiled by an error of ``QualitySentinelTrainingLib.errors`` with the odds of training; the true DSC is that to the
+contour. ``quality-sentinel audit`` scores them all, and the segments are ranked by predicted DSC, lowest first. Printed
+is the average precision of finding (a) spoiled masks, (b) those with a true DSC below 0.8; next to it the share of such
+masks, which is what a random order would have; with 95 % bootstrap intervals over persons. Persons that the model was
+trained on are kept apart from those it never saw. Contours by people are no perfect truth either: a bad one among the
+unspoiled masks counts as a false alarm.
+
+Done cases are kept: a second run with the same options goes on where the first stopped. Prints; asserts nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import nibabel
+import numpy as np
+
+from QualitySentinelLib.checkpoint import load_model
+from QualitySentinelLib.commands.main import main as quality_sentinel
+from QualitySentinelLib.files import write_whole
+from QualitySentinelTrainingLib.audit.frames import read_audit
+from QualitySentinelTrainingLib.candidates import MARGIN_MM
+from QualitySentinelTrainingLib.dice import volume_dice
+from QualitySentinelTrainingLib.errors import simulate
+from QualitySentinelTrainingLib.evaluation.bootstrap import bootstrap_of
+from QualitySentinelTrainingLib.folds import seen_by
+from QualitySentinelTrainingLib.subjects import Subject, read_openkbp
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "openkbp"
+BAD_BELOW = 0.8
+_TRIES = 20
+
+
+def main() -> int:
+    """Make the set, audit it, and print how well wrong masks were found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=SHARED, help="folder of pt_N/ct.nii.gz and seg.nii.gz")
+    parser.add_argument("--cases", type=int, help="so many cases, persons never seen first (all)")
+    parser.add_argument("--out", type=Path, default=Path("out/audit_truth"))
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--model", default="bundled")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--slices", default="all", help="as of quality-sentinel score")
+    options = parser.parse_args()
+    seen = seen_by(load_model(options.model))
+    folders = chosen_cases(options.data, seen, options.cases)
+    started = time.perf_counter()
+    truth = make_set(folders, options.out / "set", options.seed)
+    made = time.perf_counter() - started
+    arguments = ["audit", str(options.out / "set"), "--out", str(options.out / "audit"), "--device", options.device]
+    started = time.perf_counter()
+    code = quality_sentinel([*arguments, "--model", options.model, "--slices", options.slices])
+    print(f"set of {len(folders)} cases made in {made:.0f} s, audited in {time.perf_counter() - started:.0f} s "
+          f"(exit code {code}; what an earlier run had done is not in it), {os.cpu_count()} cores")  # fmt: skip
+    figures = measured(read_audit(options.out / "audit").segments, truth, seen)
+    write_whole(options.out / "audit_truth.json", json.dumps(figures, indent=1) + "\n")
+    for line in lines_of(figures):
+        print(line)
+    return 0
+
+
+def chosen_cases(data: Path, seen: set[str], count: int | None) -> list[Path]:
+    """Cases by number; with ``count``, half of them of persons the model never saw, as far as there are."""
+    folders = sorted(data.glob("pt_*"), key=lambda p: int(p.name.removeprefix("pt_")))
+    if not folders:
+        raise SystemExit(f"{data}: holds no pt_N; give the folder of OpenKBP cases with --data")
+    if count is None or count >= len(folders):
+        return folders
+    groups = [[f for f in folders if f.name not in seen], [f for f in folders if f.name in seen]]
+    new = min(len(groups[0]), max(count // 2, count - len(groups[1])))
+    return sorted(groups[0][:new] + groups[1][: count - new], key=lambda p: int(p.name.removeprefix("pt_")))
+
+
+def make_set(folders: list[Path], out: Path, seed: int) -> list[dict]:
+    """Write the cases, one of each two with spoiled masks; rows of ``truth.csv``: case, segment, kind, DSC."""
+    rows = []
+    for number, folder in enumerate(folders):
+        table = out / folder.name / "truth.json"
+        if not table.is_file():
+            pair = np.random.default_rng([seed, number // 2]).permutation(2)  # one of each two is spoiled
+            write_case(folder, out / folder.name, bool(pair[number % 2]), np.random.default_rng([seed, 1, number]))
+        rows += json.loads(table.read_text())
+        print(f"\r{number + 1} of {len(folders)} cases made", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    with open(out / "truth.csv", "w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return rows
+
+
+def write_case(folder: Path, out: Path, spoil: bool, rng: np.random.Generator) -> None:
+    """One case: the CT as it is, and a binary mask per structure."""
+    subject = read_openkbp(folder)
+    image = nibabel.load(folder / "ct.nii.gz")
+    out.mkdir(parents=True, exist_ok=True)
+    ct = out / "ct.nii.gz"
+    if not ct.exists():
+        ct.symlink_to((folder / "ct.nii.gz").resolve())
+    rows = []
+    for value, structure in sorted(subject.structures.items()):
+        reference = subject.labels == value
+        mask, kind = spoiled(subject, reference, rng) if spoil else (reference, "none")
+        name = structure.replace(" ", "_")
+        voxels = np.ascontiguousarray(subject.ct.frame.to_file(mask).astype(np.uint8).T)
+        path = out / "segmentations" / f"{name}.nii.gz"
+        write_whole(path, lambda p, v=voxels: nibabel.save(nibabel.Nifti1Image(v, image.affine), p))
+        rows.append({
+            "case": folder.name, "segment": name, "structure": structure, "kind": kind,
+            "true_dsc": round(volume_dice(mask, reference), 5),
+        })  # fmt: skip
+    write_whole(out / "truth.json", json.dumps(rows))
+
+
+def spoiled(subject: Subject, reference: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, str]:
+    """A wrong mask that is not empty, and what was done to it."""
+    spacing = subject.ct.frame.spacing
+    held = [np.flatnonzero(reference.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
+    room = [int(np.ceil(MARGIN_MM / s)) for s in spacing]
+    box = tuple(
+        slice(max(0, h[0] - m), min(n, h[-1] + m + 1)) for h, m, n in zip(held, room, reference.shape, strict=True)
+    )
+    part, labels, hu = (np.ascontiguousarray(a[box]) for a in (reference, subject.labels, subject.ct.hu))
+    for _ in range(_TRIES):
+        wrong, record = simulate(part, labels, hu, spacing, rng)
+        if wrong.any() and not np.array_equal(wrong, part):
+            mask = np.zeros_like(reference)
+            mask[box] = wrong
+            return mask, record.kinds
+    return reference, "none"
+
+
+def measured(segments, truth: list[dict], seen: set[str]) -> dict:
+    """Average precision by group of persons and kind of target, JSON-able."""
+    predicted = {(c, s): d for c, s, d in zip(segments["case"], segments["segment"], segments["predicted_dsc"],
+                                              strict=True)}  # fmt: skip
+    rows = [r for r in truth if predicted.get((r["case"], r["segment"])) is not None]
+    score = np.array([-predicted[r["case"], r["segment"]] for r in rows])
+    true = np.array([r["true_dsc"] for r in rows])
+    person = np.array([r["case"] for r in rows])
+    spoilt = np.array([r["kind"] != "none" for r in rows])
+    new = ~np.isin(person, list(seen))
+    figures = {}
+    for group, member in (("all persons", np.ones(len(rows), bool)), ("never seen", new), ("trained on", ~new)):
+        for target, positive in (("spoiled", spoilt), (f"true DSC below {BAD_BELOW}", true < BAD_BELOW)):
+            s, y, who = score[member], positive[member], person[member]
+            if not y.any() or y.all():
+                continue
+            interval = bootstrap_of(lambda w, s=s, y=y: average_precision(s, y, w), who)
+            figures[f"{group}, {target}"] = {
+                "average_precision": average_precision(s, y), "interval": interval, "share": float(y.mean()),
+                "segments": len(y), "persons": len(np.unique(who)),
+                "precision_of_first_20": float(y[np.argsort(-s, kind="stable")[:20]].mean()),
+            }  # fmt: skip
+    clean = true[~spoilt]
+    figures["segments"] = {"scored": len(rows), "not scored": len(truth) - len(rows), "unspoiled": len(clean)}
+    return figures
+
+
+def average_precision(score: np.ndarray, positive: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Mean precision at the positives, highest score first; things of one score are ranked together. Arrays [N]."""
+    w = np.ones(len(score)) if weights is None else weights
+    group = np.unique(-score, return_inverse=True)[1]
+    hits, all_ = np.bincount(group, w * positive), np.bincount(group, w)
+    total = hits.sum()
+    if not total > 0:
+        return float("nan")
+    with np.errstate(invalid="ignore"):
+        precision = np.cumsum(hits) / np.cumsum(all_)
+    return float(np.nansum(precision * hits) / total)
+
+
+def lines_of(figures: dict) -> list[str]:
+    """The figures as a table."""
+    lines = [f"{'segments ranked by predicted DSC':42} {'AP':>6}  {'95 %':13} {'random':>6}  first 20"]
+    for name, f in figures.items():
+        if "average_precision" in f:
+            interval = f"{f['interval'][0]:.3f}-{f['interval'][1]:.3f}" if f["interval"] else ""
+            lines.append(
+                f"{name:42} {f['average_precision']:6.3f}  {interval:13} {f['share']:6.3f}  "
+                f"{f['precision_of_first_20']:.2f}   ({f['segments']} segments, {f['persons']} persons)"
+            )
+    lines.append(", ".join(f"{n} {what}" for what, n in figures["segments"].items()))
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from Testing.Python.audit_report.conftest import make_audit
+
+from QualitySentinelLib.errors import UsageError
+from QualitySentinelTrainingLib.audit.bias import LEVEL, OVERALL, age_groups, as_numbers, find_bias
+from QualitySentinelTrainingLib.audit.frames import Audit, read_audit
+from QualitySentinelTrainingLib.audit.interval import bootstrap_interval
+
+
+def in_memory(cases: pd.DataFrame, segments: pd.DataFrame) -> Audit:
+    """An audit without files."""
+    audit = Audit(folder=None)
+    audit.cases, audit.segments = cases.assign(status="done"), segments
+    return audit
+
+
+def people(seed: int, n: int = 60, n_structures: int = 6, gap: float = 0.0, per_case: int = 3) -> Audit:
+    """Cases with sex, age and hospital, several segments per structure that are alike within a case."""
+    rng = np.random.default_rng(seed)
+    female = rng.random(n) < 0.5
+    level = rng.normal(0.9, 0.03, n) - gap * female
+    cases = pd.DataFrame({
+        "case": [f"c{i}" for i in range(n)], "meta_sex": np.where(female, "F", "M"),
+        "meta_age": rng.integers(20, 90, n).astype(str), "meta_hospital": rng.choice(list("ABC"), n),
+    })  # fmt: skip
+    segments = pd.DataFrame([
+        {"case": f"c{i}", "structure": f"s{s}", "predicted_dsc": level[i] - 0.02 * s + rng.normal(0, 0.01)}
+        for i in range(n) for s in range(n_structures) for _ in range(per_case)
+    ])  # fmt: skip
+    return in_memory(cases, segments)
+
+
+def test_a_planted_bias_is_found_with_its_size_and_direction(make):
+    bias = find_bias(read_audit(make(60, sex_gap=0.03).write()))
+    overall = next(t for t in bias.tests if t.column == "sex" and t.structure == OVERALL)
+    assert overall.found
+    assert [g.name for g in overall.groups] == ["male", "female"]
+    assert overall.low < 0.03 < overall.high
+    assert overall.effect > 0.5
+    assert {t.column for t in bias.found} == {"sex"}
+    assert len([t for t in bias.found if t.structure != OVERALL]) >= 8
+
+
+def test_an_absent_bias_is_claimed_no_more_often_than_the_level_allows():
+    n_reports = 80
+    claims = sum(bool(find_bias(people(seed, n_structures=4, per_case=1), ["sex", "hospital"], draws=0).found)
+                 for seed in range(n_reports))  # fmt: skip
+    # without any bias, Benjamini-Hochberg makes a claim in at most LEVEL of the reports; 3 standard errors of room
+    assert claims / n_reports <= LEVEL + 3 * np.sqrt(LEVEL * (1 - LEVEL) / n_reports)
+
+
+def test_many_segments_of_a_case_are_no_more_evidence_than_one():
+    one, many = (find_bias(people(3, per_case=k), draws=0) for k in (1, 40))
+    ns = {t.n for bias in (one, many) for t in bias.tests if t.column == "sex"}
+    assert ns == {60}
+
+
+def test_a_planted_bias_of_few_cases_is_mostly_found_and_its_interval_holds_it():
+    biases = [
+        find_bias(people(seed, n_structures=2, per_case=1, gap=0.04), ["sex"], draws=400) for seed in range(1000, 1040)
+    ]
+    tests = [next(t for t in bias.tests if t.structure == OVERALL) for bias in biases]
+    assert sum(t.found for t in tests) >= 36
+    assert sum(t.low <= 0.04 <= t.high for t in tests) >= 34  # 38 expected of an interval of 95 %
+
+
+def test_intervals_of_ten_units_hold_the_mean_about_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        units = rng.normal(0.9, 0.03, 10)
+        drawn = rng.choice(units, (400, 10)).mean(axis=1)
+        low, high = bootstrap_interval(drawn, 10)
+        held += low <= 0.9 <= high
+    assert 0.92 <= held / 400 <= 0.99
+
+
+def test_which_structures_a_scan_shows_is_no_bias():
+    """Men have a structure that is always predicted low; what both have is the same."""
+    audit = people(1)
+    men = set(audit.cases.loc[audit.cases["meta_sex"] == "M", "case"])
+    prostate = pd.DataFrame([{"case": c, "structure": "prostate", "predicted_dsc": 0.4} for c in sorted(men)])
+    audit.segments = pd.concat([audit.segments, prostate])
+    assert not any(t.found for t in find_bias(audit, ["sex"]).tests)
+
+
+def test_an_age_that_lowers_quality_is_found_as_a_number_and_by_group():
+    audit = people(5, n=120)
+    years = audit.cases.set_index("case")["meta_age"].astype(float)
+    audit.segments["predicted_dsc"] -= 0.002 * audit.segments["case"].map(years)
+    tests = {(t.column, t.structure): t for t in find_bias(audit, ["age"]).tests}
+    assert tests["age", OVERALL].found
+    assert tests["age", OVERALL].high < 0
+    assert tests["age group", OVERALL].found
+    assert tests["age group", OVERALL].groups[0].name == "18 to 39"
+    assert tests["age group", OVERALL].test == "Kruskal-Wallis"
+    assert 0 < tests["age group", OVERALL].effect <= 1
+
+
+def test_small_groups_are_left_out_and_said_to_be():
+    audit = people(2)
+    audit.cases["meta_hospital"] = ["tiny"] * 4 + ["large", "other"] * 28
+    bias = find_bias(audit, ["hospital"])
+    assert all(g.name != "tiny" for t in bias.tests for g in t.groups)
+    assert any("tiny (4)" in note for note in bias.notes)
+
+
+def test_what_is_no_grouping_is_not_tested_and_said_why():
+    audit = people(2)
+    audit.cases["meta_id"] = [f"patient {i}" for i in range(60)]
+    audit.cases["meta_same"] = "x"
+    audit.cases["meta_few"] = [float(i) if i < 5 else None for i in range(60)]
+    bias = find_bias(audit, ["id", "same", "few"])
+    assert bias.tests == []
+    assert all(any(note.startswith(name) for note in bias.notes) for name in ("id", "same", "few"))
+
+
+def test_several_scans_of_a_person_count_once_when_the_person_is_known():
+    audit = people(4)
+    audit.cases["meta_person"] = [f"p{i // 2}" for i in range(60)]
+    audit.cases["meta_sex"] = ["M" if i // 2 % 2 else "F" for i in range(60)]
+    test = next(t for t in find_bias(audit, ["sex"], person="person").tests if t.structure == OVERALL)
+    assert test.n == 30
+
+
+def test_a_failed_case_takes_no_part():
+    audit = people(2)
+    audit.cases.loc[0, "status"] = "failed"
+    assert max(t.n for t in find_bias(audit, ["sex"]).tests) == 59
+
+
+def test_a_column_that_does_not_exist_is_refused_by_name():
+    with pytest.raises(UsageError, match="weight"):
+        find_bias(people(0), ["weight"])
+
+
+@pytest.mark.parametrize("values", [["061Y", "007Y", "005M"], ["61", "7", "0"], [61, 7, 0]])
+def test_ages_are_numbers_however_they_are_written(values):
+    assert as_numbers(pd.Series(values, dtype=object), "age").tolist() == [61.0, 7.0, 0.0]
+
+
+def test_a_code_of_a_few_numbers_is_a_word():
+    assert as_numbers(pd.Series(["1", "2", "1", "2"]), "scanner") is None
+
+
+def test_age_groups_have_closed_lower_ends():
+    groups = age_groups(pd.Series([17.9, 18, 39.9, 40, 80, np.nan])).tolist()
+    assert groups == ["under 18", "18 to 39", "18 to 39", "40 to 59", "80 and over", None]
+
+
+def test_the_table_of_tests_holds_all_of_them_with_their_groups(make):
+    bias = find_bias(read_audit(make_audit(make(1).folder, 40, sex_gap=0.02).write()))
+    frame = bias.to_frame()
+    assert len(frame) == len(bias.tests)
+    assert frame["q"].is_monotonic_increasing
+    assert frame.loc[frame["column"] == "sex", "groups"].str.contains("female: 0.").all()
