@@ -96,7 +96,6 @@ def make_batch(
     items: Sequence[tuple[Segment, int]],
     preset: Preset,
     device: torch.device | str = "cpu",
-    crop_from: Sequence[tuple[int, int, int, int] | None] | None = None,
     neighbours: Sequence[int | None] | None = None,
 ) -> SliceBatch:
     """Network input for slices of segments.
@@ -107,8 +106,6 @@ def make_batch(
         preset: the preprocessing. With frame ``"file"`` rows and columns are taken in the file's order where the file's
             slices are axial; else the canonical order stands in, because such files have no axial slices of their own.
         device: where the tensors are made.
-        crop_from: per item, ``None`` or the half-open canonical extent (rows, columns) to crop around instead of the
-            mask's own; needed where the segment is empty in the slice and no neighbour is given.
         neighbours: per item, ``None`` or, for a slice where the segment is empty, the canonical slice (of the same
             segment, not empty) that lends its extent to crop around and its mask to the neighbour channel.
 
@@ -116,8 +113,8 @@ def make_batch(
         images ``[N, C, S, S]`` and pixel_mm ``[N]``, in the order of ``items``.
 
     Raises:
-        ValueError: a mask is empty in its slice and neither an extent nor a neighbour is given; a neighbour is given
-            to a preset without that channel.
+        ValueError: a mask is empty in its slice and no neighbour is given, or one is given to a preset without that
+            channel.
     """
     if neighbours is not None and not preset.neighbour and any(n is not None for n in neighbours):
         raise ValueError(f"preset {preset.name!r} has no channel for a neighbouring slice's mask")
@@ -132,14 +129,12 @@ def make_batch(
             mask, origin = segment.slice_mask(shown), (segment.box[1].start, segment.box[2].start)
         else:
             mask, origin = np.zeros((1, 1), dtype=bool), (0, 0)
-        extent = crop_from[number] if crop_from is not None else None
         item_spacing = spacing
         if turn is not None:
             origin = turn.extent((origin[0], origin[0] + mask.shape[0], origin[1], origin[1] + mask.shape[1]))[::2]
-            extent = extent and turn.extent(extent)
             plane, mask, item_spacing = turn.array(plane), turn.array(mask), turn.pair(spacing)
         try:
-            crop = crop_plane(plane, mask, preset, item_spacing, origin, extent)
+            crop = crop_plane(plane, mask, preset, item_spacing, origin)
             if near is not None:
                 crop.neighbour = neighbour_strength(abs(near - k) * ct.frame.spacing[0])
             crops.append(crop)
