@@ -26,8 +26,9 @@ _PARALLEL = 1e-6
 _FRAME_WIDTH = 8.0
 """Pixels; the outer half is beyond the view's border."""
 _FONT_SIZE = 16
-_LINE_HEIGHT, _LETTER_WIDTH = 1.6, 0.6
-"""Of a line and of a letter of text, in font sizes."""
+_LINE_HEIGHT, _LETTER_WIDTH, _TOP = 1.7, 0.6, 0.5
+"""Of a line and of a letter of text, and how far the first line is below the border, in font sizes."""
+_POINTS_PER_INCH = 72
 
 
 class Mark(NamedTuple):
@@ -127,8 +128,7 @@ class FlagMarks:
             if view is None or view.renderWindow() is None:
                 return
             drawing = self._drawings[name] = _Drawing(view)
-        room = int(slice_node.GetDimensions()[0] / (_FONT_SIZE * _LETTER_WIDTH)) - 2
-        drawing.show(mark.lines(room), mark.worst, self._scale)
+        drawing.show(mark, self._scale, slice_node.GetDimensions()[:2])
 
     def _slice_shown(self, slice_node) -> int | None:
         """Canonical k of the slice that an axial view of the CT shows; ``None`` for other views and places."""
@@ -173,24 +173,28 @@ class _Drawing:
         renderers = view.renderWindow().GetRenderers()
         self._renderer = renderers.GetItemAsObject(renderers.GetNumberOfItems() - 1)
         self._frame = _frame_actor()
-        self._texts = [_text_actor(number) for number in range(2)]
-        self._shown: tuple = ([], 1.0, "")
+        self._texts = [_text_actor() for _ in range(2)]
+        self._shown: tuple = (Mark(), "", (0, 0))
         for actor in (self._frame, *self._texts):
             actor.VisibilityOff()
             self._renderer.AddViewProp(actor)
 
-    def show(self, lines: list[tuple[str, float]], worst: float, scale: str) -> None:
-        if self._shown == (lines, worst, scale):
+    def show(self, mark: Mark, scale: str, size: tuple[int, int]) -> None:
+        """Show a mark, or nothing for an empty one, in a view of ``size`` (width, height in pixels)."""
+        if self._shown == (mark, scale, size) or (mark == self._shown[0] == Mark()):
             return
-        self._shown = lines, worst, scale
+        self._shown = mark, scale, size
+        letter = _FONT_SIZE * self._view.renderWindow().GetDPI() / _POINTS_PER_INCH
+        lines = mark.lines(int(size[0] / (letter * _LETTER_WIDTH)) - 2)
         self._frame.SetVisibility(bool(lines))
-        self._frame.GetProperty().SetColor(*dsc_color(worst, scale))
+        self._frame.GetProperty().SetColor(*dsc_color(mark.worst, scale))
         for number, actor in enumerate(self._texts):
             actor.SetVisibility(number < len(lines))
             if number < len(lines):
                 text, dsc = lines[number]
-                actor.SetInput(f" {text} ")
                 ground = dsc_color(dsc, scale)
+                actor.SetInput(f" {text} ")
+                actor.SetPosition(0.5, 1 - (_TOP + number * _LINE_HEIGHT) * letter / max(size[1], 1))
                 actor.GetTextProperty().SetBackgroundColor(*ground)
                 actor.GetTextProperty().SetColor(*_readable_on(ground))
         self._view.scheduleRender()
@@ -224,18 +228,16 @@ def _frame_actor() -> vtk.vtkActor2D:
     return actor
 
 
-def _text_actor(number: int) -> vtk.vtkTextActor:
-    """The line with this number from the top, in the middle, on a coloured ground."""
+def _text_actor() -> vtk.vtkTextActor:
+    """A line of text in the middle, on a coloured ground, below its position."""
     actor = vtk.vtkTextActor()
     actor.GetPositionCoordinate().SetCoordinateSystemToNormalizedViewport()
-    actor.SetPosition(0.5, 0.985)
     text = actor.GetTextProperty()
     text.SetFontSize(_FONT_SIZE)
     text.BoldOn()
     text.SetJustificationToCentered()
     text.SetVerticalJustificationToTop()
-    text.SetLineOffset(number * _FONT_SIZE * _LINE_HEIGHT)
-    text.SetBackgroundOpacity(0.9)
+    text.SetBackgroundOpacity(1.0)
     actor.PickableOff()
     return actor
 

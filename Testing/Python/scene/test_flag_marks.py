@@ -13,14 +13,17 @@ FLAGGED, FINE, MISSED = 7, 8, 12
 
 @pytest.fixture
 def a_review() -> ReviewSession:
-    """The liver is flagged in a slice, fine in the next, missed in another; the spleen is worse in the first."""
+    """The liver is flagged in a slice, fine in the next, missed in another; the spleen is worse in the first.
+
+    In the slice that misses the liver, the spleen is flagged too.
+    """
     liver = SegmentScore("liver", "liver", "liver", Status.SCORED, 2, 0.7)
     liver.slices = [_slice("liver", FLAGGED, 0.6), _slice("liver", FINE, 0.95)]
     liver.empty_slices = [
         EmptySlice("liver", MISSED, MISSED, 0.0, 0.1, 0.1, FINE, 1.0, "digest", inner=True, missed=True)
     ]
     spleen = SegmentScore("spleen", "spleen", "spleen", Status.SCORED, 1, 0.3)
-    spleen.slices = [_slice("spleen", FLAGGED, 0.3)]
+    spleen.slices = [_slice("spleen", FLAGGED, 0.3), _slice("spleen", MISSED, 0.5)]
     case = CaseScore([liver, spleen], 0.8)
     flag(case)
     return ReviewSession(case)
@@ -126,10 +129,19 @@ def test_a_flagged_slice_has_a_frame_in_its_color_and_leaves_no_trace(
     jump_to_slice(a_ct_node, FINE)
     assert a_real_view.texts() == []
     assert np.ptp(a_real_view.pixels()[120, :3], axis=1).max() == 0  # no colour
+    jump_to_slice(a_ct_node, MISSED)
+    assert words_on(a_real_view.pixels()[:70], 0.0) > 20 and words_on(a_real_view.pixels()[:70], 0.5) > 20
     jump_to_slice(a_ct_node, FLAGGED)
     marks.remove()
     assert a_real_view.props() == props
     assert np.array_equal(a_real_view.pixels(), blank)
+
+
+def words_on(pixels: np.ndarray, dsc: float) -> int:
+    """White pixels in rows that have the ground of a line of text, and of no other."""
+    ground = (np.abs(pixels - [round(255 * c) for c in dsc_color(dsc)]) < 6).all(axis=2)
+    rows = np.flatnonzero(ground.sum(axis=1) > 20)
+    return int((pixels[rows].min(axis=2) > 180).sum())
 
 
 def test_a_flagged_slice_names_its_segments_worst_first(a_ct_node, views, marks):
@@ -145,7 +157,7 @@ def test_a_missed_slice_is_told_where_no_mask_is(a_ct_node, views, marks):
     from QualitySentinelLib.scene import jump_to_slice
 
     jump_to_slice(a_ct_node, MISSED)
-    assert views["Red"].texts() == ["Missed: liver"]
+    assert views["Red"].texts() == ["Missed: liver", "Flagged: spleen 0.50"]
 
 
 def test_only_axial_views_of_this_ct_are_marked(slicer, a_ct_node, a_torso, views, marks):
