@@ -48,8 +48,9 @@ def run(options: argparse.Namespace) -> int:
     _check_installed()
     options.out = options.out or default_folder(options.seg)
     _check_output(options)
-    if not 0 <= options.port <= 65535:
-        raise UsageError(f"--port {options.port}: not a TCP port; give 0 to 65535")
+    from ..web_review.guard import check_port
+
+    check_port(options.port)
     from ..web_review.opening import open_review
 
     print("Reading the case ...", flush=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from ..errors import QualitySentinelError
+from ..errors import QualitySentinelError, reason_of
 from ..report import write_results
 from ..review import Changed, ReviewEvent, ReviewSession
 from ..review.own_scores import copied
@@ -17,6 +18,7 @@ from . import page_state
 from .keeping import Keeper
 from .scoring import Scoring
 
+_LOG = logging.getLogger(__name__)
 _KEEP_SECONDS = 1.0
 """The review is written this long after the last change, not at each of them."""
 
@@ -119,9 +121,7 @@ class ReviewController:
             "threshold": session.threshold,
             "current": page_state.current(session, *place),
             "here": page_state.flags_in_slice(session, shown_k, scale),
-            "shown": ""
-            if shown_k is None
-            else f"slice {frame.file_slice(shown_k)} · S {frame.position_mm(shown_k):.1f} mm",
+            "shown": "" if shown_k is None else self._place(shown_k),
             "can_undo": session.can_undo,
             "can_redo": session.can_redo,
             "scoring": {
@@ -191,6 +191,9 @@ class ReviewController:
 
     # Within
 
+    def _place(self, k: int) -> str:
+        return f"slice {self.ct.frame.file_slice(k)} · S {self.ct.frame.position_mm(k):.1f} mm"
+
     def _session_changed(self, event: ReviewEvent) -> None:
         if event.changed is not Changed.CURRENT:
             self._figures = None
@@ -206,7 +209,14 @@ class ReviewController:
     def _spawn(self, coroutine) -> None:
         task = asyncio.ensure_future(coroutine)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:  # a page cannot show a trace
+            _LOG.error("unexpected", exc_info=error)
+            self.tell(f"unexpected {type(error).__name__}: {reason_of(error)}", "error")
 
 
 def _with_mask(segment: Segment, mask: Segment) -> Segment:

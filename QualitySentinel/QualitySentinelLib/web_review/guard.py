@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import hmac
 import json
+import os
 import re
 import secrets
+import socket
 from base64 import b64encode
 from hashlib import sha256
 from ipaddress import ip_address
@@ -139,6 +141,23 @@ def check_loopback(host: str) -> None:
         local = False
     if not local:
         raise UsageError(f"{host}: a review is served to this computer alone; it listens on {LOOPBACK} only")
+
+
+def check_port(port: int) -> None:
+    """Refuse, before the case is read, a port that cannot be listened on.
+
+    Raises:
+        UsageError: it is in use, not allowed, or none.
+    """
+    if not 0 <= port <= 65535:
+        raise UsageError(f"--port {port}: not a TCP port; give 0 to 65535")
+    with socket.socket() as probe:
+        if os.name == "posix":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as asyncio does: one just closed is free
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            raise UsageError(f"--port {port}: cannot be listened on ({error.strerror}); choose another") from error
 
 
 def _same(given: str | None, wanted: str) -> bool:

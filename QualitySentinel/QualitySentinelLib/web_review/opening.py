@@ -44,7 +44,8 @@ def open_review(options: argparse.Namespace, scores: CaseScore | None = None) ->
         segmentation = _with_corrections(segmentation, read_segmentation(keeper.masks_file, ct))
     session = keeper.session(kept) if kept else ReviewSession(blank_scores(segmentation, options.threshold))
     if kept is None and scores is not None:
-        session.update(scores)
+        there = {s.id for s in segmentation}
+        session.update(replace(scores, segments=[s for s in scores.segments if s.segment_id in there]))
     wanted = _wanted(segmentation, options.segments)
     for warning in (*ct.warnings, *segmentation.warnings, *session.warnings):
         print("warning:", " ".join(warning.split()), flush=True)

@@ -271,6 +271,14 @@ class ReviewPage:
             if different:
                 self._review.masks_edited(different)
 
+    async def finish(self) -> None:
+        """Take over what was painted last, before the review is closed."""
+        if self._settling is not None:
+            self._settling.cancel()
+        if self._reading is not None:
+            await asyncio.gather(self._reading, return_exceptions=True)
+        await self._read_edited()
+
     async def _read(self, segment_ids: set[str]) -> list[Segment]:
         steps = segmentation_steps(self._segmentation_node, self._volume_node, segment_ids)
         while True:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import logging
+import os
 import signal
+import sys
 import tempfile
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from trame_client.module import vue3
@@ -51,19 +52,20 @@ async def _serve(make_review, name: str, port: int, browser: bool, host: str) ->
     server.client_type = "vue3"
     guard = Guard(Path(vue3.www) / "index.html")
     _pin_options(server, guard.secret)
-    ReviewPage(server, review, name)
+    page = ReviewPage(server, review, name)
     server.controller.on_server_bind.add(functools.partial(_protect, guard))
     running = server.start(
         port=port, host=host, exec_mode="task", thread=True, open_browser=False, show_connection_info=False, timeout=0,
         backend="aiohttp", disable_logging=True,
     )  # fmt: skip
+    await _until_ready(server, running, port)
     try:
-        await _until_ready(server, running, port)
-        _tell_address(guard.address(server.port), browser)
         review.score()
-        await asyncio.wait([running, asyncio.ensure_future(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+        with _told_address(guard.address(server.port), browser):
+            await asyncio.wait([running, asyncio.ensure_future(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
     finally:
         scoring = review.scoring.running
+        await page.finish()
         await review.close()
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(server.stop(), 5)
@@ -95,21 +97,26 @@ async def _until_ready(server: Server, running: asyncio.Task, port: int) -> None
         raise error if error is not None else UsageError("the page ended before it was ready; start it again")
 
 
-def _tell_address(address: str, browser: bool) -> None:
+@contextlib.contextmanager
+def _told_address(address: str, browser: bool) -> Iterator[None]:
+    """Print the address, and open it.
+
+    The browser gets it by way of a private file: other users of this computer can read the arguments of a program that
+    is started, but not this file.
+    """
     print("Open this address, once, in a browser on this computer; Ctrl+C ends the review:", flush=True)
     print(address, flush=True)
-    if browser:
-        _open_browser(address)
+    with tempfile.TemporaryDirectory(prefix="quality-sentinel-") as folder:  # only we may enter it
+        if browser and _has_screen():
+            refresh = f'<!doctype html><meta http-equiv="refresh" content="0; url={address}">\n'
+            page = write_whole(Path(folder) / "open.html", refresh)
+            webbrowser.open(page.as_uri())
+        yield
 
 
-def _open_browser(address: str) -> None:
-    """By way of a private file: other users can read the arguments of a program that is started, not this file."""
-    folder = tempfile.mkdtemp(prefix="quality-sentinel-")  # only we may enter it
-    page = write_whole(
-        Path(folder) / "open.html", f'<!doctype html><meta http-equiv="refresh" content="0; url={address}">\n'
-    )
-    if not webbrowser.open(page.as_uri()):
-        logging.getLogger(__name__).warning("no browser could be opened")
+def _has_screen() -> bool:
+    """Whether a browser with a window can open; else Python would start one in the terminal, and wait for its end."""
+    return not sys.platform.startswith("linux") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def _on_signals(end: Callable[[], None]) -> None:

@@ -249,3 +249,23 @@ def test_segments_that_are_not_there_are_refused_before_the_page_opens(a_case_on
     options.segments = ["liver", "brain"]
     with pytest.raises(UsageError, match="brain"):
         open_review(options)
+
+
+def test_a_review_begins_with_the_scores_of_an_earlier_run(a_case_on_disk, a_model_file, tmp_path):
+    options = options_of(a_case_on_disk, a_model_file, tmp_path / "kept")
+
+    async def story():
+        first = open_review(options)()
+        first.score()
+        await scored(first)
+        scores = first.session.case
+        scores.segments.append(replace(scores.segments[0], segment_id="of another case"))
+        second = open_review(options, scores)()
+        assert {s.segment_id: s.predicted_dsc for s in second.session.segments} == {
+            s.id: first.session.segment(s.id).predicted_dsc for s in second.segmentation
+        }
+        await second.scoring.run(second.ct, second.segmentation, ["1", "2"], "all")
+        assert second.scoring.total == 0
+        await first.scoring.stop()
+
+    asyncio.run(story())

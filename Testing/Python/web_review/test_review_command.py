@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import socket
 from pathlib import Path
 
 import pytest
 
 from QualitySentinelLib.commands.main import main
 from QualitySentinelLib.commands.review import default_folder
+
+
+def needs_the_extra() -> None:
+    if importlib.util.find_spec("trame_slicer") is None:
+        pytest.skip("needs the extra 'review'")
 
 
 def test_help_names_its_options(capsys):
@@ -28,7 +34,7 @@ def test_without_trame_one_line_says_what_to_install(a_case_on_disk, capsys, mon
 
 
 def test_a_missing_ct_is_named(a_case_on_disk, tmp_path, capsys):
-    pytest.importorskip("trame_slicer")
+    needs_the_extra()
     arguments = ["review", "--ct", "no.nii.gz", "--seg", str(a_case_on_disk.seg), "--out", str(tmp_path / "out")]
     assert main(arguments) == 3
     (line,) = capsys.readouterr().err.strip().splitlines()
@@ -37,14 +43,23 @@ def test_a_missing_ct_is_named(a_case_on_disk, tmp_path, capsys):
 
 @pytest.mark.parametrize("port", ["-1", "65536"])
 def test_a_port_that_does_not_exist_is_refused(a_case_on_disk, tmp_path, capsys, port):
-    pytest.importorskip("trame_slicer")
+    needs_the_extra()
     case = ["--ct", str(a_case_on_disk.ct), "--seg", str(a_case_on_disk.seg), "--out", str(tmp_path / "out")]
     assert main(["review", *case, f"--port={port}"]) == 2
     assert "--port" in capsys.readouterr().err
 
 
+def test_a_port_in_use_is_refused_before_the_case_is_read(a_case_on_disk, tmp_path, capsys):
+    needs_the_extra()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        case = ["--ct", "missing.nii.gz", "--seg", str(a_case_on_disk.seg), "--out", str(tmp_path / "out")]
+        assert main(["review", *case, f"--port={port}"]) == 2
+    assert f"--port {port}: cannot be listened on" in capsys.readouterr().err
+
+
 def test_results_do_not_land_among_the_inputs(a_case_on_disk, tmp_path, capsys):
-    pytest.importorskip("trame_slicer")
+    needs_the_extra()
     seg = tmp_path / "kept" / "scored.seg.nrrd"
     assert main(["review", "--ct", str(a_case_on_disk.ct), "--seg", str(seg), "--out", str(tmp_path / "kept")]) == 2
     assert "another folder" in capsys.readouterr().err

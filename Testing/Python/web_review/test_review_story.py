@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -9,15 +10,21 @@ import socket
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from QualitySentinelLib.reading import read_ct, read_segmentation
-from QualitySentinelLib.scores import read_report_json
+aiohttp = pytest.importorskip("aiohttp", reason="needs the extra 'review'")
+msgpack = pytest.importorskip("msgpack", reason="needs the extra 'review'")
+pytest.importorskip("wslink", reason="needs the extra 'review'")
+from wslink.chunking import UnChunker, generate_chunks  # noqa: E402
 
-from .conftest import HOSTILE_NAME
+from QualitySentinelLib.reading import read_ct, read_segmentation  # noqa: E402
+from QualitySentinelLib.scores import read_report_json  # noqa: E402
+
+from .conftest import HOSTILE_NAME  # noqa: E402
 
 pytestmark = pytest.mark.chromium
 PATIENCE_MS = 60_000
@@ -316,6 +323,31 @@ def test_without_the_cookie_nothing_is_served(reader, served):
     for path in ("/", "/index.html", "/quality_sentinel/page.html", "/ws", f"/?token={'x' * 43}"):
         with pytest.raises(urllib.error.HTTPError, match="403"):
             urllib.request.urlopen(f"http://127.0.0.1:{served.port}{path}")
+
+
+def test_the_cookie_without_the_secret_gets_nothing_from_the_websocket(reader, served):
+    """As a server on another port of this computer could try, which browsers send the cookie to."""
+    cookie = "; ".join(f"{c['name']}={c['value']}" for c in reader.page.context.cookies())
+
+    async def ask(secret: str) -> list[dict]:
+        address = f"http://127.0.0.1:{served.port}/ws"
+        async with aiohttp.ClientSession() as session, session.ws_connect(address, headers={"Cookie": cookie}) as ws:
+            answers = []
+            for number, method, arguments in (
+                ("system:c0:0", "wslink.hello", [{"secret": secret}]),
+                ("rpc:c0:1", "trame.state.get", []),
+            ):
+                call = {"wslink": "1.0", "id": number, "method": method, "args": arguments, "kwargs": {}}
+                for chunk in generate_chunks(msgpack.packb(call), 1 << 20):
+                    await ws.send_bytes(chunk)
+                answers.append(UnChunker().process_chunk((await ws.receive()).data))
+            return answers
+
+    with ThreadPoolExecutor(1) as pool:  # Playwright's event loop runs in this thread
+        for secret in ("wslink-secret", "", served.address.partition("token=")[2]):
+            hello, state = pool.submit(asyncio.run, ask(secret)).result(60)
+            assert "Authentication failed" in hello["error"]["message"]
+            assert "Unauthorized" in state["error"]["message"] and "result" not in state
 
 
 def test_it_listens_on_the_loopback_address_alone(served):
