@@ -6,17 +6,20 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..errors import QualitySentinelError, reason_of
 from ..report import write_results
 from ..review import Changed, ReviewEvent, ReviewSession
 from ..review.own_scores import copied
-from ..scorer import Scorer
 from ..scores.colors import DEFAULT_SCALE
 from ..volume import CtVolume, Segment, Segmentation
 from . import page_state
 from .keeping import Keeper
 from .scoring import Scoring
+
+if TYPE_CHECKING:
+    from ..scorer import Scorer
 
 _LOG = logging.getLogger(__name__)
 _KEEP_SECONDS = 1.0

@@ -6,13 +6,10 @@ import argparse
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..checkpoint import load_model
 from ..errors import UsageError
 from ..files import sha256_of
 from ..reading import read_ct, read_segmentation
 from ..review import ReviewSession
-from ..scorer import Scorer
-from ..scorer.plan import parse_slice_choice
 from ..scores import CaseScore, SegmentScore, Status
 from ..volume import Segmentation
 from ..volume.segmentation import is_called
@@ -32,9 +29,14 @@ def open_review(options: argparse.Namespace, scores: CaseScore | None = None) ->
     Raises:
         QualitySentinelError: what cannot be read, or does not fit, in one line.
     """
-    parse_slice_choice(options.slices)
     ct = read_ct(options.ct)
     segmentation = read_segmentation(options.seg, ct, names=options.names)
+    wanted = _wanted(segmentation, options.segments)
+    from ..checkpoint import load_model  # torch takes seconds to import: a wrong path is told before
+    from ..scorer import Scorer
+    from ..scorer.plan import parse_slice_choice
+
+    parse_slice_choice(options.slices)
     scorer = Scorer(load_model(options.model, options.embeddings), options.device, threshold=options.threshold)
     inputs = {role: {"path": str(path), "sha256": sha256_of(path)} for role, path in _inputs(options)}
     keeper = Keeper(options.out, inputs)
@@ -46,7 +48,6 @@ def open_review(options: argparse.Namespace, scores: CaseScore | None = None) ->
     if kept is None and scores is not None:
         there = {s.id for s in segmentation}
         session.update(replace(scores, segments=[s for s in scores.segments if s.segment_id in there]))
-    wanted = _wanted(segmentation, options.segments)
     for warning in (*ct.warnings, *segmentation.warnings, *session.warnings):
         print("warning:", " ".join(warning.split()), flush=True)
     recorded = {name: getattr(options, name) for name in _RECORDED}
