@@ -13,6 +13,7 @@ import numpy as np
 import slicer
 import vtk
 
+from ..errors import MismatchError
 from ..review import ReviewSession
 from ..scores import EmptySlice
 from ..scores.colors import DEFAULT_SCALE, dsc_color
@@ -132,9 +133,14 @@ class FlagMarks:
 
     def _slice_shown(self, slice_node) -> int | None:
         """Canonical k of the slice that an axial view of the CT shows; ``None`` for other views and places."""
-        if not self._volume_node.GetScene() or not is_axial(slice_node) or not self._shows_volume(slice_node):
+        if not self._volume_node.GetScene() or self._volume_node.GetImageData() is None:
             return None
-        frame = frame_of(self._volume_node)
+        if not is_axial(slice_node) or not self._shows_volume(slice_node):
+            return None
+        try:
+            frame = frame_of(self._volume_node)
+        except MismatchError:  # it was put under a transform that bends it: no view shows a slice of it
+            return None
         normal = np.cross(frame.ijk_to_ras[:3, 0], frame.ijk_to_ras[:3, 1])
         to_ras = slicer.util.arrayFromVTKMatrix(slice_node.GetSliceToRAS())
         if 1 - abs(normal @ to_ras[:3, 2]) / np.linalg.norm(normal) > _PARALLEL:

@@ -204,6 +204,25 @@ def test_removed_marks_follow_nothing_any_more(a_ct_node, a_review, views, marks
     assert views["Red"].props() == []
 
 
+def test_a_ct_that_was_bent_or_emptied_is_not_marked(slicer, a_ct_node, views, marks):
+    import vtk
+
+    from QualitySentinelLib.scene import jump_to_slice
+
+    jump_to_slice(a_ct_node, FLAGGED)
+    bend = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
+    bend.SetAndObserveTransformToParent(vtk.vtkThinPlateSplineTransform())
+    a_ct_node.SetAndObserveTransformNodeID(bend.GetID())
+    marks.update()
+    assert views["Red"].texts() == []
+    a_ct_node.SetAndObserveTransformNodeID(None)
+    marks.update()
+    assert views["Red"].texts()
+    a_ct_node.SetAndObserveImageData(None)
+    marks.update()
+    assert views["Red"].texts() == []
+
+
 def test_a_ct_that_is_gone_is_not_marked(slicer, a_ct_node, views, marks):
     from QualitySentinelLib.scene import jump_to_slice
 
