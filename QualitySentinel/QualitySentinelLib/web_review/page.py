@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from trame_client.ui.html import DivLayout
 
-from ..errors import QualitySentinelError
+from ..errors import QualitySentinelError, reason_of
 from ..scene import SegmentationEdits, show_all, show_only
 from ..scene.segmentation_node import segmentation_steps
 from ..scores.colors import DEFAULT_SCALE
@@ -266,6 +266,9 @@ class ReviewPage:
                 masks = await self._read(edited)
             except QualitySentinelError as error:
                 self._review.tell(str(error), "error")
+                return
+            except Exception as error:  # a page cannot show a trace
+                self._review.tell(f"the edit cannot be read: {reason_of(error)}", "error")
                 return
             different = await asyncio.to_thread(_different, masks, self._review.segmentation)
             if different:

@@ -61,7 +61,7 @@ def served(review_files):
     """The command, listening; whatever trame is told, it listens on the loopback address."""
     pytest.importorskip("trame_slicer", reason="needs the extra 'review'")
     told = {"TRAME_ARGS": "--host 0.0.0.0", "TRAME_DEFAULT_HOST": "0.0.0.0"}
-    with served_review(review_files.arguments, told) as served:
+    with served_review(review_files.arguments, review_files.ct.parent, told) as served:
         yield served
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from .serving import REPOSITORY, chromium, served_review
 
 SIZE = {"width": 1280, "height": 800}
-SHOWN = "spleen"
+SHOWN = "liver"
 """The segment that the picture is about."""
 
 
@@ -28,8 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=REPOSITORY / "Resources" / "Screenshots" / "web_review.png")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as work:
-        case = [*case_arguments(Path(work)), "--out", str(Path(work) / "review")]
-        with served_review(case) as served, chromium() as browser:
+        case = [*case_arguments(Path(work)), "--out", "review"]
+        with served_review(case, Path(work)) as served, chromium() as browser:
             page = browser.new_page(viewport=SIZE)
             page.set_default_timeout(900_000)
             page.goto(served.address)
@@ -38,6 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
             page.wait_for_function("() => !document.querySelector('#cancel')")
             row = page.locator("tbody tr", has_text=SHOWN)
             (row if row.count() else page.locator("tbody tr")).first.click()
+            for key in ("a", "n", "a", "n", "n"):  # accept two slices, go on
+                page.keyboard.press(key)
+                time.sleep(1)
             page.mouse.move(0, 0)
             time.sleep(5)
             data = page.screenshot()

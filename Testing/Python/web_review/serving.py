@@ -43,11 +43,14 @@ class Served:
 
 
 @contextmanager
-def served_review(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[Served]:
+def served_review(
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[Served]:
     """The command, listening; ended with Ctrl+C at the end of the block.
 
     Args:
         arguments: of ``quality-sentinel review``; no browser is opened.
+        folder: the current folder of the command.
         environment: variables beside those of this process.
 
     Raises:
@@ -57,7 +60,9 @@ def served_review(arguments: Sequence[str], environment: Mapping[str, str] | Non
     variables = os.environ | {"PYTHONPATH": os.pathsep.join(libraries)} | dict(environment or {})
     variables.pop("DISPLAY", None)
     command = [sys.executable, "-m", "QualitySentinelLib", "review", *arguments, "--no-browser"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=variables)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=variables, cwd=folder
+    )
     served, ready = Served(process), threading.Event()
 
     def read() -> None:

@@ -1,4 +1,4 @@
-// Keyboard of the review. Caught before buttons and views see it: Space goes on whatever was clicked last.
+// Keyboard of the review, and the table's scrolling. Keys are caught before buttons and views see it: Space goes on whatever was clicked last.
 (() => {
   // by letter, not by place: Z and Y change places on some keyboards
   const actions = {
@@ -27,4 +27,12 @@
   };
   window.addEventListener('keydown', onKey, true);
   window.addEventListener('keyup', onKey, true);
+  // the selected row stays in sight, whoever selected it
+  let selected = null;
+  const follow = () => {
+    const row = document.querySelector('tr.selected');
+    if (row && row.dataset.id !== selected) row.scrollIntoView({ block: 'nearest' });
+    selected = row && row.dataset.id;
+  };
+  new MutationObserver(follow).observe(document, { subtree: true, attributes: true, attributeFilter: ['class'] });
 })();
