@@ -254,12 +254,28 @@ def peak_memory(scratch: Path) -> dict:
     return {"peak_gib": peak, "seconds": seconds}
 
 
+def panel(scratch: Path) -> dict:
+    """The panel in the headless Slicer: first color, stalls of the event loop, an edit scored again (large case)."""
+    figures = {}
+    for name, case in (("example", a_case(scratch)), ("large", a_large_case(scratch))):
+        print(f"{name} case")
+        command = [sys.executable, Path(__file__).parent / "panel_bench.py", "--ct", case[0], "--seg", case[1]]
+        done = subprocess.run(
+            [str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
+        )
+        *lines, last = done.stdout.strip().splitlines()
+        print("\n".join(line for line in lines if line.startswith("panel: ")))
+        figures[name] = json.loads(last)
+    return figures
+
+
 SECTIONS = {
     "against-published-loop": against_published_loop,
     "compact-against-resnet50": compact_against_resnet50,
     "growth": growth,
     "one-slice-edit": one_slice_edit,
     "peak-memory": peak_memory,
+    "panel": panel,
 }
 
 
