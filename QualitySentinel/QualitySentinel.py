@@ -165,7 +165,6 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartSaveEvent, self.onSceneStartSave)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
 
         # Buttons
@@ -233,10 +232,6 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.setParameterNode(None)  # its node may have been replaced
             self.initializeParameterNode()
 
-    def onSceneStartSave(self, caller, event) -> None:
-        """Called just before the scene is saved."""
-        self.reviews.write_all()
-
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeRemoved(self, caller, event, node) -> None:
         """Called when a node has gone from the scene: a review needs both of its nodes."""
@@ -300,6 +295,8 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _takeUpReview(self) -> None:
         """Show the review of the selected segmentation: the one that is open, or one that came with the scene."""
+        if slicer.mrmlScene.IsImporting():
+            return  # not all is there yet; onSceneEndImport follows
         node = self._parameterNode.inputSegmentation
         review = self.reviews.of(node)
         if node and review is None and not self._scoring.running:

@@ -63,8 +63,16 @@ def qt_module() -> types.ModuleType:
 
 
 def _attribute(name: str) -> property:
+    reading = set()
+
     def read(self):
-        return QtCore.QObject.property(self, name)
+        if id(self) in reading:  # Qt asks whether Python overrides a virtual method of this name: it does not
+            return None
+        reading.add(id(self))
+        try:
+            return QtCore.QObject.property(self, name)
+        finally:
+            reading.discard(id(self))
 
     def write(self, value):
         if not QtCore.QObject.setProperty(self, name, value):

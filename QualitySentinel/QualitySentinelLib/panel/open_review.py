@@ -90,6 +90,6 @@ class OpenReviews:
             self.close(node_id)
 
     def write_all(self) -> None:
-        """Write into the scene what is not yet: it is about to be saved."""
+        """Write into the scene what is not yet, now: it is about to be saved, by a program that does not wait."""
         for review in self:
             review.record.write()

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 import qt
 from slicer.i18n import tr as _
 
-from ..review import ReviewSession
+from ..review import ReviewCounts, ReviewSession
 from ..scores import SegmentScore
 from ..scores.colors import DEFAULT_SCALE, dsc_color
+from .figures import Figures
 
 SEGMENT, DSC, FLAGGED, MISSED, OPEN = range(5)
 """Columns, as the ``.ui`` file has them."""
@@ -35,8 +36,8 @@ class ResultsTable:
         table.connect("cellClicked(int,int)", self._on_cell)
         table.connect("currentCellChanged(int,int,int,int)", self._on_cell)
 
-    def show(self, session: ReviewSession | None) -> None:
-        """List the segments of a review; an empty list for ``None``."""
+    def show(self, session: ReviewSession | None, figures: Figures) -> None:
+        """List the segments of a review with their figures; an empty list for ``None``."""
         self._filling = True
         try:
             segments = session.segments if session else ()
@@ -44,23 +45,23 @@ class ResultsTable:
             self._table.setRowCount(len(segments))
             labels = session.labels if session else {}
             for row, segment in enumerate(segments):
-                self._fill(row, session, segment, labels[segment.segment_id])
+                self._fill(row, segment, labels[segment.segment_id], figures.of(segment.segment_id))
         finally:
             self._filling = False
         self.select(session.selected if session else None)
 
-    def update(self, session: ReviewSession, segment_ids: Iterable[str]) -> None:
+    def update(self, session: ReviewSession, figures: Figures, segment_ids: Iterable[str]) -> None:
         """Show these segments anew; all of them when their order is another now."""
         segments = session.segments
         if self._ids != [s.segment_id for s in segments]:
-            self.show(session)
+            self.show(session, figures)
             return
         changed, labels = set(segment_ids), session.labels
         self._filling = True
         try:
             for row, segment in enumerate(segments):
                 if segment.segment_id in changed:
-                    self._fill(row, session, segment, labels[segment.segment_id])
+                    self._fill(row, segment, labels[segment.segment_id], figures.of(segment.segment_id))
         finally:
             self._filling = False
 
@@ -78,8 +79,7 @@ class ResultsTable:
         finally:
             self._filling = False
 
-    def _fill(self, row: int, session: ReviewSession, segment: SegmentScore, label: str) -> None:
-        counts = session.segment_counts(segment.segment_id)
+    def _fill(self, row: int, segment: SegmentScore, label: str, counts: ReviewCounts) -> None:
         scored = bool(segment.n_scored)
         texts = (
             label,

@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 from ..errors import QualitySentinelError
 from ..review import Changed, ReviewCounts, ReviewEvent, ReviewSession
 from ..scores.colors import DEFAULT_SCALE
+from .figures import Figures
 from .open_review import OpenReview
 from .results_table import ResultsTable
 from .strip_plot import StripPlot, slice_verdict
@@ -28,6 +29,7 @@ class ReviewPanel:
         self._ui, self._on_correct = ui, on_correct
         self._review: OpenReview | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
+        self._figures = Figures()
         self.scale = DEFAULT_SCALE
         self.table = ResultsTable(ui.resultsTable, self._on_segment)
         self.strip_plot = StripPlot(self._on_bar)
@@ -63,7 +65,8 @@ class ReviewPanel:
     def draw(self) -> None:
         """Draw everything anew."""
         self.table.scale = self.scale
-        self.table.show(self.session)
+        self._figures.update(self.session)
+        self.table.show(self.session, self._figures)
         self._draw_figures()
         self._draw_current()
 
@@ -71,7 +74,8 @@ class ReviewPanel:
         if event.changed is Changed.CURRENT:
             self.table.select(self.session.selected)
         else:
-            self.table.update(self.session, event.segments)
+            self._figures.update(self.session, event.segments)
+            self.table.update(self.session, self._figures, event.segments)
             self._draw_figures()
         self._draw_current()
 
@@ -81,7 +85,7 @@ class ReviewPanel:
             self._ui.summaryLabel.text = _("Not scored yet")
             bar.maximum, bar.value, bar.format = 1, 0, _("Nothing to review")
             return
-        counts = self.session.counts
+        counts = self._figures.total
         self._ui.summaryLabel.text = summary(counts, len(self.session.segments))
         progress = counts.progress
         bar.maximum, bar.value = max(progress.total, 1), progress.done if progress.total else 1
@@ -102,13 +106,12 @@ class ReviewPanel:
         ui.currentLabel.text = self._current_text(points, k)
         scored = current is not None and session.slice_score(*current) is not None
         accepted = current is not None and session.is_accepted(*current)
-        counts = session.segment_counts(selected) if selected is not None else None
-        some_open = session is not None and session.counts.open > 0
-        ui.previousButton.enabled = ui.nextButton.enabled = some_open
+        counts = self._figures.of(selected)
+        ui.previousButton.enabled = ui.nextButton.enabled = self._figures.total.open > 0
         ui.acceptButton.enabled, ui.acceptButton.checked = scored, accepted
         ui.acceptButton.text = _("Accepted") if accepted else _("Accept")
-        takes_back = counts is not None and not counts.open and counts.progress.accepted > 0
-        ui.acceptSegmentButton.enabled = counts is not None and (counts.open > 0 or takes_back)
+        takes_back = not counts.open and counts.progress.accepted > 0
+        ui.acceptSegmentButton.enabled = counts.open > 0 or takes_back
         ui.acceptSegmentButton.text = _("Take segment back") if takes_back else _("Accept segment")
         ui.undoButton.enabled = session is not None and session.can_undo
         ui.redoButton.enabled = session is not None and session.can_redo

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+
 import qt
 
 from ..review import Changed, ReviewEvent, ReviewSession
 from ..scene import tables, tags
 from ..scene.kept_review import keep_review
 from ..scene.plots import update_plot
+from .steps import StepRun
 
 DELAY_MS = 1000
-"""After the last change: the reader is looking, not clicking, and does not notice the work."""
+"""After the last change: the reader is looking, not clicking. Soon enough, because Slicer does not tell before it saves
+(no code of its invokes ``vtkMRMLScene::StartSaveEvent``); to choose File > Save takes longer."""
 
 
 class SceneRecord:
@@ -28,7 +33,13 @@ class SceneRecord:
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(DELAY_MS)
-        self._timer.connect("timeout()", self.write)
+        self._timer.connect("timeout()", self._start)
+        self._run: StepRun | None = None
+
+    @property
+    def due(self) -> bool:
+        """Whether something is still to be written."""
+        return self._due
 
     def follow(self, event: ReviewEvent) -> None:
         """Write what has changed, soon."""
@@ -36,6 +47,7 @@ class SceneRecord:
 
     def touch(self, tags_too: bool = True, now: bool = True) -> None:
         """Say that something is to be written, at once or soon."""
+        self._pause()
         self._due = True
         self._tags_due |= tags_too
         if now:
@@ -44,20 +56,43 @@ class SceneRecord:
             self._timer.start()
 
     def write(self) -> None:
-        """Write what is due now: before the scene is saved, or when nothing else happens."""
+        """Write what is due, now."""
+        self._pause()
+        for _part in self._parts():
+            pass
+
+    def close(self) -> None:
+        """Write nothing any more."""
+        self._pause()
+        self._due = self._tags_due = False
+
+    def _start(self) -> None:
+        self._run = StepRun(self._parts(), lambda _part: None, self._on_end)
+
+    def _pause(self) -> None:
         self._timer.stop()
+        if self._run is not None:
+            self._run.stop()
+            self._run = None
+
+    def _on_end(self, error: Exception | None) -> None:
+        self._run = None
+        if error is not None:  # nobody has asked for it now: no message box
+            logging.error("the review could not be written into the scene", exc_info=error)
+
+    def _parts(self) -> Iterator[None]:
+        """Write, a part at a time: together they would hold up the reader of a large case."""
         if not self._due or not self._node.GetScene():
             return
         if self._tags_due:
             with self._edits.paused():
                 tags.write_score_tags(self._node, self._session.case)
-        self._due = self._tags_due = False
+            self._tags_due = False
+            yield
+        keep_review(self._node, self._session)
+        yield
         tables.update_tables(self._node, self._session.case, session=self._session)
+        yield
         if self._session.selected is not None:
             update_plot(self._node, self._session.selected)
-        keep_review(self._node, self._session)
-
-    def close(self) -> None:
-        """Write nothing any more."""
-        self._timer.stop()
-        self._due = self._tags_due = False
+        self._due = False

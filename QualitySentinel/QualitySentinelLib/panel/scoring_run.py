@@ -15,7 +15,10 @@ from .open_review import OpenReview, OpenReviews
 from .steps import StepRun
 
 SHOW_SECONDS = 0.5
-"""How often the views get newly scored segments while scoring goes on: every time costs them a moment."""
+"""How often newly scored segments are shown while scoring goes on, at most: every time costs the views a moment."""
+
+SHOW_SHARE = 0.1
+"""The share of time that may be spent on it."""
 
 
 class ScoringRun:
@@ -42,7 +45,7 @@ class ScoringRun:
         self._ui, self._reviews, self._on_scored = ui, reviews, on_scored
         self._run: StepRun | None = None
         self._nodes: tuple = (None, None, None)
-        self._shown: tuple[int, float] = (0, 0.0)
+        self._shown, self._next_show = 0, 0.0
         self.cancelled = False
         self.warnings: list[str] = []
         self._draw()
@@ -62,7 +65,8 @@ class ScoringRun:
             warnings: what to tell the user meanwhile.
         """
         self.cancelled, self.warnings = False, list(warnings)
-        self._nodes, self._shown = (segmentation_node, volume_node, volume_state), (0, 0.0)
+        self._nodes = (segmentation_node, volume_node, volume_state)
+        self._shown, self._next_show = 0, 0.0
         self._run = StepRun(steps, self._on_step, self._on_end)
         self._draw()
 
@@ -93,7 +97,10 @@ class ScoringRun:
                 review.volume_state = nodes[2]
             self._on_scored(review, None)
         elif self._has_more_to_show(progress):
+            started = time.monotonic()
             self._on_scored(self._take(progress), None)
+            took = time.monotonic() - started
+            self._next_show = started + max(SHOW_SECONDS, took / SHOW_SHARE)
 
     def _on_end(self, error: Exception | None) -> None:
         self.stop()
@@ -103,10 +110,9 @@ class ScoringRun:
         if not progress.score.segments:
             return False
         finished = sum(s.status not in (Status.NOT_SCORED, Status.EMPTY) for s in progress.score.segments)
-        before, when = self._shown
-        if finished == before or time.monotonic() - when < SHOW_SECONDS:
+        if finished == self._shown or time.monotonic() < self._next_show:
             return False
-        self._shown = finished, time.monotonic()
+        self._shown = finished
         return True
 
     def _take(self, progress: Progress) -> OpenReview | None:

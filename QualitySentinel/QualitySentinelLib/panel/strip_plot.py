@@ -137,11 +137,11 @@ class StripPlot(qt.QWidget):
         for point in self._points:
             self._paint_mark(painter, point, floor + 3)
         y = floor - self._threshold * (floor - TOP)
-        painter.setPen(qt.QPen(ink, 1, qt.Qt.DashLine))
+        painter.setPen(qt.QPen(qt.QBrush(ink), 1, qt.Qt.DashLine))
         painter.drawLine(qt.QPointF(SIDE, y), qt.QPointF(self.width - SIDE, y))
         if self._current is not None:
             left, right = self._column(self._current)
-            painter.setPen(qt.QPen(palette.color(qt.QPalette.Highlight), 2))
+            painter.setPen(qt.QPen(palette.brush(qt.QPalette.Highlight), 2))
             painter.setBrush(qt.QBrush())
             painter.drawRect(qt.QRectF(left, 2, right - left, floor + LANE + 2))
         self._paint_text(painter, ink)
@@ -158,7 +158,7 @@ class StripPlot(qt.QWidget):
         height = floor - TOP
         color = qt_color(dsc_color(point.dsc, self._scale))
         if point.missed:  # there is no mask to judge: a frame without a body
-            painter.setPen(qt.QPen(qt_color(OPEN_COLOR), 1, qt.Qt.DotLine))
+            painter.setPen(qt.QPen(qt.QBrush(qt_color(OPEN_COLOR)), 1, qt.Qt.DotLine))
             painter.setBrush(qt.QBrush(faint(qt_color(OPEN_COLOR), 60), qt.Qt.BDiagPattern))
             painter.drawRect(qt.QRectF(left, TOP, max(1.0, right - left - gap), height))
             return
@@ -182,7 +182,7 @@ class StripPlot(qt.QWidget):
             painter.fillRect(qt.QRectF(left, top, width, LANE / 2), qt_color(CORRECTED_COLOR))
 
     def _paint_text(self, painter: qt.QPainter, ink: qt.QColor) -> None:
-        font = qt.QFont(self.font)
+        font = self.font  # a copy: PythonQt's properties are values
         font.setPixelSize(10)
         painter.setFont(font)
         painter.setPen(faint(ink, 170))

@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from Testing.Python.panel.using import apply
+from Testing.Python.panel.using import apply, review_of
 from Testing.Python.scene.conftest import (
     _headless_slicer,
     a_ct_node,
@@ -83,3 +83,41 @@ def edit(slicer, a_ct_node, a_segmentation_node, a_torso):
         slicer.util.updateSegmentBinaryLabelmapFromArray(mask, a_segmentation_node, segment_id, a_ct_node)
 
     return erase
+
+
+@pytest.fixture
+def a_case():
+    """Scores of the torso, not by a model: the spleen is bad at its ends and misses a slice, the liver is fine."""
+    from QualitySentinelLib.scores import CaseScore, EmptySlice, SegmentScore, SliceScore, Status
+
+    def segment(name, dsc, first, missed=()):
+        def place(k):
+            return {"segment_id": name, "k": k, "slice_index": k, "position_mm": -100 + 5.0 * k, "area_mm2": 900.0}
+
+        slices = [
+            SliceScore(
+                **place(k), predicted_dsc=d, raw=d, digest=f"{name} {k}", dsc_low=d - 0.1, dsc_high=min(1, d + 0.1)
+            )
+            for k, d in enumerate(dsc, first)
+        ]
+        empty = [
+            EmptySlice(**place(k), predicted_dsc=0.2, raw=0.2, nearest_k=k - 1, digest=f"near {k}", missed=True)
+            for k in missed
+        ]
+        mean = sum(dsc) / len(dsc)
+        values = (mean, mean - 0.1, mean + 0.1, mean, mean)
+        return SegmentScore(name, name, name, Status.SCORED, len(dsc), *values, slices, empty)
+
+    return CaseScore(
+        [segment("liver", [0.7, 0.9, 0.95, 0.9, 0.85], 5), segment("spleen", [0.3, 0.6, 0.9, 0.5], 6, missed=[10])],
+        threshold=0.8,
+        model={"name": "none", "sha256": "0" * 64},
+        device="cpu",
+    )
+
+
+@pytest.fixture
+def reviewed(slicer, panel, a_case, a_segmentation_node, a_ct_node):
+    """The panel with a review of these scores, as if a scoring had just ended."""
+    review_of(panel, a_segmentation_node, a_ct_node, a_case)
+    return panel

@@ -24,3 +24,46 @@ def apply(panel):
     """Press Apply and wait for the scores."""
     panel.ui.applyButton.click()
     run_events_until(lambda: not panel.ui.cancelButton.enabled)
+
+
+def review_of(panel, segmentation_node, ct_node, case):
+    """Give the panel a review without scoring."""
+    from QualitySentinelLib.review import ReviewSession
+
+    state = panel.logic.volumeState(ct_node)
+    panel.reviews.open(segmentation_node, ct_node, ReviewSession(case), state).record.touch(now=False)
+    panel._onParametersModified()
+
+
+def click(widget, x=None, y=None):
+    """Click into the middle of a widget, or at a point of it."""
+    from PySide6.QtCore import QPoint, Qt
+    from PySide6.QtTest import QTest
+    from PySide6.QtWidgets import QWidget
+
+    middle = QWidget.rect(widget).center()
+    at = QPoint(middle.x() if x is None else round(x), middle.y() if y is None else round(y))
+    QTest.mouseClick(widget, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, at)
+
+
+def click_row(table, row):
+    """Click a row of a table."""
+    where = table.visualRect(table.model().index(row, 0)).center()
+    click(table.viewport(), where.x(), where.y())
+
+
+def pixels(widget):
+    """A widget as Qt draws it, uint8 ``[row, column, RGB]``."""
+    import numpy as np
+    from PySide6.QtGui import QImage
+
+    image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
+    rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
+    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
+
+
+def share_of(picture, rgb, within=6):
+    """How much of a picture has a colour, 0..1; RGB in 0..1."""
+    import numpy as np
+
+    return float((np.abs(picture.astype(int) - np.round(np.multiply(rgb, 255))).max(axis=-1) <= within).mean())

@@ -1,0 +1,167 @@
+"""Results and Review: what a reader clicks, and what is seen then. The whole story is in ``story/``."""
+
+from __future__ import annotations
+
+from Testing.Python.panel.using import click, click_row, review_of, run_events_until, texts
+
+from QualitySentinelLib.scores import dsc_color
+
+
+def visible(segmentation_node):
+    """Ids of the segments that are shown."""
+    display = segmentation_node.GetDisplayNode()
+    return {i for i in segmentation_node.GetSegmentation().GetSegmentIDs() if display.GetSegmentVisibility(i)}
+
+
+def test_the_table_says_what_each_segment_needs(reviewed):
+    assert texts(reviewed.ui.resultsTable) == [
+        ["spleen", "0.57", "3 / 4", "1", "4"],
+        ["liver", "0.86", "1 / 5", "", "1"],
+    ]
+    tip = reviewed.ui.resultsTable.item(0, 1).toolTip()
+    assert "Structure: spleen" in tip and "0.57, likely 0.47 to 0.67" in tip
+    assert reviewed.ui.summaryLabel.text == "<b>4</b> flagged and <b>1</b> missed slices in 2 of 2 segments"
+
+
+def test_swatches_have_the_colour_of_the_scale(reviewed):
+    from PySide6.QtCore import Qt
+
+    def swatch():
+        return tuple(round(255 * c) for c in reviewed.ui.resultsTable.item(0, 1).data(Qt.DecorationRole).getRgbF()[:3])
+
+    dsc = reviewed.reviewPanel.session.segments[0].predicted_dsc
+    assert swatch() == tuple(round(255 * c) for c in dsc_color(dsc))
+    click(reviewed.ui.colorBlindSafeCheckBox)
+    assert swatch() == tuple(round(255 * c) for c in dsc_color(dsc, "color-blind-safe"))
+
+
+def test_a_row_shows_its_segment_alone_and_its_worst_slice(reviewed, a_segmentation_node):
+    click_row(reviewed.ui.resultsTable, 0)
+    assert visible(a_segmentation_node) == {"spleen"}
+    assert "<b>spleen</b>, slice 10 (S -50.0 mm): missed" in reviewed.ui.currentLabel.text
+    assert reviewed.reviewPanel.strip_plot.current == 10
+    click(reviewed.ui.showOnlySelectedCheckBox)
+    assert visible(a_segmentation_node) == {"spleen", "liver"}
+
+
+def test_a_row_that_is_clicked_again_goes_back_to_the_worst_slice(reviewed):
+    click_row(reviewed.ui.resultsTable, 1)
+    reviewed.ui.previousButton.click()
+    here = reviewed.reviewPanel.session.current
+    click_row(reviewed.ui.resultsTable, reviewed.ui.resultsTable.currentRow())
+    assert reviewed.reviewPanel.session.current != here or here.k == 10
+
+
+def test_the_keyboard_moves_through_the_table(reviewed):
+    from PySide6.QtCore import Qt
+    from PySide6.QtTest import QTest
+
+    click_row(reviewed.ui.resultsTable, 0)
+    QTest.keyClick(reviewed.ui.resultsTable, Qt.Key.Key_Down)
+    assert reviewed.reviewPanel.session.selected == "liver"
+
+
+def test_accepting_a_segment_and_taking_that_back(reviewed):
+    ui = reviewed.ui
+    click_row(ui.resultsTable, 0)
+    click(ui.acceptSegmentButton)
+    assert texts(ui.resultsTable)[0][4] == ""
+    assert ui.reviewProgressBar.text == "4 of 5 reviewed"
+    assert ui.acceptSegmentButton.text == "Take segment back"
+    click(ui.acceptSegmentButton)
+    assert texts(ui.resultsTable)[0][4] == "4"
+    assert ui.acceptSegmentButton.text == "Accept segment"
+
+
+def test_undo_shows_what_it_has_changed(reviewed):
+    ui, session = reviewed.ui, reviewed.reviewPanel.session
+    ui.nextButton.click()
+    first = session.current
+    ui.acceptButton.click()
+    click_row(ui.resultsTable, 1)
+    ui.undoButton.click()
+    assert session.current == first
+    assert ui.acceptButton.text == "Accept" and not ui.acceptButton.checked
+    assert not ui.undoButton.enabled and ui.redoButton.enabled
+
+
+def test_buttons_are_off_where_they_would_do_nothing(reviewed):
+    ui = reviewed.ui
+    assert not ui.acceptButton.enabled and not ui.correctButton.enabled and not ui.undoButton.enabled
+    assert ui.nextButton.enabled
+    ui.thresholdSliderWidget.value = 0.0
+    click_row(ui.resultsTable, 1)
+    assert not ui.acceptSegmentButton.enabled, "the liver has no open slice left"
+    click_row(ui.resultsTable, 0)
+    click(ui.acceptSegmentButton)
+    assert not ui.nextButton.enabled, "nothing is open any more"
+
+
+def test_each_segmentation_has_its_own_review(
+    slicer, reviewed, a_case, a_segmentation_node, a_ct_node, a_torso, segmentation_node_of
+):
+    ui = reviewed.ui
+    ui.nextButton.click()
+    ui.acceptButton.click()
+    ui.thresholdSliderWidget.value = 0.65
+    before = texts(ui.resultsTable)
+    other = segmentation_node_of(a_torso.labels, {1: "liver"}, a_ct_node)
+    ui.inputSegmentationSelector.setCurrentNode(other)
+    assert texts(ui.resultsTable) == [] and ui.summaryLabel.text == "Not scored yet"
+    assert not ui.nextButton.enabled and not ui.exportButton.enabled
+    a_case.segments.pop()
+    review_of(reviewed, other, a_ct_node, a_case)
+    ui.thresholdSliderWidget.value = 0.92
+    assert [row[0] for row in texts(ui.resultsTable)] == ["liver"]
+    ui.inputSegmentationSelector.setCurrentNode(a_segmentation_node)
+    assert texts(ui.resultsTable) == before
+    assert ui.thresholdSliderWidget.value == 0.65
+    assert ui.undoButton.enabled
+    ui.inputSegmentationSelector.setCurrentNode(other)
+    assert ui.thresholdSliderWidget.value == 0.92
+
+
+def test_a_review_goes_with_its_segmentation_or_ct(slicer, reviewed, a_ct_node):
+    slicer.mrmlScene.RemoveNode(a_ct_node)
+    slicer.app.processEvents()
+    assert texts(reviewed.ui.resultsTable) == []
+    assert list(reviewed.reviews) == []
+
+
+def test_a_closed_scene_leaves_nothing(slicer, reviewed):
+    reviewed.ui.nextButton.click()
+    slicer.mrmlScene.Clear(0)
+    slicer.app.processEvents()
+    assert texts(reviewed.ui.resultsTable) == []
+    assert reviewed.reviewPanel.strip_plot.points == ()
+    assert not reviewed.ui.applyButton.enabled
+
+
+def test_a_new_panel_takes_the_review_up_without_scoring(reviewed, open_panel, a_segmentation_node, monkeypatch):
+    reviewed.ui.nextButton.click()
+    reviewed.ui.acceptButton.click()
+    reviewed.ui.thresholdSliderWidget.value = 0.7
+    rows = texts(reviewed.ui.resultsTable)
+    run_events_until(lambda: not reviewed.reviews.of(a_segmentation_node).record.due)
+    reviewed.reviews.close_all()
+    again = open_panel()
+    assert texts(again.ui.resultsTable) == rows
+    assert again.ui.thresholdSliderWidget.value == 0.7
+    assert again.ui.acceptButton.text == "Accepted"
+    assert again.reviewPanel.session.counts.progress.accepted == 1
+
+
+def test_the_scene_brings_the_review_back(slicer, reviewed, tmp_path):
+    reviewed.ui.nextButton.click()
+    reviewed.ui.acceptButton.click()
+    rows, label = texts(reviewed.ui.resultsTable), reviewed.ui.currentLabel.text
+    run_events_until(lambda: not any(review.record.due for review in reviewed.reviews))
+    path = tmp_path / "scene.mrb"
+    assert slicer.util.saveScene(str(path))
+    slicer.mrmlScene.Clear(0)
+    assert texts(reviewed.ui.resultsTable) == []
+    slicer.util.loadScene(str(path))
+    slicer.app.processEvents()
+    assert texts(reviewed.ui.resultsTable) == rows
+    assert reviewed.ui.currentLabel.text == label
+    assert reviewed.ui.acceptButton.text == "Accepted"
