@@ -7,7 +7,7 @@ from .colors import restore_colors, score_colors_shown, show_score_colors
 from .ct_node import ct_from_node
 from .edits import SegmentationEdits
 from .flag_marks import FlagMarks
-from .kept_review import forget_review, keep_review, kept_review
+from .kept_review import forget_review, keep_review, keep_review_steps, kept_review
 from .legend import hide_legend, legend_shown, show_legend
 from .plots import remove_plot, update_plot
 from .quality_map import hide_quality_map, quality_map_shown, show_quality_map, update_quality_map
@@ -30,6 +30,7 @@ __all__ = [
     "hide_quality_surface",
     "jump_to_slice",
     "keep_review",
+    "keep_review_steps",
     "kept_review",
     "legend_shown",
     "one_shown",

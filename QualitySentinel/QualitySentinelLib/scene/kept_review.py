@@ -1,8 +1,9 @@
 """Needs ``slicer``. The scores and the review of a segmentation, kept in the scene and saved with it.
 
-They are one text in a hidden text node that the segmentation refers to. The text is written into the scene's own file:
-Slicer saves the files of hidden nodes in some ways of saving and not in others. So it is packed, as JSON in XML would
-grow many times over; ``text_of`` and ``json.loads`` show what is in it.
+They are one text in a hidden text node that the segmentation refers to. The text is written into the scene's own
+file: Slicer saves the files of hidden nodes in some ways of saving and not in others. It is made of words, because
+JSON in XML would grow many times over: each is JSON, deflated, in base64. The first has the review, the others a
+segment each, so that after an edit only its word is made anew.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ import base64
 import json
 import logging
 import zlib
+from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 import slicer
 
 from ..errors import InputError
 from ..review import ReviewSession
-from ..scores import CaseScore, case_document, case_from_document
+from ..scores import CaseScore, SegmentScore, case_document, case_from_document
+from ..steps import Steps, run_to_end
 
 REVIEW_ROLE = "QualitySentinelReview"
 """Node reference role from the segmentation node to the text node."""
@@ -28,18 +32,40 @@ _PREFIX = "QualitySentinel zlib base64 "
 _MOST_BYTES = 1 << 28
 """More than any review unpacks to: a damaged text must not fill the memory."""
 
+_words: WeakKeyDictionary[ReviewSession, dict[str, tuple[SegmentScore, str]]] = WeakKeyDictionary()
+"""Of each review, by segment id, the score that was packed last, and its word. Flags change in place, but those follow
+from the threshold and are set anew when a review is read."""
+
 
 def keep_review(segmentation_node, session: ReviewSession) -> None:
-    """Keep the scores and the review in the scene; what was kept of this segmentation before is replaced.
+    """Keep the scores and the review in the scene; what was kept of this segmentation before is replaced."""
+    run_to_end(keep_review_steps(segmentation_node, session))
 
-    Takes some hundredths of a second for a large case: to be called when the scene is about to be saved, or when
-    nothing else happens.
+
+def keep_review_steps(segmentation_node, session: ReviewSession) -> Steps[None]:
+    """As :func:`keep_review`, in a step of a few milliseconds for each segment that has changed since; the last writes.
+
+    A review that changes between two steps is to be kept again; what is written then is of both, and is replaced.
     """
-    document = {"schema": SCHEMA, "scores": case_document(session.case), "review": session.to_state()}
-    packed = zlib.compress(json.dumps(document, separators=(",", ":"), allow_nan=False).encode("ascii"), 1)
-    text = _PREFIX + base64.b64encode(packed).decode("ascii")
+    case = session.case
+    known = _words.get(session, {})
+    words = {}
+    for score in case.segments:
+        before = known.get(score.segment_id)
+        if before is None or before[0] is not score:  # equal scores stay the same object in a session
+            before = (score, _packed(case_document(replace(case, segments=[score]))["segments"][0]))
+            yield
+        words[score.segment_id] = before
+    _words[session] = words
+    head = {
+        "schema": SCHEMA,
+        "scores": case_document(replace(case, segments=[])),
+        "review": session.to_state(),
+        "n_segments": len(words),
+    }
+    text = _PREFIX + " ".join([_packed(head), *(word for _, word in words.values())])
     node = segmentation_node.GetNodeReference(REVIEW_ROLE)
-    if node is None or _is_shared(node, segmentation_node):
+    if node is None or not node.IsA("vtkMRMLTextNode") or _is_shared(node, segmentation_node):
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", f"{segmentation_node.GetName()} quality review")
         node.SetHideFromEditors(True)
         segmentation_node.SetNodeReferenceID(REVIEW_ROLE, node.GetID())
@@ -61,12 +87,14 @@ def kept_review(segmentation_node) -> ReviewSession | None:
     if node.IsA("vtkMRMLTextNode"):
         node.SetForceCreateStorageNode(node.CreateStorageNodeNever)  # the scene's file does not tell
     try:
-        document = json.loads(text_of(node))
-        if document.get("schema") != SCHEMA:
-            raise ValueError(f"its schema is {str(document.get('schema'))[:60]!r}, not {SCHEMA!r}")
-        case = case_from_document(document["scores"])
+        head, segments = _unpacked(node.GetText())
+        if head.get("schema") != SCHEMA:
+            raise ValueError(f"its schema is {str(head.get('schema'))[:60]!r}, not {SCHEMA!r}")
+        if head["n_segments"] != len(segments):
+            raise ValueError("a part is missing")
+        case = case_from_document({**head["scores"], "segments": segments})
         warnings = _fitted(case, segmentation_node)
-        session = ReviewSession.from_state(case, document["review"])
+        session = ReviewSession.from_state(case, head["review"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InputError) as error:
         reason = " ".join(str(error).split())[:200]
         logging.warning(
@@ -89,23 +117,31 @@ def forget_review(segmentation_node) -> None:
             slicer.mrmlScene.RemoveNode(node)
 
 
-def text_of(text_node) -> str:
-    """The JSON text in a text node.
+def _packed(document: object) -> str:
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False)
+    return base64.b64encode(zlib.compress(text.encode("ascii"), 1)).decode("ascii")
+
+
+def _unpacked(text: str) -> tuple[dict, list[dict]]:
+    """What the first word says, and what the others say of their segments.
 
     Raises:
         ValueError: it is damaged.
     """
-    text = text_node.GetText()
     if not text.startswith(_PREFIX):
         raise ValueError("it does not begin as such a text does")
-    try:
+    left, documents = _MOST_BYTES, []
+    for word in text[len(_PREFIX) :].split(" "):
         unpacking = zlib.decompressobj()
-        unpacked = unpacking.decompress(base64.b64decode(text[len(_PREFIX) :], validate=True), _MOST_BYTES)
-    except zlib.error as error:
-        raise ValueError(str(error)) from error
-    if not unpacking.eof:
-        raise ValueError("its end is missing")
-    return unpacked.decode("ascii")
+        try:
+            unpacked = unpacking.decompress(base64.b64decode(word, validate=True), left)
+        except zlib.error as error:
+            raise ValueError(str(error)) from error
+        if not unpacking.eof:
+            raise ValueError("an end is missing")
+        left = max(1, left - len(unpacked))  # 0 would mean without limit
+        documents.append(json.loads(unpacked))
+    return documents[0], documents[1:]
 
 
 def _is_shared(node, segmentation_node) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import logging
 import zlib
@@ -118,15 +119,15 @@ def test_two_segmentations_keep_reviews_of_their_own_and_a_copy_does_not_take_th
     from QualitySentinelLib.scene import forget_review, keep_review, kept_review
 
     keep_review(a_segmentation_node, a_session)
-    copy = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Copy")
-    copy.Copy(a_segmentation_node)
-    copied = kept_review(copy)
+    other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Copy")
+    other.Copy(a_segmentation_node)
+    copied = kept_review(other)
     assert everything(copied) == everything(a_session)
     copied.accept_segment("liver")
-    keep_review(copy, copied)
+    keep_review(other, copied)
     assert everything(kept_review(a_segmentation_node)) == everything(a_session)
-    assert everything(kept_review(copy)) == everything(copied)
-    forget_review(copy)
+    assert everything(kept_review(other)) == everything(copied)
+    forget_review(other)
     assert everything(kept_review(a_segmentation_node)) == everything(a_session)
 
 
@@ -159,21 +160,23 @@ GOOD = "quality-sentinel-kept-review/1"
         lambda text: "Some note of the user's own",
         lambda text: text[: len(text) // 2],
         lambda text: text[:-5],
+        lambda text: text.rpartition(" ")[0],
+        lambda text: text + " ",
+        lambda text: text.replace(" ", ""),
         lambda text: text[:100] + "AAAA" + text[104:],
         lambda text: text[:200] + "é€" + text[202:],
         lambda text: packed([]),
         lambda text: packed(None),
         lambda text: packed({"schema": "quality-sentinel-kept-review/2"}),
         lambda text: packed({"schema": GOOD}),
-        lambda text: packed({"schema": GOOD, "scores": {"segments": 5}, "review": {}}),
-        lambda text: packed({"schema": GOOD, "scores": {"segments": [{}]}, "review": None}),
+        lambda text: packed({"schema": GOOD, "scores": 5, "review": {}, "n_segments": 0}),
+        lambda text: packed({"schema": GOOD, "scores": {}, "review": None, "n_segments": 1}) + " " + packed({})[28:],
         lambda text: packed(
             {
                 "schema": GOOD,
-                "scores": {
-                    "segments": [], "threshold": 7, "model": {}, "device": "", "seconds": 0, "warnings": [],
-                },
+                "scores": {"threshold": 7, "model": {}, "device": "", "seconds": 0, "warnings": []},
                 "review": 5,
+                "n_segments": 0,
             }
         ),
         lambda text: "QualitySentinel zlib base64 " + base64.b64encode(zlib.compress(b"[" * 100_000)).decode(),
@@ -190,6 +193,22 @@ def test_a_damaged_text_is_said_and_the_panel_goes_on(slicer, a_segmentation_nod
         assert kept_review(a_segmentation_node) is None
     assert "score the segmentation again" in caplog.text
     keep_review(a_segmentation_node, a_session)
+    assert everything(kept_review(a_segmentation_node)) == everything(a_session)
+
+
+def test_after_an_edit_only_the_edited_segment_is_packed_again(a_segmentation_node, a_session):
+    from QualitySentinelLib.scene import kept_review
+    from QualitySentinelLib.scene.kept_review import keep_review_steps
+
+    assert len(list(keep_review_steps(a_segmentation_node, a_session))) == 2
+    a_session.set_threshold(0.3)
+    a_session.accept("spleen", 6)
+    assert len(list(keep_review_steps(a_segmentation_node, a_session))) == 0
+    assert everything(kept_review(a_segmentation_node)) == everything(a_session)
+    edited = copy.deepcopy(a_session.case)
+    edited["liver"].slices[0] = a_slice("liver", 4, 0.1, "another")
+    a_session.update(edited)
+    assert len(list(keep_review_steps(a_segmentation_node, a_session))) == 1
     assert everything(kept_review(a_segmentation_node)) == everything(a_session)
 
 
