@@ -217,7 +217,7 @@ def kills(scratch: Path, options: argparse.Namespace) -> dict:
 
 def finished(out: Path) -> int:
     """Records in an audit's folder."""
-    return sum(1 for _ in (out / "cases").glob("*.jsonl"))
+    return sum(1 for _ in (out / "cases").glob("[!.]*.jsonl"))
 
 
 def ray(scratch: Path, options: argparse.Namespace) -> dict:

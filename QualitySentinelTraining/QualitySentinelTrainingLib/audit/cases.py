@@ -91,21 +91,23 @@ def fingerprint(case: AuditCase, root: Path) -> str:
     It changes when a file is edited, added or taken away. The files are not opened.
     """
     digest = hashlib.sha256(json.dumps([case.names, case.problem], sort_keys=True).encode())
-    for path in _files(case, root):
+    for called, path in _files(case, root):
         try:
             status = path.stat()
             told = f"{status.st_size} {status.st_mtime_ns}"
         except OSError:
             told = "missing"
-        digest.update(f"{path.relative_to(root).as_posix()}\0{told}\0".encode("utf-8", "surrogateescape"))
+        digest.update(f"{called}\0{told}\0".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 
-def _files(case: AuditCase, root: Path) -> Iterator[Path]:
+def _files(case: AuditCase, root: Path) -> Iterator[tuple[str, Path]]:
+    """Every file and folder of a case, and what to call it."""
     for file in case.ct_files:
-        yield root / file
+        yield file, root / file
     for place in (case.seg,) if case.ct_files else (case.ct, case.seg):
-        path = root / place
-        yield path
-        if path.is_dir():
-            yield from sorted(p for p in path.rglob("*") if p.is_file())
+        if place:
+            path = root / place
+            yield place, path
+            inner = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else ()
+            yield from ((f"{place}/{p.relative_to(path).as_posix()}", p) for p in inner)

@@ -48,7 +48,7 @@ class LocalEngine:
     def __init__(self, setup: ScoringSetup, workers: int) -> None:
         if workers < 1:
             raise UsageError(f"--workers {workers}: give 1 or more")
-        self._setup, self._workers = setup, workers
+        self._setup, self.workers = setup, workers
         self.scoring_share: float | None = None
 
     def results(self, cases: Iterable[AuditCase]) -> Iterator[Finished]:
@@ -58,8 +58,8 @@ class LocalEngine:
             ModelError: the model is at fault.
             InputError: workers cannot be started.
         """
-        clock = _Clock(self._workers)
-        source = self._alone(cases, clock) if self._workers == 1 else self._side_by_side(cases, clock)
+        clock = _Clock(self.workers)
+        source = self._alone(cases, clock) if self.workers == 1 else self._side_by_side(cases, clock)
         for finished in source:
             clock.scored += finished.head["seconds"].get("score", 0.0)
             self.scoring_share = clock.share()
@@ -82,47 +82,46 @@ class LocalEngine:
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _side_by_side(self, cases: Iterable[AuditCase], clock: _Clock) -> Iterator[Finished]:
-        waiting, dropped = iter(cases), deque()
-        workers = [_Worker(self._setup, number) for number in range(self._workers)]
+        waiting, dropped, workers = deque(cases), deque(), []
+
+        def hire() -> _Worker:
+            workers.append(_Worker(self._setup, len(workers)))
+            return workers[-1]
+
         try:
-            yield from self._drive(workers, waiting, dropped, clock, _AHEAD)
-            while dropped:  # each of these was in the hands of a worker that died: now each has one to itself
-                case = dropped.popleft()
-                alone, lost = _Worker(self._setup, 0), deque()
-                workers.append(alone)
-                yield from self._drive([alone], iter([case]), lost, clock, 1)
+            yield from self._drive([hire() for _ in range(self.workers)], waiting, dropped, clock, _AHEAD)
+            while waiting:  # all workers died: one alone has more memory
+                yield from self._drive([hire()], waiting, dropped, clock, _AHEAD)
+            alone = None
+            while dropped:  # one of these was in the hands of a worker when it died: which, shows now
+                case, lost = dropped.popleft(), deque()
+                alone = alone or hire()
+                yield from self._drive([alone], deque([case]), lost, clock, 1)
                 if lost:
+                    alone = None
                     yield self._killed(case)
-                if alone.starved:  # no case was given up: the next may use it, but fresh memory is safer
-                    alone.stop()
         finally:
             for worker in workers:
                 worker.stop()
 
     def _drive(
-        self, workers: list[_Worker], waiting: Iterator[AuditCase], dropped: deque, clock: _Clock, ahead: int
+        self, workers: list[_Worker], waiting: deque[AuditCase], dropped: deque[AuditCase], clock: _Clock, ahead: int
     ) -> Iterator[Finished]:
-        """Give the workers cases until there are none; cases of workers that died go to ``dropped``.
+        """Give the workers cases until there are no more, or no workers; ``dropped`` gets those of workers that died.
 
-        Cases that nobody took because all workers died go there, too.
+        Raises:
+            InputError: none of the workers ever started.
         """
         living = list(workers)
-        while living:
-            for worker in list(living):
-                if worker.starved and worker.ready:
-                    living.remove(worker)
-            if not living:
-                break
+        for worker in living:
+            if worker.ready:
+                worker.fill(waiting, ahead)
+        while living and (waiting or any(worker.cases for worker in living)):
             for channel in connection.wait([worker.channel for worker in living]):
                 worker = next(w for w in living if w.channel is channel)
                 message = worker.receive()
                 if message is None:
                     living.remove(worker)
-                    if not worker.ready:
-                        raise InputError(
-                            "a worker was killed before it could score, perhaps for want of memory; "
-                            "give fewer --workers"
-                        )
                     dropped.extend(worker.cases)
                     continue
                 if isinstance(message, Finished):
@@ -130,7 +129,10 @@ class LocalEngine:
                 else:
                     clock.start()
                 worker.fill(waiting, ahead)
-        dropped.extend(waiting)
+        if not any(worker.ready for worker in workers):
+            raise InputError(
+                "a worker was killed before it could score, perhaps for want of memory; give fewer --workers"
+            )
 
     def _killed(self, case: AuditCase) -> Finished:
         """The record of a case that takes its worker with it."""
@@ -155,7 +157,7 @@ class _Worker:
     """A process that scores cases, seen from the process that gives them to it."""
 
     def __init__(self, setup: ScoringSetup, number: int) -> None:
-        self.ready = self.starved = False
+        self.ready = False
         self.cases: deque[AuditCase] = deque()
         context = get_context("spawn")
         self.channel, theirs = context.Pipe()
@@ -176,25 +178,21 @@ class _Worker:
         except (EOFError, OSError):
             return None
         if what == "stopped":
-            raise getattr(errors, values[0])(values[1])
+            raise getattr(errors, values[0], QualitySentinelError)(values[1])
         if what == "ready":
             self.ready = True
             return True
         self.cases.popleft()
         return Finished(*values)
 
-    def fill(self, waiting: Iterator[AuditCase], ahead: int) -> None:
+    def fill(self, waiting: deque[AuditCase], ahead: int) -> None:
         """Give it cases until it has ``ahead`` of them, or there are no more."""
-        while len(self.cases) < ahead:
-            case = next(waiting, None)
-            if case is None:
-                break
-            self.cases.append(case)
+        while waiting and len(self.cases) < ahead:
+            self.cases.append(waiting.popleft())
             try:
-                self.channel.send(case)
+                self.channel.send(self.cases[-1])
             except OSError:  # it died: receive() will say so
                 break
-        self.starved = not self.cases
 
     def stop(self) -> None:
         """End the process, whatever it does: it writes nothing."""

@@ -26,7 +26,7 @@ class Scrubber:
     def __init__(self, case: AuditCase, root: Path, keep_identifiers: bool = False) -> None:
         self._hide = case.identifying and not keep_identifiers
         places = {str(root), str(root.resolve())} - {".", "/"}
-        self._roots = sorted((f"{place}/" for place in places), key=len, reverse=True)
+        self._roots = sorted((place + mark for place in places for mark in "/\\"), key=len, reverse=True)
         self._patterns: list[tuple[re.Pattern, str]] = []
         if self._hide:
             for what, paths in (("CT", (*case.ct_files, case.ct)), ("SEG", (case.seg,))):
@@ -46,10 +46,10 @@ class Scrubber:
     def __call__(self, text: str) -> str:
         """The text without what must not be seen, on one line."""
         text = " ".join(text.split())
-        if self._hide:
-            text = text.replace("\\", "/")
         for root in self._roots:
             text = text.replace(root, "")
+        if self._hide:
+            text = text.replace("\\", "/")
         for pattern, what in self._patterns:
             text = pattern.sub(what, text)
         return text

@@ -8,6 +8,7 @@ to this process, which writes them: nodes need to see the data set, not the resu
 from __future__ import annotations
 
 import os
+import platform
 import threading
 import time
 from collections import Counter, deque
@@ -26,8 +27,8 @@ from .scoring import CaseReader, CaseScorer, ScoringSetup, case_record
 _AHEAD = 2
 _TRIES = 3
 """Actors that may die over a case before it is given up; the last has nothing else to do."""
-_OBJECT_STORE = 128 << 20
-"""Bytes of the object store of a cluster of our own: only records pass through it."""
+_OWN_CLUSTER = {"include_dashboard": False, "object_store_memory": 128 << 20}
+"""A cluster of our own is small: only records pass through its object store."""
 _ACTORS_PER_GPU = 2
 
 
@@ -55,7 +56,7 @@ class RayEngine:
                 "--engine ray needs Ray; install it with: pip install 'quality-sentinel[cluster]'"
             ) from error
         self._setup, self._wanted, self._address = setup, workers, address
-        self.scoring_share: float | None = None
+        self.workers, self.scoring_share = workers or 0, None
 
     def results(self, cases: Iterable[AuditCase]) -> Iterator[Finished]:
         """What each case gave, as they are done.
@@ -70,6 +71,7 @@ class RayEngine:
         crew = None
         try:
             crew = _Crew(self._setup, self._wanted)
+            self.workers = crew.size
             yield from self._drive(crew, deque(cases))
         except ray.exceptions.RayError as error:
             raise InputError(f"the Ray cluster failed ({type(error).__name__}); the same command goes on") from error
@@ -91,7 +93,7 @@ class RayEngine:
                 if what == "ready":
                     began = began or time.perf_counter()
                 elif what == "stopped":
-                    raise getattr(errors, values[0])(values[1])
+                    raise getattr(errors, values[0], QualitySentinelError)(values[1])
                 elif what == "done":
                     finished = Finished(*values)
                     scored += finished.head["seconds"].get("score", 0.0)
@@ -210,7 +212,7 @@ class _Actor:
         """``("done", head, record)``, or ``("stopped", class of the error, its line)`` when no case can be scored."""
         try:
             if not self._setup.root.exists():
-                raise InputError(f"{self._setup.root}: is not seen by the node {os.uname().nodename}; share the folder")
+                raise InputError(f"{self._setup.root}: is not seen by the node {platform.node()}; share the folder")
             read = self._reader.read(case)
             with self._scoring:
                 self._scorer = self._scorer or CaseScorer(self._setup)
@@ -227,15 +229,15 @@ def _connect(address: str | None) -> bool:
     if ray.is_initialized():
         return False
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray tells its makers of its use: nothing may leave
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    try:
-        if address is None:
-            ray.init(num_cpus=usable_cores(), include_dashboard=False, object_store_memory=_OBJECT_STORE, **quiet)
-        else:
-            ray.init(address=address, **quiet)
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-        where = address or "this machine"
-        raise InputError(
-            f"{where}: no Ray cluster could be joined or started ({errors.reason_of(error, 120)})"
-        ) from error
+    options = {"address": address} if address is not None else {"num_cpus": usable_cores(), **_OWN_CLUSTER}
+    for last in (address is not None, True):  # on a busy machine a cluster of our own may take too long, once
+        try:
+            ray.init(log_to_driver=False, logging_level="ERROR", **options)
+            break
+        except Exception as error:  # Ray raises plain exceptions, too
+            ray.shutdown()
+            if last:
+                reason = errors.reason_of(error, 120)
+                where = address or "this machine"
+                raise InputError(f"{where}: no Ray cluster could be joined or started ({reason})") from error
     return True

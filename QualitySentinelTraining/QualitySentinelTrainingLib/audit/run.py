@@ -28,6 +28,7 @@ from .table_files import write_tables
 class Engine(Protocol):
     """What reads and scores cases."""
 
+    workers: int
     scoring_share: float | None
 
     def results(self, cases: Iterable[AuditCase]) -> Iterable[Finished]:
@@ -125,17 +126,16 @@ def run_audit(
             check_same(before.get("key", {}), run["key"], folder.path)
         todo, outcome.kept = _todo(folder, cases, setup, options, outcome)
         folder.write_run(run)
-        outcome.workers = options.workers or default_workers(device, len(todo))
         started = time.perf_counter()
         if todo:
-            engine = make_engine(options, setup, outcome.workers)
+            engine = make_engine(options, setup, options.workers or default_workers(device, len(todo)))
             watch(outcome.kept, len(cases), None)
             for number, finished in enumerate(engine.results(todo), start=outcome.kept + 1):
                 folder.write(finished.head["case"], finished.content)
                 if finished.head["status"] == FAILED:
                     outcome.failed[finished.head["case"]] = finished.head["reason"]
                 watch(number, len(cases), finished.head)
-            outcome.scoring_share = engine.scoring_share
+            outcome.workers, outcome.scoring_share = engine.workers, engine.scoring_share
         outcome.seconds = time.perf_counter() - started
         outcome.done = len(cases) - len(outcome.failed)
         write_tables(folder.path, (folder.record(case.name) for case in cases), data.name)

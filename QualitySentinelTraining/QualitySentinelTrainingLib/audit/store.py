@@ -100,7 +100,7 @@ class AuditFolder:
     def names(self) -> list[str]:
         """The cases that have a record, sorted."""
         found = []
-        for path in self._cases.glob(f"*{SUFFIX}"):
+        for path in self._cases.glob(f"[!.]*{SUFFIX}"):  # not what is being written
             try:
                 with open(path, "rb") as stream:
                     found.append(head_of(stream.readline())["case"])

@@ -48,7 +48,7 @@ def test_ray_writes_the_tables_of_the_local_engine_though_an_actor_dies(a_data_s
 def kill_an_actor(out: Path) -> None:
     """When a case is done, kill one of the processes that score."""
     for _ in range(6000):
-        if any((out / "cases").glob("*.jsonl")):
+        if any((out / "cases").glob("[!.]*.jsonl")):
             break
         time.sleep(0.01)
     for entry in Path("/proc").glob("[0-9]*"):
