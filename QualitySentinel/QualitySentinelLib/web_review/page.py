@@ -243,8 +243,11 @@ class ReviewPage:
         state = self._review.session.case, self._review.n_edits, self._visible
         if self._coloring.is_due(*state):
             self._painted = now
-            with self._edits.paused():
-                self._coloring.update(*state)
+            try:
+                with self._edits.paused():
+                    self._coloring.update(*state)
+            except QualitySentinelError as error:
+                self._review.tell(str(error), "error")
 
     # Edits
 
