@@ -6,7 +6,9 @@ PythonQt gives every Qt property as an attribute (``button.text = "Apply"``) and
 
 from __future__ import annotations
 
+import ctypes
 import inspect
+import sys
 import types
 import xml.etree.ElementTree as ET
 
@@ -15,6 +17,11 @@ from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 _HOMES = (QtWidgets, QtGui, QtCore)
 _STAY_METHODS = {"sizeHint", "minimumSizeHint", "singleShot"}
 """Virtual methods, which Qt itself calls, and a static one: properties of these names would shadow them."""
+
+if sys.version_info < (3, 12):
+    # PySide6 (6.12 at least) returns None without counting it, as if None were immortal, which it is from Python 3.12
+    # on. Before, Python ends with "none_dealloc" after some thousand calls.
+    ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
 
 _classes: dict[type, type] = {}
 _extra_widgets: dict[str, type] = {}
@@ -66,7 +73,7 @@ def _attribute(name: str) -> property:
     reading = set()
 
     def read(self):
-        if id(self) in reading:  # Qt asks whether Python overrides a virtual method of this name: it does not
+        if id(self) in reading:  # PySide6 asks whether Python overrides a virtual method of this name: it does not
             return None
         reading.add(id(self))
         try:

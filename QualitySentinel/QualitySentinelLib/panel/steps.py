@@ -25,18 +25,17 @@ class StepRun:
     ) -> None:
         self._steps: Iterator | None = steps
         self._on_step, self._on_end = on_step, on_end
-        self._timer = qt.QTimer()
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(0)
-        self._timer.connect("timeout()", self._step)
-        self._timer.start()
+        self._step_soon()
 
     def stop(self) -> None:
         """Drop what is left to do."""
-        self._timer.stop()
         steps, self._steps = self._steps, None
         if steps is not None:
             steps.close()
+
+    def _step_soon(self) -> None:
+        # No timer of our own: a run that ends would delete it while Qt is still busy with its signal.
+        qt.QTimer.singleShot(0, self._step)
 
     def _step(self) -> None:
         if self._steps is None:
@@ -49,7 +48,7 @@ class StepRun:
             self._end(error)
         else:
             if self._steps is not None:  # not stopped from within
-                self._timer.start()
+                self._step_soon()
 
     def _end(self, error: Exception | None) -> None:
         if self._steps is not None:
