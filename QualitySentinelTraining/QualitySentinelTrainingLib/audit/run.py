@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib.util import find_spec
@@ -31,7 +32,7 @@ class Engine(Protocol):
     workers: int
     scoring_share: float | None
 
-    def results(self, cases: Iterable[AuditCase]) -> Iterable[Finished]:
+    def results(self, cases: Iterable[AuditCase]) -> Iterator[Finished]:
         """What each case gave, as they are done."""
 
 
@@ -128,15 +129,18 @@ def run_audit(
         folder.write_run(run)
         started = time.perf_counter()
         if todo:
-            engine = make_engine(options, setup, options.workers or default_workers(device, len(todo)))
+            workers = default_workers(device, len(todo)) if options.workers is None else options.workers
+            engine = make_engine(options, setup, min(workers, len(todo)))
             watch(outcome.kept, len(cases), None)
-            for number, finished in enumerate(engine.results(todo), start=outcome.kept + 1):
-                folder.write(finished.head["case"], finished.content)
-                if finished.head["status"] == FAILED:
-                    outcome.failed[finished.head["case"]] = finished.head["reason"]
-                watch(number, len(cases), finished.head)
+            with closing(engine.results(todo)) as results:  # ends the workers, too, when a record cannot be written
+                for number, finished in enumerate(results, start=outcome.kept + 1):
+                    folder.write(finished.head["case"], finished.content)
+                    if finished.head["status"] == FAILED:
+                        outcome.failed[finished.head["case"]] = finished.head["reason"]
+                    watch(number, len(cases), finished.head)
             outcome.workers, outcome.scoring_share = engine.workers, engine.scoring_share
         outcome.seconds = time.perf_counter() - started
+        outcome.failed = dict(sorted(outcome.failed.items()))
         outcome.done = len(cases) - len(outcome.failed)
         write_tables(folder.path, (folder.record(case.name) for case in cases), data.name)
         run["counts"] |= {"done": outcome.done, "failed": len(outcome.failed)}
