@@ -93,7 +93,7 @@ def mark_of(point: StripPoint) -> str:
 
 def told(point: StripPoint) -> str:
     """A slice's score in words."""
-    text = f"the mask is missing here (score {point.dsc:.2f})" if point.missed else f"predicted DSC {point.dsc:.2f}"
+    text = f"the mask is missing here (score {point.dsc:.2f})" if point.missed else f"DSC {point.dsc:.2f}"
     if point.low is not None and point.high is not None:
         text += f" ({point.low:.2f} to {point.high:.2f})"
     words = ["flagged"] * point.flagged + ["accepted"] * point.accepted + ["corrected"] * point.corrected
