@@ -715,6 +715,8 @@ class QualitySentinelTest(ScriptedLoadableModuleTest):
         self.setUp()
         self.test_ScoresAreShownAndTakenBack()
         self.setUp()
+        self.test_ReviewIsKeptInTheScene()
+        self.setUp()
         self.test_SegmentationIsScored()
 
     def createCase(self):
@@ -763,6 +765,32 @@ class QualitySentinelTest(ScriptedLoadableModuleTest):
         logic.restoreColors(segmentationNode)
         self.assertLess(displayNode.GetSegmentOverrideColor(segmentId)[0], 0)
         self.delayDisplay("Scores are shown and taken back")
+
+    def test_ReviewIsKeptInTheScene(self):
+        """A reader goes to a flagged slice in the panel and accepts it; that is kept with the segmentation."""
+        from QualitySentinelLib.review import ReviewSession
+        from QualitySentinelLib.scene.kept_review import kept_review
+        from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status
+
+        volumeNode, segmentationNode, segmentId = self.createCase()
+        slices = [SliceScore(segmentId, k, k, 5.0 * k, 0.6 + 0.05 * k, 0.5, 900.0, str(k)) for k in range(3, 9)]
+        score = SegmentScore(segmentId, "liver", "liver", Status.SCORED, 6, 0.8, slices=slices)
+        widget = QualitySentinelWidget()
+        try:
+            session = ReviewSession(CaseScore([score], threshold=0.8))
+            review = widget.reviews.open(segmentationNode, volumeNode, session, None)
+            widget._onParametersModified()
+            self.assertEqual(widget.ui.resultsTable.rowCount, 1)
+            widget.ui.nextButton.click()
+            self.assertEqual(session.current, (segmentId, 3))
+            widget.ui.acceptButton.click()
+            self.assertEqual(widget.ui.acceptButton.text, _("Accepted"))
+            review.record.write()
+            self.assertTrue(kept_review(segmentationNode).is_accepted(segmentId, 3))
+        finally:
+            widget.cleanup()
+            widget.parent.deleteLater()
+        self.delayDisplay("Review is kept in the scene")
 
     def test_SegmentationIsScored(self):
         """The bundled model scores every slice. Passed over where packages are missing: testing installs none."""

@@ -1,0 +1,148 @@
+"""Scoring again what was edited: when it happens, and what is seen of it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from Testing.Python.panel.using import run_events_until, texts
+
+from QualitySentinelLib.errors import ModelError
+from QualitySentinelLib.scores import CaseScore, Progress
+
+
+def scored_slices(panel, monkeypatch):
+    """Numbers of slices that each scoring after an edit had to score; filled as they happen."""
+    numbers, real = [], panel.logic.rescoreSteps
+
+    def watched(*arguments, **options):
+        for progress in real(*arguments, **options):
+            yield progress
+            if progress.finished:
+                numbers.append(progress.total)
+
+    monkeypatch.setattr(panel.logic, "rescoreSteps", watched)
+    return numbers
+
+
+def test_an_edited_slice_is_scored_alone_and_the_table_follows(scored, edit, monkeypatch):
+    numbers = scored_slices(scored, monkeypatch)
+    session = scored.reviewPanel.session
+    k = session.segment("spleen").slices[2].k
+    before = session.slice_score("spleen", k).predicted_dsc
+    edit(k)
+    run_events_until(lambda: numbers)
+    assert numbers == [1]
+    assert session.slice_score("spleen", k).predicted_dsc != before
+    assert [row[1] for row in texts(scored.ui.resultsTable)] == [f"{s.predicted_dsc:.2f}" for s in session.segments]
+    assert [c.k for c in session.corrections()] == [k]
+
+
+def test_edits_wait_while_the_box_is_unchecked(scored, edit, monkeypatch):
+    numbers = scored_slices(scored, monkeypatch)
+    scored.ui.autoRescoreCheckBox.click()
+    edit(scored.reviewPanel.session.segment("spleen").slices[1].k)
+    edit(scored.reviewPanel.session.segment("spleen").slices[2].k)
+    run_events_until(lambda: True)
+    assert numbers == []
+    scored.ui.autoRescoreCheckBox.click()
+    run_events_until(lambda: numbers)
+    assert numbers == [2]
+
+
+def test_scores_of_another_model_are_not_mixed(scored, edit, a_small_model):
+    from dataclasses import replace
+
+    scored.logic._model = replace(a_small_model, sha256="1" * 64)
+    edit(scored.reviewPanel.session.segment("spleen").slices[1].k)
+    run_events_until(lambda: "another model" in scored.ui.warningsLabel.text)
+    assert not scored.ui.warningsLabel.isHidden()
+
+
+class Steps:
+    """Scorings that a test lets go on: one list of segment ids for each that was begun."""
+
+    def __init__(self):
+        self.begun, self.done, self.halt = [], 0, False
+
+    def __call__(self, review, segment_ids):
+        self.begun.append(sorted(segment_ids))
+        while self.halt:
+            yield Progress(0, 1, 0.0, None, CaseScore([], 0.8))
+        self.done += 1
+        yield Progress(1, 1, 0.0, None, CaseScore([], 0.8))
+
+
+@pytest.fixture
+def steps():
+    return Steps()
+
+
+@pytest.fixture
+def rescoring(slicer, steps):
+    from QualitySentinelLib.panel.rescoring import Rescoring
+
+    made = Rescoring(steps, lambda review: None)
+    yield made
+    made.forget()
+
+
+@pytest.fixture
+def a_review():
+    class Review:
+        """What rescoring needs of an open review."""
+
+        def __init__(self):
+            self.warnings, self.session = [], SimpleNamespace(update=lambda score: None)
+
+    return Review()
+
+
+def test_edits_shortly_after_each_other_are_scored_together(rescoring, steps, a_review):
+    rescoring.edited(a_review, {"liver"})
+    rescoring.edited(a_review, {"spleen"})
+    assert rescoring.busy(a_review) and steps.begun == []
+    run_events_until(lambda: not rescoring.busy(a_review))
+    assert steps.begun == [["liver", "spleen"]]
+
+
+def test_an_edit_during_scoring_begins_it_anew_with_both(rescoring, steps, a_review):
+    steps.halt = True
+    rescoring.edited(a_review, {"liver"})
+    run_events_until(lambda: steps.begun)
+    rescoring.edited(a_review, {"spleen"})
+    steps.halt = False
+    run_events_until(lambda: not rescoring.busy(a_review))
+    assert steps.begun == [["liver"], ["liver", "spleen"]] and steps.done == 1
+
+
+def test_two_reviews_take_turns(rescoring, steps, a_review):
+    other = type(a_review)()
+    rescoring.edited(a_review, {"liver"})
+    rescoring.edited(other, {"spleen"})
+    run_events_until(lambda: not rescoring.busy(a_review) and not rescoring.busy(other))
+    assert steps.begun == [["liver"], ["spleen"]]
+
+
+def test_what_was_forgotten_is_not_scored(rescoring, steps, a_review):
+    rescoring.edited(a_review, {"liver"})
+    rescoring.forget(a_review)
+    assert not rescoring.busy(a_review)
+    rescoring.enabled = False
+    rescoring.edited(a_review, {"liver"})
+    rescoring.enabled = True
+    run_events_until(lambda: steps.done == 1)
+
+
+def test_a_failure_is_a_warning_and_no_message_box(slicer, a_review):
+    from QualitySentinelLib.panel.rescoring import Rescoring
+
+    def fail(review, segment_ids):
+        raise ModelError("the model is gone; import it again")
+        yield
+
+    rescoring = Rescoring(fail, lambda review: None)
+    rescoring.edited(a_review, {"liver"})
+    run_events_until(lambda: a_review.warnings)
+    assert a_review.warnings == ["the model is gone; import it again"]
+    assert not rescoring.busy(a_review)

@@ -1,0 +1,168 @@
+"""Export, Advanced, and the panel as a whole."""
+
+from __future__ import annotations
+
+import pytest
+from Testing.Python.panel.using import click, pixels
+
+
+class TestExport:
+    def test_waits_for_a_review_and_a_folder(self, panel, reviewed, tmp_path):
+        ui = reviewed.ui
+        ui.exportFolderEdit.currentPath = ""
+        assert not ui.exportButton.enabled
+        ui.exportFolderEdit.currentPath = str(tmp_path)
+        assert ui.exportButton.enabled
+
+    def test_says_where_the_files_lie_and_links_to_them(self, reviewed, tmp_path, monkeypatch):
+        written = []
+        monkeypatch.setattr(reviewed.logic, "exportResults", lambda *args, **options: written.append((args, options)))
+        folder = tmp_path / "a & b"
+        reviewed.ui.exportCollapsibleButton.collapsed = False
+        reviewed.ui.exportFolderEdit.currentPath = str(folder)
+        click(reviewed.ui.exportButton)
+        (args, options) = written[0]
+        assert args[3] == str(folder) and options["session"] is reviewed.reviewPanel.session
+        text = reviewed.ui.exportLabel.text
+        assert "a &amp; b" in text and "report.html" in text and text.count('<a href="file:///') == 2
+
+    def test_a_failure_is_told_and_nothing_is_linked(self, reviewed, tmp_path, capsys):
+        (tmp_path / "taken").write_text("a file")
+        reviewed.ui.exportCollapsibleButton.collapsed = False
+        reviewed.ui.exportFolderEdit.currentPath = str(tmp_path / "taken")
+        click(reviewed.ui.exportButton)
+        assert reviewed.ui.exportLabel.text == ""
+        assert "taken" in capsys.readouterr().err
+
+    def test_a_folder_beside_the_segmentation_is_proposed(self, slicer, a_segmentation_node, a_ct_node, tmp_path):
+        from QualitySentinelLib.panel.export_section import proposed_folder
+
+        assert proposed_folder(a_segmentation_node, a_ct_node) == ""
+        a_ct_node.AddDefaultStorageNode()
+        a_ct_node.GetStorageNode().SetFileName(str(tmp_path / "ct.nrrd"))
+        a_segmentation_node.SetName("liver: 2/3")
+        assert proposed_folder(a_segmentation_node, a_ct_node) == str(tmp_path / "liver_ 2_3 quality")
+
+
+class TestAdvanced:
+    def test_shows_what_is_installed_when_it_is_opened(self, panel):
+        assert panel.ui.installStateLabel.text == ""
+        panel.ui.advancedCollapsibleButton.collapsed = False
+        assert "<b>torch</b>" in panel.ui.installStateLabel.text
+        assert "bundled model" in panel.ui.installStateLabel.text
+
+    def test_an_imported_model_is_chosen_and_can_be_removed(self, panel, a_model_file, monkeypatch, slicer):
+        import qt
+
+        monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_: str(a_model_file))
+        monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda *_: True)
+        combo = panel.ui.modelComboBox
+        assert combo.currentText == "bundled"
+        try:
+            panel.ui.importModelButton.click()
+            assert combo.currentText == a_model_file.stem
+            assert panel.logic.getParameterNode().model.endswith(".safetensors")
+        finally:
+            panel.ui.removeDownloadsButton.click()
+        assert combo.currentText == "bundled" and combo.count == 1
+        assert panel.logic.getParameterNode().model == "bundled"
+
+    def test_a_model_that_is_not_here_is_said_to_be_missing(self, panel):
+        panel.logic.getParameterNode().model = "/elsewhere/own.safetensors"
+        assert panel.ui.modelComboBox.currentText == "(missing) /elsewhere/own.safetensors"
+
+    def test_force_cpu_goes_before_the_device(self, panel, monkeypatch):
+        asked = {}
+
+        def steps(*_args, **options):
+            asked.update(options)
+            return (step for step in ())
+
+        monkeypatch.setattr(panel.logic, "scoreSteps", steps)
+        panel.ui.deviceComboBox.currentIndex = 2
+        panel.ui.forceCpuCheckBox.click()
+        assert not panel.ui.deviceComboBox.enabled
+        panel.ui.applyButton.click()
+        assert asked["device"] == "cpu"
+
+    def test_who_declines_packages_is_not_bothered_again(self, panel, monkeypatch, capsys):
+        from QualitySentinelLib.errors import CancelledError
+
+        def decline(force_cpu):
+            raise CancelledError("no")
+
+        monkeypatch.setattr(panel.logic, "setupPythonRequirements", decline)
+        panel.ui.applyButton.click()
+        assert panel.ui.applyButton.enabled and not panel.ui.cancelButton.enabled
+        assert capsys.readouterr().err.count("Traceback") == 0
+
+    def test_package_info_can_be_copied(self, panel, slicer, monkeypatch):
+        shown = []
+        monkeypatch.setattr(slicer.util, "infoDisplay", lambda *args, **options: shown.append(options["detailedText"]))
+        panel.ui.packageInfoButton.click()
+        assert "Quality Sentinel" in shown[0] and "torch" in shown[0]
+
+
+def labelled(panel):
+    """Widgets of the panel that have a text of one line, with it."""
+    from PySide6.QtWidgets import QCheckBox, QLabel, QPushButton, QWidget
+
+    for widget in vars(panel.ui).values():
+        if isinstance(widget, (QPushButton, QCheckBox)) or (isinstance(widget, QLabel) and not widget.wordWrap):
+            if QWidget.isVisible(widget):
+                yield widget, widget.text
+
+
+@pytest.mark.parametrize("width", [350, 500])
+@pytest.mark.parametrize("dark", [False, True])
+def test_nothing_is_cut_off(open_panel, a_ct_node, a_segmentation_node, a_case, slicer, width, dark, tmp_path):
+    from PySide6.QtGui import QColor, QFontMetrics, QPalette
+    from PySide6.QtWidgets import QWidget
+    from Testing.Python.panel.using import review_of
+
+    before = slicer.app.qt.palette()
+    if dark:
+        palette = QPalette(QColor(53, 53, 53))
+        slicer.app.qt.setPalette(palette)
+    try:
+        panel = open_panel(width)
+        review_of(panel, a_segmentation_node, a_ct_node, a_case)
+        for name in ("export", "advanced"):
+            getattr(panel.ui, f"{name}CollapsibleButton").collapsed = False
+        panel.ui.nextButton.click()
+        for _ in range(3):
+            slicer.app.processEvents()
+        assert QWidget.width(panel.parent) == width, "wider than the room that it has"
+        for widget, text in labelled(panel):
+            needed = QFontMetrics(widget.font).horizontalAdvance(text)
+            assert needed <= QWidget.width(widget), f"{widget.objectName}: {text}"
+        table = panel.ui.resultsTable
+        assert table.horizontalHeader().length() <= QWidget.width(table.viewport())
+        for column in range(1, table.columnCount):
+            title = table.horizontalHeaderItem(column).text()
+            assert table.columnWidth(column) >= QFontMetrics(table.font).horizontalAdvance(title)
+        picture = pixels(panel.parent)
+        assert (picture.mean() < 120) == dark
+    finally:
+        slicer.app.qt.setPalette(before)
+
+
+def test_everything_has_a_tooltip(panel):
+    from PySide6.QtWidgets import QAbstractButton, QComboBox, QLabel, QProgressBar, QSpinBox
+
+    mute = []
+    for name, widget in vars(panel.ui).items():
+        wanted = isinstance(widget, (QAbstractButton, QComboBox, QProgressBar, QSpinBox))
+        wanted |= name.endswith(("Selector", "SliderWidget", "Table", "Edit"))
+        wanted |= isinstance(widget, QLabel) and name[0].islower() and not widget.text.endswith(":")
+        if wanted and not name.startswith("qt_") and not widget.toolTip and name != "matchedLabel":
+            mute.append(name)
+    assert mute == []
+
+
+def test_time_left_is_said_in_words(slicer):
+    from QualitySentinelLib.panel.duration import time_left
+
+    assert time_left(0, 100, 10.0) == time_left(1, 100, 0.5) == time_left(100, 100, 60.0) == ""
+    assert time_left(50, 100, 20.0) == "about 20 s left"
+    assert time_left(10, 100, 20.0) == "about 3 min left"
