@@ -200,7 +200,7 @@ def kills(scratch: Path, options: argparse.Namespace) -> dict:
     for _ in range(options.kills):
         process = subprocess.Popen(audit_command(data, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         before = finished(out)
-        while finished(out) == before and process.poll() is None and rng.random() > 0.002:
+        while finished(out) == before and process.poll() is None and rng.random() > 0.0005:
             time.sleep(0.01)  # mostly until it has begun, now and then before
         time.sleep(rng.uniform(0, 1.2 * seconds / options.kills / 2))
         process.kill()
