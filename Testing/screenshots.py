@@ -1,12 +1,12 @@
-"""Make the pictures of README.md: ``make screenshots``.
+"""Make the pictures of README.md and of the tutorial: ``make screenshots``.
 
     python Testing/screenshots.py [--model bundled|PATH] [--out FOLDER] [--phantom | --ct FILE --seg FILE]
 
-A case is scored by the module's own panel, in the headless Slicer of ``Testing/Host``. The slice and 3D views are
-Slicer's; the panel is the module's ``.ui`` file drawn by Qt; the report is the file the module writes, in Chromium.
-The case is TotalSegmentator's example CT (Apache-2.0) from ``../shared`` with errors planted in its segmentation;
-where that is absent, a generated phantom. The bundled model was trained on that person: the pictures show the program,
-not how good the model is.
+A reader's day in the headless Slicer of ``Testing/Host``: the panel is the module's ``.ui`` file drawn by Qt, the slice
+and 3D views beside it are Slicer's; the report is the file the module writes, in Chromium. The case is
+TotalSegmentator's example CT (Apache-2.0) from ``../shared`` with errors planted in its segmentation; where that is
+absent, a generated phantom. The bundled model was trained on that person: the pictures show the program, not how good
+the model is. In ``panel_correct.png`` the reader puts back what TotalSegmentator had found in that slice.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import json
 import shutil
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,17 +30,19 @@ CHROMIUM_FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 ).split()
-HEIGHT = 900
-PANEL_WIDTH = 470
-SLICE_WIDTH, SOLID_WIDTH = 560, 560
-BAR = 22
-"""Height of the colored bar above a view, as in Slicer."""
+WINDOW = (1380, 900)
+PANEL_WIDTH = 380
 SOFT_TISSUE = (400, 40)
 """Window and level, HU."""
 GAP = 4
 REPORT_WIDTH = 1280
-SOLID_ZOOM = 0.15
-VIEW_COLORS = {"R": (243, 74, 51), "G": (110, 176, 75), "1": (116, 121, 190)}
+COLORS = 256
+"""Colors of a picture: the files stay small, and nobody sees the difference."""
+EXACT_COLORS = 24
+"""So many of them, the most frequent ones, are not changed at all."""
+SECTIONS = ("inputs", "results", "review", "display", "export", "advanced")
+STACKED = (("Red", "1"), ("Green", "1"))
+BESIDE = (("Red", "Green"),)
 SEGMENT_TO_SHOW = """() => {
   const bodies = [...document.querySelectorAll("tbody[id]")];
   const count = (body, what) => body.querySelectorAll(what).length;
@@ -56,17 +57,18 @@ PLANTED = {  # label of TotalSegmentator's "total" task: error and about the DSC
     88: ("one sided", 0.3), 31: ("misplaced", 0.9),
 }  # fmt: skip
 """Errors planted in the example: in spleen, kidneys, liver, stomach, pancreas, aorta, iliopsoas and others."""
-_INK, _PAPER = (40, 40, 40), (239, 239, 239)
+SHOWN = (*range(1, 35), *range(51, 69), 88)
+"""Labels of the example that are shown: organs, vessels and lower vertebrae. Ribs and muscles would hide them."""
 
 
 @dataclass
 class Scored:
-    """A case of the scene, scored by the panel."""
+    """A case of the scene, scored by the panel, in Slicer's window."""
 
+    window: object
     panel: object
     volume: object
     segmentation: object
-    slice_views: dict[str, object]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -83,14 +85,19 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as work:
         work = Path(work)
         if options.ct and options.seg:
-            case = options.ct, options.seg, options.names
+            case, reference = (options.ct, options.seg, options.names), None
         elif options.phantom or not EXAMPLE.is_dir():
-            case = make_phantom_files(work)
+            case, reference = make_phantom_files(work), None
         else:
             case = EXAMPLE / "example_ct.nii.gz", spoiled_example(work), None
+            reference = EXAMPLE / "example_seg_fast_force_split.nii.gz"
         scored = score(*case, options.model)
-        save(hero(scored), options.out / "QualitySentinel.png")
-        scored.panel.logic.exportResults(scored.volume, scored.segmentation, scored.panel._caseScore, work / "results")
+        for draw in (panel_results, hero, panel_review, panel_quality_map):
+            name = "QualitySentinel" if draw is hero else draw.__name__
+            save(draw(scored), options.out / f"{name}.png")
+        scored.panel.ui.exportFolderEdit.currentPath = str(work / "results")
+        scored.panel.ui.exportButton.click()
+        save(panel_correct(scored, reference), options.out / "panel_correct.png")
         for name, picture in report_pictures(work / "results" / "report.html").items():
             save(picture, options.out / name)
     total = 0
@@ -111,6 +118,7 @@ def spoiled_example(folder: Path) -> Path:
     labels = np.ascontiguousarray(np.asarray(image.dataobj).T).astype(np.uint8)
     hu = np.asarray(nibabel.load(EXAMPLE / "example_ct.nii.gz").dataobj).T
     spacing = tuple(float(s) for s in image.header.get_zooms()[::-1])
+    labels[~np.isin(labels, SHOWN)] = 0
     spoiled = labels.copy()
     plant_errors(spoiled, PLANTED, labels, hu, spacing, np.random.default_rng(0))
     path = folder / "segmentation.nii.gz"
@@ -133,32 +141,50 @@ def make_phantom_files(folder: Path) -> tuple[Path, Path, Path]:
 
 
 def score(ct: Path, seg: Path, names: Path | None, model: str) -> Scored:
-    """Load the case as Slicer does and press Apply."""
+    """Load the case as Slicer does, open the module, and press Apply."""
     from Testing.Host.headless_slicer import load_module, start
+    from Testing.Host.main_window import open_main_window
+    from Testing.Host.user import wait_until
 
     core = start()
-    module = load_module(ROOT / "QualitySentinel" / "QualitySentinel.py")
+    load_module(ROOT / "QualitySentinel" / "QualitySentinel.py")
     import slicer
 
     slicer.app.qt.setStyle("Fusion")
-    volume = core.io_manager.load_volumes([str(ct)])[0]
-    slice_views = open_slice_views(core, volume)
-    segmentation = core.io_manager.load_segmentation(str(seg))
+    window = open_main_window(core, draw=True)
+    window.set_panel_width(PANEL_WIDTH)
+    window.resize(*WINDOW)
+    set_rendering(False)
+    volume = slicer.util.loadVolume(str(ct))
+    segmentation = slicer.util.loadSegmentation(str(seg))
+    volume.CreateDefaultDisplayNodes()
+    volume.GetDisplayNode().AutoWindowLevelOff()
+    volume.GetDisplayNode().SetWindowLevel(*SOFT_TISSUE)
     if ct.parent == EXAMPLE:
         volume.SetName("TotalSegmentator example CT")
         segmentation.SetName("TotalSegmentator, errors planted")
     name_segments(segmentation, ct, seg, names)
-    panel = module.QualitySentinelWidget()
+    segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+    segmentation.CreateClosedSurfaceRepresentation()
+    slicer.util.setSliceViewerLayers(background=volume, fit=True)
+    slicer.util.selectModule("QualitySentinel")
+    panel = slicer.util.getModuleWidget("QualitySentinel")
     panel.logic._model, panel.logic._modelSource = panel.logic.model(model), "bundled"
-    panel.ui.inputVolumeSelector.setCurrentNode(volume)
-    panel.ui.inputSegmentationSelector.setCurrentNode(segmentation)
     panel.ui.applyButton.click()
-    while not panel.ui.applyButton.enabled:
-        slicer.app.processEvents()
-        time.sleep(0.001)
-    if panel._caseScore is None:
+    wait_until(lambda: panel.ui.applyButton.enabled and not panel.ui.cancelButton.enabled, "scoring", 600)
+    if panel.reviewPanel.session is None:
         raise SystemExit("the case could not be scored")
-    return Scored(panel, volume, segmentation, slice_views)
+    return Scored(window, panel, volume, segmentation)
+
+
+def set_rendering(enabled: bool) -> None:
+    """Whether views are drawn when the scene changes; while scoring it would take most of the time."""
+    import slicer
+
+    manager = slicer.app.layoutManager()
+    for widget in map(manager.sliceWidget, manager.sliceViewNames()):
+        widget.sliceView().setRenderEnabled(enabled)
+    manager.threeDWidget(0).threeDView().setRenderEnabled(enabled)
 
 
 def name_segments(segmentation, ct: Path, seg: Path, names: Path | None) -> None:
@@ -173,167 +199,202 @@ def name_segments(segmentation, ct: Path, seg: Path, names: Path | None) -> None
 
 
 def hero(scored: Scored) -> Image.Image:
-    """The panel, an axial and a coronal slice, and the 3D view: all segments in the color of their predicted DSC."""
-    picture = Image.new("RGB", (PANEL_WIDTH + SLICE_WIDTH + SOLID_WIDTH + 2 * GAP, HEIGHT), _PAPER)
-    picture.paste(panel_picture(scored.panel), (0, 0))
-    slice_height = (HEIGHT - GAP) // 2 - BAR
-    left = PANEL_WIDTH + GAP
-    for number, (plane, label) in enumerate((("axial", "R"), ("coronal", "G"))):
-        view, position = slice_view_picture(scored, plane, (SLICE_WIDTH, slice_height))
-        paste_view(picture, view, (left, number * (slice_height + BAR + GAP)), label, position)
-    left += SLICE_WIDTH + GAP
-    paste_view(picture, solid_picture(scored, (SOLID_WIDTH, HEIGHT - BAR)), (left, 0), "1", "")
-    draw_scale(picture, (left + 110, HEIGHT - 56), SOLID_WIDTH - 220)
+    """Everything at once: table and strip plot, a flagged slice, all segments in the color of their predicted DSC."""
+    ui = scored.panel.ui
+    show_display(ui, showOnlySelected=False, showLegend=True)
+    select(scored, telling_segment(scored))
+    return window_picture(scored, STACKED, ("results", "review"), front=True)
+
+
+def panel_results(scored: Scored) -> Image.Image:
+    """After Apply: segments from red to green, the table worst first."""
+    show_display(scored.panel.ui, showOnlySelected=False, showLegend=True)
+    look_at_most(scored)
+    return window_picture(scored, STACKED, ("inputs", "results"), front=True)
+
+
+def panel_review(scored: Scored) -> Image.Image:
+    """One segment alone, at a flagged slice that the strip plot and the slice view mark."""
+    show_display(scored.panel.ui, showOnlySelected=True, showLegend=False)
+    select(scored, telling_segment(scored))
+    scored.panel.ui.nextButton.click()
+    picture = window_picture(scored, STACKED, ("results", "review"), front=True)
+    show_display(scored.panel.ui, showOnlySelected=False)
     return picture
 
 
-def paste_view(picture: Image.Image, view: Image.Image, corner: tuple[int, int], label: str, text: str) -> None:
-    """A view under its colored bar, as in Slicer."""
-    draw, (left, top) = ImageDraw.Draw(picture), corner
-    draw.rectangle((left, top, left + view.width - 1, top + BAR - 1), fill=VIEW_COLORS[label])
-    draw.text((left + 8, top + BAR / 2), label, fill="white", font=font(14), anchor="lm")
-    draw.text((left + view.width - 8, top + BAR / 2), text, fill="white", font=font(14), anchor="rm")
-    picture.paste(view, (left, top + BAR))
+def panel_quality_map(scored: Scored) -> Image.Image:
+    """Voxels and surfaces in the color of their slice's predicted DSC, and the legend."""
+    ui = scored.panel.ui
+    show_display(ui, showOnlySelected=False, showLegend=True, showQualityMap=True, showQualitySurface=True)
+    look_at_most(scored)
+    picture = window_picture(scored, STACKED, ("results", "display"), front=True)
+    show_display(ui, showQualityMap=False, showQualitySurface=False)
+    return picture
 
 
-def panel_picture(panel) -> Image.Image:
-    """The module's panel as Qt draws it."""
+def panel_correct(scored: Scored, reference: Path | None) -> Image.Image:
+    """A flagged slice before and after the reader has corrected it, and the panel, which has scored it again."""
+    from Testing.Host.user import wait_until
+
+    panel, session = scored.panel, scored.panel.reviewPanel.session
+    show_display(panel.ui, showOnlySelected=True, showLegend=False)
+    segment_id, k = slice_to_correct(scored, reference)
+    select(scored, segment_id, k)
+    sections = "results", "review"
+    before = window_picture(scored, BESIDE, sections)
+    old = session.slice_score(segment_id, k)
+    correct(scored, segment_id, old.slice_index, reference)
+    wait_until(lambda: getattr(session.slice_score(segment_id, k), "digest", "") != old.digest, "scoring again", 300)
+    picture = window_picture(scored, BESIDE, sections)
+    new = session.slice_score(segment_id, k)
+    view = scored.window.layout_manager.sliceWidget("Red")
+    corner = view.mapTo(scored.window, view.rect.topLeft())
+    box = (corner.x(), corner.y(), corner.x() + view.rect.width(), corner.y() + view.rect.height())
+    after = picture.crop(box)
+    picture.paste(caption(before.crop(box), f"before: DSC {old.predicted_dsc:.2f}"), box[:2])
+    text = "after: no mask" if new is None else f"after: DSC {new.predicted_dsc:.2f}"
+    picture.paste(caption(after, text), (WINDOW[0] - after.width, box[1]))
+    return picture
+
+
+def caption(picture: Image.Image, text: str) -> Image.Image:
+    """A picture with a line of text in it, at the bottom."""
+    draw = ImageDraw.Draw(picture)
+    middle = picture.width / 2, picture.height - 30
+    draw.text(
+        middle, text, fill="white", font=ImageFont.load_default(20), anchor="mm", stroke_width=3, stroke_fill="black"
+    )
+    return picture
+
+
+def show_display(ui, **wanted: bool) -> None:
+    """Check and uncheck boxes of the panel."""
+    for name, checked in wanted.items():
+        box = getattr(ui, f"{name}CheckBox")
+        if box.checked != checked:
+            box.click()
+
+
+def select(scored: Scored, segment_id: str, k: int | None = None) -> None:
+    """Click a row of the table, and a bar of the strip plot."""
+    panel = scored.panel
+    panel.reviewPanel.session.select(segment_id)
+    if k is not None:
+        panel.reviewPanel.session.go_to(segment_id, k)
+
+
+def telling_segment(scored: Scored) -> str:
+    """The worst segment with many slices and none missed, some of them flagged, but no more than others."""
+    segments = [s for s in scored.panel.reviewPanel.session.segments if s.n_scored]
+    telling = [s for s in segments if s.n_scored > 9 and not s.n_missed and 2 < s.n_flagged <= s.n_scored / 2]
+    return (telling or segments)[0].segment_id
+
+
+def slice_to_correct(scored: Scored, reference: Path | None) -> tuple[str, int]:
+    """(segment, k): the largest slice among the flagged ones that differ most from the reference."""
+    session = scored.panel.reviewPanel.session
+    found = []
+    for segment in session.segments:
+        for s in segment.slices:
+            if s.flagged:
+                wrong = (
+                    1.0
+                    if reference is None
+                    else 1 - dice_of_slice(scored, segment.segment_id, s.slice_index, reference)
+                )
+                found.append((min(wrong, 0.5) * s.area_mm2, segment.segment_id, s.k))
+    if not found:
+        raise SystemExit("no slice is flagged: there is nothing to correct")
+    return max(found)[1:]
+
+
+def masks_of_slice(scored: Scored, segment_id: str, slice_index: int, reference: Path | None):
+    """Mask of the segment and its reference in a slice of the file, bool ``[j, i]`` each."""
+    import nibabel
     import slicer
 
-    widget = panel.parent
-    widget.resize(PANEL_WIDTH, HEIGHT)
-    widget.show()
-    for _ in range(5):
-        slicer.app.processEvents()
-    image = widget.grab().toImage().convertToFormat(_rgb_format())
-    rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
-    return Image.fromarray(rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy())
+    volume = slicer.util.arrayFromSegmentBinaryLabelmap(scored.segmentation, segment_id, scored.volume)
+    mask = volume[slice_index] > 0
+    if reference is None:
+        return mask, volume[max(slice_index - 1, 0)] > 0
+    label = scored.segmentation.GetSegmentation().GetSegment(segment_id).GetLabelValue()
+    labels = np.asarray(nibabel.load(reference).dataobj[:, :, slice_index]).T  # Slicer keeps the file's order of voxels
+    return mask, labels == label
 
 
-def _rgb_format():
-    from PySide6.QtGui import QImage
-
-    return QImage.Format.Format_RGB888
-
-
-def open_slice_views(core, volume) -> dict[str, object]:
-    """An axial and a coronal view of the CT. Opened before there are segments: what comes first is drawn below."""
-    from trame_slicer.views import ViewLayoutDefinition
-
-    display = volume.GetDisplayNode()
-    display.AutoWindowLevelOff()
-    display.SetWindowLevel(*SOFT_TISSUE)
-    views = {
-        "axial": _view(core, ViewLayoutDefinition.axial_view()),
-        "coronal": _view(core, ViewLayoutDefinition.coronal_view()),
-    }
-    for view in views.values():
-        view.set_background_volume_id(volume.GetID())
-        view.update_size(SLICE_WIDTH, SLICE_WIDTH)
-        view.fit_view_to_content()
-        view.render()
-    return views
+def dice_of_slice(scored: Scored, segment_id: str, slice_index: int, reference: Path) -> float:
+    """DSC of a slice's mask with the reference."""
+    mask, true = masks_of_slice(scored, segment_id, slice_index, reference)
+    return 2 * (mask & true).sum() / max(mask.sum() + true.sum(), 1)
 
 
-def slice_view_picture(scored: Scored, plane: str, size: tuple[int, int]) -> tuple[Image.Image, str]:
-    """One of Slicer's slice views, filled by the segments, and its position as text."""
-    view = scored.slice_views[plane]
-    scored.segmentation.GetDisplayNode().SetOpacity2DFill(0.4)
-    view.update_size(*size)
-    view.render()
-    view.fit_view_to_content()
-    position, letter = place_to_show(scored)[("axial", "coronal").index(plane)], {"axial": "S", "coronal": "A"}[plane]
-    view.set_slice_value(position)
-    fill(view, scored, plane, size)
-    return _render(view), f"{letter}: {position + 0.0:.1f} mm"
+def correct(scored: Scored, segment_id: str, slice_index: int, reference: Path | None) -> None:
+    """Replace the segment's mask in one slice by the reference."""
+    import slicer
+
+    _mask, true = masks_of_slice(scored, segment_id, slice_index, reference)
+    volume = slicer.util.arrayFromSegmentBinaryLabelmap(scored.segmentation, segment_id, scored.volume)
+    volume[slice_index] = true
+    slicer.util.updateSegmentBinaryLabelmapFromArray(volume, scored.segmentation, segment_id, scored.volume)
 
 
-def fill(view, scored: Scored, plane: str, size: tuple[int, int], margin: float = 1.12) -> None:
-    """Zoom so that the segments fill the view."""
-    bounds = [0.0] * 6
-    scored.segmentation.GetRASBounds(bounds)
-    middle = [(low + high) / 2 for low, high in zip(bounds[::2], bounds[1::2], strict=True)]
-    across = (bounds[1] - bounds[0]) * margin
-    upright = (bounds[3] - bounds[2] if plane == "axial" else bounds[5] - bounds[4]) * margin
-    width = max(across, upright * size[0] / size[1])
-    node = view.get_view_node()
-    node.SetFieldOfView(width, width * size[1] / size[0], node.GetFieldOfView()[2])
-    node.SetXYZOrigin(0, 0, 0)
-    to_ras = node.GetSliceToRAS()
-    offset = view.get_slice_value()
-    for axis in (0, 1) if plane == "axial" else (0, 2):
-        to_ras.SetElement(axis, 3, middle[axis])
-    node.UpdateMatrices()
-    view.set_slice_value(offset)
+def look_at_most(scored: Scored) -> None:
+    """Cut where most segments are, flagged slices counting three times."""
+    import slicer
 
-
-def place_to_show(scored: Scored) -> tuple[float, float]:
-    """Where to cut: S of the slice with most segments, flagged ones counting three times; A of their middle, mm."""
     weight: dict[float, float] = {}
-    for segment in scored.panel._caseScore.segments:
+    for segment in scored.panel.reviewPanel.session.segments:
         for s in segment.slices:
             weight[s.position_mm] = weight.get(s.position_mm, 0) + (3 if s.flagged else 1)
     bounds = [0.0] * 6
     scored.segmentation.GetRASBounds(bounds)
-    return max(weight, key=weight.get), (bounds[2] + bounds[3]) / 2
+    middle = [(low + high) / 2 for low, high in zip(bounds[::2], bounds[1::2], strict=True)]
+    for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+        node.JumpSliceByOffsetting(middle[0], middle[1], max(weight, key=weight.get))
 
 
-def solid_picture(scored: Scored, size: tuple[int, int]) -> Image.Image:
-    """Slicer's 3D view of all segments, from the front."""
-    from Testing.Host.headless_slicer import start
-    from trame_slicer.views import ViewLayoutDefinition
+def window_picture(scored: Scored, views, sections, front: bool = False) -> Image.Image:
+    """Slicer's window with these views and with these sections of the panel open."""
+    import slicer
+    from Testing.Host.user import pause
 
-    scored.segmentation.CreateClosedSurfaceRepresentation()
-    view = _view(start(), ViewLayoutDefinition.threed_view())
-    view.set_background_gradient_color((193, 195, 232), (116, 120, 190))
-    view.set_box_visible(False)
-    view.update_size(*size)
-    view.render()
-    view.fit_view_to_content()
-    view.zoom(SOLID_ZOOM)
-    return _render(view)
-
-
-def _view(core, layout):
-    from trame_slicer.views import DirectViewFactory
-
-    if not core.view_manager._factories:
-        core.view_manager.register_factory(DirectViewFactory(do_render_offscreen=True))
-    return core.view_manager.create_view(layout)
-
-
-def _render(view) -> Image.Image:
-    import vtk
-    from vtk.util.numpy_support import vtk_to_numpy
-
-    view.render()
-    grab = vtk.vtkWindowToImageFilter()
-    grab.SetInput(view.render_window())
-    grab.ReadFrontBufferOff()
-    grab.Update()
-    image = grab.GetOutput()
-    width, height, _ = image.GetDimensions()
-    pixels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(height, width, -1)[::-1, :, :3]
-    return Image.fromarray(np.ascontiguousarray(pixels))
+    manager = slicer.app.layoutManager()
+    manager.arrange(*views)
+    for name in SECTIONS:
+        getattr(scored.panel.ui, f"{name}CollapsibleButton").collapsed = name not in sections
+    scored.window.panel.verticalScrollBar().setValue(0)
+    pause(0.1)
+    place = {n: scored_origin(n) for n in slicer.util.getNodesByClass("vtkMRMLSliceNode")}
+    manager.resetSliceViews()
+    for node, ras in place.items():
+        node.JumpSliceByOffsetting(*ras)
+    set_rendering(True)
+    solid = manager.threeDWidget(0).threeDView()
+    if front and solid.isVisible():
+        solid.drawn.fit_view_to_content()
+        solid.drawn.zoom(0.08)
+    for widget in map(manager.sliceWidget, manager.sliceViewNames()):
+        widget.sliceView().forceRender()
+    solid.forceRender()
+    pause(0.2)
+    set_rendering(False)
+    return image_of(scored.window)
 
 
-def draw_scale(picture: Image.Image, corner: tuple[int, int], width: int) -> None:
-    """The colors of the predicted DSC from 0 to 1."""
-    from QualitySentinelLib.scores import dsc_color
-
-    draw, (left, top) = ImageDraw.Draw(picture), corner
-    draw.rounded_rectangle((left - 16, top - 24, left + width + 16, top + 38), 6, fill=(255, 255, 255))
-    draw.text((left, top - 12), "Predicted DSC", fill=_INK, font=font(13), anchor="lm")
-    for x in range(width):
-        color = tuple(round(255 * c) for c in dsc_color(x / (width - 1)))
-        draw.line((left + x, top, left + x, top + 14), fill=color)
-    for tick in (0, 0.2, 0.4, 0.6, 0.8, 1):
-        draw.text((left + tick * (width - 1), top + 26), f"{tick:g}", fill=_INK, font=font(12), anchor="mm")
+def scored_origin(slice_node) -> tuple[float, float, float]:
+    """The middle of a slice view, RAS mm."""
+    matrix = slice_node.GetSliceToRAS()
+    return tuple(matrix.GetElement(row, 3) for row in range(3))
 
 
-def font(size: int):
-    """A font that comes with Pillow."""
-    return ImageFont.load_default(size)
+def image_of(widget) -> Image.Image:
+    """What Qt draws of a widget."""
+    from PySide6.QtGui import QImage
+
+    image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
+    rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
+    return Image.fromarray(rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy())
 
 
 def report_pictures(report: Path) -> dict[str, Image.Image]:
@@ -360,8 +421,14 @@ def report_pictures(report: Path) -> dict[str, Image.Image]:
 
 
 def save(picture: Image.Image, path: Path) -> None:
-    """Write a PNG."""
-    picture.save(path, optimize=True)
+    """Write a PNG with a palette: grounds and inks exactly, and rare colors beside the many greys of a CT."""
+    colors, counts = np.unique(np.asarray(picture).reshape(-1, 3), axis=0, return_counts=True)
+    sample = np.repeat(colors, np.ceil(np.sqrt(counts)).astype(int), axis=0)[None]
+    exact = colors[np.argsort(-counts)[:EXACT_COLORS]]
+    others = Image.fromarray(sample).quantize(COLORS - len(exact), Image.Quantize.MEDIANCUT, kmeans=2)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*exact.ravel().tolist(), *others.getpalette()])
+    picture.quantize(palette=palette, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 if __name__ == "__main__":

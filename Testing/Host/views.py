@@ -313,6 +313,9 @@ def make_view(core, definition: ViewLayoutDefinition):
     """One of trame-slicer's views, drawn off the screen. To be made before the scene has a node for it."""
     kind = SliceView if definition.singleton_tag in qMRMLSliceWidget.MAKERS else ThreeDView
     view = kind(core.scene, core.app_logic, definition.singleton_tag, scheduled_render_strategy=_FromTheEventLoop())
+    if kind is SliceView:  # the volume below all else, as in Slicer: what comes first is drawn below
+        view._render_manager._AddSliceActorToRendererIfNeeded()
+        view._render_manager.image_actor.SetVisibility(False)
     view.set_view_properties(definition.properties)
     view.set_mapped_in_layout(True)
     return view

@@ -38,6 +38,8 @@ def dark_palette() -> QPalette:
         (roles.HighlightedText, "black"),
     ):  # fmt: skip
         palette.setColor(role, QColor(color))
+    for role in (roles.WindowText, roles.Text, roles.ButtonText):
+        palette.setColor(QPalette.ColorGroup.Disabled, role, QColor("#808080"))
     return palette
 
 
