@@ -110,6 +110,16 @@ class QualitySentinelTrainingLogic(ScriptedLoadableModuleLogic):
         """
         return self.run(["calibrate", "--model", modelFile, "--scores", *tables, "--out", outputFile, *(options or [])])
 
+    def audit(self, dataset: str, outputFolder: str, options: list[str] | None = None) -> int:
+        """Score every case of a data set; write tables, a report and lists to act on. Goes on where it was stopped.
+
+        :param dataset: folder of a data set, or a CSV manifest, laid out as docs/AUDIT.md says
+        :param outputFolder: folder for the results, made when missing
+        :param options: further options of `quality-sentinel audit`
+        :return: the exit code: 0 when all went well, 6 when some cases could not be scored
+        """
+        return self.run(["audit", dataset, "--out", outputFolder, *(options or [])])
+
 
 #
 # QualitySentinelTrainingTest

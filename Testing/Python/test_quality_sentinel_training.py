@@ -55,3 +55,7 @@ def test_every_command_of_the_training_library_is_a_method_of_the_logic(the_modu
     assert "model.safetensors" in capsys.readouterr().err
     assert logic.calibrate("bundled", [gone / "slices.csv.gz"], out / "model.safetensors") == 3
     assert "slices.csv.gz" in capsys.readouterr().err
+    assert logic.audit(gone, out, ["--no-report"]) == 3
+    assert str(gone) in capsys.readouterr().err
+    assert logic.audit(gone, out, ["--threshold", "7"]) == 2
+    assert "7" in capsys.readouterr().err
