@@ -422,13 +422,18 @@ def report_pictures(report: Path) -> dict[str, Image.Image]:
 
 def save(picture: Image.Image, path: Path) -> None:
     """Write a PNG with a palette: grounds and inks exactly, and rare colors beside the many greys of a CT."""
-    colors, counts = np.unique(np.asarray(picture).reshape(-1, 3), axis=0, return_counts=True)
+    from scipy.spatial import cKDTree
+
+    pixels = np.asarray(picture)
+    colors, places, counts = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True, return_counts=True)
     sample = np.repeat(colors, np.ceil(np.sqrt(counts)).astype(int), axis=0)[None]
     exact = colors[np.argsort(-counts)[:EXACT_COLORS]]
     others = Image.fromarray(sample).quantize(COLORS - len(exact), Image.Quantize.MEDIANCUT, kmeans=2)
-    palette = Image.new("P", (1, 1))
-    palette.putpalette([*exact.ravel().tolist(), *others.getpalette()])
-    picture.quantize(palette=palette, dither=Image.Dither.NONE).save(path, optimize=True)
+    palette = np.concatenate([exact, np.reshape(others.getpalette(), (-1, 3))]).astype(np.uint8)
+    nearest = cKDTree(palette).query(colors)[1].astype(np.uint8)  # Pillow's own search is too rough for large grounds
+    indexed = Image.fromarray(nearest[places].reshape(pixels.shape[:2]))
+    indexed.putpalette(palette.ravel().tolist())
+    indexed.save(path, optimize=True)
 
 
 if __name__ == "__main__":
