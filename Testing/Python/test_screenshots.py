@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-MOST_BYTES, MOST_BYTES_EACH = 2_000_000, 400_000
+MOST_BYTES, MOST_BYTES_EACH = 3_000_000, 500_000
 WINDOWS = ("QualitySentinel", "panel_results", "panel_review", "panel_correct", "panel_quality_map")
 
 _DRAW = """
