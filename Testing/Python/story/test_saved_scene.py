@@ -109,6 +109,7 @@ class TestReopening:
             )
 
     def test_scores_travel_with_the_exported_segmentation(self, slicer, reviewed, a_segmentation, tmp_path):
+        wait_until(lambda: not any(review.record.due for review in reviewed.reviews), "the tags")
         path = tmp_path / "out.seg.nrrd"
         slicer.util.saveNode(a_segmentation, str(path))
         assert b"QualitySentinel.PredictedDSC" in path.read_bytes()[:20000]
