@@ -22,7 +22,8 @@ class CaseFiles:
     """
 
     def __init__(self, audit: Audit, dataset_folder: Path | None = None) -> None:
-        self.folder = dataset_folder if dataset_folder is not None else audit.dataset_folder
+        folder = dataset_folder if dataset_folder is not None else audit.dataset_folder
+        self.folder = None if folder is None else folder.absolute()  # commands are run from elsewhere
         self._names = audit.option("names")
         self._audit = audit
         self._found: dict[str, AuditCase] | None = None

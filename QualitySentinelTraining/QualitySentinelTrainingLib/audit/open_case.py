@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.files import write_whole
+from QualitySentinelLib.scores.flags import DEFAULT_THRESHOLD
 
-from .frames import read_audit
+from .frames import Audit, read_audit
 
 SLICER_SCRIPT = "open_in_slicer.py"
 """Name of the script in an audit's folder: ``Slicer --python-script OUT/open_in_slicer.py -- CASE``."""
@@ -21,14 +24,16 @@ NAMES_FILE = "label_names.json"
 
 
 def open_command(
-    case_row: Mapping, dataset_folder: str | os.PathLike | None = None, names: str | None = None
-) -> list[str]:
+    case_row: Mapping, dataset_folder: str | os.PathLike | None = None, names: str | None = None,
+    scoring: Sequence[str] = (),
+) -> list[str]:  # fmt: skip
     """The command that opens a case for review, as a list of words.
 
     Args:
         case_row: a row of the cases table: ``ct`` and ``seg``.
         dataset_folder: the folder they are relative to; they are left as they are when it is not given.
         names: what label values mean, as ``--names`` of ``quality-sentinel review`` takes it.
+        scoring: :func:`scoring_words` of the audit, so that the review shows the scores of the tables.
 
     Raises:
         UsageError: the row has no CT or no segmentation, as that of a failed case or of a DICOM data set.
@@ -40,7 +45,26 @@ def open_command(
             raise UsageError(f"{case_row['case']}: the table names no {role} of it; open it with audit --open")
         paths[role] = value if dataset_folder is None else str(Path(dataset_folder) / value)
     command = ["quality-sentinel", "review", "--ct", paths["ct"], "--seg", paths["seg"]]
-    return [*command, "--names", names] if names else command
+    return [*command, *(["--names", names] if names else []), *scoring]
+
+
+def scoring_words(audit: Audit) -> list[str]:
+    """Options of ``review`` with which a case gets the scores that it has in an audit: all that are not the default."""
+    segments = audit.option("segments")
+    words = {
+        "--model": audit.option("model_file"),
+        "--embeddings": audit.option("embeddings_file"),
+        "--slices": None if audit.option("slices") == "all" else audit.option("slices"),
+        "--threshold": None if audit.threshold == DEFAULT_THRESHOLD else audit.threshold,
+        "--segments": _one_line_of_csv(segments) if segments else None,
+    }
+    return [word for name, value in words.items() if value is not None for word in (name, str(value))]
+
+
+def _one_line_of_csv(values: Sequence[str]) -> str:
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator="").writerow(values)
+    return line.getvalue()
 
 
 def audit_open_command(case: str, out_folder: str | os.PathLike) -> list[str]:
@@ -66,7 +90,8 @@ def open_case(
         UsageError: there is no such case, or its folder is not known.
         InputError: there is no such audit, or the case's files have gone.
     """
-    command = _resolved(out_folder, case, dataset_folder)
+    command, scoring = _resolved(out_folder, case, dataset_folder)
+    command += scoring
     print(shlex.join(command), flush=True)
     if not run:
         return 0
@@ -87,7 +112,7 @@ def open_in_slicer(
         UsageError: there is no such case, or its folder is not known.
         InputError: there is no such audit, the case's files have gone, or Slicer cannot be started.
     """
-    files = _resolved(out_folder, case, dataset_folder)[2:]
+    files = _resolved(out_folder, case, dataset_folder)[0][2:]
     script = write_slicer_script(out_folder)
     try:
         return subprocess.Popen([os.fspath(slicer), "--python-script", str(script), "--", *files])
@@ -104,8 +129,10 @@ def write_slicer_script(out_folder: str | os.PathLike) -> Path:
     return write_whole(Path(out_folder) / SLICER_SCRIPT, Path(__file__).with_name(SLICER_SCRIPT).read_bytes())
 
 
-def _resolved(out_folder: str | os.PathLike, case: str, dataset_folder: str | os.PathLike | None) -> list[str]:
-    """The review command with paths that are there."""
+def _resolved(
+    out_folder: str | os.PathLike, case: str, dataset_folder: str | os.PathLike | None
+) -> tuple[list[str], list[str]]:
+    """The review command with paths that are there, and its options of scoring."""
     from .case_files import CaseFiles
 
     audit = read_audit(out_folder)
@@ -123,4 +150,4 @@ def _resolved(out_folder: str | os.PathLike, case: str, dataset_folder: str | os
     for path in (command[3], command[5]):
         if not Path(path).exists():
             raise InputError(f"{path}: is not there; name the folder where the data set lies now")
-    return command
+    return command, scoring_words(audit)

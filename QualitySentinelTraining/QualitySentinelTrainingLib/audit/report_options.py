@@ -50,7 +50,7 @@ def check_report_options(options: argparse.Namespace) -> None:
     """Refuse, before the work, options of the report that make no sense.
 
     Raises:
-        UsageError: there is such an option.
+        UsageError: there is such an option, or the audit to compare with is not done.
         InputError: the folder to compare with holds no audit.
     """
     from QualitySentinelLib.scores.flags import check_threshold
@@ -72,7 +72,8 @@ def check_report_options(options: argparse.Namespace) -> None:
     if options.report_pages is not None and options.report_pages < 0:
         raise UsageError(f"--report-pages {options.report_pages}: give 0 or more")
     if options.compare is not None:
-        read_audit(options.compare)
+        if read_audit(options.compare).run.get("complete") is False:
+            raise UsageError(f"{options.compare}: that audit is not done; run its command again, then compare")
 
 
 def report_from(options: argparse.Namespace, dataset_folder: Path | None = None) -> Path | None:

@@ -248,6 +248,8 @@ def _run_document(
         "layout": data.layout,
         "threshold": setup.threshold,
         "model": model,
+        "model_file": None if setup.model == "bundled" else str(Path(setup.model).resolve()),
+        "embeddings_file": None if setup.embeddings is None else str(Path(setup.embeddings).resolve()),
         "versions": software_versions(),
         "counts": {"cases": len(cases), "cases_of_all_shards": len(data.cases)},
         "cases_sha256": _digest("\n".join(f"{c.name}\0{c.ct}\0{c.seg}" for c in data.cases)),

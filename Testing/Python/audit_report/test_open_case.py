@@ -4,11 +4,13 @@ import csv
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from QualitySentinelLib.commands.main import main
 from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelTrainingLib.audit.case_files import CaseFiles
 from QualitySentinelTrainingLib.audit.frames import read_audit
 from QualitySentinelTrainingLib.audit.lists import write_worst_first
 from QualitySentinelTrainingLib.audit.open_case import (
@@ -46,6 +48,29 @@ def test_a_case_is_opened_from_the_command_line(audited, capsys, monkeypatch):
     assert "quality-sentinel review" in capsys.readouterr().out
 
 
+def test_a_case_is_opened_with_the_scoring_of_its_audit(audited, tmp_path, monkeypatch):
+    """The review scores as the audit did: it shows the slices and the DSC that the report speaks of."""
+    audited.options |= {"threshold": 0.7, "model_file": "/models/own.safetensors"}
+    audited.options["key"] = {"slices": "8", "segments": ["liver", "a, b"]}
+    folder, opened = audited.write(), []
+    monkeypatch.setattr("QualitySentinelLib.commands.review.run", lambda options: opened.append(options) or 0)
+    row = next(csv.DictReader(open(write_worst_first(read_audit(folder), folder / "w.csv"), encoding="utf-8")))
+    assert main(["audit", "--open", row["case"], "--out", str(folder)]) == 0
+    assert main(shlex.split(row["open"])[1:]) == 0
+    for options in opened:
+        assert (options.model, options.threshold, options.slices) == ("/models/own.safetensors", 0.7, "8")
+        assert options.segments == ["liver", "a, b"]
+
+
+def test_a_row_opens_its_case_from_any_folder(audited, tmp_path, monkeypatch):
+    audit = read_audit(audited.write())
+    monkeypatch.chdir(tmp_path)
+    path = write_worst_first(audit, audited.folder / "w.csv", CaseFiles(audit, Path("data set")))
+    words = shlex.split(next(csv.DictReader(open(path, encoding="utf-8", newline="")))["open"])
+    assert Path(words[3]).is_absolute()
+    assert Path(words[3]).is_file()
+
+
 def test_a_data_set_that_moved_is_opened_where_it_is_now(audited, tmp_path, capsys):
     folder = audited.write()
     (tmp_path / "data set").rename(tmp_path / "moved")
@@ -76,7 +101,8 @@ def test_every_row_for_annotators_opens_its_case(audited, tmp_path):
 
 
 def test_slicer_is_started_with_the_script_and_the_files(audited, tmp_path):
-    """A stand-in for Slicer's program that notes its arguments."""
+    """A stand-in for Slicer's program that notes its arguments; how to score is chosen in the panel."""
+    audited.options["threshold"] = 0.7
     folder, noted = audited.write(), tmp_path / "noted.txt"
     program = tmp_path / "Slicer"
     program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {shlex.quote(str(noted))}\n')
@@ -85,6 +111,7 @@ def test_slicer_is_started_with_the_script_and_the_files(audited, tmp_path):
     words = noted.read_text().splitlines()
     assert words[:3] == ["--python-script", str(folder / "open_in_slicer.py"), "--"]
     assert words[3:5] == ["--ct", str(tmp_path / "data set" / "c001" / "ct.nii.gz")]
+    assert len(words) == 7
     with pytest.raises(InputError, match="cannot be started"):
         open_in_slicer(folder, "c001", tmp_path / "no Slicer")
 

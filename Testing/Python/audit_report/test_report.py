@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from Testing.Python.audit_report.conftest import MadeAudit, add_segment, make_audit
 
+from QualitySentinelLib.commands.main import main
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelTrainingLib.audit.report import write_audit_report
 
@@ -68,6 +69,30 @@ def test_the_first_page_says_what_an_auditor_asks(telling, open_page):
     assert re.search(r"\d+ differences in \d+ tests, by sex", page.locator("#bias").inner_text())
     assert "biased itself" in page.locator("#bias").inner_text()
     assert page.locator("#budget tbody tr").count() >= 2
+
+
+@pytest.mark.chromium
+def test_the_first_page_says_which_slices_were_scored_and_what_was_left_out(telling, open_page):
+    telling.options |= {"key": {"slices": "8"}, "notes": ["2 CT series without a segmentation left out"]}
+    text = open_page(write_audit_report(telling.write())).locator("body").inner_text()
+    assert "Slices scored\nup to 8 of each segment" in text
+    assert "2 CT series without a segmentation left out" in text
+
+
+@pytest.mark.chromium
+def test_a_whole_number_of_the_metadata_is_shown_as_one(telling, open_page):
+    for case in telling.cases:
+        case["meta_age"] = 61.0
+    folder = write_audit_report(telling.write()).parent
+    assert "age\n61\n" in open_page(folder / "cases" / "c002.html").locator("dl.facts").inner_text() + "\n"
+
+
+def test_an_audit_that_is_not_done_is_not_compared_with(make, tmp_path, capsys):
+    other = make(3, "other")
+    other.options["complete"] = False
+    words = ["audit", str(tmp_path), "--out", str(tmp_path / "new"), "--compare", str(other.write())]
+    assert main(words) == UsageError.exit_code
+    assert "is not done" in capsys.readouterr().err
 
 
 @pytest.mark.chromium

@@ -28,7 +28,7 @@ from ..csv_table import write_table
 from ..frames import Audit, read_audit
 from ..lists import write_budget, write_excluded, write_worst_first
 from ..missing import MISSING_COLUMNS, USUAL_SHARE, MissingStructure, missing_structures
-from ..open_case import SLICER_SCRIPT, audit_open_command, open_command, write_slicer_script
+from ..open_case import SLICER_SCRIPT, audit_open_command, open_command, scoring_words, write_slicer_script
 from ..swaps import SWAP_COLUMNS, find_swaps
 from .case_scores import COLUMNS, CaseScores
 from .charts import gain_curve, group_bars, histogram, interval_bar
@@ -237,7 +237,8 @@ def _command(settings: _Settings, row: Mapping) -> str:
     found = settings.files.case(row["case"]) if settings.files.at_hand else None
     names = settings.files.names_of(found) if found is not None else None
     try:
-        return "" if isinstance(names, Mapping) else shlex.join(open_command(row, None, names))
+        words = scoring_words(settings.audit)
+        return "" if isinstance(names, Mapping) else shlex.join(open_command(row, None, names, words))
     except UsageError:
         return ""
 
@@ -270,7 +271,12 @@ def _spelled(name: str) -> str:
 
 def _metadata(audit: Audit, row: Mapping) -> list[tuple[str, str]]:
     values = [(name, row.get(f"meta_{name}")) for name in audit.metadata]
-    return [(name, str(v)) for name, v in values if v is not None and v == v and str(v) != ""]
+    return [(name, _told(v)) for name, v in values if v is not None and v == v and str(v) != ""]
+
+
+def _told(value: object) -> str:
+    """A value of metadata; a whole number, which the table keeps as 61.0, without its decimals."""
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _index(
@@ -313,8 +319,17 @@ def _index(
         "n_slices": plans[0].n_slices,
         "exclude_below": exclude_below,
         "devices": devices,
+        "slices_scored": _slices_scored(settings.audit.option("slices")),
+        "notes": [str(note) for note in settings.audit.option("notes", [])],
         "seconds": float(cases["seconds"].sum()) if "seconds" in cases.columns else None,
     }  # fmt: skip
+
+
+def _slices_scored(choice: object) -> str:
+    """Which slices were scored, in words; empty when all were."""
+    if choice is None or choice == "all":
+        return ""
+    return f"up to {choice} of each segment" if str(choice).isdecimal() else str(choice)
 
 
 def _listed_tests(bias: Bias) -> list:
