@@ -232,3 +232,25 @@ def test_dcmqis_files_are_a_dicom_data_set(shared, audit):
     result = audit(shared / "data" / "dcmqi")
     assert result.code == 0, result.err
     assert [(row["case"], row["structure"]) for row in result.rows("segments")] == [("case_0001", "liver")]
+
+
+def test_folders_of_other_names_are_not_left_out_unseen(torso_writer, tmp_path):
+    openkbp(tmp_path, torso_writer)
+    torso_writer.ct(tmp_path / "pt_extra" / "ct.nii.gz")
+    torso_writer.labels(tmp_path / "pt_extra" / "seg.nii.gz")
+    found = find_cases(tmp_path)
+    assert [case.name for case in found.cases] == ["pt_1", "pt_20"]
+    assert found.notes == ["1 folder with CT and masks left out for the name (pt_extra); --layout folders takes all"]
+
+
+def test_dicom_is_found_through_links_to_folders(torso_writer, tmp_path):
+    """Data sets on clusters are often folders of links."""
+    dicom(tmp_path / "store", torso_writer)
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "linked").symlink_to(tmp_path / "store" / "Muster")
+    (data / "linked" / "round").symlink_to(data)
+    (data / "gone").symlink_to(tmp_path / "nowhere")
+    found = find_cases(data)
+    assert found.layout == "dicom"
+    assert [(case.ct, case.seg, case.problem) for case in found.cases] == [("linked/ct", "linked/seg/organs.dcm", "")]

@@ -6,6 +6,7 @@ import os
 import re
 import warnings
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -43,8 +44,7 @@ class _Series:
 
 def fits(root: Path) -> bool:
     """Whether one of the first files below it is DICOM."""
-    files = (Path(folder) / name for folder, _, names in os.walk(root) for name in sorted(names))
-    return any(_is_dicom(path) for path in islice(files, _LOOKED_AT))
+    return any(_is_dicom(path) for path in islice(_files(root), _LOOKED_AT))
 
 
 def find(root: Path) -> tuple[list[AuditCase], list[str]]:
@@ -57,7 +57,7 @@ def find(root: Path) -> tuple[list[AuditCase], list[str]]:
     segmentations = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom remarks on odd values; readers say what matters
-        for path, header in dicom_headers(root, _KEYWORDS):
+        for path, header in dicom_headers(root, _KEYWORDS, sorted(_files(root))):
             if str(header.get("SOPClassUID", "")) in SEGMENTATION_STORAGE:
                 segmentations.append((path, _referenced(header), header))
             elif str(header.get("Modality", "")) == "CT" and "LOCALIZER" not in (header.get("ImageType") or ()):
@@ -75,6 +75,19 @@ def find(root: Path) -> tuple[list[AuditCase], list[str]]:
             cases.append(_case(root, path, header, series[uid] if uid else None, mixed))
     unused = len(series.keys() - used)
     return cases, [f"{unused} CT series without a segmentation left out"] if unused else []
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """Every file below a folder, also through links to folders, each of which is entered once."""
+    seen = set()
+    for folder, inner, names in os.walk(root, followlinks=True):
+        place = os.path.realpath(folder)
+        if place in seen:
+            inner.clear()
+            continue
+        seen.add(place)
+        inner.sort()
+        yield from (path for name in sorted(names) if (path := Path(folder) / name).is_file())
 
 
 def _is_dicom(path: Path) -> bool:

@@ -40,22 +40,34 @@ def is_folders(root: Path) -> bool:
 
 def find_totalsegmentator(root: Path) -> Found:
     """Every folder of such a name is a case; without a CT it is one that fails."""
-    return [_case(root, f) for f in _inner(root) if _TOTALSEGMENTATOR.fullmatch(f.name)], []
+    return _named(root, _TOTALSEGMENTATOR)
 
 
 def find_abdomenatlas(root: Path) -> Found:
     """Every folder of such a name is a case; without a CT it is one that fails."""
-    return [_case(root, f) for f in _inner(root) if _ABDOMENATLAS.fullmatch(f.name)], []
+    return _named(root, _ABDOMENATLAS)
 
 
 def find_openkbp(root: Path) -> Found:
     """Every folder of such a name is a case; label maps have OpenKBP's values where no file of names is there."""
-    return [_case(root, f, names="openkbp") for f in _inner(root) if _OPENKBP.fullmatch(f.name)], []
+    return _named(root, _OPENKBP, names="openkbp")
 
 
 def find_folders(root: Path) -> Found:
     """Every folder that holds a CT or masks is a case, named by its path below ``root``."""
     return [_case(root, f) for f in _folders(root, _DEEPEST) if _holds_case(f) or _ct_of(f) or _masks_of(f)], []
+
+
+def _named(root: Path, pattern: re.Pattern, names: str | None = None) -> Found:
+    """The folders of such a name as cases; of others that hold cases a note, so that none is missed unseen."""
+    inner = _inner(root)
+    cases = [_case(root, f, names) for f in inner if pattern.fullmatch(f.name)]
+    others = [f.name for f in inner if not pattern.fullmatch(f.name) and _holds_case(f)]
+    if not others:
+        return cases, []
+    what = "1 folder" if len(others) == 1 else f"{len(others)} folders"
+    some = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+    return cases, [f"{what} with CT and masks left out for the name ({some}); --layout folders takes all"]
 
 
 def _inner(folder: Path) -> list[Path]:
