@@ -41,8 +41,8 @@ class OpenReview:
 
     def _on_event(self, event: ReviewEvent) -> None:
         if self.segmentation_node.GetScene():
+            self.record.follow(event)  # first: what cannot be shown is written all the same
             self.display.follow(event)
-            self.record.follow(event)
 
     def close(self) -> None:
         """End it: nothing is watched, written or shown any more. The scene keeps what it has."""

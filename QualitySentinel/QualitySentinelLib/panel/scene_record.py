@@ -43,7 +43,7 @@ class SceneRecord:
 
     def follow(self, event: ReviewEvent) -> None:
         """Write what has changed, soon."""
-        self.touch(tags_too=event.changed in (Changed.SCORES, Changed.THRESHOLD), now=False)
+        self.touch(tags_too=event.changed is not Changed.CURRENT, now=False)
 
     def touch(self, tags_too: bool = True, now: bool = True) -> None:
         """Say that something is to be written, at once or soon."""
@@ -86,7 +86,7 @@ class SceneRecord:
             return
         if self._tags_due:
             with self._edits.paused():
-                tags.write_score_tags(self._node, self._session.case)
+                tags.write_score_tags(self._node, self._session.case, self._session)
             self._tags_due = False
             yield
         keep_review(self._node, self._session)
