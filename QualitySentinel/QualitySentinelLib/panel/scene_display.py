@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from .. import scene
 from ..review import Changed, ReviewEvent, ReviewSession
@@ -58,19 +59,20 @@ class SceneDisplay:
         before, self._options = self._options, options
         if before == options:
             return
+        moved = self._show_selected()  # first: map and surface show what is visible
         rescaled = before is None or before.scale != options.scale
         if before is None or rescaled or before.colors != options.colors:
             self._show_colors()
         if before is None or rescaled or before.quality_map != options.quality_map:
             self._show_map()
-        if before is None or rescaled or before.quality_surface != options.quality_surface:
+        elif moved:
+            self._update_map()
+        if before is None or rescaled or moved or before.quality_surface != options.quality_surface:
             self._show_surface()
         if before is None or rescaled or before.legend != options.legend:
             self._show_legend()
         if before is None or rescaled or before.flag_marks != options.flag_marks:
             self._show_marks()
-        if before is None or before.show_only != options.show_only:
-            self._show_selected()
 
     def follow(self, event: ReviewEvent) -> None:
         """Show what has changed in the review."""
@@ -79,12 +81,14 @@ class SceneDisplay:
         if event.changed is Changed.SCORES:
             if self._options.colors:
                 self._show_colors()
-            if self._options.quality_map:
-                quality_map.update_quality_map(self._node, self._volume, self._session.case, event.segments)
+            self._update_map(event.segments)
             if self._options.quality_surface:
                 self._show_surface()
         if event.changed is Changed.CURRENT:
-            self._show_selected()
+            if self._show_selected():
+                self._update_map()
+                if self._options.quality_surface:
+                    self._show_surface()
             self.jump()
 
     def jump(self) -> None:
@@ -94,11 +98,25 @@ class SceneDisplay:
             centre = views.segment_center(self._node, current.segment_id, self._volume, current.k)
             views.jump_to_slice(self._volume, current.k, centre)
 
+    def show_in_new_views(self) -> None:
+        """The layout has changed: views that were not there show what the others show."""
+        if self._options is not None and self._volume.GetScene():
+            if self._options.quality_map:
+                self._show_map()
+            if self._marks is not None:
+                self._marks.update()
+
+    def let_others_see(self) -> None:
+        """Another module is open: show all segments, until :meth:`apply` hides them again."""
+        if self._options is not None:
+            self.apply(replace(self._options, show_only=False))
+
     def leave(self) -> None:
-        """Take away what belongs to the review that is shown in the panel: marks and legend. Colours stay."""
+        """Take away what belongs to the review that is shown in the panel, and show all segments. Colours stay."""
+        if self._options is not None and self._node.GetScene():
+            nothing = dict.fromkeys(("quality_map", "quality_surface", "legend", "flag_marks", "show_only"), False)
+            self.apply(replace(self._options, **nothing))
         self._remove_marks()
-        if self._options is not None and self._options.legend:
-            legend.hide_legend(self._node)
         self._options = None
 
     def _show_colors(self) -> None:
@@ -112,6 +130,10 @@ class SceneDisplay:
             quality_map.show_quality_map(self._node, self._volume, self._session.case, scale=self._options.scale)
         else:
             quality_map.hide_quality_map(self._node)
+
+    def _update_map(self, segment_ids: Iterable[str] | None = None) -> None:
+        if self._options.quality_map:
+            quality_map.update_quality_map(self._node, self._volume, self._session.case, segment_ids)
 
     def _show_surface(self) -> None:
         if self._options.quality_surface:
@@ -140,9 +162,18 @@ class SceneDisplay:
             self._marks.remove()
             self._marks = None
 
-    def _show_selected(self) -> None:
+    def _show_selected(self) -> bool:
+        """Hide the other segments, or show all; whether others are visible now."""
+        before = self._visible()
         selected = self._session.selected
-        if self._options.show_only and selected is not None:
+        there = selected is not None and self._node.GetSegmentation().GetSegment(selected) is not None
+        if self._options.show_only and there:
             views.show_only(self._node, selected)
         else:
             views.show_all(self._node)
+        return self._visible() != before
+
+    def _visible(self) -> list[bool]:
+        display = self._node.GetDisplayNode()
+        ids = self._node.GetSegmentation().GetSegmentIDs()
+        return [True] * len(ids) if display is None else [bool(display.GetSegmentVisibility(i)) for i in ids]
