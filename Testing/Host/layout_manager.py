@@ -1,26 +1,32 @@
 """Stand-in for tests, no product logic: ``slicer.app.layoutManager()``, after qMRMLLayoutManager: Slicer's usual views.
 
 There are three slice views and a 3D view, in the arrangement *Conventional widescreen* or any that the main window's
-maker gives; :meth:`setLayout` is remembered and changes nothing that is seen.
+maker gives; :meth:`setLayout` is remembered and changes nothing
+that is seen, but the signal is sent.
 """
 
 from __future__ import annotations
 
 import slicer
 import vtk
-from PySide6 import QtWidgets
+from PySide6 import QtCore, QtWidgets
 
+from .pythonqt import in_pythonqt_style, with_signals
 from .views import qMRMLSliceWidget, qMRMLThreeDWidget
 
 SLICE_VIEWS = ("Red", "Green", "Yellow")
 
 
-class LayoutManager:
+@with_signals
+class LayoutManager(in_pythonqt_style(QtCore.QObject)):
     """The views and the way to each of them."""
 
+    layoutChanged = QtCore.Signal(int)
+    pythonQtSignals = {"layoutChanged(int)"}
     tableViewCount = plotViewCount = 0
 
     def __init__(self, core, draw):
+        super().__init__()
         self._core, self._viewport = core, QtWidgets.QWidget()
         self._slices = {name: qMRMLSliceWidget(name, core, draw) for name in SLICE_VIEWS}
         self._solid = qMRMLThreeDWidget(core, draw)
@@ -56,6 +62,7 @@ class LayoutManager:
     def setLayout(self, layout):
         """Slot: remember an arrangement of vtkMRMLLayoutNode."""
         self.layout = layout
+        self.layoutChanged.emit(layout)
 
     def sliceViewNames(self):
         """Names of the slice views."""

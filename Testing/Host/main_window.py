@@ -13,7 +13,7 @@ import slicer
 from PySide6 import QtCore, QtWidgets
 
 from .layout_manager import LayoutManager
-from .pythonqt import in_pythonqt_style
+from .pythonqt import in_pythonqt_style, with_signals
 
 PANEL_WIDTH = 350
 """Pixels the module's widget gets; the panel's frame and scroll bar come on top."""
@@ -21,10 +21,15 @@ PANEL_WIDTH = 350
 _open = None
 
 
-class _ModuleSelector:
+@with_signals
+class _ModuleSelector(in_pythonqt_style(QtCore.QObject)):
     """The list of modules in the tool bar."""
 
+    moduleSelected = QtCore.Signal(str)
+    pythonQtSignals = {"moduleSelected(QString)"}
+
     def __init__(self, window):
+        super().__init__()
         self._window, self.selectedModule = window, ""
 
     def selectModule(self, name):
@@ -37,6 +42,7 @@ class _ModuleSelector:
         widget = module.widgetRepresentation()
         self._window.show_module(widget)
         self.selectedModule = name
+        self.moduleSelected.emit(name)
 
 
 class qSlicerMainWindow(in_pythonqt_style(QtWidgets.QMainWindow)):

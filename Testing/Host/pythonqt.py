@@ -43,8 +43,13 @@ def in_pythonqt_style(base: type) -> type:
 
 def register_widget(cls: type) -> type:
     """Class decorator: ``.ui`` files may name this class."""
-    cls.connect, cls.disconnect = _connect, _disconnect  # PySide6 gives classes with signals its own
     _extra_widgets[cls.__name__] = cls
+    return with_signals(cls)
+
+
+def with_signals(cls: type) -> type:
+    """Class decorator: this class has signals of its own, connected by signature."""
+    cls.connect, cls.disconnect = _connect, _disconnect  # PySide6 gives classes with signals its own
     return cls
 
 
