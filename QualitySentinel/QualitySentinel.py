@@ -124,6 +124,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._shownSegmentation = None
         self._scoring = None
         self._correcting = None
+        self._layoutManager = self._moduleSelector = None
         ScriptedLoadableModuleWidget.__init__(self, parent)
 
     def setup(self) -> None:
@@ -147,6 +148,12 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         # "setMRMLScene(vtkMRMLScene*)" slot.
         uiWidget.setMRMLScene(slicer.mrmlScene)
 
+        if slicer.util.mainWindow():
+            self._layoutManager = slicer.app.layoutManager()
+            self._moduleSelector = slicer.util.mainWindow().moduleSelector()
+            self._layoutManager.connect("layoutChanged(int)", self.onLayoutChanged)
+            self._moduleSelector.connect("moduleSelected(QString)", self.onModuleSelected)
+
         # Create logic class. Logic implements all computations that should be possible to run
         # in batch mode, without a graphical user interface.
         self.logic = QualitySentinelLogic()
@@ -165,7 +172,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
 
         # Buttons
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
@@ -194,9 +201,13 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self) -> None:
         """Called when the application closes and the module widget is destroyed."""
         if self._scoring:  # otherwise setup() did not get that far
+            self.reviews.write_all()
             self._endReviews()
             self._shortcuts.remove()
-            self._endCorrecting()
+        if self._layoutManager:
+            self._layoutManager.disconnect("layoutChanged(int)", self.onLayoutChanged)
+            self._moduleSelector.disconnect("moduleSelected(QString)", self.onModuleSelected)
+            self._layoutManager = self._moduleSelector = None
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -213,6 +224,9 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         # Do not react to parameter node changes (GUI will be updated when the user enters into the module).
         # Scoring goes on: its results belong to the scene. So do reviews.
         self.setParameterNode(None)
+        # Other modules have no button that shows hidden segments. The Segment Editor corrects the one that is shown.
+        if self.reviewPanel.review and not self._correcting:
+            self.reviewPanel.review.display.let_others_see()
 
     def onSceneStartClose(self, caller, event) -> None:
         """Called just before the scene is closed."""
@@ -233,11 +247,15 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.initializeParameterNode()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
-    def onNodeRemoved(self, caller, event, node) -> None:
-        """Called when a node has gone from the scene: a review needs both of its nodes."""
+    def onNodeAboutToBeRemoved(self, caller, event, node) -> None:
+        """Called before a node goes from the scene: a review needs both of its nodes."""
         for review in self.reviews:
             if node in (review.segmentation_node, review.volume_node):
                 self.rescoring.forget(review)
+                if node == review.volume_node:
+                    review.record.write()  # the segmentation stays, and what was accepted in it
+                if self._correcting and self._correcting.review is review:
+                    self._endCorrecting()
                 self.reviews.close(review.segmentation_node.GetID())
                 if self.reviewPanel.review is review:
                     self._showReview(None)
@@ -314,7 +332,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 self._showReview(review)
 
     def _showReview(self, review) -> None:
-        if self.reviewPanel.review:
+        if self.reviewPanel.review and self.reviewPanel.review is not review:
             self.reviewPanel.review.display.leave()
         self.reviewPanel.show(review)
         self.exportSection.show(review)
@@ -457,12 +475,25 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             )
             self._showWarnings()
 
+    def onLayoutChanged(self, layout) -> None:
+        """Called when the views were arranged anew: some may not have been there before."""
+        if self.reviewPanel.review:
+            self.reviewPanel.review.display.show_in_new_views()
+
     def onCorrect(self, review) -> None:
         """Open the Segment Editor with the selected segment; the views show its slice already."""
         from QualitySentinelLib.panel.correcting import Correcting
 
         self._endCorrecting()
-        self._correcting = Correcting(review)
+        self._correcting = Correcting(review)  # known before the module is left: its segments stay hidden
+        self._correcting.begin()
+
+    def onModuleSelected(self, name) -> None:
+        """Called when any module was opened: who leaves the Segment Editor for a third one corrects no longer."""
+        if self._correcting and name not in ("SegmentEditor", self.moduleName):
+            review = self._correcting.review
+            self._endCorrecting()
+            review.display.let_others_see()
 
     def _endCorrecting(self) -> None:
         if self._correcting:
@@ -477,7 +508,11 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for name in ("showColors", "showQualityMap", "showQualitySurface", "showLegend", "showFlagMarks"):
             parameters.setValue(name, False)
         parameters.showOnlySelected = False
-        self.logic.restoreColors(parameters.inputSegmentation)
+        from QualitySentinelLib.scene import hide_legend, hide_quality_map, hide_quality_surface, show_all
+
+        # Also of a review that is not open, because its scores could not be read
+        for takeBack in (hide_quality_map, hide_quality_surface, hide_legend, show_all, self.logic.restoreColors):
+            takeBack(parameters.inputSegmentation)
 
     def onModelChosen(self, source) -> None:
         """Called when the user has chosen another model."""
@@ -495,6 +530,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _endReviews(self) -> None:
         """The scene, or the panel, is about to go."""
+        self._endCorrecting()
         self._scoring.stop()
         self.rescoring.forget()
         self._showReview(None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import slicer
 
 from ..review import Changed, ReviewEvent
@@ -25,10 +27,20 @@ class Correcting:
     """
 
     def __init__(self, review: OpenReview) -> None:
-        self._session = review.session
+        self._review, self._session = review, review.session
+        self._unsubscribe: Callable[[], None] = lambda: None
+        self._shortcuts: Shortcuts | None = None
+
+    @property
+    def review(self) -> OpenReview:
+        """What is corrected."""
+        return self._review
+
+    def begin(self) -> None:
+        """Open the Segment Editor. The panel's ``exit()`` is called meanwhile."""
         self._editor = segment_editor()
-        self._editor.setSegmentationNode(review.segmentation_node)
-        self._editor.setSourceVolumeNode(review.volume_node)
+        self._editor.setSegmentationNode(self._review.segmentation_node)
+        self._editor.setSourceVolumeNode(self._review.volume_node)
         self._editor.setCurrentSegmentID(self._session.selected)
         self._unsubscribe = self._session.observe(self._on_event)
         self._shortcuts = Shortcuts(
@@ -37,9 +49,11 @@ class Correcting:
         )
 
     def end(self) -> None:
-        """The reader is back in the panel."""
+        """The reader is back in the panel, or what was corrected is gone."""
         self._unsubscribe()
-        self._shortcuts.remove()
+        if self._shortcuts is not None:
+            self._shortcuts.remove()
+            self._shortcuts = None
 
     def _on_event(self, event: ReviewEvent) -> None:
         if event.changed is Changed.CURRENT and self._session.selected is not None:

@@ -1,0 +1,190 @@
+"""What the views show of a review while the reader goes through it, leaves the panel, or reviews another one."""
+
+from __future__ import annotations
+
+import pytest
+from Testing.Python.panel.using import click, click_row, review_of, run_events_until
+
+
+def visible(segmentation_node):
+    """Ids of the segments that are shown."""
+    display = segmentation_node.GetDisplayNode()
+    return {i for i in segmentation_node.GetSegmentation().GetSegmentIDs() if display.GetSegmentVisibility(i)}
+
+
+def map_of(segmentation_node):
+    """The quality map's node, ``None`` when it is not shown."""
+    return segmentation_node.GetNodeReference("QualitySentinelQualityMap")
+
+
+def voxels_with_dsc(slicer, segmentation_node):
+    """How many voxels of the quality map have a value."""
+    return int((slicer.util.arrayFromVolume(map_of(segmentation_node)) >= 0).sum())
+
+
+def surface_of(segmentation_node):
+    """The model's number of points in 3D views."""
+    model = segmentation_node.GetNodeReference("QualitySentinelQualitySurface")
+    return model.GetPolyData().GetNumberOfPoints()
+
+
+@pytest.fixture
+def other(a_torso, a_ct_node, segmentation_node_of):
+    """Another segmentation of the same CT."""
+    return segmentation_node_of(a_torso.labels, {1: "liver"}, a_ct_node)
+
+
+class TestSelection:
+    def test_the_quality_map_shows_the_segment_that_is_shown_alone(self, slicer, reviewed, a_segmentation_node):
+        click(reviewed.ui.showQualityMapCheckBox)
+        both = voxels_with_dsc(slicer, a_segmentation_node)
+        click_row(reviewed.ui.resultsTable, 0)
+        spleen = voxels_with_dsc(slicer, a_segmentation_node)
+        click_row(reviewed.ui.resultsTable, 1)
+        liver = voxels_with_dsc(slicer, a_segmentation_node)
+        assert 0 < spleen < both and 0 < liver < both and spleen + liver == both
+        click(reviewed.ui.showOnlySelectedCheckBox)
+        assert voxels_with_dsc(slicer, a_segmentation_node) == both
+
+    def test_so_does_the_surface(self, reviewed, a_segmentation_node):
+        click(reviewed.ui.showQualitySurfaceCheckBox)
+        both = surface_of(a_segmentation_node)
+        click_row(reviewed.ui.resultsTable, 0)
+        spleen = surface_of(a_segmentation_node)
+        assert 0 < spleen < both
+        click_row(reviewed.ui.resultsTable, 1)
+        assert 0 < surface_of(a_segmentation_node) != spleen
+        click(reviewed.ui.showOnlySelectedCheckBox)
+        assert surface_of(a_segmentation_node) == both
+
+    def test_a_step_inside_a_segment_draws_neither_anew(self, reviewed, monkeypatch):
+        from QualitySentinelLib.panel import scene_display
+
+        for name in ("showQualityMapCheckBox", "showQualitySurfaceCheckBox"):
+            click(getattr(reviewed.ui, name))
+        click_row(reviewed.ui.resultsTable, 0)
+        drawn = []
+        monkeypatch.setattr(scene_display.quality_map, "update_quality_map", lambda *_: drawn.append("map"))
+        monkeypatch.setattr(scene_display.quality_surface, "show_quality_surface", lambda *_, **__: drawn.append("3D"))
+        reviewed.ui.previousButton.click()
+        assert drawn == []
+
+    def test_a_segment_that_was_removed_hides_no_other(self, reviewed, a_segmentation_node):
+        reviewed.ui.autoRescoreCheckBox.click()
+        a_segmentation_node.GetSegmentation().RemoveSegment("spleen")
+        click_row(reviewed.ui.resultsTable, 0)
+        assert visible(a_segmentation_node) == {"liver"}
+
+
+class TestLeaving:
+    def test_another_module_sees_all_segments_and_the_panel_one_again(self, slicer, reviewed, a_segmentation_node):
+        click_row(reviewed.ui.resultsTable, 0)
+        reviewed.exit()
+        assert visible(a_segmentation_node) == {"liver", "spleen"}
+        reviewed.enter()
+        assert visible(a_segmentation_node) == {"spleen"}
+
+    def test_another_review_takes_its_place_in_the_views(
+        self, slicer, reviewed, a_segmentation_node, a_ct_node, other, a_case
+    ):
+        for name in ("showQualityMapCheckBox", "showQualitySurfaceCheckBox"):
+            click(getattr(reviewed.ui, name))
+        click_row(reviewed.ui.resultsTable, 0)
+        reviewed.ui.inputSegmentationSelector.setCurrentNode(other)
+        assert map_of(a_segmentation_node) is None and visible(a_segmentation_node) == {"liver", "spleen"}
+        a_case.segments.pop()
+        review_of(reviewed, other, a_ct_node, a_case)
+        assert map_of(other) is not None
+        reviewed.ui.inputSegmentationSelector.setCurrentNode(a_segmentation_node)
+        assert map_of(other) is None and map_of(a_segmentation_node) is not None
+        assert visible(a_segmentation_node) == {"spleen"}
+
+    def test_a_segmentation_that_is_removed_takes_its_map_along(self, slicer, reviewed, a_segmentation_node):
+        for name in ("showQualityMapCheckBox", "showQualitySurfaceCheckBox", "showLegendCheckBox"):
+            click(getattr(reviewed.ui, name))
+        slicer.mrmlScene.RemoveNode(a_segmentation_node)
+        slicer.app.processEvents()
+        assert [n.GetName() for n in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")] == ["CT"]
+        assert not [n for n in slicer.util.getNodesByClass("vtkMRMLModelNode") if "DSC" in n.GetName()]
+        assert slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode") == []
+
+    def test_a_map_that_is_hidden_is_not_saved(self, slicer, reviewed, tmp_path):
+        click(reviewed.ui.showQualityMapCheckBox)
+        click(reviewed.ui.showQualityMapCheckBox)
+        path = tmp_path / "scene.mrb"
+        assert slicer.util.saveScene(str(path))
+        slicer.mrmlScene.Clear(0)
+        slicer.util.loadScene(str(path))
+        assert [n.GetName() for n in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")] == ["CT"]
+
+    def test_restore_colors_works_without_a_review_too(self, slicer, reviewed, a_segmentation_node):
+        from QualitySentinelLib.scene import forget_review, show_only, show_quality_map, show_quality_surface
+
+        case = reviewed.reviewPanel.session.case
+        reviewed.reviews.close_all()
+        reviewed._showReview(None)
+        forget_review(a_segmentation_node)  # as in a scene whose kept review cannot be read
+        show_quality_map(a_segmentation_node, reviewed.ui.inputVolumeSelector.currentNode(), case)
+        show_quality_surface(a_segmentation_node, case)
+        show_only(a_segmentation_node, "spleen")
+        reviewed.ui.restoreColorsButton.click()
+        assert map_of(a_segmentation_node) is None
+        assert a_segmentation_node.GetNodeReference("QualitySentinelQualitySurface") is None
+        assert visible(a_segmentation_node) == {"liver", "spleen"}
+
+
+def tag(segmentation_node, segment_id, name):
+    """A segment's tag, ``None`` without."""
+    from QualitySentinelLib.scene.tags import read_tags
+
+    return read_tags(segmentation_node.GetSegmentation().GetSegment(segment_id)).get(f"QualitySentinel.{name}")
+
+
+class TestRecord:
+    def test_accepts_are_written_into_tags(self, reviewed, a_segmentation_node):
+        click_row(reviewed.ui.resultsTable, 0)
+        reviewed.ui.acceptButton.click()
+        run_events_until(lambda: tag(a_segmentation_node, "spleen", "AcceptedSlices") == "1", 5)
+        reviewed.ui.undoButton.click()
+        run_events_until(lambda: tag(a_segmentation_node, "spleen", "AcceptedSlices") == "0", 5)
+        assert tag(a_segmentation_node, "liver", "AcceptedSlices") == "0"
+
+    def test_what_cannot_be_shown_is_written_all_the_same(self, reviewed, monkeypatch):
+        review = reviewed.reviewPanel.review
+        review.record.write()
+
+        def fail(_event):
+            raise RuntimeError("nothing can be drawn")
+
+        monkeypatch.setattr(review.display, "follow", fail)
+        reviewed.ui.nextButton.click()
+        assert review.record.due
+
+    def test_an_accept_just_before_the_panel_goes_is_kept(self, reviewed, a_segmentation_node):
+        from QualitySentinelLib.scene import kept_review
+
+        click_row(reviewed.ui.resultsTable, 0)
+        k = reviewed.reviewPanel.session.current.k
+        reviewed.ui.acceptButton.click()
+        reviewed.cleanup()
+        assert kept_review(a_segmentation_node).is_accepted("spleen", k)
+
+
+def test_a_map_in_views_of_a_new_layout(slicer, reviewed, a_segmentation_node):
+    click(reviewed.ui.showQualityMapCheckBox)
+    composite = slicer.vtkMRMLSliceCompositeNode()
+    composite.SetLayoutName("Slice4")
+    composite = slicer.mrmlScene.AddNode(composite)
+    reviewed.onLayoutChanged(3)
+    assert composite.GetForegroundVolumeID() == map_of(a_segmentation_node).GetID()
+    click(reviewed.ui.showQualityMapCheckBox)
+    assert composite.GetForegroundVolumeID() is None
+
+
+def test_views_of_a_new_layout_are_marked(slicer, reviewed):
+    before = len(reviewed.reviewPanel.review.display._marks._observed)
+    node = slicer.vtkMRMLSliceNode()
+    node.SetLayoutName("Slice4")
+    slicer.mrmlScene.AddNode(node)
+    reviewed.onLayoutChanged(3)
+    assert len(reviewed.reviewPanel.review.display._marks._observed) == before + 1
