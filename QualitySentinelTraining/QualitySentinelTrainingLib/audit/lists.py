@@ -14,7 +14,7 @@ from QualitySentinelLib.scores.flags import check_threshold
 from .budget import BudgetPlan
 from .case_files import CaseFiles
 from .csv_table import write_table
-from .open_case import audit_open_command, open_command, scoring_words
+from .open_case import audit_open_command, open_command, review_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +93,7 @@ def _command(audit: Audit, row: dict, files: CaseFiles) -> list[str]:
     names = files.names_of(found) if found is not None else None
     try:
         if not isinstance(names, Mapping):
-            return open_command(row, files.folder, names, scoring_words(audit))
+            return open_command(row, files.folder, names, review_words(audit, row["case"]))
     except UsageError:
         pass
     return audit_open_command(row["case"], audit.folder.resolve())

@@ -16,6 +16,7 @@ from QualitySentinelLib.files import write_whole
 from QualitySentinelLib.scores.flags import DEFAULT_THRESHOLD
 
 from .frames import Audit, read_audit
+from .store import AuditFolder
 
 SLICER_SCRIPT = "open_in_slicer.py"
 """Name of the script in an audit's folder: ``Slicer --python-script OUT/open_in_slicer.py -- CASE``."""
@@ -25,7 +26,7 @@ NAMES_FILE = "label_names.json"
 
 def open_command(
     case_row: Mapping, dataset_folder: str | os.PathLike | None = None, names: str | None = None,
-    scoring: Sequence[str] = (),
+    more: Sequence[str] = (),
 ) -> list[str]:  # fmt: skip
     """The command that opens a case for review, as a list of words.
 
@@ -33,7 +34,7 @@ def open_command(
         case_row: a row of the cases table: ``ct`` and ``seg``.
         dataset_folder: the folder they are relative to; they are left as they are when it is not given.
         names: what label values mean, as ``--names`` of ``quality-sentinel review`` takes it.
-        scoring: :func:`scoring_words` of the audit, so that the review shows the scores of the tables.
+        more: :func:`review_words` of the audit.
 
     Raises:
         UsageError: the row has no CT or no segmentation, as that of a failed case or of a DICOM data set.
@@ -45,13 +46,20 @@ def open_command(
             raise UsageError(f"{case_row['case']}: the table names no {role} of it; open it with audit --open")
         paths[role] = value if dataset_folder is None else str(Path(dataset_folder) / value)
     command = ["quality-sentinel", "review", "--ct", paths["ct"], "--seg", paths["seg"]]
-    return [*command, *(["--names", names] if names else []), *scoring]
+    return [*command, *(["--names", names] if names else []), *more]
 
 
-def scoring_words(audit: Audit) -> list[str]:
-    """Options of ``review`` with which a case gets the scores that it has in an audit: all that are not the default."""
+def review_words(audit: Audit, case: str, folder: str | os.PathLike | None = None) -> list[str]:
+    """Options of ``review`` with which a case gets the scores that it has in an audit, and a folder of its own.
+
+    Without that folder two cases whose files are called alike would want to be kept in one.
+
+    Args:
+        folder: what to call the audit's folder; its whole path when not given.
+    """
     segments = audit.option("segments")
     words = {
+        "--out": AuditFolder(audit.folder.resolve() if folder is None else folder).review_path(case),
         "--model": audit.option("model_file"),
         "--embeddings": audit.option("embeddings_file"),
         "--slices": None if audit.option("slices") == "all" else audit.option("slices"),
@@ -90,8 +98,8 @@ def open_case(
         UsageError: there is no such case, or its folder is not known.
         InputError: there is no such audit, or the case's files have gone.
     """
-    command, scoring = _resolved(out_folder, case, dataset_folder)
-    command += scoring
+    command = _resolved(out_folder, case, dataset_folder)
+    command += review_words(read_audit(out_folder), case)
     print(shlex.join(command), flush=True)
     if not run:
         return 0
@@ -112,7 +120,7 @@ def open_in_slicer(
         UsageError: there is no such case, or its folder is not known.
         InputError: there is no such audit, the case's files have gone, or Slicer cannot be started.
     """
-    files = _resolved(out_folder, case, dataset_folder)[0][2:]
+    files = _resolved(out_folder, case, dataset_folder)[2:]
     script = write_slicer_script(out_folder)
     try:
         return subprocess.Popen([os.fspath(slicer), "--python-script", str(script), "--", *files])
@@ -129,10 +137,8 @@ def write_slicer_script(out_folder: str | os.PathLike) -> Path:
     return write_whole(Path(out_folder) / SLICER_SCRIPT, Path(__file__).with_name(SLICER_SCRIPT).read_bytes())
 
 
-def _resolved(
-    out_folder: str | os.PathLike, case: str, dataset_folder: str | os.PathLike | None
-) -> tuple[list[str], list[str]]:
-    """The review command with paths that are there, and its options of scoring."""
+def _resolved(out_folder: str | os.PathLike, case: str, dataset_folder: str | os.PathLike | None) -> list[str]:
+    """The review command with paths that are there."""
     from .case_files import CaseFiles
 
     audit = read_audit(out_folder)
@@ -150,4 +156,4 @@ def _resolved(
     for path in (command[3], command[5]):
         if not Path(path).exists():
             raise InputError(f"{path}: is not there; name the folder where the data set lies now")
-    return command, scoring_words(audit)
+    return command

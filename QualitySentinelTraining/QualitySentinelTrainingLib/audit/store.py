@@ -16,6 +16,7 @@ from QualitySentinelLib.files import check_writable, write_whole
 from .record import CaseRecord, head_of
 
 CASES = "cases"
+REVIEWS = "reviews"
 SUFFIX = ".jsonl"
 RUN_FILE = "audit.json"
 SCHEMA = "quality-sentinel-audit/1"
@@ -65,6 +66,10 @@ class AuditFolder:
         if len(safe) > _LONGEST_NAME:
             safe = f"{safe[:_LONGEST_NAME]}~{sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
         return self._cases / f"{safe}{SUFFIX}"
+
+    def review_path(self, name: str) -> Path:
+        """The folder that keeps the review of a case, when it is opened from the audit."""
+        return self.path / REVIEWS / self.case_path(name).name.removesuffix(SUFFIX)
 
     def write(self, name: str, content: bytes) -> None:
         """Keep a case's record, whole.

@@ -58,8 +58,18 @@ def test_a_case_is_opened_with_the_scoring_of_its_audit(audited, tmp_path, monke
     assert main(["audit", "--open", row["case"], "--out", str(folder)]) == 0
     assert main(shlex.split(row["open"])[1:]) == 0
     for options in opened:
+        assert options.out == folder / "reviews" / row["case"]
         assert (options.model, options.threshold, options.slices) == ("/models/own.safetensors", 0.7, "8")
         assert options.segments == ["liver", "a, b"]
+
+
+def test_cases_whose_files_are_called_alike_are_reviewed_in_folders_of_their_own(audited, monkeypatch):
+    folder, opened = audited.write(), []
+    monkeypatch.setattr("QualitySentinelLib.commands.review.run", lambda options: opened.append(options) or 0)
+    for case in ("c000", "c001"):
+        assert main(["audit", "--open", case, "--out", str(folder)]) == 0
+    assert opened[0].seg.name == opened[1].seg.name
+    assert opened[0].out != opened[1].out
 
 
 def test_a_row_opens_its_case_from_any_folder(audited, tmp_path, monkeypatch):

@@ -28,7 +28,7 @@ from ..csv_table import write_table
 from ..frames import Audit, read_audit
 from ..lists import write_budget, write_excluded, write_worst_first
 from ..missing import MISSING_COLUMNS, USUAL_SHARE, MissingStructure, missing_structures
-from ..open_case import SLICER_SCRIPT, audit_open_command, open_command, scoring_words, write_slicer_script
+from ..open_case import SLICER_SCRIPT, audit_open_command, open_command, review_words, write_slicer_script
 from ..swaps import SWAP_COLUMNS, find_swaps
 from .case_scores import COLUMNS, CaseScores
 from .charts import gain_curve, group_bars, histogram, interval_bar
@@ -237,7 +237,7 @@ def _command(settings: _Settings, row: Mapping) -> str:
     found = settings.files.case(row["case"]) if settings.files.at_hand else None
     names = settings.files.names_of(found) if found is not None else None
     try:
-        words = scoring_words(settings.audit)
+        words = review_words(settings.audit, row["case"], "AUDIT_FOLDER")
         return "" if isinstance(names, Mapping) else shlex.join(open_command(row, None, names, words))
     except UsageError:
         return ""
