@@ -122,6 +122,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = None
         self._parameterNodeGuiTag = None
         self._shownSegmentation = None
+        self._withoutReview = None
         self._scoring = None
         self._correcting = None
         self._layoutManager = self._moduleSelector = None
@@ -294,13 +295,16 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
             self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
             self._shownSegmentation = None  # names may have changed while another module was open
+            self._withoutReview = None
             self._onParametersModified()
 
     def _onParametersModified(self, caller=None, event=None) -> None:
         parameters = self._parameterNode
         if parameters.inputSegmentation != self._shownSegmentation:
-            self._shownSegmentation = parameters.inputSegmentation
+            before, self._shownSegmentation = self._shownSegmentation, parameters.inputSegmentation
             self._showMatches()
+            if before:  # the CT was that of the other segmentation
+                self._chooseVolume()
         self._takeUpReview()
         review = self.reviewPanel.review
         if review:
@@ -317,12 +321,14 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return  # not all is there yet; onSceneEndImport follows
         node = self._parameterNode.inputSegmentation
         review = self.reviews.of(node)
-        if node and review is None and not self._scoring.running:
+        choice = [n and n.GetID() for n in (node, self._parameterNode.inputVolume)]
+        if node and review is None and not self._scoring.running and choice != self._withoutReview:
             from QualitySentinelLib.scene.kept_review import kept_review
 
-            volumeNode = self._parameterNode.inputVolume or self.logic.volumeOfSegmentation(node)
-            session = kept_review(node) if volumeNode else None
-            if session:
+            session = kept_review(node)
+            volumeNode = self._volumeOfReview(node, session) if session else None
+            self._withoutReview = None if volumeNode else choice  # do not read it again as a slider moves
+            if volumeNode:
                 review = self.reviews.open(node, volumeNode, session, self.logic.volumeState(volumeNode))
                 review.warnings = [*session.case.warnings, *session.warnings]
         if review is not self.reviewPanel.review:
@@ -330,6 +336,22 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 self._parameterNode.threshold = review.session.threshold
             if review is not self.reviewPanel.review:  # otherwise the line above has brought us here again
                 self._showReview(review)
+
+    def _volumeOfReview(self, segmentationNode, session):
+        """The CT on which a review that came with the scene was made, or None when it is not there any more."""
+        from QualitySentinelLib.scene.kept_review import lies_on
+
+        likely = [self._parameterNode.inputVolume, self.logic.volumeOfSegmentation(segmentationNode)]
+        volumeNodes = [node for node in likely if node] + self.logic.possibleVolumes()
+        return next((node for node in volumeNodes if lies_on(session.case, node)), None)
+
+    def _chooseVolume(self) -> None:
+        """Select the CT that belongs to the selected segmentation, where that is known."""
+        node = self._parameterNode.inputSegmentation
+        review = self.reviews.of(node)
+        volumeNode = review.volume_node if review else self.logic.sourceVolume(node)
+        if volumeNode:
+            self._parameterNode.inputVolume = volumeNode
 
     def _showReview(self, review) -> None:
         if self.reviewPanel.review and self.reviewPanel.review is not review:
@@ -441,6 +463,9 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if not self._scoring.running:
             self.rescoring.enabled = parameters.autoRescore
             self._checkCanApply()
+            if self._parameterNode:  # another segmentation may have been selected meanwhile
+                self._withoutReview = None
+                self._takeUpReview()
             for warning in review.warnings if review else ():
                 logging.warning(warning)
         self._showWarnings()
@@ -535,7 +560,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.rescoring.forget()
         self._showReview(None)
         self.reviews.close_all()
-        self._shownSegmentation = None
+        self._shownSegmentation = self._withoutReview = None
         self._checkCanApply()
 
 
@@ -573,12 +598,29 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
 
         :return: a scalar volume node, or None when the scene has none
         """
-        if segmentationNode:
-            role = vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
-            volumeNode = segmentationNode.GetNodeReference(role)
-            if volumeNode and volumeNode.GetClassName() == "vtkMRMLScalarVolumeNode":
-                return volumeNode
-        return slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+        volumeNodes = QualitySentinelLogic.possibleVolumes()
+        return QualitySentinelLogic.sourceVolume(segmentationNode) or (volumeNodes[0] if volumeNodes else None)
+
+    @staticmethod
+    def sourceVolume(segmentationNode):
+        """The volume that a segmentation was made on, None where that is not known."""
+        if segmentationNode is None:
+            return None
+        role = vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
+        volumeNode = segmentationNode.GetNodeReference(role)
+        return volumeNode if volumeNode and volumeNode.GetClassName() == "vtkMRMLScalarVolumeNode" else None
+
+    @staticmethod
+    def possibleVolumes() -> list:
+        """The scene's scalar volumes that may be a CT: neither label maps nor our quality maps."""
+        from QualitySentinelLib.scene.quality_map import MAP_ROLE
+
+        maps = {node.GetNodeReferenceID(MAP_ROLE) for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode")}
+        return [
+            node
+            for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+            if node.GetClassName() == "vtkMRMLScalarVolumeNode" and node.GetID() not in maps
+        ]
 
     @staticmethod
     def volumeState(volumeNode) -> tuple:

@@ -17,10 +17,11 @@ from weakref import WeakKeyDictionary
 
 import slicer
 
-from ..errors import InputError
+from ..errors import InputError, MismatchError
 from ..review import ReviewSession
 from ..scores import CaseScore, SegmentScore, case_document, case_from_document
 from ..steps import Steps, run_to_end
+from .label_layers import frame_of
 
 REVIEW_ROLE = "QualitySentinelReview"
 """Node reference role from the segmentation node to the text node."""
@@ -31,6 +32,8 @@ SCHEMA = "quality-sentinel-kept-review/1"
 _PREFIX = "QualitySentinel zlib base64 "
 _MOST_BYTES = 1 << 28
 """More than any review unpacks to: a damaged text must not fill the memory."""
+
+_SAME_PLACE_MM = 0.1
 
 _words: WeakKeyDictionary[ReviewSession, dict[str, tuple[SegmentScore, str]]] = WeakKeyDictionary()
 """Of each review, by segment id, the score that was packed last, and its word. Flags change in place, but those follow
@@ -105,6 +108,22 @@ def kept_review(segmentation_node) -> ReviewSession | None:
     for warning in (*warnings, *session.warnings):
         logging.warning(f"{segmentation_node.GetName()}: {warning}")
     return session
+
+
+def lies_on(case: CaseScore, volume_node) -> bool:
+    """Whether a volume has its slices where those of the scores are: else they are not of this CT, or it was moved."""
+    if volume_node.GetImageData() is None:
+        return False
+    try:
+        frame = frame_of(volume_node)
+    except (MismatchError, ValueError):  # bent, or flat: nothing can have been scored on it
+        return False
+    positions = [frame.position_mm(k) for k in range(frame.shape[0])]
+    return all(
+        s.k < len(positions) and abs(s.position_mm - positions[s.k]) < _SAME_PLACE_MM
+        for segment in case.segments
+        for s in (*segment.slices, *segment.empty_slices)
+    )
 
 
 def forget_review(segmentation_node) -> None:
