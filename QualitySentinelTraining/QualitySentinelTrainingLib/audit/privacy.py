@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,6 +29,9 @@ class Scrubber:
         places = {str(root), str(root.resolve())} - {".", "/"}
         self._roots = sorted((place + mark for place in places for mark in "/\\"), key=len, reverse=True)
         self._patterns: list[tuple[re.Pattern, str]] = []
+        itself = "CT" if case.ct == "." else "."  # files of a CT may lie in the data set's folder itself
+        for place in sorted(filter(os.path.isabs, places), key=len, reverse=True):
+            self._patterns.append((re.compile(rf"(?<![\w.-]){re.escape(place)}(?=[\s:,;()']|$)"), itself))
         if self._hide:
             for what, paths in (("CT", (*case.ct_files, case.ct)), ("SEG", (case.seg,))):
                 self._blot(what, (place for place in paths if place not in ("", ".")))

@@ -105,3 +105,26 @@ def test_what_is_taken_out_of_texts(text, expected):
     secrets = ("Lee^Ann", "Lee", "Ann", "12345", "'thorax'")
     case = AuditCase("case_0001", "Ann Lee/ct", "Ann Lee/s.dcm", identifying=True, secrets=secrets)
     assert Scrubber(case, Path("/data/set"))(text) == expected
+
+
+def test_the_folder_of_a_data_set_is_in_no_table_though_files_lie_in_it(torso_writer, audit, tmp_path):
+    """Tables are the same wherever a data set lies; and the folder may be called after a patient."""
+    tables = []
+    for place in ("Esmeralda", "elsewhere/moved"):
+        data = tmp_path / place
+        if tables:
+            (tmp_path / "Esmeralda").rename(data)
+        else:
+            torso_writer.dicom_seg(data / "seg.dcm", torso_writer.series(data, RescaleIntercept=-1624))
+            data.parent.joinpath("elsewhere").mkdir()
+        result = audit(data, out=tmp_path / f"out{len(tables)}")
+        assert result.code == 0, result.err
+        (row,) = result.rows("cases")
+        assert row["warnings"].startswith("CT: ")
+        tables.append((result.folder / "slices.parquet").read_bytes())
+    assert tables[0] == tables[1]
+
+
+def test_a_word_that_is_part_of_another_path_stays():
+    scrub = Scrubber(AuditCase("a", ".", "seg.dcm"), Path("/data"))
+    assert scrub("/data: no CT in /other/data: nor in /data") == "CT: no CT in /other/data: nor in CT"
