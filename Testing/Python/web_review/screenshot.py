@@ -44,7 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
             page.mouse.move(0, 0)
             time.sleep(5)
             data = page.screenshot()
-    Image.open(io.BytesIO(data)).convert("RGB").save(options.out, optimize=True)
+    from Testing.screenshots import save
+
+    save(Image.open(io.BytesIO(data)).convert("RGB"), options.out)
     print(f"{options.out}: {options.out.stat().st_size / 1000:.0f} kB")
     return 0
 
