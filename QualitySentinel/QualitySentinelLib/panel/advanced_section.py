@@ -88,9 +88,11 @@ class AdvancedSection:
             _("Quality Sentinel - Remove Downloads"),
         ):
             return
+        before = len(setup.model_choices())
         try:
             with slicer.util.tryWithErrorDisplay(_("Failed to remove downloads.")):
-                setup.remove_downloads()
+                freed = setup.remove_downloads()
+                slicer.util.infoDisplay(removed_text(before - len(setup.model_choices()), freed))
         finally:
             source = self._sources[self._ui.modelComboBox.currentIndex]
             if source not in [c.source for c in setup.model_choices()]:
@@ -107,6 +109,15 @@ class AdvancedSection:
             _("Quality Sentinel - Package Info"),
             detailedText=text,
         )
+
+
+def removed_text(models: int, freed: int) -> str:
+    """What is said when so many models were removed; ``freed`` in bytes."""
+    if not models:
+        return _("There was no imported model.")
+    return _("Models removed: {models}. Space that became free: {megabytes:.1f} MB.").format(
+        models=models, megabytes=freed / 1e6
+    )
 
 
 def state_html(parts: Sequence[setup.InstalledPart]) -> str:

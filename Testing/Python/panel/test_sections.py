@@ -67,6 +67,19 @@ class TestAdvanced:
         assert combo.currentText == "bundled" and combo.count == 1
         assert panel.logic.getParameterNode().model == "bundled"
 
+    def test_what_was_removed_is_said(self, panel, a_model_file, monkeypatch, slicer):
+        import qt
+
+        said = []
+        monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_: str(a_model_file))
+        monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda *_: True)
+        monkeypatch.setattr(slicer.util, "infoDisplay", lambda text, *_: said.append(text))
+        panel.ui.importModelButton.click()
+        panel.ui.removeDownloadsButton.click()
+        panel.ui.removeDownloadsButton.click()
+        megabytes = f"{a_model_file.stat().st_size / 1e6:.1f} MB"
+        assert said == [f"Models removed: 1. Space that became free: {megabytes}.", "There was no imported model."]
+
     def test_a_model_that_is_not_here_is_said_to_be_missing(self, panel):
         panel.logic.getParameterNode().model = "/elsewhere/own.safetensors"
         assert panel.ui.modelComboBox.currentText == "(missing) /elsewhere/own.safetensors"
