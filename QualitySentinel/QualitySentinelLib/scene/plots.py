@@ -14,7 +14,7 @@ import slicer
 import vtk
 
 from ..scores.colors import dsc_color
-from .tables import tables_of
+from .tables import own_node, tables_of
 
 CHART_ROLE = "QualitySentinelChart"
 """Node reference role from the segmentation node to its chart."""
@@ -56,9 +56,9 @@ def update_plot(segmentation_node, segment_id: str):
     """
     segment = segmentation_node.GetSegmentation().GetSegment(segment_id)
     name = segment.GetName() if segment is not None else segment_id
-    table = segmentation_node.GetNodeReference(TABLE_ROLE) or _new_table(segmentation_node)
+    table = own_node(segmentation_node, TABLE_ROLE) or _new_table(segmentation_node)
     _fill(table, _rows(tables_of(segmentation_node)[1], name, segment_id))
-    chart = segmentation_node.GetNodeReference(CHART_ROLE) or _new_chart(segmentation_node, table)
+    chart = own_node(segmentation_node, CHART_ROLE) or _new_chart(segmentation_node, table)
     chart.SetTitle(f"{name}: predicted DSC")
     return chart
 

@@ -56,8 +56,19 @@ def tables_of(segmentation_node) -> tuple:
     return segmentation_node.GetNodeReference(SEGMENTS_ROLE), segmentation_node.GetNodeReference(SLICES_ROLE)
 
 
+def own_node(segmentation_node, role: str):
+    """The node that the segmentation refers to in a role, ``None`` without one or when another one refers to it too.
+
+    Slicer copies references when it clones a segmentation: who writes next takes a node of its own.
+    """
+    node = segmentation_node.GetNodeReference(role)
+    others = slicer.util.getNodesByClass("vtkMRMLSegmentationNode") if node is not None else ()
+    shared = any(o.GetNodeReference(role) == node and o != segmentation_node for o in others)
+    return None if shared else node
+
+
 def _table(segmentation_node, role: str, name: str):
-    table = segmentation_node.GetNodeReference(role)
+    table = own_node(segmentation_node, role)
     if table is None:
         table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", name)
         segmentation_node.SetNodeReferenceID(role, table.GetID())
