@@ -153,7 +153,31 @@ def _resolved(out_folder: str | os.PathLike, case: str, dataset_folder: str | os
     if isinstance(names, Mapping):
         names = str(write_whole(audit.folder / NAMES_FILE, json.dumps(dict(names), indent=1) + "\n"))
     command = open_command({"case": case, "ct": found.ct, "seg": found.seg}, files.folder, names)
+    if found.ct_files:
+        links = f"{AuditFolder(audit.folder.resolve()).review_path(case)}-ct"
+        command[3] = str(_folder_of([files.folder / file for file in found.ct_files], Path(links)))
     for path in (command[3], command[5]):
         if not Path(path).exists():
             raise InputError(f"{path}: is not there; name the folder where the data set lies now")
     return command
+
+
+def _folder_of(files: Sequence[Path], folder: Path) -> Path:
+    """A folder of links to the files of one series: of a folder with several a reader would take the largest.
+
+    Raises:
+        InputError: the links cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.iterdir():
+            if old.is_symlink():
+                old.unlink()
+        for number, file in enumerate(files):
+            (folder / f"{number:05d}.dcm").symlink_to(file)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(
+            f"{folder}: cannot hold links to the CT ({reason}); give the CT a folder of its own"
+        ) from error
+    return folder

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from Testing.Python.audit.conftest import write_json
 
+from QualitySentinelLib.commands.main import main
 from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.reading import read_ct
 from QualitySentinelTrainingLib.audit.layouts import find_cases
 
 NAMES = {"1": "liver", "2": "spleen"}
@@ -212,7 +214,8 @@ def test_several_segmentations_of_a_bids_ct_are_several_cases(torso_writer, tmp_
     assert names == ["sub-01_ses-1", "sub-02@net/sub-02_desc-organs_dseg", "sub-02@other/sub-02_dseg"]
 
 
-def test_a_dicom_seg_finds_its_series_among_others_of_one_folder(torso_writer, a_torso, audit, tmp_path):
+def test_a_dicom_seg_finds_its_series_among_others_of_one_folder(torso_writer, a_torso, audit, tmp_path, monkeypatch):
+    """When it is audited, and when it is opened for review."""
     series = torso_writer.series(tmp_path / "data" / "all")
     torso_writer.dicom_seg(tmp_path / "data" / "all" / "seg.dcm", series)
     from Testing.Python.reading.conftest import write_series
@@ -225,6 +228,14 @@ def test_a_dicom_seg_finds_its_series_among_others_of_one_folder(torso_writer, a
     assert "1 CT series without a segmentation left out" in result.err
     (case,) = result.rows("cases")
     assert case["warnings"] == ""
+
+    opened = []
+    monkeypatch.setattr("QualitySentinelLib.commands.review.run", lambda options: opened.append(options) or 0)
+    for _ in range(2):  # the second time it is there
+        assert main(["audit", "--open", "case_0001", "--out", str(result.folder)]) == 0
+        ct = read_ct(opened[-1].ct)
+        assert len(ct.hu) == len(a_torso.hu)
+        assert ct.warnings == []
 
 
 @pytest.mark.shared_data
