@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -26,10 +25,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 EXAMPLE = ROOT.parent / "shared" / "data" / "totalsegmentator"
-CHROMIUM_FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
 WINDOW = (1380, 900)
 PANEL_WIDTH = 380
 SOFT_TISSUE = (400, 40)
@@ -401,11 +396,9 @@ def report_pictures(report: Path) -> dict[str, Image.Image]:
     """The report's top, and one structure opened, as headless Chromium shows them."""
     import io
 
-    from playwright.sync_api import sync_playwright
+    from Testing.chromium import chromium
 
-    chromium = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": REPORT_WIDTH, "height": 1200}, color_scheme="light")
         page.goto(report.as_uri())
         top = page.locator(".overview").bounding_box()
@@ -416,7 +409,6 @@ def report_pictures(report: Path) -> dict[str, Image.Image]:
         segment.locator(".opener").click()
         page.mouse.move(0, 0)
         pictures["report_segment.png"] = segment.screenshot()
-        browser.close()
     return {name: Image.open(io.BytesIO(data)).convert("RGB") for name, data in pictures.items()}
 
 

@@ -144,3 +144,16 @@ def a_model_file(a_small_model, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("model") / "small.safetensors"
     save_model(a_small_model, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium, one for all rooms."""
+    pytest.importorskip("playwright.sync_api", reason="needs Playwright to look at pages")
+    from Testing.chromium import chromium
+
+    try:
+        with chromium() as browser:
+            yield browser
+    except RuntimeError as reason:
+        pytest.skip(str(reason))

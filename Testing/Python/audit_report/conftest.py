@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,10 +22,6 @@ STRUCTURES = {  # name: centroid (R, A, S) in mm, usual DSC
     "vertebra L3": ((0.0, -60.0, -110.0), 0.94),
     "bladder": ((0.0, 20.0, -320.0), 0.90),
 }
-CHROMIUM_FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
 
 
 @dataclass
@@ -122,17 +117,3 @@ def make(tmp_path):
         return make_audit(tmp_path / name, n_cases, **options)
 
     return made
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Headless Chromium, of the machine or of Playwright."""
-    playwright_api = pytest.importorskip("playwright.sync_api")
-    chromium = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
-    with playwright_api.sync_playwright() as playwright:
-        try:
-            chrome = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        except playwright_api.Error as error:
-            pytest.skip(f"no Chromium: {error.message.splitlines()[0]}")
-        yield chrome
-        chrome.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,10 +18,6 @@ CALIBRATION = {
     "segment": {"aggregated": [0.0, 1.0], "dsc": [0.0, 1.0], "low": [0.0, 0.9], "high": [0.1, 1.0]},
     "missed": {"threshold": 0.4, "reach_mm": 10.0},
 }
-CHROMIUM_FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
 
 
 @dataclass
@@ -96,16 +91,3 @@ def a_case_with_missed_slices(a_scored_case):
     aggregate(score, calibration=CALIBRATION)
     a_scored_case.score.segments[1] = score
     return a_scored_case
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Headless Chromium."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright to look at pages")
-    chromium = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
-    if chromium is None:
-        pytest.skip("needs Chromium to look at pages, and there is none on this machine")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        yield browser
-        browser.close()

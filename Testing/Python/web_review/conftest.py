@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .serving import chromium, served_review
+from .serving import served_review
 
 HOSTILE_NAME = "<img src=x onerror=document.title='hacked'>{{ 7 * 7 }}"
 """What a segmentation from somewhere may call a segment."""
@@ -63,14 +63,3 @@ def served(review_files):
     told = {"TRAME_ARGS": "--host 0.0.0.0", "TRAME_DEFAULT_HOST": "0.0.0.0"}
     with served_review(review_files.arguments, review_files.ct.parent, told) as served:
         yield served
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium."""
-    pytest.importorskip("playwright.sync_api", reason="needs Playwright to look at pages")
-    try:
-        with chromium() as browser:
-            yield browser
-    except RuntimeError as reason:
-        pytest.skip(str(reason))

@@ -14,8 +14,9 @@ import time
 from pathlib import Path
 
 from PIL import Image
+from Testing.chromium import chromium
 
-from .serving import REPOSITORY, chromium, served_review
+from .serving import REPOSITORY, served_review
 
 SIZE = {"width": 1280, "height": 800}
 SHOWN = "liver"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,10 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-CHROMIUM_FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
 STARTING_SECONDS = 300
 
 
@@ -83,21 +78,3 @@ def served_review(
     finally:
         if process.poll() is None:
             process.kill()
-
-
-@contextmanager
-def chromium() -> Iterator[object]:
-    """Headless Chromium, driven by Playwright.
-
-    Raises:
-        RuntimeError: there is none on this machine.
-    """
-    from playwright.sync_api import sync_playwright
-
-    program = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
-    if program is None:
-        raise RuntimeError("needs Chromium to look at pages, and there is none on this machine")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)
-        yield browser
-        browser.close()
