@@ -102,7 +102,7 @@ class SceneDisplay:
         """The layout has changed: views that were not there show what the others show."""
         if self._options is not None and self._volume.GetScene():
             if self._options.quality_map:
-                self._show_map()
+                quality_map.show_in_new_views(self._node)
             if self._marks is not None:
                 self._marks.update()
 

@@ -118,6 +118,13 @@ def update_quality_map(
     record.time = map_node.GetImageData().GetMTime()
 
 
+def show_in_new_views(segmentation_node) -> None:
+    """Show the map in slice views that were not there when it was shown; nothing happens when it is not."""
+    map_node = segmentation_node.GetNodeReference(MAP_ROLE)
+    if map_node is not None:
+        _to_foreground(segmentation_node, map_node, new_ones_only=True)
+
+
 def hide_quality_map(segmentation_node) -> None:
     """Remove the map; views and fills are as before :func:`show_quality_map`. Nothing happens if none is shown."""
     map_node = segmentation_node.GetNodeReference(MAP_ROLE)
@@ -269,7 +276,7 @@ def _new_map(segmentation_node):
     return node
 
 
-def _to_foreground(segmentation_node, map_node) -> None:
+def _to_foreground(segmentation_node, map_node, new_ones_only: bool = False) -> None:
     """Show the map in all slice views, and remember what was there."""
     segmentation_node.CreateDefaultDisplayNodes()
     display = segmentation_node.GetDisplayNode()
@@ -277,7 +284,7 @@ def _to_foreground(segmentation_node, map_node) -> None:
     before.setdefault("fill", bool(display.GetVisibility2DFill()))
     views = before.setdefault("views", {})
     for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
-        if composite.GetForegroundVolumeID() == map_node.GetID():
+        if composite.GetForegroundVolumeID() == map_node.GetID() or (new_ones_only and composite.GetID() in views):
             continue
         views[composite.GetID()] = [composite.GetForegroundVolumeID(), composite.GetForegroundOpacity()]
         composite.SetForegroundVolumeID(map_node.GetID())

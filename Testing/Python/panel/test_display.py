@@ -170,21 +170,38 @@ class TestRecord:
         assert kept_review(a_segmentation_node).is_accepted("spleen", k)
 
 
-def test_a_map_in_views_of_a_new_layout(slicer, reviewed, a_segmentation_node):
+@pytest.fixture
+def add_view(slicer):
+    """A function that adds a view's node of a class, as a new layout does. A scene that is closed keeps such nodes."""
+    nodes = []
+
+    def add(kind, name="Slice4"):
+        node = kind()
+        node.SetLayoutName(name)
+        nodes.append(slicer.mrmlScene.AddNode(node))
+        return nodes[-1]
+
+    yield add
+    for node in nodes:
+        slicer.mrmlScene.RemoveNode(node)
+
+
+def test_a_map_in_views_of_a_new_layout(slicer, reviewed, a_segmentation_node, add_view):
     click(reviewed.ui.showQualityMapCheckBox)
-    composite = slicer.vtkMRMLSliceCompositeNode()
-    composite.SetLayoutName("Slice4")
-    composite = slicer.mrmlScene.AddNode(composite)
+    composite, chosen = (add_view(slicer.vtkMRMLSliceCompositeNode, name) for name in ("Slice4", "Slice5"))
     reviewed.onLayoutChanged(3)
     assert composite.GetForegroundVolumeID() == map_of(a_segmentation_node).GetID()
+    chosen.SetForegroundVolumeID(reviewed.ui.inputVolumeSelector.currentNode().GetID())
+    drawn = map_of(a_segmentation_node).GetImageData().GetMTime()
+    reviewed.onLayoutChanged(4)
+    assert chosen.GetForegroundVolumeID() == reviewed.ui.inputVolumeSelector.currentNode().GetID(), "the user's choice"
+    assert map_of(a_segmentation_node).GetImageData().GetMTime() == drawn, "a layout changes no voxel"
     click(reviewed.ui.showQualityMapCheckBox)
     assert composite.GetForegroundVolumeID() is None
 
 
-def test_views_of_a_new_layout_are_marked(slicer, reviewed):
+def test_views_of_a_new_layout_are_marked(slicer, reviewed, add_view):
     before = len(reviewed.reviewPanel.review.display._marks._observed)
-    node = slicer.vtkMRMLSliceNode()
-    node.SetLayoutName("Slice4")
-    slicer.mrmlScene.AddNode(node)
+    add_view(slicer.vtkMRMLSliceNode)
     reviewed.onLayoutChanged(3)
     assert len(reviewed.reviewPanel.review.display._marks._observed) == before + 1
