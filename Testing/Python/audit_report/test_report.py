@@ -77,6 +77,7 @@ def test_the_first_page_says_which_slices_were_scored_and_what_was_left_out(tell
     text = open_page(write_audit_report(telling.write())).locator("body").inner_text()
     assert "Slices scored\nup to 8 of each segment" in text
     assert "2 CT series without a segmentation left out" in text
+    assert "missed slices: none were looked for" in text
 
 
 @pytest.mark.chromium
