@@ -34,8 +34,14 @@ else
 	$(BIN)/python -m QualitySentinelTrainingLib.demo $(ARGS)
 endif
 
+# The story has Slicer's main window, layouts and views: like Slicer itself, it gets a process of its own.
 test: lint ## Lint, then run all tests
+ifeq ($(strip $(ARGS)),)
+	$(BIN)/python -m pytest --ignore=Testing/Python/story
+	$(BIN)/python -m pytest Testing/Python/story
+else
 	$(BIN)/python -m pytest $(ARGS)
+endif
 
 lint: $(INSTALLED) ## Check style, and that the CMake files list every script and resource
 	$(BIN)/ruff check .
