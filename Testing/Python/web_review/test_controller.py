@@ -19,6 +19,8 @@ from QualitySentinelLib.web_review.controller import ReviewController
 from QualitySentinelLib.web_review.keeping import Keeper
 from QualitySentinelLib.web_review.opening import blank_scores, open_review
 
+from . import own_loop
+
 INPUTS = {"ct": {"path": "ct", "sha256": "1"}, "seg": {"path": "seg", "sha256": "2"}}
 
 
@@ -71,7 +73,7 @@ def test_the_event_loop_stays_alive_while_scoring(make_review):
         assert longest < 1.0  # a quiet machine needs a hundredth of it
         await review.close()
 
-    asyncio.run(story())
+    own_loop.run(story())
 
 
 def test_a_cancelled_scoring_keeps_its_scores_and_goes_on(make_review):
@@ -93,7 +95,7 @@ def test_a_cancelled_scoring_keeps_its_scores_and_goes_on(make_review):
         assert not review.scoring.unfinished and not review.scoring.failure
         await review.close()
 
-    asyncio.run(story())
+    own_loop.run(story())
 
 
 def test_only_the_edited_slice_is_scored_again(make_review):
@@ -115,7 +117,7 @@ def test_only_the_edited_slice_is_scored_again(make_review):
         assert (liver.name, liver.structure) == ("liver", "liver"), "the scene does not know the user's names"
         await review.close()
 
-    asyncio.run(story())
+    own_loop.run(story())
 
 
 def test_an_edit_while_scoring_ends_with_every_segment_scored(make_review):
@@ -134,7 +136,7 @@ def test_an_edit_while_scoring_ends_with_every_segment_scored(make_review):
         assert not review.scoring.unfinished
         await review.close()
 
-    asyncio.run(story())
+    own_loop.run(story())
 
 
 def test_what_the_model_refuses_is_told_and_the_review_goes_on(make_review):
@@ -147,7 +149,7 @@ def test_what_the_model_refuses_is_told_and_the_review_goes_on(make_review):
         review.session.select("1")
         await review.close()
 
-    asyncio.run(story())
+    own_loop.run(story())
 
 
 def test_the_export_says_what_the_reader_did(make_review, tmp_path):
@@ -164,7 +166,7 @@ def test_the_export_says_what_the_reader_did(make_review, tmp_path):
         assert [int(row["slice_index"]) for row in accepted] == [review.ct.frame.file_slice(worst.k)]
         await review.close()
 
-    asyncio.run(story())
+    own_loop.run(story())
 
 
 def test_a_folder_that_cannot_be_written_is_told(make_review, tmp_path):
@@ -176,7 +178,7 @@ def test_a_folder_that_cannot_be_written_is_told(make_review, tmp_path):
         await review.keep()
         assert "not kept" in review.note["text"]
 
-    asyncio.run(story())
+    own_loop.run(story())
 
 
 def options_of(case, model, out) -> argparse.Namespace:
@@ -213,7 +215,7 @@ def test_the_same_command_takes_the_review_up_again(a_case_on_disk, a_model_file
         await review.close()
         return review
 
-    before, after = asyncio.run(first()), asyncio.run(second())
+    before, after = own_loop.run(first()), own_loop.run(second())
     assert after.session.current == before.session.current
     assert after.session.is_accepted(*after.session.current)
     assert after.session.corrections() == before.session.corrections()
@@ -228,7 +230,7 @@ def test_the_review_of_another_case_is_not_overwritten(a_case_on_disk, a_model_f
     async def keep():
         await open_review(options)().keep()
 
-    asyncio.run(keep())
+    own_loop.run(keep())
     document = json.loads((tmp_path / "kept" / "review.json").read_text(encoding="utf-8"))
     document["inputs"]["ct"]["sha256"] = "of another CT"
     (tmp_path / "kept" / "review.json").write_text(json.dumps(document), encoding="utf-8")
@@ -268,4 +270,4 @@ def test_a_review_begins_with_the_scores_of_an_earlier_run(a_case_on_disk, a_mod
         assert second.scoring.total == 0
         await first.scoring.stop()
 
-    asyncio.run(story())
+    own_loop.run(story())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from contextlib import asynccontextmanager
 
@@ -14,6 +13,8 @@ aiohttp = pytest.importorskip("aiohttp", reason="needs the extra 'review'")
 from aiohttp import CookieJar, web  # noqa: E402
 
 from QualitySentinelLib.web_review.guard import Guard, check_loopback  # noqa: E402
+
+from . import own_loop  # noqa: E402
 
 INDEX = "<!doctype html><title>the page</title><script>let x = 1;</script>"
 
@@ -82,7 +83,7 @@ def test_the_first_browser_with_the_token_gets_everything(tmp_path):
             async with reader.get(guard.address(port)) as answer:
                 assert guard.secret not in await answer.text()
 
-    asyncio.run(story())
+    own_loop.run(story())
 
 
 def test_a_used_token_is_worth_nothing(tmp_path):
@@ -92,7 +93,7 @@ def test_a_used_token_is_worth_nothing(tmp_path):
             assert await status(other, guard.address(port)) == 403
             assert await status(other, f"http://127.0.0.1:{port}/patient") == 403
 
-    asyncio.run(story())
+    own_loop.run(story())
 
 
 @pytest.mark.parametrize("token", ["", "x", "\u00e9" * 43, "x" * 43])
@@ -102,7 +103,7 @@ def test_a_wrong_token_opens_nothing_and_uses_nothing_up(tmp_path, token):
             assert await status(other, f"http://127.0.0.1:{port}/", params={"token": token}) == 403
             assert await status(other, guard.address(port)) == 200
 
-    asyncio.run(story())
+    own_loop.run(story())
 
 
 def test_the_cookie_alone_does_not_open_the_page(tmp_path):
@@ -119,7 +120,7 @@ def test_the_cookie_alone_does_not_open_the_page(tmp_path):
                 assert "the page" not in text and guard.secret not in text
             assert await status(other, f"{base}/index.html?secret=guess", headers=stolen) == 403
 
-    asyncio.run(story())
+    own_loop.run(story())
 
 
 @pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}])
@@ -133,7 +134,7 @@ def test_other_sites_in_the_same_browser_are_refused(tmp_path, headers):
                 await reader.ws_connect(f"{base}/ws", headers=headers)
             assert await status(reader, f"{base}/patient") == 200
 
-    asyncio.run(story())
+    own_loop.run(story())
 
 
 def test_a_websocket_without_cookie_is_refused(tmp_path):
@@ -142,7 +143,7 @@ def test_a_websocket_without_cookie_is_refused(tmp_path):
             with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
                 await other.ws_connect(f"http://127.0.0.1:{port}/ws")
 
-    asyncio.run(story())
+    own_loop.run(story())
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", "", "127.0.0.1.example.org"])
