@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from zlib import crc32
 
@@ -110,10 +110,14 @@ def painted_sources(data: Path, number: int, source: str = "") -> list[SubjectSo
     ]
 
 
+_last_labels = lru_cache(maxsize=1)(read_labels)
+"""A hundred mask files are read once for all painted CTs of a case, which are made one after the other."""
+
+
 def _read_painted(folder: Path, source: str, name: str) -> Subject:
     from .synthesis import painted_subject
 
-    subject = painted_subject(read_labels(folder, source), crc32(name.encode()))
+    subject = painted_subject(_last_labels(folder, source), crc32(name.encode()))
     return replace(subject, name=name, source=source, person=folder.name)
 
 

@@ -157,3 +157,76 @@ def browser():
             yield browser
     except RuntimeError as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def _headless_slicer():
+    pytest.importorskip("trame_slicer")
+    pytest.importorskip("PySide6")
+    from Testing.Host.headless_slicer import start
+
+    start()
+
+
+@pytest.fixture
+def slicer(_headless_slicer):
+    """The ``slicer`` package of a running Slicer with an empty scene."""
+    import slicer
+
+    slicer.mrmlScene.Clear(0)
+    yield slicer
+    slicer.mrmlScene.Clear(0)
+
+
+@pytest.fixture
+def a_ct_node(slicer, a_torso):
+    """The torso's CT as a scalar volume node."""
+    return slicer.util.addVolumeFromArray(a_torso.hu, a_torso.ijk_to_ras, "CT")
+
+
+@pytest.fixture
+def segmentation_node_of(slicer):
+    """A function ``(labels, names, ct_node, name)``: the segmentation node of a label map on a CT node's grid.
+
+    There is one segment for each name, its id is the name; all share one layer.
+    """
+
+    def make(labels: np.ndarray, names: dict[int, str], ct_node, name: str = "Segmentation"):
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+        node.CreateDefaultDisplayNodes()
+        node.SetReferenceImageGeometryParameterFromVolumeNode(ct_node)
+        for value, segment in names.items():
+            segment_id = node.GetSegmentation().AddEmptySegment(segment, segment)
+            mask = (labels == value).astype(np.uint8)
+            slicer.util.updateSegmentBinaryLabelmapFromArray(mask, node, segment_id, ct_node)
+        node.GetSegmentation().CollapseBinaryLabelmaps(False)
+        return node
+
+    return make
+
+
+@pytest.fixture
+def a_segmentation_node(a_torso, a_ct_node, segmentation_node_of):
+    """The torso's segmentation: liver and spleen, ids ``liver`` and ``spleen``, in one shared layer."""
+    return segmentation_node_of(a_torso.labels, a_torso.names, a_ct_node)
+
+
+@pytest.fixture
+def open_offline(browser):
+    """A function that opens a file; any request but for files and embedded data, and any console message, fails."""
+    contexts, complaints = [], []
+
+    def opened(path: Path, width: int, **options):
+        context = browser.new_context(viewport={"width": width, "height": 800}, offline=True, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda r: r.url.startswith(("file:", "data:")) or complaints.append(f"asked for {r.url}"))
+        page.goto(path.as_uri())
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == []

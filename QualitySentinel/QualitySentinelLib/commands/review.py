@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..scores import read_report_json
-from .score import _check_output, add_scoring_arguments
+from .score import add_case_arguments, add_scoring_arguments, check_output
 
 _NEEDED = ("trame", "trame_slicer", "slicer", "aiohttp")
 
@@ -24,17 +24,9 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         "which comes with the address that is printed. The review is kept in the output folder; the same command "
         "takes it up again.",
     )
-    parser.add_argument("--ct", required=True, type=Path, help="NIfTI, NRRD or MHA file, or a DICOM folder")
-    parser.add_argument(
-        "--seg", required=True, type=Path,
-        help="label map, .seg.nrrd, DICOM SEG, or a folder of one binary mask per structure",
-    )  # fmt: skip
+    add_case_arguments(parser)
     parser.add_argument(
         "--out", type=Path, help="folder that keeps the review and takes the exports (default: SEG's name and -review)"
-    )
-    parser.add_argument(
-        "--names",
-        help="JSON file that maps label values or file stems to structure names, or the name of a known label set",
     )
     add_scoring_arguments(parser)
     parser.add_argument("--scores", type=Path, help="report.json of an earlier scoring: only what changed is scored")
@@ -47,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     """Read the case, serve it until Ctrl+C."""
     _check_installed()
     options.out = options.out or default_folder(options.seg)
-    _check_output(options)
+    check_output(options)
     from ..web_review.guard import check_port
 
     check_port(options.port)

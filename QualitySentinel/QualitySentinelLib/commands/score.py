@@ -22,20 +22,25 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         description="Predict the Dice coefficient of every slice of every segment, and write tables, an HTML report "
         "and a segmentation coloured by quality.",
     )
+    add_case_arguments(parser)
+    parser.add_argument("--out", required=True, type=Path, help="folder for the results (made when missing)")
+    add_scoring_arguments(parser)
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    parser.set_defaults(run=run)
+
+
+def add_case_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that reads one case."""
     parser.add_argument("--ct", required=True, type=Path, help="NIfTI, NRRD or MHA file, or a DICOM folder")
     parser.add_argument(
         "--seg", required=True, type=Path,
         help="label map, .seg.nrrd, DICOM SEG, or a folder of one binary mask per structure",
     )  # fmt: skip
-    parser.add_argument("--out", required=True, type=Path, help="folder for the results (made when missing)")
     parser.add_argument(
         "--names",
         help="JSON file that maps label values or file stems to structure names, or the name of a known label set "
         "(totalsegmentator, totalsegmentator_v1, btcv, amos, openkbp, dap)",
     )
-    add_scoring_arguments(parser)
-    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
-    parser.set_defaults(run=run)
 
 
 def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +65,7 @@ def _words(text: str) -> list[str]:
 def run(options: argparse.Namespace) -> int:
     """Score the case and write every file of the contract into ``--out``, all or none."""
     started = time.perf_counter()
-    _check_output(options)
+    check_output(options)
     from ..checkpoint import load_model  # torch takes seconds to import: not before --help could answer
     from ..reading import read_ct, read_segmentation
     from ..report import write_results
@@ -79,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _check_output(options: argparse.Namespace) -> None:
+def check_output(options: argparse.Namespace) -> None:
     """Refuse, before the work, an output folder that cannot be written or that would overwrite the input.
 
     Raises:

@@ -9,7 +9,7 @@ import qt
 
 from ..review import Changed, ReviewEvent, ReviewSession
 from ..scene import tables, tags
-from ..scene.kept_review import keep_review
+from ..scene.kept_review import keep_review_steps
 from ..scene.plots import update_plot
 from .steps import StepRun
 
@@ -89,7 +89,7 @@ class SceneRecord:
                 tags.write_score_tags(self._node, self._session.case, self._session)
             self._tags_due = False
             yield
-        keep_review(self._node, self._session)
+        yield from keep_review_steps(self._node, self._session)
         yield
         tables.update_tables(self._node, self._session.case, session=self._session)
         yield

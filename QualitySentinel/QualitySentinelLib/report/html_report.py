@@ -21,14 +21,14 @@ from ..scores import (
     segment_labels,
     software_versions,
 )
-from ..scores.colors import COLOR_SCALE
+from ..scores.colors import COLOR_SCALE, css_color
 from ..volume import CtVolume, Segmentation
 from .drawing import MISSED_COLOR
 from .overview import overview_pictures
 from .plot import dsc_plot
 from .slice_picture import PICTURE_PX, slice_picture
 from .strip import dsc_strip
-from .text import MISSED_TEXT, dsc_text, duration_text, file_name, position_text, printable, range_text
+from .text import MISSED_TEXT, dsc_text, duration_text, file_name, position_text, printable, range_text, threshold_text
 from .window import window_for
 from .worst_slices import MAX_PICTURES, PER_SEGMENT, worst_slices
 
@@ -67,7 +67,7 @@ def write_html_report(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters.update(printable=printable, breakable=_breakable, position=position_text, css=_css_color)
+    environment.filters.update(printable=printable, breakable=_breakable, position=position_text, css=css_color)
     created = created or datetime.now().astimezone()
     page = environment.get_template("template.html").render(
         case=case_score,
@@ -79,7 +79,7 @@ def write_html_report(
         versions=versions if versions is not None else software_versions(),
         warnings=list(dict.fromkeys([*case_score.warnings, *ct.warnings, *segmentation.warnings])),
         threshold=case_score.threshold,
-        threshold_text=f"{case_score.threshold:.4f}".rstrip("0").ljust(3, "0"),  # 0.805 must not read as 0.81
+        threshold_text=threshold_text(case_score.threshold),
         scale=COLOR_SCALE,
         missed_color=MISSED_COLOR,
         missed_text=MISSED_TEXT,
@@ -185,7 +185,3 @@ def _share_text(share: float | None) -> str:
 def _breakable(name: str) -> Markup:
     """A name that may be broken after its underscores."""
     return Markup(str(escape(name)).replace("_", "_<wbr>"))
-
-
-def _css_color(rgb: tuple[float, float, float]) -> str:
-    return "#" + "".join(f"{round(255 * c):02x}" for c in rgb)

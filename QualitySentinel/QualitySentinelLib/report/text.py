@@ -16,6 +16,11 @@ def dsc_text(dsc: float | None, threshold: float | None = None) -> str:
     return text
 
 
+def threshold_text(threshold: float) -> str:
+    """A threshold with the decimals it has, up to four: 0.805 must not read as 0.81."""
+    return f"{threshold:.4f}".rstrip("0").ljust(3, "0")
+
+
 def range_text(low: float | None, high: float | None) -> str:
     """The interval around a DSC, e.g. ``0.71–0.88``; empty where there is none."""
     return "" if low is None or high is None else f"{low:.2f}–{high:.2f}"

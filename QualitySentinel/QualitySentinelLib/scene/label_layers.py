@@ -14,7 +14,7 @@ import slicer
 
 from ..volume import AxialFrame
 from ..volume.placement import GRID_TOLERANCE
-from .segmentation_node import _labelmap_to_world, segmentation_from_node
+from .segmentation_node import is_empty_labelmap, labelmap_to_world, segmentation_from_node
 from .world import volume_to_world
 
 
@@ -109,10 +109,10 @@ def _by_image(segmentation_node, segment_ids: list[str]) -> list[tuple]:
 
 def _on_grid(segmentation_node, image, ids: list[str], frame: AxialFrame) -> LabelLayer | None:
     """A label map as it is, ``None`` when it is empty or its grid is not the CT's."""
-    if not image.GetNumberOfPoints() or image.GetPointData().GetScalars() is None:
+    if is_empty_labelmap(image):
         return None
     labels = slicer.util.arrayFromSegmentInternalBinaryLabelmap(segmentation_node, ids[0])
-    own = AxialFrame.from_affine(_labelmap_to_world(image, segmentation_node), labels.shape)
+    own = AxialFrame.from_affine(labelmap_to_world(image, segmentation_node), labels.shape)
     to_ct = np.linalg.inv(frame.ijk_to_ras) @ own.ijk_to_ras
     corner = np.rint(to_ct[:3, 3])
     error = np.abs(to_ct[:3, :3] - np.eye(3)) @ own.shape[::-1] + np.abs(to_ct[:3, 3] - corner)

@@ -130,7 +130,7 @@ def _layers(segmentation_node, wanted: dict[int, Found]) -> list[list[int]]:
     layers: dict[str, list[int]] = {}
     for position, found in wanted.items():
         image = segmentation_node.GetBinaryLabelmapInternalRepresentation(found.id)
-        key = f"empty {position}" if _is_empty(image) else image.GetAddressAsString("")
+        key = f"empty {position}" if is_empty_labelmap(image) else image.GetAddressAsString("")
         layers.setdefault(key, []).append(position)
     return list(layers.values())
 
@@ -153,13 +153,13 @@ def _add_layer(
         memory, only_changed: see :func:`segmentation_steps`.
     """
     image = segmentation_node.GetBinaryLabelmapInternalRepresentation(sharing[0])
-    if _is_empty(image):
+    if is_empty_labelmap(image):
         collector.add_empty(members[0])
         if memory is not None:
             memory.keep(sharing, None)
         return set(sharing)
     time = image.GetMTime()
-    to_world = _labelmap_to_world(image, segmentation_node)
+    to_world = labelmap_to_world(image, segmentation_node)
     segmentation = segmentation_node.GetSegmentation()
     values = {segment_id: int(segmentation.GetSegment(segment_id).GetLabelValue()) for segment_id in sharing}
     voxels = slicer.util.arrayFromSegmentInternalBinaryLabelmap(segmentation_node, sharing[0])
@@ -218,11 +218,12 @@ def _from_corner(box: Box, union: Box) -> Box:
     return tuple(slice(s.start - u.start, s.stop - u.start) for s, u in zip(box, union, strict=True))
 
 
-def _is_empty(image) -> bool:
+def is_empty_labelmap(image) -> bool:
+    """Whether a labelmap holds no voxels, or there is none."""
     return image is None or not image.GetNumberOfPoints() or image.GetPointData().GetScalars() is None
 
 
-def _labelmap_to_world(image, segmentation_node) -> np.ndarray:
+def labelmap_to_world(image, segmentation_node) -> np.ndarray:
     """4x4 matrix from ``(i, j, k, 1)`` of the labelmap's *array* to the world.
 
     Slicer crops labelmaps to what they hold: their voxel indices do not begin at 0 but at their extent.

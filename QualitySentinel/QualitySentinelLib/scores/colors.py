@@ -79,3 +79,8 @@ def check_scale(scale: str) -> Stops:
     if scale not in SCALES:
         raise UsageError(f"{scale}: no such colour scale; choose one of {', '.join(SCALES)}")
     return SCALES[scale]
+
+
+def css_color(rgb: tuple[float, float, float]) -> str:
+    """RGB in 0..1 as CSS has it, ``#rrggbb``."""
+    return "#" + "".join(f"{round(255 * c):02x}" for c in rgb)

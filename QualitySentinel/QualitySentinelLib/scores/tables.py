@@ -10,15 +10,14 @@ as text; the read functions take it off again, so names survive unchanged.
 from __future__ import annotations
 
 import csv
-import io
 import math
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import InputError
 from ..files import write_whole
+from .csv_text import csv_text, escaped, unescaped
 from .labels import segment_labels
 from .score import CaseScore, EmptySlice
 
@@ -34,7 +33,6 @@ DSC_DECIMALS = 4
 """One ten-thousandth: finer than any predictor is accurate, fine enough for ranks to agree with the raw numbers."""
 POSITION_DECIMALS = 3
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # spreadsheets in Japanese take the wide signs too
 _INTEGERS = {
     "n_slices", "n_scored", "n_flagged", "slice_index", "missed_slices", "n_accepted", "n_corrected", "n_open",
 }  # fmt: skip
@@ -120,12 +118,8 @@ def write_table(path: str | os.PathLike, columns: Sequence[str], rows: Iterable[
     Raises:
         InputError: the file cannot be written.
     """
-    table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\r\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_cell(column, value) for column, value in zip(columns, row, strict=True)])
-    return write_whole(path, table.getvalue())
+    cells = ([_cell(column, value) for column, value in zip(columns, row, strict=True)] for row in rows)
+    return write_whole(path, csv_text(columns, cells))
 
 
 def _read(path: str | os.PathLike, required: Sequence[str], columns: Sequence[str]) -> list[dict]:
@@ -155,7 +149,7 @@ def _typed(row: Mapping[str, str]) -> dict:
         elif column in _YES_OR_NO:
             typed[column] = bool(int(cell))
         else:
-            typed[column] = cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+            typed[column] = unescaped(cell)
             if column == "structure" and not cell:
                 typed[column] = None
     return typed
@@ -164,13 +158,7 @@ def _typed(row: Mapping[str, str]) -> dict:
 def _cell(column: str, value) -> str | int:
     if column in _FLOATS:
         return _number(value, POSITION_DECIMALS if column == "position_mm" else DSC_DECIMALS)
-    return value if column in _INTEGERS or column in _YES_OR_NO else _text(value)
-
-
-def _text(text: str | None) -> str:
-    """A text cell: no formula, and no lone surrogates (file names that are not UTF-8 have them)."""
-    text = (text or "").encode("utf-8", "replace").decode("utf-8")
-    return "'" + text if _FORMULA.match(text) else text
+    return value if column in _INTEGERS or column in _YES_OR_NO else escaped(value or "")
 
 
 def _number(value: float | None, decimals: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..review import ReviewSession, StripPoint
 from ..review.refs import is_doubtful
 from ..scores import EmptySlice, SegmentScore, Status, dsc_color
-from ..scores.colors import DEFAULT_SCALE, SCALES
+from ..scores.colors import DEFAULT_SCALE, SCALES, css_color
 
 Color = str
 """``#rrggbb``."""
@@ -13,7 +13,7 @@ Color = str
 
 def hex_color(dsc: float | None, scale: str = DEFAULT_SCALE) -> Color:
     """The colour of a predicted DSC, as the page's style sheet has it."""
-    return "#" + "".join(f"{round(255 * c):02x}" for c in dsc_color(dsc, scale))
+    return css_color(dsc_color(dsc, scale))
 
 
 def legend(scale: str = DEFAULT_SCALE) -> str:

@@ -203,7 +203,7 @@ def _as_bool(answers: pd.Series) -> pd.Series:
 
 def _without_apostrophe(names: pd.Series) -> pd.Series:
     """Names without the apostrophe that keeps spreadsheets from taking them for formulas."""
-    from .csv_table import unescaped
+    from QualitySentinelLib.scores.csv_text import unescaped
 
     if names.dtype.name == "category":
         return names.cat.rename_categories({c: unescaped(c) for c in names.cat.categories})

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from QualitySentinelLib.errors import InputError, MismatchError, UsageError
+from QualitySentinelLib.scores.csv_text import unescaped
 
-from .csv_table import unescaped
 from .record import FAILED
 from .run import check_tables_can_be_written, first_difference
 from .shards import Shard

@@ -47,6 +47,8 @@ def look_up(options, words, out):
         return f"{words[0]}: no case of {out}; see the column 'case' of cases.csv"
     if not row.get("ct") or not row.get("seg"):
         return f"{words[0]}: the tables hold no paths of it; name them with --ct and --seg"
+    from QualitySentinelLib.scores.csv_text import unescaped
+
     run = read_run(out)
     dataset = options["dataset"] or run.get("dataset") or ""
     options["ct"], options["seg"] = (os.path.join(dataset, unescaped(row[role])) for role in ("ct", "seg"))
@@ -54,13 +56,10 @@ def look_up(options, words, out):
     return None
 
 
-def unescaped(cell):
-    """A cell without the apostrophe that keeps spreadsheets from taking it for a formula."""
-    return cell[1:] if cell[:2] in ("'=", "'+", "'-", "'@") else cell
-
-
 def find_case(table, name):
     """The row of a case, or None."""
+    from QualitySentinelLib.scores.csv_text import unescaped
+
     with open(table, encoding="utf-8-sig", newline="") as stream:
         for row in csv.DictReader(stream):
             if unescaped(row["case"]) == name:

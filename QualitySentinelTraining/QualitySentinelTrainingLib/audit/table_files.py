@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from QualitySentinelLib.files import whole_folder
+from QualitySentinelLib.scores.csv_text import escaped, writer_to
 from QualitySentinelLib.scores.tables import DSC_DECIMALS, POSITION_DECIMALS
 
-from .csv_table import escaped
 from .record import SEGMENT_FIELDS, SLICE_FIELDS, CaseRecord
 
 META = "meta_"
@@ -150,7 +149,7 @@ class _Csv:
 
     def __enter__(self) -> _Csv:
         self._stream = open(self._path, "w", encoding="utf-8", newline="")
-        self._writer = csv.writer(self._stream, lineterminator="\r\n")
+        self._writer = writer_to(self._stream)
         self._writer.writerow(self._columns)
         return self
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..phantom.noise import smooth_noise
 from .grid import Grid
+from .names import without_side
 from .options import SynthesisOptions
 
 _LEAST_JACOBIAN = 0.35
@@ -48,17 +49,13 @@ class Deformation:
 
 def is_mirrorable(structures: dict[int, str]) -> bool:
     """Whether all structures are of head and neck, whose sides look alike: no heart or liver changes its side."""
-    return bool(structures) and all(_without_side(name) in _ALIKE for name in structures.values())
+    return bool(structures) and all(without_side(name) in _ALIKE for name in structures.values())
 
 
 def mirrored_name(name: str) -> str:
     """``kidney left`` for ``kidney right`` and the reverse; a name without side stays."""
     side = {"left": "right", "right": "left"}.get(name.rpartition(" ")[2])
-    return name if side is None else f"{_without_side(name)} {side}"
-
-
-def _without_side(name: str) -> str:
-    return name.removesuffix(" left").removesuffix(" right")
+    return name if side is None else f"{without_side(name)} {side}"
 
 
 def draw_deformation(rng: np.random.Generator, mirrorable: bool, options: SynthesisOptions) -> Deformation:

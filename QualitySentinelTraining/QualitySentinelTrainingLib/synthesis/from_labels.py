@@ -17,6 +17,7 @@ from QualitySentinelLib.volume import CtVolume
 from ..phantom.noise import smooth_noise
 from ..subjects import Subject
 from .make import synthetic_subject
+from .names import is_any_of, without_side
 from .options import SynthesisOptions
 from .resample import AIR_HU
 from .tissues import PHASES, draw_soft_tissues
@@ -135,18 +136,17 @@ def body_depth(
 
 def _organ(rng, name: str, mask: np.ndarray, level: float, spacing: tuple, grain: np.ndarray) -> np.ndarray:
     """HU of the voxels of one structure."""
-    base = name.removesuffix(" left").removesuffix(" right")
     grain = grain[mask]
-    if base.startswith("lung"):
+    if name.startswith("lung"):
         vessels = grain > rng.uniform(1.6, 2.1)
         return np.where(vessels, rng.uniform(-450, -50), rng.uniform(-890, -800) + 15 * grain)
-    if base in _AIRWAYS:
+    if without_side(name) in _AIRWAYS:
         return np.full(len(grain), -985.0)
-    if _is(base, _BONES):
+    if is_any_of(name, _BONES):
         shell = _depth_of(mask, spacing)[mask] <= _CORTEX_MM + 0.5 * max(spacing)
         marrow = rng.uniform(120, 280)
         return np.where(shell, rng.uniform(380, 900), marrow) + 25 * grain
-    if base in _GUT:
+    if without_side(name) in _GUT:
         deep = _depth_of(mask, spacing)[mask] > _GUT_WALL_MM
         kind = rng.random()
         if kind < 0.35:  # gas rises to the front: low j
@@ -161,11 +161,7 @@ def _organ(rng, name: str, mask: np.ndarray, level: float, spacing: tuple, grain
 
 
 def _values(structures: dict[int, str], names: tuple[str, ...]) -> list[int]:
-    return [v for v, name in structures.items() if _is(name.removesuffix(" left").removesuffix(" right"), names)]
-
-
-def _is(base: str, names: tuple[str, ...]) -> bool:
-    return any(base == name or base.startswith(f"{name} ") for name in names)
+    return [value for value, name in structures.items() if is_any_of(name, names)]
 
 
 def _near(mask: np.ndarray, reach_mm: float, spacing: tuple) -> np.ndarray:

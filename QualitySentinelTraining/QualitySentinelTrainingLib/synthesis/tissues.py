@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..phantom.tissue import draw_tissues
+from .names import is_any_of, without_side
 
 PHASES = ("none", "arterial", "venous")
 
@@ -52,9 +53,9 @@ def draw_soft_tissues(rng: np.random.Generator, structures: dict[int, str], phas
     drawn: dict[str, float] = {}
     found = {}
     for value, name in structures.items():
-        base = name.removesuffix(" left").removesuffix(" right")
-        if any(base == hard or base.startswith(f"{hard} ") for hard in _HARD):
+        if is_any_of(name, _HARD):
             continue
+        base = without_side(name)
         if base not in drawn:
             drawn[base] = _level(rng, base, tissues, column)
         found[value] = drawn[base] + float(rng.normal(0, 1.5))

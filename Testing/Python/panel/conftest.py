@@ -1,20 +1,11 @@
 """The module's panel in a headless Slicer, with the synthetic torso, and a small model in place of the bundled one."""
 
-# ruff: noqa: F401, F811 (fixtures of another folder)
-
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
 from Testing.Python.panel.using import apply, review_of
-from Testing.Python.scene.conftest import (
-    _headless_slicer,
-    a_ct_node,
-    a_segmentation_node,
-    segmentation_node_of,
-    slicer,
-)
 
 MODULE = Path(__file__).resolve().parents[3] / "QualitySentinel" / "QualitySentinel.py"
 WIDTH = 350

@@ -8,25 +8,6 @@ from types import SimpleNamespace
 import pytest
 
 
-@pytest.fixture(scope="session")
-def _headless_slicer():
-    pytest.importorskip("trame_slicer")
-    pytest.importorskip("PySide6")
-    from Testing.Host.headless_slicer import start
-
-    start()
-
-
-@pytest.fixture
-def slicer(_headless_slicer):
-    """The ``slicer`` package of a running Slicer with an empty scene, in testing mode."""
-    import slicer
-
-    slicer.mrmlScene.Clear(0)
-    yield slicer
-    slicer.mrmlScene.Clear(0)
-
-
 @pytest.fixture
 def the_user(slicer, monkeypatch):
     """Somebody at the screen: ``.says`` yes or no to every question, ``.asked`` keeps them, ``.restarts`` counts."""

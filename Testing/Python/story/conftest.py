@@ -85,27 +85,9 @@ def a_ct(slicer, a_torso):
 
 
 @pytest.fixture
-def segmentation_of(slicer):
-    """A function ``(labels, names, ct, name)``: a label map as a segmentation node, ids are the segments' names."""
-
-    def make(labels: np.ndarray, names: dict[int, str], ct, name: str = "Segmentation"):
-        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
-        node.CreateDefaultDisplayNodes()
-        node.SetReferenceImageGeometryParameterFromVolumeNode(ct)
-        for value, segment in names.items():
-            node.GetSegmentation().AddEmptySegment(segment, segment)
-            mask = (labels == value).astype(np.uint8)
-            slicer.util.updateSegmentBinaryLabelmapFromArray(mask, node, segment, ct)
-        node.GetSegmentation().CollapseBinaryLabelmaps(False)
-        return node
-
-    return make
-
-
-@pytest.fixture
-def a_segmentation(a_torso, a_ct, segmentation_of):
+def a_segmentation(a_torso, a_ct, segmentation_node_of):
     """Liver and spleen of the torso."""
-    return segmentation_of(a_torso.labels, a_torso.names, a_ct)
+    return segmentation_node_of(a_torso.labels, a_torso.names, a_ct)
 
 
 @pytest.fixture

@@ -143,11 +143,11 @@ def test_texts_can_be_read_on_their_ground(all_open, style):
         assert grey.max() - grey.min() > 120, f"{widget} has no text that can be read"
 
 
-def test_long_names_are_shortened_and_nothing_grows(slicer, style, a_ct, a_torso, segmentation_of, open_panel):
+def test_long_names_are_shortened_and_nothing_grows(slicer, style, a_ct, a_torso, segmentation_node_of, open_panel):
     from .conftest import wait_for_scores
 
     long = "a segment with a name so long that nobody would ever want to read all of it, least of all in a table"
-    segmentation = segmentation_of(a_torso.labels, {1: "liver", 2: "spleen"}, a_ct, "Segmentation " + long)
+    segmentation = segmentation_node_of(a_torso.labels, {1: "liver", 2: "spleen"}, a_ct, "Segmentation " + long)
     segmentation.GetSegmentation().GetSegment("spleen").SetName(long)
     panel = open_panel()
     click(panel.ui.applyButton)

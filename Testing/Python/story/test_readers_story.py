@@ -54,8 +54,8 @@ class TestOpening:
         assert panel.ui.matchedLabel.text == "All 2 segments are matched to structures"
         assert panel.ui.applyButton.enabled
 
-    def test_segments_without_structure_are_named(self, slicer, a_ct, a_torso, segmentation_of, open_panel):
-        segmentation_of(a_torso.labels, {1: "liver", 2: "Segment_2"}, a_ct)
+    def test_segments_without_structure_are_named(self, slicer, a_ct, a_torso, segmentation_node_of, open_panel):
+        segmentation_node_of(a_torso.labels, {1: "liver", 2: "Segment_2"}, a_ct)
         panel = open_panel()
         assert panel.ui.matchedLabel.text == "1 of 2 segments are matched to structures"
         assert "Segment_2" in panel.ui.matchedLabel.toolTip

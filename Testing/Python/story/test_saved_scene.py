@@ -117,9 +117,9 @@ class TestReopening:
 
 class TestTwoSegmentations:
     @pytest.fixture
-    def two(self, scored, a_torso, a_ct, segmentation_of):
+    def two(self, scored, a_torso, a_ct, segmentation_node_of):
         """The first segmentation is scored; another, of the same CT, has a spleen alone."""
-        return scored, segmentation_of(a_torso.labels, {2: "spleen"}, a_ct, "Other")
+        return scored, segmentation_node_of(a_torso.labels, {2: "spleen"}, a_ct, "Other")
 
     def choose(self, panel, segmentation):
         panel.ui.inputSegmentationSelector.setCurrentNode(segmentation)

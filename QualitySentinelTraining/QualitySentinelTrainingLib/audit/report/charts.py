@@ -8,8 +8,9 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from QualitySentinelLib.scores import dsc_color
+from QualitySentinelLib.scores.colors import css_color
 
-from .page import css_color, number, percent, signed
+from .page import number, percent, signed
 
 BINS = 40
 WIDTH, HEIGHT = 620, 230

@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 import QualitySentinelLib.report
 from QualitySentinelLib.report.text import dsc_text, position_text, printable, range_text
 from QualitySentinelLib.scores import dsc_color
+from QualitySentinelLib.scores.colors import css_color
 
 _LONGEST_NAME = 80
 
@@ -41,11 +42,6 @@ def render(template: str, **content) -> str:
 def breakable(name: str) -> Markup:
     """A name that may be broken after its underscores and slashes."""
     return Markup(re.sub(r"([_/])", r"\1<wbr>", str(escape(printable(str(name))))))
-
-
-def css_color(rgb: tuple[float, float, float]) -> str:
-    """RGB in 0..1 as CSS has it."""
-    return "#" + "".join(f"{round(255 * c):02x}" for c in rgb)
 
 
 def signed(value: float | None, decimals: int = 3) -> str:

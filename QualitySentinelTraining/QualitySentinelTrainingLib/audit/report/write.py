@@ -14,7 +14,7 @@ from QualitySentinelLib.files import write_whole
 from QualitySentinelLib.report.drawing import MISSED_COLOR
 from QualitySentinelLib.report.plot import dsc_plot
 from QualitySentinelLib.report.strip import dsc_strip
-from QualitySentinelLib.report.text import MISSED_TEXT
+from QualitySentinelLib.report.text import MISSED_TEXT, threshold_text
 from QualitySentinelLib.scores import SegmentScore, dsc_color
 from QualitySentinelLib.scores.colors import COLOR_SCALE
 from QualitySentinelLib.scores.flags import check_threshold
@@ -66,7 +66,7 @@ class _Settings:
             "title": self.title,
             "created": self.created,
             "threshold": threshold,
-            "threshold_text": f"{threshold:.4f}".rstrip("0").ljust(3, "0"),
+            "threshold_text": threshold_text(threshold),
             "scale": COLOR_SCALE,
             "missed_color": MISSED_COLOR,
             "missed_text": MISSED_TEXT,
