@@ -1,14 +1,13 @@
 """Whether predicted quality differs between groups of people: by sex, age, and any other column of the metadata.
 
-Cases are the independent units: each gives one number per test, however many segments and slices it has.
+Persons are the independent units, or cases where nothing tells persons: each gives one number per test, however many
+segments and slices it has.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +16,7 @@ from QualitySentinelLib.errors import UsageError
 
 from .frames import META
 from .interval import bootstrap_interval
+from .people import age_groups, as_numbers, as_words, is_age, person_column, silent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,14 +33,6 @@ MOST_GROUPS = 12
 """A column with more different words than this is an identifier or a comment, not a grouping."""
 DRAWS = 2000
 OVERALL = "all structures"
-AGE_EDGES = (18, 40, 60, 80)
-"""Bounds of the age groups, years."""
-
-_FEW_NUMBERS = 6
-_SEXES = {"m": "male", "male": "male", "man": "male", "f": "female", "female": "female", "w": "female",
-          "woman": "female"}  # fmt: skip
-_AGE = re.compile(r"(?:^|[^a-z])age(?:$|[^a-z])")
-_SEX = re.compile(r"(?:^|[^a-z])(?:sex|gender)(?:$|[^a-z])")
 
 
 @dataclass(frozen=True)
@@ -49,8 +41,8 @@ class Group:
 
     Attributes:
         name: the value of the metadata column.
-        n: cases.
-        mean, low, high: mean predicted DSC over the cases and its 95 % bootstrap interval.
+        n: units.
+        mean, low, high: mean predicted DSC over the units and its 95 % bootstrap interval.
     """
 
     name: str
@@ -68,7 +60,7 @@ class BiasTest:
         column: metadata column, without ``meta_``; ``age group`` for the groups made of ``age``.
         structure: the structure's name, or :data:`OVERALL`.
         test: ``Mann-Whitney U``, ``Kruskal-Wallis`` or ``Spearman``.
-        n: cases that took part.
+        n: units that took part.
         p: of the test; ``q`` the same corrected for all tests of the report.
         effect_name, effect: ``Cliff's delta`` (-1..1, the rank-biserial correlation), ``epsilon squared`` (0..1) or
             ``Spearman's rho`` (-1..1).
@@ -104,10 +96,15 @@ class Bias:
     Attributes:
         tests: smallest ``q`` first.
         notes: columns and groups that were not tested, and why, one line each.
+        person: the metadata column that told persons, without ``meta_``; ``None`` when each case was a unit.
+        n_cases, n_units: cases with scores, and units that they make.
     """
 
     tests: list[BiasTest]
-    notes: list[str]
+    notes: list[str] = field(default_factory=list)
+    person: str | None = None
+    n_cases: int = 0
+    n_units: int = 0
 
     @property
     def found(self) -> list[BiasTest]:
@@ -162,7 +159,9 @@ def find_bias(
     Args:
         audit: its ``cases`` and ``segments`` are read.
         columns: metadata columns, without ``meta_``; all by default.
-        person: metadata column that tells the person, where several cases are of one: their mean is one unit then.
+        person: metadata column that tells the person: the mean of a person's cases is one unit, with the metadata of
+            the first of them that says something. By default the column that is called so (``people.PERSON_COLUMNS``),
+            if there is one; ``""`` for none, so that each case is a unit.
         min_group: smallest group that is compared, in units.
         draws: of the bootstrap; 0 for no intervals of means.
         seed: of the bootstrap.
@@ -177,7 +176,8 @@ def find_bias(
         if name not in audit.metadata:
             there = ", ".join(audit.metadata) or "none"
             raise UsageError(f"{name}: no metadata column of {audit.folder}; there are: {there}")
-    outcomes, labels = _outcomes(audit, chosen, person)
+    person = person_column(audit.metadata) if person is None else person or None
+    outcomes, labels, n_cases = _outcomes(audit, chosen, person)
     tests: list[BiasTest] = []
     notes: list[str] = []
     for name in chosen:
@@ -187,11 +187,11 @@ def find_bias(
         for test, q in zip(tests, multipletests([t.p for t in tests], LEVEL, "fdr_bh")[1], strict=True):
             test.q = float(q)
     tests.sort(key=lambda t: (t.q, t.p, t.structure != OVERALL, t.column, t.structure))
-    return Bias(tests, notes)
+    return Bias(tests, notes, person, n_cases, len(outcomes))
 
 
-def _outcomes(audit: Audit, columns: Sequence[str], person: str | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Predicted DSC [units x structures], ``OVERALL`` first, and the metadata [units x columns], rows alike."""
+def _outcomes(audit: Audit, columns: Sequence[str], person: str | None) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+    """Predicted DSC [units x structures], ``OVERALL`` first; the metadata [units x columns], rows alike; cases."""
     import pandas as pd
 
     segments = audit.segments[["case", "structure", "predicted_dsc"]].dropna()
@@ -199,6 +199,7 @@ def _outcomes(audit: Audit, columns: Sequence[str], person: str | None) -> tuple
     cases = audit.done.drop_duplicates("case").set_index("case")
     dsc = dsc.reindex([c for c in cases.index if c in dsc.index]).astype(float)
     labels = cases.loc[dsc.index, [META + c for c in dict.fromkeys(columns)]]
+    n_cases = len(dsc)
     if person:
         # a case without a person is one of its own
         who = cases.loc[dsc.index, META + person].astype(object)
@@ -207,74 +208,32 @@ def _outcomes(audit: Audit, columns: Sequence[str], person: str | None) -> tuple
     means = dsc.mean()
     overall = (dsc - means).mean(axis=1) + (means.mean() if len(means) else 0.0)
     dsc.insert(0, OVERALL, overall)
-    return dsc, labels
+    return dsc, labels, n_cases
 
 
 def _tests_of(
     name: str, values: pd.Series, outcomes: pd.DataFrame, min_group: int, draws: int, seed: int, notes: list[str]
 ) -> list[BiasTest]:
     numbers = as_numbers(values, name)
+    words = as_words(values, name) if numbers is None else None
+    taken = numbers if words is None else words
+    left_out = silent(values, taken)
+    if len(left_out):
+        said = ", ".join(f"'{word}'" for word in list(dict.fromkeys(left_out))[:3])
+        notes.append(f"{name}: {len(left_out)} of {len(left_out) + taken.notna().sum()} values say nothing: {said}")
     if numbers is not None:
         if numbers.notna().sum() < MIN_NUMERIC:
             notes.append(f"{name}: known of {int(numbers.notna().sum())} cases only; {MIN_NUMERIC} are needed")
             return []
         tests = _spearman(name, numbers, outcomes)
-        if _AGE.search(name.lower()):
+        if is_age(name):
             tests += _grouped("age group", age_groups(numbers), outcomes, min_group, draws, seed, notes)
         return tests
-    words = _words(values, name)
     n_words = words.nunique()
     if n_words > MOST_GROUPS:
         notes.append(f"{name}: {n_words} different values, more than {MOST_GROUPS}: taken for no grouping")
         return []
     return _grouped(name, words, outcomes, min_group, draws, seed, notes)
-
-
-def as_numbers(values: pd.Series, name: str = "") -> pd.Series | None:
-    """A metadata column as numbers (ages as DICOM writes them, ``061Y``, too), or ``None`` when it holds words.
-
-    A few different numbers (a scanner's code, 0 and 1) are words, unless they are ages.
-    """
-    import pandas as pd
-
-    present = values.dropna()
-    if present.empty:
-        return None
-    text = present.astype(str).str.strip()
-    age = bool(_AGE.search(name.lower()))
-    if age:
-        years = text.str.fullmatch(r"\d{1,3}[Yy]")
-        months = text.str.fullmatch(r"\d{1,3}[Mm]")
-        text = text.where(~years, text.str.rstrip("Yy"))
-        text = text.where(~months, "0")
-    numbers = pd.to_numeric(text, errors="coerce")
-    if numbers.isna().any() or (numbers.nunique() <= _FEW_NUMBERS and not age):
-        return None
-    return numbers.astype(float).reindex(values.index)
-
-
-def age_groups(years: pd.Series) -> pd.Series:
-    """The age group of each age: ``under 18``, ``18 to 39``, ..., ``80 and over``."""
-    import pandas as pd
-
-    names = [f"under {AGE_EDGES[0]}"]
-    names += [f"{a} to {b - 1}" for a, b in pairwise(AGE_EDGES)]
-    names += [f"{AGE_EDGES[-1]} and over"]
-    groups = pd.cut(years, [-np.inf, *AGE_EDGES, np.inf], right=False, labels=names)
-    return groups.astype(object).where(years.notna(), None)
-
-
-def _words(values: pd.Series, name: str) -> pd.Series:
-    """A column as words; sexes by whatever name are ``male`` and ``female``, blanks are missing."""
-    words = values.astype(object).where(values.notna(), None).map(_as_word, na_action="ignore")
-    if _SEX.search(name.lower()):
-        words = words.map(lambda w: _SEXES.get(w.lower(), w), na_action="ignore")
-    return words.where(words.notna(), None)
-
-
-def _as_word(value) -> str | None:
-    whole = isinstance(value, float) and value.is_integer()  # a table with gaps holds 1 as 1.0
-    return str(int(value) if whole else value).strip() or None
 
 
 def _spearman(name: str, numbers: pd.Series, outcomes: pd.DataFrame) -> list[BiasTest]:

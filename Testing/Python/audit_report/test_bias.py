@@ -3,12 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
 from Testing.Python.audit_report.conftest import make_audit
 
 from QualitySentinelLib.errors import UsageError
-from QualitySentinelTrainingLib.audit.bias import LEVEL, OVERALL, age_groups, as_numbers, find_bias
+from QualitySentinelTrainingLib.audit.bias import LEVEL, OVERALL, find_bias
 from QualitySentinelTrainingLib.audit.frames import Audit, read_audit
 from QualitySentinelTrainingLib.audit.interval import bootstrap_interval
+from QualitySentinelTrainingLib.audit.people import age_groups, as_numbers
 
 
 def in_memory(cases: pd.DataFrame, segments: pd.DataFrame) -> Audit:
@@ -158,3 +161,80 @@ def test_the_table_of_tests_holds_all_of_them_with_their_groups(make):
     assert len(frame) == len(bias.tests)
     assert frame["q"].is_monotonic_increasing
     assert frame.loc[frame["column"] == "sex", "groups"].str.contains("female: 0.").all()
+
+
+@pytest.mark.parametrize(
+    ("written", "years"),
+    [
+        ("050Y", 50), ("50", 50), ("50.0", 50), (50.0, 50), ("018M", 1), ("003W", 0), ("89+", 89), (">89", 89),
+        ("63 years", 63), ("unknown", None), ("n/a", None), (np.nan, None), (None, None), ("-1", None), ("999", None),
+        (-1.0, None), (" 7 ", 7),
+    ],
+)  # fmt: skip
+def test_an_age_is_years_or_missing_however_it_is_written(written, years):
+    column = pd.Series([*map(str, range(20, 40)), written], dtype=object)
+    assert as_numbers(column, "patient_age").astype(object).where(lambda v: v.notna(), None).iloc[-1] == years
+
+
+def test_ages_that_some_do_not_tell_are_tested_and_the_silent_ones_counted():
+    audit = people(5, n=120)
+    audit.cases["meta_age"] = [f"0{20 + i % 60}Y" for i in range(120)]
+    audit.cases.loc[:8, "meta_age"] = ["unknown", "unknown", "NaN", "-1", None, np.nan, "", "050Y", "018M"]
+    bias = find_bias(audit, ["age"], draws=50)
+    assert {t.n for t in bias.tests if t.column == "age"} == {113}
+    assert "age group" in {t.column for t in bias.tests}
+    assert "age: 4 of 117 values say nothing: 'unknown', 'NaN', '-1'" in bias.notes
+
+
+def test_words_for_nothing_known_are_no_group():
+    audit = people(2)
+    audit.cases["meta_sex"] = ["M", "F", "unknown"] * 20
+    audit.cases["meta_hospital"] = ["A", "B", "N/A"] * 20
+    bias = find_bias(audit, ["sex", "hospital"], draws=50)
+    assert {g.name for t in bias.tests for g in t.groups} == {"male", "female", "A", "B"}
+    assert "sex: 20 of 60 values say nothing: 'unknown'" in bias.notes
+
+
+def test_persons_are_told_by_a_column_of_that_name_unless_that_is_not_wanted():
+    audit = people(4)
+    audit.cases["meta_subject"] = [f"p{i // 2}" for i in range(60)]
+    by_person, by_case = find_bias(audit, draws=50), find_bias(audit, person="", draws=50)
+    assert (by_person.person, by_person.n_cases, by_person.n_units) == ("subject", 60, 30)
+    assert (by_case.person, by_case.n_cases, by_case.n_units) == (None, 60, 60)
+    assert all(t.column != "subject" for t in by_person.tests)
+    assert find_bias(people(4), draws=50).person is None
+
+
+def test_a_small_example_is_what_scipy_and_statsmodels_say_of_it():
+    """One structure, worked out by hand: the numbers of the tests, effect sizes and corrected p values."""
+    rng = np.random.default_rng(11)
+    men, women = rng.normal(0.9, 0.03, 12), rng.normal(0.87, 0.03, 15)
+    dsc = np.concatenate([men, women])
+    site = np.array(["A", "B", "C"] * 9)
+    age = rng.integers(20, 90, 27)
+    cases = pd.DataFrame({
+        "case": [f"c{i}" for i in range(27)], "meta_sex": ["M"] * 12 + ["F"] * 15, "meta_site": site,
+        "meta_age": [f"{a:03d}Y" for a in age],
+    })  # fmt: skip
+    segments = pd.DataFrame({"case": cases["case"], "structure": "liver", "predicted_dsc": dsc})
+    bias = find_bias(in_memory(cases, segments), ["sex", "site", "age"], min_group=9, draws=4000)
+    tests = {t.column: t for t in bias.tests if t.structure == "liver"}
+
+    _, p = stats.mannwhitneyu(men, women)
+    wins = sum(np.sign(m - w) for m in men for w in women) / (12 * 15)
+    assert tests["sex"].p == pytest.approx(p) and tests["sex"].effect == pytest.approx(wins)
+    assert tests["sex"].difference == pytest.approx(men.mean() - women.mean())
+    welch = stats.ttest_ind(men, women, equal_var=False).confidence_interval()
+    assert [tests["sex"].low, tests["sex"].high] == pytest.approx([welch.low, welch.high], abs=0.004)
+
+    h, p = stats.kruskal(*(dsc[site == s] for s in "ABC"))
+    assert tests["site"].p == pytest.approx(p) and tests["site"].effect == pytest.approx(h / 26)
+
+    rho, p = stats.spearmanr(age, dsc)
+    assert (tests["age"].effect, tests["age"].p) == pytest.approx((rho, p))
+    assert tests["age"].low < rho < tests["age"].high
+
+    q = multipletests([t.p for t in bias.tests], method="fdr_bh")[1]
+    assert [t.q for t in bias.tests] == pytest.approx(list(q))
+    # one structure: what holds over all structures is what holds for it
+    assert next(t for t in bias.tests if (t.column, t.structure) == ("sex", OVERALL)).p == tests["sex"].p
