@@ -77,6 +77,11 @@ class Audit:
         return float(self.option("threshold", DEFAULT_THRESHOLD))
 
     @property
+    def missed_sought(self) -> bool:
+        """Whether missed slices were looked for: only when all slices are scored. Else their numbers are 0."""
+        return str(self.option("slices", "all")) == "all"
+
+    @property
     def name(self) -> str:
         """What to call the data set: its name in the tables, else its folder's."""
         names = sorted({str(n) for n in self.cases["dataset"].dropna() if str(n)})
@@ -145,14 +150,19 @@ class Audit:
         return frame
 
 
-def read_audit(folder: str | os.PathLike) -> Audit:
+def read_audit(folder: str | os.PathLike, finished: bool = True) -> Audit:
     """The audit in an output folder.
+
+    Args:
+        finished: refuse an audit that is not done, or was stopped while it wrote its tables: they are put in place one
+            after the other, and may be of two runs. A single table is whole in any case.
 
     Returns:
         frames ``.cases``, ``.segments`` and ``.slices`` (pandas), and ``.to_polars()``.
 
     Raises:
-        InputError: there is no audit, or its ``audit.json`` is damaged. Damaged tables are found when they are read.
+        InputError: there is no audit, it is not done, or its ``audit.json`` is damaged. Damaged tables are found when
+            they are read.
 
     Example::
 
@@ -167,7 +177,10 @@ def read_audit(folder: str | os.PathLike) -> Audit:
         run = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({reason_of(error)}); run the audit again") from error
-    return Audit(folder, run if isinstance(run, dict) else {})
+    run = run if isinstance(run, dict) else {}
+    if finished and run.get("complete") is False:
+        raise InputError(f"{folder}: its audit is not done, so its tables may be of two runs; run its command again")
+    return Audit(folder, run)
 
 
 def _read_table(path: Path, columns: list[str] | None, categories: bool) -> pd.DataFrame:

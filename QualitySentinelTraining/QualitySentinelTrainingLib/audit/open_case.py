@@ -99,7 +99,7 @@ def open_case(
         InputError: there is no such audit, or the case's files have gone.
     """
     command = _resolved(out_folder, case, dataset_folder)
-    command += review_words(read_audit(out_folder), case)
+    command += review_words(read_audit(out_folder, finished=False), case)
     print(shlex.join(command), flush=True)
     if not run:
         return 0
@@ -141,7 +141,7 @@ def _resolved(out_folder: str | os.PathLike, case: str, dataset_folder: str | os
     """The review command with paths that are there."""
     from .case_files import CaseFiles
 
-    audit = read_audit(out_folder)
+    audit = read_audit(out_folder, finished=False)  # one table, which is whole: a case can be reviewed meanwhile
     audit.case(case)
     files = CaseFiles(audit, None if dataset_folder is None else Path(dataset_folder))
     if files.folder is None:

@@ -17,7 +17,10 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--bias-columns", metavar="COLUMNS", help="metadata columns to test for bias, comma-separated (default: all)"
     )
-    group.add_argument("--person-column", metavar="COLUMN", help="metadata column that tells persons with several CTs")
+    group.add_argument(
+        "--person-column", metavar="COLUMN",
+        help="metadata column that tells persons with several CTs; 'none' for none (default: one that is called so)",
+    )  # fmt: skip
     group.add_argument("--budget", type=int, metavar="K", help="list only the K lowest slices in budget.csv")
     group.add_argument(
         "--exclude-below", type=float, metavar="DSC", help="write excluded.csv: masks and cases predicted below it"
@@ -50,8 +53,8 @@ def check_report_options(options: argparse.Namespace) -> None:
     """Refuse, before the work, options of the report that make no sense.
 
     Raises:
-        UsageError: there is such an option, or the audit to compare with is not done.
-        InputError: the folder to compare with holds no audit.
+        UsageError: there is such an option.
+        InputError: the folder to compare with holds no audit that is done.
     """
     from QualitySentinelLib.scores.flags import check_threshold
 
@@ -72,8 +75,9 @@ def check_report_options(options: argparse.Namespace) -> None:
     if options.report_pages is not None and options.report_pages < 0:
         raise UsageError(f"--report-pages {options.report_pages}: give 0 or more")
     if options.compare is not None:
-        if read_audit(options.compare).run.get("complete") is False:
-            raise UsageError(f"{options.compare}: that audit is not done; run its command again, then compare")
+        if options.compare.resolve() == options.out.resolve():
+            raise UsageError(f"{options.compare}: is this audit itself; name the folder of another with --compare")
+        read_audit(options.compare)  # one that is done
 
 
 def report_from(options: argparse.Namespace, dataset_folder: Path | None = None) -> Path | None:
@@ -94,10 +98,11 @@ def report_from(options: argparse.Namespace, dataset_folder: Path | None = None)
     columns = None
     if options.bias_columns is not None:
         columns = [c.strip().removeprefix("meta_") for c in options.bias_columns.split(",") if c.strip()]
+    person = "" if options.person_column == "none" else options.person_column
     pages = {} if options.report_pages is None else {"max_pages": options.report_pages}
     with tqdm(desc="report", disable=options.quiet, file=sys.stderr, bar_format="{desc}") as bar:
         return write_audit_report(
-            options.out, dataset_folder, compare_with=options.compare, metadata=columns, person=options.person_column,
+            options.out, dataset_folder, compare_with=options.compare, metadata=columns, person=person,
             budget=options.budget, exclude_below=options.exclude_below, progress=lambda what: bar.set_description(what),
             **pages,
         )  # fmt: skip

@@ -5,6 +5,7 @@ import pytest
 
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelTrainingLib.audit.frames import read_audit
+from QualitySentinelTrainingLib.audit.report import write_audit_report
 
 
 @pytest.mark.parametrize("parquet", [True, False])
@@ -71,6 +72,18 @@ def test_a_damaged_run_file_is_named(make):
     (folder / "audit.json").write_text("{")
     with pytest.raises(InputError, match="audit.json"):
         read_audit(folder)
+
+
+def test_tables_of_an_audit_that_is_not_done_are_not_read_together(make):
+    """Between two tables that are put in place a kill leaves tables of two runs; ``audit.json`` then says so."""
+    made = make(2)
+    made.options["complete"] = False
+    folder = made.write()
+    with pytest.raises(InputError, match="out: its audit is not done, so its tables may be of two runs; run its"):
+        read_audit(folder)
+    with pytest.raises(InputError, match="is not done"):
+        write_audit_report(folder)
+    assert len(read_audit(folder, finished=False).cases) == 2  # one table is whole
 
 
 def test_a_case_is_found_by_name_or_refused(make):
