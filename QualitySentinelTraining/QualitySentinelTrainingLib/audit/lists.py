@@ -38,6 +38,7 @@ def worst_first(audit: Audit) -> pd.DataFrame:
 
     A segment is listed when it lies below the threshold, or has flagged or missed slices. ``worst_slices`` are the
     lowest of its flagged slices, ``number:DSC``, in the file's numbers; ``missing_at`` those where mask is missing.
+    ``missed_slices`` is missing when none were looked for.
     """
     import pandas as pd
 
@@ -61,6 +62,8 @@ def worst_first(audit: Audit) -> pd.DataFrame:
         worst_slices=pd.Series([worst.get(k, "") for k in keys], dtype=object),
         missing_at=pd.Series([missing.get(k, "") for k in keys], dtype=object),
     )
+    if not audit.missed_sought:
+        listed["missed_slices"] = None
     return listed.reindex(columns=list(WORST_COLUMNS[:-1]))
 
 

@@ -22,6 +22,7 @@ _MIDLINE = ("vertebra", "sacrum", "spinal", "sternum", "brainstem", "mandible", 
 _CROSSING = ("brachiocephalic vein", "gonads", "breast")
 """The left brachiocephalic vein runs to the right; the others' masks are no reliable sides."""
 _USUAL_SIDE = {"liver": "right", "gallbladder": "right", "spleen": "left", "stomach": "left", "heart": "left"}
+_SIDES = ("right", "left")
 
 SWAP_COLUMNS = ("case", "kind", "structures", "distance_mm", "evidence", "pairs_as_named", "pairs_reversed")
 
@@ -32,8 +33,9 @@ class Swap:
 
     Attributes:
         case: the case's name.
-        kind: ``names swapped`` (a pair lies the other way round), ``case mirrored`` (all pairs do), or ``wrong side``
-            (a structure lies beyond the midline).
+        kind: ``names swapped`` (a pair lies the other way round, or all do and organs of one side do not), ``case
+            mirrored`` (all pairs do, and what is known of such organs), or ``wrong side`` (a structure lies beyond the
+            midline).
         structures: those concerned, joined with ``, ``.
         distance_mm: how far on the wrong side of each other, or of the midline; the largest.
         evidence: what else of the body says, as a sentence.
@@ -53,9 +55,10 @@ def find_swaps(segments: pd.DataFrame) -> list[Swap]:
     """Suspected swaps of left and right; the largest distance first.
 
     A pair is judged by the two centroids against each other, and then against the case's other pairs: when those lie
-    as named, the names of this pair are swapped; when all pairs of a case are reversed, the case is mirrored (or named
-    by the reader's side). A structure on its own, and a pair that lies on one side together, is judged by the midline,
-    which is the median of the middles of pairs and of the centroids of spine, sternum and the like.
+    as named, the names of this pair are swapped; when all pairs of a case are reversed, the case is mirrored, or named
+    by the reader's side: liver and spleen tell which. A structure on its own, and a pair that lies on one side
+    together, is judged by the midline, which is the median of the middles of pairs and of the centroids of spine,
+    sternum and the like.
 
     Args:
         segments: an audit's table; ``centroid_r_mm`` is the patient's R coordinate (RAS), rising to the right.
@@ -104,16 +107,17 @@ def _swaps_of(case: str, places: dict[str, float], known: dict) -> list[Swap]:
 
 def _mirrored(case: str, places: dict[str, float], reversed_: dict[str, float]) -> Swap:
     distance = max(reversed_.values())
+    organs = _organs_reversed(places)
     if len(reversed_) == 1:
         stem = next(iter(reversed_))
         return Swap(
-            case, "names swapped", f"{stem} left, {stem} right", distance,
+            case, "case mirrored" if organs else "names swapped", f"{stem} left, {stem} right", distance,
             f"the left one lies {distance:.0f} mm to the right of the right one; the case has no other pair to tell "
             f"a swapped name from a mirrored image{_organs(places)}",
             0, 1,
         )  # fmt: skip
     return Swap(
-        case, "case mirrored", _some(list(reversed_)), distance,
+        case, "names swapped" if organs is False else "case mirrored", _some(list(reversed_)), distance,
         f"all {len(reversed_)} pairs of this case are the other way round: the image or the masks are mirrored, or "
         f"sides are named as the reader sees them{_organs(places)}",
         0, len(reversed_),
@@ -146,13 +150,20 @@ def _off_side(case, places, sided, gaps, reversed_, as_named) -> list[Swap]:
 
 def _organs(places: dict[str, float]) -> str:
     """What organs of one side say about a mirrored image: liver and spleen do not change sides with their names."""
-    right = [places[n] for n, side in _USUAL_SIDE.items() if side == "right" and n in places]
-    left = [places[n] for n, side in _USUAL_SIDE.items() if side == "left" and n in places]
-    if not right or not left:
+    reversed_ = _organs_reversed(places)
+    if reversed_ is None:
         return ""
-    if np.mean(right) > np.mean(left):
-        return "; liver and spleen lie as usual, so the names are wrong rather than the image"
-    return "; liver and spleen are reversed too, so the image is mirrored (or the patient's organs are)"
+    names = [name for name in _USUAL_SIDE if name in places]
+    organs = f"{', '.join(names[:-1])} and {names[-1]}"
+    if reversed_:
+        return f"; {organs} are reversed too, so the image is mirrored (or the patient's organs are)"
+    return f"; {organs} lie as usual, so the names are wrong rather than the image"
+
+
+def _organs_reversed(places: dict[str, float]) -> bool | None:
+    """Whether organs of the right lie on the left of those of the left; ``None`` where one side has none."""
+    right, left = ([places[n] for n, s in _USUAL_SIDE.items() if s == side and n in places] for side in _SIDES)
+    return bool(np.mean(right) <= np.mean(left)) if right and left else None
 
 
 def _count(n: int, what: str) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import re
 import time
 from datetime import UTC, datetime
@@ -62,7 +63,33 @@ def test_the_first_page_says_which_slices_were_scored_and_what_was_left_out(tell
     text = open_page(write_audit_report(telling.write())).locator("body").inner_text()
     assert "Slices scored\nup to 8 of each segment" in text
     assert "2 CT series without a segmentation left out" in text
-    assert "missed slices: none were looked for" in text
+    assert "–\nmissed slices: not looked for, as not all slices were scored" in text
+
+
+@pytest.mark.chromium
+def test_where_slices_were_sampled_no_page_counts_missed_ones(telling, open_page):
+    """None were looked for: a nought would read as none found."""
+    telling.options["key"] = {"slices": "8"}
+    folder = write_audit_report(telling.write()).parent
+    page = open_page(folder / "cases" / "c004.html")
+    assert "–\nmissed slices: not looked for" in page.locator(".tiles").inner_text()
+    assert set(page.locator("tbody tr td:nth-child(5)").all_inner_texts()) == {"–"}
+    page = open_page(folder / "cases.html")
+    assert set(page.locator("#case-table td:nth-child(8)").all_inner_texts()) == {"–"}
+    assert page.locator("option[value=missed]").count() == 0
+    rows = csv.DictReader((folder.parent / "worst_first.csv").open(encoding="utf-8"))
+    assert {row["missed_slices"] for row in rows} == {""}
+
+
+@pytest.mark.chromium
+def test_the_section_on_bias_says_what_it_took_for_a_person(make, open_page):
+    made = make(40)
+    text = open_page(write_audit_report(made.write())).locator("#bias").inner_text()
+    assert "No column tells whether several CTs are of one person" in text
+    for number, case in enumerate(made.cases):
+        case |= {"meta_patient": f"p{number // 2}", "meta_sex": "MF"[number // 2 % 2]}
+    text = open_page(write_audit_report(made.write())).locator("#bias").inner_text()
+    assert "A person counts once (40 CTs of 20 persons, told by the column patient)" in text
 
 
 @pytest.mark.chromium
@@ -77,8 +104,10 @@ def test_an_audit_that_is_not_done_is_not_compared_with(make, tmp_path, capsys):
     other = make(3, "other")
     other.options["complete"] = False
     words = ["audit", str(tmp_path), "--out", str(tmp_path / "new"), "--compare", str(other.write())]
-    assert main(words) == UsageError.exit_code
+    assert main(words) == InputError.exit_code
     assert "is not done" in capsys.readouterr().err
+    assert main([*words[:-1], words[3]]) == UsageError.exit_code
+    assert "is this audit itself" in capsys.readouterr().err
 
 
 @pytest.mark.chromium
@@ -143,8 +172,11 @@ def test_hostile_names_are_only_shown(make, open_page):
 
 @pytest.mark.chromium
 def test_the_page_fits_a_narrow_window(telling, open_page):
-    page = open_page(write_audit_report(telling.write()), width=480)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 480
+    folder = write_audit_report(telling.write()).parent
+    for name in ("index.html", "cases.html", "cases/c002.html"):
+        page = open_page(folder / name, width=400)
+        page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400, name
 
 
 @pytest.mark.chromium

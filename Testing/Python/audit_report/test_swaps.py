@@ -41,6 +41,19 @@ def test_names_given_by_the_readers_side_leave_the_liver_where_it_is():
     sides = {k: -v for k, v in BODY.items() if k.endswith(("left", "right"))}
     (swap,) = find_swaps(body(**{k.replace(" ", "_"): v for k, v in sides.items()}))
     assert "lie as usual" in swap.evidence
+    assert swap.kind == "names swapped"
+
+
+@pytest.mark.parametrize(("organs", "kind"), [(1, "names swapped"), (-1, "case mirrored"), (None, "names swapped")])
+def test_the_only_pair_of_a_case_is_judged_by_liver_and_spleen(organs, kind):
+    places = {"kidney left": 55, "kidney right": -55}
+    if organs:
+        places |= {"liver": organs * 80, "spleen": organs * -90}
+    table = pd.DataFrame([{"case": "c", "structure": s, "centroid_r_mm": r} for s, r in places.items()])
+    (swap,) = find_swaps(table)
+    assert swap.kind == kind
+    assert ("the image is mirrored" in swap.evidence) == (organs == -1)
+    assert "stomach" not in swap.evidence
 
 
 def test_a_tilted_patient_is_no_swap():

@@ -31,6 +31,14 @@
     });
   });
 
+  // a table that goes on beyond the right edge fades out there
+  document.querySelectorAll(".scroll").forEach((box) => {
+    const mark = () => box.classList.toggle("more", box.scrollWidth - box.clientWidth - box.scrollLeft > 2);
+    box.addEventListener("scroll", mark, { passive: true });
+    new ResizeObserver(mark).observe(box);
+    mark();
+  });
+
   const find = document.getElementById("find");
   if (find) {
     const rows = Array.from(document.getElementById(find.dataset.table).tBodies[0].rows);

@@ -70,6 +70,7 @@ class _Settings:
             "scale": COLOR_SCALE,
             "missed_color": MISSED_COLOR,
             "missed_text": MISSED_TEXT,
+            "missed_sought": self.audit.missed_sought,
             "pages": self.pages,
             "model": self.audit.run.get("model") if isinstance(self.audit.run.get("model"), Mapping) else {},
             "versions": self.audit.run.get("versions") if isinstance(self.audit.run.get("versions"), Mapping) else {},
