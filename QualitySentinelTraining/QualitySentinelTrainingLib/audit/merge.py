@@ -28,14 +28,17 @@ def merge_shards(folders: Sequence[Path], out: Path) -> dict[str, str]:
         The cases that failed, with reasons.
 
     Raises:
-        UsageError: a folder is no shard, or ``out`` is one of them.
+        UsageError: a folder is no shard, or ``out`` is one of them or holds another audit.
         InputError: a shard is missing or not complete; the line says which.
         MismatchError: the shards were made with other options, another model, or of another data set.
     """
     check_tables_can_be_written()
-    shards = [AuditFolder(folder) for folder in folders]
+    shards, whole = [AuditFolder(folder) for folder in folders], AuditFolder(out)
     if out.resolve() in {shard.path.resolve() for shard in shards}:
         raise UsageError(f"{out}: is one of the shards; choose another folder for the tables of all")
+    before = whole.run()
+    if before is not None and "merged_shards" not in before:
+        raise UsageError(f"{out}: holds an audit of its own; choose another folder for the tables of all shards")
     runs = [_run(shard) for shard in shards]
     _check_alike(shards, runs)
     _check_all_there(shards, runs)
@@ -55,10 +58,13 @@ def merge_shards(folders: Sequence[Path], out: Path) -> dict[str, str]:
                 failed[name] = record.head["reason"]
             yield record
 
-    write_tables(out, records(), runs[0]["dataset_name"])
-    counts = {"cases": expected, "cases_of_all_shards": expected, "done": expected - len(failed), "failed": len(failed)}
-    whole = {**runs[0], "key": {**runs[0]["key"], "shard": None}, "counts": counts, "merged_shards": len(shards)}
-    AuditFolder(out).write_run(whole)
+    counts = {"cases": expected, "cases_of_all_shards": expected}
+    run = {**runs[0], "key": {**runs[0]["key"], "shard": None}, "counts": counts, "merged_shards": len(shards)}
+    with whole.locked():
+        whole.write_run({**run, "complete": False})  # until all tables are in place
+        write_tables(out, records(), run["dataset_name"])
+        counts |= {"done": expected - len(failed), "failed": len(failed)}
+        whole.write_run(run)
     return failed
 
 
@@ -76,10 +82,15 @@ def _check_alike(shards: list[AuditFolder], runs: list[dict]) -> None:
     for shard, run in zip(shards[1:], runs[1:], strict=True):
         name = first_difference({**run["key"], "shard": None}, {**first["key"], "shard": None})
         if name is not None:
-            raise MismatchError(f"{shard.path}: {name} is another than in {shards[0].path}; audit it again")
+            raise MismatchError(
+                f"{shard.path}: {name} is another than in {shards[0].path}; audit all with the same, in new folders"
+            )
         same = all(run[name] == first[name] for name in ("cases_sha256", "dataset_name"))
         if not same or Shard.parse(run["key"]["shard"]).count != Shard.parse(first["key"]["shard"]).count:
-            raise MismatchError(f"{shard.path}: is a shard of other cases than {shards[0].path}; audit it again")
+            raise MismatchError(
+                f"{shard.path}: is a shard of other cases than {shards[0].path}; run the commands of all shards again "
+                "(cases that have not changed are kept)"
+            )
 
 
 def _check_all_there(shards: list[AuditFolder], runs: list[dict]) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from Testing.Python.audit.conftest import tables
 
-from QualitySentinelLib.errors import UsageError
+from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelTrainingLib.audit.cases import AuditCase
+from QualitySentinelTrainingLib.audit.frames import read_audit
+from QualitySentinelTrainingLib.audit.merge import merge_shards
 from QualitySentinelTrainingLib.audit.shards import Shard
 
 
@@ -65,6 +68,59 @@ def test_shards_of_other_audits_are_refused(shards, a_data_set, audit, tmp_path)
     refused = audit(None, "--merge", *folders, tmp_path / "whole", out=tmp_path / "merged", workers=None)
     assert refused.code == 2
     assert "was not made with --shard" in refused.err
+
+
+def test_a_merge_that_is_stopped_leaves_nothing_that_reads_as_whole(shards, audit, tmp_path, monkeypatch):
+    """A kill between two tables; the next merge mends it. A merge may be repeated, but writes over no other audit."""
+    _, whole, folders = shards
+    merged = tmp_path / "merged"
+    real, moved = os.replace, []
+
+    def stop(source, target):
+        if str(target).endswith(("slices.csv", "slices.parquet")):
+            moved.append(target)
+            raise KeyboardInterrupt
+        real(source, target)
+
+    monkeypatch.setattr("QualitySentinelLib.files.os.replace", stop)
+    with pytest.raises(KeyboardInterrupt):
+        merge_shards(folders, merged)
+    monkeypatch.undo()
+    assert moved
+    with pytest.raises(InputError, match="is not done"):
+        read_audit(merged)
+    for _ in range(2):
+        assert audit(None, "--merge", *folders, out=merged, workers=None).code == 0
+        assert tables(merged) == whole
+    assert len(read_audit(merged).cases) == 6
+    refused = audit(None, "--merge", *folders, out=tmp_path / "whole", workers=None)
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "holds an audit of its own" in refused.err
+
+
+def test_one_shard_of_one_is_the_whole(a_data_set, audit, tmp_path):
+    data = a_data_set(2)
+    whole = tables(audit(data, out=tmp_path / "whole").folder)
+    assert audit(data, "--shard", "1/1", out=tmp_path / "all").code == 0
+    assert audit(None, "--merge", tmp_path / "all", out=tmp_path / "merged", workers=None).code == 0
+    assert tables(tmp_path / "merged") == whole
+
+
+def test_data_that_are_mended_are_merged_after_all_shards_have_seen_them(a_data_set, audit, torso_writer, tmp_path):
+    data = a_data_set(6)
+    ct = data / "s0002" / "ct.nii.gz"
+    ct.write_bytes(b"broken")
+    folders = [tmp_path / f"shard_{number}" for number in (1, 2)]
+    codes = [audit(data, "--shard", f"{n}/2", out=folder).code for n, folder in enumerate(folders, start=1)]
+    assert sorted(codes) == [0, 6]
+    merged = audit(None, "--merge", *folders, out=tmp_path / "merged", workers=None)
+    assert merged.code == 6
+    assert "failed: s0002" in merged.err
+    torso_writer.ct(ct, 2)
+    for number, folder in enumerate(folders, start=1):
+        assert audit(data, "--shard", f"{number}/2", "--retry-failed", out=folder).code == 0
+    assert audit(None, "--merge", *folders, out=tmp_path / "merged", workers=None).code == 0
+    assert tables(tmp_path / "merged") == tables(audit(data, out=tmp_path / "whole").folder)
 
 
 def test_every_case_belongs_to_one_shard_whatever_others_there_are():
