@@ -83,7 +83,7 @@ def bids(folder, write):
     write.labels(derived / "sub-02" / "anat" / "sub-02_desc-organs_dseg.nii.gz", 1)
     (derived / "dseg.tsv").write_text("index\tname\n0\tbackground\n1\tliver\n2\tspleen\n")
     (folder / "participants.tsv").write_text("participant_id\tsex\tage\nsub-01\tfemale\t70\nsub-02\tM\tn/a\n")
-    return {"sub-01_ses-1": {"sex": "F", "age": "70", "session": "1"}, "sub-02": {"sex": "M"}}
+    return {"sub-01_ses-1": {"sex": "F", "age": "70", "session": "1", "subject": "sub-01"}, "sub-02": {"sex": "M"}}
 
 
 def folders(folder, write):
@@ -112,7 +112,7 @@ def csv_manifest(folder, write):
         "case;ct;seg;names;Sex;Site\none;images/1.nii.gz;a/1_seg.nii.gz;names.json;male;X\n"
         "one;images/1.nii.gz;b/1_other.nii.gz;names.json;male;X\n"
     )
-    return {"one@1_seg": {"sex": "M", "institution": "X"}, "one@1_other": {"sex": "M"}}
+    return {"one@1_seg": {"sex": "M", "institution": "X", "subject": "one"}, "one@1_other": {"subject": "one"}}
 
 
 LAYOUTS = {
@@ -193,6 +193,29 @@ def test_a_table_of_metadata_may_lie_anywhere(torso_writer, tmp_path):
     table.write_text("who\tsex\nnobody\tM\n")
     with pytest.raises(UsageError, match="no column of it names the cases, such as BDMAP_00000001"):
         find_cases(tmp_path / "data", metadata=table)
+
+
+def test_what_a_table_of_metadata_leaves_open_is_said(torso_writer, tmp_path):
+    totalsegmentator(tmp_path, torso_writer)
+    table = tmp_path / "meta.csv"
+    table.write_text("image_id;contrast;kvp\ns0001;none;None\ns0002;n/a;100\ns0002;iv;120\n")
+    found = find_cases(tmp_path)
+    assert [dict(c.metadata) for c in found.cases] == [{"contrast": "none"}, {"contrast": "iv", "kvp": "120"}]
+    assert found.notes == ["meta.csv: has several rows for 1 case (s0002); the last one counts"]
+    table.write_bytes("image_id;stadt\ns0001;Köln\n".encode("latin-1"))
+    with pytest.raises(InputError, match="meta.csv: is no table .* save it as CSV in UTF-8"):
+        find_cases(tmp_path)
+    table.write_text('image_id;comment\ns0001;"never closed\ns0002;x\n')
+    with pytest.raises(InputError, match="meta.csv: is no table"):
+        find_cases(tmp_path)
+
+
+def test_several_cts_of_a_person_are_known_in_dicom_but_not_the_person(torso_writer, tmp_path):
+    for number, person in enumerate(("B-77", "A-11", "B-77"), start=1):
+        series = torso_writer.series(tmp_path / str(number) / "ct", PatientID=person)
+        torso_writer.dicom_seg(tmp_path / str(number) / "seg.dcm", series)
+    found = find_cases(tmp_path)
+    assert [c.metadata["person"] for c in found.cases] == ["person_0001", "person_0002", "person_0001"]
 
 
 def test_cases_without_ct_or_masks_are_found_too(torso_writer, audit, tmp_path):

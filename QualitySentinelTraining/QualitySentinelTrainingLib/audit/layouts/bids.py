@@ -38,7 +38,8 @@ def find(root: Path) -> tuple[list[AuditCase], list[str]]:
         names_seen[name] += 1
         if names_seen[name] > 1:
             name = image_stem(ct)
-        metadata = {**persons.get(entities["sub"], {}), **({"session": s} if (s := entities.get("ses")) else {})}
+        metadata = {**persons.get(entities["sub"], {}), "subject": f"sub-{entities['sub']}"}
+        metadata |= {"session": s} if (s := entities.get("ses")) else {}
         place = ct.relative_to(root).as_posix()
         found = [p for p in of_subject[entities["sub"]] if _belongs(_entities(p), entities)]
         if not found:

@@ -7,7 +7,7 @@ import re
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -74,6 +74,7 @@ def find(root: Path) -> tuple[list[AuditCase], list[str]]:
             used.add(uid)
             cases.append(_case(root, path, header, series[uid] if uid else None, mixed))
     unused = len(series.keys() - used)
+    cases = _with_persons(cases, [header for _, _, header in segmentations])
     return cases, [f"{unused} CT series without a segmentation left out"] if unused else []
 
 
@@ -127,6 +128,24 @@ def _case(root: Path, path: Path, header, series: _Series | None, mixed: set[Pat
     secrets = tuple(sorted({*_secrets(header), *_secrets(series.header)}))
     ct, metadata = folder.relative_to(root).as_posix(), _metadata(series.header)
     return AuditCase(seg, ct, seg, files, metadata=metadata, identifying=True, secrets=secrets)
+
+
+def _with_persons(cases: list[AuditCase], headers: list) -> list[AuditCase]:
+    """The cases, which are those of the SEG ``headers``, with a number for each person where some have several.
+
+    What tells them apart, PatientID, is told to nobody; persons are numbered in the order of their cases' files.
+    """
+    ids = [_text(header.get("PatientID")) for header in headers]
+    known = [one for one in ids if one]
+    if len(set(known)) in (1, len(known)):  # one for all is what anonymisers write
+        return cases
+    first = {}
+    for case, one in sorted(zip(cases, ids, strict=True), key=lambda pair: pair[0].name):
+        first.setdefault(one or case.name, f"person_{len(first) + 1:04d}")
+    return [
+        replace(case, metadata={**case.metadata, "person": first[one or case.name]})
+        for case, one in zip(cases, ids, strict=True)
+    ]
 
 
 def _metadata(header) -> dict[str, str]:

@@ -12,6 +12,7 @@ from QualitySentinelLib.reading.image import image_stem
 from QualitySentinelLib.reading.names import name_presets
 
 from ..cases import AuditCase
+from ..people import person_column
 from .metadata import metadata_of, read_table
 from .names import names_in
 
@@ -28,7 +29,7 @@ def find(path: Path) -> tuple[list[AuditCase], list[str]]:
     """One case per row. A CT may have several rows, one for each of its segmentations.
 
     Paths are relative to the manifest's folder. Rows of one case are told apart by their segmentation's name:
-    ``case@stem``.
+    ``case@stem``; the case becomes the column ``subject``, unless another one tells persons.
 
     Raises:
         InputError: the manifest cannot be read.
@@ -51,6 +52,8 @@ def find(path: Path) -> tuple[list[AuditCase], list[str]]:
         ct, seg = (_relative(row[c], path.parent) for c in ("ct", "seg"))
         cases.append(AuditCase(row["case"], ct, seg, names=names, metadata=metadata_of(row, _OWN)))
     often = Counter(case.name for case in cases)
+    if len(often) < len(cases) and person_column([column for case in cases for column in case.metadata]) is None:
+        cases = [replace(c, metadata={**c.metadata, "subject": c.name}) for c in cases]
     several = [replace(c, name=f"{c.name}@{image_stem(c.seg)}") if often[c.name] > 1 else c for c in cases]
     again = next((name for name, count in Counter(c.name for c in several).items() if count > 1), None)
     if again is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,9 @@ _COLUMNS = {
 }  # fmt: skip
 """Columns that data sets call differently, so that two data sets can be compared."""
 _SEXES = {"m": "M", "male": "M", "man": "M", "f": "F", "female": "F", "woman": "F", "o": "O", "other": "O"}
-_MISSING = {"", "nan", "na", "n/a", "none", "null"}
+_MISSING = {"", "nan", "na", "n/a", "null"}
+_PYTHONS_NONE = "None"
+"""As a script writes what it does not know; ``none`` is a value: no contrast agent, no findings."""
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
@@ -33,7 +36,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
             delimiter = max(",;\t", key=head.count)
             return [
                 {str(k).strip(): (v or "").strip() for k, v in row.items() if k is not None}
-                for row in csv.DictReader(stream, delimiter=delimiter)
+                for row in csv.DictReader(stream, delimiter=delimiter, strict=True)
             ]
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
@@ -45,7 +48,7 @@ def metadata_of(row: dict[str, str], without: tuple[str, ...] = ()) -> dict[str,
     """A row as metadata: usual names for usual columns, sex as M, F or O, and no empty values."""
     told = {}
     for column, value in row.items():
-        if column in without or not column or value.lower() in _MISSING:
+        if column in without or not column or value.lower() in _MISSING or value == _PYTHONS_NONE:
             continue
         name = re.sub(r"\W+", "_", column.lower()).strip("_")
         name = _COLUMNS.get(name, name)
@@ -77,4 +80,8 @@ def add_metadata(cases: list[AuditCase], table: Path, notes: list[str], wanted: 
     if hits[key] < len(cases):
         notes.append(f"{table.name}: has no row for {len(cases) - hits[key]} of {len(cases)} cases")
     of_case = {row[key]: metadata_of(row, (key,)) for row in rows}
+    again = [name for name, rows_of_it in Counter(row[key] for row in rows).items() if rows_of_it > 1 and name in names]
+    if again:
+        what = "1 case" if len(again) == 1 else f"{len(again)} cases"
+        notes.append(f"{table.name}: has several rows for {what} ({again[0]}); the last one counts")
     return [replace(case, metadata={**case.metadata, **of_case.get(case.name, {})}) for case in cases]
