@@ -48,6 +48,7 @@ Medical Segmentation Datasets, <a href="https://arxiv.org/abs/2406.00327">arXiv 
 The software is for research. It makes no claim for a specific clinical purpose.
 """)
         slicer.app.connect("startupCompleted()", registerSampleData)
+        slicer.app.connect("startupCompleted()", watchLoadedScenes)
 
 
 def registerSampleData() -> None:
@@ -55,6 +56,16 @@ def registerSampleData() -> None:
     from QualitySentinelLib.setup import register_sample_data
 
     register_sample_data()
+
+
+def watchLoadedScenes():
+    """Show all segments of scenes that were saved while one was shown alone; called when Slicer has started.
+
+    :return: QualitySentinelLib.setup.LoadedScenes; it goes on whether it is held or not
+    """
+    from QualitySentinelLib.setup import LoadedScenes
+
+    return LoadedScenes(slicer.mrmlScene)
 
 
 #
@@ -123,6 +134,8 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNodeGuiTag = None
         self._shownSegmentation = None
         self._withoutReview = None
+        self._keptElsewhere = False
+        self._editedBefore = (None, set())
         self._scoring = None
         self._correcting = None
         self._layoutManager = self._moduleSelector = None
@@ -311,6 +324,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             review.session.set_threshold(parameters.threshold)  # a new threshold only flags anew: nothing is scored
             self._applyDisplayOptions(review)
         self.rescoring.enabled = parameters.autoRescore and not self._scoring.running
+        self._showWarnings()
         self.ui.deviceComboBox.enabled = not parameters.forceCpu
         self.advancedSection.show_model(parameters.model)
         self._checkCanApply()
@@ -321,6 +335,8 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return  # not all is there yet; onSceneEndImport follows
         node = self._parameterNode.inputSegmentation
         review = self.reviews.of(node)
+        if not node or review:
+            self._keptElsewhere = False
         choice = [n and n.GetID() for n in (node, self._parameterNode.inputVolume)]
         if node and review is None and not self._scoring.running and choice != self._withoutReview:
             from QualitySentinelLib.scene.kept_review import kept_review
@@ -328,9 +344,11 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             session = kept_review(node)
             volumeNode = self._volumeOfReview(node, session) if session else None
             self._withoutReview = None if volumeNode else choice  # do not read it again as a slider moves
+            self._keptElsewhere = bool(session) and not volumeNode
             if volumeNode:
                 review = self.reviews.open(node, volumeNode, session, self.logic.volumeState(volumeNode))
                 review.warnings = [*session.case.warnings, *session.warnings]
+                review.compare()
         if review is not self.reviewPanel.review:
             if review:  # first: what is shown next has its own threshold
                 self._parameterNode.threshold = review.session.threshold
@@ -387,10 +405,14 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.matchedLabel.visible = bool(self.ui.matchedLabel.text)
 
     def _showWarnings(self) -> None:
-        from QualitySentinelLib.panel.warnings_label import show_warnings
+        from QualitySentinelLib.panel.warnings_label import outdated_text, show_warnings
 
         review = self.reviewPanel.review
         warnings = [*self._scoring.warnings, *(review.warnings if review else ())]
+        if review and not self._scoring.running and (unscored := self.rescoring.unscored(review)):
+            warnings.insert(0, outdated_text(review, unscored))
+        if self._keptElsewhere and not review and not self._scoring.running:
+            warnings.append(_("A review of this segmentation is kept, but its CT is not here, was moved or changed"))
         show_warnings(self.ui.warningsLabel, warnings)
 
     def _checkCanApply(self) -> None:
@@ -420,11 +442,18 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             volumeNode, segmentationNode = parameters.inputVolume, parameters.inputSegmentation
             volumeState = self.logic.volumeState(volumeNode)
             review = self.reviews.of(segmentationNode)
-            if review and review.volume_state != volumeState:  # what was said of another CT says nothing of this one
-                self.reviews.close(segmentationNode.GetID())
+            if not review or review.volume_state != volumeState:  # what was said of another CT says nothing of this one
+                if not self._mayBeginAnew(segmentationNode, review):
+                    return
+                if review:
+                    review.record.write()  # to be found again when scoring is cancelled
+                    self.rescoring.forget(review)
+                    self.reviews.close(segmentationNode.GetID())
                 review = None
+            self._editedBefore = (segmentationNode, set())
             if review:
-                self.rescoring.forget(review)  # edits of before are scored now
+                review.stop_comparing()
+                self._editedBefore = (segmentationNode, self.rescoring.taken(review))  # they are scored now
             else:
                 parameters.showColors = True
             warning = memory_warning(volumeNode, self._device(parameters), segmentationNode)
@@ -442,6 +471,16 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.rescoring.enabled = False
             self._showReview(review)
             self._checkCanApply()
+
+    @staticmethod
+    def _mayBeginAnew(segmentationNode, review) -> bool:
+        """Whether the user agrees that what was accepted and corrected in a review on another CT is dropped."""
+        from QualitySentinelLib.panel.dropping import dropped_text
+        from QualitySentinelLib.scene.kept_review import kept_review
+
+        session = review.session if review else kept_review(segmentationNode)
+        text = dropped_text(session) if session else ""
+        return not text or slicer.util.confirmOkCancelDisplay(text, _("Quality Sentinel - Another CT"))
 
     def onCancelButton(self) -> None:
         """Stop scoring; segments that are finished keep their scores."""
@@ -461,6 +500,10 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             if self._parameterNode:
                 self._applyDisplayOptions(review)
         if not self._scoring.running:
+            (scored, edited), self._editedBefore = self._editedBefore, (None, set())
+            interrupted = self.reviews.of(scored)
+            if edited and interrupted and (error or self._scoring.cancelled):  # it may not have got to them
+                self.rescoring.edited(interrupted, edited)
             self.rescoring.enabled = parameters.autoRescore
             self._checkCanApply()
             if self._parameterNode:  # another segmentation may have been selected meanwhile
@@ -478,6 +521,8 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.rescoring.edited(review, segmentIds)
         if review.segmentation_node == self._shownSegmentation:
             self._showMatches()
+        if review is self.reviewPanel.review:
+            self._showWarnings()
 
     def rescoreSteps(self, review, segmentIds):
         """Steps of scoring edited segments again."""
@@ -507,9 +552,13 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onCorrect(self, review) -> None:
         """Open the Segment Editor with the selected segment; the views show its slice already."""
-        from QualitySentinelLib.panel.correcting import Correcting
+        from QualitySentinelLib.panel.correcting import Correcting, removed_text
 
         self._endCorrecting()
+        text = removed_text(review)
+        if text:
+            slicer.util.warningDisplay(text, _("Quality Sentinel - Correct"))
+            return
         self._correcting = Correcting(review)  # known before the module is left: its segments stay hidden
         self._correcting.begin()
 
@@ -561,6 +610,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._showReview(None)
         self.reviews.close_all()
         self._shownSegmentation = self._withoutReview = None
+        self._keptElsewhere, self._editedBefore = False, (None, set())
         self._checkCanApply()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import slicer
+from slicer.i18n import tr as _
 
 from ..review import Changed, ReviewEvent
 from .open_review import OpenReview
@@ -57,5 +58,15 @@ class Correcting:
 
     def _on_event(self, event: ReviewEvent) -> None:
         if event.changed is Changed.CURRENT and self._session.selected is not None:
-            if self._editor.currentSegmentID() != self._session.selected:
+            if self._editor.currentSegmentID() != self._session.selected and not removed_text(self._review):
                 self._editor.setCurrentSegmentID(self._session.selected)
+
+
+def removed_text(review: OpenReview) -> str:
+    """What is said when the selected segment was removed from the segmentation, one line; empty while it is there."""
+    session, segmentation = review.session, review.segmentation_node.GetSegmentation()
+    if session.selected is None or segmentation.GetSegment(session.selected) is not None:
+        return ""
+    return _("{segment} was removed from the segmentation: there is nothing to correct").format(
+        segment=session.labels[session.selected]
+    )

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
+from ..errors import QualitySentinelError
 from ..review import ReviewEvent, ReviewSession
+from ..scene.edited_since import edited_since_steps
 from ..scene.edits import SegmentationEdits
+from ..steps import paced
 from .scene_display import SceneDisplay
 from .scene_record import SceneRecord
+from .steps import StepRun
+
+STEP_SECONDS = 0.02
+"""Of comparing with what was scored: nobody has asked for it, nobody must notice."""
 
 
 class OpenReview:
@@ -34,10 +42,39 @@ class OpenReview:
         self.segmentation_node, self.volume_node = segmentation_node, volume_node
         self.session, self.volume_state = session, volume_state
         self.warnings: list[str] = []
+        self._on_edit = on_edit
+        self._comparing: StepRun | None = None
         self.edits = SegmentationEdits(segmentation_node, lambda ids: on_edit(self, ids))
         self.display = SceneDisplay(segmentation_node, volume_node, session)
         self.record = SceneRecord(segmentation_node, session, self.edits)
         self._unsubscribe = session.observe(self._on_event)
+
+    def compare(self) -> None:
+        """Compare, soon, the segments with what was scored; what is another now is told as edited.
+
+        For a review that comes with the scene: its segments may have been edited while nobody watched.
+        """
+        self.stop_comparing()
+        steps = edited_since_steps(self.volume_node, self.segmentation_node, self.session.case)
+        self._comparing = StepRun(self._compared(steps), lambda _step: None, self._on_compared)
+
+    def stop_comparing(self) -> None:
+        """Drop it: everything is scored again."""
+        if self._comparing is not None:
+            self._comparing.stop()
+            self._comparing = None
+
+    def _compared(self, steps):
+        edited = yield from paced(steps, STEP_SECONDS)
+        if edited:
+            self._on_edit(self, edited)
+
+    def _on_compared(self, error: Exception | None) -> None:
+        self._comparing = None
+        if isinstance(error, QualitySentinelError):
+            self.warnings.append(str(error))
+        elif error is not None:
+            logging.error("the segments could not be compared with what was scored", exc_info=error)
 
     def _on_event(self, event: ReviewEvent) -> None:
         if self.segmentation_node.GetScene():
@@ -47,6 +84,7 @@ class OpenReview:
     def close(self) -> None:
         """End it: nothing is watched, written or shown any more. The scene keeps what it has."""
         self._unsubscribe()
+        self.stop_comparing()
         self.edits.remove()
         self.record.close()
         self.display.leave()

@@ -1,4 +1,4 @@
-"""Needs ``qt``. Scores again what was edited, shortly after it was."""
+"""Needs ``qt`` and ``slicer``. Scores again what was edited, shortly after it was."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 
 import qt
+from slicer.i18n import tr as _
 
 from ..errors import QualitySentinelError
 from ..scores import Progress
@@ -31,6 +32,7 @@ class Rescoring:
     ) -> None:
         self._make_steps, self._on_change = steps, on_change
         self._waiting: dict[OpenReview, set[str]] = {}
+        self._failed: dict[OpenReview, set[str]] = {}
         self._running: tuple[OpenReview, set[str], StepRun] | None = None
         self._held = False
         self._timer = qt.QTimer()
@@ -64,6 +66,18 @@ class Rescoring:
         """Whether edits of a review are being scored, or are about to be."""
         return review in self._waiting or (self._running is not None and self._running[0] is review)
 
+    def unscored(self, review: OpenReview) -> set[str]:
+        """Ids of the edited segments that keep their scores of before: they wait to be enabled, or scoring failed."""
+        waiting = self._waiting.get(review, set()) if self._held else set()
+        return waiting | self._failed.get(review, set())
+
+    def taken(self, review: OpenReview) -> set[str]:
+        """Ids of all edited segments of a review that are not scored; they are dropped, as :meth:`forget` does."""
+        running = self._running[1] if self._running is not None and self._running[0] is review else set()
+        ids = self._waiting.get(review, set()) | self._failed.get(review, set()) | running
+        self.forget(review)
+        return ids
+
     def forget(self, review: OpenReview | None = None) -> None:
         """Drop what waits of a review, or of all: it has ended, or all of it was scored again."""
         if self._running is not None and review in (None, self._running[0]):
@@ -71,8 +85,10 @@ class Rescoring:
             self._running = None
         if review is None:
             self._waiting.clear()
+            self._failed.clear()
         else:
             self._waiting.pop(review, None)
+            self._failed.pop(review, None)
         if self._waiting and not self._held:
             self._timer.start()
         elif not self._waiting:
@@ -89,7 +105,7 @@ class Rescoring:
         if self._held or self._running is not None or not self._waiting:
             return
         review = next(iter(self._waiting))
-        segment_ids = self._waiting.pop(review)
+        segment_ids = self._waiting.pop(review) | self._failed.pop(review, set())
         run = StepRun(self._make_steps(review, segment_ids), lambda step: self._on_step(review, step), self._on_end)
         self._running = (review, segment_ids, run)
         self._on_change(review)
@@ -100,13 +116,23 @@ class Rescoring:
             review.warnings = list(progress.score.warnings)
 
     def _on_end(self, error: Exception | None) -> None:
-        review = self._running[0]
+        review, segment_ids, _run = self._running
         self._running = None
         if error is not None:
             # No message box: the reader is drawing.
-            review.warnings = [str(error)]
-            if not isinstance(error, QualitySentinelError):
+            self._failed[review] = segment_ids
+            review.warnings = [reason(error)]
+            if not isinstance(error, (QualitySentinelError, ModuleNotFoundError)):
                 logging.error("scoring edits again failed", exc_info=error)
         self._on_change(review)
         if self._waiting:
             self._timer.start()
+
+
+def reason(error: Exception) -> str:
+    """Why edits were not scored, one line."""
+    if isinstance(error, ModuleNotFoundError):  # nothing is installed without a click
+        return _("Edits are not scored: {package} is not installed. Apply asks and installs it").format(
+            package=error.name
+        )
+    return str(error)

@@ -245,6 +245,11 @@ class ReviewSession:
         """Whether a reader found the slice fine as it is."""
         return SliceRef(segment_id, k) in self._accepts
 
+    @property
+    def accepted(self) -> tuple[SliceRef, ...]:
+        """Every accepted slice, in the order they were accepted, flagged with this threshold or not."""
+        return tuple(self._accepts.digests)
+
     def accept(self, segment_id: str | None = None, k: int | None = None) -> tuple[SliceRef, ...]:
         """Mark a slice as fine, by default the one that is looked at. Any scored slice may be accepted.
 

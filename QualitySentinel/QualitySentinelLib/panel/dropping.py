@@ -1,0 +1,19 @@
+"""What the user is asked before a review is dropped."""
+
+from __future__ import annotations
+
+from slicer.i18n import tr as _
+
+from ..review import ReviewSession
+
+
+def dropped_text(session: ReviewSession) -> str:
+    """What would be lost with a review of another CT, as a question; empty when nothing was accepted or corrected."""
+    accepted, corrected = len(session.accepted), len(session.corrections())
+    if not accepted and not corrected:
+        return ""
+    return _(
+        "This segmentation was reviewed on another CT, or the CT was moved or changed since. Scoring begins a new "
+        "review; slices marked as accepted ({accepted}) and as corrected ({corrected}) lose their marks. Masks are not "
+        "changed.\n\nBegin a new review?"
+    ).format(accepted=accepted, corrected=corrected)
