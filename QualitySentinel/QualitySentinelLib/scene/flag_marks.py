@@ -92,6 +92,7 @@ class FlagMarks:
         """Look at the review, and for new views, again; ``scale``: another colour scale from now on."""
         self._scale = scale or self._scale
         self._marks = None
+        self._forget_views_that_are_gone()
         known = {id(node) for node, _ in self._observed}
         for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
             if id(node) not in known:
@@ -107,29 +108,48 @@ class FlagMarks:
     def remove(self) -> None:
         """Take everything out of the views, for good."""
         self._stop()
+        nodes = {_name_of(node): node for node, _ in self._observed if node.GetScene()}
         for node, tag in self._observed:
             node.RemoveObserver(tag)
         self._observed = []
-        for drawing in self._drawings.values():
+        for name, drawing in self._drawings.items():
             drawing.remove()
+            node = nodes.get(name)
+            view = None if node is None else self._find_view(node)
+            if view is not None:
+                view.scheduleRender()
         self._drawings = {}
 
     def _on_view_moved(self, slice_node, _event) -> None:
         self._draw(slice_node)
 
+    def _forget_views_that_are_gone(self) -> None:
+        for node, tag in [entry for entry in self._observed if not entry[0].GetScene()]:
+            node.RemoveObserver(tag)
+            self._observed.remove((node, tag))
+            drawing = self._drawings.pop(_name_of(node), None)
+            if drawing is not None:
+                drawing.remove()
+
     def _draw(self, slice_node) -> None:
-        name = slice_node.GetLayoutName() or slice_node.GetID()
+        name = _name_of(slice_node)
         drawing = self._drawings.get(name)
         k = self._slice_shown(slice_node)
         mark = Mark() if k is None else self.mark_of(k)
+        if drawing is None and mark == Mark():
+            return
+        view = self._find_view(slice_node)
+        window = None if view is None else view.renderWindow()
+        if drawing is not None and drawing.window is not window:  # another layout: the view it was made for is gone
+            drawing.remove()
+            del self._drawings[name]
+            drawing = None
+        if window is None:
+            return
         if drawing is None:
-            if mark == Mark():
-                return
-            view = self._find_view(slice_node)
-            if view is None or view.renderWindow() is None:
-                return
-            drawing = self._drawings[name] = _Drawing(view)
-        drawing.show(mark, self._scale, slice_node.GetDimensions()[:2])
+            drawing = self._drawings[name] = _Drawing(window)
+        if drawing.show(mark, self._scale, slice_node.GetDimensions()[:2]):
+            view.scheduleRender()
 
     def _slice_shown(self, slice_node) -> int | None:
         """Canonical k of the slice that an axial view of the CT shows; ``None`` for other views and places."""
@@ -172,11 +192,15 @@ def marks_of(session: ReviewSession) -> dict[int, Mark]:
 
 
 class _Drawing:
-    """The frame and the lines of text in one view."""
+    """The frame and the lines of text in one view's window. It outlives the view, which is Qt's: a layout may end it.
 
-    def __init__(self, view) -> None:
-        self._view = view
-        renderers = view.renderWindow().GetRenderers()
+    Attributes:
+        window: the vtkRenderWindow.
+    """
+
+    def __init__(self, window) -> None:
+        self.window = window
+        renderers = window.GetRenderers()
         self._renderer = renderers.GetItemAsObject(renderers.GetNumberOfItems() - 1)
         self._frame = _frame_actor()
         self._texts = [_text_actor() for _ in range(2)]
@@ -185,12 +209,16 @@ class _Drawing:
             actor.VisibilityOff()
             self._renderer.AddViewProp(actor)
 
-    def show(self, mark: Mark, scale: str, size: tuple[int, int]) -> None:
-        """Show a mark, or nothing for an empty one, in a view of ``size`` (width, height in pixels)."""
+    def show(self, mark: Mark, scale: str, size: tuple[int, int]) -> bool:
+        """Show a mark, or nothing for an empty one, in a view of ``size`` (width, height in pixels).
+
+        Returns:
+            whether the view must be rendered.
+        """
         if self._shown == (mark, scale, size) or (mark == self._shown[0] == Mark()):
-            return
+            return False
         self._shown = mark, scale, size
-        letter = _FONT_SIZE * self._view.renderWindow().GetDPI() / _POINTS_PER_INCH
+        letter = _FONT_SIZE * self.window.GetDPI() / _POINTS_PER_INCH
         lines = mark.lines(int(size[0] / (letter * _LETTER_WIDTH)) - 2)
         self._frame.SetVisibility(bool(lines))
         self._frame.GetProperty().SetColor(*dsc_color(mark.worst, scale))
@@ -203,12 +231,12 @@ class _Drawing:
                 actor.SetPosition(0.5, 1 - (_TOP + number * _LINE_HEIGHT) * letter / max(size[1], 1))
                 actor.GetTextProperty().SetBackgroundColor(*ground)
                 actor.GetTextProperty().SetColor(*_readable_on(ground))
-        self._view.scheduleRender()
+        return True
 
     def remove(self) -> None:
+        """Take everything out of the window; whoever has the view renders it."""
         for actor in (self._frame, *self._texts):
             self._renderer.RemoveViewProp(actor)
-        self._view.scheduleRender()
 
 
 def _frame_actor() -> vtk.vtkActor2D:
@@ -261,6 +289,10 @@ def _listed(head: str, names: list[str], room: int) -> str:
         if len(text) <= room:
             break
     return text
+
+
+def _name_of(slice_node) -> str:
+    return slice_node.GetLayoutName() or slice_node.GetID()
 
 
 def _view_of_layout(slice_node):

@@ -39,10 +39,18 @@ class View:
     def __init__(self, window):
         self.window, self.asked = window, 0
 
+    def destroy(self):
+        """As Qt does with the views of a layout that is left; PythonQt then complains about every call."""
+        self.window = None
+
     def renderWindow(self):
+        if self.window is None:
+            raise ValueError("Trying to call 'renderWindow' on a destroyed qMRMLSliceView object")
         return self.window
 
     def scheduleRender(self):
+        if self.window is None:
+            raise ValueError("Trying to call 'scheduleRender' on a destroyed qMRMLSliceView object")
         self.asked += 1
 
     def pixels(self) -> np.ndarray:
@@ -193,6 +201,47 @@ def test_scrolling_draws_only_when_the_mark_changes(a_ct_node, views, marks):
     for k in (0, 1, 2, 3, FINE):
         jump_to_slice(a_ct_node, k)
     assert views["Red"].asked == before + 1
+
+
+def a_view():
+    import vtk
+
+    window = vtk.vtkRenderWindow()
+    window.AddRenderer(vtk.vtkRenderer())
+    return View(window)
+
+
+@pytest.mark.parametrize("asked_to_look", [True, False])
+def test_views_that_another_layout_has_made_anew_are_marked(a_ct_node, views, marks, asked_to_look):
+    from QualitySentinelLib.scene import jump_to_slice
+
+    jump_to_slice(a_ct_node, FLAGGED)
+    views["Red"].destroy()
+    views["Red"] = a_view()
+    if asked_to_look:
+        marks.update()
+    else:
+        jump_to_slice(a_ct_node, FINE)
+        jump_to_slice(a_ct_node, FLAGGED)
+    assert views["Red"].texts() == ["Flagged: spleen 0.30, liver 0.60"] and views["Red"].asked
+    jump_to_slice(a_ct_node, MISSED)
+    assert views["Red"].texts() == ["Missed: liver", "Flagged: spleen 0.50"]
+    marks.remove()
+    assert views["Red"].props() == []
+
+
+def test_views_that_are_gone_for_good_do_no_harm(slicer, a_ct_node, a_review, views, marks):
+    from QualitySentinelLib.scene import jump_to_slice
+
+    jump_to_slice(a_ct_node, FLAGGED)
+    node = next(n for n in slicer.util.getNodesByClass("vtkMRMLSliceNode") if n.GetLayoutName() == "Red")
+    views.pop("Red").destroy()
+    a_review.set_threshold(0.4)
+    marks.update()
+    slicer.mrmlScene.RemoveNode(node)
+    marks.update()
+    a_review.set_threshold(0.8)
+    marks.remove()
 
 
 def test_removed_marks_follow_nothing_any_more(a_ct_node, a_review, views, marks):
