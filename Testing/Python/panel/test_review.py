@@ -165,3 +165,15 @@ def test_the_scene_brings_the_review_back(slicer, reviewed, tmp_path):
     assert texts(reviewed.ui.resultsTable) == rows
     assert reviewed.ui.currentLabel.text == label
     assert reviewed.ui.acceptButton.text == "Accepted"
+
+
+def test_a_segment_that_was_removed_is_not_corrected_but_named(slicer, reviewed, a_segmentation_node, monkeypatch):
+    said = []
+    monkeypatch.setattr(slicer.util, "warningDisplay", lambda text, *_args, **_options: said.append(text))
+    reviewed.ui.autoRescoreCheckBox.checked = False  # the row stays
+    click_row(reviewed.ui.resultsTable, 0)
+    a_segmentation_node.GetSegmentation().RemoveSegment("spleen")
+    click(reviewed.ui.correctButton)
+    assert said == ["spleen was removed from the segmentation: there is nothing to correct"]
+    assert reviewed._correcting is None
+    assert "spleen" in reviewed.ui.warningsLabel.text

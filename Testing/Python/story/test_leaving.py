@@ -39,6 +39,17 @@ def test_a_closed_scene_ends_correcting(slicer, scored):
     assert scored._correcting is None and shortcuts._shortcuts == []
 
 
+def test_while_correcting_a_removed_segment_is_passed_over(slicer, scored, a_segmentation):
+    click_row(scored.ui.resultsTable, 0)
+    click(scored.ui.correctButton)
+    session, editor = scored.reviewPanel.session, slicer.modules.SegmentEditorWidget.editor
+    here = editor.currentSegmentID()
+    gone = next(s.segment_id for s in session.segments if s.segment_id != here)
+    a_segmentation.GetSegmentation().RemoveSegment(gone)
+    session.select(gone)
+    assert editor.currentSegmentID() == here
+
+
 def test_a_view_of_a_new_layout_is_marked_and_has_the_map(slicer, scored):
     click(scored.ui.showQualityMapCheckBox)
     view = slicer.vtkMRMLSliceNode()
