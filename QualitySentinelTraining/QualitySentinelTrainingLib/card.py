@@ -8,6 +8,7 @@ _NAMED = 8
 """Structures and errors named as those it is best and worst at."""
 _FEWEST = 50
 """Slices that a structure or an error must have to be named so."""
+_SAME = "the same as before"
 
 
 def write_card(header: Mapping, report: Mapping, command: str = "") -> str:
@@ -31,10 +32,6 @@ def write_card(header: Mapping, report: Mapping, command: str = "") -> str:
         "Predicts the Dice coefficient (DSC) of one axial CT slice of one segment from the CT, the mask and the",
         "structure's name, and from all slices the volumetric DSC of the segment. An estimate for finding masks worth",
         "a look; no claim for any clinical purpose.",
-        "",
-        "## What it was made of",
-        "",
-        *_made_of(header.get("training", {})),
         "",
         "## How good it is",
         "",
@@ -65,6 +62,7 @@ def write_card(header: Mapping, report: Mapping, command: str = "") -> str:
             if len(figures.get(name, {})) > 1:
                 lines += _table(f"{group}: by {title} (slices)", title, figures[name])
     lines += ["## Limits", "", *_limits(header, report), ""]
+    lines += ["## What it was made of", "", *_made_of(header.get("training", {}))]
     return "\n".join(lines)
 
 
@@ -82,11 +80,12 @@ def _made_of(training: Mapping) -> list[str]:
                 f"### Stage {number} of {len(stages)}" + (", from the weights of the one before" * (number > 1)),
                 "",
             ]
-        lines += _stage(stage)
+        lines += _stage(stage, {} if number == 1 else stages[number - 2])
     return lines
 
 
-def _stage(stage: Mapping) -> list[str]:
+def _stage(stage: Mapping, before: Mapping) -> list[str]:
+    """What one stage was made of; of what the stage before it had as well, only that it did."""
     lines = []
     if sources := stage.get("sources"):
         lines += ["| data | persons | pairs | licence |", "|---|---|---|---|"]
@@ -96,16 +95,21 @@ def _stage(stage: Mapping) -> list[str]:
         lines.append("")
     if fold := stage.get("fold"):
         where = f"fold {fold['number']} of {fold['of']}, persons: {len(fold['left_out'])}"
-        lines.append(f"- **left out** ({where}): {', '.join(fold['left_out'])}")
+        who = _SAME if fold == before.get("fold") else ", ".join(fold["left_out"])
+        lines.append(f"- **left out** ({where}): {who}")
     if options := stage.get("options"):
-        lines.append("- **options**: " + ", ".join(f"{name} {value}" for name, value in options.items()))
+        others = before.get("options", {})
+        changed = {name: value for name, value in options.items() if name not in others or others[name] != value}
+        shown = ", ".join(f"{name} {value}" for name, value in changed.items()) or "none"
+        lines.append(f"- **options**{', those changed' if others else ''}: {shown}")
     told = {"sources", "fold", "options", "started_from", "structures", "pairs", "name", "sha256"}
     for key, value in stage.items():
         if key not in told:
             shown = f"`{value}`" if key == "command" else value
             lines.append(f"- **{str(key).replace('_', ' ')}**: {shown}")
     if structures := stage.get("structures"):
-        lines.append(f"- **structures** ({len(structures)}): {', '.join(structures)}")
+        which = _SAME if structures == before.get("structures") else ", ".join(structures)
+        lines.append(f"- **structures** ({len(structures)}): {which}")
     return [*lines, ""]
 
 

@@ -55,3 +55,12 @@ def test_masks_of_networks_are_told_from_simulated_ones(make_table):
     assert "by origin" in write_card(HEADER, report({"both": table}))
     simulated = write_card(HEADER, report({"simulated": table.take(table.origin == "simulated")}))
     assert "All masks measured here have simulated errors" in simulated
+
+
+def test_a_later_stage_tells_what_it_does_differently():
+    first = {"options": {"epochs": 4, "seed": 0}, "structures": ["liver", "spleen"]}
+    second = first | {"options": {"epochs": 9, "seed": 0}, "started_from": first}
+    card = write_card({"name": "tiny", "training": second}, {"groups": {}})
+    first, second = card[card.index("### Stage 1") :].split("### Stage 2")
+    assert "epochs 4, seed 0" in first and "(2): liver, spleen" in first
+    assert "those changed: epochs 9\n" in second and "(2): the same as before" in second
