@@ -14,10 +14,10 @@ PAIRS ?= out/pairs
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench experiments screenshots train clean
+.PHONY: help install demo test lint bench bench-audit experiments screenshots train clean
 
 help: ## Show this help
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Create .venv with everything below (done by the other targets when needed)
 
@@ -49,6 +49,9 @@ lint: $(INSTALLED) ## Check style, and that the CMake files list every script an
 
 bench: $(INSTALLED) ## Measure speed, memory and the share of the network on this machine
 	$(BIN)/python Testing/Benchmarks/bench.py $(ARGS)
+
+bench-audit: $(INSTALLED) ## Measure audits of data sets: throughput, memory, kills, Ray (an hour; ARGS="--quick": minutes)
+	$(BIN)/python Testing/Benchmarks/audit_bench.py $(ARGS)
 
 experiments: $(INSTALLED) ## Compare trainings: make experiments PAIRS=folder ARGS="architectures" (or text, data-amount)
 	$(BIN)/python -m QualitySentinelTrainingLib.experiments $(ARGS) --pairs "$(PAIRS)"
