@@ -12,6 +12,9 @@ from QualitySentinelLib.reading import read_ct, read_segmentation
 from QualitySentinelLib.reading.ct import ct_from_image
 from QualitySentinelLib.volume import CtVolume, Segmentation
 
+NAMELESS = "DICOM data set"
+"""What a data set is called whose folder may be named after a patient."""
+
 
 @dataclass(frozen=True)
 class AuditCase:
@@ -50,6 +53,8 @@ class DataSet:
         cases: sorted by name (as text).
         notes: what a user should know of how the cases were found, one line each.
         manifest: name of the CSV file in ``root`` that lists the cases, where one does.
+        title: what the user calls the data set.
+        hidden: its folder may be named after a patient, and is to be seen in no output.
     """
 
     root: Path
@@ -57,10 +62,14 @@ class DataSet:
     cases: list[AuditCase]
     notes: list[str] = field(default_factory=list)
     manifest: str | None = None
+    title: str = ""
+    hidden: bool = False
 
     @property
     def name(self) -> str:
-        """What the data set is called in the tables: its manifest without suffix, or its folder."""
+        """What it is called in tables and report: as the user says, else as its manifest without suffix, or folder."""
+        if self.title or self.hidden:
+            return self.title or NAMELESS
         return Path(self.manifest).stem if self.manifest else self.root.resolve().name
 
 

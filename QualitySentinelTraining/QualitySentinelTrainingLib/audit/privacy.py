@@ -10,6 +10,8 @@ from pathlib import Path
 from .cases import AuditCase
 
 BLOT = "[removed]"
+_TITLE = re.compile(r"(the largest was taken \()'.*', (\d+ slices\))")
+"""Where a reader quotes the description of a DICOM series, which in any layout is none of a reader's business."""
 
 
 class Scrubber:
@@ -25,7 +27,7 @@ class Scrubber:
     """
 
     def __init__(self, case: AuditCase, root: Path, keep_identifiers: bool = False) -> None:
-        self._hide = case.identifying and not keep_identifiers
+        self._hide, self._keep = case.identifying and not keep_identifiers, keep_identifiers
         places = {str(root), str(root.resolve())} - {".", "/"}
         self._roots = sorted((place + mark for place in places for mark in "/\\"), key=len, reverse=True)
         self._patterns: list[tuple[re.Pattern, str]] = []
@@ -54,6 +56,8 @@ class Scrubber:
             text = text.replace(root, "")
         if self._hide:
             text = text.replace("\\", "/")
+        if not self._keep:
+            text = _TITLE.sub(r"\1\2", text)
         for pattern, what in self._patterns:
             text = pattern.sub(what, text)
         return text

@@ -126,8 +126,10 @@ def _check_output(options: argparse.Namespace) -> None:
 
     check_threshold(options.threshold)
     options.slices = parse_slice_choice(options.slices)
-    if options.out.resolve() == options.dataset.resolve():
-        raise UsageError(f"{options.out}: is the data set; choose another folder for the results")
+    out, dataset = options.out.resolve(), options.dataset.resolve()
+    if dataset.is_dir() and (out == dataset or dataset in out.parents):
+        lies = "is" if out == dataset else "lies in"
+        raise UsageError(f"{options.out}: {lies} the data set; choose another folder for the results")
     if options.ray_address and options.engine != "ray":
         raise UsageError("--ray-address needs --engine ray")
 

@@ -84,10 +84,11 @@ def find_cases(
     if again:
         raise UsageError(f"{dataset}: {len(again)} cases share a name ({again[0]}); rename one of them")
     cases = sorted(cases, key=lambda c: c.name)
-    if not keep_identifiers and any(case.identifying for case in cases):
+    hidden = not keep_identifiers and any(case.identifying for case in cases)
+    if hidden:
         digits = max(4, len(str(len(cases))))
         cases = [replace(case, name=f"case_{n:0{digits}d}") for n, case in enumerate(cases, start=1)]
-    return DataSet(root, chosen.name, cases, notes, dataset.name if chosen is _MANIFEST else None)
+    return DataSet(root, chosen.name, cases, notes, dataset.name if chosen is _MANIFEST else None, hidden=hidden)
 
 
 def _recognised(dataset: Path) -> Layout:
