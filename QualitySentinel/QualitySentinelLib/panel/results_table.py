@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import contextmanager
 
 import qt
 from slicer.i18n import tr as _
@@ -29,25 +30,20 @@ class ResultsTable:
         self._ids: list[str] = []
         self._filling = False
         self.scale = DEFAULT_SCALE
-        header = table.horizontalHeader()
-        header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-        header.setSectionResizeMode(SEGMENT, qt.QHeaderView.Stretch)
-        header.setHighlightSections(False)
+        self._fit_columns(True)
+        table.horizontalHeader().setHighlightSections(False)
         table.connect("cellClicked(int,int)", self._on_cell)
         table.connect("currentCellChanged(int,int,int,int)", self._on_cell)
 
     def show(self, session: ReviewSession | None, figures: Figures) -> None:
         """List the segments of a review with their figures; an empty list for ``None``."""
-        self._filling = True
-        try:
+        with self._being_filled():
             segments = session.segments if session else ()
             self._ids = [s.segment_id for s in segments]
             self._table.setRowCount(len(segments))
             labels = session.labels if session else {}
             for row, segment in enumerate(segments):
                 self._fill(row, segment, labels[segment.segment_id], figures.of(segment.segment_id))
-        finally:
-            self._filling = False
         self.select(session.selected if session else None)
 
     def update(self, session: ReviewSession, figures: Figures, segment_ids: Iterable[str]) -> None:
@@ -57,13 +53,10 @@ class ResultsTable:
             self.show(session, figures)
             return
         changed, labels = set(segment_ids), session.labels
-        self._filling = True
-        try:
+        with self._being_filled():
             for row, segment in enumerate(segments):
                 if segment.segment_id in changed:
                     self._fill(row, segment, labels[segment.segment_id], figures.of(segment.segment_id))
-        finally:
-            self._filling = False
 
     def select(self, segment_id: str | None) -> None:
         """Mark the segment's row, and bring it into sight."""
@@ -78,6 +71,22 @@ class ResultsTable:
                 self._table.setCurrentCell(-1, -1)
         finally:
             self._filling = False
+
+    @contextmanager
+    def _being_filled(self):
+        """Choose no row, and fit the columns once at the end: with each text, it takes a quarter of a second for 60."""
+        self._filling = True
+        self._fit_columns(False)
+        try:
+            yield
+        finally:
+            self._fit_columns(True)
+            self._filling = False
+
+    def _fit_columns(self, to_contents: bool) -> None:
+        header = self._table.horizontalHeader()
+        header.setSectionResizeMode(qt.QHeaderView.ResizeToContents if to_contents else qt.QHeaderView.Fixed)
+        header.setSectionResizeMode(SEGMENT, qt.QHeaderView.Stretch)
 
     def _fill(self, row: int, segment: SegmentScore, label: str, counts: ReviewCounts) -> None:
         scored = bool(segment.n_scored)

@@ -1,0 +1,48 @@
+"""The table of segments, when there are many."""
+
+from __future__ import annotations
+
+import time
+
+from Testing.Python.panel.using import texts
+
+from QualitySentinelLib.panel.figures import Figures
+from QualitySentinelLib.review import ReviewSession
+from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status
+
+
+def a_review(dsc_of):
+    """A review of 60 segments."""
+
+    def segment(number):
+        name, dsc = f"segment {number}", dsc_of(number)
+        slices = [SliceScore(name, k, k, 5.0 * k, dsc, dsc, 900.0, str(k)) for k in range(20)]
+        return SegmentScore(name, name, "liver", Status.SCORED, 20, dsc, slices=slices)
+
+    return ReviewSession(CaseScore([segment(number) for number in range(60)], threshold=0.8))
+
+
+def test_sixty_rows_that_all_change_do_not_hold_up_the_panel(panel):
+    def seconds_to_show(session):
+        figures = Figures()
+        figures.update(session)
+        started = time.thread_time()
+        panel.reviewPanel.table.show(session, figures)
+        return time.thread_time() - started
+
+    seconds_to_show(a_review(lambda number: 0.3 + number / 100))
+    took = seconds_to_show(a_review(lambda number: 0.95 - number / 100))
+    assert texts(panel.ui.resultsTable)[0][:2] == ["segment 59", "0.36"]
+    assert took < 0.1
+
+
+def test_columns_are_as_wide_as_what_they_show(panel):
+    figures, table = Figures(), panel.ui.resultsTable
+    narrow = table.columnWidth(2)
+    session = a_review(lambda number: 0.5)
+    figures.update(session)
+    panel.reviewPanel.table.show(session, figures)
+    assert table.item(0, 2).text() == "20 / 20"
+    assert table.columnWidth(2) >= table.sizeHintForColumn(2)
+    panel.reviewPanel.table.show(None, figures)
+    assert table.rowCount == 0 and table.columnWidth(2) == narrow
