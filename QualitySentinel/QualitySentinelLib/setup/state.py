@@ -90,12 +90,11 @@ def _torch() -> list[InstalledPart]:
     version = installed_version("torch")
     rows = []
     if inside_slicer and importlib.util.find_spec("PyTorchUtils") is None:
-        rows.append(
-            InstalledPart(
-                "PyTorch extension", MISSING, version is not None,
-                "install it in the Extensions Manager and restart Slicer" if version is None else "",
-            )
-        )  # fmt: skip
+        if version is not None and _fits("torch", TORCH_VERSION):
+            rows.append(InstalledPart("PyTorch extension", "not installed, and not needed: torch is there"))
+        else:
+            advice = "press Apply: it asks and then installs it, or take it from the Extensions Manager"
+            rows.append(InstalledPart("PyTorch extension", MISSING, False, advice))
     if version is None:
         rows.append(
             InstalledPart("torch", MISSING, False, _APPLY_INSTALLS if inside_slicer else "install the package torch")

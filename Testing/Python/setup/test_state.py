@@ -43,6 +43,16 @@ class TestRows:
         assert not extension.ok and "Extensions Manager" in extension.advice
         assert not torch.ok and torch.version == "missing"
 
+    def test_a_pytorch_without_the_extension_is_enough_and_nothing_is_called_missing(self, slicer):
+        extension = row("PyTorch extension")
+        assert extension.ok and "not needed" in extension.version and "missing" not in extension.version
+        assert row("torch").ok
+
+    def test_an_old_pytorch_needs_the_extension(self, slicer, monkeypatch):
+        monkeypatch.setattr(state, "TORCH_VERSION", ">=999")
+        extension = row("PyTorch extension")
+        assert (extension.version, extension.ok) == ("missing", False) and "Extensions Manager" in extension.advice
+
     def test_a_pytorch_that_was_replaced_while_in_use_asks_for_a_restart(self, models, monkeypatch):
         monkeypatch.setattr(packages, "loaded_version", lambda module: "1.0")
         assert row("torch").advice == "restart Slicer"
