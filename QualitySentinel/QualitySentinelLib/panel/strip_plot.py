@@ -22,6 +22,10 @@ TOP, BOTTOM, SIDE = 10, 26, 6
 LANE = 8
 """Height of the lane of marks."""
 
+NARROW, RIB, MARK = 8.0, 3.0, 2.0
+"""Pixels: a missed slice's bar that is narrower is drawn as a solid rib of the second width, because a frame would come
+down to dots; the least width of a mark below the bars."""
+
 OPEN_COLOR, ACCEPTED_COLOR, CORRECTED_COLOR = (0.86, 0.16, 0.16), (0.20, 0.60, 0.33), (0.20, 0.45, 0.85)
 """Marks below the bars. They differ in height too: open ones fill the lane, accepted ones its lower half,
 corrected ones its upper half."""
@@ -132,8 +136,9 @@ class StripPlot(qt.QWidget):
             left, right = self._column(self._current)
             painter.fillRect(qt.QRectF(left, 0, right - left, HEIGHT), faint(palette.color(qt.QPalette.Highlight), 70))
         # Where bars are narrower than a pixel, the worst one is drawn last, and is the one seen.
-        for point in sorted(self._points, key=lambda p: -p.dsc):
+        for point in sorted((p for p in self._points if not p.missed), key=lambda p: -p.dsc):
             self._paint_bar(painter, point, floor, ink)
+        self._paint_missed(painter, [p for p in self._points if p.missed], floor)
         for point in self._points:
             self._paint_mark(painter, point, floor + 3)
         y = floor - self._threshold * (floor - TOP)
@@ -157,11 +162,6 @@ class StripPlot(qt.QWidget):
         gap = 1.0 if right - left >= 4 else 0.0
         height = floor - TOP
         color = qt_color(dsc_color(point.dsc, self._scale))
-        if point.missed:  # there is no mask to judge: a frame without a body
-            painter.setPen(qt.QPen(qt.QBrush(qt_color(OPEN_COLOR)), 1, qt.Qt.DotLine))
-            painter.setBrush(qt.QBrush(faint(qt_color(OPEN_COLOR), 60), qt.Qt.BDiagPattern))
-            painter.drawRect(qt.QRectF(left, TOP, max(1.0, right - left - gap), height))
-            return
         body = max(2.0, point.dsc * height)
         painter.fillRect(qt.QRectF(left, floor - body, max(1.0, right - left - gap), body), color)
         if point.low is not None and point.high is not None:
@@ -171,9 +171,24 @@ class StripPlot(qt.QWidget):
                 qt.QPointF(middle, floor - point.low * height), qt.QPointF(middle, floor - point.high * height)
             )
 
+    def _paint_missed(self, painter: qt.QPainter, points: Sequence[StripPoint], floor: int) -> None:
+        """There is no mask to judge: frames without a body, of full height."""
+        height, ground = floor - TOP, self.palette.color(qt.QPalette.Base)
+        bars = [(*self.bar_of(p.k), qt_color(ACCEPTED_COLOR if p.accepted else OPEN_COLOR)) for p in points]
+        narrow = [((left + right) / 2, color) for left, right, color in bars if right - left < NARROW]
+        for middle, _color in narrow:  # a pixel apart from bars on either side
+            painter.fillRect(qt.QRectF(middle - RIB / 2 - 1, TOP, RIB + 2, height), ground)
+        for middle, color in narrow:
+            painter.fillRect(qt.QRectF(middle - RIB / 2, TOP, RIB, height), color)
+        for left, right, color in bars:
+            if right - left >= NARROW:
+                painter.setPen(qt.QPen(qt.QBrush(color), 1, qt.Qt.DotLine))
+                painter.setBrush(qt.QBrush(faint(color, 60), qt.Qt.BDiagPattern))
+                painter.drawRect(qt.QRectF(left, TOP, right - left - 1.0, height))
+
     def _paint_mark(self, painter: qt.QPainter, point: StripPoint, top: int) -> None:
         left, right = self.bar_of(point.k)
-        width = max(1.0, right - left - (1.0 if right - left >= 4 else 0.0))
+        width = max(MARK, right - left - (1.0 if right - left >= 4 else 0.0))
         if (point.flagged or point.missed) and not point.accepted:
             painter.fillRect(qt.QRectF(left, top, width, LANE), qt_color(OPEN_COLOR))
         if point.accepted:

@@ -73,6 +73,22 @@ def test_a_missed_slice_has_a_frame_and_no_bar(plot):
     assert share_of(column(plot, 1), dsc_color(0.2)) == 0
 
 
+@pytest.mark.parametrize("slices", [60, 300, 900])
+@pytest.mark.parametrize("dsc", [0.95, 0.1])
+def test_a_missed_slice_among_hundreds_stands_out(plot, slices, dsc):
+    from QualitySentinelLib.panel.strip_plot import OPEN_COLOR
+
+    plot.resize(330, plot.height)  # in a panel of 350 pixels
+    points = [point(k, dsc, missed=k == slices // 2) for k in range(slices)]
+    plot.show_strip(points, 0.8, None)
+    x = round(sum(plot.bar_of(slices // 2)) / 2)
+    red = share_of(pixels(plot)[12:88, x - 1 : x + 1], OPEN_COLOR)
+    assert red > 0.95, "a solid rib of full height, not dots"
+    points[slices // 2] = point(slices // 2, dsc, missed=True, accepted=True)
+    plot.show_strip(points, 0.8, None)
+    assert share_of(pixels(plot)[12:88, x - 1 : x + 1], OPEN_COLOR) == 0, "dealt with"
+
+
 def test_the_slice_looked_at_stands_out(plot):
     points = [point(k) for k in range(8)]
     plot.show_strip(points, 0.8, None)
