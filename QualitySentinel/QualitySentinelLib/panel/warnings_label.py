@@ -21,7 +21,8 @@ def show_warnings(label: qt.QLabel, warnings: Sequence[str]) -> None:
     if len(warnings) > MOST_LINES:
         lines.append(_("and {count} more").format(count=len(warnings) - MOST_LINES))
     label.text = "\n".join(f"\u26a0 {line}" for line in lines)
-    label.toolTip = "\n".join(warnings)
+    if warnings:
+        label.toolTip = "\n".join(warnings)
 
 
 def outdated_text(review: OpenReview, segment_ids: Collection[str]) -> str:
