@@ -17,10 +17,10 @@ BEFORE_ATTRIBUTE = "QualitySentinel.LegendBefore"
 """Attribute of the segmentation's display node: its colour node and range as they were."""
 
 TITLE = "Predicted DSC"
-_SIZE = (0.11, 0.42)
+_SIZE = (0.07, 0.3)
 """Width and height, as parts of a view's."""
 _POSITION = (0.98, 0.5)
-_LABELS = 11
+_LABELS = 6
 """One for each tenth; the text is as high as their distance lets it be, whatever size it is given."""
 
 
