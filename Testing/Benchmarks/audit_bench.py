@@ -31,11 +31,13 @@ SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "openkbp"
 TABLES = [f"{table}.{suffix}" for table in ("cases", "segments", "slices") for suffix in ("csv", "parquet")]
 NAMES = ("liver", "spleen", "kidney_left", "kidney_right")
 WATCHED = (
-    "import json, resource, sys, time; from QualitySentinelLib.commands.main import main\n"
+    "import json, resource, sys; from pathlib import Path; from QualitySentinelLib.commands.main import main\n"
     "if __name__ == '__main__':\n"
     "    code = main(sys.argv[1:])\n"
-    "    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)\n"
-    "    print(json.dumps([resource.getrusage(w).ru_maxrss / 1024 for w in who]))\n"
+    "    own = next(l for l in Path('/proc/self/status').read_text().splitlines() if l.startswith('VmHWM'))\n"
+    "    # not ru_maxrss for itself: that starts with the peak of the process that started it\n"
+    "    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss\n"
+    "    print(json.dumps([int(own.split()[1]) / 1024, largest / 1024]))\n"
     "    sys.exit(code)\n"
 )
 """The command, and the peak memory in MiB of its main process and of the largest of its workers."""
