@@ -82,7 +82,7 @@ def kept_review(segmentation_node) -> ReviewSession | None:
 
     Segments that are gone are left out; those that were renamed keep their scores under the new name. Both are said
     in the log as warnings, and so is a damaged text; nothing is raised. Whether masks were edited since is not looked
-    at: score again with ``previous=session.case``, and what changed is scored.
+    at: ``edited_since.edited_since_steps`` finds out.
     """
     node = segmentation_node.GetNodeReference(REVIEW_ROLE)
     if node is None:
