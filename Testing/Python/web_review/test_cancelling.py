@@ -1,0 +1,88 @@
+"""Cancel while a large case is scored: the page says so, and the review goes on with what there is."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from .reader_page import Page
+from .serving import served_review
+
+pytest.importorskip("trame_slicer", reason="needs the extra 'review'")
+pytestmark = pytest.mark.chromium
+
+TIMES = 60
+"""How often the torso is put upon itself: scoring takes far longer than a user needs to click."""
+
+
+@pytest.fixture(scope="module")
+def a_tall_case(a_torso, tmp_path_factory):
+    """Arguments of the command for liver and spleen, many of each, and the folder of the review."""
+    import nibabel
+
+    folder = tmp_path_factory.mktemp("tall")
+    for name, voxels in (("ct", a_torso.hu), ("seg", a_torso.labels)):
+        tall = np.tile(voxels, (TIMES, 1, 1))
+        nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(tall.T), a_torso.ijk_to_ras), folder / f"{name}.nii.gz")
+    (folder / "names.json").write_text(json.dumps({str(k): v for k, v in a_torso.names.items()}), encoding="utf-8")
+    files = {name: str(folder / name) for name in ("ct.nii.gz", "seg.nii.gz", "names.json", "kept")}
+    arguments = ["--ct", files["ct.nii.gz"], "--seg", files["seg.nii.gz"], "--names", files["names.json"]]
+    return [*arguments, "--out", files["kept"]], folder / "kept"
+
+
+@pytest.fixture(scope="module")
+def reader(browser, a_tall_case):
+    """The page while the case is scored, and the command behind it."""
+    arguments, folder = a_tall_case
+    with served_review(arguments, folder.parent) as served:
+        context = browser.new_context(viewport={"width": 1280, "height": 800})
+        page = Page(context.new_page())
+        page.served = served
+        page.page.goto(served.address)
+        page.page.wait_for_selector("tbody tr")
+        yield page
+        context.close()
+
+
+def test_cancel_is_offered_while_scoring_and_ends_it(reader):
+    reader.wait("() => +(document.querySelector('#progress-text')?.innerText.match(/Scoring ([0-9]+) of/)?.[1]) > 0")
+    _scoring, done, _of, total, *_ = reader.text("#progress-text").split()
+    assert 0 < int(done) < int(total)
+    reader.page.click("#cancel")
+    reader.wait_for_text("#progress-text", "Cancelled: not every slice is scored")
+    reader.page.wait_for_selector("#cancel", state="detached")
+    assert reader.text("#score") == "Score on"
+
+
+def test_the_review_is_usable_after_cancelling(reader):
+    reader.select("liver")
+    assert reader.page.locator("#strip .slice").count() > 0, "slices scored until then are shown"
+    reader.page.locator("#strip .slice").first.locator(".hit").click()
+    reader.page.wait_for_selector("#accept:not([disabled])")
+    reader.page.click("#accept")
+    reader.page.wait_for_selector("#unaccept")
+    assert reader.page.get_attribute("#strip .current", "data-mark") == "accepted"
+    slider = reader.page.locator("#threshold")
+    slider.focus()
+    slider.press("ArrowRight")
+    reader.wait_for_text("#threshold-value", "0.81")
+
+
+def test_scoring_goes_on_where_it_was_and_can_be_cancelled_again(reader):
+    scored = reader.page.locator("#strip .slice").count()
+    reader.page.click("#score")
+    reader.page.wait_for_selector("#cancel")
+    reader.wait("before => document.querySelectorAll('#strip .slice').length > before", scored)
+    reader.page.click("#cancel")
+    reader.wait_for_text("#progress-text", "Cancelled")
+    assert reader.page.locator("#unaccept").count() == 1, "the accept has stayed"
+    assert reader.errors == []
+
+
+def test_what_was_scored_and_accepted_is_kept(reader, a_tall_case):
+    assert reader.served.end() == 0
+    kept = json.loads((a_tall_case[1] / "review.json").read_text(encoding="utf-8"))
+    liver = next(s for s in kept["scores"]["segments"] if s["name"] == "liver")
+    assert liver["slices"] and kept["review"]["segments"]
