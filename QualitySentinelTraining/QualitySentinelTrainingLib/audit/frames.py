@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from QualitySentinelLib.errors import InputError, UsageError, reason_of
 from QualitySentinelLib.scores.flags import DEFAULT_THRESHOLD
 
+from .store import AuditFolder
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -93,7 +95,7 @@ class Audit:
     def dataset_folder(self) -> Path | None:
         """The folder that ``ct`` and ``seg`` are relative to, as the audit was given it; ``None`` when not recorded."""
         folder = self.option("dataset")
-        return Path(folder) if isinstance(folder, str) and folder else None
+        return Path(folder) if isinstance(folder, str) and folder else AuditFolder(self.folder).place()
 
     @property
     def metadata(self) -> list[str]:

@@ -17,12 +17,13 @@ from .store import AuditFolder
 from .table_files import write_tables
 
 
-def merge_shards(folders: Sequence[Path], out: Path) -> dict[str, str]:
+def merge_shards(folders: Sequence[Path], out: Path, title: str = "") -> dict[str, str]:
     """Write the tables of all shards' cases, equal to those of an audit of the whole data set in one run.
 
     Args:
         folders: the output folder of each shard.
         out: for the tables and ``audit.json``.
+        title: what to call the data set; by default as the shards do.
 
     Returns:
         The cases that failed, with reasons.
@@ -59,9 +60,13 @@ def merge_shards(folders: Sequence[Path], out: Path) -> dict[str, str]:
             yield record
 
     counts = {"cases": expected, "cases_of_all_shards": expected}
-    run = {**runs[0], "key": {**runs[0]["key"], "shard": None}, "counts": counts, "merged_shards": len(shards)}
+    name, key = title or runs[0]["dataset_name"], {**runs[0]["key"], "shard": None}
+    run = {**runs[0], "dataset_name": name, "key": key, "counts": counts, "merged_shards": len(shards)}
     with whole.locked():
         whole.write_run({**run, "complete": False})  # until all tables are in place
+        place = shards[0].place()
+        if place is not None:
+            whole.write_place(place)
         write_tables(out, records(), run["dataset_name"])
         counts |= {"done": expected - len(failed), "failed": len(failed)}
         whole.write_run(run)

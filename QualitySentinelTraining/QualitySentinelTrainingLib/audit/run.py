@@ -48,6 +48,7 @@ class AuditOptions:
         ray_address: of a running cluster; ``"auto"`` finds it; a cluster on this machine when ``None``.
         shard: do only this part of the data set.
         retry_failed: try again the cases that failed before.
+        title: what to call the data set; by default its folder's name, or that of its manifest.
     """
 
     layout: str = "auto"
@@ -57,6 +58,7 @@ class AuditOptions:
     ray_address: str | None = None
     shard: Shard | None = None
     retry_failed: bool = False
+    title: str = ""
 
 
 @dataclass
@@ -115,6 +117,7 @@ def run_audit(
     setup = setup or ScoringSetup(Path())
     check_tables_can_be_written()
     data = find_cases(dataset, options.layout, options.metadata, setup.keep_identifiers)
+    data.title = options.title
     names, content = _names(setup.names)
     setup = replace(setup, root=data.root.resolve(), names=content)
     model, device = _model_and_device(setup)
@@ -125,8 +128,12 @@ def run_audit(
         before = folder.run()
         if before is not None:
             check_same(before.get("key", {}), run["key"], folder.path)
+            if "merged_shards" in before:
+                raise UsageError(f"{folder.path}: holds merged shards; audit the shards again, then merge them")
         todo, outcome.kept = _todo(folder, cases, setup, options, outcome)
         folder.write_run(run)
+        if data.hidden:
+            folder.write_place(setup.root)
         started = time.perf_counter()
         if todo:
             workers = default_workers(device, len(todo)) if options.workers is None else options.workers
@@ -242,7 +249,7 @@ def _run_document(
             "keep-identifiers": setup.keep_identifiers,
             "shard": None if options.shard is None else str(options.shard),
         },
-        "dataset": str(data.root.resolve()),
+        "dataset": None if data.hidden else str(data.root.resolve()),
         "dataset_name": data.name,
         "manifest": data.manifest,
         "layout": data.layout,

@@ -16,9 +16,12 @@ from QualitySentinelLib.files import check_writable, write_whole
 from .record import CaseRecord, head_of
 
 CASES = "cases"
+TABLES = ("cases", "segments", "slices")
 REVIEWS = "reviews"
 SUFFIX = ".jsonl"
 RUN_FILE = "audit.json"
+PLACE_FILE = "data_set.json"
+"""In the folder of cases, which stays with who made the audit: where a data set lies that no other file may name."""
 SCHEMA = "quality-sentinel-audit/1"
 _LONGEST_NAME = 120
 _UNFINISHED = ".writing-*"
@@ -42,9 +45,13 @@ class AuditFolder:
 
         Raises:
             InputError: the folder cannot be written.
-            UsageError: another audit is writing into it.
+            UsageError: another audit is writing into it, or it holds tables that no audit wrote.
         """
         check_writable(self.path)
+        if not (self.path / RUN_FILE).exists():
+            foreign = next((p for t in TABLES if (p := self.path / f"{t}.csv").exists()), None)
+            if foreign is not None:
+                raise UsageError(f"{foreign}: is of no audit and would be written over; choose another folder")
         try:
             self._cases.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -129,6 +136,21 @@ class AuditFolder:
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
             raise InputError(f"{path}: is of another version; choose another folder for the results")
         return document
+
+    def place(self) -> Path | None:
+        """Where the data set lies, when ``audit.json`` does not say; ``None`` when that is not known."""
+        try:
+            return Path(json.loads((self._cases / PLACE_FILE).read_text(encoding="utf-8"))["dataset"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write_place(self, dataset: Path) -> None:
+        """Keep where the data set lies beside the cases' records.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        write_whole(self._cases / PLACE_FILE, json.dumps({"dataset": str(dataset)}) + "\n")
 
     def write_run(self, document: dict) -> None:
         """Write ``audit.json``.

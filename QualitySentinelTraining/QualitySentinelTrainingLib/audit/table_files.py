@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,6 +23,8 @@ SLICE_COLUMNS = ("case", "segment", "structure", *SLICE_FIELDS)
 _ROWS_AT_ONCE = 1 << 16
 """Rows of a row group of Parquet: held in memory, and always as many, whatever way the cases came."""
 
+_CODE = re.compile(r"[+-]?0[0-9]|.*_")
+"""What Python takes for a number, though it tells things apart: ``007``, ``1_2``."""
 _INTEGERS = {"n_segments", "n_slices", "n_scored", "n_flagged", "missed_slices", "slice_index", "k"}
 _YES_OR_NO = {"flagged", "missed"}
 _DECIMALS = {
@@ -74,7 +77,7 @@ def write_tables(folder: Path, records: Iterable[CaseRecord], dataset: str) -> N
 
 def _is_number(text: str) -> bool:
     try:
-        return math.isfinite(float(text))
+        return math.isfinite(float(text)) and not _CODE.match(text)
     except ValueError:
         return False
 

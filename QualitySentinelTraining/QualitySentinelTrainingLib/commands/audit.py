@@ -46,6 +46,9 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         "--keep-identifiers", action="store_true",
         help="name DICOM cases by their files, and leave names and paths of patients in the results",
     )  # fmt: skip
+    parser.add_argument(
+        "--title", help="what to call the data set in tables and report (default: as its folder; DICOM goes nameless)"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     add_report_arguments(parser)
     parser.set_defaults(run=run)
@@ -71,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
     )  # fmt: skip
     how = AuditOptions(
         options.layout, options.metadata, options.engine, options.workers, options.ray_address,
-        None if options.shard is None else Shard.parse(options.shard), options.retry_failed,
+        None if options.shard is None else Shard.parse(options.shard), options.retry_failed, options.title or "",
     )  # fmt: skip
     progress = _Progress(options.quiet)
     try:
@@ -139,7 +142,7 @@ def _merge(options: argparse.Namespace) -> int:
 
     if options.dataset is not None:
         raise UsageError("--merge takes the shards' folders only, no data set")
-    failed = merge_shards(options.merge, options.out)
+    failed = merge_shards(options.merge, options.out, options.title or "")
     if not options.quiet:
         print(f"Tables of {len(options.merge)} shards are in {options.out}")
     _report(options, None)

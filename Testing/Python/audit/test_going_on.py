@@ -248,6 +248,46 @@ def test_a_full_disk_ends_the_audit_in_one_line(a_data_set, audit, monkeypatch):
     assert audit(data).code == 0
 
 
+def test_results_lie_outside_the_data_set(a_data_set, audit, tmp_path):
+    data = a_data_set(1)
+    for out, how in ((data, "is"), (data / "results" / "audit", "lies in")):
+        result = audit(data, out=out)
+        assert (result.code, result.err.count("\n")) == (2, 1)
+        assert f"{out}: {how} the data set; choose another folder" in result.err
+    assert not (data / "results").exists()
+
+
+def test_tables_of_others_are_not_written_over(a_data_set, audit, tmp_path):
+    """A manifest may be called as a table is, and lie where the results are wanted."""
+    data = a_data_set(1)
+    manifest = tmp_path / "cases.csv"
+    manifest.write_text("case,ct,seg\na,data/s0001/ct.nii.gz,data/s0001/segmentations\n")
+    before = manifest.read_bytes()
+    for source in (manifest, data):
+        result = audit(source, out=tmp_path)
+        assert (result.code, result.err.count("\n")) == (2, 1)
+        assert "cases.csv: is of no audit and would be written over" in result.err
+    assert manifest.read_bytes() == before
+    assert audit(manifest, out=tmp_path / "out").code == 0
+
+
+def test_the_user_says_what_a_data_set_is_called(a_data_set, audit):
+    data = a_data_set(1)
+    assert {row["dataset"] for row in audit(data).rows("cases")} == {"data"}
+    result = audit(data, "--title", "Phantoms, 2nd release")
+    assert result.code == 0
+    assert {row["dataset"] for row in result.rows("cases")} == {"Phantoms, 2nd release"}
+
+
+def test_codes_that_look_like_numbers_stay_as_they_are(a_data_set, audit):
+    data = a_data_set(2)
+    (data / "meta.csv").write_text("image_id,code,batch,kvp\ns0001,007,1_2,120\ns0002,012,1_3,100.5\n")
+    rows = audit(data).rows("cases")
+    assert [(r["meta_code"], r["meta_batch"], r["meta_kvp"]) for r in rows] == [
+        ("007", "1_2", "120"), ("012", "1_3", "100.5"),
+    ]  # fmt: skip
+
+
 def test_two_audits_do_not_share_a_folder(a_data_set, audit, tmp_path):
     data = a_data_set(1)
     with store.AuditFolder(tmp_path / "out").locked():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from QualitySentinelLib.commands.main import main
 from QualitySentinelTrainingLib.audit.cases import AuditCase
 from QualitySentinelTrainingLib.audit.layouts import find_cases
 from QualitySentinelTrainingLib.audit.privacy import Scrubber
+from QualitySentinelTrainingLib.audit.report import write_audit_report
 
 SECRETS = {
     "PatientName": "Quasimodo^Esmeralda", "PatientID": "XQ-4711", "AccessionNumber": "ACC99182",
@@ -99,12 +102,36 @@ def test_paths_of_other_layouts_are_relative(a_data_set, audit):
         ("a segmentation of 12345", "a segmentation of [removed]"),
         ("the largest was taken ('thorax')", "the largest was taken ([removed])"),
         ("thorax wall", "thorax wall"),
+        ("Ann Lee/ct: the largest was taken ('Lee's', 20 slices)", "CT: the largest was taken (20 slices)"),
     ],
 )  # fmt: skip
 def test_what_is_taken_out_of_texts(text, expected):
     secrets = ("Lee^Ann", "Lee", "Ann", "12345", "'thorax'")
     case = AuditCase("case_0001", "Ann Lee/ct", "Ann Lee/s.dcm", identifying=True, secrets=secrets)
     assert Scrubber(case, Path("/data/set"))(text) == expected
+
+
+def test_the_folder_of_a_dicom_tree_may_be_named_after_a_patient(torso_writer, audit, tmp_path, monkeypatch):
+    """No file that is handed on names it; the case can be opened all the same."""
+    data = tmp_path / "Quasimodo^Esmeralda"
+    torso_writer.dicom_seg(data / "seg.dcm", torso_writer.series(data / "ct"))
+    result = audit(data)
+    assert result.code == 0, result.err
+    write_audit_report(result.folder)
+    handed_on = tmp_path / "handed_on"
+    shutil.copytree(result.folder, handed_on, ignore=lambda folder, names: {"cases"} if folder.endswith("out") else ())
+    text = everything(handed_on, result.out)
+    assert "quasimodo" not in text and "esmeralda" not in text
+    assert "dicom data set" in (handed_on / "report" / "index.html").read_text(encoding="utf-8").lower()
+    opened = []
+    monkeypatch.setattr("QualitySentinelLib.commands.review.run", lambda options: opened.append(options) or 0)
+    assert main(["audit", "--open", "case_0001", "--out", str(result.folder)]) == 0
+    assert opened[0].seg == data / "seg.dcm"
+
+    named = audit(data, "--title", "Clinic A")
+    assert {row["dataset"] for row in named.rows("cases")} == {"Clinic A"}
+    kept = audit(data, "--keep-identifiers", out=tmp_path / "kept")
+    assert {row["dataset"] for row in kept.rows("cases")} == {"Quasimodo^Esmeralda"}
 
 
 def test_the_folder_of_a_data_set_is_in_no_table_though_files_lie_in_it(torso_writer, audit, tmp_path):
@@ -123,6 +150,12 @@ def test_the_folder_of_a_data_set_is_in_no_table_though_files_lie_in_it(torso_wr
         assert row["warnings"].startswith("CT: ")
         tables.append((result.folder / "slices.parquet").read_bytes())
     assert tables[0] == tables[1]
+
+
+def test_the_description_of_a_series_is_in_no_output_of_any_layout():
+    case, text = AuditCase("a", "a/ct", "a/seg.nii.gz"), "a/ct: the largest was taken ('Hunchback', 20 slices)"
+    assert Scrubber(case, Path("/data"))(text) == "a/ct: the largest was taken (20 slices)"
+    assert Scrubber(case, Path("/data"), keep_identifiers=True)(text) == text
 
 
 def test_a_word_that_is_part_of_another_path_stays():
