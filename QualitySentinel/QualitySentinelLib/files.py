@@ -37,8 +37,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
+        _flush(temporary)
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp makes private files; results are for colleagues too
@@ -65,7 +64,10 @@ def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".writing-", dir=path) as name:
             yield Path(name)
-            for file in sorted(Path(name).iterdir()):
+            files = sorted(Path(name).iterdir())
+            for file in files:
+                _flush(file)
+            for file in files:
                 os.replace(file, path / file.name)
     except OSError as error:
         raise _cannot_be_written(path, error) from error
@@ -73,6 +75,12 @@ def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
         if isinstance(error.__cause__, OSError) and name in str(error):  # the user knows nothing of the temporary name
             raise _cannot_be_written(path, error.__cause__) from error
         raise
+
+
+def _flush(path: Path) -> None:
+    """Have the file's content on the disk before its name: after a power cut a renamed file must not be empty."""
+    with open(path, "rb+") as written:  # Windows flushes only what is open for writing
+        os.fsync(written.fileno())
 
 
 def check_writable(folder: str | os.PathLike) -> None:
