@@ -86,6 +86,11 @@ class QualityModel:
             raise ModelError(f"model {self.name}: gives NaN or infinite scores; its weights are damaged, get it again")
         return raw
 
+    def make_ready(self) -> None:
+        """Do now what the first :meth:`score` would do before it scores."""
+        with torch.inference_mode():
+            self._inference_network()
+
     def _inference_network(self) -> nn.Module:
         """The fused copy, made again when the weights have been moved, replaced or trained further."""
         parameters = [*self.network.parameters(), *self.network.buffers()]

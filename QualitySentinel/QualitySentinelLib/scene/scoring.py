@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..scores import DEFAULT_THRESHOLD, CaseScore, Progress, SegmentScore, Stage
-from ..steps import paced
+from ..steps import Steps, paced
 from .ct_node import LastCt
+from .garbage import without_full_collections
+from .importing import import_steps
 from .layer_memory import LayerMemory
 from .segmentation_node import segmentation_steps
 from .tags import READ_TAGS, read_tags
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 STEP_SECONDS = 0.05
 """A step takes about as long. Twice that is the most that nobody notices."""
+
+_HEAVY = tuple(f"{__package__.rpartition('.')[0]}.{room}" for room in ("checkpoint", "scorer"))
+"""What brings PyTorch with it."""
 
 _last_ct = LastCt()
 _remembered: dict[str, _Remembered] = {}
@@ -48,6 +53,7 @@ class _Remembered:
     segments: dict[str, tuple]
 
 
+@without_full_collections
 def score_steps(
     volume_node,
     segmentation_node,
@@ -63,9 +69,10 @@ def score_steps(
 ) -> Iterator[Progress]:
     """Score a segmentation step by step: a generator to be driven from the event loop. The scene is not changed.
 
-    Every progress says what comes *next* (``Progress.stage``), so that a view can show it before it happens. Loading
-    PyTorch and the model, once in a session, are two steps of their own, which take seconds. Reading of a
-    segmentation that has closed surfaces alone begins with their conversion, one long step, too.
+    Every progress says what comes *next* (``Progress.stage``), so that a view can show it before it happens. PyTorch is
+    imported in a thread, once in a session, and the steps meanwhile wait for it. Loading the model is one step, a long
+    one for a published checkpoint. Reading of a segmentation that has closed surfaces alone begins with their
+    conversion, one long step, too.
 
     Args:
         volume_node: the CT, a vtkMRMLScalarVolumeNode in Hounsfield units.
@@ -94,12 +101,12 @@ def score_steps(
     scorer = yield from _scorer(model, device, threshold, step_seconds, coming)
     if scorer is None:
         return
-    ct = yield from _read(paced(_last_ct.steps(volume_node), step_seconds), coming)
+    ct = yield from _driven(paced(_last_ct.steps(volume_node), step_seconds), Stage.READING, coming)
     if ct is None:
         return
     memory = LayerMemory()
     reading = segmentation_steps(segmentation_node, volume_node, None, memory)
-    segmentation = yield from _read(paced(reading, step_seconds), coming)
+    segmentation = yield from _driven(paced(reading, step_seconds), Stage.READING, coming)
     if segmentation is None:
         return
     for progress in scorer.run(ct, segmentation, slices, segments, previous, cancelled):
@@ -108,6 +115,7 @@ def score_steps(
         yield replace(progress, seconds=time.perf_counter() - started)
 
 
+@without_full_collections
 def rescore(
     volume_node,
     segmentation_node,
@@ -159,12 +167,12 @@ def rescore(
     scorer = yield from _scorer(model, device, session.threshold, step_seconds, coming)
     if scorer is None:
         return
-    ct = yield from _read(paced(_last_ct.steps(volume_node), step_seconds), coming)
+    ct = yield from _driven(paced(_last_ct.steps(volume_node), step_seconds), Stage.READING, coming)
     if ct is None:
         return
     memory, sure = _recalled(segmentation_node, session.case, scorer.model.sha256, slices)
     reading = segmentation_steps(segmentation_node, volume_node, wanted, memory, sure)
-    segmentation = yield from _read(paced(reading, step_seconds), coming)
+    segmentation = yield from _driven(paced(reading, step_seconds), Stage.READING, coming)
     if segmentation is None:
         return
     if not len(segmentation):  # every mask is as it was
@@ -207,10 +215,9 @@ def _made_of(segmentation_node, case: CaseScore) -> dict[str, tuple]:
 
 
 def _scorer(model, device: str, threshold: float, step_seconds: float, coming: Callable[[Stage], Progress]):
-    """Import torch, load the model and warm it up, each in its own step; returns ``None`` when cancelled."""
-    progress = coming(Stage.LOADING)
-    yield progress
-    if progress.cancelled:
+    """Import torch, load the model and warm it up, in steps; returns ``None`` when cancelled."""
+    modules = yield from _driven(import_steps(_HEAVY), Stage.LOADING, coming)
+    if modules is None:
         return None
     from ..checkpoint import QualityModel, load_model
     from ..scorer import Scorer
@@ -222,19 +229,14 @@ def _scorer(model, device: str, threshold: float, step_seconds: float, coming: C
     if not isinstance(model, QualityModel):
         model = model() if callable(model) else load_model(model)
     scorer = Scorer(model, device, threshold=threshold, step_seconds=step_seconds)
-    progress = coming(Stage.LOADING)
-    yield progress
-    if progress.cancelled:
-        return None
-    scorer.warm_up()
-    return scorer
+    return (yield from _driven(scorer.warm_up_steps(), Stage.LOADING, coming))
 
 
-def _read(steps, coming: Callable[[Stage], Progress]):
-    """Run a reader to its end, telling of each step; returns what it returns, ``None`` when cancelled."""
+def _driven(steps: Steps, stage: Stage, coming: Callable[[Stage], Progress]):
+    """Run steps to their end, telling of each; returns what they return, ``None`` when cancelled."""
     try:
         while True:
-            progress = coming(Stage.READING)
+            progress = coming(stage)
             yield progress
             if progress.cancelled:
                 return None

@@ -15,7 +15,7 @@ from ..scores import CaseScore, EmptySlice, Progress, SegmentScore, SliceScore, 
 from ..scores.aggregation import aggregate
 from ..scores.flags import DEFAULT_THRESHOLD, check_threshold, flag
 from ..slices import make_batch
-from ..steps import Breath
+from ..steps import Breath, Steps
 from ..volume import CtVolume, Segment, Segmentation
 from ..volume.collector import one_line
 from ..volume.segmentation import is_called
@@ -62,16 +62,20 @@ class Scorer:
         self._step_seconds = step_seconds
         self._pace = Pace(batch_size or batch_size_for(self.device, model.preset.size**2), step_seconds)
 
-    def warm_up(self) -> None:
-        """Bring the network to the device and run it once: what the first slice would have to wait for."""
+    def warm_up_steps(self) -> Steps[Scorer]:
+        """What the first slice would have to wait for: bring the network to the device, run it once; returns self."""
         preset = self.model.preset
         try:
             self.model.network.to(self.device)
+            yield
+            self.model.make_ready()
+            yield
             images = torch.zeros((1, preset.channels, preset.size, preset.size), device=self.device)
             self.model.score(images, [None], torch.ones(1, device=self.device))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):  # the run itself finds room, or says that there is none
                 raise
+        return self
 
     def score(
         self,

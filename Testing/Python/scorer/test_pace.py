@@ -102,7 +102,7 @@ def test_warming_up_changes_no_score_and_runs_no_slice(a_small_model, a_ct_with_
 
     expected = Scorer(a_small_model, "cpu").score(*a_ct_with_a_liver)
     scorer = Scorer(a_small_model, "cpu", step_seconds=0.05)
-    scorer.warm_up()
+    assert run_to_end(scorer.warm_up_steps()) is scorer
     first, *_, last = scorer.run(*a_ct_with_a_liver)
     assert first.done == 0 and last.finished
     assert last.score["1"].predicted_dsc == pytest.approx(expected["1"].predicted_dsc, abs=1e-6)
