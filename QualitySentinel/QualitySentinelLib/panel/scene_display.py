@@ -1,7 +1,8 @@
-"""Needs ``slicer``. What of a review the views show: colours, maps, marks, the selected segment alone."""
+"""Needs ``qt`` and ``slicer``. What of a review the views show: colours, maps, marks, the selected segment alone."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,11 @@ from .. import scene
 from ..review import Changed, ReviewEvent, ReviewSession
 from ..scene import flag_marks, legend, quality_map, quality_surface, views
 from ..scores.colors import DEFAULT_SCALE
+from ..steps import Steps, paced
+from .steps import StepRun
+
+STEP_SECONDS = 0.05
+"""How long drawing the quality map may go on at a time."""
 
 SAFE_SCALE = "color-blind-safe"
 """The other scale of ``scores.colors.SCALES``."""
@@ -48,6 +54,8 @@ class SceneDisplay:
         self._node, self._volume, self._session = segmentation_node, volume_node, session
         self._options: DisplayOptions | None = None
         self._marks: flag_marks.FlagMarks | None = None
+        self._map_run: StepRun | None = None
+        self._map_due: set[str] | None = set()
 
     @property
     def options(self) -> DisplayOptions | None:
@@ -116,6 +124,7 @@ class SceneDisplay:
         if self._options is not None and self._node.GetScene():
             nothing = dict.fromkeys(("quality_map", "quality_surface", "legend", "flag_marks", "show_only"), False)
             self.apply(replace(self._options, **nothing))
+        self._stop_map()
         self._remove_marks()
         self._options = None
 
@@ -126,14 +135,48 @@ class SceneDisplay:
             scene.restore_colors(self._node)
 
     def _show_map(self) -> None:
+        self._stop_map()
         if self._options.quality_map:
-            quality_map.show_quality_map(self._node, self._volume, self._session.case, scale=self._options.scale)
+            case, scale = self._session.case, self._options.scale
+            self._draw_map(quality_map.show_quality_map_steps(self._node, self._volume, case, scale))
         else:
             quality_map.hide_quality_map(self._node)
 
     def _update_map(self, segment_ids: Iterable[str] | None = None) -> None:
-        if self._options.quality_map:
-            quality_map.update_quality_map(self._node, self._volume, self._session.case, segment_ids)
+        """Draw changes of some segments, or of all."""
+        if not self._options.quality_map:
+            return
+        if self._map_run is not None:  # first it comes to its end
+            self._map_due = None if segment_ids is None or self._map_due is None else {*self._map_due, *segment_ids}
+            return
+        case = self._session.case
+        self._draw_map(quality_map.update_quality_map_steps(self._node, self._volume, case, segment_ids))
+
+    def _draw_map(self, steps: Steps[None]) -> None:
+        """Draw now what takes no longer than a step; the rest from the event loop."""
+        steps = paced(steps, STEP_SECONDS)
+        try:
+            next(steps)
+        except StopIteration:
+            return
+        self._map_run = StepRun(steps, lambda _step: self._check_nodes(), self._on_map_end)
+
+    def _check_nodes(self) -> None:
+        if not self._node.GetScene() or not self._volume.GetScene():  # removed meanwhile
+            self._stop_map()
+
+    def _on_map_end(self, error: Exception | None) -> None:
+        due = self._map_due
+        self._stop_map()
+        if error is not None:  # nobody has asked for it just now: no message box
+            logging.error("the quality map could not be drawn", exc_info=error)
+        elif due is None or due:
+            self._update_map(due)
+
+    def _stop_map(self) -> None:
+        run, self._map_run, self._map_due = self._map_run, None, set()
+        if run is not None:
+            run.stop()
 
     def _show_surface(self) -> None:
         if self._options.quality_surface:

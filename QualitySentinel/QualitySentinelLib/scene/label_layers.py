@@ -12,10 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 
+from ..steps import Steps, run_to_end
 from ..volume import AxialFrame
 from ..volume.placement import GRID_TOLERANCE
 from .segmentation_node import is_empty_labelmap, labelmap_to_world, segmentation_from_node
 from .world import volume_to_world
+
+_SLAB = 1 << 21
+"""Voxels that are searched in one step."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,11 @@ class LabelLayer:
 
     def trimmed(self) -> LabelLayer | None:
         """The part that holds all voxels above 0, ``None`` when there are none."""
-        box = filled_box(self.labels)
+        return run_to_end(self.trimmed_steps())
+
+    def trimmed_steps(self) -> Steps[LabelLayer | None]:
+        """As :meth:`trimmed`, in steps of a few milliseconds."""
+        box = yield from filled_box_steps(self.labels)
         if box is None:
             return None
         corner = tuple(c + s.start for c, s in zip(self.corner, box, strict=True))
@@ -54,10 +62,21 @@ class LabelLayer:
 
 def filled_box(labels: np.ndarray) -> tuple[slice, slice, slice] | None:
     """Box of the voxels above 0, ``None`` when there are none."""
+    return run_to_end(filled_box_steps(labels))
+
+
+def filled_box_steps(labels: np.ndarray) -> Steps[tuple[slice, slice, slice] | None]:
+    """As :func:`filled_box`, in steps of a few milliseconds."""
     if not labels.size:
         return None
-    plane = labels.max(axis=0)
-    used = (labels.max(axis=(1, 2)), plane.max(axis=1), plane.max(axis=0))
+    thickness = max(1, _SLAB // labels[0].size)
+    plane, highest = np.zeros(labels.shape[1:], labels.dtype), []
+    for first in range(0, len(labels), thickness):
+        slab = labels[first : first + thickness]
+        np.maximum(plane, slab.max(axis=0), out=plane)
+        highest.append(slab.max(axis=(1, 2)))
+        yield
+    used = (np.concatenate(highest), plane.max(axis=1), plane.max(axis=0))
     ranges = [np.flatnonzero(u > 0) for u in used]
     return tuple(slice(int(r[0]), int(r[-1]) + 1) for r in ranges) if len(ranges[0]) else None
 

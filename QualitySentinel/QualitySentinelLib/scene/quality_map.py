@@ -15,9 +15,11 @@ from typing import NamedTuple
 import numpy as np
 import slicer
 import vtk
+from vtk.util.numpy_support import vtk_to_numpy
 
 from ..scores import CaseScore
 from ..scores.colors import DEFAULT_SCALE, check_scale
+from ..steps import Steps, run_to_end
 from ..volume import AxialFrame
 from .color_nodes import remove_unused_scales, scale_node
 from .label_layers import LabelLayer, frame_of, label_layers
@@ -68,10 +70,21 @@ def show_quality_map(segmentation_node, volume_node, case_score: CaseScore, scal
         UsageError: there is no such scale.
         QualitySentinelError: the segments cannot be put on the CT's grid.
     """
+    run_to_end(show_quality_map_steps(segmentation_node, volume_node, case_score, scale))
+
+
+def show_quality_map_steps(
+    segmentation_node, volume_node, case_score: CaseScore, scale: str = DEFAULT_SCALE
+) -> Steps[None]:
+    """As :func:`show_quality_map`, in steps of a few milliseconds; the last one changes the scene.
+
+    One is longer where segments must be resampled. What is shown are the scores as they were at the beginning:
+    call :func:`update_quality_map` afterwards if they have changed meanwhile.
+    """
     check_scale(scale)
-    layers = label_layers(segmentation_node, volume_node)
+    drawn = yield from _drawn_steps(segmentation_node, volume_node, case_score)
     map_node = segmentation_node.GetNodeReference(MAP_ROLE) or _new_map(segmentation_node)
-    _draw_all(map_node, segmentation_node, volume_node, case_score, layers)
+    drawn.give_to(map_node)
     map_node.GetDisplayNode().SetAndObserveColorNodeID(scale_node(scale).GetID())
     remove_unused_scales()
     _to_foreground(segmentation_node, map_node)
@@ -90,32 +103,46 @@ def update_quality_map(
     Raises:
         QualitySentinelError: the segments cannot be put on the CT's grid.
     """
+    run_to_end(update_quality_map_steps(segmentation_node, volume_node, case_score, segment_ids))
+
+
+def update_quality_map_steps(
+    segmentation_node, volume_node, case_score: CaseScore, segment_ids: Iterable[str] | None = None
+) -> Steps[None]:
+    """As :func:`update_quality_map`, in steps like those of :func:`show_quality_map_steps`.
+
+    The map must not be hidden between them. One that was left half drawn is drawn anew by the next update.
+    """
     map_node = segmentation_node.GetNodeReference(MAP_ROLE)
     if map_node is None:
         return
-    layers = label_layers(segmentation_node, volume_node)
     record = _records.get(map_node.GetID())
     if record is None or not _is_drawn_by(record, map_node, volume_node):
-        _draw_all(map_node, segmentation_node, volume_node, case_score, layers)
+        (yield from _drawn_steps(segmentation_node, volume_node, case_score)).give_to(map_node)
         return
     wanted = _wanted(segmentation_node, case_score)
     changed: set[int] = set()
-    for segment_id in {*record.slices, *wanted} if segment_ids is None else set(segment_ids):
-        old, new = record.slices.get(segment_id, {}), wanted.get(segment_id, {})
+    shown = dict(record.slices)
+    for segment_id in {*shown, *wanted} if segment_ids is None else set(segment_ids):
+        old, new = shown.get(segment_id, {}), wanted.get(segment_id, {})
         changed.update(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
-        record.slices[segment_id] = new
+        shown[segment_id] = new
     if not changed:
+        record.slices = shown
         return
     frame, corner = _place_of(map_node, volume_node)
-    edited = [trimmed for layer in layers if (trimmed := layer.only(changed).trimmed())]
+    parts = [layer.only(changed) for layer in label_layers(segmentation_node, volume_node)]
+    edited = yield from _trimmed_steps(parts)
     if not _covers(corner, frame.shape, edited):
-        _draw_all(map_node, segmentation_node, volume_node, case_score, layers)
+        (yield from _drawn_steps(segmentation_node, volume_node, case_score)).give_to(map_node)
         return
     changed = {k for k in changed if corner[0] <= k < corner[0] + frame.shape[0]}
     voxels = frame.to_canonical(slicer.util.arrayFromVolume(map_node))
-    _draw(voxels, corner, edited, {i: _dsc_of(s) for i, s in {**wanted, **record.slices}.items()}, sorted(changed))
+    scores = {i: _dsc_of(slices) for i, slices in {**wanted, **shown}.items()}
+    del _records[map_node.GetID()]  # until all is drawn
+    yield from _draw_steps(voxels, corner, edited, scores, sorted(changed))
     slicer.util.arrayFromVolumeModified(map_node)
-    record.time = map_node.GetImageData().GetMTime()
+    _records[map_node.GetID()] = _Record(map_node.GetImageData().GetMTime(), shown)
 
 
 def show_in_new_views(segmentation_node) -> None:
@@ -160,30 +187,69 @@ def _dsc_of(slices: dict[int, _Drawn]) -> dict[int, float]:
     return {k: drawn.dsc for k, drawn in slices.items()}
 
 
-def _draw_all(map_node, segmentation_node, volume_node, case_score: CaseScore, layers: list[LabelLayer]) -> None:
-    """Make the map's voxels anew."""
+@dataclass
+class _NewVoxels:
+    """A map's voxels before the scene has them.
+
+    Attributes:
+        image: a vtkImageData of floats.
+        to_ras: IJK to RAS.
+        transform_id: of the CT's transform node, if any.
+        slices: what it shows.
+    """
+
+    image: vtk.vtkImageData
+    to_ras: vtk.vtkMatrix4x4
+    transform_id: str | None
+    slices: dict[str, dict[int, _Drawn]]
+
+    def give_to(self, map_node) -> None:
+        """Let a map's node have them."""
+        with slicer.util.NodeModify(map_node):
+            map_node.SetIJKToRASMatrix(self.to_ras)
+            map_node.SetAndObserveTransformNodeID(self.transform_id)
+            map_node.SetAndObserveImageData(self.image)
+        _records[map_node.GetID()] = _Record(self.image.GetMTime(), self.slices)
+
+
+def _drawn_steps(segmentation_node, volume_node, case_score: CaseScore) -> Steps[_NewVoxels]:
+    """Make a map's voxels anew."""
     wanted = _wanted(segmentation_node, case_score)
-    layers = [trimmed for layer in layers if (trimmed := layer.trimmed())]
+    yield
+    layers = label_layers(segmentation_node, volume_node)
+    yield
+    layers = yield from _trimmed_steps(layers)
     corner, shape = _box(layers)
     frame = frame_of(volume_node)
-    voxels = np.full(frame.to_file(np.empty(shape, dtype=np.uint8)).shape, NO_SCORE, dtype=np.float32)
+    file_shape = tuple(shape[axis] for axis in np.argsort(frame.permutation))
+    image = vtk.vtkImageData()
+    image.SetDimensions(*file_shape[::-1])
+    image.AllocateScalars(vtk.VTK_FLOAT, 1)
+    voxels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(file_shape)
     scores = {segment_id: _dsc_of(slices) for segment_id, slices in wanted.items()}
-    _draw(frame.to_canonical(voxels), corner, layers, scores, range(corner[0], corner[0] + shape[0]))
-    with slicer.util.NodeModify(map_node):
-        map_node.SetIJKToRASMatrix(_file_geometry(volume_node, frame, corner, shape))
-        map_node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
-        slicer.util.updateVolumeFromArray(map_node, voxels)
-    _records[map_node.GetID()] = _Record(map_node.GetImageData().GetMTime(), wanted)
+    slices = range(corner[0], corner[0] + shape[0])
+    yield from _draw_steps(frame.to_canonical(voxels), corner, layers, scores, slices)
+    to_ras = _file_geometry(volume_node, frame, corner, shape)
+    return _NewVoxels(image, to_ras, volume_node.GetTransformNodeID(), wanted)
 
 
-def _draw(
+def _trimmed_steps(layers: Iterable[LabelLayer]) -> Steps[list[LabelLayer]]:
+    found = []
+    for layer in layers:
+        trimmed = yield from layer.trimmed_steps()
+        if trimmed is not None:
+            found.append(trimmed)
+    return found
+
+
+def _draw_steps(
     voxels: np.ndarray,
     corner: tuple[int, int, int],
     layers: list[LabelLayer],
     scores: dict[str, dict[int, float]],
     slices: Iterable[int],
-) -> None:
-    """Draw whole slices.
+) -> Steps[None]:
+    """Draw whole slices, each in a step.
 
     Args:
         voxels: of the map, ``[dk, dj, di]`` canonical.
@@ -208,6 +274,7 @@ def _draw(
             np.minimum(lowest[window], table[plane], out=lowest[window])
         lowest[np.isinf(lowest)] = NO_SCORE
         voxels[k - corner[0]] = lowest
+        yield
 
 
 def _box(layers: list[LabelLayer]) -> tuple[tuple[int, int, int], tuple[int, int, int]]:

@@ -11,6 +11,14 @@ MODULE = Path(__file__).resolve().parents[3] / "QualitySentinel" / "QualitySenti
 WIDTH = 350
 
 
+@pytest.fixture(autouse=True)
+def _maps_at_once(slicer, monkeypatch):
+    """A busy machine draws a small map at once, too, not in steps from the event loop."""
+    from QualitySentinelLib.panel import scene_display
+
+    monkeypatch.setattr(scene_display, "STEP_SECONDS", None)
+
+
 @pytest.fixture
 def module(slicer):
     """QualitySentinel.py, imported and registered as at Slicer's startup."""

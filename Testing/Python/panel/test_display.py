@@ -64,7 +64,7 @@ class TestSelection:
             click(getattr(reviewed.ui, name))
         click_row(reviewed.ui.resultsTable, 0)
         drawn = []
-        monkeypatch.setattr(scene_display.quality_map, "update_quality_map", lambda *_: drawn.append("map"))
+        monkeypatch.setattr(scene_display.quality_map, "update_quality_map_steps", lambda *_: drawn.append("map"))
         monkeypatch.setattr(scene_display.quality_surface, "show_quality_surface", lambda *_, **__: drawn.append("3D"))
         reviewed.ui.previousButton.click()
         assert drawn == []
@@ -74,6 +74,52 @@ class TestSelection:
         a_segmentation_node.GetSegmentation().RemoveSegment("spleen")
         click_row(reviewed.ui.resultsTable, 0)
         assert visible(a_segmentation_node) == {"liver"}
+
+
+class TestALargeQualityMap:
+    """It is drawn in steps from the event loop."""
+
+    @pytest.fixture(autouse=True)
+    def in_steps(self, monkeypatch):
+        from QualitySentinelLib.panel import scene_display
+
+        monkeypatch.setattr(scene_display, "STEP_SECONDS", 0)
+
+    def test_is_shown_when_it_is_drawn(self, slicer, reviewed, a_segmentation_node):
+        click(reviewed.ui.showQualityMapCheckBox)
+        assert map_of(a_segmentation_node) is None
+        run_events_until(lambda: map_of(a_segmentation_node) is not None)
+        assert voxels_with_dsc(slicer, a_segmentation_node) > 0
+
+    def test_has_what_changed_while_it_was_drawn(self, slicer, reviewed, a_segmentation_node, a_case):
+        click(reviewed.ui.showQualityMapCheckBox)
+        segment = a_case["spleen"]
+        for score in segment.slices:
+            score.predicted_dsc, score.digest = 0.125, "edited"
+        reviewed.reviewPanel.session.update(a_case)
+
+        def shown():
+            return map_of(a_segmentation_node) and (slicer.util.arrayFromVolume(map_of(a_segmentation_node)) == 0.125)
+
+        run_events_until(lambda: shown() is not None and shown().any())
+        both = voxels_with_dsc(slicer, a_segmentation_node)
+        click_row(reviewed.ui.resultsTable, 0)
+        run_events_until(lambda: reviewed.reviewPanel.review.display._map_run is None)
+        assert shown().sum() == voxels_with_dsc(slicer, a_segmentation_node) < both
+
+    def test_that_is_switched_off_before_it_is_drawn_is_not_shown(self, slicer, reviewed, a_segmentation_node):
+        for _ in range(2):
+            click(reviewed.ui.showQualityMapCheckBox)
+        for _ in range(30):
+            slicer.app.processEvents()
+        assert map_of(a_segmentation_node) is None
+
+    def test_that_is_drawn_when_its_scene_is_closed_is_dropped(self, slicer, reviewed):
+        click(reviewed.ui.showQualityMapCheckBox)
+        slicer.mrmlScene.Clear(0)
+        for _ in range(30):
+            slicer.app.processEvents()
+        assert slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") == []
 
 
 class TestLeaving:

@@ -20,6 +20,14 @@ window.Render()
 """
 
 
+@pytest.fixture(autouse=True)
+def _maps_at_once(slicer, monkeypatch):
+    """A busy machine draws a small map at once, too, not in steps from the event loop."""
+    from QualitySentinelLib.panel import scene_display
+
+    monkeypatch.setattr(scene_display, "STEP_SECONDS", None)
+
+
 @pytest.fixture(scope="session")
 def can_draw() -> bool:
     """Whether VTK can draw: where it cannot it may end the process, so it tries in one of its own."""
