@@ -4,8 +4,8 @@
 
 In the headless Slicer of ``Testing/Host``, with the bundled model on the CPU and no view drawn: time from Apply to the
 first colored segment, the longest time for which the event loop stood still while scoring (a 1 ms timer misses its
-turn), first with PyTorch and the model still to be loaded, then with both in memory; and how long after an edit of one
-slice its new score is there. Prints one line of JSON at the end.
+turn), first with PyTorch and the model still to be loaded, then with both in memory; the same for the quality map of
+all segments; and how long after an edit of one slice its new score is there. Prints one line of JSON at the end.
 """
 
 from __future__ import annotations
@@ -36,6 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
     forget(panel, segmentation)
     figures["loaded"] = apply(panel, segmentation)
     print_run("PyTorch and model in memory", figures["loaded"])
+    figures["map"] = show_map(panel, segmentation)
+    print(
+        f"{MARK}quality map: shown after {figures['map']['seconds']:.2f} s, longest stall "
+        f"{figures['map']['stall_ms']:.0f} ms ({figures['map']['stall_cpu_ms']:.0f} ms of computing)"
+    )
     figures["edit"] = edit_one_slice(panel, volume, segmentation)
     ratio = figures["loaded"]["seconds"] / figures["edit"]["seconds"]
     figures["edit"]["share_of_full"] = 1 / ratio
@@ -153,6 +158,20 @@ def print_run(what: str, run: dict) -> None:
         f"{run['first_color']:.2f} s to the first colored segment, longest stall {run['stall_ms']:.0f} ms "
         f"({run['stall_cpu_ms']:.0f} ms of computing)"
     )
+
+
+def show_map(panel, segmentation) -> dict:
+    """Switch the quality map on, and off again when it is there; seconds until it was, the longest stall."""
+    from QualitySentinelLib.scene import quality_map_shown
+
+    box = panel.ui.showQualityMapCheckBox
+    started = time.perf_counter()
+    with Stalls() as stalls:
+        box.click()
+        run_until(lambda: quality_map_shown(segmentation))
+    seconds = time.perf_counter() - started
+    box.click()
+    return {"seconds": seconds, "stall_ms": 1e3 * stalls.longest, "stall_cpu_ms": 1e3 * stalls.longest_cpu}
 
 
 def edit_one_slice(panel, volume, segmentation) -> dict:
