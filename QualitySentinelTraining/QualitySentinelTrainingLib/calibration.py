@@ -59,8 +59,8 @@ def calibrate(
 
     Returns:
         ``{"coverage", "slice": {"predicted", "low", "high"}, "segment": {"aggregated", "dsc", "low", "high"},
-        "missed": {"threshold", "false_flags", "reach_mm"}}``: knots to interpolate linearly between, all in 0..1;
-        ``missed`` is left out when there are no rightly empty slices.
+        "missed": {"threshold", "inner_threshold", "false_flags", "reach_mm"}}``: knots to interpolate linearly
+        between, all in 0..1; ``missed`` is left out when there are no rightly empty slices.
 
     Raises:
         UsageError: fewer than two persons, or no masked slices.
@@ -80,9 +80,8 @@ def calibrate(
             "high": _listed(segment_high),
         },
     }  # fmt: skip
-    threshold = missed_threshold(evaluated, false_flags)
-    if threshold is not None:
-        result["missed"] = {"threshold": threshold, "false_flags": false_flags, "reach_mm": reach_mm}
+    if thresholds := missed_thresholds(evaluated, false_flags):
+        result["missed"] = thresholds | {"false_flags": false_flags, "reach_mm": reach_mm}
     return result
 
 
@@ -96,17 +95,32 @@ def without_removed(evaluated: Evaluated) -> Evaluated:
     return evaluated.take(others) if len(others) else evaluated
 
 
-def missed_threshold(evaluated: Evaluated, false_flags: float = FALSE_FLAGS) -> float | None:
-    """The prediction below which an empty slice is flagged: at most ``false_flags`` of the rightly empty lie below it.
+def missed_thresholds(evaluated: Evaluated, false_flags: float = FALSE_FLAGS) -> dict[str, float]:
+    """The predictions below which empty slices are flagged: at most ``false_flags`` of the rightly empty lie below.
 
-    It is an order statistic of the rightly empty slices, so that one more of them is flagged with no more than that
-    probability; 0.0 (nothing is flagged) when they are too few for that, ``None`` when there are none.
+    ``inner_threshold`` is that of slices with slices of the mask on both sides, ``threshold`` that of those beyond its
+    ends. A hole in a mask is rarely right, an end often is: with one threshold for both, nearly all false flags would
+    be at ends, and holes would be missed for their sake.
+
+    Each is an order statistic of the rightly empty slices there, so that one more of them is flagged with no more than
+    that probability; 0.0 (nothing is flagged) when they are too few for that. Where there are none inside, ends'
+    threshold counts there too, and the other way round; without any the dict is empty.
     """
-    kept = np.sort(evaluated.predicted[(evaluated.area == 0) & (evaluated.reference_area == 0)])
-    if not len(kept):
-        return None
-    rank = int(np.floor(false_flags * (len(kept) + 1)))
-    return float(kept[rank - 1]) if rank else 0.0
+    rightly = (evaluated.area == 0) & (evaluated.reference_area == 0)
+    places = {"threshold": rightly & ~evaluated.inner, "inner_threshold": rightly & evaluated.inner}
+    found = {}
+    for name, rows in places.items():
+        kept = np.sort(evaluated.predicted[rows])
+        if len(kept):
+            rank = int(np.floor(false_flags * (len(kept) + 1)))
+            found[name] = float(kept[rank - 1]) if rank else 0.0
+    return {"threshold": found["inner_threshold"]} if list(found) == ["inner_threshold"] else found
+
+
+def below_thresholds(predicted: np.ndarray, inner: np.ndarray, thresholds: Mapping) -> np.ndarray:
+    """Which empty slices lie below what :func:`missed_thresholds` gave, bool [N], as inference flags them."""
+    at_ends = thresholds["threshold"]
+    return predicted < np.where(inner, thresholds.get("inner_threshold", at_ends), at_ends)
 
 
 class CrossCalibration(dict):
@@ -156,12 +170,12 @@ def segment_calibrated(
     return _applied(aggregated, person, calibration, "segment", "aggregated", ("dsc", "low", "high"))
 
 
-def missed_flags(predicted: np.ndarray, person: np.ndarray, calibration: Mapping) -> np.ndarray:
+def missed_flags(empty: Evaluated, calibration: Mapping) -> np.ndarray:
     """Which empty slices are flagged as missed, bool [N]."""
-    flagged = np.zeros(len(predicted), bool)
-    for rows, own in _own(person, calibration):
+    flagged = np.zeros(len(empty), bool)
+    for rows, own in _own(empty.person, calibration):
         if "missed" in own:
-            flagged[rows] = predicted[rows] < own["missed"]["threshold"]
+            flagged[rows] = below_thresholds(empty.predicted[rows], empty.inner[rows], own["missed"])
     return flagged
 
 
@@ -213,7 +227,7 @@ def coverage(evaluated: Evaluated, calibration: Mapping) -> dict:
         result["segment"] |= {name: figures[name] for name in ("mae", "bias")}
     if "missed" in calibration:
         empty = everything.empty
-        flagged, truly = missed_flags(empty.predicted, empty.person, calibration), empty.reference_area > 0
+        flagged, truly = missed_flags(empty, calibration), empty.reference_area > 0
         result["missed"] = {
             "n_missed": int(truly.sum()), "n_rightly_empty": int((~truly).sum()),
             "flagged": _share(flagged[truly]), "false_flags": _share(flagged[~truly]),

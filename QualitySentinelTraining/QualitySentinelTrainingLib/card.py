@@ -130,9 +130,9 @@ def _missed(groups: Mapping[str, Mapping]) -> list[str]:
     return [
         "### Missed slices",
         "",
-        "Empty slices between and beside a mask's slices; missed where the reference has voxels. *Flagged* uses the",
-        "threshold of the model file, chosen on other subjects for 5 % false flags; *in sample* one chosen on these",
-        "very slices, which is what is meant by \"flagged at 5 % false flags\". *Removed*: of otherwise perfect masks.",
+        "Empty slices between a mask's slices (inner) and beyond its ends; missed where the reference has voxels.",
+        "*Flagged* uses the thresholds of the model file, one for each place, chosen on other subjects for 5 % false",
+        "flags; *in sample* those chosen on these very slices. *Removed*: of otherwise perfect masks.",
         "",
         "| persons | where | missed | rightly empty | AUROC | flagged | false flags | in sample | false in sample |",
         "|---|---|---|---|---|---|---|---|---|",

@@ -14,7 +14,7 @@ from QualitySentinelLib.text.sentence_encoder import SentenceEncoder
 PRESET = COMPACT
 """Preprocessing of what we train."""
 
-NAME = "quality-sentinel-compact-0.3"
+NAME = "quality-sentinel-compact-0.4"
 
 ARCHITECTURES = ("compact", "resnet50")
 

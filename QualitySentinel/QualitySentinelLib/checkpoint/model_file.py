@@ -31,7 +31,7 @@ _FLOATS = ("F16", "BF16", "F32")
 _CURVES = {"slice": ("predicted", "low", "high"), "segment": ("aggregated", "dsc", "low", "high")}
 """Calibration curves by what they calibrate: columns of knots, the first ascending."""
 _KNOTS = (2, 64)
-_MISSED = {"threshold": (0.0, 1.0), "false_flags": (0.0, 1.0), "reach_mm": (0.0, 100.0)}
+_MISSED = {"threshold": (0.0, 1.0), "inner_threshold": (0.0, 1.0), "false_flags": (0.0, 1.0), "reach_mm": (0.0, 100.0)}
 """Numbers about missed slices, each of which may be absent, and the ranges they must lie in."""
 
 

@@ -13,7 +13,7 @@ from ..scores.colors import DEFAULT_SCALE
 from ..steps import Steps, paced
 from .steps import StepRun
 
-STEP_SECONDS = 0.05
+STEP_SECONDS = 0.015
 """How long drawing the quality map may go on at a time."""
 
 SAFE_SCALE = "color-blind-safe"

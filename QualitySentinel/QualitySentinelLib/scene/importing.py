@@ -8,6 +8,7 @@ nothing but import: no Qt, no MRML.
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib
 import importlib.util
 import os
@@ -59,6 +60,9 @@ def _import(names: Sequence[str], errors: list[BaseException]) -> None:
         _load_torch_libraries()
         for name in names:
             importlib.import_module(name)
+        # What PyTorch brings stays for good. Out of the collector's sight it does not make every later full collection
+        # a stall of its own; other modules' objects that are there now are still freed, but for rings among them.
+        gc.freeze()
     except BaseException as error:  # whoever waits for the thread raises it
         errors.append(error)
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..checkpoint import QualityModel
     from ..review import ReviewSession
 
-STEP_SECONDS = 0.05
+STEP_SECONDS = 0.03
 """A step takes about as long. Twice that is the most that nobody notices."""
 
 _HEAVY = tuple(f"{__package__.rpartition('.')[0]}.{room}" for room in ("checkpoint", "scorer"))

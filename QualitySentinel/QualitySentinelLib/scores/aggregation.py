@@ -35,7 +35,7 @@ def aggregate(
         method: ``"mean"`` or ``"area_weighted"``.
         calibration: the model's, with any of: ``slice``: bounds of the DSC of a slice over its prediction;
             ``segment``: the volumetric DSC and its bounds over the area-weighted aggregate, the only one that is
-            calibrated; ``missed``: the threshold of empty slices. What is absent gives no interval, the aggregate
+            calibrated; ``missed``: the thresholds of empty slices. What is absent gives no interval, the aggregate
             itself as predicted DSC, and ``MISSED_BELOW``.
 
     Returns:
@@ -49,9 +49,11 @@ def aggregate(
     calibration = calibration or {}
     for s in segment_score.slices:
         s.dsc_low, s.dsc_high = _at(s.predicted_dsc, calibration.get("slice"), "predicted", "low", "high")
-    missed_below = (calibration.get("missed") or {}).get("threshold", MISSED_BELOW)
+    missed = calibration.get("missed") or {}
+    at_ends = missed.get("threshold", MISSED_BELOW)
+    inside = missed.get("inner_threshold", at_ends)
     for empty in segment_score.empty_slices:
-        empty.missed = empty.predicted_dsc < missed_below
+        empty.missed = empty.predicted_dsc < (inside if empty.inner else at_ends)
     mean, weighted = _both(segment_score)
     segment_score.mean_dsc, segment_score.area_weighted_dsc = mean, weighted
     segment_score.predicted_dsc = mean if method == "mean" else weighted

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..calibration import FALSE_FLAGS, missed_flags, missed_threshold
+from ..calibration import FALSE_FLAGS, below_thresholds, missed_flags, missed_thresholds
 from .bootstrap import bootstrap_of
 from .evaluated import Evaluated
 from .metrics import auroc
@@ -22,16 +22,16 @@ def missed_figures(evaluated: Evaluated, calibration: Mapping | None = None) -> 
     An empty slice is truly missed when the reference has voxels there; its score is 1 - predicted. Of each group:
 
     - ``n_missed``, ``n_rightly_empty``; ``auroc``;
-    - ``flagged_in_sample``: share of the missed flagged at 5 % false flags, with the threshold chosen on these very
-      slices (one for all groups); ``false_flags_in_sample`` what that threshold gives in this group;
-    - ``flagged``, ``false_flags``: the same with the threshold of ``calibration``, chosen on other subjects, and
+    - ``flagged_in_sample``: share of the missed flagged at 5 % false flags, with the thresholds (inside, and beyond
+      the ends) chosen on these very slices; ``false_flags_in_sample`` what they give in this group;
+    - ``flagged``, ``false_flags``: the same with the thresholds of ``calibration``, chosen on other subjects, and
       ``flagged_95ci`` by bootstrap over persons; left out when there is none.
 
     A share of nothing is nan.
     """
     given = (calibration or {}).get("missed")
     empty = evaluated.empty
-    in_sample = missed_threshold(evaluated, FALSE_FLAGS)
+    in_sample = missed_thresholds(evaluated, FALSE_FLAGS)
     result = {}
     removed = np.char.startswith(empty.kind, "removed")
     groups = {"all": np.ones(len(empty), bool), "inner": empty.inner, "end": ~empty.inner, "removed": removed}
@@ -45,14 +45,14 @@ def missed_figures(evaluated: Evaluated, calibration: Mapping | None = None) -> 
             "n_rightly_empty": int((~missed).sum()),
             "auroc": auroc(-part.predicted, missed),
         }
-        if in_sample is not None:
-            flagged = part.predicted < in_sample
+        if in_sample:
+            flagged = below_thresholds(part.predicted, part.inner, in_sample)
             figures |= {
                 "flagged_in_sample": _share(flagged[missed]),
                 "false_flags_in_sample": _share(flagged[~missed]),
             }
         if given:
-            flagged = missed_flags(part.predicted, part.person, calibration)
+            flagged = missed_flags(part, calibration)
             figures |= {"flagged": _share(flagged[missed]), "false_flags": _share(flagged[~missed])}
             interval = _flagged_interval(flagged[missed], part.person[missed])
             if interval:

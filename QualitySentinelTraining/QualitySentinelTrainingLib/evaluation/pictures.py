@@ -184,15 +184,26 @@ def disagreement_picture(predicted: np.ndarray, agreement: np.ndarray, path: Pat
     _save(figure, path)
 
 
-def missed_picture(predicted: np.ndarray, missed: np.ndarray, path: Path, threshold: float | None = None) -> None:
-    """Predictions for empty slices that were rightly empty, and for those where the structure was missed."""
+def missed_picture(
+    predicted: np.ndarray, missed: np.ndarray, path: Path, thresholds: Mapping[str, float] | None = None
+) -> None:
+    """Predictions for empty slices that were rightly empty, and for those where the structure was missed.
+
+    Args:
+        predicted: DSC in 0..1, [N].
+        missed: bool [N].
+        path: of the picture.
+        thresholds: ``calibration["missed"]``.
+    """
     figure, axes = _figure()
     bins = np.linspace(0, 1, 41)
     for rows, label, color in ((~missed, "rightly empty", BLUE), (missed, "structure was missed", RED)):
         share = np.histogram(predicted[rows], bins)[0] * 100 / max(rows.sum(), 1)
         axes.stairs(share, bins, fill=True, color=color, alpha=0.5, label=f"{label} ({rows.sum():,})")
-    if threshold is not None:
-        axes.axvline(threshold, color="black", linewidth=1.2, linestyle="--", label=f"flagged below {threshold:.2f}")
+    for name, where, style in (("threshold", "beyond the ends", "--"), ("inner_threshold", "inside the mask", ":")):
+        if thresholds and name in thresholds:
+            label = f"flagged {where}: below {thresholds[name]:.2f}"
+            axes.axvline(thresholds[name], color="black", linewidth=1.2, linestyle=style, label=label)
     axes.set(xlim=(0, 1), xlabel="predicted: nothing is missing in this empty slice", ylabel="share of the group (%)",
              title="Missed slices")  # fmt: skip
     axes.legend()

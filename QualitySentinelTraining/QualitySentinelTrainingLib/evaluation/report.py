@@ -230,8 +230,8 @@ def _draw(out: Path, table: Evaluated, report: Mapping, calibration: Mapping | N
         pictures.bars_picture(overall["by_error"], out / "by_error.png", "Slices by error of the mask (their number)")
         pictures.slices_per_mask_picture(report["experiments"]["slices_per_mask"], out / "slices_per_mask.png")
     if len(empty):
-        threshold = calibration.get("missed", {}).get("threshold")
-        pictures.missed_picture(empty.predicted, empty.reference_area > 0, out / "missed.png", threshold)
+        thresholds = calibration.get("missed", {})
+        pictures.missed_picture(empty.predicted, empty.reference_area > 0, out / "missed.png", thresholds)
     if experiments.series:
         pictures.series_picture(report["experiments"]["series"], out / "series.png")
     if experiments.data_amount:

@@ -207,6 +207,7 @@ def test_wrong_headers_are_refused(a_model_file, change, said):
         ("missed", [0.5], "missed"),
         ("missed", {"threshold": 1.5}, "missed threshold"),
         ("missed", {"threshold": None}, "missed threshold"),
+        ("missed", {"threshold": 0.5, "inner_threshold": -1}, "missed inner_threshold"),
         ("missed", {"threshold": 0.5, "reach_mm": 1000}, "reach_mm"),
     ],
 )

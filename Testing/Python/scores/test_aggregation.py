@@ -104,6 +104,16 @@ def test_empty_slices_below_the_models_threshold_are_missed(a_segment_score):
     assert [s.k for s in a_segment_score.missed_slices] == [13, 14, 15]
 
 
+def test_a_hole_in_the_mask_has_a_threshold_of_its_own(a_segment_score):
+    hole, end = an_empty_slice(11, 0.45, 10.0), an_empty_slice(13, 0.45, 10.0)
+    hole.inner = True
+    a_segment_score.empty_slices = [hole, end]
+    aggregate(a_segment_score, calibration={"missed": {"threshold": 0.1, "inner_threshold": 0.6}})
+    assert [s.k for s in a_segment_score.missed_slices] == [11]
+    aggregate(a_segment_score, calibration={"missed": {"threshold": 0.5}})  # a model that has one for both
+    assert [s.k for s in a_segment_score.missed_slices] == [11, 13]
+
+
 def test_the_calibrated_dsc_and_its_interval_are_read_off_the_models_curve(a_segment_score):
     assert aggregate(a_segment_score, calibration=CALIBRATION) == pytest.approx(0.64)
     assert a_segment_score.predicted_dsc == pytest.approx(0.64)

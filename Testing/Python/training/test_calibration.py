@@ -11,7 +11,7 @@ from QualitySentinelTrainingLib.calibration import (
     calibrate,
     coverage,
     cross_calibrate,
-    missed_threshold,
+    missed_thresholds,
     segment_calibrated,
     slice_bounds,
 )
@@ -98,8 +98,21 @@ def test_one_in_twenty_of_the_rightly_empty_slices_is_flagged(make_table, calibr
 
 def test_too_few_empty_slices_flag_nothing(make_table):
     table = make_table(0, persons=1, masks=1)
-    assert missed_threshold(table) == 0.0
-    assert missed_threshold(table.masked) is None
+    assert set(missed_thresholds(table).values()) == {0.0}
+    assert missed_thresholds(table.masked) == {}
+
+
+def test_holes_and_ends_are_flagged_apart(make_table):
+    table = make_table(0, persons=30)
+    rightly = (table.area == 0) & (table.reference_area == 0)
+    table.inner = np.arange(len(table)) % 2 == 0
+    table.predicted[rightly & table.inner] = 0.5 + table.predicted[rightly & table.inner] / 2
+    found = missed_thresholds(table)
+    assert found["inner_threshold"] > 0.5
+    for name, rows in (("inner_threshold", rightly & table.inner), ("threshold", rightly & ~table.inner)):
+        assert np.mean(table.predicted[rows] < found[name]) <= 0.05
+    table.inner[:] = False
+    assert list(missed_thresholds(table)) == ["threshold"]
 
 
 def test_cross_calibration_measures_each_person_with_the_others(make_table):
