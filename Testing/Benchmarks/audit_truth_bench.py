@@ -39,6 +39,7 @@ from QualitySentinelTrainingLib.subjects import Subject, read_openkbp
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "openkbp"
 BAD_BELOW = 0.8
+TITLE = "OpenKBP, half of its cases with planted errors"
 _TRIES = 20
 
 
@@ -60,7 +61,7 @@ def main() -> int:
     made = time.perf_counter() - started
     arguments = ["audit", str(options.out / "set"), "--out", str(options.out / "audit"), "--device", options.device]
     started = time.perf_counter()
-    code = quality_sentinel([*arguments, "--model", options.model, "--slices", options.slices])
+    code = quality_sentinel([*arguments, "--model", options.model, "--slices", options.slices, "--title", TITLE])
     print(f"set of {len(folders)} cases made in {made:.0f} s, audited in {time.perf_counter() - started:.0f} s "
           f"(exit code {code}; what an earlier run had done is not in it), {os.cpu_count()} cores")  # fmt: skip
     figures = measured(read_audit(options.out / "audit").segments, truth, seen)
