@@ -11,7 +11,7 @@ from ..scores import EmptySlice, SegmentScore, SliceScore
 from .text import MISSED_TEXT, dsc_text, position_text, range_text
 
 WIDTH, HEIGHT = 620, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 12, 62
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 22, 12, 62
 
 
 def dsc_plot(segment: SegmentScore, label: str, threshold: float, mark_all: bool = True) -> Markup:
