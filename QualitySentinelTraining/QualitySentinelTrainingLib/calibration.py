@@ -18,6 +18,7 @@ from scipy.optimize import isotonic_regression
 
 from QualitySentinelLib.errors import UsageError
 from QualitySentinelLib.scorer.plan import REACH_MM
+from QualitySentinelLib.scores.aggregation import missed_below
 
 from .evaluation.bootstrap import bootstrap_of
 from .evaluation.evaluated import Evaluated
@@ -119,8 +120,8 @@ def missed_thresholds(evaluated: Evaluated, false_flags: float = FALSE_FLAGS) ->
 
 def below_thresholds(predicted: np.ndarray, inner: np.ndarray, thresholds: Mapping) -> np.ndarray:
     """Which empty slices lie below what :func:`missed_thresholds` gave, bool [N], as inference flags them."""
-    at_ends = thresholds["threshold"]
-    return predicted < np.where(inner, thresholds.get("inner_threshold", at_ends), at_ends)
+    at_ends, inside = missed_below(thresholds)
+    return predicted < np.where(inner, inside, at_ends)
 
 
 class CrossCalibration(dict):

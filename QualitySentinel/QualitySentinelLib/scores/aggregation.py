@@ -49,9 +49,7 @@ def aggregate(
     calibration = calibration or {}
     for s in segment_score.slices:
         s.dsc_low, s.dsc_high = _at(s.predicted_dsc, calibration.get("slice"), "predicted", "low", "high")
-    missed = calibration.get("missed") or {}
-    at_ends = missed.get("threshold", MISSED_BELOW)
-    inside = missed.get("inner_threshold", at_ends)
+    at_ends, inside = missed_below(calibration.get("missed"))
     for empty in segment_score.empty_slices:
         empty.missed = empty.predicted_dsc < (inside if empty.inner else at_ends)
     mean, weighted = _both(segment_score)
@@ -62,6 +60,16 @@ def aggregate(
     if curve and weighted is not None:
         (segment_score.predicted_dsc,) = _at(weighted, curve, "aggregated", "dsc")
     return segment_score.predicted_dsc
+
+
+def missed_below(thresholds: Mapping | None) -> tuple[float, float]:
+    """Predictions below which an empty slice is missed: beyond the ends of a mask, and inside it.
+
+    Args:
+        thresholds: ``calibration["missed"]``; a model may have one threshold for both places, or none.
+    """
+    at_ends = (thresholds or {}).get("threshold", MISSED_BELOW)
+    return at_ends, (thresholds or {}).get("inner_threshold", at_ends)
 
 
 def _at(value: float | None, curve: Mapping | None, over: str, *names: str) -> tuple[float | None, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from QualitySentinelLib.errors import InputError, UsageError, reason_of
 from QualitySentinelLib.scores.flags import DEFAULT_THRESHOLD
 
-from .store import AuditFolder
+from .store import TABLES, AuditFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +123,7 @@ class Audit:
             import polars as pl
         except ImportError as error:
             raise UsageError("polars is not installed; install it with: pip install polars") from error
-        return {name: pl.from_pandas(getattr(self, name)) for name in ("cases", "segments", "slices")}
+        return {name: pl.from_pandas(getattr(self, name)) for name in TABLES}
 
     def option(self, name: str, default=None):
         """An option of the run, as ``audit.json`` has it; ``default`` where it says nothing."""

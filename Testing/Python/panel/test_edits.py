@@ -5,28 +5,14 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from Testing.Python.panel.using import run_events_until, texts
+from Testing.Python.panel.using import run_events_until, scored_again, texts
 
 from QualitySentinelLib.errors import ModelError
 from QualitySentinelLib.scores import CaseScore, Progress
 
 
-def scored_slices(panel, monkeypatch):
-    """Numbers of slices that each scoring after an edit had to score; filled as they happen."""
-    numbers, real = [], panel.logic.rescoreSteps
-
-    def watched(*arguments, **options):
-        for progress in real(*arguments, **options):
-            yield progress
-            if progress.finished:
-                numbers.append(progress.total)
-
-    monkeypatch.setattr(panel.logic, "rescoreSteps", watched)
-    return numbers
-
-
 def test_an_edited_slice_is_scored_alone_and_the_table_follows(scored, edit, monkeypatch):
-    numbers = scored_slices(scored, monkeypatch)
+    numbers = scored_again(scored.logic, monkeypatch)
     session = scored.reviewPanel.session
     k = session.segment("spleen").slices[2].k
     before = session.slice_score("spleen", k).predicted_dsc
@@ -39,7 +25,7 @@ def test_an_edited_slice_is_scored_alone_and_the_table_follows(scored, edit, mon
 
 
 def test_edits_wait_while_the_box_is_unchecked(scored, edit, monkeypatch):
-    numbers = scored_slices(scored, monkeypatch)
+    numbers = scored_again(scored.logic, monkeypatch)
     scored.ui.autoRescoreCheckBox.click()
     edit(scored.reviewPanel.session.segment("spleen").slices[1].k)
     edit(scored.reviewPanel.session.segment("spleen").slices[2].k)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from Testing.Python.panel.using import apply, run_events_until, texts
+from Testing.Python.panel.using import apply, run_events_until, scored_again, texts
 
 
 @pytest.fixture
@@ -24,16 +24,7 @@ def kept(slicer, a_ct_node, a_segmentation_node, a_small_model):
 @pytest.fixture
 def scorings(module, monkeypatch):
     """For each scoring after an edit how many slices went through the network; filled as they happen."""
-    numbers, real = [], module.QualitySentinelLogic.rescoreSteps
-
-    def watched(*arguments, **options):
-        for progress in real(*arguments, **options):
-            yield progress
-            if progress.finished:
-                numbers.append(progress.total)
-
-    monkeypatch.setattr(module.QualitySentinelLogic, "rescoreSteps", watched)
-    return numbers
+    return scored_again(module.QualitySentinelLogic, monkeypatch)
 
 
 def compared(panel):

@@ -26,6 +26,23 @@ def apply(panel):
     run_events_until(lambda: not panel.ui.cancelButton.enabled)
 
 
+def scored_again(logic, monkeypatch):
+    """Numbers of slices that each scoring after an edit had to score; filled as they happen.
+
+    ``logic`` is the panel's, or its class, for all panels to come.
+    """
+    numbers, real = [], logic.rescoreSteps
+
+    def watched(*arguments, **options):
+        for progress in real(*arguments, **options):
+            yield progress
+            if progress.finished:
+                numbers.append(progress.total)
+
+    monkeypatch.setattr(logic, "rescoreSteps", watched)
+    return numbers
+
+
 def review_of(panel, segmentation_node, ct_node, case):
     """Give the panel a review without scoring."""
     from QualitySentinelLib.review import ReviewSession

@@ -11,6 +11,7 @@ from PySide6.QtCore import QPoint, Qt, QTimer
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QSlider, QWidget
 from Testing.Host.user import LEFT, NONE, click, click_row, paint, press, scroll, show, wait_until
+from Testing.Python.panel.using import scored_again
 
 from QualitySentinelLib.scores import dsc_color
 
@@ -329,16 +330,7 @@ class TestCorrecting:
     @pytest.fixture
     def runs(self, scored, monkeypatch):
         """How many slices each scoring after an edit had to score."""
-        numbers, real = [], scored.logic.rescoreSteps
-
-        def watched(*arguments, **options):
-            for progress in real(*arguments, **options):
-                yield progress
-                if progress.finished:
-                    numbers.append(progress.total)
-
-        monkeypatch.setattr(scored.logic, "rescoreSteps", watched)
-        return numbers
+        return scored_again(scored.logic, monkeypatch)
 
     @pytest.fixture
     def correcting(self, scored, slicer):

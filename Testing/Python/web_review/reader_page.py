@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from PIL import Image
 
 PATIENCE_MS = 60_000
+
+
+@contextmanager
+def opened(browser, address: str) -> Iterator[Page]:
+    """The page as the first browser that opens the printed address sees it, with the segments listed."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = Page(context.new_page())
+    page.page.goto(address)
+    page.page.wait_for_selector("tbody tr")
+    yield page
+    context.close()
 
 
 class Page:

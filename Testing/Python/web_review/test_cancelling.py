@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from .reader_page import Page
+from .reader_page import opened
 from .serving import served_review
 
 pytest.importorskip("trame_slicer", reason="needs the extra 'review'")
@@ -37,13 +37,9 @@ def reader(browser, a_tall_case):
     """The page while the case is scored, and the command behind it."""
     arguments, folder = a_tall_case
     with served_review(arguments, folder.parent) as served:
-        context = browser.new_context(viewport={"width": 1280, "height": 800})
-        page = Page(context.new_page())
-        page.served = served
-        page.page.goto(served.address)
-        page.page.wait_for_selector("tbody tr")
-        yield page
-        context.close()
+        with opened(browser, served.address) as page:
+            page.served = served
+            yield page
 
 
 def test_cancel_is_offered_while_scoring_and_ends_it(reader):

@@ -22,7 +22,7 @@ from QualitySentinelLib.reading import read_ct, read_segmentation  # noqa: E402
 from QualitySentinelLib.scores import read_report_json  # noqa: E402
 
 from .conftest import HOSTILE_NAME  # noqa: E402
-from .reader_page import Page  # noqa: E402
+from .reader_page import Page, opened  # noqa: E402
 
 pytestmark = pytest.mark.chromium
 
@@ -30,12 +30,8 @@ pytestmark = pytest.mark.chromium
 @pytest.fixture(scope="module")
 def reader(browser, served) -> Page:
     """The page as the first browser that opens the printed address sees it."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    page = Page(context.new_page())
-    page.page.goto(served.address)
-    page.page.wait_for_selector("tbody tr")
-    yield page
-    context.close()
+    with opened(browser, served.address) as page:
+        yield page
 
 
 def test_the_case_is_scored_and_listed_worst_first(reader):
