@@ -6,13 +6,12 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
-from urllib.parse import quote
 
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.files import check_writable, write_whole
 
+from .file_names import file_name
 from .record import CaseRecord, head_of
 
 CASES = "cases"
@@ -23,7 +22,6 @@ RUN_FILE = "audit.json"
 PLACE_FILE = "data_set.json"
 """In the folder of cases, which stays with who made the audit: where a data set lies that no other file may name."""
 SCHEMA = "quality-sentinel-audit/1"
-_LONGEST_NAME = 120
 _UNFINISHED = ".writing-*"
 """What ``files.whole_file`` leaves when its process is killed."""
 
@@ -67,16 +65,12 @@ class AuditFolder:
                 os.close(descriptor)
 
     def case_path(self, name: str) -> Path:
-        """The file of a case: its name, with escapes for what file systems do not take."""
-        safe = quote(name, safe=" @+,=()", errors="surrogateescape")
-        safe = "%2E" + safe[1:] if safe.startswith(".") else safe
-        if len(safe) > _LONGEST_NAME:
-            safe = f"{safe[:_LONGEST_NAME]}~{sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
-        return self._cases / f"{safe}{SUFFIX}"
+        """The file of a case."""
+        return self._cases / f"{file_name(name)}{SUFFIX}"
 
     def review_path(self, name: str) -> Path:
         """The folder that keeps the review of a case, when it is opened from the audit."""
-        return self.path / REVIEWS / self.case_path(name).name.removesuffix(SUFFIX)
+        return self.path / REVIEWS / file_name(name)
 
     def write(self, name: str, content: bytes) -> None:
         """Keep a case's record, whole.
@@ -99,15 +93,18 @@ class AuditFolder:
         """A case's record.
 
         Raises:
-            InputError: there is none, or it is damaged.
+            InputError: there is none, it is damaged, or of another case.
         """
         path = self.case_path(name)
         try:
-            return CaseRecord.from_bytes(path.read_bytes())
+            record = CaseRecord.from_bytes(path.read_bytes())
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror or error}); run the audit again") from error
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
+        if record.name != name:
+            raise InputError(f"{path}: is the record of {record.name}; delete it and run the audit again")
+        return record
 
     def names(self) -> list[str]:
         """The cases that have a record, sorted."""

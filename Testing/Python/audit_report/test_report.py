@@ -170,6 +170,23 @@ def test_hostile_names_are_only_shown(make, open_page):
         assert "49" not in page.locator("h1").inner_text()
 
 
+def test_a_case_keeps_its_page_whichever_is_the_worst(make):
+    """A link that was kept must not lead to another case, nor two cases share a page where disks fold capitals."""
+    made, found = make(2), []
+    for number, case in enumerate(("lung", "Lung")):
+        for rows in (made.cases, made.segments, made.slices):
+            for row in rows:
+                row["case"] = case if row["case"] == f"c00{number}" else row["case"]
+    for bad in ("lung", "Lung"):
+        for s in made.segments:
+            s["predicted_dsc"] = 0.5 if s["case"] == bad else 0.9
+        folder = write_audit_report(made.write()).parent / "cases"
+        found.append({p.name: re.search(r"<h1>.*?>(\w+)<", p.read_text("utf-8"))[1] for p in folder.iterdir()})
+    assert found[0] == found[1]
+    assert sorted(found[0].values()) == ["Lung", "lung"]
+    assert len({name.lower() for name in found[0]}) == 2
+
+
 @pytest.mark.chromium
 def test_the_page_fits_a_narrow_window(telling, open_page):
     folder = write_audit_report(telling.write()).parent

@@ -1,11 +1,10 @@
-"""The pages of an audit's report: templates, what they share with a case's report, and safe file names."""
+"""The pages of an audit's report: templates, what they share with a case's report, and their links."""
 
 from __future__ import annotations
 
 import re
 from functools import cache
 from pathlib import Path
-from zlib import crc32
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -14,8 +13,6 @@ import QualitySentinelLib.report
 from QualitySentinelLib.report.text import dsc_text, position_text, printable, range_text
 from QualitySentinelLib.scores import dsc_color
 from QualitySentinelLib.scores.colors import css_color
-
-_LONGEST_NAME = 80
 
 
 @cache
@@ -72,18 +69,3 @@ def percent(share: float | None) -> str:
 def count(n: int, what: str, many: str = "") -> str:
     """``1 case``, ``2 cases``."""
     return f"{number(n)} {what if n == 1 else many or what + 's'}"
-
-
-def page_names(cases: list[str]) -> dict[str, str]:
-    """File name of each case's page, all different, safe on any system and in a link."""
-    names: dict[str, str] = {}
-    taken: set[str] = set()
-    for case in cases:
-        name = re.sub(r"[^A-Za-z0-9.-]+", "_", case).strip("._")[:_LONGEST_NAME]
-        if name != case or name.lower() in taken or not name:
-            name = f"{name or 'case'}-{crc32(case.encode('utf-8', 'surrogatepass')):08x}"
-        while name.lower() in taken:
-            name += "_"
-        taken.add(name.lower())
-        names[case] = f"{name}.html"
-    return names

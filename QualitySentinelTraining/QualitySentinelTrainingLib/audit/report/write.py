@@ -25,6 +25,7 @@ from ..budget import BudgetPlan, budget_plan
 from ..case_files import CaseFiles
 from ..compare import Comparison, compare_audits
 from ..csv_table import write_table
+from ..file_names import file_name
 from ..frames import Audit, read_audit
 from ..lists import write_budget, write_excluded, write_worst_first
 from ..missing import MISSING_COLUMNS, USUAL_SHARE, MissingStructure, missing_structures
@@ -33,7 +34,7 @@ from ..swaps import SWAP_COLUMNS, find_swaps
 from .case_scores import COLUMNS, CaseScores
 from .charts import gain_curve, group_bars, histogram, interval_bar
 from .overview import Overview, overview_of
-from .page import page_names, render
+from .page import render
 from .pictures import PICTURED_CASES, case_pictures
 
 FOLDER = "report"
@@ -141,7 +142,8 @@ def write_audit_report(
     _write_lists(audit, files, bias, comparison, plans[0], swaps, missing, budget, exclude_below)
     listed = [c["case"] for c in overview.cases if c["mean"] is not None][:max_pages]
     scores = CaseScores(audit.segments, slices)
-    settings = _Settings(audit, audit.name, created or datetime.now().astimezone(), files, page_names(listed), {})
+    pages = {case: f"{file_name(case)}.html" for case in listed}
+    settings = _Settings(audit, audit.name, created or datetime.now().astimezone(), files, pages, {})
     progress("drawing pictures")
     not_pictured = _draw(settings, overview, scores, max_pictured)
     progress("writing pages")
