@@ -58,7 +58,7 @@ SHOWN = (*range(1, 35), *range(51, 69), 88)
 
 @dataclass
 class Scored:
-    """A case of the scene, scored by the panel, in Slicer's window."""
+    """A case of the scene, which the panel scores, in Slicer's window."""
 
     window: object
     panel: object
@@ -86,7 +86,9 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             case = EXAMPLE / "example_ct.nii.gz", spoiled_example(work), None
             reference = EXAMPLE / "example_seg_fast_force_split.nii.gz"
-        scored = score(*case, options.model)
+        scored = begin(*case, options.model)
+        save(panel_scoring(scored), options.out / "panel_scoring.png")
+        finish(scored)
         for draw in (panel_results, hero, panel_review, panel_quality_map):
             name = "QualitySentinel" if draw is hero else draw.__name__
             save(draw(scored), options.out / f"{name}.png")
@@ -135,11 +137,10 @@ def make_phantom_files(folder: Path) -> tuple[Path, Path, Path]:
     return ct, seg, names
 
 
-def score(ct: Path, seg: Path, names: Path | None, model: str) -> Scored:
+def begin(ct: Path, seg: Path, names: Path | None, model: str) -> Scored:
     """Load the case as Slicer does, open the module, and press Apply."""
     from Testing.Host.headless_slicer import load_module, start
     from Testing.Host.main_window import open_main_window
-    from Testing.Host.user import wait_until
 
     core = start()
     load_module(ROOT / "QualitySentinel" / "QualitySentinel.py")
@@ -166,10 +167,31 @@ def score(ct: Path, seg: Path, names: Path | None, model: str) -> Scored:
     panel = slicer.util.getModuleWidget("QualitySentinel")
     panel.logic._model, panel.logic._modelSource = panel.logic.model(model), "bundled"
     panel.ui.applyButton.click()
-    wait_until(lambda: panel.ui.applyButton.enabled and not panel.ui.cancelButton.enabled, "scoring", 600)
-    if panel.reviewPanel.session is None:
-        raise SystemExit("the case could not be scored")
     return Scored(window, panel, volume, segmentation)
+
+
+def panel_scoring(scored: Scored) -> Image.Image:
+    """While scoring: how far it is and how long it will take; the segments that are finished have their colors."""
+    from Testing.Host.user import wait_until
+
+    ui = scored.panel.ui
+    wait_until(lambda: ui.progressBar.value > ui.progressBar.maximum / 2 or is_scored(scored), "half of scoring", 600)
+    look_at_most(scored)
+    return window_picture(scored, STACKED, ("inputs", "results"), front=True)
+
+
+def finish(scored: Scored) -> None:
+    """Wait until the case is scored."""
+    from Testing.Host.user import wait_until
+
+    wait_until(lambda: is_scored(scored), "scoring", 600)
+    if scored.panel.reviewPanel.session is None:
+        raise SystemExit("the case could not be scored")
+
+
+def is_scored(scored: Scored) -> bool:
+    """Whether the panel has come to an end."""
+    return scored.panel.ui.applyButton.enabled and not scored.panel.ui.cancelButton.enabled
 
 
 def set_rendering(enabled: bool) -> None:
@@ -339,14 +361,15 @@ def look_at_most(scored: Scored) -> None:
     import slicer
 
     weight: dict[float, float] = {}
-    for segment in scored.panel.reviewPanel.session.segments:
+    session = scored.panel.reviewPanel.session
+    for segment in [] if session is None else session.segments:
         for s in segment.slices:
             weight[s.position_mm] = weight.get(s.position_mm, 0) + (3 if s.flagged else 1)
     bounds = [0.0] * 6
     scored.segmentation.GetRASBounds(bounds)
     middle = [(low + high) / 2 for low, high in zip(bounds[::2], bounds[1::2], strict=True)]
     for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
-        node.JumpSliceByOffsetting(middle[0], middle[1], max(weight, key=weight.get))
+        node.JumpSliceByOffsetting(middle[0], middle[1], max(weight, key=weight.get, default=middle[2]))
 
 
 def window_picture(scored: Scored, views, sections, front: bool = False) -> Image.Image:

@@ -44,7 +44,7 @@ def test_pictures_are_made_and_not_blank(able_to_draw, repository, a_case_on_dis
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     paths = {path.name: path for path in (tmp_path / "pictures").iterdir()}
-    assert set(paths) == {f"{name}.png" for name in (*WINDOWS, "report", "report_segment")}
+    assert set(paths) == {f"{name}.png" for name in (*WINDOWS, "panel_scoring", "report", "report_segment")}
     pictures = {name: np.asarray(Image.open(path).convert("RGB"), float) for name, path in paths.items()}
     assert min(picture.std() for picture in pictures.values()) > 5
     for name in WINDOWS:
