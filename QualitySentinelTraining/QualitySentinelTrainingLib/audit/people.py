@@ -30,8 +30,12 @@ _UNKNOWN = {
     "", "?", "-", "--", "nan", "na", "n/a", "null", "unk", "unknown", "missing", "not available", "not known",
     "not reported", "not specified", "unspecified", "undefined",
 }  # fmt: skip
-_SEXES = {"m": "male", "male": "male", "man": "male", "f": "female", "female": "female", "w": "female",
-          "woman": "female", "u": None}  # fmt: skip
+SEXES = {
+    "m": "M", "male": "M", "man": "M", "f": "F", "female": "F", "w": "F", "woman": "F", "o": "O", "other": "O",
+}  # fmt: skip
+"""Sexes as data sets write them, in lower case, and as the tables do."""
+_SEX_WORDS = {"M": "male", "F": "female", "O": "other"}
+_SEX_UNKNOWN = "u"
 _AGE = re.compile(r"(?:^|[^a-z])age(?:$|[^a-z])")
 _SEX = re.compile(r"(?:^|[^a-z])(?:sex|gender)(?:$|[^a-z])")
 _YEARS = re.compile(r"[>≥]?=?\s*(\d{1,3}(?:\.\d+)?)\s*(?:\+|y|yrs?|years?)?", re.IGNORECASE)
@@ -71,7 +75,7 @@ def as_words(values: pd.Series, column: str = "") -> pd.Series:
     """A metadata column as words, ``None`` where it says nothing; sexes by whatever name are male and female."""
     words = _texts(values)
     if is_sex(column):
-        words = words.map(lambda word: _SEXES.get(word.lower(), word), na_action="ignore")
+        words = words.map(_sex, na_action="ignore")
     return words.astype(object).where(words.notna(), None)
 
 
@@ -98,6 +102,18 @@ def person_column(columns: list[str]) -> str | None:
     return next((called[name] for name in PERSON_COLUMNS if name in called), None)
 
 
+def who_was_scanned(persons: pd.Series) -> pd.Series:
+    """Who each case is of, from the column that tells persons, by case; of unknown ones each is a person of its own."""
+    who = as_words(persons)
+    alone = "case " + who.index.to_series().astype(str)
+    return ("person " + who).where(who.notna(), alone)
+
+
+def by_person(table: pd.DataFrame, who: pd.Series) -> pd.DataFrame:
+    """Numbers [cases x columns] as means over each person's cases [persons x columns], in the order of the first."""
+    return table.groupby(who.loc[table.index].to_numpy(), sort=False).mean()
+
+
 def _texts(values: pd.Series) -> pd.Series:
     """Each value as text; ``None`` where it says nothing."""
     texts = values.astype(object).where(values.notna(), None).map(_as_text, na_action="ignore")
@@ -108,6 +124,10 @@ def _as_text(value) -> str | None:
     whole = isinstance(value, float) and value.is_integer()  # a table with gaps holds 1 as 1.0
     text = str(int(value) if whole else value).strip()
     return None if text.lower() in _UNKNOWN else text
+
+
+def _sex(word: str) -> str | None:
+    return None if word.lower() == _SEX_UNKNOWN else _SEX_WORDS.get(SEXES.get(word.lower()), word)
 
 
 def _number(text: str) -> float:

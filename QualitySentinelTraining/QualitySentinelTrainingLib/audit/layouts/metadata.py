@@ -11,13 +11,13 @@ from pathlib import Path
 from QualitySentinelLib.errors import InputError, UsageError
 
 from ..cases import AuditCase
+from ..people import SEXES
 
 _COLUMNS = {
     "gender": "sex", "patientsex": "sex", "patient_sex": "sex", "patient_age": "age", "patientage": "age",
     "institute": "institution", "institution_name": "institution", "site": "institution",
 }  # fmt: skip
 """Columns that data sets call differently, so that two data sets can be compared."""
-_SEXES = {"m": "M", "male": "M", "man": "M", "f": "F", "female": "F", "woman": "F", "o": "O", "other": "O"}
 _MISSING = {"", "nan", "na", "n/a", "null"}
 _PYTHONS_NONE = "None"
 """As a script writes what it does not know; ``none`` is a value: no contrast agent, no findings."""
@@ -53,7 +53,7 @@ def metadata_of(row: dict[str, str], without: tuple[str, ...] = ()) -> dict[str,
         name = re.sub(r"\W+", "_", column.lower()).strip("_")
         name = _COLUMNS.get(name, name)
         if name:
-            told[name] = _SEXES.get(value.lower(), value) if name == "sex" else value
+            told[name] = SEXES.get(value.lower(), value) if name == "sex" else value
     return told
 
 
