@@ -16,7 +16,7 @@ from QualitySentinelLib.errors import UsageError
 
 from .frames import META
 from .interval import bootstrap_interval
-from .people import age_groups, as_numbers, as_words, is_age, person_column, silent
+from .people import age_groups, as_numbers, as_words, by_person, is_age, person_column, silent, who_was_scanned
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -192,8 +192,6 @@ def find_bias(
 
 def _outcomes(audit: Audit, columns: Sequence[str], person: str | None) -> tuple[pd.DataFrame, pd.DataFrame, int]:
     """Predicted DSC [units x structures], ``OVERALL`` first; the metadata [units x columns], rows alike; cases."""
-    import pandas as pd
-
     segments = audit.segments[["case", "structure", "predicted_dsc"]].dropna()
     dsc = segments.pivot_table(index="case", columns="structure", values="predicted_dsc", aggfunc="mean")
     cases = audit.done.drop_duplicates("case").set_index("case")
@@ -201,10 +199,8 @@ def _outcomes(audit: Audit, columns: Sequence[str], person: str | None) -> tuple
     labels = cases.loc[dsc.index, [META + c for c in dict.fromkeys(columns)]]
     n_cases = len(dsc)
     if person:
-        # a case without a person is one of its own
-        who = cases.loc[dsc.index, META + person].astype(object)
-        who = who.where(who.notna(), pd.Series([("case", c) for c in dsc.index], index=dsc.index))
-        dsc, labels = dsc.groupby(who.to_numpy(), sort=False).mean(), labels.groupby(who.to_numpy(), sort=False).first()
+        who = who_was_scanned(cases.loc[dsc.index, META + person])
+        dsc, labels = by_person(dsc, who), labels.groupby(who.to_numpy(), sort=False).first()
     means = dsc.mean()
     overall = (dsc - means).mean(axis=1) + (means.mean() if len(means) else 0.0)
     dsc.insert(0, OVERALL, overall)
@@ -223,7 +219,7 @@ def _tests_of(
         notes.append(f"{name}: {len(left_out)} of {len(left_out) + taken.notna().sum()} values say nothing: {said}")
     if numbers is not None:
         if numbers.notna().sum() < MIN_NUMERIC:
-            notes.append(f"{name}: known of {int(numbers.notna().sum())} cases only; {MIN_NUMERIC} are needed")
+            notes.append(f"{name}: known of {int(numbers.notna().sum())} only; {MIN_NUMERIC} are needed")
             return []
         tests = _spearman(name, numbers, outcomes)
         if is_age(name):
@@ -265,10 +261,10 @@ def _grouped(
     small = counts[counts < min_group]
     if len(small):
         listed = ", ".join(f"{w} ({n})" for w, n in small.items())
-        notes.append(f"{name}: groups of fewer than {min_group} cases are left out: {listed}")
+        notes.append(f"{name}: groups of fewer than {min_group} are left out: {listed}")
     groups = sorted(counts.index[counts >= min_group])
     if len(groups) < 2:
-        notes.append(f"{name}: fewer than two groups of {min_group} cases or more: nothing to compare")
+        notes.append(f"{name}: fewer than two groups of {min_group} or more: nothing to compare")
         return []
     members = {g: (words == g).to_numpy() for g in groups}
     drawn = {g: _drawn_means(outcomes, members[g], draws, [seed, place]) for place, g in enumerate(groups)}

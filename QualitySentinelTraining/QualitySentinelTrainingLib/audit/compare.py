@@ -1,4 +1,7 @@
-"""Two audits side by side: two versions of the labels of the same cases, or two data sets."""
+"""Two audits side by side: two versions of the labels of the same cases, or two data sets.
+
+As in the tests of bias, persons are the independent units, or cases where nothing tells persons.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from QualitySentinelLib.errors import UsageError
+
 from .bias import LEVEL, OVERALL
+from .frames import META
 from .interval import bootstrap_interval
+from .people import by_person, person_column, who_was_scanned
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,8 +23,8 @@ if TYPE_CHECKING:
     from .frames import Audit
 
 DRAWS = 2000
-LEAST_CASES = 5
-"""A structure is compared over so many cases at least."""
+LEAST_UNITS = 5
+"""A structure is compared over so many persons, or cases, at least."""
 _COMMON_SHARE = 0.5
 _SAME_PLACE_MM = 50.0
 """Two masks of one structure in one CT lie nearer to each other than this, however bad they are."""
@@ -30,10 +37,10 @@ class Difference:
 
     Attributes:
         structure: its name, or :data:`~.bias.OVERALL`.
-        n: pairs of cases; or cases of this audit, when not paired.
-        n_other: cases of the other audit.
-        mean, other_mean: mean predicted DSC over those cases.
-        difference: mean of this less the other, with its 95 % bootstrap interval over cases, ``low`` to ``high``.
+        n: units compared with themselves; or units of this audit, when not paired.
+        n_other: units of the other audit.
+        mean, other_mean: mean predicted DSC over those units.
+        difference: mean of this less the other, with its 95 % bootstrap interval over units, ``low`` to ``high``.
         p: Wilcoxon signed-rank (paired) or Mann-Whitney U; ``q`` corrected for all structures (Benjamini-Hochberg).
     """
 
@@ -54,6 +61,21 @@ class Difference:
         return self.q <= LEVEL
 
 
+@dataclass(frozen=True)
+class Units:
+    """What one side of a comparison counts.
+
+    Attributes:
+        person: the metadata column that told persons, without ``meta_``; ``None`` when each case was a unit.
+        n_cases: cases with scores that took part.
+        n: units that they make.
+    """
+
+    person: str | None
+    n_cases: int
+    n: int
+
+
 @dataclass
 class Comparison:
     """This audit against another.
@@ -64,6 +86,7 @@ class Comparison:
         why: how that was decided, a sentence.
         rows: over all structures first, then structures by difference, the largest loss first.
         n_common, n_here, n_there: cases in both, only in this, only in the other (by name; paired only).
+        here, there: what was counted of each; the same when paired.
         changed: paired only: the segments that changed most, rows of ``case``, ``structure``, ``dsc``, ``other``,
             ``difference``; the largest change first.
         only_here, only_there: structures that only one of the two has.
@@ -78,6 +101,8 @@ class Comparison:
     n_common: int = 0
     n_here: int = 0
     n_there: int = 0
+    here: Units = Units(None, 0, 0)
+    there: Units = Units(None, 0, 0)
     changed: list[dict] = field(default_factory=list)
     only_here: list[str] = field(default_factory=list)
     only_there: list[str] = field(default_factory=list)
@@ -96,20 +121,29 @@ COMPARISON_COLUMNS = [
 
 
 def compare_audits(
-    audit: Audit, other: Audit, paired: bool | None = None, *, draws: int = DRAWS, seed: int = 0
-) -> Comparison:
+    audit: Audit, other: Audit, paired: bool | None = None, *, person: str | None = None, draws: int = DRAWS,
+    seed: int = 0,
+) -> Comparison:  # fmt: skip
     """Compare the predicted DSC of two audits.
 
-    The same cases are compared in pairs: case by structure, then the mean of the differences over cases, with an
-    interval from drawing cases; over all structures a case counts with the mean of its differences. Different cases
-    are compared as groups; over all structures a case counts with the mean of its deviations from the structures'
-    means, so that a scan does not count for the structures it happens to show.
+    The same cases are compared in pairs: case by structure, then the mean of the differences over the cases of a
+    person, then over persons, with an interval from drawing persons; over all structures a person counts with the mean
+    of the structures' differences. Different cases are compared as groups of persons; over all structures a person
+    counts with the mean of the deviations from the structures' means, so that a scan does not count for the structures
+    it happens to show. Where no column tells persons, each case counts as one.
 
     Args:
         paired: whether cases of one name are the same; by default they are when half of the smaller set's names are
             in both and the masks of one name lie in one place.
+        person: metadata column of ``audit`` that tells the person, and of ``other`` where it has it; by default the
+            columns that are called so (``people.PERSON_COLUMNS``); ``""`` for none.
         draws, seed: of the bootstrap.
+
+    Raises:
+        UsageError: ``audit`` has no such column.
     """
+    if person and person not in audit.metadata:
+        raise UsageError(f"{person}: no metadata column of {audit.folder}; there are: {', '.join(audit.metadata)}")
     here, there = _table(audit), _table(other)
     common = [c for c in here.index if c in set(there.index)]
     if paired is None:
@@ -126,10 +160,17 @@ def compare_audits(
         comparison.name, comparison.other_name = f"{audit.name} (this)", f"{other.name} (other)"
     if paired:
         a, b = here.loc[common, structures], there.loc[common, structures]
-        comparison.rows = _paired_rows(a, b, draws, seed)
         comparison.changed = _changed(a, b)
+        column, who = next((found for one in (audit, other) if (found := _persons(one, person))[0]), (None, None))
+        (a, comparison.here), (b, comparison.there) = (
+            _units(side, column, who) for side in (a.where(b.notna()), b.where(a.notna()))
+        )
+        comparison.rows = _paired_rows(a, b, draws, seed)
     else:
-        comparison.rows = _unpaired_rows(here[structures], there[structures], draws, seed)
+        (a, comparison.here), (b, comparison.there) = (
+            _units(side[structures], *_persons(one, person)) for side, one in ((here, audit), (there, other))
+        )
+        comparison.rows = _unpaired_rows(a, b, draws, seed)
     return comparison
 
 
@@ -141,6 +182,20 @@ def _table(audit: Audit) -> pd.DataFrame:
         index="case", columns="structure", values="predicted_dsc", aggfunc="mean", observed=True
     )
     return table.astype(float)
+
+
+def _persons(audit: Audit, person: str | None) -> tuple[str | None, pd.Series | None]:
+    """The column that tells persons, and who each case is of; nothing where no column does."""
+    column = person if person in audit.metadata else person_column(audit.metadata)
+    if person == "" or column is None:
+        return None, None
+    return column, who_was_scanned(audit.cases.drop_duplicates("case").set_index("case")[META + column])
+
+
+def _units(table: pd.DataFrame, column: str | None, who: pd.Series | None) -> tuple[pd.DataFrame, Units]:
+    """A table [cases x structures] as one of units."""
+    units = table if who is None else by_person(table, who)
+    return units, Units(column, len(table), len(units))
 
 
 def _same_cases(audit: Audit, other: Audit, common: list[str], smaller: int) -> tuple[bool, str]:
@@ -165,11 +220,14 @@ def _distances(audit: Audit, other: Audit) -> np.ndarray:
 
 
 def _doubts(audit: Audit, other: Audit) -> list[str]:
+    doubts = []
     models = [set(a.done["model_sha256"].dropna()) if "model_sha256" in a.cases.columns else set()
               for a in (audit, other)]  # fmt: skip
     if models[0] and models[1] and models[0] != models[1]:
-        return ["the two audits were made with different models: their predicted DSC are not comparable"]
-    return []
+        doubts.append("the two audits were made with different models: their predicted DSC are not comparable")
+    if audit.missed_sought != other.missed_sought:
+        doubts.append("missed slices were looked for in one of the two audits only, and lower the DSC of its segments")
+    return doubts
 
 
 def _paired_rows(a: pd.DataFrame, b: pd.DataFrame, draws: int, seed: int) -> list[Difference]:
@@ -180,10 +238,10 @@ def _paired_rows(a: pd.DataFrame, b: pd.DataFrame, draws: int, seed: int) -> lis
     rows = []
     for structure, values in columns.items():
         d = values.dropna()
-        if len(d) < LEAST_CASES:
+        if len(d) < LEAST_UNITS:
             continue
         sides = [side.loc[d.index].mean(axis=1) if structure == OVERALL else side.loc[d.index, structure]
-                 for side in (a.where(b.notna()), b.where(a.notna()))]  # fmt: skip
+                 for side in (a, b)]  # fmt: skip
         p = float(stats.wilcoxon(d).pvalue) if (d != 0).any() else 1.0
         low, high = bootstrap_interval(_means(d.to_numpy(), draws, [seed, 0]), len(d))
         means = [float(s.mean()) for s in sides]
@@ -203,7 +261,7 @@ def _unpaired_rows(a: pd.DataFrame, b: pd.DataFrame, draws: int, seed: int) -> l
             x, y = ((side - means).mean(axis=1).dropna().to_numpy() + level for side in (a, b))
         else:
             x, y = a[structure].dropna().to_numpy(), b[structure].dropna().to_numpy()
-        if min(len(x), len(y)) < LEAST_CASES:
+        if min(len(x), len(y)) < LEAST_UNITS:
             continue
         alike = not np.ptp(np.concatenate([x, y]))
         p = 1.0 if alike else float(stats.mannwhitneyu(x, y, alternative="two-sided").pvalue)

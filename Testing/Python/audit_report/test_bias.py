@@ -203,6 +203,15 @@ def test_persons_are_told_by_a_column_of_that_name_unless_that_is_not_wanted():
     assert (by_case.person, by_case.n_cases, by_case.n_units) == (None, 60, 60)
     assert all(t.column != "subject" for t in by_person.tests)
     assert find_bias(people(4), draws=50).person is None
+    audit.cases.loc[:9, "meta_subject"] = "unknown"  # 10 cases of 5 persons: who, nobody knows
+    assert find_bias(audit, draws=50).n_units == 35
+
+
+def test_sexes_are_the_same_however_they_are_written():
+    audit = people(4)
+    audit.cases["meta_sex"] = ["M", "w", "Male", "F", "man", "Woman", "u", "O", "x", "unknown"] * 6
+    groups = {g.name: g.n for t in find_bias(audit, min_group=6, draws=50).tests if t.column == "sex" for g in t.groups}
+    assert groups == {"male": 18, "female": 18, "other": 6, "x": 6}
 
 
 def test_a_small_example_is_what_scipy_and_statsmodels_say_of_it():

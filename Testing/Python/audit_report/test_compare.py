@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from Testing.Python.audit_report.conftest import make_audit
 
+from QualitySentinelLib.errors import UsageError
 from QualitySentinelTrainingLib.audit.bias import OVERALL
 from QualitySentinelTrainingLib.audit.compare import compare_audits
 from QualitySentinelTrainingLib.audit.frames import read_audit
@@ -74,3 +75,65 @@ def test_the_table_has_a_row_per_structure(two):
     frame = compare_audits(*(read_audit(m.write()) for m in two)).to_frame()
     assert len(frame) == 11
     assert frame.loc[frame["structure"] == "liver", "found"].tolist() == [True]
+
+
+def with_persons(made, scans: int, column: str = "meta_patient") -> None:
+    """Each ``scans`` cases in a row are of one person."""
+    for number, case in enumerate(made.cases):
+        case[column] = f"p{number // scans}"
+
+
+def test_a_person_with_many_scans_counts_once(two):
+    """One person's 11 scans are worse by 0.2, the other 9 persons' are as they were: no change of the labels."""
+    one, other = two
+    for number, case in enumerate(one.cases):
+        case["meta_patient"] = "p0" if number < 11 else f"p{number}"
+    for s in one.segments:
+        if s["structure"] == "liver" and s["case"] >= "c011":
+            s["predicted_dsc"] = other.segment(s["case"], "liver")["predicted_dsc"]
+    audits = [read_audit(m.write()) for m in two]
+    by_case = {r.structure: r for r in compare_audits(*audits, person="").rows}["liver"]
+    comparison = compare_audits(*audits)
+    by_person = {r.structure: r for r in comparison.rows}["liver"]
+    assert (by_case.n, by_case.found) == (20, True)
+    assert (by_person.n, by_person.found) == (10, False)
+    assert by_person.difference == pytest.approx(-0.02)
+    assert by_person.low < -0.02 < by_person.high
+    assert (comparison.here.person, comparison.here.n_cases, comparison.here.n) == ("patient", 20, 10)
+    assert {c["case"] for c in comparison.changed} == {f"c{n:03d}" for n in range(11)}  # cases: these are opened
+
+
+def test_persons_are_told_by_the_metadata_of_either_audit(two):
+    one, other = two
+    with_persons(other, 2, "meta_subject")
+    audits = [read_audit(m.write()) for m in two]
+    assert compare_audits(*audits).here.n == compare_audits(*audits[::-1]).here.n == 10
+    with pytest.raises(UsageError, match="ward: no metadata column of"):
+        compare_audits(*audits, person="ward")
+
+
+def test_groups_of_persons_are_compared_where_the_patients_are_others(two):
+    one, other = two
+    for rows in (other.cases, other.segments):
+        for row in rows:
+            row["case"] = "x" + row["case"]
+    with_persons(one, 2)
+    comparison = compare_audits(*(read_audit(m.write()) for m in two))
+    liver = {r.structure: r for r in comparison.rows}["liver"]
+    assert (liver.n, liver.n_other) == (10, 20)
+    assert (comparison.here.person, comparison.there.person) == ("patient", None)
+    assert liver.found
+    assert liver.low < -0.2 < liver.high
+
+
+def test_cases_of_unknown_persons_are_not_one_person(two):
+    one, _ = two
+    for number, case in enumerate(one.cases):
+        case["meta_patient"] = "unknown" if number < 6 else None if number < 8 else f"p{number // 2}"
+    assert compare_audits(*(read_audit(m.write()) for m in two)).here.n == 14
+
+
+def test_missed_slices_sought_in_one_audit_only_are_warned_of(two):
+    one, other = two
+    other.options["key"] = {"slices": "8"}
+    assert "in one of the two audits only" in compare_audits(*(read_audit(m.write()) for m in two)).warnings[0]

@@ -210,6 +210,35 @@ def test_two_versions_of_labels_are_compared_on_the_page(make, open_page):
     assert (one.folder / "comparison.csv").is_file()
 
 
+@pytest.mark.chromium
+def test_the_comparison_says_what_it_took_for_a_person(make, open_page):
+    one, other = make(20, "one", seed=1), make(20, "other", seed=2)
+    other.write()
+    told = lambda: open_page(write_audit_report(one.write(), compare_with=other.folder)).locator("#comparison")  # noqa: E731
+    text = " ".join(told().inner_text().split())
+    assert "Differences are of one case at a time" in text and "No column tells whether several CTs" in text
+    for number, case in enumerate(one.cases):
+        case["meta_patient"] = f"p{number // 2}"
+    section = told()
+    text = " ".join(section.inner_text().split())
+    assert "a person counts once (20 CTs of 10 persons, told by the column patient), with the mean of the CTs." in text
+    assert "drawing persons anew" in text and "No column tells" not in text
+    assert section.locator("tbody").first.locator("tr").first.inner_text().split("\t")[:2] == ["all structures", "10"]
+    for rows in (one.cases, one.segments, one.slices):
+        for row in rows:
+            row["case"] = "x" + row["case"]
+    text = " ".join(told().inner_text().split())
+    assert "here 20 CTs of 10 persons, told by the column patient, there 20 cases. A person counts once" in text
+    assert "No column of one of the two tells" in text
+
+
+def test_a_column_of_persons_that_is_not_there_is_refused(make):
+    made = make(6)
+    made.cases = [{k: v for k, v in c.items() if not k.startswith("meta_")} for c in made.cases]
+    with pytest.raises(UsageError, match="pid: no metadata column"):
+        write_audit_report(made.write(), person="pid")
+
+
 def test_no_bias_is_claimed_where_there_is_none(make):
     page = write_audit_report(make(40, seed=2).write()).read_text(encoding="utf-8")
     assert "No difference was found in" in page

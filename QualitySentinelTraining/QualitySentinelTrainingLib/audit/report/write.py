@@ -131,8 +131,8 @@ def write_audit_report(
     slices = audit.read_slices(COLUMNS)
     overview = overview_of(audit, slices)
     progress("comparing groups")
-    bias = find_bias(audit, metadata, person=person) if metadata is not None or audit.metadata else None
-    comparison = compare_audits(audit, read_audit(compare_with)) if compare_with is not None else None
+    bias = find_bias(audit, metadata, person=person) if metadata is not None or person or audit.metadata else None
+    comparison = compare_audits(audit, read_audit(compare_with), person=person) if compare_with is not None else None
     plans = [budget_plan(audit, order) for order in ("worst", "gain")]
     swaps = find_swaps(audit.segments)
     missing = missing_structures(audit.segments, [str(c) for c in audit.done["case"]])
