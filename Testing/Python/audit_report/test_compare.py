@@ -104,7 +104,7 @@ def test_a_person_with_many_scans_counts_once(two):
 
 
 def test_persons_are_told_by_the_metadata_of_either_audit(two):
-    one, other = two
+    _, other = two
     with_persons(other, 2, "meta_subject")
     audits = [read_audit(m.write()) for m in two]
     assert compare_audits(*audits).here.n == compare_audits(*audits[::-1]).here.n == 10
@@ -134,6 +134,6 @@ def test_cases_of_unknown_persons_are_not_one_person(two):
 
 
 def test_missed_slices_sought_in_one_audit_only_are_warned_of(two):
-    one, other = two
+    _, other = two
     other.options["key"] = {"slices": "8"}
     assert "in one of the two audits only" in compare_audits(*(read_audit(m.write()) for m in two)).warnings[0]
