@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from QualitySentinelLib.scores.flags import check_threshold
 from .budget import BudgetPlan
 from .case_files import CaseFiles
 from .csv_table import write_table
-from .open_case import audit_open_command, open_command, review_words
+from .open_case import audit_open_command, command_of_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,21 +84,14 @@ def write_worst_first(audit: Audit, path: str | os.PathLike, files: CaseFiles | 
     frame = worst_first(audit)
     files = files or CaseFiles(audit)
     rows_of = {str(row["case"]): row for row in audit.cases.to_dict("records")}
-    commands = {case: shlex.join(_command(audit, rows_of[case], files)) for case in frame["case"].astype(str).unique()}
+    commands = {
+        case: shlex.join(
+            command_of_row(audit, rows_of[case], files) or audit_open_command(case, audit.folder.resolve())
+        )
+        for case in frame["case"].astype(str).unique()
+    }
     rows = ([*values, commands[str(values[1])]] for values in frame.astype(object).itertuples(index=False, name=None))
     return write_table(path, WORST_COLUMNS, rows)
-
-
-def _command(audit: Audit, row: dict, files: CaseFiles) -> list[str]:
-    """``review`` with the case's paths; ``audit --open`` where the tables hide them or labels have names to write."""
-    found = files.case(row["case"]) if files.at_hand else None
-    names = files.names_of(found) if found is not None else None
-    try:
-        if not isinstance(names, Mapping):
-            return open_command(row, files.folder, names, review_words(audit, row["case"]))
-    except UsageError:
-        pass
-    return audit_open_command(row["case"], audit.folder.resolve())
 
 
 def excluded(audit: Audit, below: float) -> pd.DataFrame:

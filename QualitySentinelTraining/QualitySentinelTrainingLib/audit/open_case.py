@@ -15,6 +15,7 @@ from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.files import write_whole
 from QualitySentinelLib.scores.flags import DEFAULT_THRESHOLD
 
+from .case_files import CaseFiles
 from .frames import Audit, read_audit
 from .store import AuditFolder
 
@@ -47,6 +48,29 @@ def open_command(
         paths[role] = value if dataset_folder is None else str(Path(dataset_folder) / value)
     command = ["quality-sentinel", "review", "--ct", paths["ct"], "--seg", paths["seg"]]
     return [*command, *(["--names", names] if names else []), *more]
+
+
+def command_of_row(audit: Audit, case_row: Mapping, files: CaseFiles, folder: str | None = None) -> list[str] | None:
+    """The command that reviews a case with the scoring of its audit; ``None`` where the tables alone do not tell it.
+
+    That is when they hide the case's paths, or when its labels have names that must be written to a file first.
+
+    Args:
+        files: where the data set lies, and what label values mean.
+        folder: what to call the audit's folder; then the case's paths are relative to the data set's folder. By default
+            all paths are whole.
+    """
+    case = str(case_row["case"])
+    found = files.case(case) if files.at_hand else None
+    names = files.names_of(found) if found is not None else None
+    if isinstance(names, Mapping):
+        return None
+    try:
+        return open_command(
+            case_row, files.folder if folder is None else None, names, review_words(audit, case, folder)
+        )
+    except UsageError:
+        return None
 
 
 def review_words(audit: Audit, case: str, folder: str | os.PathLike | None = None) -> list[str]:
@@ -139,8 +163,6 @@ def write_slicer_script(out_folder: str | os.PathLike) -> Path:
 
 def _resolved(out_folder: str | os.PathLike, case: str, dataset_folder: str | os.PathLike | None) -> list[str]:
     """The review command with paths that are there."""
-    from .case_files import CaseFiles
-
     audit = read_audit(out_folder, finished=False)  # one table, which is whole: a case can be reviewed meanwhile
     audit.case(case)
     files = CaseFiles(audit, None if dataset_folder is None else Path(dataset_folder))

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from QualitySentinelLib.errors import UsageError
 
+from .report_files import left_in
+
 
 def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the report and of opening a case; nothing heavy is imported."""
@@ -83,13 +85,22 @@ def check_report_options(options: argparse.Namespace) -> None:
 def report_from(options: argparse.Namespace, dataset_folder: Path | None = None) -> Path | None:
     """Write the report that the options ask for; the first page, or ``None`` for ``--no-report``.
 
+    What an earlier report left that does not go with the tables any more is said in a line.
+
     Args:
         dataset_folder: the data set's folder, for pictures; where it was audited when not given.
 
     Raises:
         UsageError, InputError: as :func:`.report.write_audit_report` does.
     """
+    before = left_in(options.out)
     if options.no_report:
+        if before:
+            print(
+                f"note: {options.out}: of an earlier report, which may not agree with the tables any more: "
+                f"{', '.join(before)}; run the command without --no-report to write it anew",
+                file=sys.stderr,
+            )
         return None
     from tqdm import tqdm
 
@@ -101,8 +112,13 @@ def report_from(options: argparse.Namespace, dataset_folder: Path | None = None)
     person = "" if options.person_column == "none" else options.person_column
     pages = {} if options.report_pages is None else {"max_pages": options.report_pages}
     with tqdm(desc="report", disable=options.quiet, file=sys.stderr, bar_format="{desc}") as bar:
-        return write_audit_report(
+        page = write_audit_report(
             options.out, dataset_folder, compare_with=options.compare, metadata=columns, person=person,
             budget=options.budget, exclude_below=options.exclude_below, progress=lambda what: bar.set_description(what),
             **pages,
         )  # fmt: skip
+    gone = [name for name in before if name not in left_in(options.out)]
+    if gone:
+        names = ", ".join(gone)
+        print(f"note: {options.out}: this report has no {names}; removed what the earlier one left", file=sys.stderr)
+    return page

@@ -271,6 +271,27 @@ def test_tables_of_others_are_not_written_over(a_data_set, audit, tmp_path):
     assert audit(manifest, out=tmp_path / "out").code == 0
 
 
+def test_a_report_that_is_older_than_the_tables_is_named(a_data_set, a_model_file, audit, tmp_path, capsys):
+    """It is the user's, and stays; but a list to exclude cases by must not be taken for one of these tables."""
+    from QualitySentinelLib.commands.main import main
+
+    data, out = a_data_set(2), tmp_path / "out"
+    assert "of an earlier report" not in audit(data).err
+    words = ["audit", data, "--out", out, "--model", a_model_file, "--device", "cpu", "--workers", "1"]
+    assert main([str(w) for w in (*words, "--exclude-below", "1")]) == 0
+    capsys.readouterr()
+    before = {name: (out / name).read_bytes() for name in ("report/index.html", "worst_first.csv", "excluded.csv")}
+    result = audit(data, "--quiet")
+    (line,) = result.err.splitlines()
+    assert line.startswith(f"note: {out}: of an earlier report, which may not agree with the tables any more: ")
+    assert all(name in line for name in before) and "bias.csv" not in line
+    assert {name: (out / name).read_bytes() for name in before} == before
+
+    assert main([str(w) for w in (*words, "--quiet")]) == 0
+    assert "this report has no excluded.csv; removed what the earlier one left" in capsys.readouterr().err
+    assert not (out / "excluded.csv").exists()
+
+
 def test_the_user_says_what_a_data_set_is_called(a_data_set, audit):
     data = a_data_set(1)
     assert {row["dataset"] for row in audit(data).rows("cases")} == {"data"}

@@ -29,7 +29,8 @@ from ..file_names import file_name
 from ..frames import Audit, read_audit
 from ..lists import write_budget, write_excluded, write_worst_first
 from ..missing import MISSING_COLUMNS, USUAL_SHARE, MissingStructure, missing_structures
-from ..open_case import SLICER_SCRIPT, audit_open_command, open_command, review_words, write_slicer_script
+from ..open_case import SLICER_SCRIPT, audit_open_command, command_of_row, write_slicer_script
+from ..report_files import FOLDER, INDEX, lists_in
 from ..swaps import SWAP_COLUMNS, find_swaps
 from .case_scores import COLUMNS, CaseScores
 from .charts import gain_curve, group_bars, histogram, interval_bar
@@ -37,8 +38,6 @@ from .overview import Overview, overview_of
 from .page import render
 from .pictures import PICTURED_CASES, case_pictures
 
-FOLDER = "report"
-INDEX = "index.html"
 ALL_CASES = "cases.html"
 MOST_PAGES = 500
 """Cases with a page of their own; of larger data sets the worst."""
@@ -155,30 +154,29 @@ def write_audit_report(
 
 def _write_lists(audit, files, bias, comparison, plan, swaps, missing, budget, exclude_below) -> None:
     out = audit.folder
-    optional = {"bias.csv", "comparison.csv", "excluded.csv"}
-    write_worst_first(audit, out / "worst_first.csv", files)
-    write_budget(plan, out / "budget.csv", budget)
-    write_table(out / "swaps.csv", SWAP_COLUMNS, ([getattr(s, c) for c in SWAP_COLUMNS] for s in swaps))
-    write_table(
-        out / "missing_structures.csv", MISSING_COLUMNS,
-        ([case, m.structure, how, m.share, s_mm] for m in missing for case, s_mm, how in m.cases),
-    )  # fmt: skip
+    written = {
+        write_worst_first(audit, out / "worst_first.csv", files),
+        write_budget(plan, out / "budget.csv", budget),
+        write_table(out / "swaps.csv", SWAP_COLUMNS, ([getattr(s, c) for c in SWAP_COLUMNS] for s in swaps)),
+        write_table(
+            out / "missing_structures.csv", MISSING_COLUMNS,
+            ([case, m.structure, how, m.share, s_mm] for m in missing for case, s_mm, how in m.cases),
+        ),
+    }  # fmt: skip
     if bias is not None and bias.tests:
-        _write_frame(out / "bias.csv", bias.to_frame())
-        optional.discard("bias.csv")
+        written.add(_write_frame(out / "bias.csv", bias.to_frame()))
     if comparison is not None:
-        _write_frame(out / "comparison.csv", comparison.to_frame())
-        optional.discard("comparison.csv")
+        written.add(_write_frame(out / "comparison.csv", comparison.to_frame()))
     if exclude_below is not None:
-        write_excluded(audit, out / "excluded.csv", exclude_below)
-        optional.discard("excluded.csv")
-    for name in optional:  # a list of an earlier report would be taken for one of this
-        (out / name).unlink(missing_ok=True)
+        written.add(write_excluded(audit, out / "excluded.csv", exclude_below))
+    for path in lists_in(out):  # a list of an earlier report would be taken for one of this
+        if path not in written:
+            path.unlink()
     write_slicer_script(out)
 
 
-def _write_frame(path: Path, frame) -> None:
-    write_table(path, list(frame.columns), frame.astype(object).itertuples(index=False, name=None))
+def _write_frame(path: Path, frame) -> Path:
+    return write_table(path, list(frame.columns), frame.astype(object).itertuples(index=False, name=None))
 
 
 def _draw(settings: _Settings, overview: Overview, scores: CaseScores, at_most: int) -> str:
@@ -221,7 +219,7 @@ def _write_case_pages(settings: _Settings, overview: Overview, scores: CaseScore
             rows=_case_rows(scores.of(case["case"]), settings.audit.threshold),
             pictures=settings.pictures.get(case["case"], []),
             swaps=concerned.get(case["case"], []),
-            command=_command(settings, case["row"]),
+            command=shlex.join(command_of_row(settings.audit, case["row"], settings.files, "AUDIT_FOLDER") or []),
             audit_open=shlex.join(audit_open_command(case["case"], "AUDIT_FOLDER")),
             warnings=_warnings(case["row"]),
             metadata=_metadata(settings.audit, case["row"]),
@@ -233,17 +231,6 @@ def _write_case_pages(settings: _Settings, overview: Overview, scores: CaseScore
     for old in folder.glob("*.html"):
         if old.name not in written:
             old.unlink()
-
-
-def _command(settings: _Settings, row: Mapping) -> str:
-    """The review command in the data set's folder; empty where the tables hide paths or labels need names written."""
-    found = settings.files.case(row["case"]) if settings.files.at_hand else None
-    names = settings.files.names_of(found) if found is not None else None
-    try:
-        words = review_words(settings.audit, row["case"], "AUDIT_FOLDER")
-        return "" if isinstance(names, Mapping) else shlex.join(open_command(row, None, names, words))
-    except UsageError:
-        return ""
 
 
 def _warnings(row: Mapping) -> list[str]:
