@@ -24,6 +24,7 @@ from .scoring import ScoringSetup
 from .shards import Shard
 from .store import AuditFolder
 from .table_files import write_tables
+from .tables_so_far import TablesSoFar
 
 
 class Engine(Protocol):
@@ -139,9 +140,13 @@ def run_audit(
             workers = default_workers(device, len(todo)) if options.workers is None else options.workers
             engine = make_engine(options, setup, min(workers, len(todo)))
             watch(outcome.kept, len(cases), None)
+            so_far, waiting = TablesSoFar(folder, data.name), {case.name for case in todo}
             with closing(engine.results(todo)) as results:  # ends the workers, too, when a record cannot be written
                 for number, finished in enumerate(results, start=outcome.kept + 1):
                     folder.write(finished.head["case"], finished.content)
+                    waiting.discard(finished.head["case"])
+                    if waiting:
+                        so_far.write_when_due(case.name for case in cases if case.name not in waiting)
                     if finished.head["status"] == FAILED:
                         outcome.failed[finished.head["case"]] = finished.head["reason"]
                     watch(number, len(cases), finished.head)

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from Testing.Python.audit.conftest import tables
 
-from QualitySentinelTrainingLib.audit import store
+from QualitySentinelTrainingLib.audit import store, tables_so_far
+from QualitySentinelTrainingLib.audit.store import AuditFolder
 
 
 def records(folder: Path) -> list[Path]:
@@ -59,6 +60,36 @@ def test_a_second_run_scores_nothing_again(a_data_set, audit):
     assert (first.code, second.code) == (0, 0)
     assert {path: path.stat().st_mtime_ns for path in records(second.folder)} == written
     assert tables(second.folder) == before
+
+
+def test_the_tables_hold_what_is_done_while_the_audit_goes_on(a_data_set, audit, torso_writer, monkeypatch):
+    """From the first case on; also when some were scored by an earlier run."""
+    from QualitySentinelLib.errors import InputError
+    from QualitySentinelTrainingLib.audit.frames import read_audit
+
+    monkeypatch.setattr(tables_so_far, "_LEAST_SECONDS", 0)
+    monkeypatch.setattr(tables_so_far, "_TIMES_ITS_OWN", 0)
+    seen, real = [], AuditFolder.write
+
+    def write(folder, name, content):
+        if (folder.path / "cases.csv").exists():
+            with pytest.raises(InputError, match="is not done"):
+                read_audit(folder.path)
+            frames = read_audit(folder.path, finished=False)
+            seen.append(frames.cases["case"].tolist())
+            for table in (frames.segments, frames.slices):
+                assert table["case"].unique().tolist() == seen[-1]
+        real(folder, name, content)
+
+    monkeypatch.setattr(AuditFolder, "write", write)
+    data = a_data_set(3)
+    assert audit(data).code == 0
+    assert seen == [["s0001"], ["s0001", "s0002"]]
+    for number in (4, 5):
+        torso_writer.ct(data / f"s000{number}" / "ct.nii.gz", number)
+        torso_writer.masks(data / f"s000{number}" / "segmentations", number)
+    assert audit(data).code == 0
+    assert seen[2:] == [["s0001", "s0002", "s0003"], ["s0001", "s0002", "s0003", "s0004"]]
 
 
 @pytest.mark.slow
@@ -311,7 +342,7 @@ def test_codes_that_look_like_numbers_stay_as_they_are(a_data_set, audit):
 
 def test_two_audits_do_not_share_a_folder(a_data_set, audit, tmp_path):
     data = a_data_set(1)
-    with store.AuditFolder(tmp_path / "out").locked():
+    with AuditFolder(tmp_path / "out").locked():
         result = audit(data)
     assert result.code == 2
     assert "another audit is writing there" in result.err
