@@ -19,7 +19,7 @@ from QualitySentinelLib.scores.versions import software_versions
 from .cases import AuditCase, DataSet, fingerprint
 from .engine import Finished, default_workers
 from .layouts import find_cases
-from .record import FAILED
+from .record import FAILED, CaseRecord
 from .scoring import ScoringSetup
 from .shards import Shard
 from .store import AuditFolder
@@ -154,7 +154,13 @@ def run_audit(
         outcome.seconds = time.perf_counter() - started
         outcome.failed = dict(sorted(outcome.failed.items()))
         outcome.done = len(cases) - len(outcome.failed)
-        write_tables(folder.path, (folder.record(case.name) for case in cases), data.name)
+        warned = []
+        write_tables(folder.path, _noting_warnings((folder.record(case.name) for case in cases), warned), data.name)
+        if warned:
+            case, line = warned[0]
+            outcome.notes.append(
+                f"{_cases(len(warned))} read with warnings, in the column 'warnings' of cases.csv; of {case}: {line}"
+            )
         run["counts"] |= {"done": outcome.done, "failed": len(outcome.failed)}
         folder.write_run({**run, "complete": True})
     return outcome
@@ -267,6 +273,14 @@ def _run_document(
         "cases_sha256": _digest("\n".join(f"{c.name}\0{c.ct}\0{c.seg}" for c in data.cases)),
         "notes": data.notes,
     }
+
+
+def _noting_warnings(records: Iterable[CaseRecord], warned: list[tuple[str, str]]) -> Iterator[CaseRecord]:
+    """The records; ``warned`` gets the case and its first warning of those that have some."""
+    for record in records:
+        if record.head["warnings"]:
+            warned.append((record.name, record.head["warnings"][0]))
+        yield record
 
 
 def _cases(number: int) -> str:

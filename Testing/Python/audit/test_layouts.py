@@ -66,6 +66,13 @@ def nnunet_with_two_channels(folder, write):
     return {"a": {"split": "train"}}
 
 
+def nnunet_of_its_first_version(folder, write):
+    write.ct(folder / "imagesTr" / "a_0000.nii.gz")
+    write.labels(folder / "labelsTr" / "a.nii.gz")
+    write_json(folder / "dataset.json", {"modality": {"0": "CT"}, "labels": {"0": "background", **NAMES}})
+    return {"a": {"split": "train"}}
+
+
 def decathlon(folder, write):
     for case in ("liver_0", "liver_1"):
         write.ct(folder / "imagesTr" / f"{case}.nii.gz")
@@ -117,8 +124,8 @@ def csv_manifest(folder, write):
 
 LAYOUTS = {
     totalsegmentator: "totalsegmentator", abdomenatlas: "abdomenatlas", openkbp: "openkbp", nnunet: "nnunet",
-    nnunet_with_two_channels: "nnunet", decathlon: "decathlon", bids: "bids", folders: "folders", dicom: "dicom",
-    csv_manifest: "csv",
+    nnunet_with_two_channels: "nnunet", nnunet_of_its_first_version: "nnunet", decathlon: "decathlon", bids: "bids",
+    folders: "folders", dicom: "dicom", csv_manifest: "csv",
 }  # fmt: skip
 
 
@@ -235,6 +242,34 @@ def test_several_segmentations_of_a_bids_ct_are_several_cases(torso_writer, tmp_
     torso_writer.labels(tmp_path / "derivatives" / "other" / "sub-02" / "sub-02_dseg.nii.gz")
     names = [case.name for case in find_cases(tmp_path).cases]
     assert names == ["sub-01_ses-1", "sub-02@net/sub-02_desc-organs_dseg", "sub-02@other/sub-02_dseg"]
+
+
+def test_masks_of_single_structures_in_bids_are_named_by_their_label(torso_writer, audit, tmp_path):
+    data = tmp_path / "data"
+    torso_writer.ct(data / "sub-01" / "ct" / "sub-01_ct.nii.gz")
+    masks = torso_writer.masks(data / "derivatives" / "manual" / "sub-01")
+    for name in ("liver", "spleen"):
+        (masks / f"{name}.nii.gz").rename(masks / f"sub-01_label-{name}_mask.nii.gz")
+    rows = audit(data).rows("segments")
+    assert [(r["case"].rpartition("/")[2], r["structure"]) for r in rows] == [
+        ("sub-01_label-liver_mask", "liver"), ("sub-01_label-spleen_mask", "spleen"),
+    ]  # fmt: skip
+
+
+def test_labels_without_names_are_not_passed_over_in_silence(torso_writer, audit, tmp_path):
+    """All their segments are of unknown structure, and scored as such: that should be seen before the scores."""
+    data = tmp_path / "data"
+    for number in (1, 2):
+        torso_writer.ct(data / f"p{number}" / "ct.nii.gz")
+        torso_writer.labels(data / f"p{number}" / "seg.nii.gz")
+    result = audit(data)
+    assert result.code == 0
+    (line,) = [line for line in result.err.splitlines() if line.startswith("note: ")]
+    assert "2 cases read with warnings" in line and "of p1: p1/seg.nii.gz: holds no names for its 2 label" in line
+    from QualitySentinelTrainingLib.audit.report import write_audit_report
+
+    page = write_audit_report(result.folder).read_text(encoding="utf-8")
+    assert "2 cases read with warnings" in page and "holds no names for its 2 label values" in page
 
 
 def test_a_dicom_seg_finds_its_series_among_others_of_one_folder(torso_writer, a_torso, audit, tmp_path, monkeypatch):

@@ -12,6 +12,8 @@ from ..cases import AuditCase
 from .metadata import metadata_of, read_table
 
 _ENTITY = re.compile(r"(sub|ses|acq|rec|run)-([a-zA-Z0-9]+)")
+_LABEL = re.compile(r"_label-([a-zA-Z0-9]+)_(?:.+_)?mask$")
+"""What a mask of a single structure shows: ``sub-01_label-liver_mask``."""
 _CT, _SEGMENTATION = ("ct", "CT"), ("dseg", "mask", "seg")
 
 
@@ -81,7 +83,9 @@ def _participants(root: Path) -> dict[str, dict[str, str]]:
 
 
 def _names(seg: Path, root: Path) -> dict[str, str] | None:
-    """Names by label value: the table beside the file, else the nearest one above it (BIDS' inheritance)."""
+    """Names by label value: a mask's own label, the table beside the file, or the nearest above it (inheritance)."""
+    if label := _LABEL.search(image_stem(seg)):
+        return {"1": label[1]}
     own = seg.with_name(image_stem(seg) + ".tsv")
     tables = [own] if own.is_file() else []
     folder = seg.parent

@@ -22,10 +22,7 @@ def fits(root: Path) -> bool:
 
 def find(root: Path) -> tuple[list[AuditCase], list[str]]:
     """Every image or label map of a part that has label maps is a case."""
-    labels = nnunet.read_dataset_json(root).get("labels")
-    names = None
-    if isinstance(labels, dict):
-        names = {str(k): str(v) for k, v in labels.items() if str(k).isdecimal() and int(k) > 0} or None
+    names = nnunet.label_names(nnunet.read_dataset_json(root).get("labels"))
     cases = []
     for part, split in nnunet.PARTS.items():
         maps = {image_stem(p): p for p in nnunet.images(root / f"labels{part}")}

@@ -24,7 +24,7 @@ def fits(root: Path) -> bool:
 def find(root: Path) -> tuple[list[AuditCase], list[str]]:
     """Every image or label map of a part that has label maps is a case; of several channels the CT is taken."""
     told = read_dataset_json(root)
-    channel, names, cases = _ct_channel(told), _names(told.get("labels")), []
+    channel, names, cases = _ct_channel(told), label_names(told.get("labels")), []
     for part, split in PARTS.items():
         labels = {image_stem(p): p for p in images(root / f"labels{part}")}
         cts, several = {}, set()
@@ -76,10 +76,15 @@ def _ct_channel(told: dict) -> int:
     return next((int(k) for k, v in called if str(k).isdecimal() and str(v).upper() == "CT"), 0)
 
 
-def _names(labels) -> dict[str, str] | None:
-    """Names by label value. A region (several values) names a value only where nothing else does."""
+def label_names(labels) -> dict[str, str] | None:
+    """Names by label value, from ``{"liver": 1}`` (nnU-Net) or ``{"1": "liver"}`` (its first version, the Decathlon).
+
+    A region (several values) names a value only where nothing else does.
+    """
     if not isinstance(labels, dict):
         return None
+    if all(str(key).isdecimal() for key in labels):
+        return {str(value): str(name) for value, name in labels.items() if int(value) > 0} or None
     single, regions = {}, {}
     for name, value in labels.items():
         if isinstance(value, list) and len(value) == 1:

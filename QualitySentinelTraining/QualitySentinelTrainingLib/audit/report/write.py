@@ -286,6 +286,7 @@ def _index(
         "cases": [c for c in overview.cases if c["mean"] is not None][:WORST_CASES],
         "failed": [c for c in overview.cases if c["status"] == "failed"],
         "n_cases": len(overview.cases),
+        "warned": [(c["case"], lines[0]) for c in overview.cases if (lines := _warnings(c["row"]))],
         "top": [(case, pictures[0]) for case, pictures in settings.pictures.items()],
         "not_pictured": not_pictured,
         "worst_slices": overview.worst_slices,
