@@ -139,6 +139,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._scoring = None
         self._correcting = None
         self._layoutManager = self._moduleSelector = None
+        self._leaving = set()
         ScriptedLoadableModuleWidget.__init__(self, parent)
 
     def setup(self) -> None:
@@ -187,6 +188,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
 
         # Buttons
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
@@ -263,6 +265,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeAboutToBeRemoved(self, caller, event, node) -> None:
         """Called before a node goes from the scene: a review needs both of its nodes."""
+        self._leaving.add(node.GetID())  # the input selectors choose another one before it has gone
         for review in self.reviews:
             if node in (review.segmentation_node, review.volume_node):
                 self.rescoring.forget(review)
@@ -273,6 +276,11 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 self.reviews.close(review.segmentation_node.GetID())
                 if self.reviewPanel.review is review:
                     self._showReview(None)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeRemoved(self, caller, event, node) -> None:
+        """Called when a node has gone from the scene."""
+        self._leaving.discard(node.GetID())
 
     def initializeParameterNode(self) -> None:
         """Ensure parameter node exists and observed."""
@@ -361,6 +369,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         likely = [self._parameterNode.inputVolume, self.logic.volumeOfSegmentation(segmentationNode)]
         volumeNodes = [node for node in likely if node] + self.logic.possibleVolumes()
+        volumeNodes = [node for node in volumeNodes if node.GetID() not in self._leaving]
         return next((node for node in volumeNodes if lies_on(session.case, node)), None)
 
     def _chooseVolume(self) -> None:

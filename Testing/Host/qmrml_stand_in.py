@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import slicer
+import vtk
 from PySide6 import QtCore, QtWidgets
 
 from .pythonqt import in_pythonqt_style, register_widget
@@ -48,7 +49,8 @@ class qMRMLNodeComboBox(_Widget):
     def setMRMLScene(self, scene):
         """Slot."""
         self._scene = scene
-        scene.AddObserver(slicer.vtkMRMLScene.NodeRemovedEvent, lambda *_: self._forget_removed())
+        scene.AddObserver(slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent, self._on_removal, -10.0)
+        scene.AddObserver(slicer.vtkMRMLScene.EndCloseEvent, lambda *_: self._forget_removed())
         if self._node_id is None and not self.noneEnabled and self.nodeCount():
             self.setCurrentNode(self.nodeFromIndex(0))
 
@@ -86,6 +88,16 @@ class qMRMLNodeComboBox(_Widget):
         if node_id != self._node_id:
             self._node_id = node_id
             self.currentNodeChanged.emit(self.currentNode())
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _on_removal(self, _scene, _event, node):
+        """The row goes before the node does, and its successor is chosen, or the last: qMRMLSceneModel, QComboBox."""
+        if node.GetID() != self._node_id or self._scene.IsClosing():
+            return
+        rows = [None] * self.noneEnabled + self.nodes()
+        row = rows.index(node)
+        rows.remove(node)
+        self.setCurrentNode(rows[min(row, len(rows) - 1)] if rows else None)
 
     def _forget_removed(self):
         if self._node_id and self._scene.GetNodeByID(self._node_id) is None:
