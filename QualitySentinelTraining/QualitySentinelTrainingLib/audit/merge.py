@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from QualitySentinelLib.errors import InputError, MismatchError, UsageError
-from QualitySentinelLib.scores.csv_text import unescaped
+from QualitySentinelLib.scores.csv_text import escaped
 
 from .record import FAILED
 from .run import check_tables_can_be_written, first_difference
@@ -126,6 +126,7 @@ def _cases(shard: AuditFolder) -> list[str]:
     path = shard.path / "cases.csv"
     try:
         with open(path, encoding="utf-8", newline="") as stream:
-            return [unescaped(row["case"]) for row in csv.DictReader(stream)]
+            listed = {row["case"] for row in csv.DictReader(stream)}
     except (OSError, KeyError, ValueError) as error:
         raise InputError(f"{path}: cannot be read; audit the shard again") from error
+    return [name for name in shard.names() if escaped(name) in listed]  # tables replace what is no UTF-8

@@ -202,6 +202,15 @@ def test_a_table_of_metadata_may_lie_anywhere(torso_writer, tmp_path):
         find_cases(tmp_path / "data", metadata=table)
 
 
+def test_a_table_may_spell_names_as_another_system_does(torso_writer, tmp_path):
+    """macOS takes letters with accents apart; a table typed elsewhere has them whole."""
+    torso_writer.ct(tmp_path / "mu\u0308ller" / "ct.nii.gz")
+    torso_writer.masks(tmp_path / "mu\u0308ller" / "segmentations")
+    (tmp_path / "meta.csv").write_text("id,sex\nm\u00fcller,F\n", encoding="utf-8")
+    found = find_cases(tmp_path)
+    assert (found.cases[0].metadata, found.notes) == ({"sex": "F"}, [])
+
+
 def test_what_a_table_of_metadata_leaves_open_is_said(torso_writer, tmp_path):
     totalsegmentator(tmp_path, torso_writer)
     table = tmp_path / "meta.csv"

@@ -98,6 +98,25 @@ def test_a_merge_that_is_stopped_leaves_nothing_that_reads_as_whole(shards, audi
     assert "holds an audit of its own" in refused.err
 
 
+def test_cases_of_any_name_are_merged(a_data_set, audit, tmp_path):
+    """Also those whose names are no UTF-8, which tables cannot hold, or would be formulas."""
+    data = a_data_set(3)
+    for number, name in enumerate((b"s0001_\xe9", b"=s", "s\u00e9".encode()), start=1):
+        (data / f"s000{number}").rename(data / os.fsdecode(name))
+    whole = audit(data, "--layout", "folders", out=tmp_path / "whole")
+    assert whole.code == 0, whole.err
+    folders = [tmp_path / f"shard_{number}" for number in (1, 2)]
+    for number, folder in enumerate(folders, start=1):
+        assert audit(data, "--layout", "folders", "--shard", f"{number}/2", out=folder).code == 0
+    merged = audit(None, "--merge", *folders, out=tmp_path / "merged", workers=None)
+    assert merged.code == 0, merged.err
+    assert tables(merged.folder) == tables(whole.folder)
+    next((folders[0] / "cases").glob("[!.]*.jsonl")).unlink()
+    refused = audit(None, "--merge", *folders, out=tmp_path / "again", workers=None)
+    assert refused.code == 4
+    assert "cases of 3; audit them again" in refused.err
+
+
 def test_one_shard_of_one_is_the_whole(a_data_set, audit, tmp_path):
     data = a_data_set(2)
     whole = tables(audit(data, out=tmp_path / "whole").folder)

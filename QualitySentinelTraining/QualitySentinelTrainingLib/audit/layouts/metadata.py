@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import unicodedata
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -68,20 +69,26 @@ def add_metadata(cases: list[AuditCase], table: Path, notes: list[str], wanted: 
         UsageError: ``wanted``, and no column names the cases.
     """
     rows = read_table(table)
-    names = {case.name for case in cases}
+    names = {_spelled(case.name) for case in cases}
     columns = list(rows[0]) if rows else []
-    hits = {column: len(names & {row.get(column, "") for row in rows}) for column in columns}
-    key = max(columns, key=lambda column: hits[column], default=None)
-    if key is None or not hits[key]:
+    named = {column: [_spelled(row.get(column, "")) for row in rows] for column in columns}
+    key = max(columns, key=lambda column: len(names.intersection(named[column])), default=None)
+    hits = 0 if key is None else len(names.intersection(named[key]))
+    if not hits:
         if wanted:
             raise UsageError(f"{table}: no column of it names the cases, such as {cases[0].name}")
         notes.append(f"{table.name}: no column of it names the cases; it was not used")
         return cases
-    if hits[key] < len(cases):
-        notes.append(f"{table.name}: has no row for {len(cases) - hits[key]} of {len(cases)} cases")
-    of_case = {row[key]: metadata_of(row, (key,)) for row in rows}
-    again = [name for name, rows_of_it in Counter(row[key] for row in rows).items() if rows_of_it > 1 and name in names]
+    if hits < len(cases):
+        notes.append(f"{table.name}: has no row for {len(cases) - hits} of {len(cases)} cases")
+    of_case = {name: metadata_of(row, (key,)) for name, row in zip(named[key], rows, strict=True)}
+    again = [name for name, rows_of_it in Counter(named[key]).items() if rows_of_it > 1 and name in names]
     if again:
         what = "1 case" if len(again) == 1 else f"{len(again)} cases"
         notes.append(f"{table.name}: has several rows for {what} ({again[0]}); the last one counts")
-    return [replace(case, metadata={**case.metadata, **of_case.get(case.name, {})}) for case in cases]
+    return [replace(case, metadata={**case.metadata, **of_case.get(_spelled(case.name), {})}) for case in cases]
+
+
+def _spelled(name: str) -> str:
+    """A name as it is compared: folders that macOS made spell ``é`` otherwise than tables do."""
+    return unicodedata.normalize("NFC", name).strip()
