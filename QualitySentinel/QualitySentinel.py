@@ -216,10 +216,11 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self) -> None:
         """Called when the application closes and the module widget is destroyed."""
-        if self._scoring:  # otherwise setup() did not get that far
+        if self._scoring:  # otherwise setup() did not get that far, or its widgets may have gone since
             self.reviews.write_all()
             self._endReviews()
             self._shortcuts.remove()
+            self._scoring = None
         if self._layoutManager:
             self._layoutManager.disconnect("layoutChanged(int)", self.onLayoutChanged)
             self._moduleSelector.disconnect("moduleSelected(QString)", self.onModuleSelected)
@@ -926,6 +927,8 @@ class QualitySentinelTest(ScriptedLoadableModuleTest):
             self.assertTrue(kept_review(segmentationNode).is_accepted(segmentId, 3))
         finally:
             widget.cleanup()
+            # As slicer.util.reloadScriptedModule does: otherwise it is cleaned up again when Slicer ends.
+            slicer.app.moduleManager().disconnect("moduleAboutToBeUnloaded(QString)", widget._onModuleAboutToBeUnloaded)
             widget.parent.deleteLater()
         self.delayDisplay("Review is kept in the scene")
 

@@ -12,6 +12,7 @@ import sys
 import types
 import xml.etree.ElementTree as ET
 
+import shiboken6
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
 _HOMES = (QtWidgets, QtGui, QtCore)
@@ -37,6 +38,7 @@ def in_pythonqt_style(base: type) -> type:
             if name not in _STAY_METHODS:
                 namespace[name] = _attribute(name)
         namespace["name"] = _attribute("objectName")
+        namespace["__bool__"] = lambda self: shiboken6.isValid(self)
         _classes[base] = type(base.__name__, (base,), namespace)
     return _classes[base]
 

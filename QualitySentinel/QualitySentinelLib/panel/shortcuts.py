@@ -29,6 +29,7 @@ class Shortcuts:
     def remove(self) -> None:
         """Free the keys."""
         for shortcut in self._shortcuts:
-            shortcut.setEnabled(False)
-            shortcut.deleteLater()
+            if shortcut:  # PythonQt: false once Qt has deleted it with its widget, as when Slicer ends
+                shortcut.setEnabled(False)
+                shortcut.deleteLater()
         self._shortcuts = []

@@ -1,0 +1,53 @@
+"""The panel's end: Slicer closes, the module is reloaded, widgets go before Python knows."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def errors(monkeypatch):
+    """Exceptions that left a slot, where nobody catches them; in testing mode, Slicer ends with an exit code then."""
+    found = []
+    monkeypatch.setattr(sys, "excepthook", lambda _kind, error, _trace: found.append(error))
+    return found
+
+
+def delete_now(widget):
+    """What deleteLater() leaves to the event loop."""
+    from PySide6.QtCore import QCoreApplication, QEvent
+
+    widget.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
+def test_a_panel_that_is_gone_is_not_cleaned_up_again(slicer, module, errors):
+    widget = module.QualitySentinelWidget()
+    widget.cleanup()
+    delete_now(widget.parent)
+    slicer.app.moduleManager().moduleAboutToBeUnloaded.emit("QualitySentinel")
+    assert errors == []
+
+
+def test_the_self_test_leaves_nothing_to_clean_up(slicer, module, errors, monkeypatch):
+    made = []
+    make = module.QualitySentinelWidget
+    monkeypatch.setattr(module, "QualitySentinelWidget", lambda: made.append(make()) or made[0])
+    module.QualitySentinelTest().test_ReviewIsKeptInTheScene()
+    cleaned = []
+    monkeypatch.setattr(made[0], "cleanup", lambda: cleaned.append(made[0]))
+    delete_now(made[0].parent)
+    slicer.app.moduleManager().moduleAboutToBeUnloaded.emit("QualitySentinel")
+    assert errors == [] and cleaned == []
+
+
+def test_keys_of_a_widget_that_is_gone(slicer):
+    import qt
+    from QualitySentinelLib.panel.shortcuts import Shortcuts
+
+    parent = qt.QWidget()
+    shortcuts = Shortcuts(parent, {"N": lambda: None})
+    delete_now(parent)
+    shortcuts.remove()
