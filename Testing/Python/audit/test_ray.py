@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,7 @@ def test_without_ray_one_line_says_what_to_install(a_data_set, audit, monkeypatc
     )
 
 
-def test_gpus_are_dealt_out_by_ray(a_data_set, audit, monkeypatch):
-    pytest.importorskip("ray")
+def test_gpus_are_dealt_out_by_ray():
     from QualitySentinelLib.errors import UsageError
     from QualitySentinelTrainingLib.audit.ray_engine import RayEngine
     from QualitySentinelTrainingLib.audit.scoring import ScoringSetup
@@ -32,12 +32,12 @@ def test_gpus_are_dealt_out_by_ray(a_data_set, audit, monkeypatch):
         RayEngine(ScoringSetup(Path(), device="cuda:1"))
 
 
+# In a process of its own, and not imported here: Ray's signal handlers and threads stay in a process that has used it.
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray")
 @pytest.mark.slow
 def test_ray_writes_the_tables_of_the_local_engine_though_an_actor_dies(a_data_set, audit, command, tmp_path):
-    pytest.importorskip("ray")
     data = a_data_set(8)
     local = audit(data, out=tmp_path / "local")
-    # Not in this process: Ray's signal handlers and threads stay in one that has used it.
     run = command(data, "--engine", "ray", "--workers", 2, out=tmp_path / "ray")
     assert kill_an_actor(run, tmp_path / "ray")
     _, said = run.communicate(timeout=300)
