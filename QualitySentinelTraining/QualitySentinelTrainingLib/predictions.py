@@ -6,7 +6,8 @@ Layouts that are understood, each in the folder of one checkpoint (``epoch_50``)
   folder above. ``CASE_0000.nii.gz`` beside it is the image, and left alone.
 - TotalSegmentator: ``CASE/segmentations/liver.nii.gz`` or ``CASE/liver.nii.gz``, one file per structure; or
   ``CASE.nii``, a label map with the names in its header.
-- MONAI bundles: ``CASE/CASE_trans.nii.gz`` (or ``_seg``, ``_pred``), or the same files without the inner folder.
+- MONAI bundles: ``CASE/CASE_trans.nii.gz`` (or ``_seg``, ``_pred``), or the same files without the inner folder; of
+  ``CASE/ct.nii.gz`` they make ``CASE/ct/ct_trans.nii.gz`` or ``CASE/ct_trans.nii.gz``.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ KNOWN_LAYOUTS = (
 _SUFFIXES = ("_trans", "_segmentation", "_seg", "_prediction", "_pred")
 _IMAGE_SUFFIX = "_0000"
 _WHOLE_CASE = (*LABEL_MAPS, "segmentations", "pred", "prediction")
+_INPUTS = ("ct", "image")
+"""Names of the CT in a case's folder; what networks call their output after it is of the case."""
 _NOT_PREDICTIONS = re.compile(r"(images|labels)(Tr|Ts|Val)?")
+_FOLD = re.compile(r"fold_?(\d+|all)")
 _DEEPEST = 5
 
 
@@ -46,7 +50,8 @@ class Prediction:
 
     Attributes:
         checkpoint: the checkpoint's folder, relative to the folder searched; its own name where that is the same.
-        stage: number of epochs by the folder's name: the number after ``epoch`` or ``ep``, else its last one, else -1.
+        stage: number of epochs by the folder's name (:func:`stage_of`), else by that of the nearest folder above it, in
+            the folder searched, that says epochs; -1 when none does.
         subject: name of the case.
         path: label map, or folder of one mask per structure.
         names: file that names the label values, or ``None``.
@@ -102,10 +107,19 @@ def candidates_of(prediction: Prediction, subject: Subject, skipped: list[str] |
 
 
 def stage_of(name: str) -> int:
-    """Epochs by a folder's name: 50 of ``epoch_0050`` and of ``epoch=50-step=900``; its last number; else -1."""
+    """Epochs by a name: 50 of ``epoch_0050``, ``epoch=50-step=900`` and ``nnUNetTrainer_50epochs__nnUNetPlans__2d``.
+
+    Without such a word its last number; -1 when it has none.
+    """
+    numbers = re.findall(r"\d+", name)
+    return _epochs(name, int(numbers[-1]) if numbers else -1)
+
+
+def _epochs(name: str, otherwise: int = -1) -> int:
+    """The number beside the word epoch in a name."""
     named = re.search(r"(?:epochs?|ep)[ _=-]{0,2}(\d+)", name, re.IGNORECASE)
-    numbers = [named[1]] if named else re.findall(r"\d+", name)
-    return int(numbers[-1]) if numbers else -1
+    named = named or re.search(r"(\d+)[ _=-]?ep(?:ochs?)?(?![a-z])", name, re.IGNORECASE)
+    return int(named[1]) if named else otherwise
 
 
 def empty_candidate(value: int, **attributes) -> Candidate:
@@ -159,7 +173,7 @@ def _promised(prediction: Prediction) -> set[str]:
 def _below(folder: Path, root: Path, depth: int) -> Iterator[Prediction]:
     """The predictions that lie in ``folder`` itself, as a checkpoint's, then those of the folders in it."""
     checkpoint = folder.relative_to(root).as_posix() if folder != root else root.resolve().name
-    stage = stage_of(folder.resolve().name)
+    stage = _stage(folder, root)
     names = _names_for(folder, root)
     for subject, path in _label_maps(folder):
         yield Prediction(checkpoint, stage, subject, path, names)
@@ -172,6 +186,19 @@ def _below(folder: Path, root: Path, depth: int) -> Iterator[Prediction]:
         else:
             of_case = _names_for(inner, root) if case.is_file() else None
             yield Prediction(checkpoint, stage, inner.name.removesuffix(_IMAGE_SUFFIX), case, of_case)
+
+
+def _stage(folder: Path, root: Path) -> int:
+    """Epochs by the name of a checkpoint's folder, else by that of a folder above it, below ``root``, that says epochs.
+
+    ``fold_0/validation`` of nnU-Net's results lies in the folder of a trainer, which may tell; a fold is no epoch.
+    """
+    name = folder.resolve().name
+    stage = -1 if _FOLD.fullmatch(name) else stage_of(name)
+    while stage < 0 and folder not in (root, root.parent) and folder.parent != root:
+        folder = folder.parent
+        stage = _epochs(folder.name)
+    return stage
 
 
 def _label_maps(folder: Path) -> list[tuple[str, Path]]:
@@ -199,9 +226,14 @@ def _case(folder: Path) -> Path | None:
     if any((folder / name).is_file() for name in NAME_FILES):
         return None
     files = _images(folder)
+    named_after_ct = [*files, *(p for name in _INPUTS if (folder / name).is_dir() for p in _images(folder / name))]
     for path in files:
         stem = image_stem(path)
-        if stem.lower() in _WHOLE_CASE or _without_suffix(stem) == folder.name:
+        if stem.lower() in _WHOLE_CASE or _without_suffix(stem) == folder.name not in _INPUTS:
+            return path
+    for path in named_after_ct:
+        stem = image_stem(path)
+        if _without_suffix(stem).lower() in _INPUTS:
             return path
     structures = sum(match_structure(image_stem(p)) is not None for p in files)
     return folder if structures and structures * 2 >= len(files) else None
@@ -210,7 +242,7 @@ def _case(folder: Path) -> Path | None:
 def _images(folder: Path) -> list[Path]:
     """Image files that may be predictions, in alphabetical order; the CT itself is none."""
     files = sorted(p for p in folder.iterdir() if p.is_file() and is_image_file(p))
-    return [p for p in files if image_stem(p).lower() not in ("ct", "image")]
+    return [p for p in files if image_stem(p).lower() not in _INPUTS]
 
 
 def _without_suffix(stem: str) -> str:

@@ -156,7 +156,8 @@ def make_pair_files(
         found = find_predictions(folder)
         if not {prediction.subject for prediction in found} & {source.name for source in sources}:
             raise UsageError(
-                f"{folder}: no prediction is of a subject, by name; it has {found[0].subject}, for example"
+                f"{folder}: no prediction is of a subject, by name; it has {found[0].subject}, for example, the data "
+                f"{sources[0].name}; name the predictions as the cases are"
             )
         for prediction in found:
             drawn.setdefault(prediction.subject, []).append(prediction)

@@ -95,6 +95,15 @@ def test_one_dataset_json_above_all_checkpoints_and_the_checkpoint_itself_as_the
     _assert_is_the_moved_reference(candidates_of(alone, a_subject), a_subject)
 
 
+def test_folds_are_no_epochs_and_the_trainer_above_them_tells(save, predicted, tmp_path):
+    for trainer in ("nnUNetTrainer_50epochs__nnUNetPlans__3d_fullres", "nnUNetTrainer__nnUNetPlans__3d_fullres"):
+        save(tmp_path / "Dataset901_X" / trainer / "fold_1" / "validation" / "pt_1.nii.gz", predicted)
+    save(tmp_path / "epoch_7" / "fold_1" / "pt_2.nii.gz", predicted)
+    assert [(found.subject, found.stage) for found in find_predictions(tmp_path)] == [
+        ("pt_1", -1), ("pt_2", 7), ("pt_1", 50)
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("inner", ["segmentations", "."])
 def test_totalsegmentator_masks(a_subject, save, predicted, a_torso, tmp_path, inner):
     save(tmp_path / "step_3" / "pt_1" / inner / "liver.nii.gz", (predicted == 2).astype(np.uint8))
@@ -115,7 +124,7 @@ def test_totalsegmentator_label_map_with_names_in_its_header(a_subject, save, pr
 @pytest.mark.parametrize("path",
     [
         "pt_1/pt_1_trans", "pt_1/pt_1_seg", "pt_1/pt_1_pred", "pt_1/pt_1", "pt_1_trans", "pt_1/seg",
-        "pt_1_0000/pt_1_0000_trans",
+        "pt_1_0000/pt_1_0000_trans", "pt_1/ct/ct_trans", "pt_1/ct_trans", "pt_1/image/image_seg",
     ],
 )  # fmt: skip
 def test_monai_bundle(a_subject, save, predicted, tmp_path, path):
@@ -198,7 +207,16 @@ def test_a_folder_in_no_known_layout_is_refused_in_one_line(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "stage"),
-    [("epoch_0010", 10), ("epoch=12-step=3400", 12), ("model_ep_050", 50), ("checkpoint_400", 400), ("final", -1)],
+    [
+        ("epoch_0010", 10),
+        ("epoch=12-step=3400", 12),
+        ("model_ep_050", 50),
+        ("checkpoint_400", 400),
+        ("final", -1),
+        ("nnUNetTrainer_250epochs__nnUNetPlans__3d_fullres", 250),
+        ("50_epochs", 50),
+        ("step_3", 3),
+    ],
 )
 def test_the_stage_is_the_number_in_the_folders_name(name, stage):
     assert stage_of(name) == stage
