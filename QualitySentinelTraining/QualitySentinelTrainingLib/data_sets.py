@@ -67,7 +67,8 @@ def find_subjects(
 
     Args:
         data: the folder.
-        source: name of the data set, for cases that are not known by their layout; default: the folder's name.
+        source: name of the data set, for cases that are not known by their layout; default: the folder's name. It has
+            no comma: what follows one says how subjects were made from others (``, synthetic``).
         names: what the values of the cases' label maps mean (``dap``, or a file); default: ``labels.json`` or
             ``dataset.json`` in ``data``, else what the label maps say themselves.
         person: regular expression whose first group is the person, in a case's name (``AutoPET_([0-9a-f]+)``), for data
@@ -75,17 +76,18 @@ def find_subjects(
 
     Raises:
         InputError: there are none.
-        UsageError: ``person`` is no such expression, or does not fit the name of a case.
+        UsageError: ``person`` is no such expression, or does not fit the name of a case; or a comma in ``source``.
     """
     data = Path(data)
     if not data.is_dir():
         raise InputError(f"{data}: no such folder; give the folder of a data set")
+    called = _called(data, source)
     found = [s for folder in (data, data / "openkbp") for s in _openkbp(folder)]
     found += [s for folder in (data, data / "totalsegmentator") for s in _totalsegmentator(folder)]
-    found += _published(data, source or data.resolve().name)
+    found += _with_persons(_published(data, called), person)
     if not found:
         where = [] if names is not None else [p for name in NAME_FILES if (p := data / name).is_file()]
-        what = source or data.resolve().name, str(where[0]) if where else names
+        what = called, str(where[0]) if where else names
         found = _with_persons(_nnunet(data, *what) or _cases(data, *what), person)
     if not found:
         raise InputError(f"{data}: holds no subjects; known layouts: {LAYOUTS}")
@@ -102,13 +104,21 @@ def painted_sources(data: Path, number: int, source: str = "") -> list[SubjectSo
 
     Raises:
         InputError: there are no such cases.
+        UsageError: a comma in ``source``.
     """
-    what = f"{source or Path(data).resolve().name}, painted"
+    what = f"{_called(Path(data), source)}, painted"
     return [
         SubjectSource(name, folder.name, what, partial(_read_painted, folder, what, name))
         for folder in find_label_cases(data)
         for name in (f"{folder.name}_painted_{n}" for n in range(number))
     ]
+
+
+def _called(data: Path, source: str) -> str:
+    """The data set's name: what is given, or the folder's. A comma in it would pass its subjects for made ones."""
+    if "," in source:
+        raise UsageError(f"--source {source}: give a name without a comma; what follows one tells made subjects apart")
+    return source or data.resolve().name.replace(",", " ")
 
 
 _last_labels = lru_cache(maxsize=1)(read_labels)
@@ -232,7 +242,9 @@ def _with_persons(found: list[SubjectSource], person: str | None) -> list[Subjec
             raise UsageError(
                 f"--person {person}: gives no person for {one.name}; its first group must match part of it"
             )
-        result.append(replace(one, person=match[1], read=partial(_read_as, one.read, match[1])))
+        both = one.read_with_masks and partial(_read_with_masks_as, one.read_with_masks, match[1])
+        read = partial(_read_as, one.read, match[1])
+        result.append(replace(one, person=match[1], read=read, read_with_masks=both))
     return result
 
 
@@ -240,3 +252,9 @@ def _read_as(read: Callable[[], Subject], person: str) -> Subject:
     subject = read()
     subject.person = person
     return subject
+
+
+def _read_with_masks_as(read: Callable[[], tuple], person: str) -> tuple:
+    subject, *masks = read()
+    subject.person = person
+    return subject, *masks

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from QualitySentinelLib.errors import InputError
+from QualitySentinelTrainingLib.data_sets import find_subjects
 from QualitySentinelTrainingLib.published_layout import read_published
 
 
@@ -55,3 +56,11 @@ def test_a_sample_without_a_reference_is_refused_in_one_line(a_sample):
     (a_sample / "label.nii.gz").unlink()
     with pytest.raises(InputError, match="has no label.nii.gz"):
         read_published(a_sample)
+
+
+def test_the_cts_of_one_person_are_kept_together(a_sample):
+    found = find_subjects(a_sample.parents[1], person="(s)")
+    assert [(source.name, source.person) for source in found] == [("s1", "s")]
+    assert found[0].read().person == "s"
+    subject, candidates, skipped = found[0].read_with_masks()
+    assert subject.person == "s" and len(candidates) == len(skipped) == 3

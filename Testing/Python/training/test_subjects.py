@@ -96,6 +96,14 @@ def test_the_published_layout_comes_with_its_masks(a_torso, tmp_path):
     assert [c.stage for c in candidates] == [50] and skipped == []
 
 
+def test_no_name_of_a_data_set_passes_its_subjects_for_made_ones(a_torso, tmp_path):
+    write_image(tmp_path / "A, 2020" / "s1" / "ct.nii.gz", a_torso.hu, a_torso.ijk_to_ras)
+    write_image(tmp_path / "A, 2020" / "s1" / "label.nii.gz", a_torso.labels, a_torso.ijk_to_ras)
+    assert "," not in find_subjects(tmp_path / "A, 2020")[0].source
+    with pytest.raises(UsageError, match="without a comma"):
+        find_subjects(tmp_path / "A, 2020", source="Hospital, Berlin")
+
+
 def test_a_folder_without_subjects_is_refused_with_the_layouts_that_are_known(tmp_path):
     with pytest.raises(InputError, match=f"{tmp_path}: holds no subjects.*segmentations/"):
         find_subjects(tmp_path)
