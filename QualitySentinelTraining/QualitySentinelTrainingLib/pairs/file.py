@@ -1,4 +1,4 @@
-"""Pairs on disk: one HDF5 file per subject, each picture a compressed chunk of its own with a checksum.
+"""Pairs on disk: one HDF5 file per subject, each picture a compressed chunk of its own; all has checksums.
 
 A million pairs are a few hundred files, any pair is read without the others, and a damaged one is noticed.
 """
@@ -21,6 +21,8 @@ from .columns import COLUMNS, PICTURES, Pairs
 SUFFIX = ".pairs.h5"
 _VERSION = 1
 _AMOUNTS = "amounts"
+_ROWS = 1 << 14
+"""Rows of a column under one checksum."""
 
 
 class PairFile:
@@ -54,6 +56,9 @@ class PairFile:
             rows = {len(values) for values in self.columns.values()} | {len(self._file[name]) for name in PICTURES}
             if len(rows) != 1:
                 raise ValueError("its columns differ in length")
+            dsc, pixel_mm = (self.columns[name] for name in ("dsc", "pixel_mm"))
+            if not (((dsc >= 0) & (dsc <= 1)).all() and ((pixel_mm > 0) & (pixel_mm < np.inf)).all()):
+                raise ValueError("it holds numbers that are no DSC, or no pixel sizes")  # files of old: no checksums
         except (OSError, KeyError, ValueError, TypeError) as error:
             raise self._damaged(error) from error
 
@@ -119,7 +124,9 @@ def write_pairs(pairs: Pairs | Iterable[Pairs], path: Path, preset: Preset, amou
             raise ValueError(f"{path}: no pairs to write")
         for name, parts in columns.items():
             values = np.concatenate(parts)
-            file[name] = np.char.encode(values, "utf-8") if values.dtype.kind == "U" else values
+            values = np.char.encode(values, "utf-8") if values.dtype.kind == "U" else values
+            checked = {"chunks": (min(len(values), _ROWS),), "fletcher32": True} if len(values) else {}
+            file.create_dataset(name, data=values, **checked)
         return len(values)
 
 

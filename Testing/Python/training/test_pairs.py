@@ -156,7 +156,7 @@ def test_pairs_survive_the_file_and_each_can_be_read_alone(some_pairs, tmp_path)
     assert path.stat().st_size < 0.6 * (some_pairs.images.nbytes + some_pairs.reference.nbytes)
 
 
-@pytest.mark.parametrize("harm", ["cut", "text", "other", "flip"])
+@pytest.mark.parametrize("harm", ["cut", "text", "other", "flip", "column", "number"])
 def test_a_damaged_file_is_named(some_pairs, tmp_path, harm):
     path = tmp_path / "torso.pairs.h5"
     write_pairs(some_pairs, path, COMPACT)
@@ -168,9 +168,12 @@ def test_a_damaged_file_is_named(some_pairs, tmp_path, harm):
     elif harm == "other":
         with h5py.File(path, "w") as file:
             file["images"] = np.zeros(3)
+    elif harm == "number":
+        with h5py.File(path, "a") as file:
+            file["dsc"][3] = np.nan
     else:
         with h5py.File(path) as file:
-            chunk = file["images"].id.get_chunk_info(3)
+            chunk = file["images"].id.get_chunk_info(3) if harm == "flip" else file["area"].id.get_chunk_info(0)
         content[chunk.byte_offset + chunk.size // 2] ^= 255
         path.write_bytes(content)
     with pytest.raises(InputError, match="torso.pairs.h5.*make pairs again") as error:
