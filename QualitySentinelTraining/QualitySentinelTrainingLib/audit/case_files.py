@@ -56,11 +56,12 @@ class CaseFiles:
 
     def _from_layout(self) -> dict[str, AuditCase]:
         """Cases with what the tables do not tell: names of labels, and the paths of DICOM files."""
-        layout = self._audit.option("layout")
-        if not self.at_hand or not isinstance(layout, str) or layout == "csv":
+        layout, manifest = self._audit.option("layout"), self._audit.option("manifest")
+        if not self.at_hand or not isinstance(layout, str):
             return {}
         try:
-            found = find_cases(self.folder, layout, keep_identifiers=bool(self._audit.option("keep-identifiers")))
+            place = self.folder / manifest if isinstance(manifest, str) else self.folder
+            found = find_cases(place, layout, keep_identifiers=bool(self._audit.option("keep-identifiers")))
         except (QualitySentinelError, OSError):  # it was changed since; the tables still name files
             return {}
         return {case.name: case for case in found.cases if _is_path(case.ct, case.seg)}

@@ -52,7 +52,7 @@ def look_up(options, words, out):
     run = read_run(out)
     dataset = options["dataset"] or run.get("dataset") or ""
     options["ct"], options["seg"] = (os.path.join(dataset, unescaped(row[role])) for role in ("ct", "seg"))
-    options["names"] = options["names"] or (run.get("key") or {}).get("names") or ""
+    options["names"] = options["names"] or (run.get("key") or {}).get("names") or run.get("label_names") or ""
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
@@ -270,9 +271,16 @@ def _run_document(
         "embeddings_file": None if setup.embeddings is None else str(Path(setup.embeddings).resolve()),
         "versions": software_versions(),
         "counts": {"cases": len(cases), "cases_of_all_shards": len(data.cases)},
+        "label_names": _label_names(data.cases),
         "cases_sha256": _digest("\n".join(f"{c.name}\0{c.ct}\0{c.seg}" for c in data.cases)),
         "notes": data.notes,
     }
+
+
+def _label_names(cases: list[AuditCase]) -> str | Mapping | None:
+    """What label values mean where the layout says the same of all cases; Slicer has no other way to know."""
+    told = {json.dumps(case.names, sort_keys=True) for case in cases if case.seg}
+    return json.loads(told.pop()) if len(told) == 1 else None
 
 
 def _noting_warnings(records: Iterable[CaseRecord], warned: list[tuple[str, str]]) -> Iterator[CaseRecord]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from Testing.Python.audit.conftest import write_json
 
 from QualitySentinelLib.commands.main import main
 from QualitySentinelLib.errors import InputError, UsageError
-from QualitySentinelLib.reading import read_ct
+from QualitySentinelLib.reading import read_ct, read_segmentation
 from QualitySentinelTrainingLib.audit.layouts import find_cases
 
 NAMES = {"1": "liver", "2": "spleen"}
@@ -279,6 +281,28 @@ def test_labels_without_names_are_not_passed_over_in_silence(torso_writer, audit
 
     page = write_audit_report(result.folder).read_text(encoding="utf-8")
     assert "2 cases read with warnings" in page and "holds no names for its 2 label values" in page
+
+
+@pytest.mark.parametrize("build", [csv_manifest, nnunet], ids=lambda build: build.__name__)
+def test_what_label_values_mean_is_known_wherever_a_case_is_shown(build, torso_writer, audit, tmp_path, monkeypatch):
+    """In pictures, in the review, and in Slicer: names stand in dataset.json, or in a column of a manifest."""
+    from QualitySentinelTrainingLib.audit.open_in_slicer import look_up
+    from QualitySentinelTrainingLib.audit.report import write_audit_report
+
+    data = tmp_path / "data"
+    case = next(iter(build(data, torso_writer)))
+    folder = audit(data / "cases.csv" if build is csv_manifest else data).folder
+    page = write_audit_report(folder).read_text(encoding="utf-8")
+    assert "<figure" in page and "There are no pictures" not in page
+    asked = []
+    monkeypatch.setattr("QualitySentinelLib.commands.review.run", lambda options: asked.append(options) or 0)
+    assert main(["audit", "--open", case, "--out", str(folder)]) == 0
+    assert json.loads(open(asked[0].names).read()) == NAMES
+    options = dict.fromkeys(("dataset", "ct", "seg", "names"), "")
+    assert look_up(options, [case], folder) is None
+    assert [s.name for s in read_segmentation(options["seg"], read_ct(options["ct"]), options["names"])] == [
+        "liver", "spleen",
+    ]  # fmt: skip
 
 
 def test_a_dicom_seg_finds_its_series_among_others_of_one_folder(torso_writer, a_torso, audit, tmp_path, monkeypatch):

@@ -349,3 +349,7 @@ def test_the_worst_slices_are_pictured_where_the_cts_are_at_hand(a_torso, tmp_pa
     gone = write_audit_report(made.folder, tmp_path / "gone").read_text(encoding="utf-8")
     assert "There are no pictures" in gone
     assert not list(made.folder.rglob("*.nii.gz"))
+    for mask in (case / "segmentations").iterdir():
+        mask.rename(mask.with_name(f"other_{mask.name}"))
+    changed = write_audit_report(made.folder, data).read_text(encoding="utf-8")
+    assert "There are no pictures: the masks are not those that were scored" in changed

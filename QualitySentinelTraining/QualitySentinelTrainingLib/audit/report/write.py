@@ -183,10 +183,11 @@ def _draw(settings: _Settings, overview: Overview, scores: CaseScores, at_most: 
     """Draw the worst slices of the worst cases into the settings; why there are none, as a sentence."""
     if not settings.files.at_hand:
         return "There are no pictures: the data set was not at hand when this page was written."
-    failures = 0
+    failures = tried = 0
     for case in overview.cases[: 2 * at_most]:
         if len(settings.pictures) >= at_most or failures >= 3 or case["mean"] is None:
             break
+        tried += 1
         try:
             pictures = case_pictures(case["case"], scores.of(case["case"]), settings.audit.threshold, settings.files)
         except QualitySentinelError:
@@ -194,9 +195,11 @@ def _draw(settings: _Settings, overview: Overview, scores: CaseScores, at_most: 
             continue
         if pictures:
             settings.pictures[case["case"]] = pictures
-    if settings.pictures:
+    if settings.pictures or not tried:
         return ""
-    return "There are no pictures: CTs and masks were not where the audit found them." if failures else ""
+    if failures:
+        return "There are no pictures: CTs and masks were not where the audit found them."
+    return "There are no pictures: the masks are not those that were scored."
 
 
 def _write_case_pages(settings: _Settings, overview: Overview, scores: CaseScores, swaps) -> None:
