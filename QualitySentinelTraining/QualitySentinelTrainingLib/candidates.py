@@ -11,7 +11,12 @@ from QualitySentinelLib.volume.segmentation import boxes_of_labels
 
 from .errors import simulate
 from .subjects import Subject
+from .synthesis.names import mirrored_name
 
+OTHER_SIDE = "other side"
+"""Kind of the mask of the right kidney under the name of the left one: sides mistaken for each other."""
+OTHER_SIDE_SHARE = 0.03
+"""How many there are of it for each simulated mask of a structure that has another side in the subject."""
 MARGIN_MM = 30.0
 """Room around a structure in which simulated errors may grow, mm."""
 
@@ -45,13 +50,29 @@ def simulated_candidates(
     Args:
         subject: its label map is the truth.
         rng: source of randomness.
-        masks_per_structure: candidates of each structure, whatever errors are drawn, perfect masks among them.
+        masks_per_structure: candidates of each structure, whatever errors are drawn, perfect masks among them. After
+            all of these come a few of :func:`candidates_of_the_other_side`.
     """
+    drawn = rng.spawn(1)[0]
     for value, labels, hu, corner in _surroundings(subject):
         reference = labels == value
         for _ in range(masks_per_structure):
             mask, record = simulate(reference, labels, hu, subject.ct.frame.spacing, rng)
             yield Candidate(value, mask, corner, record.kinds)
+    for candidate in candidates_of_the_other_side(subject):
+        if drawn.random() < OTHER_SIDE_SHARE * masks_per_structure:
+            yield candidate
+
+
+def candidates_of_the_other_side(subject: Subject) -> Iterator[Candidate]:
+    """For each structure whose other side the subject has, too, that one's mask: right and left mistaken."""
+    boxes = boxes_of_labels(subject.labels, subject.structures)
+    value_of = {name: value for value, name in subject.structures.items() if value in boxes}
+    for name, value in value_of.items():
+        other = value_of.get(mirrored_name(name), value)
+        if other != value:
+            mask = subject.labels[boxes[other]] == other
+            yield Candidate(value, mask, tuple(r.start for r in boxes[other]), OTHER_SIDE)
 
 
 def candidates_with_removed_slices(subject: Subject, rng: np.random.Generator) -> Iterator[Candidate]:

@@ -30,7 +30,9 @@ def signed_distance(mask: np.ndarray, spacing: tuple[float, float, float]) -> np
         distance = np.where(coarse, half - inside, outside - half)
     if step > 1:
         distance = np.repeat(np.repeat(distance, step, 1), step, 2)[:, : mask.shape[1], : mask.shape[2]]
-        tick = np.float32(0.3 * spacing[2])  # the coarse grid may put a surface voxel on the wrong side
+    if step > 1 or half >= min(spacing[:2]):
+        # The coarse grid, or half a wide pixel where slices are thin, may put a surface voxel on the wrong side.
+        tick = np.float32(0.3 * min(spacing[2], 2 * spacing[0]))
         distance = np.where(mask, np.minimum(distance, -tick), np.maximum(distance, tick))
     return distance
 

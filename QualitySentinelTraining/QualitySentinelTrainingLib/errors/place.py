@@ -32,7 +32,10 @@ def shift(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
 
 
 def mirrored(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
-    """Left and right exchanged about the crop's middle. A full-size mask thus lands on the other side of the body."""
+    """Left and right exchanged in its place, about the crop's middle.
+
+    The mask of the other side's structure is ``candidates.candidates_of_the_other_side``: it lies outside the crop.
+    """
     return np.ascontiguousarray(mask[:, :, ::-1])
 
 

@@ -52,12 +52,6 @@ def is_mirrorable(structures: dict[int, str]) -> bool:
     return bool(structures) and all(without_side(name) in _ALIKE for name in structures.values())
 
 
-def mirrored_name(name: str) -> str:
-    """``kidney left`` for ``kidney right`` and the reverse; a name without side stays."""
-    side = {"left": "right", "right": "left"}.get(name.rpartition(" ")[2])
-    return name if side is None else f"{without_side(name)} {side}"
-
-
 def draw_deformation(rng: np.random.Generator, mirrorable: bool, options: SynthesisOptions) -> Deformation:
     """Draw a deformation within the ranges of ``options``."""
     most = np.radians(options.rotation_degrees)

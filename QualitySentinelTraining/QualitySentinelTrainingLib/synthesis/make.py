@@ -12,8 +12,9 @@ from QualitySentinelLib.volume import AxialFrame, CtVolume
 from ..subjects import Subject
 from .body import body_mask, bounds, scanned_slices
 from .contrast import with_other_curve, with_other_phase
-from .deform import Deformation, draw_deformation, is_mirrorable, mirrored_name, source_points
+from .deform import Deformation, draw_deformation, is_mirrorable, source_points
 from .grid import Grid, draw_spacing, draw_window, fit_grid
+from .names import mirrored_name
 from .options import SynthesisOptions
 from .paint import paint
 from .resample import AIR_HU, antialiased, crop_to, resample_labels, sample

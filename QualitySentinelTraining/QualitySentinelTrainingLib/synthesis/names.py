@@ -10,6 +10,12 @@ def without_side(name: str) -> str:
     return name.removesuffix(" left").removesuffix(" right")
 
 
+def mirrored_name(name: str) -> str:
+    """``kidney left`` for ``kidney right`` and the reverse; a name without side stays."""
+    side = {"left": "right", "right": "left"}.get(name.rpartition(" ")[2])
+    return name if side is None else f"{without_side(name)} {side}"
+
+
 def is_any_of(name: str, kinds: Iterable[str]) -> bool:
     """Whether a structure is one of ``kinds``, or one of their parts: ``vertebra L3`` is a ``vertebra``."""
     base = without_side(name)

@@ -8,6 +8,7 @@ from scipy.ndimage import binary_dilation, binary_erosion, label
 
 from QualitySentinelTrainingLib.dice import slice_dice, volume_dice
 from QualitySentinelTrainingLib.errors import ERRORS, simulate
+from QualitySentinelTrainingLib.errors.case import signed_distance
 
 SPACING = (3.0, 1.5, 1.5)
 ORGAN, NEIGHBOUR = 7, 9
@@ -88,7 +89,13 @@ def test_shift_keeps_the_shape(organ):
     assert label(mask)[1] == 1
 
 
-def test_mirroring_exchanges_left_and_right(organ):
+@pytest.mark.parametrize("spacing", [(2.5, 5.1, 5.1), (0.8, 2.0, 2.0), (3.0, 1.5, 1.5)])
+def test_a_voxel_of_the_mask_lies_inside_it_however_thin_the_slices(organ, spacing):
+    for mask in (organ[0], np.repeat(organ[0], 3, axis=2)):  # the second is large: distances on every second pixel
+        assert np.array_equal(signed_distance(mask, spacing) < 0, mask)
+
+
+def test_mirroring_turns_the_mask_over_in_its_place(organ):
     assert np.array_equal(_spoil(organ, "mirrored"), organ[0][:, :, ::-1])
 
 

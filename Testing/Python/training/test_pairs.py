@@ -13,6 +13,7 @@ from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelLib.volume.segmentation import segment_from_mask
 from QualitySentinelTrainingLib.candidates import (
     Candidate,
+    candidates_of_the_other_side,
     candidates_with_removed_slices,
     simulated_candidates,
 )
@@ -118,6 +119,20 @@ def test_the_empty_slices_are_those_that_inference_asks_for(a_subject, a_torso):
     segment = segment_from_mask(mask, (k, 0, 0), id="1", name=name)
     planned = plan_empty_slices(segment, frame.shape[0], frame.spacing[0])
     assert pairs.k[pairs.area == 0].tolist() == list(planned)
+
+
+def test_the_mask_of_the_other_side_is_no_part_of_the_structure(a_subject):
+    """The torso's liver and spleen are called kidneys here: each gives the other's mask, DSC 0 in every slice."""
+    kidneys = replace(a_subject, structures={1: "kidney left", 2: "kidney right"})
+    left, right = candidates_of_the_other_side(kidneys)
+    assert (left.value, right.value, left.kind) == (1, 2, "other side")
+    pairs = make_pairs(kidneys, [left], np.random.default_rng(0), COMPACT, None, None)
+    assert set(pairs.structure) == {"kidney left"}
+    assert (pairs.dsc[pairs.area > 0] == 0).all() and pairs.area.sum() == (kidneys.labels == 2).sum()
+    assert list(candidates_of_the_other_side(a_subject)) == []
+    rng = np.random.default_rng(0)
+    kinds = [c.kind for _ in range(20) for c in simulated_candidates(kidneys, rng, 2)]
+    assert 0 < kinds.count("other side") < 12
 
 
 def test_removed_slices_are_really_gone(a_subject):

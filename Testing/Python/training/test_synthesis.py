@@ -18,10 +18,10 @@ from QualitySentinelTrainingLib.synthesis.deform import (
     draw_deformation,
     is_mirrorable,
     least_jacobian,
-    mirrored_name,
     source_points,
 )
 from QualitySentinelTrainingLib.synthesis.grid import Grid, draw_spacing, fit_grid
+from QualitySentinelTrainingLib.synthesis.names import mirrored_name
 from QualitySentinelTrainingLib.synthesis.paint import draw_structure_levels
 from QualitySentinelTrainingLib.synthesis.resample import resample_labels, sample
 
