@@ -330,7 +330,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._takeUpReview()
         review = self.reviewPanel.review
         if review:
-            review.session.set_threshold(parameters.threshold)  # a new threshold only flags anew: nothing is scored
+            review.session.set_threshold(self._threshold(parameters))  # only flags anew: nothing is scored
             self._applyDisplayOptions(review)
         self.rescoring.enabled = parameters.autoRescore and not self._scoring.running
         self._showWarnings()
@@ -470,7 +470,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             steps = self.logic.scoreSteps(
                 volumeNode,
                 segmentationNode,
-                threshold=parameters.threshold,
+                threshold=self._threshold(parameters),
                 device=self._device(parameters),
                 slices=parameters.slicesPerSegment or "all",
                 model=parameters.model,
@@ -505,7 +505,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         parameters = self.logic.getParameterNode()
         if review and parameters.inputSegmentation == review.segmentation_node:
             if self.reviewPanel.review is not review:
-                review.session.set_threshold(parameters.threshold)  # it may have been changed meanwhile
+                review.session.set_threshold(self._threshold(parameters))  # it may have been changed meanwhile
                 self._showReview(review)
             if self._parameterNode:
                 self._applyDisplayOptions(review)
@@ -607,6 +607,10 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Write the results of a review into a folder."""
         session = review.session
         self.logic.exportResults(review.volume_node, review.segmentation_node, session.case, folder, session=session)
+
+    @staticmethod
+    def _threshold(parameters) -> float:
+        return round(parameters.threshold, 6)  # the slider counts in steps and says 0.9500000000000001
 
     @staticmethod
     def _device(parameters) -> str:

@@ -118,7 +118,13 @@ class ctkSliderWidget(_Widget):
         """Slot."""
         self._spin_box.setValue(value)
 
-    value = QtCore.Property(float, lambda self: self._spin_box.value(), setValue)
+    def _value(self):
+        """ctkDoubleSlider counts in steps: 0.95 comes back as 0.9500000000000001."""
+        value, step = self._spin_box.value(), self.singleStep
+        count = round(value / step)
+        return min(max(step * (value / step - count + count), self.minimum), self.maximum)
+
+    value = QtCore.Property(float, _value, setValue)
     minimum = QtCore.Property(
         float, lambda self: self._spin_box.minimum(), lambda self, value: self._spin_box.setMinimum(value)
     )

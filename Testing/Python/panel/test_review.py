@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from Testing.Python.panel.using import click, click_row, review_of, run_events_until, texts
 
 from QualitySentinelLib.scores import dsc_color
@@ -121,6 +122,12 @@ def test_each_segmentation_has_its_own_review(
     assert ui.thresholdSliderWidget.value == 0.92
 
 
+@pytest.mark.parametrize("threshold", [0.15, 0.7, 0.85, 0.95])
+def test_the_threshold_is_what_the_slider_shows(reviewed, threshold):
+    reviewed.ui.thresholdSliderWidget.value = threshold
+    assert reviewed.reviewPanel.session.threshold == threshold
+
+
 def test_a_review_goes_with_its_segmentation_or_ct(slicer, reviewed, a_ct_node):
     slicer.mrmlScene.RemoveNode(a_ct_node)
     slicer.app.processEvents()
@@ -146,7 +153,7 @@ def test_a_new_panel_takes_the_review_up_without_scoring(reviewed, open_panel, a
     reviewed.reviews.close_all()
     again = open_panel()
     assert texts(again.ui.resultsTable) == rows
-    assert again.ui.thresholdSliderWidget.value == 0.7
+    assert again.ui.thresholdSliderWidget.value == pytest.approx(0.7)
     assert again.ui.acceptButton.text == "Accepted"
     assert again.reviewPanel.session.counts.progress.accepted == 1
 
