@@ -44,6 +44,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         metavar="SOURCE=TEXT",
         help="licence of a data set, for the model card",
     )
+    parser.add_argument("--name", help="what the model calls itself in reports (default: as the bundled one)")
     parser.set_defaults(run=run)
 
 
@@ -65,13 +66,18 @@ def run(options: argparse.Namespace) -> int:
         licences[source] = licence
     check_writable(options.out)
     paths = [path for folder in options.pairs for path in pair_files(folder)]
+    sources = {owner_of(path)[1].split(",")[0] for path in paths} - {""} if licences else set()
+    if vain := sorted(set(licences) - sources):
+        raise UsageError(f"--licence {vain[0]}: there are no pairs of it, only of {', '.join(sorted(sources))}")
     parts = ["quality-sentinel", "train", "--pairs", *(folder.name for folder in options.pairs), "--out", "OUT"]
     parts += ["--config", options.config.name] if options.config else []
     parts += [part for text in options.set for part in ("--set", text)]
     parts += ["--start-from", Path(options.start_from).name] if options.start_from else []
+    parts += ["--name", options.name] if options.name else []
     parts += ["--fold", str(options.fold), "--folds", str(options.folds)] if options.fold is not None else []
+    command = shlex.join(parts)
     model = train(
-        paths, options.out, settings, options.fold, options.folds, licences, shlex.join(parts), options.start_from
+        paths, options.out, settings, options.fold, options.folds, licences, command, options.start_from, options.name
     )
     if model is not None:
         write_whole(options.out / "training.json", json.dumps(model.metadata["training"], indent=2))
@@ -82,6 +88,7 @@ def run(options: argparse.Namespace) -> int:
 def train(
     paths: Sequence[Path], out: Path, options=None, fold: int | None = None, folds: int = 5,
     licences: Mapping[str, str] | None = None, command: str = "", start_from: str | Path | None = None,
+    name: str | None = None,
 ):  # fmt: skip
     """Train a new model on pair files and write ``out/model.safetensors``.
 
@@ -94,6 +101,7 @@ def train(
         licences: of data sets, by name; goes into the model file.
         command: what was run; goes into the model file.
         start_from: model file whose weights to start from; what it was trained on goes into the new one too.
+        name: what the model is called; by default as the bundled one.
 
     Returns:
         The ``QualityModel``; ``None`` in the helper processes of training on several devices.
@@ -117,6 +125,7 @@ def train(
     chosen, left_out = outside_fold(paths, fold, folds)
     torch.manual_seed(options.seed)
     model = untrained(options)
+    model.name = name or model.name
     before = _start(model, start_from) if start_from else None
     dataset, seconds = fit(model, chosen, options, out)
     if not is_first_process():

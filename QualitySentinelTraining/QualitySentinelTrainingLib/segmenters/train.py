@@ -16,6 +16,7 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
-from QualitySentinelLib.errors import InputError, QualitySentinelError, UsageError, reason_of
+from QualitySentinelLib.errors import InputError, ModelError, QualitySentinelError, UsageError, reason_of
 from QualitySentinelLib.files import check_writable, write_whole
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 
@@ -77,6 +78,16 @@ class SegmenterOptions:
             raise UsageError(f"epochs {list(self.epochs)}: give growing numbers from 1 on, each once")
         if self.folds < 2:
             raise UsageError(f"{self.folds} folds: give 2 or more; no network may predict a subject that it saw")
+        least = {"steps": 1, "batch_size": 1, "seed": 0}
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise UsageError(f"--{name} {getattr(self, name)}: give {bound} or more")
+        for name in ("pixel_mm", "slice_mm", "learning_rate"):
+            if not 0.0 < getattr(self, name) < inf:
+                raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)}: give a number above 0")
+        halved = 2 ** (len(self.widths) - 1)
+        if self.size < halved or self.size % halved:
+            raise UsageError(f"--size {self.size}: give a multiple of {halved}; the networks halve it as often")
 
 
 @dataclass(frozen=True)
@@ -113,22 +124,38 @@ def train_segmenters(
         The measured DSC of the folds trained, structures that the reference holds only.
 
     Raises:
-        UsageError: two subjects share a name, there are fewer persons than folds, or ``out`` was made from other
-            subjects or with other options.
+        UsageError: two subjects share a name, there are fewer persons than folds, there is no such fold, or ``out`` was
+            made from other subjects or with other options.
+        ModelError: there is no such device.
         InputError: no subject can be read, or ``out`` cannot be written.
     """
     options = options or SegmenterOptions()
     check_writable(out)
     check_names(sources)
+    device = _device(device)
+    for fold in only_folds or ():
+        if not 0 <= fold < options.folds:
+            raise UsageError(f"--fold {fold}: there are folds 0 to {options.folds - 1}")
     folds = _agreed_folds(out / "folds.json", _plan(sources, person_folds(sources, options.folds), options))
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     results = []
     for fold in range(options.folds) if only_folds is None else only_folds:
-        if not 0 <= fold < options.folds:
-            raise UsageError(f"fold {fold}: there are folds 0 to {options.folds - 1}")
         results += _Fold(sources, folds, fold, out, options, device, say).run()
     return results
+
+
+def _device(name: str) -> str:
+    """The device to train on, before any work is done.
+
+    Raises:
+        ModelError: there is none of that name.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # without CUDA torch raises AssertionError
+        raise ModelError(f"--device {name}: cannot be had ({reason_of(error)}); give cpu, cuda or auto") from error
+    return name
 
 
 def person_folds(sources: Sequence[SubjectSource], count: int) -> dict[str, int]:
@@ -185,11 +212,19 @@ def _agreed_folds(path: Path, plan: dict) -> dict[str, int]:
         before = json.loads(path.read_text(encoding="utf-8"))
         for key in ("options", "person_of"):
             if before[key] != plan[key]:
-                what = "options" if key == "options" else "subjects"
-                raise UsageError(f"{path}: made with other {what}; give another output folder")
+                raise UsageError(f"{path}: made with other {_what_differs(key, before, plan)}; give another --out")
         return {name: int(before["fold_of"][name]) for name in plan["fold_of"]}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: is damaged; give another output folder") from error
+
+
+def _what_differs(key: str, before: dict, plan: dict) -> str:
+    """The options that differ, with their values then; or the first subject that differs."""
+    then, now = before[key], plan[key]
+    others = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
+    if key == "options":
+        return "options (" + ", ".join(f"{name} {then.get(name)}" for name in others) + ")"
+    return f"subjects or persons ({others[0]}" + (f" and {len(others) - 1} more)" if others[1:] else ")")
 
 
 class _Fold:

@@ -17,16 +17,19 @@ import lightning
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader
 
 from QualitySentinelLib.checkpoint import QualityModel
-from QualitySentinelLib.errors import CancelledError, InputError
+from QualitySentinelLib.errors import CancelledError, InputError, ModelError, reason_of
 from QualitySentinelLib.files import write_whole
 
 from .checkpoint_file import CheckpointFile
 from .data import EpochSampler, PairDataset
 from .module import QualityRegression
 from .options import TrainingOptions
+
+log = logging.getLogger(__name__)
 
 LAST = "last.ckpt"
 _RUN = "run.json"
@@ -60,12 +63,14 @@ def fit(model: QualityModel, paths: Sequence[Path], options: TrainingOptions, ou
 
     Raises:
         InputError: no pair file is usable, or ``out`` holds a run with other options or pairs, or a damaged one.
+        ModelError: the devices that the options ask for cannot be had.
         CancelledError: Ctrl+C.
     """
     out, clock = Path(out), _Clock()
     lightning.seed_everything(options.seed, verbose=False)
     dataset = PairDataset(paths, model.table, model.preset, options.leave_out, options.most_pairs, options.seed)
     sampler = EpochSampler(dataset, options.pairs_per_epoch, options.source_shares, options.empty_share, options.seed)
+    _name_vain_shares(options, dataset.sources)
     loader = DataLoader(
         dataset, batch_size=min(options.batch_size, len(sampler)), sampler=sampler, drop_last=True, collate_fn=tuple,
         num_workers=options.workers, persistent_workers=options.workers > 0,
@@ -73,7 +78,8 @@ def fit(model: QualityModel, paths: Sequence[Path], options: TrainingOptions, ou
     last = _resumable(out, options, paths)
     start = f"start_{len(list((out / 'log').glob('start_*'))) + 1}"  # a logger of Lightning's deletes what it finds
     with _quiet():
-        trainer = lightning.Trainer(
+        trainer = _trainer(
+            options,
             max_epochs=options.epochs,
             logger=[
                 CSVLogger(str(out), name="log", version=start),
@@ -83,10 +89,6 @@ def fit(model: QualityModel, paths: Sequence[Path], options: TrainingOptions, ou
             log_every_n_steps=20,
             gradient_clip_val=1.0,
             enable_model_summary=False,
-            precision=options.precision,
-            accelerator=options.accelerator,
-            devices=options.devices,
-            strategy=options.strategy,
             callbacks=[
                 ModelCheckpoint(dirpath=out, filename=Path(LAST).stem, enable_version_counter=False),
                 _ProgressBar(),
@@ -101,6 +103,32 @@ def fit(model: QualityModel, paths: Sequence[Path], options: TrainingOptions, ou
             raise CancelledError(f"stopped; the same command goes on from the last whole epoch in {out}") from stop
     model.network.cpu().eval()
     return dataset, clock.seconds
+
+
+def _trainer(options: TrainingOptions, **others) -> lightning.Trainer:
+    """Lightning's trainer on the devices that the options ask for.
+
+    Raises:
+        ModelError: they cannot be had here, or Lightning knows no such names.
+    """
+    wanted = {name: getattr(options, name) for name in ("accelerator", "devices", "strategy", "precision")}
+    try:
+        return lightning.Trainer(**wanted, **others)
+    except (ValueError, MisconfigurationException) as error:
+        named = ", ".join(f"{name} {value}" for name, value in wanted.items())
+        raise ModelError(
+            f"{named}: cannot be had here ({reason_of(error)}); change them, for example --set accelerator=cpu"
+        ) from error
+
+
+def _name_vain_shares(options: TrainingOptions, sources: Sequence[str]) -> None:
+    """Say which shares of sources do nothing: a misspelt one would be trained on like any other."""
+    if not is_first_process() or not options.source_shares:
+        return
+    if not options.pairs_per_epoch:
+        log.warning("source_shares and empty_share count with pairs_per_epoch above 0 only: every pair is drawn once")
+    elif vain := sorted(set(options.source_shares) - set(sources)):
+        log.warning("source_shares: there are no pairs of %s; they are of %s", ", ".join(vain), ", ".join(sources))
 
 
 class _Clock(lightning.Callback):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from math import inf
 from pathlib import Path
 
+from QualitySentinelLib.anatomy import all_structures
 from QualitySentinelLib.errors import InputError, UsageError
 
 from ..recipe import ARCHITECTURES
@@ -24,7 +27,8 @@ class TrainingOptions:
             (every structure gets the neutral embedding, for comparison).
         epochs: how many.
         pairs_per_epoch: pairs drawn for each epoch; 0 takes every pair once.
-        source_shares: relative share of each source in the draw (a table); sources not named count 1.
+        source_shares: relative share of each source in the draw (a table); sources not named count 1. It and
+            ``empty_share`` count with ``pairs_per_epoch`` above 0 only.
         empty_share: share of the draw that shows empty slices.
         batch_size: pairs per step and device.
         learning_rate: peak of the one-cycle schedule.
@@ -90,6 +94,16 @@ class TrainingOptions:
         for name in ("empty_share", "neutral_share", "zoom", "shift"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise UsageError(f"{name} must lie in 0..1, not {getattr(self, name)}")
+        for name in ("weight_decay", "shares_weight", "ranking_weight", "jitter_hu", "gain_jitter", "turn_degrees"):
+            if not 0.0 <= getattr(self, name) < inf:
+                raise UsageError(f"{name} must be at least 0, not {getattr(self, name)}")
+        if not 0.0 < self.learning_rate < inf:
+            raise UsageError(f"learning_rate must be above 0, not {self.learning_rate}")
+        known = {structure.name for structure in all_structures()}
+        if unknown := sorted(set(self.leave_out) - known):
+            near = get_close_matches(unknown[0], known, 1)
+            meant = f"; perhaps {near[0]}" if near else ""
+            raise UsageError(f"leave_out: {unknown[0]!r} is no structure, names are like 'kidney left'{meant}")
 
 
 def read_options(path: Path | None, **changes) -> TrainingOptions:
@@ -147,6 +161,6 @@ def _checked(key: str, value: object) -> object:
     if not isinstance(value, fitting) or isinstance(value, bool) != isinstance(default, bool):
         wanted = "list of names" if isinstance(default, tuple) else type(default).__name__
         raise UsageError(f"{key} must be of type {wanted}, not {value!r}")
-    if isinstance(default, dict) and not all(type(v) in (int, float) and v >= 0 for v in value.values()):
+    if isinstance(default, dict) and not all(type(v) in (int, float) and 0 <= v < inf for v in value.values()):
         raise UsageError(f"{key} must give a share of 0 or more to each name, not {value!r}")
     return float(value) if isinstance(default, float) else value

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.errors import InputError, ModelError, UsageError
 from QualitySentinelLib.reading import read_segmentation
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.commands import train_segmenters as command
@@ -158,6 +158,16 @@ def test_requests_that_make_no_sense_are_refused(a_source, tmp_path):
             SegmenterOptions(epochs=epochs)
     with pytest.raises(UsageError, match="folds"):
         SegmenterOptions(folds=1)
+    wrong = {"steps": 0, "seed": -1, "pixel_mm": 0.0, "learning_rate": float("nan"), "size": 30}
+    for name, value in wrong.items():
+        with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} {value}"):
+            SegmenterOptions(**{name: value})
+    sources, quiet = [a_source(number) for number in range(2)], {"say": lambda _: None}
+    with pytest.raises(UsageError, match="--fold 7"):
+        train_segmenters(sources, tmp_path / "out", SMALL, [7], **quiet)
+    with pytest.raises(ModelError, match="--device toaster.*give cpu"):
+        train_segmenters(sources, tmp_path / "out", SMALL, device="toaster", **quiet)
+    assert not (tmp_path / "out").exists()  # the next try is not refused for this one's options
     with pytest.raises(UsageError, match="as many persons"):
         train_segmenters([a_source(0, "same"), a_source(1, "same")], tmp_path, SMALL)
     with pytest.raises(UsageError, match="fold 7"):

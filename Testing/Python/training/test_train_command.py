@@ -47,8 +47,9 @@ def train(pairs, out, *options) -> int:
 
 def test_training_gives_a_model_file_that_scores_and_says_what_it_was_made_of(pairs, a_ct_with_a_liver, tmp_path):
     out = tmp_path / "out"
-    assert train(pairs, out, "--fold", "0", "--licence", "phantom=ours", "--set", "seed=3") == 0
+    assert train(pairs, out, "--fold", "0", "--licence", "phantom=ours", "--set", "seed=3", "--name", "mine") == 0
     model = load_model(out / "model.safetensors")
+    assert model.name == "mine"
     training = model.metadata["training"]
     assert json.loads((out / "training.json").read_text()) == training
     (left_out,) = training["fold"]["left_out"]
@@ -87,6 +88,7 @@ def test_options_come_from_a_readable_file(pairs, tmp_path):
 @pytest.mark.parametrize(
     ("options", "code", "named"),
     [(["--fold", "5"], 2, "--fold 5"), (["--set", "epochs=x"], 2, "epochs"), (["--licence", "MIT"], 2, "--licence"),
+     (["--licence", "OpenKPB=MIT"], 2, "OpenKPB: there are no pairs of it, only of OpenKBP, phantom"),
      (["--config", "gone.toml"], 3, "gone.toml")],
 )  # fmt: skip
 def test_wrong_options_are_refused_in_one_line(pairs, tmp_path, capsys, options, code, named):

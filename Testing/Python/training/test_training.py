@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from QualitySentinelLib.checkpoint import QualityModel
-from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.errors import InputError, ModelError, UsageError
 from QualitySentinelLib.network import build_network
 from QualitySentinelLib.slices import COMPACT
 from QualitySentinelLib.text import EmbeddingTable
@@ -118,6 +118,27 @@ def test_every_pair_once_when_no_number_is_given(pairs):
 def test_shares_that_leave_nothing_are_refused(pairs):
     with pytest.raises(InputError, match="source_shares"):
         EpochSampler(dataset_of(pair_files(pairs)), 10, {"phantom": 0, "Real": 0}, 0.2, 0)
+
+
+def test_shares_that_do_nothing_are_named(pairs, tmp_path, caplog):
+    drawn = replace(TINY, epochs=1, pairs_per_epoch=8, source_shares={"Reel": 0.1})
+    fit(a_tiny_model(), pair_files(pairs), drawn, tmp_path / "a")
+    assert any("no pairs of Reel" in text and "Real" in text for text in caplog.messages)
+    caplog.clear()
+    every_pair = replace(TINY, epochs=1, most_pairs=8, source_shares={"Real": 0.1})
+    fit(a_tiny_model(), pair_files(pairs), every_pair, tmp_path / "b")
+    assert any("pairs_per_epoch" in text for text in caplog.messages)
+
+
+@pytest.mark.parametrize("option", [{"accelerator": "gpu"}, {"accelerator": "abacus"}, {"precision": "7-bit"},
+                                    {"devices": 0}, {"strategy": "luck"}])  # fmt: skip
+def test_devices_that_cannot_be_had_are_refused_in_one_line(pairs, tmp_path, option, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(ModelError, match="cannot be had here.*--set accelerator=cpu") as refused:
+        fit(a_tiny_model(), pair_files(pairs), replace(TINY, **option), tmp_path)
+    ((name, value),) = option.items()
+    assert f"{name} {value}" in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_structures_can_be_left_out_and_pairs_be_fewer(pairs):
@@ -399,7 +420,22 @@ def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path, text, problem):
         read_options(path)
 
 
-@pytest.mark.parametrize("text", ["epochs", "=3", "epochs=", "epochs=0", "no=1", "text=latin"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "epochs",
+        "=3",
+        "epochs=",
+        "epochs=0",
+        "no=1",
+        "text=latin",
+        "learning_rate=0",
+        "learning_rate=nan",
+        "weight_decay=-1",
+        "jitter_hu=-3",
+        'leave_out=["livr"]',
+    ],
+)
 def test_a_wrong_change_is_refused(text):
     with pytest.raises(UsageError):
         read_options(None, **dict([parsed_change(text)]))
