@@ -193,7 +193,8 @@ def _persons(audit: Audit, person: str | None) -> tuple[str | None, pd.Series | 
 
 
 def _units(table: pd.DataFrame, column: str | None, who: pd.Series | None) -> tuple[pd.DataFrame, Units]:
-    """A table [cases x structures] as one of units."""
+    """A table [cases x structures] as one of units; without the cases that have none of the structures."""
+    table = table.dropna(how="all")
     units = table if who is None else by_person(table, who)
     return units, Units(column, len(table), len(units))
 

@@ -82,6 +82,15 @@ def check_report_options(options: argparse.Namespace) -> None:
         read_audit(options.compare)  # one that is done
 
 
+def asked_columns(options: argparse.Namespace) -> tuple[list[str] | None, str | None]:
+    """The metadata columns to test for bias, and the one that tells persons, as ``write_audit_report`` takes them."""
+    columns = None
+    if options.bias_columns is not None:
+        columns = [c.strip().removeprefix("meta_") for c in options.bias_columns.split(",") if c.strip()]
+    person = options.person_column
+    return columns, "" if person == "none" else person and person.removeprefix("meta_")
+
+
 def report_from(options: argparse.Namespace, dataset_folder: Path | None = None) -> Path | None:
     """Write the report that the options ask for; the first page, or ``None`` for ``--no-report``.
 
@@ -106,10 +115,7 @@ def report_from(options: argparse.Namespace, dataset_folder: Path | None = None)
 
     from .report import write_audit_report
 
-    columns = None
-    if options.bias_columns is not None:
-        columns = [c.strip().removeprefix("meta_") for c in options.bias_columns.split(",") if c.strip()]
-    person = "" if options.person_column == "none" else options.person_column
+    columns, person = asked_columns(options)
     pages = {} if options.report_pages is None else {"max_pages": options.report_pages}
     with tqdm(desc="report", disable=options.quiet, file=sys.stderr, bar_format="{desc}") as bar:
         page = write_audit_report(

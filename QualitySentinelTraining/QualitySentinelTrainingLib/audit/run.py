@@ -51,6 +51,7 @@ class AuditOptions:
         shard: do only this part of the data set.
         retry_failed: try again the cases that failed before.
         title: what to call the data set; by default its folder's name, or that of its manifest.
+        columns: that the metadata must have: better to be told before the work than after it.
     """
 
     layout: str = "auto"
@@ -61,6 +62,7 @@ class AuditOptions:
     shard: Shard | None = None
     retry_failed: bool = False
     title: str = ""
+    columns: tuple[str, ...] = ()
 
 
 @dataclass
@@ -107,7 +109,8 @@ def run_audit(
 
     Raises:
         InputError: the data set cannot be read, or ``out`` not written.
-        UsageError: the data set's layout is not clear, or ``out`` holds an audit with other options.
+        UsageError: the data set's layout is not clear, it lacks a column of ``options.columns``, or ``out`` holds an
+            audit with other options.
         ModelError: of the model or the device.
 
     Example::
@@ -120,6 +123,7 @@ def run_audit(
     check_tables_can_be_written()
     data = find_cases(dataset, options.layout, options.metadata, setup.keep_identifiers)
     data.title = options.title
+    _check_columns(data, options.columns)
     names, content = _names(setup.names)
     setup = replace(setup, root=data.root.resolve(), names=content)
     model, device = _model_and_device(setup)
@@ -175,6 +179,13 @@ def check_tables_can_be_written() -> None:
     """
     if find_spec("pyarrow") is None:
         raise UsageError("an audit needs pyarrow; install it with: pip install 'quality-sentinel[audit]'")
+
+
+def _check_columns(data: DataSet, columns: Iterable[str]) -> None:
+    there = dict.fromkeys(name for case in data.cases for name in case.metadata)
+    missing = next((column for column in columns if column not in there), None)
+    if missing is not None:
+        raise UsageError(f"{missing}: no metadata column of {data.name}; there are: {', '.join(there) or 'none'}")
 
 
 def check_same(before: dict, now: dict, folder: Path) -> None:

@@ -10,7 +10,13 @@ from pathlib import Path
 from QualitySentinelLib.commands.score import add_scoring_arguments
 from QualitySentinelLib.errors import CancelledError, UsageError
 
-from ..audit.report_options import add_report_arguments, check_report_options, open_from, report_from
+from ..audit.report_options import (
+    add_report_arguments,
+    asked_columns,
+    check_report_options,
+    open_from,
+    report_from,
+)
 
 FAILED_CASES = 6
 """Exit code when some cases could not be scored; all others were."""
@@ -72,9 +78,11 @@ def run(options: argparse.Namespace) -> int:
         options.dataset, options.model, options.embeddings, options.device, options.slices, options.threshold,
         None if options.segments is None else tuple(options.segments), options.names, options.keep_identifiers,
     )  # fmt: skip
+    columns, person = (None, None) if options.no_report or options.shard else asked_columns(options)
     how = AuditOptions(
         options.layout, options.metadata, options.engine, options.workers, options.ray_address,
         None if options.shard is None else Shard.parse(options.shard), options.retry_failed, options.title or "",
+        (*(columns or ()), *([person] if person else ())),
     )  # fmt: skip
     progress = _Progress(options.quiet)
     try:

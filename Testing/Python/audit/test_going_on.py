@@ -323,6 +323,17 @@ def test_a_report_that_is_older_than_the_tables_is_named(a_data_set, a_model_fil
     assert not (out / "excluded.csv").exists()
 
 
+@pytest.mark.parametrize("options", [("--bias-columns", "sex,weight"), ("--person-column", "weight")])
+def test_a_column_that_is_not_there_is_said_before_the_work(a_data_set, a_model_file, options, tmp_path, capsys):
+    from QualitySentinelLib.commands.main import main
+
+    words = ["audit", a_data_set(1), "--out", tmp_path / "out", "--model", a_model_file, "--device", "cpu", *options]
+    assert main([str(w) for w in words]) == 2
+    said = capsys.readouterr().err
+    assert said.endswith("weight: no metadata column of data; there are: age, sex, institution, split\n")
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_user_says_what_a_data_set_is_called(a_data_set, audit):
     data = a_data_set(1)
     assert {row["dataset"] for row in audit(data).rows("cases")} == {"data"}
