@@ -20,6 +20,7 @@ class ctkCollapsibleButton(_Widget):
         super().__init__(parent)
         self._text, self._collapsed, self._hidden = "", False, []
         self.setContentsMargins(0, self.HEADER, 0, 0)
+        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Minimum, QtWidgets.QSizePolicy.Policy.Preferred)
 
     def _set_collapsed(self, collapsed):
         if collapsed != self._collapsed:
