@@ -50,6 +50,13 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         "--experiments", type=Path, nargs="+", default=[], metavar="JSON",
         help="figures.json of make experiments, to put into report and card",
     )  # fmt: skip
+    parser.add_argument("--source", default="", help="name of the data set, for folders of cases (--data, --external)")
+    parser.add_argument("--names", help="what the values of label maps mean: dap, openkbp or a file")
+    parser.add_argument(
+        "--person", metavar="REGEX",
+        help="its first group is the person, in a case's name, as make-pairs was told: nobody that a model saw is "
+        "measured",
+    )  # fmt: skip
     parser.add_argument("--no-experiments", action="store_true", help="leave out the series of spoiled masks")
     parser.set_defaults(run=run)
 
@@ -62,12 +69,16 @@ def run(options: argparse.Namespace) -> int:
 
     from ..calibration import cross_calibrate
     from ..card import write_card
+    from ..data_sets import find_subjects
     from ..evaluation import Evaluated
     from ..evaluation.held_out import held_out_experiments
     from ..evaluation.report import Experiments, write_evaluation
 
     if [options.data, options.pairs, options.tables].count(None) != 2:
         raise UsageError("evaluate needs one of --data, --pairs and --tables")
+    _refuse_vain(options)
+    folder = options.data or options.external
+    sources = find_subjects(folder, options.source, options.names, options.person) if folder else []
     check_writable(options.out)
     model = load_model(options.model)
     if options.without_names:
@@ -81,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
         what = ["--tables", *(str(path) for path in options.tables)]
         if options.external:
             models = [load_model(path) for path in options.fold_models] or [model]
-            experiments = held_out_experiments(models, options.external, options.most_persons)
+            experiments = held_out_experiments(models, options.external, options.most_persons, sources=sources)
             what += ["--external", "DATA", *(["--fold-models", *options.fold_models] if options.fold_models else [])]
             what += ["--most-persons", str(options.most_persons)] if options.most_persons else []
     elif options.pairs:
@@ -89,12 +100,17 @@ def run(options: argparse.Namespace) -> int:
         what = ["--pairs", *(path.name for path in options.pairs)]
         what += ["--sources", *options.sources] if options.sources else []
     else:
-        groups = evaluated_groups(model, options.data, options.masks, options.seed)
+        groups = evaluated_groups(model, sources, options.masks, options.seed)
         what = ["--data", "DATA", "--masks", str(options.masks), "--seed", str(options.seed)]
         if options.no_experiments:
             what.append("--no-experiments")
         else:
-            experiments = held_out_experiments([model], options.data)
+            experiments = held_out_experiments([model], options.data, sources=sources)
+    if not options.tables:  # whatever happens next, hours of scoring are not lost
+        print(f"scored: {Evaluated.concatenate(list(groups.values())).write(options.out / 'slices.csv.gz')}")
+    for name in ("source", "names", "person"):
+        if getattr(options, name):
+            what += [f"--{name}", getattr(options, name) if name != "names" else Path(options.names).name]
     for name in ("without_names", "cross_calibrate"):
         if getattr(options, name):
             what.append("--" + name.replace("_", "-"))
@@ -115,6 +131,33 @@ def run(options: argparse.Namespace) -> int:
     print_figures(report["groups"])
     print(f"written: {options.out / 'evaluation.json'}, tables, pictures and card.md beside it")
     return 0
+
+
+def _refuse_vain(options: argparse.Namespace) -> None:
+    """Refuse what would be passed over in silence, and numbers that mean nothing.
+
+    Raises:
+        UsageError: there is something of that kind.
+    """
+    from QualitySentinelLib.errors import UsageError
+
+    folder = options.data or options.external
+    vain = {
+        "--without-names": (options.without_names and options.tables, "--data or --pairs"),
+        "--sources": (options.sources and not options.pairs, "--pairs"),
+        "--external": (options.external and not options.tables, "--tables"),
+        "--fold-models": (options.fold_models and not options.external, "--external"),
+        "--most-persons": (options.most_persons is not None and not options.external, "--external"),
+        **{f"--{name}": (getattr(options, name) and not folder, "--data or --external")
+           for name in ("source", "names", "person")},
+    }  # fmt: skip
+    for name, (given, with_what) in vain.items():
+        if given:
+            raise UsageError(f"{name} does nothing here: it goes with {with_what}")
+    for name, least in {"masks": 0, "seed": 0, "most_persons": 1}.items():
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise UsageError(f"--{name.replace('_', '-')} {value}: give {least} or more")
 
 
 def add_experiment(experiments, path: Path) -> None:
@@ -149,8 +192,15 @@ def print_figures(groups: dict) -> None:
             )
 
 
-def evaluated_groups(model, data: Path, masks: int, seed: int) -> dict:
-    """Evaluation tables by group of test subjects: simulated errors, and removed slices if the model can find them."""
+def evaluated_groups(model, sources: Sequence, masks: int, seed: int) -> dict:
+    """Evaluation tables by group of test subjects: simulated errors, and removed slices if the model can find them.
+
+    Args:
+        model: tells whom it was trained on.
+        sources: ``data_sets.SubjectSource`` of each subject.
+        masks: simulated masks of each structure.
+        seed: of the errors.
+    """
     import numpy as np
     from tqdm import tqdm
 
@@ -160,7 +210,7 @@ def evaluated_groups(model, data: Path, masks: int, seed: int) -> dict:
 
     rng = np.random.default_rng(seed)
     result = {}
-    for name, subjects in test_subjects(model, data).items():
+    for name, subjects in test_subjects(model, sources).items():
         parts = []
         for subject in tqdm(subjects, unit="subject", desc=name):
             parts.append(evaluate(model, subject, simulated_candidates(subject, rng, masks)))
@@ -219,15 +269,13 @@ def groups_of_pairs(model, folders: Sequence[Path], sources: Sequence[str] | Non
     }
 
 
-def test_subjects(model, data: Path) -> dict:
-    """Iterators over the subjects that the model was never trained on, by data set, and unseen phantoms."""
-    from ..data_sets import find_subjects
+def test_subjects(model, found: Sequence) -> dict:
+    """Iterators over those of the subjects that the model was never trained on, by data set, and unseen phantoms."""
     from ..folds import seen_by
     from ..subjects import phantom_subject
     from .train import PHANTOM_SEEDS
 
     seen = seen_by(model)
-    found = find_subjects(data)
     unseen = [source for source in found if source.person not in seen]
     if len(unseen) < len(found):
         print(f"{len(found) - len(unseen)} of {len(found)} subjects left out: the model was trained on these persons")

@@ -129,8 +129,8 @@ class Evaluated:
         """The empty slices offered as possibly missed."""
         return self.take(self.area == 0)
 
-    def write(self, path: Path) -> None:
-        """Write as CSV, whole; gzip-compressed when the name ends in ``.gz``.
+    def write(self, path: Path) -> Path:
+        """Write as CSV, whole, and give the path; gzip-compressed when the name ends in ``.gz``.
 
         Raises:
             InputError: it cannot be written.
@@ -142,7 +142,7 @@ class Evaluated:
         columns = [[formats[kind](v) for v in getattr(self, name).tolist()] for name, kind in self._KINDS.items()]
         writer.writerows(zip(*columns, strict=True))
         content = text.getvalue().encode()
-        write_whole(path, gzip.compress(content, 6, mtime=0) if str(path).endswith(".gz") else content)
+        return write_whole(path, gzip.compress(content, 6, mtime=0) if str(path).endswith(".gz") else content)
 
     @classmethod
     def read(cls, path: Path) -> Evaluated:

@@ -28,6 +28,7 @@ def held_out_experiments(
     data: Path,
     most_persons: int | None = None,
     steps: Sequence[int] = STEPS,
+    sources: Sequence[SubjectSource] | None = None,
 ) -> Experiments:
     """Series of spoiled masks, their order, and networks' disagreement, each subject by a model that never saw it.
 
@@ -36,11 +37,12 @@ def held_out_experiments(
         data: folder of data sets.
         most_persons: of each data set and model; the first by name. ``None``: all.
         steps: of the series, in-plane voxels.
+        sources: the subjects of ``data``, where ``find_subjects`` must be told names or persons.
 
     Raises:
         UsageError: every model saw every person.
     """
-    sources = find_subjects(data)
+    sources = find_subjects(data) if sources is None else sources
     seen = [seen_by(model) for model in models]
     mine = list(_dealt_out(sources, seen, most_persons))
     if not any(mine):

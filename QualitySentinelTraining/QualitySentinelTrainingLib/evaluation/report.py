@@ -24,6 +24,12 @@ from .figures import figures
 from .slices_per_mask import slices_per_mask
 
 SCHEMA = "quality-sentinel-evaluation/1"
+_NOT_ALWAYS = (
+    "series.csv", "ordering.csv", "disagreement.csv", "data_amount.csv", "calibration_curve.csv", "series.png",
+    "disagreement.png", "data_amount.png", "missed.png", "scatter_slices.png", "scatter_segments.png",
+    "calibration.png", "risk_coverage.png", "by_structure.png", "by_error.png", "slices_per_mask.png",
+)  # fmt: skip
+"""What is written only when there is something to show."""
 ALL = "all subjects"
 """Name of the group that holds every other, where there are several."""
 
@@ -120,6 +126,8 @@ def write_evaluation(
     ``calibration_curve.csv``, ``slices_per_mask.csv``; those experiments that there are, as CSV; and pictures of all
     subjects together.
 
+    What an earlier evaluation wrote there and this one has not, as experiments, is taken away.
+
     Args, and what is returned: as for :func:`measured`.
 
     Raises:
@@ -128,6 +136,8 @@ def write_evaluation(
     out, experiments = Path(out), experiments or Experiments()
     report = measured(groups, calibration, experiments, model, command, draws)
     table = Evaluated.concatenate(list(groups.values()))
+    for name in _NOT_ALWAYS:
+        (out / name).unlink(missing_ok=True)
     write_whole(out / "evaluation.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
     _write_tables(out, table, report, calibration, experiments)
     _draw(out, table, report, calibration, experiments)

@@ -1,7 +1,9 @@
 """The evaluation table, its figures and experiments, and what is written of them."""
 
 import json
+from dataclasses import replace
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -226,6 +228,9 @@ def test_everything_is_written(make_table, an_all_knowing_scorer, a_subject, tmp
     assert pictures == {"scatter_slices", "scatter_segments", "calibration", "risk_coverage", "by_structure",
                         "by_error", "missed", "slices_per_mask", "series", "data_amount"}  # fmt: skip
     assert len(Evaluated.read(tmp_path / "slices.csv.gz")) == sum(len(g) for g in groups.values())
+    write_evaluation(tmp_path, {"many": groups["many"].masked}, draws=0)
+    gone = ("series.csv", "ordering.csv", "series.png", "data_amount.png", "missed.png")
+    assert not any((tmp_path / name).exists() for name in gone)  # nothing stays of another evaluation
 
 
 def test_figures_that_cannot_be_had_are_empty_cells(tmp_path):
@@ -304,8 +309,6 @@ def test_removed_slices_are_measured_apart(make_table):
 
 
 def test_a_model_is_only_measured_on_persons_it_never_saw(a_small_model, a_torso, tmp_path, capsys):
-    from dataclasses import replace
-
     from QualitySentinelLib.checkpoint import save_model
     from QualitySentinelLib.commands.main import main
 
@@ -327,6 +330,56 @@ def test_a_model_is_only_measured_on_persons_it_never_saw(a_small_model, a_torso
     assert (untold.dsc == told.dsc).all() and (untold.predicted != told.predicted).any()
     assert main([*arguments, "--sources", "another"]) == 2
     assert "nobody to evaluate on" in capsys.readouterr().err
+
+
+@pytest.fixture
+def two_cts_of_one_person(a_torso, tmp_path):
+    """A folder of cases ``a_1`` and ``a_2`` of person ``a``, and ``b_1``, with values that nothing there names."""
+    for case in ("a_1", "a_2", "b_1"):
+        for name, array in (("ct", a_torso.hu), ("label", a_torso.labels)):
+            path = tmp_path / "data" / case / f"{name}.nii.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(array.T), a_torso.ijk_to_ras), path)
+    (tmp_path / "names.json").write_text('{"1": "liver", "2": "spleen"}')
+    return tmp_path / "data"
+
+
+def test_persons_and_names_are_those_that_make_pairs_was_told(
+    a_small_model, two_cts_of_one_person, a_subject, tmp_path, capsys, monkeypatch
+):
+    """A model trained on one CT of a person is not measured on the other one."""
+    from QualitySentinelLib.checkpoint import save_model
+    from QualitySentinelLib.commands.main import main
+
+    monkeypatch.setattr("QualitySentinelTrainingLib.commands.train.PHANTOM_SEEDS", {"test": range(1)})
+    monkeypatch.setattr("QualitySentinelTrainingLib.subjects.phantom_subject", lambda _: a_subject)
+    seen = {"training": {"sources": {"Hospital": {"persons": ["a"]}}}}
+    model = save_model(replace(a_small_model, metadata=seen), tmp_path / "model.safetensors")
+    arguments = ["evaluate", "--data", str(two_cts_of_one_person), "--names", str(tmp_path / "names.json"), "--person",
+                 "([ab])_", "--source", "Hospital", "--masks", "1", "--model", str(model), "--no-experiments",
+                 "--out", str(tmp_path / "out")]  # fmt: skip
+    assert main([*arguments, "--cross-calibrate"]) == 2  # one person is too few, but what was scored is kept
+    assert "at least three persons" in capsys.readouterr().err
+    table = Evaluated.read(tmp_path / "out/slices.csv.gz")
+    assert set(table.subject) == {"b_1", "torso"} and set(table.person) == {"b", "somebody"}
+    assert set(table.source) == {"Hospital", "invented"}
+    assert main(arguments) == 0
+    assert "--names names.json --person '([ab])_'" in (tmp_path / "out/card.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [(["--without-names"], "--without-names does nothing"), (["--sources", "A"], "--sources does nothing"),
+     (["--person", "(.)"], "--person does nothing"), (["--fold-models", "m"], "--fold-models does nothing"),
+     (["--seed", "-1"], "--seed -1: give 0"), (["--masks", "-1"], "--masks -1: give 0"),
+     (["--external", ".", "--most-persons", "0"], "--most-persons 0: give 1")],
+)  # fmt: skip
+def test_options_that_would_do_nothing_are_refused(make_table, tmp_path, capsys, options, named):
+    from QualitySentinelLib.commands.main import main
+
+    make_table(0, persons=2, masks=1).write(tmp_path / "t.csv")
+    assert main(["evaluate", "--tables", str(tmp_path / "t.csv"), "--out", str(tmp_path / "out"), *options]) == 2
+    assert named in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 def test_what_an_experiment_measured_comes_into_the_card(make_table, a_model_file, tmp_path, capsys):
