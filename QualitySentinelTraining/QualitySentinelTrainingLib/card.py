@@ -283,7 +283,7 @@ def _best_and_worst(group: str, figures: Mapping) -> list[str]:
         named.sort(key=lambda item: item[1]["mae"])
         count = min(_NAMED, len(named) // 2)
         for word, some in (("best", named[:count]), ("worst", named[::-1][:count])):
-            listed = ", ".join(f"{g} ({a['mae']:.3f})" for g, a in some)
+            listed = ", ".join(f"{g} ({a['mae']:.3f}{', one person' * (a.get('persons') == 1)})" for g, a in some)
             lines.append(f"- {group}, {plural} it is {word} at (MAE of slices): {listed}")
     return [*lines, ""] if lines else []
 

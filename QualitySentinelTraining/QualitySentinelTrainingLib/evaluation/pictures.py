@@ -42,18 +42,27 @@ def scatter_picture(predicted: np.ndarray, true: np.ndarray, path: Path, what: s
 
 
 def calibration_picture(
-    predicted: np.ndarray, true: np.ndarray, path: Path, band: Mapping | None = None, what: str = "slice"
+    predicted: np.ndarray,
+    true: np.ndarray,
+    path: Path,
+    band: Mapping | None = None,
+    what: str = "slice",
+    coverage: float | None = None,
 ) -> None:
     """Mean true DSC in bins of predicted DSC, with the share of slices in each; and the interval of the calibration.
 
     Args:
+        predicted, true: DSC in 0..1, [N].
+        path: of the picture.
         band: ``calibration["slice"]``: knots ``predicted``, ``low``, ``high``.
+        what: a slice or a segment.
+        coverage: share that the interval is to hold.
     """
     figure, (axes, below) = _figure(6.0, 6.2, rows=(4, 1))
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1.2, linestyle="--", label="perfect calibration")
     if band:
         axes.fill_between(band["predicted"], band["low"], band["high"], color=ORANGE, alpha=0.25, linewidth=0,
-                          label=f"interval of a {what}")  # fmt: skip
+                          label=f"{_percent(coverage)}interval of a {what}")  # fmt: skip
     curve = calibration_curve(predicted, true)
     axes.plot([c["predicted"] for c in curve], [c["true"] for c in curve], "o-", color=BLUE,
               label=f"mean true DSC of the {what}s in a bin")  # fmt: skip
@@ -64,6 +73,10 @@ def calibration_picture(
     below.bar(edges[:-1], 100 * counts / max(len(predicted), 1), np.diff(edges), align="edge", color=BLUE, alpha=0.7)
     below.set(xlabel="predicted DSC", ylabel=f"{what}s (%)")
     _save(figure, path)
+
+
+def _percent(share: float | None) -> str:
+    return f"{share:.0%} ".replace("%", " %") if share else ""
 
 
 def risk_coverage_picture(predicted: np.ndarray, true: np.ndarray, path: Path) -> None:
@@ -84,7 +97,8 @@ def risk_coverage_picture(predicted: np.ndarray, true: np.ndarray, path: Path) -
 def bars_picture(groups: Mapping[str, Mapping], path: Path, title: str, least: int = 20) -> None:
     """MAE and Pearson r of every group side by side, worst MAE first; groups of fewer than ``least`` are left out.
 
-    With very many groups the worst and the best of them are shown.
+    Groups of one person have no interval, and none is drawn: nothing is known of other persons then. With very many
+    groups the worst and the best of them are shown.
     """
     named = sorted((g for g in groups.items() if g[1]["n"] >= least), key=lambda g: -g[1]["mae"])
     left_out = len(named) - _MOST_BARS
@@ -98,22 +112,27 @@ def bars_picture(groups: Mapping[str, Mapping], path: Path, title: str, least: i
     for axes, figure_name, label, color in ((left, "mae", "mean absolute error (DSC)", BLUE),
                                             (right, "pearson_r", "Pearson r", GREEN)):  # fmt: skip
         values = np.array([g[figure_name] for _, g in named], float)
-        intervals = [g.get(f"{figure_name}_95ci") or (v, v) for (_, g), v in zip(named, values, strict=True)]
-        low, high = np.array(intervals, float).T
-        errors = np.clip(np.stack([values - low, high - values]), 0, None)
         axes.barh(y, np.nan_to_num(values), color=color, alpha=0.75, height=0.7)
-        axes.errorbar(values, y, xerr=errors, fmt="none", ecolor="black", elinewidth=0.8, capsize=1.5)
+        known = [n for n, (_, g) in enumerate(named) if g.get(f"{figure_name}_95ci") and np.isfinite(values[n])]
+        if known:
+            low, high = np.array([named[n][1][f"{figure_name}_95ci"] for n in known], float).T
+            errors = np.clip(np.stack([values[known] - low, high - values[known]]), 0, None)
+            axes.errorbar(values[known], y[known], xerr=errors, fmt="none", ecolor="black", elinewidth=0.8, capsize=1.5)
         axes.set(xlabel=label, ylim=(-0.7, len(named) - 0.3))
         axes.grid(axis="y", visible=False)
     left.set_xlim(0, None)
     right.set_xlim(min(0.0, right.get_xlim()[0]), 1)
-    left.set_yticks(y, [f"{name} ({g['n']:,})" for name, g in named], fontsize=8)
+    left.set_yticks(y, [f"{name} ({g['n']:,}{_of_persons(g)})" for name, g in named], fontsize=8)
     right.set_yticks(y, [])
     if left_out > 0:
         for axes in (left, right):
             axes.axhline(_MOST_BARS // 2 - 0.5, color=GREY, linewidth=0.8, linestyle="--")
     figure.suptitle(title, fontsize=11)
     _save(figure, path)
+
+
+def _of_persons(group: Mapping) -> str:
+    return f"; {group['persons']}" if "persons" in group else ""
 
 
 def slices_per_mask_picture(rows: Sequence[Mapping], path: Path) -> None:
@@ -146,13 +165,16 @@ def data_amount_picture(rows: Sequence[Mapping], path: Path) -> None:
         axes.set_xticks(amounts, [f"{amount:,}" for amount in amounts], rotation=30)
         axes.minorticks_off()
         axes.set(xlabel=f"{rows[0]['unit']} trained with", ylabel=label)
-    left.legend(loc="lower right")
+    left.legend(loc="best")
     figure.suptitle("Amount of training data", fontsize=11)
     _save(figure, path)
 
 
 def series_picture(series: Sequence[Mapping], path: Path) -> None:
     """Predicted and true DSC of masks spoiled step by step, a panel for each kind.
+
+    Where masks vanish the numbers of those left stand below the steps: the means are theirs alone, and large structures
+    last longest.
 
     Args:
         series: what :meth:`.external.Series.figures` gives.
@@ -166,9 +188,11 @@ def series_picture(series: Sequence[Mapping], path: Path) -> None:
             low, high = np.clip(mean - spread, 0, 1), np.clip(mean + spread, 0, 1)
             axes.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0)
             axes.plot(steps, mean, style, color=color, label=label)
-        axes.set(ylim=(0, 1.03), xlabel="in-plane voxels")
+        vanish = any(s.get("vanished") for s in one["by_step"])
+        axes.set(ylim=(0, 1.03), xlabel="in-plane voxels" + "\n(masks left)" * vanish)
         axes.set_title(f"{one['kind']}: r = {one['segments']['pearson_r']:.2f}", fontsize=11)
-        axes.set_xticks(steps)
+        left = [f"\n({s['masks']})" if vanish else "" for s in one["by_step"]]
+        axes.set_xticks(steps, [f"{step}{masks}" for step, masks in zip(steps, left, strict=True)])
     first = np.atleast_1d(panels)[0]
     first.set_ylabel("volumetric DSC (mean ± SD)")
     figure.legend(*first.get_legend_handles_labels(), loc="outside lower center", ncols=2)

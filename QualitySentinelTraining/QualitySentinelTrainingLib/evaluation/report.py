@@ -234,10 +234,13 @@ def _draw(out: Path, table: Evaluated, report: Mapping, calibration: Mapping | N
         if "segment" in calibration:
             segment_predicted = segment_calibrated(segment_predicted, segments.person, calibration)[0]
         pictures.scatter_picture(segment_predicted, segments.dsc, out / "scatter_segments.png", "segment")
-        pictures.calibration_picture(masked.predicted, masked.dsc, out / "calibration.png", calibration.get("slice"))
+        pictures.calibration_picture(
+            masked.predicted, masked.dsc, out / "calibration.png", calibration.get("slice"),
+            coverage=calibration.get("coverage"),
+        )  # fmt: skip
         pictures.risk_coverage_picture(masked.predicted, masked.dsc, out / "risk_coverage.png")
-        pictures.bars_picture(overall["by_structure"], out / "by_structure.png", "Slices by structure (their number)")
-        pictures.bars_picture(overall["by_error"], out / "by_error.png", "Slices by error of the mask (their number)")
+        for name, title in (("by_structure", "Slices by structure"), ("by_error", "Slices by error of the mask")):
+            pictures.bars_picture(overall[name], out / f"{name}.png", f"{title} (their number; persons)")
         pictures.slices_per_mask_picture(report["experiments"]["slices_per_mask"], out / "slices_per_mask.png")
     if len(empty):
         thresholds = calibration.get("missed", {})

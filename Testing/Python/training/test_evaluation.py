@@ -18,6 +18,7 @@ from QualitySentinelTrainingLib.evaluation.data_amount import data_amount
 from QualitySentinelTrainingLib.evaluation.disagreement import disagreement
 from QualitySentinelTrainingLib.evaluation.figures import figures
 from QualitySentinelTrainingLib.evaluation.missed import missed_figures
+from QualitySentinelTrainingLib.evaluation.pictures import bars_picture
 from QualitySentinelTrainingLib.evaluation.report import Experiments, write_evaluation, write_rows
 from QualitySentinelTrainingLib.evaluation.run import evaluate, evaluate_pair_files, predict
 from QualitySentinelTrainingLib.evaluation.slices_per_mask import slices_per_mask
@@ -231,6 +232,20 @@ def test_everything_is_written(make_table, an_all_knowing_scorer, a_subject, tmp
     write_evaluation(tmp_path, {"many": groups["many"].masked}, draws=0)
     gone = ("series.csv", "ordering.csv", "series.png", "data_amount.png", "missed.png")
     assert not any((tmp_path / name).exists() for name in gone)  # nothing stays of another evaluation
+
+
+def test_a_group_of_one_person_is_drawn_without_an_interval(tmp_path, monkeypatch):
+    """Its slices say nothing of other persons: a bar with ends that meet would look exact."""
+    from matplotlib.axes import Axes
+
+    drawn = []
+    monkeypatch.setattr(Axes, "errorbar", lambda self, x, y, **_: drawn.append((list(x), list(y))))
+    one = {"n": 50, "persons": 1, "mae": 0.4, "pearson_r": 0.5}
+    two = {"n": 50, "persons": 2, "mae": 0.1, "mae_95ci": (0.05, 0.2), "pearson_r": 0.5, "pearson_r_95ci": (0.4, 0.6)}
+    bars_picture({"liver": one, "spleen": two}, tmp_path / "a.png", "some")
+    assert drawn == [([0.1], [0]), ([0.5], [0])]  # spleen is the lower bar
+    bars_picture({"liver": one}, tmp_path / "b.png", "one")
+    assert len(drawn) == 2 and (tmp_path / "b.png").stat().st_size > 5000
 
 
 def test_figures_that_cannot_be_had_are_empty_cells(tmp_path):
