@@ -44,6 +44,7 @@ class qMRMLNodeComboBox(_Widget):
         layout = QtWidgets.QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._combo_box)
+        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Preferred, QtWidgets.QSizePolicy.Policy.Fixed)
         self.currentNodeChanged.connect(self._show)
 
     def setMRMLScene(self, scene):
@@ -54,9 +55,15 @@ class qMRMLNodeComboBox(_Widget):
         if self._node_id is None and not self.noneEnabled and self.nodeCount():
             self.setCurrentNode(self.nodeFromIndex(0))
 
+    def sizeHint(self):
+        """Called by Qt: as wide as the name; what there is no room for is elided, as in ctkComboBox."""
+        text = self._combo_box.fontMetrics().horizontalAdvance(self._combo_box.currentText())
+        return QtCore.QSize(text + 40, self._combo_box.sizeHint().height())
+
     def _show(self, node):
         self._combo_box.clear()
         self._combo_box.addItem(node.GetName() if node is not None else "None")
+        self.updateGeometry()
 
     def nodes(self):
         """The nodes to choose from, in the scene's order."""

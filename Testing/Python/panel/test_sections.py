@@ -138,6 +138,7 @@ def test_nothing_is_cut_off(open_panel, a_ct_node, a_segmentation_node, a_case, 
         palette = QPalette(QColor(53, 53, 53))
         slicer.app.qt.setPalette(palette)
     try:
+        a_ct_node.SetName("4: CT Thorax/Abdomen/Pelvis with contrast, axial 1.25 mm STANDARD, series 4")
         panel = open_panel(width)
         review_of(panel, a_segmentation_node, a_ct_node, a_case)
         for name in ("export", "advanced"):
