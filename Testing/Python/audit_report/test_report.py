@@ -343,6 +343,10 @@ def test_the_worst_slices_are_pictured_where_the_cts_are_at_hand(a_torso, tmp_pa
     picture = page.locator("#cases figure").first
     assert picture.locator("img").evaluate("i => i.complete && i.naturalWidth > 100")
     assert "0.30" in picture.inner_text()
+    assert {f.inner_text().splitlines()[0] for f in page.locator("#structures figure").all()} == {
+        "p1: liver",
+        "p1: spleen",
+    }
     picture.locator("a").click()
     assert page.locator("figure").count() >= 3
     assert page.locator("figure .missing").count() >= 1

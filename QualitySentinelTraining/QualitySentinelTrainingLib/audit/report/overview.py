@@ -75,13 +75,17 @@ def _structures(segments: pd.DataFrame, threshold: float) -> list[dict]:
         return []
     # segments of no known structure go by their own names
     names = segments["structure"].where(segments["structure"].notna(), segments["segment"])
-    groups = segments.assign(structure=names, below=segments["predicted_dsc"] < threshold).groupby("structure")
+    segments = segments.assign(structure=names, below=segments["predicted_dsc"] < threshold)
+    groups = segments.groupby("structure")
+    scored = segments[segments["predicted_dsc"].notna()]
+    lowest = scored.loc[scored.groupby("structure")["predicted_dsc"].idxmin()].set_index("structure")
     quantiles = groups["predicted_dsc"].quantile([0.1, 0.5, 0.9]).unstack()
     sums = groups[["n_scored", "n_flagged", "missed_slices", "below"]].sum()
     table = pd.DataFrame({
         "n": groups["predicted_dsc"].count(), "n_all": groups.size(), "mean": groups["predicted_dsc"].mean(),
         "low": quantiles[0.1], "median": quantiles[0.5], "high": quantiles[0.9], "below": sums["below"],
         "n_slices": sums["n_scored"], "n_flagged": sums["n_flagged"], "n_missed": sums["missed_slices"],
+        "lowest_case": lowest["case"], "lowest_segment": lowest["segment"],
         "known": groups["status"].agg(lambda s: not (s == "unknown structure").any()),
     })  # fmt: skip
     table = table.sort_values(["median", "mean"], na_position="last", kind="stable")

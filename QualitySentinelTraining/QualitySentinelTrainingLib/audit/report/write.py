@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -109,7 +109,7 @@ def write_audit_report(
         budget: only so many slices in ``budget.csv``; all flagged and missed ones by default.
         exclude_below: write ``excluded.csv``: masks and cases predicted below it.
         max_pages: so many of the worst cases get a page.
-        max_pictured: so many of them get pictures.
+        max_pictured: so many of them get pictures; half as many of the worst structures do.
         created: date of the report; now when not given.
         progress: called with what is being done.
 
@@ -145,10 +145,12 @@ def write_audit_report(
     settings = _Settings(audit, audit.name, created or datetime.now().astimezone(), files, pages, {})
     progress("drawing pictures")
     not_pictured = _draw(settings, overview, scores, max_pictured)
+    of_structures = _draw_structures(settings, overview, scores, max_pictured // 2)
     progress("writing pages")
     _write_case_pages(settings, overview, scores, swaps)
     write_whole(out / FOLDER / ALL_CASES, render("cases.html", cases=overview.cases, **settings.shared()))
     content = _index(settings, overview, bias, comparison, plans, swaps, missing, not_pictured, exclude_below)
+    content["structure_pictures"] = of_structures
     return write_whole(out / FOLDER / INDEX, render("index.html", **content, **settings.shared()))
 
 
@@ -200,6 +202,24 @@ def _draw(settings: _Settings, overview: Overview, scores: CaseScores, at_most: 
     if failures:
         return "There are no pictures: CTs and masks were not where the audit found them."
     return "There are no pictures: the masks are not those that were scored."
+
+
+def _draw_structures(settings: _Settings, overview: Overview, scores: CaseScores, at_most: int) -> list[tuple]:
+    """Case and picture of the lowest structures: the lowest slice of each one's lowest segment, when it is doubtful."""
+    drawn = []
+    if not settings.pictures or len(overview.structures) < 2:  # of a single one the worst cases tell all
+        return drawn
+    for row in overview.structures[:at_most]:
+        case, name = row["lowest_case"], row["lowest_segment"]
+        segments = [s for s in scores.of(case) if s.name == name and (s.n_flagged or s.n_missed)]
+        segments = [replace(s, empty_slices=[]) if s.n_flagged else s for s in segments]  # a wrong one says more
+        pictures = [p for p in settings.pictures.get(case, []) if p["label"] == name and not p["missed"]]
+        try:
+            pictures = pictures or case_pictures(case, segments, settings.audit.threshold, settings.files)
+        except QualitySentinelError:
+            continue
+        drawn += [(case, picture) for picture in pictures[:1]]
+    return drawn
 
 
 def _write_case_pages(settings: _Settings, overview: Overview, scores: CaseScores, swaps) -> None:
