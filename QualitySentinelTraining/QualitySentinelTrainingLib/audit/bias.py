@@ -16,7 +16,17 @@ from QualitySentinelLib.errors import UsageError
 
 from .frames import META
 from .interval import bootstrap_interval
-from .people import age_groups, as_numbers, as_words, by_person, is_age, person_column, silent, who_was_scanned
+from .people import (
+    age_groups,
+    as_numbers,
+    as_words,
+    by_person,
+    first_of_person,
+    is_age,
+    person_column,
+    silent,
+    who_was_scanned,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -200,7 +210,7 @@ def _outcomes(audit: Audit, columns: Sequence[str], person: str | None) -> tuple
     n_cases = len(dsc)
     if person:
         who = who_was_scanned(cases.loc[dsc.index, META + person])
-        dsc, labels = by_person(dsc, who), labels.groupby(who.to_numpy(), sort=False).first()
+        dsc, labels = by_person(dsc, who), first_of_person(labels, who)
     means = dsc.mean()
     overall = (dsc - means).mean(axis=1) + (means.mean() if len(means) else 0.0)
     dsc.insert(0, OVERALL, overall)

@@ -114,6 +114,13 @@ def by_person(table: pd.DataFrame, who: pd.Series) -> pd.DataFrame:
     return table.groupby(who.loc[table.index].to_numpy(), sort=False).mean()
 
 
+def first_of_person(labels: pd.DataFrame, who: pd.Series) -> pd.DataFrame:
+    """Metadata [cases x columns] as each person's [persons x columns]: what the first case says that says something."""
+    persons = who.loc[labels.index].to_numpy()
+    said = labels.where(labels.apply(_texts).notna()).groupby(persons, sort=False).first()
+    return said.where(said.notna(), labels.groupby(persons, sort=False).first())
+
+
 def _texts(values: pd.Series) -> pd.Series:
     """Each value as text; ``None`` where it says nothing."""
     texts = values.astype(object).where(values.notna(), None).map(_as_text, na_action="ignore")

@@ -96,9 +96,12 @@ def run(options: argparse.Namespace) -> int:
         progress.close()
     if not options.quiet:
         _summarise(outcome, options.out)
-    if options.shard is None:  # a shard is no data set: its report would be one of chance
-        _report(options, outcome.data.root)
-    return _name_failed(outcome.failed, options.out)
+    try:
+        if options.shard is None:  # a shard is no data set: its report would be one of chance
+            _report(options, outcome.data.root)
+    finally:  # the tables are there, and the failures, whatever keeps the report from being written
+        code = _name_failed(outcome.failed, options.out)
+    return code
 
 
 class _Progress:
@@ -153,8 +156,11 @@ def _merge(options: argparse.Namespace) -> int:
     failed = merge_shards(options.merge, options.out, options.title or "")
     if not options.quiet:
         print(f"Tables of {len(options.merge)} shards are in {options.out}")
-    _report(options, None)
-    return _name_failed(failed, options.out)
+    try:
+        _report(options, None)
+    finally:
+        code = _name_failed(failed, options.out)
+    return code
 
 
 def _report(options: argparse.Namespace, dataset_folder: Path | None) -> None:

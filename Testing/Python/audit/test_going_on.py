@@ -323,6 +323,20 @@ def test_a_report_that_is_older_than_the_tables_is_named(a_data_set, a_model_fil
     assert not (out / "excluded.csv").exists()
 
 
+def test_failed_cases_are_named_even_when_the_report_cannot_be_written(a_data_set, a_model_file, tmp_path, capsys):
+    from QualitySentinelLib.commands.main import main
+
+    data, out = a_data_set(2), tmp_path / "out"
+    (data / "s0001" / "ct.nii.gz").write_bytes(b"broken")
+    out.mkdir()
+    (out / "report").write_text("no folder")
+    words = ["audit", data, "--out", out, "--model", a_model_file, "--device", "cpu", "--workers", "1"]
+    assert main([str(w) for w in words]) == 3
+    failed, error = capsys.readouterr().err.splitlines()[-2:]
+    assert failed.startswith("failed: s0001: ")
+    assert "report" in error and "cannot be written" in error
+
+
 @pytest.mark.parametrize("options", [("--bias-columns", "sex,weight"), ("--person-column", "weight")])
 def test_a_column_that_is_not_there_is_said_before_the_work(a_data_set, a_model_file, options, tmp_path, capsys):
     from QualitySentinelLib.commands.main import main

@@ -207,6 +207,15 @@ def test_persons_are_told_by_a_column_of_that_name_unless_that_is_not_wanted():
     assert find_bias(audit, draws=50).n_units == 35
 
 
+def test_what_any_scan_of_a_person_says_is_known_of_the_person():
+    audit = people(4)
+    audit.cases["meta_person"] = [f"p{i // 2}" for i in range(60)]
+    audit.cases["meta_sex"] = [("unknown" if i % 2 == 0 else "MF"[i // 2 % 2]) if i < 56 else "?" for i in range(60)]
+    bias = find_bias(audit, ["sex"], draws=50)
+    assert {t.n for t in bias.tests} == {28}
+    assert bias.notes == ["sex: 2 of 30 values say nothing: '?'"]
+
+
 def test_sexes_are_the_same_however_they_are_written():
     audit = people(4)
     audit.cases["meta_sex"] = ["M", "w", "Male", "F", "man", "Woman", "u", "O", "x", "unknown"] * 6
