@@ -186,6 +186,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         # These connections ensure that we update parameter node when scene is closed
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self.onSceneStartImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
@@ -257,10 +258,13 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.parent.isEntered:
             self.initializeParameterNode()
 
+    def onSceneStartImport(self, caller, event) -> None:
+        """Called just before a scene is loaded, or added to this one."""
+        self.setParameterNode(None)  # node selectors are filled anew in the end: their choices are lost until then
+
     def onSceneEndImport(self, caller, event) -> None:
         """Called just after a scene was loaded, or added to this one."""
         if self.parent.isEntered:
-            self.setParameterNode(None)  # its node may have been replaced
             self.initializeParameterNode()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)

@@ -39,6 +39,7 @@ class qMRMLNodeComboBox(_Widget):
     def __init__(self, parent=None):
         super().__init__(parent)
         self._scene, self._node_id, self._options = None, None, {"nodeTypes": []}
+        self._known = None
         self._combo_box = QtWidgets.QComboBox(self)  # shows the choice; nobody clicks here
         self._combo_box.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Fixed)
         layout = QtWidgets.QHBoxLayout(self)
@@ -52,6 +53,8 @@ class qMRMLNodeComboBox(_Widget):
         self._scene = scene
         scene.AddObserver(slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent, self._on_removal, -10.0)
         scene.AddObserver(slicer.vtkMRMLScene.EndCloseEvent, lambda *_: self._forget_removed())
+        scene.AddObserver(slicer.vtkMRMLScene.StartImportEvent, self._on_import)
+        scene.AddObserver(slicer.vtkMRMLScene.EndImportEvent, self._on_imported)
         if self._node_id is None and not self.noneEnabled and self.nodeCount():
             self.setCurrentNode(self.nodeFromIndex(0))
 
@@ -92,6 +95,8 @@ class qMRMLNodeComboBox(_Widget):
     def setCurrentNode(self, node):
         """Slot: a node, its id, or None."""
         node_id = node.GetID() if hasattr(node, "GetID") else node or None
+        if self._known is not None and node_id not in self._known:
+            node_id = None
         if node_id != self._node_id:
             self._node_id = node_id
             self.currentNodeChanged.emit(self.currentNode())
@@ -99,12 +104,23 @@ class qMRMLNodeComboBox(_Widget):
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _on_removal(self, _scene, _event, node):
         """The row goes before the node does, and its successor is chosen, or the last: qMRMLSceneModel, QComboBox."""
-        if node.GetID() != self._node_id or self._scene.IsClosing():
+        if not self or node.GetID() != self._node_id or self._scene.IsClosing():
             return
         rows = [None] * self.noneEnabled + self.nodes()
         row = rows.index(node)
         rows.remove(node)
         self.setCurrentNode(rows[min(row, len(rows) - 1)] if rows else None)
+
+    def _on_import(self, *_):
+        """Nodes that come with a scene have no row before all of it is there."""
+        if self:
+            self._known = {node.GetID() for node in self.nodes()}
+
+    def _on_imported(self, *_):
+        """All rows go and come anew, so that none is chosen: qMRMLSceneModel::updateScene."""
+        if self:
+            self._known = None
+            self.setCurrentNode(None)
 
     def _forget_removed(self):
         if self._node_id and self._scene.GetNodeByID(self._node_id) is None:

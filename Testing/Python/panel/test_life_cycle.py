@@ -1,10 +1,11 @@
-"""The panel's end: Slicer closes, the module is reloaded, widgets go before Python knows."""
+"""The panel while scenes come, and its end: Slicer closes, the module is reloaded, widgets go before Python knows."""
 
 from __future__ import annotations
 
 import sys
 
 import pytest
+from Testing.Python.panel.using import review_of, texts
 
 
 @pytest.fixture
@@ -52,3 +53,22 @@ def test_keys_of_a_widget_that_is_gone(slicer):
     shortcuts = Shortcuts(parent, {"N": lambda: None})
     delete_now(parent)
     shortcuts.remove()
+
+
+def test_a_scene_that_is_added_changes_no_choice(
+    slicer, panel, segmentation_node_of, a_case, a_torso, a_ct_node, tmp_path
+):
+    chosen = segmentation_node_of(a_torso.labels, {1: "liver"}, a_ct_node)
+    panel.ui.inputSegmentationSelector.setCurrentNode(chosen)
+    a_case.segments.pop()
+    review_of(panel, chosen, a_ct_node, a_case)
+    review, rows = panel.reviewPanel.review, texts(panel.ui.resultsTable)
+    added = slicer.vtkMRMLScene()
+    added.AddNewNodeByClass("vtkMRMLTextNode", "note")
+    added.Commit(str(tmp_path / "added.mrml"))
+    slicer.mrmlScene.SetURL(str(tmp_path / "added.mrml"))
+    slicer.mrmlScene.Import()
+    assert slicer.util.getNode("note")
+    assert panel.ui.inputSegmentationSelector.currentNode() is chosen
+    assert panel.ui.inputVolumeSelector.currentNode() is a_ct_node
+    assert panel.reviewPanel.review is review and texts(panel.ui.resultsTable) == rows
