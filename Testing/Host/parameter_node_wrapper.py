@@ -1,11 +1,13 @@
 """Stand-in for tests, no product logic: ``slicer.parameterNodeWrapper`` for str, bool, int, float and node parameters.
 
-Values live in a real vtkMRMLScriptedModuleNode, as strings and node references, under the names Slicer would use.
+Values live in a real vtkMRMLScriptedModuleNode, as strings and node references, under the names Slicer would use. They
+are read when that node says that it was modified, and then only: Slicer's wrapper caches them, nodes too.
 """
 
 from __future__ import annotations
 
 import typing
+import weakref
 from dataclasses import dataclass
 
 import slicer
@@ -91,13 +93,25 @@ def parameterNodeWrapper(cls):
         for parameter in parameters.values():
             if not parameterNode.HasParameter(parameter.name):
                 parameter.write(parameterNode, parameter.default)
+        self._values = {name: p.read(parameterNode) for name, p in parameters.items()}
+        me = weakref.ref(self)
+        self._observer = parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: me()._read_anew())
+
+    def read_anew(self):
+        self._values.update({name: p.read(self.parameterNode) for name, p in parameters.items()})
+
+    def write(self, parameter, value):
+        with slicer.util.NodeModify(self.parameterNode):  # observers that are called in the end read the new value
+            parameter.write(self.parameterNode, value)
+            self._values[parameter.name] = parameter.read(self.parameterNode)
 
     for parameter in parameters.values():
         setattr(cls, parameter.name, property(
-            lambda self, p=parameter: p.read(self.parameterNode),
-            lambda self, value, p=parameter: p.write(self.parameterNode, value),
+            lambda self, p=parameter: self._values[p.name],
+            lambda self, value, p=parameter: write(self, p, value),
         ))  # fmt: skip
-    cls.__init__ = init
+    cls.__init__, cls._read_anew = init, read_anew
+    cls.__del__ = lambda self: self.parameterNode.RemoveObserver(self._observer)
     cls.allParameters = parameters
     cls.getValue = lambda self, name: getattr(self, name)
     cls.setValue = lambda self, name, value: setattr(self, name, value)
