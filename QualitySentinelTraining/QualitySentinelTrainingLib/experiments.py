@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from QualitySentinelLib.checkpoint import QualityModel, load_model
 from QualitySentinelLib.errors import QualitySentinelError, UsageError
@@ -99,11 +100,14 @@ def architectures(bench: Bench) -> dict:
         result[name] = {
             "parameters": sum(p.numel() for p in model.network.parameters()),
             "milliseconds_per_slice": _milliseconds(model),
+            "gigaflops_per_slice": _gigaflops(model),
             "training_seconds": model.metadata["training"]["seconds"],
             "slices": bench.figures(bench.tested(model)),
         }
     first, second = (result[name] for name in ARCHITECTURES)
     result["cost_ratio"] = second["milliseconds_per_slice"] / first["milliseconds_per_slice"]
+    result["flops_ratio"] = second["gigaflops_per_slice"] / first["gigaflops_per_slice"]
+    result["pairs"] = bench.options.epochs * bench.options.pairs_per_epoch
     result["differences"] = list(DIFFERENCES)
     return result
 
@@ -156,13 +160,24 @@ def amounts(bench: Bench, persons: Sequence[int]) -> list[dict]:
 
 def _milliseconds(model: QualityModel) -> float:
     """Time to score a slice in batches of :data:`_TIMED` on this machine's CPU: the median of eleven."""
-    images = torch.zeros(_TIMED, model.preset.channels, model.preset.size, model.preset.size)
     seconds = []
     for _ in range(12):
         started = time.perf_counter()
-        model.score(images, [None] * _TIMED, torch.ones(_TIMED))
+        _score_some(model)
         seconds.append(time.perf_counter() - started)
     return float(np.median(seconds[1:]) / _TIMED * 1e3)
+
+
+def _gigaflops(model: QualityModel) -> float:
+    """Floating point operations to score a slice, in 1e9; a sum is one, a product another. The same everywhere."""
+    with FlopCounterMode(display=False) as counter:
+        _score_some(model)
+    return counter.get_total_flops() / _TIMED / 1e9
+
+
+def _score_some(model: QualityModel) -> None:
+    images = torch.zeros(_TIMED, model.preset.channels, model.preset.size, model.preset.size)
+    model.score(images, [None] * _TIMED, torch.ones(_TIMED))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -404,14 +404,23 @@ def test_what_an_experiment_measured_comes_into_the_card(make_table, a_model_fil
     slices = {"n": 10, "pearson_r": 0.5, "mae": 0.25}
     written = {
         "experiment": "architectures", "command": "make experiments of mine",
-        "result": {"compact": {"parameters": 12345, "milliseconds_per_slice": 2.5, "slices": slices}, "cost_ratio": 9},
+        "result": {
+            "compact": {
+                "parameters": 12345, "milliseconds_per_slice": 2.5, "gigaflops_per_slice": 0.25, "slices": slices
+            },
+            "cost_ratio": 9.0, "flops_ratio": 10.0, "pairs": 8000, "differences": ["one draws no map"],
+        },
     }  # fmt: skip
     (tmp_path / "figures.json").write_text(json.dumps(written))
     arguments = ["evaluate", "--out", str(tmp_path / "out"), "--model", str(a_model_file), "--experiments",
                  str(tmp_path / "figures.json"), "--tables", str(tmp_path / "table.csv.gz")]  # fmt: skip
     assert main(arguments) == 0
     card = (tmp_path / "out/card.md").read_text()
-    assert "| compact | 12,345 | 2.5 | 0.500 | 0.250 |" in card and "make experiments of mine" in card
+    assert (
+        "| compact | 12,345 | 2.5 | 0.25 | 10 | 0.500 | 0.250 |" in card
+        and "8,000 pairs" in card
+        and "make experiments of mine" in card
+    )
     (tmp_path / "figures.json").write_text("{}")
     assert main(arguments) == 3
     assert "figures.json: not figures of an experiment" in capsys.readouterr().err

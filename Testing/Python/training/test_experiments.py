@@ -47,6 +47,9 @@ def test_both_architectures_are_measured_on_the_same_slices(pairs, tmp_path, cap
     assert compact["slices"]["n"] == resnet["slices"]["n"] == 16  # two of each of eight masks, none of the copy's
     assert compact["slices"]["persons"] == 1
     assert result["cost_ratio"] > 0 and compact["milliseconds_per_slice"] > 0
+    assert compact["gigaflops_per_slice"] > 0
+    assert result["flops_ratio"] == 1  # both are the tiny network here
+    assert result["pairs"] == 16
     assert any("empty slices" in line for line in result["differences"])
     printed = capsys.readouterr().out
     assert "resnet50 / slices" in printed and "resnet50 one" in printed
