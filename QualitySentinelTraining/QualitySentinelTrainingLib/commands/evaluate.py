@@ -248,14 +248,16 @@ def groups_of_pairs(model, folders: Sequence[Path], sources: Sequence[str] | Non
     from ..evaluation import Evaluated
     from ..evaluation.run import evaluate_pair_files
     from ..folds import seen_by
-    from ..pairs import pair_files
+    from ..pairs import PairFile, pair_files
     from .train import owner_of
 
     seen = seen_by(model)
     groups: dict[str, list[Path]] = {}
     for path in (path for folder in folders for path in pair_files(folder)):
         person, source = owner_of(path)
-        if person not in seen and (not sources or source in sources):
+        if not person:
+            PairFile(path).close()  # names a damaged one before hours of scoring, not after; one without pairs passes
+        elif person not in seen and (not sources or source in sources):
             groups.setdefault(source, []).append(path)
     if not groups:
         raise UsageError(

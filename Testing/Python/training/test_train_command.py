@@ -202,6 +202,15 @@ def test_persons_of_no_named_data_set_are_left_out_like_others_and_damaged_files
     assert sorted(gone) == [f"p{n}" for n in range(6)]
 
 
+def test_a_damaged_file_is_named_before_anything_is_measured(pairs, a_model_file, tmp_path, capsys):
+    (pairs / "pt_5.pairs.h5").write_bytes(b"damaged")
+    arguments = ["evaluate", "--pairs", str(pairs), "--model", str(a_model_file), "--out", str(tmp_path / "out")]
+    assert main(arguments) == 3
+    shown = capsys.readouterr().err
+    assert "pt_5.pairs.h5: not a usable pair file" in shown and "subject" not in shown  # no progress of scoring
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_start_that_does_not_say_whom_it_saw_is_named(pairs, tmp_path, caplog):
     from QualitySentinelTrainingLib.commands.train import untrained
 
