@@ -190,7 +190,8 @@ def series_picture(series: Sequence[Mapping], path: Path) -> None:
             axes.plot(steps, mean, style, color=color, label=label)
         vanish = any(s.get("vanished") for s in one["by_step"])
         axes.set(ylim=(0, 1.03), xlabel="in-plane voxels" + "\n(masks left)" * vanish)
-        axes.set_title(f"{one['kind']}: r = {one['segments']['pearson_r']:.2f}", fontsize=11)
+        r = one["segments"]["pearson_r"]  # none where all are predicted alike
+        axes.set_title(one["kind"] if r is None else f"{one['kind']}: r = {r:.2f}", fontsize=11)
         left = [f"\n({s['masks']})" if vanish else "" for s in one["by_step"]]
         axes.set_xticks(steps, [f"{step}{masks}" for step, masks in zip(steps, left, strict=True)])
     first = np.atleast_1d(panels)[0]

@@ -241,7 +241,8 @@ def _draw(out: Path, table: Evaluated, report: Mapping, calibration: Mapping | N
         pictures.risk_coverage_picture(masked.predicted, masked.dsc, out / "risk_coverage.png")
         for name, title in (("by_structure", "Slices by structure"), ("by_error", "Slices by error of the mask")):
             pictures.bars_picture(overall[name], out / f"{name}.png", f"{title} (their number; persons)")
-        pictures.slices_per_mask_picture(report["experiments"]["slices_per_mask"], out / "slices_per_mask.png")
+        if rows := report["experiments"]["slices_per_mask"]:  # none where every mask is a single slice
+            pictures.slices_per_mask_picture(rows, out / "slices_per_mask.png")
     if len(empty):
         thresholds = calibration.get("missed", {})
         pictures.missed_picture(empty.predicted, empty.reference_area > 0, out / "missed.png", thresholds)
