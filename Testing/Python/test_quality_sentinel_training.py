@@ -51,7 +51,9 @@ def test_every_command_of_the_training_library_is_a_method_of_the_logic(the_modu
         assert str(gone) in capsys.readouterr().err
     assert logic.train(gone, out, ["--set", "epochs=nonsense"]) == 2
     assert "epochs" in capsys.readouterr().err
-    assert logic.evaluate(gone / "model.safetensors", out, ["--data", gone]) == 5
+    assert logic.evaluate("bundled", out, ["--data", gone]) == 3
+    assert str(gone) in capsys.readouterr().err
+    assert logic.evaluate(gone / "model.safetensors", out, ["--pairs", tmp_path]) == 5
     assert "model.safetensors" in capsys.readouterr().err
     assert logic.calibrate("bundled", [gone / "slices.csv.gz"], out / "model.safetensors") == 3
     assert "slices.csv.gz" in capsys.readouterr().err
