@@ -21,7 +21,8 @@ def segment_editor() -> slicer.qMRMLSegmentEditorWidget:
 class Correcting:
     """Opens the Segment Editor with the segment of a review that is selected, and lets it follow the review.
 
-    There, N and Shift+N go to the next and previous flagged slice. Space is the Segment Editor's own key.
+    There, N and Shift+N go to the next and previous flagged slice. Space is the Segment Editor's own key. Segments that
+    are hidden keep their voxels where the reader paints: nobody would see them go.
 
     Args:
         review: what is corrected. The views stay where they are.
@@ -31,6 +32,7 @@ class Correcting:
         self._review, self._session = review, review.session
         self._unsubscribe: Callable[[], None] = lambda: None
         self._shortcuts: Shortcuts | None = None
+        self._overwrote_all: slicer.vtkMRMLSegmentEditorNode | None = None
 
     @property
     def review(self) -> OpenReview:
@@ -43,6 +45,10 @@ class Correcting:
         self._editor.setSegmentationNode(self._review.segmentation_node)
         self._editor.setSourceVolumeNode(self._review.volume_node)
         self._editor.setCurrentSegmentID(self._session.selected)
+        settings = self._editor.mrmlSegmentEditorNode()
+        if settings.GetOverwriteMode() == settings.OverwriteAllSegments:  # as it is unless the user says otherwise
+            settings.SetOverwriteMode(settings.OverwriteVisibleSegments)
+            self._overwrote_all = settings
         self._unsubscribe = self._session.observe(self._on_event)
         self._shortcuts = Shortcuts(
             slicer.modules.SegmentEditorWidget.parent,
@@ -55,6 +61,9 @@ class Correcting:
         if self._shortcuts is not None:
             self._shortcuts.remove()
             self._shortcuts = None
+        settings, self._overwrote_all = self._overwrote_all, None
+        if settings is not None and settings.GetOverwriteMode() == settings.OverwriteVisibleSegments:
+            settings.SetOverwriteMode(settings.OverwriteAllSegments)
 
     def _on_event(self, event: ReviewEvent) -> None:
         if event.changed is Changed.CURRENT and self._session.selected is not None:

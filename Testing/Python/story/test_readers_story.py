@@ -376,6 +376,28 @@ class TestCorrecting:
         assert rows[row_of(scored, segment_id)][1] == f"{dsc:.2f}"
         assert next(p for p in session.strip(segment_id) if p.k == k).corrected
 
+    def test_painting_takes_nothing_from_segments_that_are_hidden(
+        self, slicer, scored, correcting, a_segmentation, a_ct, a_torso
+    ):
+        editor, segment_id, _k = correcting
+        hidden, label = ("spleen", 2) if segment_id == "liver" else ("liver", 1)
+        assert not a_segmentation.GetDisplayNode().GetSegmentVisibility(hidden)
+        here = slicer.util.getNode("vtkMRMLSliceNodeRed")
+        k = int(np.argmax((a_torso.labels == label).sum(axis=(1, 2))))
+        j, i = np.argwhere(a_torso.labels[k] == label).mean(axis=0)
+        place = (a_torso.ijk_to_ras @ [i, j, k, 1.0])[:3]
+        here.JumpSliceByOffsetting(*place)
+        before = slicer.util.arrayFromSegmentBinaryLabelmap(a_segmentation, hidden, a_ct).sum()
+        painted = slicer.util.arrayFromSegmentBinaryLabelmap(a_segmentation, segment_id, a_ct).sum()
+        editor.setActiveEffectByName("Paint")
+        editor.activeEffect().setParameter("BrushDiameterMm", 14)
+        paint(slicer.app.layoutManager().sliceWidget("Red").sliceView(), place)
+        assert slicer.util.arrayFromSegmentBinaryLabelmap(a_segmentation, segment_id, a_ct).sum() > painted
+        assert slicer.util.arrayFromSegmentBinaryLabelmap(a_segmentation, hidden, a_ct).sum() == before
+        slicer.util.selectModule("QualitySentinel")
+        settings = editor.mrmlSegmentEditorNode()
+        assert settings.GetOverwriteMode() == settings.OverwriteAllSegments, "the user's setting has not come back"
+
     def test_a_slice_that_was_accepted_and_then_edited_is_open_again_or_fine(self, slicer, scored, runs, a_torso):
         segment_id, k = go_to_a_flagged_slice(scored)
         click(scored.ui.acceptButton)
