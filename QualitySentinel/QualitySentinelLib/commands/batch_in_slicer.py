@@ -3,8 +3,9 @@
     Slicer --no-splash --no-main-window --python-script .../QualitySentinelLib/commands/batch_in_slicer.py -- \
         score --ct CT --seg SEG --out DIR
 
-Slicer stops reading options at ``--``; all that follows reaches this script. Slicer then ends with the command's exit
-code. Nothing is installed and nobody is asked: what is missing is named, and the exit code is 5.
+Slicer stops reading options at ``--``; what follows reaches this script, but for ``--title X`` and ``--name X``: on
+Linux, Qt takes these for its own, so write ``--title=X``. Slicer then ends with the command's exit code. Nothing is
+installed and nobody is asked: what is missing is named, and the exit code is 5.
 """
 
 import os
