@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from ..anatomy.sides import WRONG_SIDE, mistaken_sides
 from ..checkpoint import QualityModel
 from ..errors import CancelledError, UsageError
 from ..scores import CaseScore, EmptySlice, Progress, SegmentScore, SliceScore, Stage, Status
@@ -127,7 +128,7 @@ class Scorer:
         if segmentation.frame.shape != ct.frame.shape:
             raise UsageError(f"{segmentation.source}: the segmentation is not on the CT's grid; resample it first")
         wanted = _chosen_segments(segmentation, segments)
-        warnings = [*ct.warnings, *segmentation.warnings]
+        warnings = [*ct.warnings, *segmentation.warnings, *_mistaken_sides(segmentation)]
         in_file_order = self.model.preset.frame == "file"
         if in_file_order and not ct.frame.is_axial_file_order:
             warnings.append(f"{ct.source}: stored slices are not axial; axial ones are scored, as the model expects")
@@ -312,6 +313,22 @@ def _slice_score(ct: CtVolume, segment: Segment, k: int, near: int | None, raw: 
     if near is None:
         return SliceScore(**values)
     return EmptySlice(**values, nearest_k=near, inner=_is_inner(segment, k))
+
+
+def _mistaken_sides(segmentation: Segmentation) -> list[str]:
+    """A line for each suspicion that left and right are mistaken, which a network does not see in a slice."""
+    places: dict[str, float | None] = {}
+    for segment in segmentation:
+        if segment.structure and not segment.is_empty:
+            # Middles of boxes cost nothing. A stray voxel moves them far: only pairs are judged, not single structures.
+            middle = [(side.start + side.stop - 1) / 2 for side in reversed(segment.box)]
+            place = float((segmentation.frame.ijk_to_ras @ [*middle, 1.0])[0])
+            places[segment.structure] = None if segment.structure in places else place  # two masks: which is meant?
+    return [
+        f"left and right may be mistaken, {one.kind}: {one.structures}: {one.evidence}"
+        for one in mistaken_sides({name: place for name, place in places.items() if place is not None})
+        if one.kind != WRONG_SIDE
+    ]
 
 
 def _digest(segment: Segment, k: int, near: int | None) -> str:
