@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from math import isfinite, nan
 from statistics import fmean, median
 
 from .structures import all_structures
@@ -44,7 +46,7 @@ class MistakenSides:
     pairs_reversed: int
 
 
-def mistaken_sides(places: Mapping[str, float]) -> list[MistakenSides]:
+def mistaken_sides(masks: Iterable[tuple[str, float]]) -> list[MistakenSides]:
     """Where left and right are suspected to be mistaken in a case.
 
     A pair is judged by the two places against each other, and then against the case's other pairs: when those lie
@@ -54,14 +56,14 @@ def mistaken_sides(places: Mapping[str, float]) -> list[MistakenSides]:
     sternum and the like.
 
     Args:
-        places: by structure, where it is: the patient's R coordinate (RAS), mm, rising to the right.
+        masks: structure of each mask, and where it is: the patient's R coordinate (RAS), mm, rising to the right. Of
+            two masks of one structure none counts: which of them is meant cannot be said.
     """
-    known = {s.name: s for s in all_structures()}
-    sided = {}
-    for name in places:
-        entry = known.get(name)
-        if entry is not None and entry.kind == "anatomy" and entry.side and not name.startswith(_CROSSING):
-            sided[name] = entry.side
+    found: dict[str, float] = {}
+    for name, place in masks:
+        found[name] = nan if name in found else place
+    places = {name: place for name, place in found.items() if isfinite(place)}
+    sided = {name: side for name in places if (side := _sides().get(name))}
     stems = sorted({name.removesuffix(side).rstrip() for name, side in sided.items()})
     # R rises to the right: as named, the right partner has the larger coordinate
     gaps = {s: places[f"{s} right"] - places[f"{s} left"] for s in stems
@@ -80,6 +82,14 @@ def mistaken_sides(places: Mapping[str, float]) -> list[MistakenSides]:
         for s, distance in reversed_.items()
     ]  # fmt: skip
     return swaps + _off_side(places, sided, gaps, reversed_, as_named)
+
+
+@cache
+def _sides() -> dict[str, str]:
+    """Structures that lie on one side, and which that is."""
+    return {
+        s.name: s.side for s in all_structures() if s.kind == "anatomy" and s.side and not s.name.startswith(_CROSSING)
+    }
 
 
 def _mirrored(places: Mapping[str, float], reversed_: Mapping[str, float]) -> MistakenSides:

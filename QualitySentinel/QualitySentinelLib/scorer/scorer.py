@@ -317,16 +317,15 @@ def _slice_score(ct: CtVolume, segment: Segment, k: int, near: int | None, raw: 
 
 def _mistaken_sides(segmentation: Segmentation) -> list[str]:
     """A line for each suspicion that left and right are mistaken, which a network does not see in a slice."""
-    places: dict[str, float | None] = {}
+    places = []
     for segment in segmentation:
         if segment.structure and not segment.is_empty:
             # Middles of boxes cost nothing. A stray voxel moves them far: only pairs are judged, not single structures.
             middle = [(side.start + side.stop - 1) / 2 for side in reversed(segment.box)]
-            place = float((segmentation.frame.ijk_to_ras @ [*middle, 1.0])[0])
-            places[segment.structure] = None if segment.structure in places else place  # two masks: which is meant?
+            places.append((segment.structure, float((segmentation.frame.ijk_to_ras @ [*middle, 1.0])[0])))
     return [
         f"left and right may be mistaken, {one.kind}: {one.structures}: {one.evidence}"
-        for one in mistaken_sides({name: place for name, place in places.items() if place is not None})
+        for one in mistaken_sides(places)
         if one.kind != WRONG_SIDE
     ]
 

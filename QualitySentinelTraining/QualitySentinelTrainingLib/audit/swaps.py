@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from QualitySentinelLib.anatomy.sides import MistakenSides, mistaken_sides
 
 if TYPE_CHECKING:
@@ -39,12 +37,6 @@ def find_swaps(segments: pd.DataFrame) -> list[Swap]:
     rows = segments[segments["centroid_r_mm"].notna() & segments["structure"].notna()]
     swaps: list[Swap] = []
     for case, group in rows.groupby("case", sort=False, observed=True):
-        places: dict[str, float] = {}
-        for structure, r in zip(group["structure"], group["centroid_r_mm"].astype(float), strict=True):
-            if structure in places:
-                places[structure] = float("nan")  # two masks of one name: which of them is meant cannot be said
-            else:
-                places[structure] = r
-        found = mistaken_sides({s: r for s, r in places.items() if np.isfinite(r)})
+        found = mistaken_sides(zip(group["structure"], group["centroid_r_mm"].astype(float), strict=True))
         swaps += [Swap(case=str(case), **asdict(one)) for one in found]
     return sorted(swaps, key=lambda s: (-s.distance_mm, s.case))
