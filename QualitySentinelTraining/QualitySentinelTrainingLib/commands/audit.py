@@ -96,12 +96,9 @@ def run(options: argparse.Namespace) -> int:
         progress.close()
     if not options.quiet:
         _summarise(outcome, options.out)
-    try:
-        if options.shard is None:  # a shard is no data set: its report would be one of chance
-            _report(options, outcome.data.root)
-    finally:  # the tables are there, and the failures, whatever keeps the report from being written
-        code = _name_failed(outcome.failed, options.out)
-    return code
+    if options.shard is not None:  # a shard is no data set: its report would be one of chance
+        return _name_failed(outcome.failed, options.out)
+    return _report(options, outcome.data.root, outcome.failed)
 
 
 class _Progress:
@@ -156,17 +153,18 @@ def _merge(options: argparse.Namespace) -> int:
     failed = merge_shards(options.merge, options.out, options.title or "")
     if not options.quiet:
         print(f"Tables of {len(options.merge)} shards are in {options.out}")
+    return _report(options, None, failed)
+
+
+def _report(options: argparse.Namespace, dataset_folder: Path | None, failed: dict[str, str]) -> int:
+    """Write the report, and list the cases that could not be scored; the exit code."""
     try:
-        _report(options, None)
-    finally:
+        page = report_from(options, dataset_folder)
+        if page is not None and not options.quiet:
+            print(f"Open {page}")
+    finally:  # the tables are there, and the failures, whatever keeps the report from being written
         code = _name_failed(failed, options.out)
     return code
-
-
-def _report(options: argparse.Namespace, dataset_folder: Path | None) -> None:
-    page = report_from(options, dataset_folder)
-    if page is not None and not options.quiet:
-        print(f"Open {page}")
 
 
 def _name_failed(failed: dict[str, str], out: Path) -> int:
