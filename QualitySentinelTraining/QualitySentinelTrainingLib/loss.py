@@ -57,7 +57,7 @@ def published_loss(predictions: Tensor, targets: Tensor, embeddings: Tensor) -> 
     )
 
 
-def shares_loss(logits: Tensor, masks: Tensor, reference: Tensor) -> Tensor:
+def shares_loss(logits: Tensor, masks: Tensor, reference: Tensor, known: Tensor | None = None) -> Tensor:
     """Cross-entropy of where a network says the reference is, mean over pixels. Scalar.
 
     Every pixel of the half-resolution maps is a part m covered by the mask and a rest; the network says which share of
@@ -67,9 +67,11 @@ def shares_loss(logits: Tensor, masks: Tensor, reference: Tensor) -> Tensor:
         logits: [B, 2, S/2, S/2]: share inside the mask, share outside it.
         masks: [B, S, S] as the network sees them, -1 outside and 1 inside.
         reference: [B, S, S], share of each pixel covered by the reference, 0..1.
+        known: [B], 1 where the reference is known outside the mask too (the default), 0 where it is known inside only.
     """
     mask = (masks + 1.0) * 0.5
     both = torch.minimum(mask, reference)
-    areas = avg_pool2d(torch.stack((mask, 1.0 - mask), dim=1), 2)
+    rest = 1.0 - mask if known is None else (1.0 - mask) * known[:, None, None]
+    areas = avg_pool2d(torch.stack((mask, rest), dim=1), 2)
     shared = avg_pool2d(torch.stack((both, reference - both), dim=1), 2)
     return (areas * softplus(logits) - shared * logits).sum(dim=1).mean()

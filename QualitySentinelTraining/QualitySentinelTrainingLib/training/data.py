@@ -18,14 +18,16 @@ from QualitySentinelLib.text import EmbeddingTable
 
 from ..pairs import PairFile, restored
 from ..pairs.columns import channels_for
+from .renaming import MASKS_OWN_FROM, Renaming
 
 log = logging.getLogger(__name__)
 
 _MOST_OPEN = 400
 """Files open at once: systems allow a process 1024 of them or fewer."""
 
-Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
-"""images [B, C, S, S], reference [B, S, S] in 0..1, embeddings [B, D], pixel_mm [B], dsc [B]; float32."""
+Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+"""images [B, C, S, S], reference [B, S, S] in 0..1, embeddings [B, D], pixel_mm [B], dsc [B], and known [B]: 1 where
+the reference is known outside the mask too, else 0; float32."""
 
 
 class PairDataset(Dataset):
@@ -43,7 +45,9 @@ class PairDataset(Dataset):
         preset: the preprocessing wanted: that of the files, or a part of it.
         leave_out: structures to leave out.
         most: a random choice of at most this many pairs is used; 0 for all.
-        seed: of that choice.
+        mirror: data sets whose pairs are shown mirrored half of the time, under the other side's name.
+        wrong_name_share: share of good masks that are told the name of another structure of their subject, DSC 0.
+        seed: of these choices.
 
     Attributes:
         paths: the files used.
@@ -57,7 +61,7 @@ class PairDataset(Dataset):
 
     def __init__(
         self, paths: Sequence[Path], table: EmbeddingTable, preset: Preset, leave_out: Sequence[str] = (),
-        most: int = 0, seed: int = 0,
+        most: int = 0, mirror: Sequence[str] = (), wrong_name_share: float = 0.0, seed: int = 0,
     ) -> None:  # fmt: skip
         self.paths, self.preset = [], preset
         self._channels: list[list[int]] = []
@@ -100,9 +104,11 @@ class PairDataset(Dataset):
         self._person, self._persons = columns["person"], list(names["person"])
         self._pixel_mm, self._dsc = torch.from_numpy(columns["pixel_mm"]), torch.from_numpy(columns["dsc"])
         self._structures = list(names["structure"])
-        vectors = [table.vector(name if name in table else None) for name in self._structures]
-        self._vectors = torch.from_numpy(np.stack(vectors))
-        self._structure = torch.from_numpy(columns["structure"])
+        self._structure = columns["structure"]
+        self._renaming = Renaming(
+            self._structures, self._structure, self._file, np.isin(np.array(self.sources)[self.source], list(mirror)),
+            ~self.empty & (columns["dsc"] >= MASKS_OWN_FROM), wrong_name_share, table, seed,
+        )  # fmt: skip
         self._open: OrderedDict[int, PairFile] = OrderedDict()
         self._bad: set[int] = set()
 
@@ -115,7 +121,7 @@ class PairDataset(Dataset):
             sources[name] = {"pairs": int(rows.sum()), "persons": persons}
         return {
             "pairs": len(self),
-            "structures": sorted(self._structures[code] for code in np.unique(self._structure.numpy())),
+            "structures": sorted(self._structures[code] for code in np.unique(self._structure)),
             "sources": {name: source for name, source in sources.items() if source["pairs"]},
         }
 
@@ -132,13 +138,19 @@ class PairDataset(Dataset):
         used = np.array(indices)
         for at in range(len(used)):
             used[at] = self._fill(int(used[at]), images[at], reference[at])
+        renamed = self._renaming.draw(used)
+        for pictures in (images, reference):
+            pictures[renamed.mirrored] = pictures[renamed.mirrored][..., ::-1]
+        reference[renamed.wrong] = 0
+        right = torch.from_numpy(~renamed.wrong).float()
         index = torch.from_numpy(used)
         return (
             restored(torch.from_numpy(images).float()),
             torch.from_numpy(reference).float() / 255.0,
-            self._vectors[self._structure[index]],
+            torch.from_numpy(renamed.vectors),
             self._pixel_mm[index],
-            self._dsc[index],
+            self._dsc[index] * right,
+            right,
         )
 
     def _fill(self, index: int, images: np.ndarray, reference: np.ndarray) -> int:

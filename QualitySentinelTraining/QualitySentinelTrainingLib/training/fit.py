@@ -68,7 +68,10 @@ def fit(model: QualityModel, paths: Sequence[Path], options: TrainingOptions, ou
     """
     out, clock = Path(out), _Clock()
     lightning.seed_everything(options.seed, verbose=False)
-    dataset = PairDataset(paths, model.table, model.preset, options.leave_out, options.most_pairs, options.seed)
+    dataset = PairDataset(
+        paths, model.table, model.preset, options.leave_out, options.most_pairs, options.mirror,
+        options.wrong_name_share, options.seed,
+    )  # fmt: skip
     sampler = EpochSampler(dataset, options.pairs_per_epoch, options.source_shares, options.empty_share, options.seed)
     _name_vain_shares(options, dataset.sources)
     loader = DataLoader(

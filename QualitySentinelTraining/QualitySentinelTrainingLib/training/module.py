@@ -45,7 +45,7 @@ class QualityRegression(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Loss of one augmented batch."""
-        images, reference, embeddings, pixel_mm, dsc = batch
+        images, reference, embeddings, pixel_mm, dsc, known = batch
         images, reference, pixel_mm = self._moved(images, reference, pixel_mm)
         masks = images[:, self.mask_channel]
         images = self._jittered(images)
@@ -61,7 +61,7 @@ class QualityRegression(lightning.LightningModule):
             loss = DSC_LOSSES[self.options.dsc_loss](predicted, dsc)
             loss = loss + self.options.ranking_weight * pair_ranking(predicted, dsc, embeddings)
             if drawn is not None:
-                parts["shares"] = shares_loss(drawn.float(), masks, reference)
+                parts["shares"] = shares_loss(drawn.float(), masks, reference, known)
                 loss = loss + self.options.shares_weight * parts["shares"]
         parts |= {"loss": loss, "mae": (predicted.detach() - dsc).abs().mean()}
         for name, value in parts.items():

@@ -43,6 +43,10 @@ class TrainingOptions:
         gain_jitter: spread of the random gain of the CT channels.
         turn_degrees, zoom, shift: largest random turn of picture, mask and reference together, largest change of their
             size (a factor of 1 +- zoom) and largest shift (share of the picture's width). None of them changes the DSC.
+        mirror: data sets whose pairs are shown mirrored half of the time, under the other side's name: those of parts
+            of the body where left and right look alike.
+        wrong_name_share: share of the pairs with a good mask that are told the name of another structure of the same
+            subject, often the other side's, so that their DSC is 0.
         leave_out: structures not trained on (for experiments).
         most_pairs: train on a random choice of at most this many pairs (for experiments); 0 takes all.
         seed: of weights, order and augmentation.
@@ -71,6 +75,8 @@ class TrainingOptions:
     turn_degrees: float = 10.0
     zoom: float = 0.12
     shift: float = 0.03
+    mirror: tuple[str, ...] = ()
+    wrong_name_share: float = 0.0
     leave_out: tuple[str, ...] = ()
     most_pairs: int = 0
     seed: int = 0
@@ -91,7 +97,7 @@ class TrainingOptions:
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise UsageError(f"{name} must be at least {bound}, not {getattr(self, name)}")
-        for name in ("empty_share", "neutral_share", "zoom", "shift"):
+        for name in ("empty_share", "neutral_share", "wrong_name_share", "zoom", "shift"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise UsageError(f"{name} must lie in 0..1, not {getattr(self, name)}")
         for name in ("weight_decay", "shares_weight", "ranking_weight", "jitter_hu", "gain_jitter", "turn_degrees"):

@@ -8,6 +8,7 @@ from QualitySentinelTrainingLib.loss import (
     optimal_pairs,
     pair_ranking,
     published_loss,
+    shares_loss,
     squared_error_weights,
     weighted_squared_error,
 )
@@ -61,3 +62,18 @@ def test_a_batch_of_one_has_no_ranking_loss_and_still_trains():
 def test_worse_masks_weigh_more():
     weights = squared_error_weights(torch.tensor([0.0, 0.3, 0.31, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95]))
     assert weights.tolist() == [7, 7, 5, 5, 3, 3, 2, 2, 1]
+
+
+def test_what_is_drawn_beside_the_mask_costs_nothing_where_the_reference_is_unknown_there():
+    masks, reference = -torch.ones(2, 8, 8), torch.zeros(2, 8, 8)
+    masks[:, :, :4] = 1.0
+    logits = torch.zeros(2, 2, 4, 4)
+    beside = logits.clone()
+    beside[:, 1] = 3.0
+    inside = logits.clone()
+    inside[:, 0] = 3.0
+    known, unknown = torch.ones(2), torch.zeros(2)
+    assert shares_loss(beside, masks, reference, unknown) == shares_loss(logits, masks, reference, unknown)
+    assert shares_loss(beside, masks, reference, known) > shares_loss(logits, masks, reference, known)
+    assert shares_loss(inside, masks, reference, unknown) > shares_loss(logits, masks, reference, unknown)
+    assert shares_loss(beside, masks, reference) == shares_loss(beside, masks, reference, known)

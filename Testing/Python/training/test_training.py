@@ -149,8 +149,78 @@ def test_structures_can_be_left_out_and_pairs_be_fewer(pairs):
     assert dataset_of(pair_files(pairs), leave_out=["spleen"]).trained_on()["structures"] == ["liver"]
     few = dataset_of(pair_files(pairs), most=7)
     assert len(few) == few.trained_on()["pairs"] == 7
-    images, reference, _embeddings, _pixel_mm, _dsc = few.__getitems__([0, 6])
+    images, reference, *_ = few.__getitems__([0, 6])
     assert images.shape == (2, 4, 32, 32) and reference.shape == (2, 32, 32)
+
+
+NAMES = ("liver", "spleen", "lung left", "lung right")
+
+
+@pytest.fixture(scope="module")
+def sided(a_torso, tmp_path_factory) -> Path:
+    """Pair files of a data set and of a phantom, with both lungs beside liver and spleen."""
+    folder = tmp_path_factory.mktemp("sided")
+    frame = AxialFrame.from_affine(a_torso.ijk_to_ras, a_torso.hu.shape)
+    labels = a_torso.labels.copy()
+    lungs = a_torso.hu == np.clip(a_torso.hu, -900, -700)
+    labels[:, :, :24][lungs[:, :, :24]], labels[:, :, 24:][lungs[:, :, 24:]] = 7, 8
+    names = a_torso.names | {7: "lung right", 8: "lung left"}
+    for name, source in {"a": "Real", "phantom_1": "phantom"}.items():
+        subject = Subject(name, CtVolume(a_torso.hu, frame), labels, names, source)
+        rng = np.random.default_rng(1)
+        made = make_pairs(subject, simulated_candidates(subject, rng, 5), rng, PRESET, 3, 1)
+        write_pairs(made, folder / f"{name}.pairs.h5", PRESET)
+    return folder
+
+
+def told(pairs, **options) -> tuple[PairDataset, dict[str, torch.Tensor]]:
+    """Pairs whose names can be read off their embeddings, and these."""
+    table = EmbeddingTable("random", "{}", NAMES, np.eye(len(NAMES), 4, dtype=np.float32))
+    return PairDataset(pair_files(pairs), table, PRESET, **options), {n: torch.tensor(table.vector(n)) for n in NAMES}
+
+
+def test_mirrored_pairs_bear_the_other_sides_name(sided):
+    plain, vectors = told(sided)
+    mirrored, _ = told(sided, mirror=["Real"])
+    rows = list(range(len(plain)))
+    before, after = plain.__getitems__(rows), mirrored.__getitems__(rows)
+    flipped = ~np.array([torch.equal(a, b) for a, b in zip(before[0], after[0], strict=True)])
+    real = np.array(plain.sources)[plain.source] == "Real"
+    assert 0.3 < flipped[real].mean() < 0.7 and not flipped[~real].any()
+    other, seen = {"lung left": "lung right", "lung right": "lung left"}, set()
+    for row in np.flatnonzero(flipped):
+        for pictures in (0, 1):
+            assert torch.equal(after[pictures][row], before[pictures][row].flip(-1))
+        name = next(name for name, vector in vectors.items() if torch.equal(before[2][row], vector))
+        assert torch.equal(after[2][row], vectors[other.get(name, name)])
+        seen.add(name)
+    assert seen == set(NAMES)
+    assert all(torch.equal(a, b) for a, b in zip(before[3:], after[3:], strict=True))
+
+
+def test_a_good_mask_told_a_wrong_name_has_dsc_0_and_says_nothing_of_what_is_beside_it(sided):
+    plain, vectors = told(sided)
+    wrong, _ = told(sided, wrong_name_share=1.0)
+    rows = list(range(len(plain)))
+    before, after = plain.__getitems__(rows), wrong.__getitems__(rows)
+    good = ~plain.empty & (before[4].numpy() >= 0.7)
+    renamed = after[5].numpy() == 0
+    assert good.any() and not good.all() and np.array_equal(renamed, good)
+    assert torch.equal(after[0], before[0])
+    assert not after[4][renamed].any() and not after[1][renamed].any()
+    assert not (after[2] == before[2]).all(dim=1)[renamed].any()
+    left = (before[2] == vectors["lung left"]).all(dim=1) & torch.from_numpy(renamed)
+    told_right = (after[2] == vectors["lung right"]).all(dim=1)[left]
+    assert told_right.any() and not told_right.all()
+    for of_before, of_after in zip(before, after, strict=True):
+        assert torch.equal(of_before[~renamed], of_after[~renamed])
+
+
+def test_what_a_batch_is_told_is_the_same_whenever_it_is_read(sided):
+    options = {"mirror": ["Real"], "wrong_name_share": 0.5, "seed": 3}
+    rows = [5, 2, 9, 14, 3, 30, 21, 8]
+    first, again = (told(sided, **options)[0].__getitems__(rows) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 
 
 def test_a_network_without_a_neighbour_channel_is_shown_no_empty_slices(pairs):
