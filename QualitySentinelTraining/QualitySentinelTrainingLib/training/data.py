@@ -53,6 +53,8 @@ class PairDataset(Dataset):
         paths: the files used.
         sources: the data sets, sorted.
         source: which of them each pair is from, int16 [N].
+        origins: what made the masks, ``simulated`` and ``network``, say.
+        origin: which of them made each pair's, int8 [N].
         empty: whether each pair shows an empty slice, bool [N].
 
     Raises:
@@ -65,8 +67,10 @@ class PairDataset(Dataset):
     ) -> None:  # fmt: skip
         self.paths, self.preset = [], preset
         self._channels: list[list[int]] = []
-        parts = {name: [] for name in ("file", "row", "pixel_mm", "dsc", "structure", "source", "empty", "person")}
-        names = {name: {} for name in ("structure", "source", "person")}
+        parts = {
+            name: [] for name in ("file", "row", "pixel_mm", "dsc", "structure", "source", "origin", "empty", "person")
+        }
+        names = {name: {} for name in ("structure", "source", "origin", "person")}
         for path in paths:
             try:
                 file = PairFile(path)
@@ -101,6 +105,7 @@ class PairDataset(Dataset):
         self.sources = sorted(names["source"])
         rank = {name: number for number, name in enumerate(self.sources)}
         self.source = np.array([rank[name] for name in names["source"]], np.int16)[columns["source"]]
+        self.origins, self.origin = list(names["origin"]), columns["origin"].astype(np.int8)
         self._person, self._persons = columns["person"], list(names["person"])
         self._pixel_mm, self._dsc = torch.from_numpy(columns["pixel_mm"]), torch.from_numpy(columns["dsc"])
         self._structures = list(names["structure"])
@@ -180,12 +185,15 @@ class PairDataset(Dataset):
 
 
 class EpochSampler(Sampler[int]):
-    """Draws the pairs of each epoch by the shares of sources and of empty slices; the epoch's number is the seed.
+    """Draws the pairs of each epoch by the shares of sources, origins and empty slices; the epoch's number is the seed.
 
     Every pair is drawn once before any is drawn again, as far as the shares allow.
     """
 
-    def __init__(self, dataset: PairDataset, count: int, source_shares: dict, empty_share: float, seed: int) -> None:
+    def __init__(
+        self, dataset: PairDataset, count: int, source_shares: dict, empty_share: float, seed: int,
+        origin_shares: dict | None = None,
+    ) -> None:  # fmt: skip
         self._count = count or len(dataset)
         self._seed, self._epoch = seed, 0
         groups = []
@@ -193,7 +201,8 @@ class EpochSampler(Sampler[int]):
             share_of_source = float(source_shares.get(source, 1.0))
             halves = [np.flatnonzero((dataset.source == number) & (dataset.empty == empty)) for empty in (True, False)]
             shares = [empty_share, 1.0 - empty_share] if all(map(len, halves)) else [1.0, 1.0]
-            groups += [(rows, share_of_source * s) for rows, s in zip(halves, shares, strict=True) if len(rows)]
+            for rows, share in zip(halves, shares, strict=True):
+                groups += [(part, share_of_source * share * s) for part, s in _by_origin(dataset, rows, origin_shares)]
         if not count:
             groups = [(np.arange(len(dataset)), 1.0)]
         bounds = np.cumsum([0.0, *(share for _, share in groups)])
@@ -222,3 +231,13 @@ class EpochSampler(Sampler[int]):
                 first, wanted = first + len(part), wanted - len(part)
         order = np.random.default_rng((self._seed, self._epoch, 1 << 20)).permutation(np.concatenate(drawn))
         return iter(order.tolist())
+
+
+def _by_origin(dataset: PairDataset, rows: np.ndarray, shares: dict | None) -> list[tuple[np.ndarray, float]]:
+    """``rows`` with the share 1, or those of each origin with its own; together they have 1 then, too."""
+    if not shares or not len(rows):
+        return [(rows, 1.0)] if len(rows) else []
+    parts = [(rows[dataset.origin[rows] == n], shares.get(name, 1.0)) for n, name in enumerate(dataset.origins)]
+    parts = [(part, share) for part, share in parts if len(part)]
+    total = sum(share for _, share in parts)
+    return [(part, share / total) for part, share in parts] if total else []

@@ -72,8 +72,15 @@ def fit(model: QualityModel, paths: Sequence[Path], options: TrainingOptions, ou
         paths, model.table, model.preset, options.leave_out, options.most_pairs, options.mirror,
         options.wrong_name_share, options.seed,
     )  # fmt: skip
-    sampler = EpochSampler(dataset, options.pairs_per_epoch, options.source_shares, options.empty_share, options.seed)
-    _name_vain_shares(options, dataset.sources)
+    sampler = EpochSampler(
+        dataset,
+        options.pairs_per_epoch,
+        options.source_shares,
+        options.empty_share,
+        options.seed,
+        options.origin_shares,
+    )
+    _name_vain_shares(options, dataset)
     loader = DataLoader(
         dataset, batch_size=min(options.batch_size, len(sampler)), sampler=sampler, drop_last=True, collate_fn=tuple,
         num_workers=options.workers, persistent_workers=options.workers > 0,
@@ -124,14 +131,20 @@ def _trainer(options: TrainingOptions, **others) -> lightning.Trainer:
         ) from error
 
 
-def _name_vain_shares(options: TrainingOptions, sources: Sequence[str]) -> None:
-    """Say which shares of sources do nothing: a misspelt one would be trained on like any other."""
-    if not is_first_process() or not options.source_shares:
+def _name_vain_shares(options: TrainingOptions, dataset: PairDataset) -> None:
+    """Say which shares do nothing: a misspelt source would be trained on like any other."""
+    of_sources, of_origins = (options.source_shares, dataset.sources), (options.origin_shares, dataset.origins)
+    tables = {"source_shares": of_sources, "origin_shares": of_origins}
+    tables = {option: table for option, table in tables.items() if table[0]}
+    if not is_first_process() or not tables:
         return
     if not options.pairs_per_epoch:
-        log.warning("source_shares and empty_share count with pairs_per_epoch above 0 only: every pair is drawn once")
-    elif vain := sorted(set(options.source_shares) - set(sources)):
-        log.warning("source_shares: there are no pairs of %s; they are of %s", ", ".join(vain), ", ".join(sources))
+        named = " and ".join([*tables, "empty_share"])
+        log.warning("%s count with pairs_per_epoch above 0 only: every pair is drawn once", named)
+        return
+    for option, (shares, there) in tables.items():
+        if vain := sorted(set(shares) - set(there)):
+            log.warning("%s: there are no pairs of %s; they are of %s", option, ", ".join(vain), ", ".join(there))
 
 
 class _Clock(lightning.Callback):

@@ -29,6 +29,9 @@ class TrainingOptions:
         pairs_per_epoch: pairs drawn for each epoch; 0 takes every pair once.
         source_shares: relative share of each source in the draw (a table); sources not named count 1. It and
             ``empty_share`` count with ``pairs_per_epoch`` above 0 only.
+        origin_shares: relative share of masks of each origin among the pairs of a source (a table, ``network`` and
+            ``simulated``); those not named count 1. Without it, as many as there are. It, too, counts with
+            ``pairs_per_epoch`` only.
         empty_share: share of the draw that shows empty slices.
         batch_size: pairs per step and device.
         learning_rate: peak of the one-cycle schedule.
@@ -62,6 +65,7 @@ class TrainingOptions:
     epochs: int = 10
     pairs_per_epoch: int = 0
     source_shares: dict[str, float] = field(default_factory=dict)
+    origin_shares: dict[str, float] = field(default_factory=dict)
     empty_share: float = 0.2
     batch_size: int = 64
     learning_rate: float = 2e-3

@@ -110,6 +110,21 @@ def test_the_sampler_takes_every_pair_before_any_again_and_keeps_the_shares(pair
     assert list(sampler) == epochs[1]
 
 
+def test_the_sampler_keeps_the_shares_of_origins_within_each_source(pairs):
+    dataset = dataset_of(pair_files(pairs))
+    dataset.origins = ["network", "simulated"]
+    dataset.origin = (np.arange(len(dataset)) % 4 > 0).astype(np.int8)  # a quarter is a network's
+    phantom = dataset.source == dataset.sources.index("phantom")
+    dataset.origin[phantom] = 1
+    rows = np.array(list(EpochSampler(dataset, 400, {"phantom": 1.0, "Real": 1.0}, 0.2, 1, {"network": 3.0})))
+    of_networks = dataset.origin[rows] == 0
+    assert np.isclose(of_networks[~phantom[rows]].mean(), 0.75, atol=0.02)
+    assert np.isclose(phantom[rows].mean(), 0.5, atol=0.02)  # a source without network masks keeps its share
+    assert np.isclose(dataset.empty[rows].mean(), 0.2, atol=0.02)
+    without = list(EpochSampler(dataset, 400, {}, 0.2, 1, {"network": 0.0}))
+    assert not (dataset.origin[without] == 0).any()
+
+
 def test_every_pair_once_when_no_number_is_given(pairs):
     dataset = dataset_of(pair_files(pairs))
     assert sorted(EpochSampler(dataset, 0, {}, 0.2, 0)) == list(range(len(dataset)))
@@ -121,9 +136,10 @@ def test_shares_that_leave_nothing_are_refused(pairs):
 
 
 def test_shares_that_do_nothing_are_named(pairs, tmp_path, caplog):
-    drawn = replace(TINY, epochs=1, pairs_per_epoch=8, source_shares={"Reel": 0.1})
-    fit(a_tiny_model(), pair_files(pairs), drawn, tmp_path / "a")
+    shares = {"source_shares": {"Reel": 0.1}, "origin_shares": {"networks": 0.5}}
+    fit(a_tiny_model(), pair_files(pairs), replace(TINY, epochs=1, pairs_per_epoch=8, **shares), tmp_path / "a")
     assert any("no pairs of Reel" in text and "Real" in text for text in caplog.messages)
+    assert any("no pairs of networks" in text and "simulated" in text for text in caplog.messages)
     caplog.clear()
     every_pair = replace(TINY, epochs=1, most_pairs=8, source_shares={"Real": 0.1})
     fit(a_tiny_model(), pair_files(pairs), every_pair, tmp_path / "b")
