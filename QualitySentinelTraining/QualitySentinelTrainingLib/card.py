@@ -50,6 +50,7 @@ def write_card(header: Mapping, report: Mapping, command: str = "") -> str:
         for method, agreement in figures["segments"].items():
             lines.append(_row(label, f"segments, {method.replace('_', ' ')}", agreement))
     lines += made_by("evaluation")
+    lines += _within_masks(report["groups"])
     lines += _missed(report["groups"])
     lines += _intervals(report["groups"])
     lines += _experiments(experiments, made_by)
@@ -111,6 +112,28 @@ def _stage(stage: Mapping, before: Mapping) -> list[str]:
         which = _SAME if structures == before.get("structures") else ", ".join(structures)
         lines.append(f"- **structures** ({len(structures)}): {which}")
     return [*lines, ""]
+
+
+def _within_masks(groups: Mapping[str, Mapping]) -> list[str]:
+    rows = []
+    for group, figures in groups.items():
+        w = figures.get("within_masks", {"n": 0})
+        if w["n"]:
+            found = (_number(w[name]) for name in ("any", "predicted_worst", "worst"))
+            rows.append(_cells([group, w["n"], _with_ci(w, "mean_spearman_r"), *found]))
+    if not rows:
+        return []
+    return [
+        "### Which slice of a mask",
+        "",
+        "Masks some of whose slices are worse than others. Spearman r over the slices of one mask, mean of the masks;",
+        "and the mean true DSC of any slice of such a mask, of the one predicted worst, and of the one that is worst.",
+        "",
+        "| persons | masks | Spearman r | any slice | predicted worst | worst |",
+        "|---|---|---|---|---|---|",
+        *rows,
+        "",
+    ]
 
 
 def _missed(groups: Mapping[str, Mapping]) -> list[str]:

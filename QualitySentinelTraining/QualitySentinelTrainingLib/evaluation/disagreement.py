@@ -15,9 +15,7 @@ from QualitySentinelLib.scorer import Scorer
 from QualitySentinelLib.volume import Segment, Segmentation
 
 from .metrics import spearman_r
-
-_FEWEST_SLICES = 5
-"""Slices that a mask must have for a rank correlation of its own."""
+from .within_masks import FEWEST_SLICES, orders_of
 
 
 @dataclass
@@ -50,12 +48,11 @@ class Disagreement:
         correlation over the mask's own slices, which differences between structures cannot help; ``by_structure``.
         """
         masks = np.unique(np.stack([self.network, self.structure]), axis=1).T
-        within = []
-        for network, structure in masks:
-            rows = (self.network == network) & (self.structure == structure)
-            if rows.sum() >= _FEWEST_SLICES:
-                within.append(spearman_r(self.predicted[rows], self.agreement[rows]))
-        within = np.array(within)
+        members = [
+            np.flatnonzero((self.network == network) & (self.structure == structure)) for network, structure in masks
+        ]
+        members = [rows for rows in members if len(rows) >= FEWEST_SLICES]
+        within = orders_of(self.predicted, self.agreement, members)
         within = within[np.isfinite(within)]
         return {
             "networks": sorted(set(self.segment_network.tolist())),

@@ -168,7 +168,7 @@ class Evaluated:
             raise InputError(f"{path}: a damaged evaluation table ({error}); run evaluate again") from error
 
     @cached_property
-    def _members(self) -> list[np.ndarray]:
+    def members(self) -> list[np.ndarray]:
         """Row numbers of every candidate mask that has a masked slice, in the order of their k."""
         order = np.lexsort((self.k, self.mask, self.subject, self.source))
         if not len(order):
@@ -179,12 +179,12 @@ class Evaluated:
 
     def segments(self, method: str = DEFAULT_AGGREGATION) -> Segments:
         """Every candidate mask that has voxels: its slices aggregated by ``method``, and its true volumetric DSC."""
-        aggregated = [aggregate(segment_score(self, rows), method) for rows in self._members]
-        rows = self.take(np.array([rows[0] for rows in self._members], int))
+        aggregated = [aggregate(segment_score(self, rows), method) for rows in self.members]
+        rows = self.take(np.array([rows[0] for rows in self.members], int))
         return Segments(
             aggregated=np.array(aggregated, float), dsc=rows.volume_dsc.astype(float), structure=rows.structure,
             kind=rows.kind, origin=rows.origin, subject=rows.subject, source=rows.source, person=rows.person,
-            stage=rows.stage, slices=np.array([(self.area[r] > 0).sum() for r in self._members], int),
+            stage=rows.stage, slices=np.array([(self.area[r] > 0).sum() for r in self.members], int),
         )  # fmt: skip
 
 

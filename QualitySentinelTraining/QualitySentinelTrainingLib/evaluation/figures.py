@@ -13,6 +13,7 @@ from .bootstrap import DRAWS, bootstrap_intervals
 from .evaluated import Evaluated
 from .metrics import FIGURES, agreement, calibration_curve
 from .missed import missed_figures
+from .within_masks import within_masks
 
 GROUP_DRAWS = 200
 """Draws of the bootstrap of each structure, error kind and so on; of the whole, :data:`.bootstrap.DRAWS`."""
@@ -29,15 +30,16 @@ def figures(evaluated: Evaluated, calibration: Mapping | None = None, draws: int
 
     Returns:
         ``subjects``, ``persons``; ``slices`` (figures of :func:`.metrics.agreement`, each with ``<name>_95ci``, and
-        ``calibration_curve``); ``segments`` by aggregation (and ``calibrated``); ``missed``; ``coverage``;
-        ``by_structure``, ``by_error`` (a slice of several errors counts in each), ``by_origin``, ``by_source``,
-        ``by_stage``: slices, with intervals of r and MAE; ``segments_by_structure``.
+        ``calibration_curve``); ``within_masks``; ``segments`` by aggregation (and ``calibrated``); ``missed``;
+        ``coverage``; ``by_structure``, ``by_error`` (a slice of several errors counts in each), ``by_origin``,
+        ``by_source``, ``by_stage``: slices, with intervals of r and MAE; ``segments_by_structure``.
     """
     masked, segments = evaluated.masked, evaluated.segments()
     result = {
         "subjects": len(np.unique(evaluated.subject)),
         "persons": len(np.unique(evaluated.person)),
         "slices": with_intervals(masked.predicted, masked.dsc, masked.person, draws),
+        "within_masks": within_masks(masked, draws),
         "segments": {},
     }
     result["slices"]["calibration_curve"] = calibration_curve(masked.predicted, masked.dsc)

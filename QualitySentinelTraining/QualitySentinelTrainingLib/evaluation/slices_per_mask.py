@@ -31,7 +31,7 @@ def slices_per_mask(
         and ``mae_all``, mean absolute error against the true volumetric DSC with N slices and with all.
     """
     masked = evaluated.masked
-    members = masked._members
+    members = masked.members
     if not members:
         return []
     lengths = np.array([len(rows) for rows in members])

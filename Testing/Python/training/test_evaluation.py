@@ -22,6 +22,7 @@ from QualitySentinelTrainingLib.evaluation.pictures import bars_picture
 from QualitySentinelTrainingLib.evaluation.report import Experiments, write_evaluation, write_rows
 from QualitySentinelTrainingLib.evaluation.run import evaluate, evaluate_pair_files, predict
 from QualitySentinelTrainingLib.evaluation.slices_per_mask import slices_per_mask
+from QualitySentinelTrainingLib.evaluation.within_masks import within_masks
 from QualitySentinelTrainingLib.pairs import PairFile, make_pairs, write_pairs
 from QualitySentinelTrainingLib.subjects import Subject
 
@@ -93,6 +94,25 @@ def test_figures_say_everything_of_each_group(make_table):
     assert result["by_error"]["shift"]["n"] == result["by_error"]["leak"]["n"]
     assert set(result["by_stage"]) == {"10"}
     assert 0.8 < result["coverage"]["slice"]["coverage"] < 1
+
+
+def test_the_order_of_the_slices_of_a_mask_is_measured_whatever_other_masks_are_like(make_table):
+    table = make_table(0)
+    measured = within_masks(table, draws=20)
+    low, high = measured["mean_spearman_r_95ci"]
+    assert 0 < low < measured["mean_spearman_r"] < high < 1
+    assert measured["worst"] < measured["predicted_worst"] < measured["any"]
+
+    table.predicted = table.dsc.copy()
+    perfect = within_masks(table, draws=0)
+    assert perfect["mean_spearman_r"] == pytest.approx(1.0, abs=1e-6)
+    assert perfect["predicted_worst"] == perfect["worst"] and "mean_spearman_r_95ci" not in perfect
+
+    table.predicted = table.volume_dsc.copy()  # knows each mask, and nothing of its slices
+    assert within_masks(table, draws=0)["mean_spearman_r"] == 0.0
+
+    table.dsc = table.volume_dsc.copy()
+    assert within_masks(table) == {"n": 0}  # no mask has a slice worse than its others
 
 
 def test_missed_slices_are_told_apart_by_place_and_by_threshold(make_table):
