@@ -1,6 +1,6 @@
 """Whether an audit ranks wrong masks first: real CTs, half of them with errors of known DSC, audited as a user does.
 
-    python Testing/Benchmarks/audit_truth_bench.py [--cases N] [--out FOLDER] [--device cpu]
+    python Testing/Benchmarks/audit_truth_bench.py [--cases N] [--out FOLDER] [--device cpu] [--picture FILE]
 
 The cases are OpenKBP's (``../shared/data/openkbp``): contours drawn by people. In half of the cases every mask is
 spoiled by an error of ``QualitySentinelTrainingLib.errors`` with the odds of training; the true DSC is that to the
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import os
 import sys
@@ -53,6 +54,7 @@ def main() -> int:
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--slices", default="all", help="as of quality-sentinel score")
+    parser.add_argument("--picture", type=Path, help="PNG of the top of the audit's report, for README.md")
     options = parser.parse_args()
     seen = seen_by(load_model(options.model))
     folders = chosen_cases(options.data, seen, options.cases)
@@ -68,7 +70,25 @@ def main() -> int:
     write_whole(options.out / "audit_truth.json", json.dumps(figures, indent=1) + "\n")
     for line in lines_of(figures):
         print(line)
+    if options.picture:
+        draw_report(options.out / "audit" / "report" / "index.html", options.picture)
     return 0
+
+
+def draw_report(report: Path, picture: Path) -> None:
+    """The report from its top into the worst cases, as headless Chromium shows it."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    from PIL import Image
+    from Testing.chromium import chromium
+    from Testing.screenshots import REPORT_WIDTH, save
+
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": REPORT_WIDTH, "height": 1200}, color_scheme="light")
+        page.goto(report.resolve().as_uri())
+        cases = page.locator("#cases .slices").bounding_box()
+        height = cases["y"] + cases["height"] * 0.66
+        clip = {"x": 0, "y": 0, "width": REPORT_WIDTH, "height": height}
+        save(Image.open(io.BytesIO(page.screenshot(clip=clip, full_page=True))).convert("RGB"), picture)
 
 
 def chosen_cases(data: Path, seen: set[str], count: int | None) -> list[Path]:
