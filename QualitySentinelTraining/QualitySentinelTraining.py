@@ -89,6 +89,15 @@ class QualitySentinelTrainingLogic(ScriptedLoadableModuleLogic):
         folders = pairFolders if isinstance(pairFolders, (list, tuple)) else [pairFolders]
         return self.run(["train", "--pairs", *folders, "--out", outputFolder, *(options or [])])
 
+    def average(self, modelFiles: list[str], outputFile: str) -> int:
+        """Write a model whose weights are the mean of several stages of one training.
+
+        :param modelFiles: two model files or more, each but the latest one that the latest was trained from
+        :param outputFile: the new model file
+        :return: the exit code: 0 when all went well
+        """
+        return self.run(["average", "--models", *modelFiles, "--out", outputFile])
+
     def evaluate(self, modelFile: str, outputFolder: str, options: list[str]) -> int:
         """Measure a model on subjects it never saw and write figures, pictures and its card.
 

@@ -74,13 +74,14 @@ def _made_of(training: Mapping) -> list[str]:
     stages = [training]
     while "started_from" in stages[0]:
         stages.insert(0, stages[0]["started_from"])
+    number_of = {stage.get("sha256"): number for number, stage in enumerate(stages, start=1)}
     lines = []
     for number, stage in enumerate(stages, start=1):
+        origin = ", from the weights of the one before" * (number > 1)
+        if averaged := stage.get("averaged"):
+            origin = ", the mean of the weights of stages " + ", ".join(str(number_of[one]) for one in averaged)
         if len(stages) > 1:
-            lines += [
-                f"### Stage {number} of {len(stages)}" + (", from the weights of the one before" * (number > 1)),
-                "",
-            ]
+            lines += [f"### Stage {number} of {len(stages)}{origin}", ""]
         lines += _stage(stage, {} if number == 1 else stages[number - 2])
     return lines
 
@@ -103,7 +104,7 @@ def _stage(stage: Mapping, before: Mapping) -> list[str]:
         changed = {name: value for name, value in options.items() if name not in others or others[name] != value}
         shown = ", ".join(f"{name} {value}" for name, value in changed.items()) or "none"
         lines.append(f"- **options**{', those changed' if others else ''}: {shown}")
-    told = {"sources", "fold", "options", "started_from", "structures", "pairs", "name", "sha256"}
+    told = {"sources", "fold", "options", "started_from", "structures", "pairs", "name", "sha256", "averaged"}
     for key, value in stage.items():
         if key not in told:
             shown = f"`{value}`" if key == "command" else value

@@ -55,6 +55,8 @@ def test_every_command_of_the_training_library_is_a_method_of_the_logic(the_modu
     assert str(gone) in capsys.readouterr().err
     assert logic.evaluate(gone / "model.safetensors", out, ["--pairs", tmp_path]) == 5
     assert "model.safetensors" in capsys.readouterr().err
+    assert logic.average([gone / "a.safetensors", gone / "b.safetensors"], out / "model.safetensors") == 5
+    assert "a.safetensors" in capsys.readouterr().err
     assert logic.calibrate("bundled", [gone / "slices.csv.gz"], out / "model.safetensors") == 3
     assert "slices.csv.gz" in capsys.readouterr().err
     assert logic.audit(gone, out, ["--no-report"]) == 3

@@ -23,6 +23,7 @@ _COMMANDS = {
     "make-pairs": "QualitySentinelTrainingLib.commands.make_pairs",
     "train-segmenters": "QualitySentinelTrainingLib.commands.train_segmenters",
     "train": "QualitySentinelTrainingLib.commands.train",
+    "average": "QualitySentinelTrainingLib.commands.average",
     "evaluate": "QualitySentinelTrainingLib.commands.evaluate",
     "calibrate": "QualitySentinelTrainingLib.commands.calibrate",
 }

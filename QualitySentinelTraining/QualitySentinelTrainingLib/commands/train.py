@@ -167,13 +167,15 @@ def _start(model, path: str | Path) -> dict:
     from QualitySentinelLib.checkpoint import load_model
     from QualitySentinelLib.errors import UsageError
 
+    from ..folds import seen_by
+
     start = load_model(path)
     presets = [replace(preset, name="") for preset in (start.preset, model.preset)]  # the name is for people
     if start.architecture != model.architecture or start.table.encoder != model.table.encoder:
         raise UsageError(f"--start-from {path}: its architecture or text encoder is not that of the options")
     if presets[0] != presets[1]:
         raise UsageError(f"--start-from {path}: its slices are prepared in another way; start from another model")
-    if not start.metadata.get("training", {}).get("sources"):
+    if not seen_by(start):
         log.warning("%s: does not say whom it was trained on; evaluate may measure the new model on them", path)
     model.network.load_state_dict(start.network.state_dict())
     return {"name": start.name, "sha256": start.sha256} | start.metadata.get("training", {})

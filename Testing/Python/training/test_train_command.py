@@ -15,11 +15,12 @@ from QualitySentinelLib.scorer import Scorer
 from QualitySentinelLib.slices import COMPACT
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.candidates import simulated_candidates
+from QualitySentinelTrainingLib.card import write_card
 from QualitySentinelTrainingLib.commands.evaluate import by_source
 from QualitySentinelTrainingLib.commands.train import outside_fold
 from QualitySentinelTrainingLib.evaluation import Evaluated
 from QualitySentinelTrainingLib.evaluation.run import evaluate_pair_files
-from QualitySentinelTrainingLib.folds import persons_seen
+from QualitySentinelTrainingLib.folds import persons_seen, seen_by
 from QualitySentinelTrainingLib.pairs import PairFile, make_pairs, pair_files, write_pairs
 from QualitySentinelTrainingLib.subjects import Subject
 
@@ -173,6 +174,53 @@ def test_training_can_start_from_another_models_weights_and_remembers_whom_that_
     assert training["started_from"]["sha256"] == before.sha256
     assert "--start-from model.safetensors" in training["command"]
     assert persons_seen(training) == {"pt_1", "pt_2", "pt_3", "pt_4", "pt_5", "phantom_1"}
+
+
+def stages(pairs, tmp_path) -> list:
+    """Model files of a training and of one that goes on from it."""
+    assert train(pairs, tmp_path / "a", "--fold", "0") == 0
+    first = tmp_path / "a" / "model.safetensors"
+    assert train(pairs, tmp_path / "b", "--fold", "0", "--start-from", str(first), "--set", "seed=5") == 0
+    return [first, tmp_path / "b" / "model.safetensors"]
+
+
+def average(out, *models) -> int:
+    return main(["average", "--models", *map(str, models), "--out", str(out)])
+
+
+def test_the_mean_of_two_stages_has_the_mean_weights_and_remembers_whom_they_saw(pairs, tmp_path, caplog, capsys):
+    first, second = stages(pairs, tmp_path)
+    assert average(tmp_path / "mean.safetensors", second, first) == 0
+    model, *both = (load_model(path) for path in (tmp_path / "mean.safetensors", first, second))
+    for name, mean in model.network.state_dict().items():
+        a, b = (one.network.state_dict()[name] for one in both)
+        assert torch.allclose(mean.float(), (a.float() + b.float()) / 2, atol=2e-3), name
+    assert seen_by(model) == seen_by(both[1])
+    training = model.metadata["training"]
+    assert training["averaged"] == [both[0].sha256, both[1].sha256]
+    assert training["fold"] == both[1].metadata["training"]["fold"]
+    card = write_card({"name": model.name, **model.metadata}, {"groups": {}})
+    assert "Stage 3 of 3, the mean of the weights of stages 1, 2" in card
+    assert train(pairs, tmp_path / "c", "--start-from", str(tmp_path / "mean.safetensors")) == 0
+    assert not any("does not say whom" in text for text in caplog.messages)
+
+
+def test_what_has_no_mean_is_refused(pairs, tmp_path, capsys):
+    first, second = stages(pairs, tmp_path)
+    assert train(pairs, tmp_path / "c", "--fold", "0", "--set", "seed=9") == 0
+    capsys.readouterr()
+    assert average(tmp_path / "mean.safetensors", first, second, tmp_path / "c" / "model.safetensors") == 2
+    assert "was not trained from it" in capsys.readouterr().err
+    assert average(tmp_path / "mean.safetensors", first, first) == 2
+    assert average(tmp_path / "mean.pt", first, second) == 2
+    assert not (tmp_path / "mean.safetensors").exists()
+
+
+def test_a_mean_is_not_calibrated_by_what_calibrated_a_part_of_it(pairs, a_table, tmp_path):
+    first, second = stages(pairs, tmp_path)
+    assert calibrate(second, a_table, second, "--other-folds") == 0
+    assert average(tmp_path / "mean.safetensors", first, second) == 0
+    assert not load_model(tmp_path / "mean.safetensors").metadata.keys() & {"calibration", "calibrated_on"}
 
 
 def test_a_start_with_other_preprocessing_is_refused(pairs, tmp_path, capsys):

@@ -1,0 +1,104 @@
+"""``quality-sentinel average``: one model whose weights are the mean of several stages of a training."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+
+def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
+    """Describe the command's arguments."""
+    parser = add(
+        name,
+        help="average the weights of several stages of a training",
+        description="Write a model whose weights are the mean of those of several stages of one training (train "
+        "--start-from): often better than each of them on data unlike that of the training, at the cost of one "
+        "(model soups, Wortsman et al. 2022). Evaluate and calibrate it anew.",
+    )
+    parser.add_argument(
+        "--models", type=Path, nargs="+", required=True, metavar="FILE", help="model files, two or more"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the new model file")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Average and write."""
+    average_models(options.models, options.out)
+    print(f"model: {options.out} (mean of {len(options.models)}; not calibrated)")
+    return 0
+
+
+def average_models(models: Sequence[Path], out: Path):
+    """Write ``out``, a model with the mean of the weights of ``models``, and of what its normalisations remember.
+
+    What the latest stage was trained on, and started from, goes into the new file; calibrations do not, because they
+    hold for the model that they were made for.
+
+    Args:
+        models: model files; each but the latest is one that the latest was trained from, directly or not.
+        out: the new model file.
+
+    Returns:
+        The new ``QualityModel``.
+
+    Raises:
+        UsageError: fewer than two models, or they are not stages of one training.
+        InputError: ``out`` cannot be written.
+        ModelError: a model cannot be read.
+    """
+    import torch
+
+    from QualitySentinelLib.checkpoint import load_model, save_model
+    from QualitySentinelLib.errors import UsageError
+
+    out = Path(out)
+    if out.suffix != ".safetensors":
+        raise UsageError(f"--out {out}: give a file name that ends in .safetensors")
+    loaded = {Path(path): load_model(path) for path in models}
+    if len(loaded) < 2:
+        raise UsageError("--models: give two model files or more")
+    stages = {path: _stages(model) for path, model in loaded.items()}
+    latest = max(stages, key=lambda path: len(stages[path]))
+    for path, model in loaded.items():
+        if path != latest and model.sha256 not in stages[latest]:
+            raise UsageError(
+                f"--models {path}: {latest} was not trained from it, and weights of different trainings have no mean; "
+                "give stages of one training"
+            )
+    model = loaded[latest]
+    weights = [one.network.state_dict() for one in loaded.values()]
+    model.network.load_state_dict(
+        {
+            name: torch.stack([one[name].double() for one in weights]).mean(dim=0).to(weights[0][name])
+            for name in weights[0]
+        }
+    )
+    training = model.metadata.get("training", {})
+    averaged = [loaded[path].sha256 for path in sorted(stages, key=lambda path: len(stages[path]))]
+    names = [_called(path) for path in models]
+    model.metadata = {k: v for k, v in model.metadata.items() if k not in ("calibration", "calibrated_on")} | {
+        "training": {
+            "command": shlex.join(["quality-sentinel", "average", "--models", *names, "--out", out.name]),
+            "averaged": averaged,
+            **{name: training[name] for name in ("fold", "structures", "text") if name in training},
+            "started_from": {"name": model.name, "sha256": model.sha256} | training,
+        }
+    }
+    save_model(model, out, half=True)
+    return model
+
+
+def _stages(model) -> set[str]:
+    """Checksums of a model file and of all that it was trained from."""
+    checksums, training = {model.sha256}, model.metadata.get("training", {})
+    while isinstance(training := training.get("started_from"), Mapping):
+        checksums.add(training.get("sha256", ""))
+    return checksums
+
+
+def _called(path: Path) -> str:
+    """A model file's name, with its folder's: ``train`` calls all files alike."""
+    return f"{path.resolve().parent.name}/{path.name}"
