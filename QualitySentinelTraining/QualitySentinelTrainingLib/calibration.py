@@ -32,7 +32,7 @@ FALSE_FLAGS = 0.05
 
 KNOTS = np.round(np.linspace(0.0, 1.0, 41), 6)
 _FOLDS = 5
-_WINDOW_SHARE, _FEWEST, _MOST = 1 / 40, 60, 2000
+_WINDOW_SHARE, _FEWEST, _MOST = 1 / 40, 150, 2000
 _LEVELS = np.concatenate([np.linspace(0.5, 0.98, 49), [0.99, 0.995, 1.0]])
 """Shares of the rows around a knot that the nested bands hold there."""
 _SNAP = 0.005
@@ -354,7 +354,7 @@ def _monotone_map(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _windows(x: np.ndarray) -> list[np.ndarray]:
-    """For each knot the rows whose x lies nearest to it: a fortieth of all, but 60 to 2000 of them."""
+    """For each knot the rows whose x lies nearest to it: a fortieth of all, but 150 to 2000 of them."""
     order = np.argsort(x, kind="stable")
     ordered = x[order]
     size = min(len(x), int(np.clip(len(x) * _WINDOW_SHARE, _FEWEST, _MOST)))

@@ -14,7 +14,7 @@ from QualitySentinelLib.text.sentence_encoder import SentenceEncoder
 PRESET = COMPACT
 """Preprocessing of what we train."""
 
-NAME = "quality-sentinel-compact-0.4"
+NAME = "quality-sentinel-compact-0.5"
 
 ARCHITECTURES = ("compact", "resnet50")
 
