@@ -34,7 +34,7 @@ class PairDataset(Dataset):
     """Pairs of many files, handed out a batch at a time.
 
     A file that cannot be read is named in a warning and left out; so is one that turns out damaged later, whose pairs
-    are then replaced by others. Of each pair a few numbers are held in memory, about 25 bytes.
+    are then replaced by others. Of each pair a few numbers are held in memory, about 30 bytes.
 
     A network without a neighbour channel is not shown empty slices: it sees nothing of the mask there, and inference
     asks it for none.

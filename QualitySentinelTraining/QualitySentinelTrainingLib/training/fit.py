@@ -80,7 +80,7 @@ def fit(model: QualityModel, paths: Sequence[Path], options: TrainingOptions, ou
         options.seed,
         options.origin_shares,
     )
-    _name_vain_shares(options, dataset)
+    _name_vain_options(options, dataset)
     loader = DataLoader(
         dataset, batch_size=min(options.batch_size, len(sampler)), sampler=sampler, drop_last=True, collate_fn=tuple,
         num_workers=options.workers, persistent_workers=options.workers > 0,
@@ -131,19 +131,19 @@ def _trainer(options: TrainingOptions, **others) -> lightning.Trainer:
         ) from error
 
 
-def _name_vain_shares(options: TrainingOptions, dataset: PairDataset) -> None:
-    """Say which shares do nothing: a misspelt source would be trained on like any other."""
-    of_sources, of_origins = (options.source_shares, dataset.sources), (options.origin_shares, dataset.origins)
-    tables = {"source_shares": of_sources, "origin_shares": of_origins}
-    tables = {option: table for option, table in tables.items() if table[0]}
-    if not is_first_process() or not tables:
+def _name_vain_options(options: TrainingOptions, dataset: PairDataset) -> None:
+    """Say which names do nothing: a misspelt source would be trained on like any other."""
+    if not is_first_process():
         return
-    if not options.pairs_per_epoch:
-        named = " and ".join([*tables, "empty_share"])
+    shares = {"source_shares": (options.source_shares, dataset.sources)}
+    shares |= {"origin_shares": (options.origin_shares, dataset.origins)}
+    given = [option for option, (names, _) in shares.items() if names]
+    if given and not options.pairs_per_epoch:
+        named = " and ".join([*given, "empty_share"])
         log.warning("%s count with pairs_per_epoch above 0 only: every pair is drawn once", named)
-        return
-    for option, (shares, there) in tables.items():
-        if vain := sorted(set(shares) - set(there)):
+        shares = {}
+    for option, (names, there) in (shares | {"mirror": (options.mirror, dataset.sources)}).items():
+        if vain := sorted(set(names) - set(there)):
             log.warning("%s: there are no pairs of %s; they are of %s", option, ", ".join(vain), ", ".join(there))
 
 
