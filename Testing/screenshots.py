@@ -12,6 +12,7 @@ the model is. In ``panel_correct.png`` the reader puts back what TotalSegmentato
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 import tempfile
@@ -417,22 +418,36 @@ def image_of(widget) -> Image.Image:
 
 def report_pictures(report: Path) -> dict[str, Image.Image]:
     """The report's top, and one structure opened, as headless Chromium shows them."""
-    import io
-
     from Testing.chromium import chromium
 
     with chromium() as browser:
-        page = browser.new_page(viewport={"width": REPORT_WIDTH, "height": 1200}, color_scheme="light")
-        page.goto(report.as_uri())
-        top = page.locator(".overview").bounding_box()
-        clip = {"x": 0, "y": 0, "width": REPORT_WIDTH, "height": top["y"] + top["height"] + 16}
-        pictures = {"report.png": page.screenshot(clip=clip, full_page=True)}
+        page = opened(browser, report)
+        overview = page.locator(".overview").bounding_box()
+        pictures = {"report.png": top_of(page, overview["y"] + overview["height"] + 16)}
         page.evaluate("document.querySelectorAll('tbody').forEach(body => body.classList.toggle('open', false))")
         segment = page.locator(f"#{page.evaluate(SEGMENT_TO_SHOW)}")
         segment.locator(".opener").click()
         page.mouse.move(0, 0)
-        pictures["report_segment.png"] = segment.screenshot()
-    return {name: Image.open(io.BytesIO(data)).convert("RGB") for name, data in pictures.items()}
+        pictures["report_segment.png"] = picture_of(segment.screenshot())
+    return pictures
+
+
+def opened(browser, report: Path):
+    """The page of a report, as wide as all pictures of reports are."""
+    page = browser.new_page(viewport={"width": REPORT_WIDTH, "height": 1200}, color_scheme="light")
+    page.goto(report.resolve().as_uri())
+    return page
+
+
+def top_of(page, height: float) -> Image.Image:
+    """A page from its top, ``height`` pixels of it."""
+    clip = {"x": 0, "y": 0, "width": REPORT_WIDTH, "height": height}
+    return picture_of(page.screenshot(clip=clip, full_page=True))
+
+
+def picture_of(png: bytes) -> Image.Image:
+    """What Chromium gives, without transparency."""
+    return Image.open(io.BytesIO(png)).convert("RGB")
 
 
 def save(picture: Image.Image, path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from .model_files import stages_of
+
 _NAMED = 8
 """Structures and errors named as those it is best and worst at."""
 _FEWEST = 50
@@ -71,9 +73,7 @@ def _made_of(training: Mapping) -> list[str]:
     """What stands in the model file about its training, the stage that it started from first."""
     if not training:
         return ["The model file does not say."]
-    stages = [training]
-    while "started_from" in stages[0]:
-        stages.insert(0, stages[0]["started_from"])
+    stages = stages_of(training)
     number_of = {stage.get("sha256"): number for number, stage in enumerate(stages, start=1)}
     lines = []
     for number, stage in enumerate(stages, start=1):

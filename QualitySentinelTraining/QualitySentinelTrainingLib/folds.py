@@ -8,6 +8,8 @@ from zlib import crc32
 
 from QualitySentinelLib.checkpoint import QualityModel
 
+from .model_files import stages_of
+
 FOLDS = 5
 
 
@@ -35,8 +37,8 @@ def fold_of(sources: Mapping[str, str], folds: int = FOLDS) -> dict[str, int]:
 
 def persons_seen(training: Mapping) -> set[str]:
     """Everybody a model was trained on, by its metadata, those of the model it started from among them."""
-    own = {person for source in training.get("sources", {}).values() for person in source.get("persons", ())}
-    return own | (persons_seen(training["started_from"]) if "started_from" in training else set())
+    sources = [source for stage in stages_of(training) for source in stage.get("sources", {}).values()]
+    return {person for source in sources for person in source.get("persons", ())}
 
 
 def seen_by(model: QualityModel) -> set[str]:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 import json
 import os
 import sys
@@ -78,17 +77,13 @@ def main() -> int:
 def draw_report(report: Path, picture: Path) -> None:
     """The report from its top into the worst cases, as headless Chromium shows it."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-    from PIL import Image
     from Testing.chromium import chromium
-    from Testing.screenshots import REPORT_WIDTH, save
+    from Testing.screenshots import opened, save, top_of
 
     with chromium() as browser:
-        page = browser.new_page(viewport={"width": REPORT_WIDTH, "height": 1200}, color_scheme="light")
-        page.goto(report.resolve().as_uri())
+        page = opened(browser, report)
         cases = page.locator("#cases .slices").bounding_box()
-        height = cases["y"] + cases["height"] * 0.66
-        clip = {"x": 0, "y": 0, "width": REPORT_WIDTH, "height": height}
-        save(Image.open(io.BytesIO(page.screenshot(clip=clip, full_page=True))).convert("RGB"), picture)
+        save(top_of(page, cases["y"] + cases["height"] * 0.66), picture)
 
 
 def chosen_cases(data: Path, seen: set[str], count: int | None) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
@@ -54,21 +54,21 @@ def average_models(models: Sequence[Path], out: Path):
     from QualitySentinelLib.checkpoint import load_model, save_model
     from QualitySentinelLib.errors import UsageError
 
-    out = Path(out)
-    if out.suffix != ".safetensors":
-        raise UsageError(f"--out {out}: give a file name that ends in .safetensors")
+    from ..model_files import as_stage, check_out, stages_of
+
+    out = check_out(out)
     loaded = {Path(path): load_model(path) for path in models}
     if len(loaded) < 2:
         raise UsageError("--models: give two model files or more")
-    stages = {path: _stages(model) for path, model in loaded.items()}
-    latest = max(stages, key=lambda path: len(stages[path]))
-    for path, model in loaded.items():
-        if path != latest and model.sha256 not in stages[latest]:
+    stages = {path: stages_of(as_stage(model)) for path, model in loaded.items()}
+    *earlier, latest = sorted(loaded, key=lambda path: len(stages[path]))
+    for path in earlier:
+        if loaded[path].sha256 not in {stage.get("sha256") for stage in stages[latest]}:
             raise UsageError(
                 f"--models {path}: {latest} was not trained from it, and weights of different trainings have no mean; "
                 "give stages of one training"
             )
-    model = loaded[latest]
+    model, before = loaded[latest], stages[latest][-1]
     weights = [one.network.state_dict() for one in loaded.values()]
     model.network.load_state_dict(
         {
@@ -76,27 +76,17 @@ def average_models(models: Sequence[Path], out: Path):
             for name in weights[0]
         }
     )
-    training = model.metadata.get("training", {})
-    averaged = [loaded[path].sha256 for path in sorted(stages, key=lambda path: len(stages[path]))]
     names = [_called(path) for path in models]
     model.metadata = {k: v for k, v in model.metadata.items() if k not in ("calibration", "calibrated_on")} | {
         "training": {
             "command": shlex.join(["quality-sentinel", "average", "--models", *names, "--out", out.name]),
-            "averaged": averaged,
-            **{name: training[name] for name in ("fold", "structures", "text") if name in training},
-            "started_from": {"name": model.name, "sha256": model.sha256} | training,
+            "averaged": [loaded[path].sha256 for path in (*earlier, latest)],
+            **{name: before[name] for name in ("fold", "structures", "text") if name in before},
+            "started_from": before,
         }
     }
     save_model(model, out, half=True)
     return model
-
-
-def _stages(model) -> set[str]:
-    """Checksums of a model file and of all that it was trained from."""
-    checksums, training = {model.sha256}, model.metadata.get("training", {})
-    while isinstance(training := training.get("started_from"), Mapping):
-        checksums.add(training.get("sha256", ""))
-    return checksums
 
 
 def _called(path: Path) -> str:

@@ -78,14 +78,13 @@ def calibrate_model(
     from ..calibration import calibrate
     from ..evaluation import Evaluated
     from ..folds import seen_by
+    from ..model_files import check_out
     from .evaluate import by_source
 
-    out = Path(out)
+    out = check_out(out)
     for name, value in {"--coverage": coverage, "--false-flags": false_flags}.items():
         if not 0.0 < value < 1.0:
             raise UsageError(f"{name} {value}: give a share between 0 and 1")
-    if out.suffix != ".safetensors":
-        raise UsageError(f"--out {out}: give a file name that ends in .safetensors")
     loaded = load_model(model)
     evaluated, _ = Evaluated.read_all(scores)
     if sources:

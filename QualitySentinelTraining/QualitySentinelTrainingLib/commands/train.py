@@ -168,6 +168,7 @@ def _start(model, path: str | Path) -> dict:
     from QualitySentinelLib.errors import UsageError
 
     from ..folds import seen_by
+    from ..model_files import as_stage
 
     start = load_model(path)
     presets = [replace(preset, name="") for preset in (start.preset, model.preset)]  # the name is for people
@@ -178,7 +179,7 @@ def _start(model, path: str | Path) -> dict:
     if not seen_by(start):
         log.warning("%s: does not say whom it was trained on; evaluate may measure the new model on them", path)
     model.network.load_state_dict(start.network.state_dict())
-    return {"name": start.name, "sha256": start.sha256} | start.metadata.get("training", {})
+    return as_stage(start)
 
 
 def outside_fold(paths: Sequence[Path], fold: int | None, folds: int = 5) -> tuple[list[Path], list[str]]:

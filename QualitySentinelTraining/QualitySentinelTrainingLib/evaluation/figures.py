@@ -39,7 +39,7 @@ def figures(evaluated: Evaluated, calibration: Mapping | None = None, draws: int
         "subjects": len(np.unique(evaluated.subject)),
         "persons": len(np.unique(evaluated.person)),
         "slices": with_intervals(masked.predicted, masked.dsc, masked.person, draws),
-        "within_masks": within_masks(masked, draws),
+        "within_masks": within_masks(evaluated, draws),
         "segments": {},
     }
     result["slices"]["calibration_curve"] = calibration_curve(masked.predicted, masked.dsc)

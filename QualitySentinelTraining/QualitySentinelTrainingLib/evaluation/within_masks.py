@@ -29,23 +29,22 @@ def within_masks(evaluated: Evaluated, draws: int = DRAWS) -> dict:
         ``predicted_worst``, and of ``any`` of its slices, which is what looking at one at random would find. ``n``
         alone when there is no such mask.
     """
-    masked = evaluated.masked
-    members = [
-        rows for rows in masked.members if len(rows) >= FEWEST_SLICES and np.ptp(masked.dsc[rows]) >= LEAST_SPREAD
-    ]
+    predicted, dsc = evaluated.predicted, evaluated.dsc
+    members = [rows[evaluated.area[rows] > 0] for rows in evaluated.members]
+    members = [rows for rows in members if len(rows) >= FEWEST_SLICES and np.ptp(dsc[rows]) >= LEAST_SPREAD]
     if not members:
         return {"n": 0}
-    orders = np.nan_to_num(orders_of(masked.predicted, masked.dsc, members))
+    orders = np.nan_to_num(orders_of(predicted, dsc, members))
     result = {"n": len(members), "mean_spearman_r": float(orders.mean())}
-    person = np.array([masked.person[rows[0]] for rows in members])
+    person = np.array([evaluated.person[rows[0]] for rows in members])
     interval = bootstrap_of(lambda w: float(np.average(orders, weights=w)), person, draws) if draws else None
     if interval:
         result["mean_spearman_r_95ci"] = interval
-    found = [masked.dsc[rows[np.argmin(masked.predicted[rows])]] for rows in members]
+    found = [dsc[rows[np.argmin(predicted[rows])]] for rows in members]
     return result | {
-        "worst": float(np.mean([masked.dsc[rows].min() for rows in members])),
+        "worst": float(np.mean([dsc[rows].min() for rows in members])),
         "predicted_worst": float(np.mean(found)),
-        "any": float(np.mean([masked.dsc[rows].mean() for rows in members])),
+        "any": float(np.mean([dsc[rows].mean() for rows in members])),
     }
 
 

@@ -7,13 +7,11 @@ absent, a generated phantom.
 from __future__ import annotations
 
 import argparse
-import io
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from PIL import Image
 from Testing.chromium import chromium
 
 from .serving import REPOSITORY, served_review
@@ -45,9 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
             page.mouse.move(0, 0)
             time.sleep(5)
             data = page.screenshot()
-    from Testing.screenshots import save
+    from Testing.screenshots import picture_of, save
 
-    save(Image.open(io.BytesIO(data)).convert("RGB"), options.out)
+    save(picture_of(data), options.out)
     print(f"{options.out}: {options.out.stat().st_size / 1000:.0f} kB")
     return 0
 

@@ -1,0 +1,37 @@
+"""Model files as trainings write them: their name, and the stages of training behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from QualitySentinelLib.errors import UsageError
+
+if TYPE_CHECKING:
+    from QualitySentinelLib.checkpoint import QualityModel
+
+
+def check_out(out: Path) -> Path:
+    """The path of a model file to write.
+
+    Raises:
+        UsageError: its name does not end as model files' names do.
+    """
+    out = Path(out)
+    if out.suffix != ".safetensors":
+        raise UsageError(f"--out {out}: give a file name that ends in .safetensors")
+    return out
+
+
+def as_stage(model: QualityModel) -> dict:
+    """What a model file says of its training, with its name and checksum: what a model that starts from it keeps."""
+    return {"name": model.name, "sha256": model.sha256} | model.metadata.get("training", {})
+
+
+def stages_of(training: Mapping) -> list[Mapping]:
+    """The stages of a training, the first one first: ``training`` itself comes last, after all that it started from."""
+    stages = [training]
+    while isinstance(before := stages[0].get("started_from"), Mapping):
+        stages.insert(0, before)
+    return stages
