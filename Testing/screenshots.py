@@ -28,8 +28,6 @@ sys.path.insert(0, str(ROOT))
 EXAMPLE = ROOT.parent / "shared" / "data" / "totalsegmentator"
 WINDOW = (1380, 900)
 PANEL_WIDTH = 380
-SOFT_TISSUE = (400, 40)
-"""Window and level, HU."""
 GAP = 4
 REPORT_WIDTH = 1280
 COLORS = 256
@@ -147,6 +145,8 @@ def begin(ct: Path, seg: Path, names: Path | None, model: str) -> Scored:
     load_module(ROOT / "QualitySentinel" / "QualitySentinel.py")
     import slicer
 
+    from QualitySentinelLib.anatomy.windows import SOFT_TISSUE
+
     slicer.app.qt.setStyle("Fusion")
     window = open_main_window(core, draw=True)
     window.set_panel_width(PANEL_WIDTH)
@@ -156,7 +156,7 @@ def begin(ct: Path, seg: Path, names: Path | None, model: str) -> Scored:
     segmentation = slicer.util.loadSegmentation(str(seg))
     volume.CreateDefaultDisplayNodes()
     volume.GetDisplayNode().AutoWindowLevelOff()
-    volume.GetDisplayNode().SetWindowLevel(*SOFT_TISSUE)
+    volume.GetDisplayNode().SetWindowLevel(SOFT_TISSUE.width, SOFT_TISSUE.level)
     if ct.parent == EXAMPLE:
         volume.SetName("TotalSegmentator example CT")
         segmentation.SetName("TotalSegmentator, errors planted")

@@ -1,4 +1,4 @@
-"""Anatomy: the structures we know, their names in common label sets, their terminology codes, and matching.
+"""Anatomy: the structures we know, their names in common label sets, their terminology codes, matching, CT windows.
 
 Standard library only; the table (``structures.csv``) is read at first use.
 """
@@ -6,5 +6,16 @@ Standard library only; the table (``structures.csv``) is read at first use.
 from .matching import match_structure
 from .published import published_class_id
 from .structures import Code, Structure, all_structures, structure_named
+from .windows import WINDOW_PRESETS, WindowPreset, window_of
 
-__all__ = ["Code", "Structure", "all_structures", "match_structure", "published_class_id", "structure_named"]
+__all__ = [
+    "WINDOW_PRESETS",
+    "Code",
+    "Structure",
+    "WindowPreset",
+    "all_structures",
+    "match_structure",
+    "published_class_id",
+    "structure_named",
+    "window_of",
+]

@@ -9,6 +9,8 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from ..anatomy import WindowPreset
+
 MISSED_COLOR = (0.62, 0.24, 0.86)
 """Violet: what a mask misses. Not on the DSC scale, and no tissue."""
 
@@ -16,15 +18,21 @@ _SUPERSAMPLING = 2
 """Masks are drawn this many times finer than the picture and averaged, so that contours have no steps."""
 
 
-def scaled_grey(grey: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
-    """A grey plane (uint8 ``[rows, columns]``) inside ``box`` scaled to ``size``, float32 ``[height, width]`` 0..255.
+def gray_values(hu: np.ndarray, window: WindowPreset) -> np.ndarray:
+    """Gray values 0..255, uint8, of an array of HU of any shape, as ``window`` shows them."""
+    gray = (np.asarray(hu, dtype=np.float32) - window.low) * (255.0 / window.width)
+    return np.clip(np.nan_to_num(gray), 0, 255).astype(np.uint8)
+
+
+def scaled_gray(gray: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
+    """A gray plane (uint8 ``[rows, columns]``) inside ``box`` scaled to ``size``, float32 ``[height, width]`` 0..255.
 
     Args:
-        grey: the plane.
+        gray: the plane.
         size: (width, height) of the outcome in pixels; the aspect ratio is the caller's business.
         box: (left, top, right, bottom) in pixel edges of the plane, may be fractional, inside the plane.
     """
-    image = Image.fromarray(np.ascontiguousarray(grey)).resize(size, Image.Resampling.BICUBIC, box=box)
+    image = Image.fromarray(np.ascontiguousarray(gray)).resize(size, Image.Resampling.BICUBIC, box=box)
     return np.asarray(image, dtype=np.float32)
 
 
@@ -34,7 +42,7 @@ def fill_and_line(
     """Opacity 0..1, float32 ``[height, width]``, of a mask's inside and of its contour ``line_px`` wide.
 
     The contour is where the mask, interpolated linearly, falls just under one half: along the voxels' edges but
-    without stairs, and voxels that touch at a corner stay joined. Arguments as for :func:`scaled_grey`.
+    without stairs, and voxels that touch at a corner stay joined. Arguments as for :func:`scaled_gray`.
     """
     fine = (size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING)
     plane = Image.fromarray(mask.astype(np.uint8) * 255)
@@ -87,7 +95,7 @@ def draw_scale_bar(draw: ImageDraw.ImageDraw, size: tuple[int, int], px_per_mm: 
 
 
 def jpeg_data_uri(picture: np.ndarray | Image.Image, quality: int = 86) -> str:
-    """A picture (``[height, width, 3]``, 0..255) as a ``data:`` URI; colour at full resolution for crisp contours."""
+    """A picture (``[height, width, 3]``, 0..255) as a ``data:`` URI; color at full resolution for crisp contours."""
     image = picture if isinstance(picture, Image.Image) else to_image(picture)
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=quality, subsampling=0, optimize=True)

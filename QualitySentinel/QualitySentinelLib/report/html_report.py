@@ -10,6 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from ..anatomy import window_of
 from ..files import write_whole
 from ..scores import (
     CaseScore,
@@ -29,7 +30,6 @@ from .plot import dsc_plot
 from .slice_picture import PICTURE_PX, slice_picture
 from .strip import dsc_strip
 from .text import MISSED_TEXT, dsc_text, duration_text, file_name, position_text, printable, range_text, threshold_text
-from .window import window_for
 from .worst_slices import MAX_PICTURES, PER_SEGMENT, worst_slices
 
 _TOP_PICTURES = 8
@@ -159,7 +159,7 @@ def _pictures(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation, a
                     "dsc_text": dsc_text(slice_score.predicted_dsc, case_score.threshold),
                     "range": "" if missed else range_text(slice_score.dsc_low, slice_score.dsc_high),
                     "color": MISSED_COLOR if missed else dsc_color(slice_score.predicted_dsc),
-                    "window": window_for(segment.structure or segment.name).name,
+                    "window": window_of(segment.structure or segment.name).name,
                 }
             )
     return pictures

@@ -1,4 +1,4 @@
-"""The overview of a case: a coronal and a sagittal plane with every segment in the colour of its predicted DSC."""
+"""The overview of a case: a coronal and a sagittal plane with every segment in the color of its predicted DSC."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from PIL import ImageDraw
 from scipy import ndimage
 
+from ..anatomy.windows import WIDE
 from ..scores import CaseScore, dsc_color
 from ..volume import CtVolume, Segment, Segmentation
 from .drawing import (
@@ -16,15 +17,13 @@ from .drawing import (
     draw_scale_bar,
     fill_and_line,
     font,
+    gray_values,
     jpeg_data_uri,
-    scaled_grey,
+    scaled_gray,
     to_image,
     write_orientation,
 )
-from .window import Window
 
-_WINDOW = Window("overview", 700, 60)
-"""Wide enough for soft tissue, lung outlines and bone on one picture."""
 _LARGEST_PX = (450, 620)
 _NUMBERED = 10
 """So many of the worst segments in a plane carry their rank; more would cover the picture."""
@@ -105,7 +104,7 @@ def _picture(
     box = (0, 0, across, depth)
 
     hu = ct.hu[:, index, :] if axis == 0 else ct.hu[:, :, index]
-    picture = np.repeat(scaled_grey(_WINDOW.to_grey(hu)[::-1], size, box)[..., None], 3, axis=2)  # superior on top
+    picture = np.repeat(scaled_gray(gray_values(hu, WIDE)[::-1], size, box)[..., None], 3, axis=2)  # superior on top
     places: dict[int, tuple[int, int]] = {}
     for segment in segments:
         if not segment.box[axis + 1].start <= index < segment.box[axis + 1].stop:

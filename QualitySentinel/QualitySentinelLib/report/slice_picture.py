@@ -5,9 +5,18 @@ from __future__ import annotations
 import numpy as np
 from PIL import ImageDraw
 
+from ..anatomy import window_of
 from ..volume import CtVolume, Segment
-from .drawing import blend, draw_scale_bar, fill_and_line, jpeg_data_uri, scaled_grey, to_image, write_orientation
-from .window import window_for
+from .drawing import (
+    blend,
+    draw_scale_bar,
+    fill_and_line,
+    gray_values,
+    jpeg_data_uri,
+    scaled_gray,
+    to_image,
+    write_orientation,
+)
 
 PICTURE_PX = 360
 CONTOUR_COLOR = (0.0, 0.93, 1.0)
@@ -49,22 +58,22 @@ def slice_picture(ct: CtVolume, segment: Segment, k: int, px: int = PICTURE_PX, 
     whole = max(height * row_mm, width * column_mm) * 1.05  # a contour along the CT's own edge stays in sight
     side = min(max(extent + 2 * _MARGIN_MM, _LEAST_SIDE_MM), whole)
     edges = _edges(middle, side, (row_mm, column_mm))
-    window = window_for(segment.structure or segment.name)
+    window = window_of(segment.structure or segment.name)
 
     c0, r0 = (int(np.floor(e)) for e in edges[:2])
     c1, r1 = (int(np.ceil(e)) for e in edges[2:])
-    grey = np.zeros((r1 - r0, c1 - c0), dtype=np.uint8)  # beyond the CT: black
+    gray = np.zeros((r1 - r0, c1 - c0), dtype=np.uint8)  # beyond the CT: black
     inner_r, inner_c = slice(max(r0, 0), min(r1, height)), slice(max(c0, 0), min(c1, width))
-    grey[inner_r.start - r0 : inner_r.stop - r0, inner_c.start - c0 : inner_c.stop - c0] = window.to_grey(
-        ct.hu[k, inner_r, inner_c]
+    gray[inner_r.start - r0 : inner_r.stop - r0, inner_c.start - c0 : inner_c.stop - c0] = gray_values(
+        ct.hu[k, inner_r, inner_c], window
     )
-    drawn = np.zeros(grey.shape, dtype=bool)
+    drawn = np.zeros(gray.shape, dtype=bool)
     mask = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     r, c = top + rows[0] - r0, left + columns[0] - c0
     drawn[r : r + mask.shape[0], c : c + mask.shape[1]] = mask  # the picture is never smaller than the mask
 
     box = (edges[0] - c0, edges[1] - r0, edges[2] - c0, edges[3] - r0)
-    picture = np.repeat(scaled_grey(grey, (px, px), box)[..., None], 3, axis=2)
+    picture = np.repeat(scaled_gray(gray, (px, px), box)[..., None], 3, axis=2)
     _, halo = fill_and_line(drawn, (px, px), box, line_px=3.2 if mask_from is None else 4.4)
     _, line = fill_and_line(drawn, (px, px), box, line_px=2.0 if mask_from is None else 3.0)
     if mask_from is not None:

@@ -17,13 +17,11 @@ import slicer.util
 from trame_slicer.core import SlicerApp
 from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow
 
+from ..anatomy.windows import SOFT_TISSUE
 from ..errors import InputError
 from ..report import write_scored_segmentation
 from ..scores import CaseScore
 from ..volume import CtVolume, Segmentation
-
-SOFT_TISSUE = (400.0, 40.0)
-"""Window and level, HU."""
 
 _started: SlicerApp | None = None
 
@@ -52,7 +50,7 @@ def add_ct(ct: CtVolume):
     node = slicer.util.addVolumeFromArray(voxels, ct.frame.file_ijk_to_ras, Path(ct.source).name or "CT")
     display = node.GetDisplayNode()
     display.AutoWindowLevelOff()
-    display.SetWindowLevel(*SOFT_TISSUE)
+    display.SetWindowLevel(SOFT_TISSUE.width, SOFT_TISSUE.level)
     return node
 
 

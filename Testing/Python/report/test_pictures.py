@@ -13,7 +13,6 @@ from QualitySentinelLib.report.drawing import MISSED_COLOR
 from QualitySentinelLib.report.overview import overview_pictures
 from QualitySentinelLib.report.slice_picture import slice_picture
 from QualitySentinelLib.report.strip import dsc_strip
-from QualitySentinelLib.report.window import BONE, LUNG, SOFT_TISSUE, window_for
 from QualitySentinelLib.scores import CaseScore, EmptySlice, SegmentScore, SliceScore, Status, dsc_color, flag
 from QualitySentinelLib.volume import AxialFrame, CtVolume, Segment, Segmentation
 from QualitySentinelLib.volume.segmentation import boxes_of_labels, segment_from_mask
@@ -94,27 +93,6 @@ def test_a_missed_slice_is_shown_with_the_nearest_slices_mask_dashed_in_another_
     assert np.ptp(np.nonzero(violet)[0]) == pytest.approx(np.ptp(np.nonzero(whole)[0]), abs=14)
     left = violet[:, violet[:, :180].sum(axis=0).argmax()]
     assert np.count_nonzero(np.diff(left.astype(int)) == 1) > 5  # dashes along the left side
-
-
-@pytest.mark.parametrize(
-    ("name", "window"),
-    [
-        ("lung_upper_lobe_left", LUNG),
-        ("trachea", LUNG),
-        ("vertebra T12", BONE),
-        ("vertebrae_L1", BONE),
-        ("Left Hip", BONE),
-        ("costa 7 right", BONE),
-        ("liver", SOFT_TISSUE),
-        ("spinal cord", SOFT_TISSUE),
-        ("pulmonary artery", SOFT_TISSUE),
-        ("gluteus maximus", SOFT_TISSUE),
-        ("", SOFT_TISSUE),
-        (None, SOFT_TISSUE),
-    ],
-)
-def test_structures_are_shown_in_their_own_window(name, window):
-    assert window_for(name) is window
 
 
 def test_the_overview_has_true_proportions_superior_on_top_and_the_dsc_colors():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from QualitySentinelLib.anatomy import window_of
 from QualitySentinelLib.report.slice_picture import PICTURE_PX, slice_picture
 from QualitySentinelLib.report.text import dsc_text, range_text
-from QualitySentinelLib.report.window import window_for
 from QualitySentinelLib.report.worst_slices import worst_slices
 from QualitySentinelLib.scores import CaseScore, EmptySlice, SegmentScore, dsc_color, segment_labels
 from QualitySentinelLib.volume import CtVolume, Segment
@@ -74,5 +74,5 @@ def _picture(ct: CtVolume, segment: Segment, slice_score, threshold: float) -> d
         "dsc_text": dsc_text(slice_score.predicted_dsc, threshold),
         "range": "" if missed else range_text(slice_score.dsc_low, slice_score.dsc_high),
         "color": dsc_color(slice_score.predicted_dsc),
-        "window": window_for(segment.structure or segment.name).name,
+        "window": window_of(segment.structure or segment.name).name,
     }
