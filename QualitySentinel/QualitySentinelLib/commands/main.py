@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import CancelledError, QualitySentinelError
+from ..threads import use_threads
 
 DEBUG_VARIABLE = "QUALITY_SENTINEL_DEBUG"
 """Set it to see the whole trace of an error instead of its one line."""
@@ -27,6 +28,8 @@ _COMMANDS = {
     "evaluate": "QualitySentinelTrainingLib.commands.evaluate",
     "calibrate": "QualitySentinelTrainingLib.commands.calibrate",
 }
+_THREADED = ("score", "review", "train-segmenters", "train", "evaluate")
+"""Commands whose one process computes; the others have workers, or nothing to compute."""
 _UNEXPECTED = 1
 
 
@@ -43,6 +46,11 @@ def build_parser() -> argparse.ArgumentParser:
     for name, module in _COMMANDS.items():
         if _installed(module):
             importlib.import_module(module).add_parser(commands.add_parser, name)
+            if name in _THREADED:
+                commands.choices[name].add_argument(
+                    "--threads", type=_thread_count, metavar="N",
+                    help="threads on the CPU (default: one per core that is free, at least half of them)",
+                )  # fmt: skip
     return parser
 
 
@@ -54,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse: 0 after --help, 2 after a usage error
         return int(stop.code or 0)
     try:
+        use_threads(getattr(options, "threads", None))  # before a command imports PyTorch
         return int(options.run(options) or 0)
     except QualitySentinelError as error:
         return _refuse(error, error.exit_code)
@@ -63,6 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse("not enough memory; close other programs or score fewer segments (--segments)", _UNEXPECTED)
     except Exception as error:
         return _refuse(f"unexpected {type(error).__name__}: {error} (set {DEBUG_VARIABLE}=1 for details)", _UNEXPECTED)
+
+
+def _thread_count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1024:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 1024, not {text!r}")
+    return int(text)
 
 
 def _installed(module: str) -> bool:

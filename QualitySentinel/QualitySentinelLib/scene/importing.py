@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from ..steps import Steps
+from ..threads import wait_passively
 
 WAIT_SECONDS = 0.02
 """How long a step waits for the thread. It is longer where the thread does not let go of Python's lock."""
@@ -57,6 +58,7 @@ def _is_imported(name: str) -> bool:
 
 def _import(names: Sequence[str], errors: list[BaseException]) -> None:
     try:
+        wait_passively()
         _load_torch_libraries()
         for name in names:
             importlib.import_module(name)
