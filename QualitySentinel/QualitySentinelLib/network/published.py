@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torchvision
 from torch import nn
 
+from ..errors import ModelError
 from .checks import choice, whole_number
 
 BACKBONES = {"resnet18": 512, "resnet34": 512, "resnet50": 2048, "resnet101": 2048, "resnet152": 2048}
@@ -36,7 +36,7 @@ class PublishedNetwork(nn.Module):
         whole_number(hidden_dim, "hidden_dim", 1, 8192)
         whole_number(embedding_dim, "embedding_dim", 1, 8192)
         self.embedding_dim, self.in_channels = embedding_dim, 2
-        trunk = getattr(torchvision.models, backbone)(weights=None)
+        trunk = _resnet(backbone)
         self.net = nn.ModuleDict({name: getattr(trunk, name) for name in ("layer1", "layer2", "layer3", "layer4")})
         self.conv1 = nn.Conv2d(self.in_channels, 64, 7, stride=2, padding=3)
         self.bn1 = nn.BatchNorm2d(64)
@@ -65,6 +65,17 @@ class PublishedNetwork(nn.Module):
         return self.fc2(self.attention2(c) * self.fc1(self.attention1(c) * v))
 
 
+def _resnet(backbone: str) -> nn.Module:
+    """torchvision's ResNet, randomly initialised. No other network needs torchvision."""
+    try:
+        from torchvision import models
+    except ImportError as error:
+        raise ModelError(
+            "published checkpoints need torchvision, which is not installed: pip install torchvision"
+        ) from error
+    return getattr(models, backbone)(weights=None)
+
+
 def without_unused(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """A published state dict without the tensors that are in every checkpoint and never used."""
     return {key: value for key, value in state.items() if not key.startswith(UNUSED_PREFIXES)}
@@ -73,7 +84,7 @@ def without_unused(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def unused_shapes(backbone: str) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the unused tensors of a checkpoint with this backbone."""
     with torch.device("meta"):
-        trunk = getattr(torchvision.models, backbone)(weights=None)
+        trunk = _resnet(backbone)
     shapes = {"net." + key: tuple(value.shape) for key, value in trunk.state_dict().items()}
     return {key: shape for key, shape in shapes.items() if key.startswith(UNUSED_PREFIXES)}
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 import zlib
 
 import numpy as np
 import pytest
 import torch
 
+from QualitySentinelLib.errors import ModelError
 from QualitySentinelLib.network import build_network, optimize_for_inference
 from QualitySentinelLib.network.published import BACKBONES, architecture_of, unused_shapes, without_unused
 
@@ -81,3 +83,9 @@ def test_outputs_for_all_145_labels_equal_upstreams(shared):
     assert np.abs(outputs.numpy() - arrays["pair0_predicted_dsc_for_all_145_classes"]).max() < TOLERANCE
     both = network(one.expand(2, -1, -1, -1), table[13:14])
     assert both.shape == (2, 1) and (both - outputs[13]).abs().max() < TOLERANCE
+
+
+def test_without_torchvision_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    with pytest.raises(ModelError, match="need torchvision, which is not installed: pip install torchvision"):
+        build_network({"kind": "published", "backbone": "resnet18"})
