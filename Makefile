@@ -46,8 +46,8 @@ endif
 # The story has Slicer's main window, layouts and views: like Slicer itself, it gets a process of its own.
 test: lint ## Lint, then run all tests
 ifeq ($(strip $(ARGS)),)
-	$(BIN)/python -m pytest --ignore=Testing/Python/story
-	$(BIN)/python -m pytest Testing/Python/story
+	$(BIN)/python -m pytest --ignore=Testing/Python/story; rest=$$?; \
+	$(BIN)/python -m pytest Testing/Python/story && exit $$rest
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif

@@ -11,7 +11,7 @@ LEFT = QtCore.Qt.MouseButton.LeftButton
 NONE = QtCore.Qt.KeyboardModifier.NoModifier
 
 
-def wait_until(condition, what="it", seconds=30.0) -> None:
+def wait_until(condition, what="it", seconds=120.0) -> None:
     """Let the event loop run until something has happened.
 
     Raises:

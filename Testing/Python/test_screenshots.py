@@ -26,7 +26,7 @@ def able_to_draw():
     """Skips where VTK cannot draw (it may end the process, so it tries in one of its own) or there is no Chromium."""
     for package in ("trame_slicer", "PySide6", "playwright"):
         pytest.importorskip(package)
-    if subprocess.run([sys.executable, "-c", _DRAW], capture_output=True, timeout=120).returncode:
+    if subprocess.run([sys.executable, "-c", _DRAW], capture_output=True, timeout=300).returncode:
         pytest.skip("needs OpenGL (libgl1-mesa-dri is enough) to draw Slicer's views, and there is none here")
     if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
         pytest.skip("needs Chromium to look at the report, and there is none on this machine")

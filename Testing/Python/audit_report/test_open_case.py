@@ -130,5 +130,5 @@ def test_the_script_for_slicer_says_what_is_wrong_without_slicer(audited):
     script = write_slicer_script(audited.write())
     for words, problem in (([], "give the name of one case"), (["c9"], "c9: no case of"),
                            (["--dataset", "/nowhere", "c001"], "/nowhere/c001/ct.nii.gz: is not there")):  # fmt: skip
-        done = subprocess.run([sys.executable, script, "--", *words], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([sys.executable, script, "--", *words], capture_output=True, text=True, timeout=300)
         assert problem in done.stderr

@@ -89,7 +89,7 @@ def test_what_is_saved_comes_back(a_model, a_model_file):
     assert loaded.metadata == a_model.metadata and loaded.table.names == NAMES and len(loaded.sha256) == 64
     assert (loaded.table.encoder, loaded.table.prompt) == ("test encoder", "a CT of the {}")
     names, scale = ["liver", "spleen", None, "unheard of"], torch.ones(4)
-    assert np.array_equal(loaded.score(images(), names, scale), a_model.score(images(), names, scale))
+    assert np.allclose(loaded.score(images(), names, scale), a_model.score(images(), names, scale), atol=1e-6)
 
 
 def test_half_precision_storage_is_half_the_size_and_nearly_equal(a_model, a_model_file, tmp_path):
@@ -106,7 +106,7 @@ def test_scores_are_raw_float32_and_unknown_structures_are_neutral(a_model):
     assert scores.dtype == np.float32 and scores.shape == (4,)
     same = images()[:1].expand(2, -1, -1, -1)
     unknown, none = a_model.score(same, ["unheard of", None])
-    assert unknown == none
+    assert unknown == pytest.approx(none, abs=1e-6)  # rows of one batch may differ in the last digit
     assert a_model.score(images(0), []).shape == (0,)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 
-def run_events_until(condition, seconds=30):
+def run_events_until(condition, seconds=120):
     """Let the event loop run, as in Slicer, until something has happened."""
     import slicer
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import sys
-import time
 
 import pytest
 
@@ -25,17 +24,25 @@ def a_package(tmp_path, monkeypatch):
     return make
 
 
-def test_a_slow_import_is_waited_for_in_many_steps(a_package):
-    name = a_package("quality_sentinel_slow", "import time\ntime.sleep(0.4)\nvalue = 5\n")
-    steps, turns = import_steps([name]), 0
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            (module,) = end.value
-            break
-        turns += 1
-    assert turns > 3
+@pytest.fixture
+def a_slow_package(a_package, tmp_path):
+    """A function ``(name, value)``: a module that comes to its end when the function given with its name is called."""
+
+    def make(name, value):
+        gate = tmp_path / f"{name}.gate"
+        code = f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists():\n    time.sleep(0.001)\n"
+        return a_package(name, f"{code}value = {value}\n"), gate.touch
+
+    return make
+
+
+def test_a_slow_import_is_waited_for_in_many_steps(a_slow_package):
+    name, go_on = a_slow_package("quality_sentinel_slow", 5)
+    steps = import_steps([name])
+    for _ in range(4):
+        next(steps)
+    go_on()
+    (module,) = run_to_end(steps)
     assert module.value == 5 and sys.modules[name] is module
     assert list(import_steps([name])) == []  # there already: no step
 
@@ -48,13 +55,15 @@ def test_what_is_wrong_with_a_package_is_said(a_package):
         run_to_end(import_steps(["quality_sentinel_absent"]))
 
 
-def test_an_import_that_is_left_comes_to_its_end(a_package):
-    name = a_package("quality_sentinel_left", "import time\ntime.sleep(0.3)\nvalue = 7\n")
+def test_an_import_that_is_left_comes_to_its_end(a_slow_package):
+    name, go_on = a_slow_package("quality_sentinel_left", 7)
     steps = import_steps([name])
     next(steps)
     steps.close()
-    time.sleep(0.05)
-    (module,) = run_to_end(import_steps([name]))  # begun again while the first goes on
+    again = import_steps([name])  # begun again while the first goes on
+    next(again)
+    go_on()
+    (module,) = run_to_end(again)
     assert module.value == 7
 
 

@@ -31,7 +31,7 @@ def _maps_at_once(slicer, monkeypatch):
 @pytest.fixture(scope="session")
 def can_draw() -> bool:
     """Whether VTK can draw: where it cannot it may end the process, so it tries in one of its own."""
-    return subprocess.run([sys.executable, "-c", _DRAW], capture_output=True, timeout=120).returncode == 0
+    return subprocess.run([sys.executable, "-c", _DRAW], capture_output=True, timeout=300).returncode == 0
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 from PIL import Image
 
-PATIENCE_MS = 60_000
+PATIENCE_MS = 180_000
 
 
 @contextmanager
@@ -76,7 +76,8 @@ class Page:
             like: wait until it shows this.
         """
         last = None
-        for _ in range(60):
+        end = time.monotonic() + PATIENCE_MS / 1000
+        while time.monotonic() < end:
             data = self.page.locator("#axial").screenshot()
             now = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
             waited_for = like is not None and not np.array_equal(now, like)

@@ -39,7 +39,8 @@ def make_review(a_ct_with_a_liver, a_small_model, tmp_path):
 
 async def scored(review: ReviewController) -> None:
     """Wait until nothing is scored any more."""
-    for _ in range(2000):
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
         await asyncio.sleep(0.005)
         if not review.scoring.running and all(s.predicted_dsc is not None for s in review.session.segments):
             return
@@ -57,20 +58,23 @@ def with_a_slice_erased(review: ReviewController, segment_id: str, k: int):
 
 def test_the_event_loop_stays_alive_while_scoring(make_review):
     async def story():
-        shown = []
+        shown, turns, turns_when_shown = [], 0, []
         review = make_review(batch_size=2)
-        review.changed = lambda: shown.append(review.state(None)["scoring"])
-        longest, last = 0.0, time.monotonic()
+
+        def changed():
+            shown.append(review.state(None)["scoring"])
+            turns_when_shown.append(turns)
+
+        review.changed = changed
         review.score()
         while any(s.predicted_dsc is None for s in review.session.segments):
-            await asyncio.sleep(0.001)
-            now = time.monotonic()
-            longest, last = max(longest, now - last), now
+            await asyncio.sleep(0)
+            turns += 1
         await scored(review)
         assert {step["running"] for step in shown} == {True, False}
         done = [step["done"] for step in shown if step["running"]]
         assert done == sorted(done) and len(set(done)) > 5
-        assert longest < 1.0  # a quiet machine needs a hundredth of it
+        assert len(set(turns_when_shown)) > 5, "others have their turn between two steps"
         await review.close()
 
     own_loop.run(story())
