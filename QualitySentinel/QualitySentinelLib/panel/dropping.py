@@ -8,12 +8,12 @@ from ..review import ReviewSession
 
 
 def dropped_text(session: ReviewSession) -> str:
-    """What would be lost with a review of another CT, as a question; empty when nothing was accepted or corrected."""
-    accepted, corrected = len(session.accepted), len(session.corrections())
-    if not accepted and not corrected:
+    """What would be lost with a review of another CT, as a question; empty when nothing was accepted or edited."""
+    accepted, edited = len(session.accepted), len(session.edits())
+    if not accepted and not edited:
         return ""
     return _(
         "This segmentation was reviewed on another CT, or the CT was moved or changed since. Scoring begins a new "
-        "review; slices marked as accepted ({accepted}) and as corrected ({corrected}) lose their marks. Masks are not "
+        "review; slices marked as accepted ({accepted}) and as edited ({edited}) lose their marks. Masks are not "
         "changed.\n\nBegin a new review?"
-    ).format(accepted=accepted, corrected=corrected)
+    ).format(accepted=accepted, edited=edited)

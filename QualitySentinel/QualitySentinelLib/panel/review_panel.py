@@ -9,12 +9,12 @@ import qt
 from slicer.i18n import tr as _
 
 from ..errors import QualitySentinelError
-from ..review import Changed, ReviewCounts, ReviewEvent, ReviewSession
+from ..review import Changed, ReviewCounts, ReviewEvent, ReviewSession, verdict
 from ..scores.colors import DEFAULT_SCALE
 from .figures import Figures
 from .open_review import OpenReview
 from .results_table import ResultsTable
-from .strip_plot import StripPlot, slice_verdict
+from .strip_plot import StripPlot
 
 
 class ReviewPanel:
@@ -127,7 +127,7 @@ class ReviewPanel:
         if point is None:
             return _("<b>{segment}</b>: no score here").format(segment=escaped(label))
         return _("<b>{segment}</b>, slice {index} (S {position:.1f} mm): {verdict}").format(
-            segment=escaped(label), index=point.slice_index, position=point.position_mm, verdict=slice_verdict(point)
+            segment=escaped(label), index=point.slice_index, position=point.position_mm, verdict=verdict(point, _)
         )
 
     # What a reader does

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import qt
 from slicer.i18n import tr as _
 
-from ..review import StripPoint
+from ..review import StripPoint, verdict
 from ..scores.colors import DEFAULT_SCALE, dsc_color
 from .results_table import qt_color
 
@@ -26,9 +26,9 @@ NARROW, RIB, MARK = 8.0, 3.0, 2.0
 """Pixels: a missed slice's bar that is narrower is drawn as a solid rib of the second width, because a frame would come
 down to dots; the least width of a mark below the bars."""
 
-OPEN_COLOR, ACCEPTED_COLOR, CORRECTED_COLOR = (0.86, 0.16, 0.16), (0.20, 0.60, 0.33), (0.20, 0.45, 0.85)
+OPEN_COLOR, ACCEPTED_COLOR, EDITED_COLOR = (0.86, 0.16, 0.16), (0.20, 0.60, 0.33), (0.20, 0.45, 0.85)
 """Marks below the bars. They differ in height too: open ones fill the lane, accepted ones its lower half,
-corrected ones its upper half."""
+edited ones its upper half."""
 
 
 class StripPlot(qt.QWidget):
@@ -193,8 +193,8 @@ class StripPlot(qt.QWidget):
             painter.fillRect(qt.QRectF(left, top, width, LANE), qt_color(OPEN_COLOR))
         if point.accepted:
             painter.fillRect(qt.QRectF(left, top + LANE / 2, width, LANE / 2), qt_color(ACCEPTED_COLOR))
-        if point.corrected:
-            painter.fillRect(qt.QRectF(left, top, width, LANE / 2), qt_color(CORRECTED_COLOR))
+        if point.edit:
+            painter.fillRect(qt.QRectF(left, top, width, LANE / 2), qt_color(EDITED_COLOR))
 
     def _paint_text(self, painter: qt.QPainter, ink: qt.QColor) -> None:
         font = self.font  # a copy: PythonQt's properties are values
@@ -210,20 +210,8 @@ class StripPlot(qt.QWidget):
 def slice_tip(point: StripPoint) -> str:
     """What is said of a slice under the mouse, some lines."""
     lines = [_("Slice {index} (S {position:.1f} mm)").format(index=point.slice_index, position=point.position_mm)]
-    lines.append(slice_verdict(point))
+    lines.append(verdict(point, _))
     return "\n".join(lines)
-
-
-def slice_verdict(point: StripPoint) -> str:
-    """DSC and state of a slice, on one line."""
-    if point.missed:
-        text = _("missed: the structure is expected here")
-    elif point.low is None or point.high is None:
-        text = _("DSC {dsc:.2f}").format(dsc=point.dsc)
-    else:
-        text = _("DSC {dsc:.2f}, likely {low:.2f} to {high:.2f}").format(dsc=point.dsc, low=point.low, high=point.high)
-    states = ((point.flagged, _("flagged")), (point.accepted, _("accepted")), (point.corrected, _("corrected")))
-    return ", ".join([text, *(state for holds, state in states if holds)])
 
 
 def faint(color: qt.QColor, alpha: int) -> qt.QColor:

@@ -1,8 +1,8 @@
 """Layer 7: the state of a review and everything a reader can do in it. Knows no Qt, no VTK, no Slicer and no torch."""
 
 from .changes import ScoreChanges, SegmentChange, SliceChange
-from .corrections import Correction
 from .counts import ReviewCounts, ReviewProgress
+from .edits import Edit, Effect
 from .events import Changed, ReviewEvent
 from .refs import SliceRef
 from .rows import (
@@ -15,13 +15,15 @@ from .rows import (
 from .session import ReviewSession
 from .state import SCHEMA
 from .strip import StripPoint
+from .words import verdict
 
 __all__ = [
     "REVIEW_SEGMENT_COLUMNS",
     "REVIEW_SLICE_COLUMNS",
     "SCHEMA",
     "Changed",
-    "Correction",
+    "Edit",
+    "Effect",
     "ReviewCounts",
     "ReviewEvent",
     "ReviewProgress",
@@ -34,4 +36,5 @@ __all__ = [
     "review_document",
     "review_segment_rows",
     "review_slice_rows",
+    "verdict",
 ]

@@ -11,20 +11,19 @@ if TYPE_CHECKING:
     from .session import ReviewSession
 
 REVIEW_SEGMENT_COLUMNS = (*SEGMENT_COLUMNS, "n_accepted", "n_corrected", "n_open")
-REVIEW_SLICE_COLUMNS = (*SLICE_COLUMNS, "accepted", "corrected", "first_dsc")
+REVIEW_SLICE_COLUMNS = (*SLICE_COLUMNS, "accepted", "edited", "first_dsc")
 
 
 def review_slice_rows(session: ReviewSession) -> Iterator[tuple[object, ...]]:
     """Values of ``REVIEW_SLICE_COLUMNS``: the rows of ``slices.csv`` in its order, three values longer.
 
-    ``accepted`` and ``corrected`` are 0 or 1; ``first_dsc`` is the predicted DSC before the correction, ``None`` for
-    slices that were not corrected or had no score then. Slices whose mask was erased have no row, because they are
+    ``accepted`` and ``edited`` are 0 or 1; ``first_dsc`` is the predicted DSC before the edit, ``None`` for
+    slices that were not edited or had no score then. Slices whose mask was erased have no row, because they are
     no slices of the mask any more; :meth:`ReviewSession.corrections` has them.
     """
-    before = {(c.segment_id, c.k): c.dsc_before for c in session.corrections()}
-    points = ((s.segment_id, point) for s in session.case.segments for point in session.strip(s.segment_id))
-    for row, (segment_id, point) in zip(slice_rows(session.case), points, strict=True):
-        yield *row, int(point.accepted), int(point.corrected), before.get((segment_id, point.k))
+    points = (point for s in session.case.segments for point in session.strip(s.segment_id))
+    for row, point in zip(slice_rows(session.case), points, strict=True):
+        yield *row, int(point.accepted), int(point.edit is not None), point.edit and point.edit.dsc_before
 
 
 def review_segment_rows(session: ReviewSession) -> Iterator[tuple[object, ...]]:
@@ -39,30 +38,30 @@ def review_segment_rows(session: ReviewSession) -> Iterator[tuple[object, ...]]:
 
 
 def review_document(session: ReviewSession) -> dict[str, object]:
-    """What the reader did, for ``report.json``: figures, slices accepted or corrected, and the state to go on from.
+    """What the reader did, for ``report.json``: figures, slices accepted or edited, and the state to go on from.
 
     ``slices`` has those of the mask, missed ones, and those whose mask was erased; a DSC is ``None`` without a score.
     """
     progress = session.progress
-    corrected = {(c.segment_id, c.k): c for c in session.corrections()}
+    edits = {(e.segment_id, e.k): e for e in session.edits()}
     touched = dict.fromkeys(
         (s.segment_id, k)
         for s in session.case.segments
         for k in sorted(
             {p.k for p in session.strip(s.segment_id) if p.accepted}
-            | {k for segment_id, k in corrected if segment_id == s.segment_id}
+            | {k for segment_id, k in edits if segment_id == s.segment_id}
         )
     )
     slices = []
     for segment_id, k in touched:
-        score, correction = session.slice_score(segment_id, k), corrected.get((segment_id, k))
+        score, edit = session.slice_score(segment_id, k), edits.get((segment_id, k))
         slices.append(
             {
                 "segment_id": segment_id,
                 "k": k,
                 "accepted": session.is_accepted(segment_id, k),
-                "corrected": correction is not None,
-                "first_dsc": None if correction is None else correction.dsc_before,
+                "edited": edit is not None,
+                "first_dsc": None if edit is None else edit.dsc_before,
                 "dsc": None if score is None else score.predicted_dsc,
             }
         )

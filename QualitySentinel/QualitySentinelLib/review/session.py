@@ -10,8 +10,8 @@ from ..scores import CaseScore, SegmentScore, SliceScore, flag, segment_labels
 from ..scores.flags import check_threshold
 from .accepts import Accepts
 from .changes import ScoreChanges, changes_between
-from .corrections import Correction, FirstScores
 from .counts import ReviewCounts, ReviewProgress
+from .edits import Edit, FirstScores
 from .events import Changed, ReviewEvent
 from .observers import Observer, Observers
 from .own_scores import copied, fingerprint, further
@@ -21,7 +21,7 @@ from .strip import StripPoint
 
 
 class ReviewSession:
-    """The review of one segmentation: what is flagged, looked at, accepted and corrected.
+    """The review of one segmentation: what is flagged, looked at, accepted and edited.
 
     The session keeps a copy of the scores; those that it is given are never changed, and sessions share nothing.
     Slices are meant by segment id and canonical k. *Flagged* slices are predicted below the threshold, in *missed*
@@ -108,7 +108,7 @@ class ReviewSession:
                 flagged=isinstance(s, SliceScore) and s.flagged,
                 missed=not isinstance(s, SliceScore),
                 accepted=SliceRef(segment_id, s.k) in self._accepts,
-                corrected=self._first.is_corrected(segment, s.k, s),
+                edit=self._first.edit(segment, s.k, s),
             )
             for s in self._shown(segment)
         )
@@ -346,12 +346,12 @@ class ReviewSession:
             self._observers.tell(ReviewEvent(Changed.CURRENT, (selected,)))
         return changes
 
-    def corrections(self) -> tuple[Correction, ...]:
+    def edits(self) -> tuple[Edit, ...]:
         """Slices whose mask is another than at their first score: segments in their order, slices upwards."""
         return tuple(
-            Correction(segment.segment_id, k, first.dsc, None if score is None else score.predicted_dsc)
+            edit
             for segment in self._case.segments
-            for k, first, score in self._first.corrected(segment, self._slices[segment.segment_id])
+            for edit, _first, _score in self._first.edits(segment, self._slices[segment.segment_id])
         )
 
     # Observers
@@ -447,7 +447,7 @@ class ReviewSession:
             fine = sum(SliceRef(segment.segment_id, s.k) in self._accepts for s in doubtful)
             accepted += fine
             still_open += len(doubtful) - fine
-            for _, first, score in self._first.corrected(segment, self._slices[segment.segment_id]):
+            for _, first, score in self._first.edits(segment, self._slices[segment.segment_id]):
                 corrected += first.was_doubtful(self._threshold) and (score is None or not is_doubtful(score))
         return ReviewCounts(flagged, missed, doubted, ReviewProgress(accepted, corrected, still_open))
 
@@ -510,6 +510,6 @@ class ReviewSession:
 def _restoring_warnings(gone: list[str], stale: int) -> Iterable[str]:
     if gone:
         names = ", ".join(" ".join(i.split()) for i in gone[:8]) + (", ..." if len(gone) > 8 else "")
-        yield f"segments of the kept review are gone: {names}; what was accepted or corrected in them is dropped"
+        yield f"segments of the kept review are gone: {names}; what was accepted or edited in them is dropped"
     if stale:
         yield f"accepted slices of the kept review whose mask has changed since: {stale}; they are open again"

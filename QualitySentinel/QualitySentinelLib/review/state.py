@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import InputError
-from .corrections import FirstScore
+from .edits import FirstScore
 from .refs import SliceRef
 
 SCHEMA = "quality-sentinel-review/1"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .edits import Edit
+
 
 @dataclass(frozen=True)
 class StripPoint:
@@ -18,7 +20,7 @@ class StripPoint:
         flagged: the mask's slice is predicted below the threshold.
         missed: the mask has no voxel here, but the structure is expected.
         accepted: a reader found it fine.
-        corrected: its mask differs from that of its first score.
+        edit: how its mask differs from that of its first score; ``None`` when it is the same.
     """
 
     k: int
@@ -30,4 +32,4 @@ class StripPoint:
     flagged: bool
     missed: bool
     accepted: bool
-    corrected: bool
+    edit: Edit | None

@@ -25,7 +25,7 @@ SLICES_ROLE = "QualitySentinelSlices"
 
 _UNITS = {"position_mm": "mm"}
 _INTEGERS = """n_slices n_scored n_flagged missed_slices n_accepted n_corrected n_open
-slice_index flagged missed accepted corrected""".split()
+slice_index flagged missed accepted edited""".split()
 _NUMBERS = "predicted_dsc dsc_low dsc_high first_dsc position_mm".split()
 _ARRAYS = dict.fromkeys(_INTEGERS, vtk.vtkIntArray) | dict.fromkeys(_NUMBERS, vtk.vtkDoubleArray)
 """Array class of each column; text where nothing is said. A missing number is NaN."""

@@ -37,7 +37,7 @@ _INTEGERS = {
     "n_slices", "n_scored", "n_flagged", "slice_index", "missed_slices", "n_accepted", "n_corrected", "n_open",
 }  # fmt: skip
 _FLOATS = {"predicted_dsc", "dsc_low", "dsc_high", "position_mm", "first_dsc"}
-_YES_OR_NO = {"flagged", "missed", "accepted", "corrected"}
+_YES_OR_NO = {"flagged", "missed", "accepted", "edited", "corrected"}
 
 _FIRST_SEGMENT_COLUMNS = SEGMENT_COLUMNS[:9]
 _FIRST_SLICE_COLUMNS = SLICE_COLUMNS[:6]

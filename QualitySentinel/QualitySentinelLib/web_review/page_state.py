@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..review import ReviewSession, StripPoint
+from ..review import ReviewSession, StripPoint, verdict
 from ..review.refs import is_doubtful
 from ..scores import EmptySlice, SegmentScore, Status, dsc_color
 from ..scores.colors import DEFAULT_SCALE, SCALES, css_color
@@ -79,8 +79,8 @@ def _bar(point: StripPoint, scale: str) -> dict[str, object]:
         "color": hex_color(point.dsc, scale),
         "missed": point.missed,
         "mark": mark_of(point),
-        "corrected": point.corrected,
-        "title": f"slice {point.slice_index}, S {point.position_mm:.1f} mm: {told(point)}",
+        "edit": "" if point.edit is None else point.edit.effect,
+        "title": f"slice {point.slice_index}, S {point.position_mm:.1f} mm: {verdict(point)}",
     }
 
 
@@ -89,15 +89,6 @@ def mark_of(point: StripPoint) -> str:
     if point.accepted:
         return "accepted"
     return "missed" if point.missed else "flagged" if point.flagged else ""
-
-
-def told(point: StripPoint) -> str:
-    """A slice's score in words."""
-    text = f"the mask is missing here (score {point.dsc:.2f})" if point.missed else f"DSC {point.dsc:.2f}"
-    if point.low is not None and point.high is not None:
-        text += f" ({point.low:.2f} to {point.high:.2f})"
-    words = ["flagged"] * point.flagged + ["accepted"] * point.accepted + ["corrected"] * point.corrected
-    return ", ".join([text, *words])
 
 
 def counts(session: ReviewSession) -> dict[str, object]:
@@ -131,7 +122,7 @@ def current(session: ReviewSession, slice_index: int | None, position_mm: float 
         "k": ref.k,
         "slice": str(slice_index),
         "where": f"S {position_mm:.1f} mm",
-        "told": "no score in this slice" if point is None else told(point),
+        "told": "no score in this slice" if point is None else verdict(point),
         "mark": "" if point is None else mark_of(point),
         "scored": point is not None,
         "accepted": session.is_accepted(*ref),

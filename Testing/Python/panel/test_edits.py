@@ -21,7 +21,7 @@ def test_an_edited_slice_is_scored_alone_and_the_table_follows(scored, edit, mon
     assert numbers == [1]
     assert session.slice_score("spleen", k).predicted_dsc != before
     assert [row[1] for row in texts(scored.ui.resultsTable)] == [f"{s.predicted_dsc:.2f}" for s in session.segments]
-    assert [c.k for c in session.corrections()] == [k]
+    assert [c.k for c in session.edits()] == [k]
 
 
 def test_edits_wait_while_the_box_is_unchecked(scored, edit, monkeypatch):

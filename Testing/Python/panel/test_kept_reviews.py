@@ -42,7 +42,7 @@ def test_slices_edited_before_the_panel_opened_are_scored_again_and_others_keep_
     assert session.slice_score("spleen", k).digest != kept.slice_score("spleen", k).digest
     assert session.accepted == (("liver", kept.segment("liver").slices[2].k),), "the edited one is open again"
     assert session.segment("liver") == kept.segment("liver")
-    assert [c.k for c in session.corrections()] == [k]
+    assert [c.k for c in session.edits()] == [k]
     assert panel.ui.warningsLabel.isHidden()
 
 
@@ -118,7 +118,7 @@ def test_edits_that_cannot_be_scored_stay_named(kept, edit, open_panel, monkeypa
     edit(kept.segment("spleen").slices[3].k)
     review = panel.reviewPanel.review
     run_events_until(lambda: not panel.rescoring.busy(review))
-    assert [c.k for c in review.session.corrections()] == [s.k for s in kept.segment("spleen").slices[2:4]]
+    assert [c.k for c in review.session.edits()] == [s.k for s in kept.segment("spleen").slices[2:4]]
     assert panel.ui.warningsLabel.isHidden()
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from Testing.Python.panel.using import click, click_row, pixels, share_of
 
-from QualitySentinelLib.review import StripPoint
+from QualitySentinelLib.review import Edit, StripPoint
 from QualitySentinelLib.scores import dsc_color
 
 
 def point(k, dsc=0.9, **state):
     """A slice of the plot."""
-    states = dict.fromkeys(("flagged", "missed", "accepted", "corrected"), False) | state
+    states = dict.fromkeys(("flagged", "missed", "accepted"), False) | {"edit": None} | state
     return StripPoint(k, k + 100, 5.0 * k, dsc, dsc - 0.05, dsc + 0.05, **states)
 
 
@@ -50,16 +50,19 @@ def test_inferior_is_left(plot):
     assert plot.bar_of(5)[0] >= 0 and plot.bar_of(9)[1] <= plot.width
 
 
-def test_open_accepted_and_corrected_slices_are_marked(plot):
-    from QualitySentinelLib.panel.strip_plot import ACCEPTED_COLOR, CORRECTED_COLOR, OPEN_COLOR
+def test_open_accepted_and_edited_slices_are_marked(plot):
+    from QualitySentinelLib.panel.strip_plot import ACCEPTED_COLOR, EDITED_COLOR, OPEN_COLOR
 
     plot.show_strip(
-        [point(0), point(1, 0.5, flagged=True), point(2, 0.5, flagged=True, accepted=True), point(3, corrected=True)],
+        [
+            point(0), point(1, 0.5, flagged=True), point(2, 0.5, flagged=True, accepted=True),
+            point(3, edit=Edit("s", 3, 0.5, 0.9)),
+        ],
         0.8, None,
     )  # fmt: skip
     marks = {
         k: tuple(
-            share_of(column(plot, k)[-30:], color) > 0.05 for color in (OPEN_COLOR, ACCEPTED_COLOR, CORRECTED_COLOR)
+            share_of(column(plot, k)[-30:], color) > 0.05 for color in (OPEN_COLOR, ACCEPTED_COLOR, EDITED_COLOR)
         )
         for k in range(4)
     }

@@ -43,7 +43,7 @@ def test_a_review_is_in_every_file(a_case, a_ct_with_a_liver, tmp_path):
     ]  # fmt: skip
     rows = read_slices_csv(tmp_path / "slices.csv")
     assert [row["accepted"] for row in rows] == [False, False, False, True]
-    assert rows[0]["corrected"] is False and rows[0]["first_dsc"] is None
+    assert rows[0]["edited"] is False and rows[0]["first_dsc"] is None
     document = read_report_document(tmp_path / "report.json")
     assert document["threshold"] == 0.7  # the session's, not that of the scoring
     assert document["review"]["open"] == 1

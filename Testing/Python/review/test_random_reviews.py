@@ -80,7 +80,7 @@ def check(session):
     assert len(found) == len(set(found)) == counts.open == progress.open
     assert not set(found) & accepted_of(session)
     assert counts.flagged + counts.missed == progress.accepted + progress.open
-    assert 0 <= progress.share <= 1 and progress.corrected <= len(session.corrections())
+    assert 0 <= progress.share <= 1 and progress.corrected <= len(session.edits())
     order = [s.segment_id for s in session.segments]
     assert [(order.index(i), k) for i, k in found] == sorted((order.index(i), k) for i, k in found)
     dsc = [s.predicted_dsc for s in session.segments if s.predicted_dsc is not None]
@@ -88,9 +88,9 @@ def check(session):
     strips = [p for s in session.segments for p in session.strip(s.segment_id)]
     assert sum(p.flagged for p in strips) == counts.flagged == sum(s.n_flagged for s in session.case.segments)
     assert sum(p.missed for p in strips) == counts.missed
-    corrected = {(c.segment_id, c.k) for c in session.corrections()}
-    assert {(s.segment_id, p.k) for s in session.segments for p in session.strip(s.segment_id) if p.corrected} <= (
-        corrected
+    edited = {(c.segment_id, c.k) for c in session.edits()}
+    assert {(s.segment_id, p.k) for s in session.segments for p in session.strip(s.segment_id) if p.edit} <= (
+        edited
     )
     if session.selected is not None:
         assert session.selected in order
@@ -105,8 +105,8 @@ def test_any_sequence_of_actions_keeps_the_review_consistent(seed, a_random_case
         check(session)
     again = ReviewSession.from_state(session.case, json.loads(json.dumps(session.to_state())))
     check(again)
-    assert (again.to_state(), again.open_slices(), again.corrections(), again.progress, again.warnings) == (
-        session.to_state(), session.open_slices(), session.corrections(), session.progress, (),
+    assert (again.to_state(), again.open_slices(), again.edits(), again.progress, again.warnings) == (
+        session.to_state(), session.open_slices(), session.edits(), session.progress, (),
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from QualitySentinelLib.scores.tables import SEGMENT_COLUMNS, SLICE_COLUMNS, seg
 
 
 def test_the_columns_begin_with_those_of_the_slice_table():
-    assert REVIEW_SLICE_COLUMNS == (*SLICE_COLUMNS, "accepted", "corrected", "first_dsc")
+    assert REVIEW_SLICE_COLUMNS == (*SLICE_COLUMNS, "accepted", "edited", "first_dsc")
 
 
 def test_every_row_of_the_slice_table_says_what_the_reader_did(a_session, edited):
@@ -55,9 +55,9 @@ def test_the_document_of_a_review_tells_slices_and_brings_the_review_back(a_sess
     assert list(slices) == [("liver", 20), ("liver", 23), ("spleen", 5)]
     assert slices["liver", 20]["dsc"] is None and slices["liver", 20]["first_dsc"] == 0.7
     assert (slices["liver", 23]["first_dsc"], slices["liver", 23]["dsc"]) == (0.6, 0.97)
-    assert slices["spleen", 5]["accepted"] and not slices["spleen", 5]["corrected"]
+    assert slices["spleen", 5]["accepted"] and not slices["spleen", 5]["edited"]
     again = ReviewSession.from_state(a_session.case, document["state"])
-    assert again.corrections() == a_session.corrections() and again.is_accepted("spleen", 5)
+    assert again.edits() == a_session.edits() and again.is_accepted("spleen", 5)
 
 
 def test_accepted_slices_are_counted_by_segment(a_session):

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from QualitySentinelLib.errors import UsageError
-from QualitySentinelLib.review import ReviewSession, SliceRef
+from QualitySentinelLib.review import Edit, ReviewSession, SliceRef
 from QualitySentinelLib.scores import flag
 
 
@@ -119,11 +119,12 @@ class TestSlices:
         strip = ReviewSession(a_case).strip("liver")
         assert (strip[0].low, strip[0].high, strip[1].low, strip[-1].high) == (0.5, 0.8, None, None)
 
-    def test_the_strip_shows_what_was_accepted_and_what_was_corrected(self, a_session, edited):
+    def test_the_strip_shows_what_was_accepted_and_what_was_edited(self, a_session, edited):
         a_session.accept("liver", 20)
         a_session.update(edited(a_session.case, "liver", {23: 0.9}))
-        shown = {p.k: (p.accepted, p.corrected) for p in a_session.strip("liver")}
-        assert shown[20] == (True, False) and shown[23] == (False, True) and shown[21] == (False, False)
+        shown = {p.k: (p.accepted, p.edit) for p in a_session.strip("liver")}
+        assert shown[20] == (True, None) and shown[21] == (False, None)
+        assert shown[23] == (False, Edit("liver", 23, 0.6, 0.9))
 
     def test_any_slice_can_be_looked_at_also_one_without_a_score(self, a_session):
         a_session.go_to("liver", 60)

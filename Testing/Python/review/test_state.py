@@ -8,7 +8,7 @@ import json
 import pytest
 
 from QualitySentinelLib.errors import InputError
-from QualitySentinelLib.review import SCHEMA, Correction, ReviewSession, SliceRef
+from QualitySentinelLib.review import SCHEMA, Edit, ReviewSession, SliceRef
 from QualitySentinelLib.scores import read_report_json, write_report_json
 
 
@@ -25,7 +25,7 @@ def a_state(a_session, edited):
 def everything(session):
     ids = [s.segment_id for s in session.case.segments]
     return (
-        session.threshold, session.current, session.selected, session.counts, session.corrections(),
+        session.threshold, session.current, session.selected, session.counts, session.edits(),
         session.open_slices(), session.to_state(), [session.strip(i) for i in ids],
     )  # fmt: skip
 
@@ -35,7 +35,7 @@ def test_everything_is_still_there(a_session, a_state, tmp_path):
     again = ReviewSession.from_state(case, json.loads(json.dumps(a_state, allow_nan=False)))
     assert everything(again) == everything(a_session)
     assert again.warnings == ()
-    assert again.corrections() == (Correction("liver", 20, 0.7, None), Correction("liver", 23, 0.6, 0.97))
+    assert again.edits() == (Edit("liver", 20, 0.7, None), Edit("liver", 23, 0.6, 0.97))
     assert again.progress.corrected == 2 and again.progress.accepted == 3
 
 
@@ -55,7 +55,7 @@ def test_the_review_goes_on_as_if_it_had_not_been_interrupted(a_session, a_state
     for session in (a_session, again):
         session.update(back)
     assert everything(again) == everything(a_session)
-    assert [c.dsc_before for c in again.corrections()] == [0.7, 0.6, 0.95]
+    assert [c.dsc_before for c in again.edits()] == [0.7, 0.6, 0.95]
 
 
 def test_it_takes_little_room_however_many_slices_there_are(make_case, make_segment):
@@ -77,7 +77,7 @@ def test_segments_that_are_gone_are_dropped_with_a_warning(a_session, a_state):
     again = ReviewSession.from_state(case, a_state)
     (warning,) = again.warnings
     assert "spleen" in warning and "\n" not in warning
-    assert again.progress.accepted == 0 and len(again.corrections()) == 2
+    assert again.progress.accepted == 0 and len(again.edits()) == 2
     assert "spleen" not in json.dumps(again.to_state())
 
 
@@ -99,7 +99,7 @@ def test_scores_of_another_model_are_not_compared_with_the_kept_ones(a_session, 
     case = a_session.case
     case.model["sha256"] = "cd" * 32
     again = ReviewSession.from_state(case, a_state)
-    assert [(c.k, c.dsc_before) for c in again.corrections()] == [(20, None), (23, None)]
+    assert [(c.k, c.dsc_before) for c in again.edits()] == [(20, None), (23, None)]
 
 
 def test_what_was_kept_has_a_version(a_state):

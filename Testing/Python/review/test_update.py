@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from QualitySentinelLib.review import Changed, Correction, ReviewSession, SliceChange, SliceRef
+from QualitySentinelLib.review import Changed, Edit, ReviewSession, SliceChange, SliceRef
 from QualitySentinelLib.scores import Status, aggregate
 
 
@@ -105,7 +105,7 @@ class TestScoringThatIsNotComplete:
         changes = session.update(blank(a_case, "liver"))
         assert [s.segment_id for s in changes.segments] == ["liver"] and session.counts.open == 3
         session.update(a_case)
-        assert session.counts.open == 6 and session.corrections() == ()
+        assert session.counts.open == 6 and session.edits() == ()
 
     def test_scoring_one_segment_takes_nothing_from_the_others(self, a_session, edited):
         a_session.accept_segment("spleen")
@@ -113,7 +113,7 @@ class TestScoringThatIsNotComplete:
         changes = a_session.update(again)
         assert [s.segment_id for s in changes.segments] == ["liver"]
         assert a_session.segment_counts("spleen").progress.accepted == 3
-        assert [c.k for c in a_session.corrections()] == [23]
+        assert [c.k for c in a_session.edits()] == [23]
 
     def test_a_cancelled_scoring_takes_nothing_away(self, a_session, a_case):
         half = blank(a_case)
@@ -148,7 +148,7 @@ class TestScoringThatIsNotComplete:
         session = ReviewSession(make_case(make_segment("liver", {10: 0.5, 20: 0.5}, n_slices=40)))
         session.accept("liver", 10)
         session.update(make_case(make_segment("liver", {12: 0.5, 22: 0.5}, n_slices=41)))
-        assert session.corrections() == ()
+        assert session.edits() == ()
         session.update(make_case(make_segment("liver", {10: 0.5, 20: 0.5}, n_slices=40)))
         assert session.is_accepted("liver", 10)
 
@@ -209,7 +209,7 @@ class TestCorrections:
     def test_have_the_score_before_and_after(self, a_session, edited):
         a_session.update(edited(a_session.case, "liver", {23: 0.7}))
         a_session.update(edited(a_session.case, "liver", {23: 0.97}))
-        assert a_session.corrections() == (Correction("liver", 23, 0.6, 0.97),)
+        assert a_session.edits() == (Edit("liver", 23, 0.6, 0.97),)
 
     def test_are_progress_when_the_slice_is_not_flagged_any_more(self, a_session, edited):
         a_session.accept("spleen", 6)
@@ -228,34 +228,34 @@ class TestCorrections:
 
     def test_a_missed_slice_that_was_painted(self, a_session, edited):
         a_session.update(edited(a_session.case, "liver", {25: 0.9}))
-        assert a_session.corrections() == (Correction("liver", 25, 0.2, 0.9),)
+        assert a_session.edits() == (Edit("liver", 25, 0.2, 0.9),)
         assert a_session.progress.corrected == 1
 
     def test_a_slice_painted_where_nothing_was_looked_for(self, a_session, edited):
         a_session.update(edited(a_session.case, "liver", {40: 0.9}))
-        assert a_session.corrections() == (Correction("liver", 40, None, 0.9),)
+        assert a_session.edits() == (Edit("liver", 40, None, 0.9),)
         assert a_session.progress.corrected == 0
 
     def test_a_slice_that_was_erased(self, a_session, edited):
         a_session.update(edited(a_session.case, "liver", erased=[20]))
-        assert a_session.corrections() == (Correction("liver", 20, 0.7, None),)
+        assert a_session.edits() == (Edit("liver", 20, 0.7, None),)
         assert a_session.progress.corrected == 1
 
     def test_a_segment_that_was_erased_altogether(self, a_session, edited):
         a_session.update(edited(a_session.case, "spleen", erased=[5, 6, 7, 8]))
-        assert [c.k for c in a_session.corrections()] == [5, 6, 7, 8]
+        assert [c.k for c in a_session.edits()] == [5, 6, 7, 8]
         assert a_session.progress.corrected == 3
 
     def test_an_edit_that_was_taken_back_is_none(self, a_session, a_case, edited):
         a_session.update(edited(a_session.case, "liver", {23: 0.97}))
         a_session.update(a_case)
-        assert a_session.corrections() == ()
+        assert a_session.edits() == ()
 
     def test_an_empty_slice_beside_an_edited_one_is_none(self, a_session, a_case):
         for empty in a_case["liver"].empty_slices:
             empty.digest, empty.predicted_dsc, empty.missed = "another+1", 0.9, False
         a_session.update(a_case)
-        assert a_session.corrections() == ()
+        assert a_session.edits() == ()
 
     def test_a_new_segment_with_the_id_of_one_that_is_gone_is_none(self, a_session, a_case, make_segment):
         new = make_segment("spleen", {5: 0.3, 9: 0.4})
@@ -264,7 +264,7 @@ class TestCorrections:
         without.segments.pop()
         a_session.update(without)
         a_session.update(a_case)
-        assert a_session.corrections() == ()
+        assert a_session.edits() == ()
 
     def test_scores_of_two_models_are_not_compared(self, a_session, a_case, edited):
         a_session.update(edited(a_session.case, "liver", {23: 0.97}))
@@ -273,6 +273,6 @@ class TestCorrections:
         for s in other["liver"].slices:
             s.predicted_dsc = 0.5
         a_session.update(other)
-        assert a_session.corrections() == (Correction("liver", 23, None, 0.5),)
+        assert a_session.edits() == (Edit("liver", 23, None, 0.5),)
         a_session.update(edited(a_session.case, "liver", {20: 0.9}))
-        assert a_session.corrections()[0] == Correction("liver", 20, 0.5, 0.9)
+        assert a_session.edits()[0] == Edit("liver", 20, 0.5, 0.9)

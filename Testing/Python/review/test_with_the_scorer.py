@@ -50,7 +50,7 @@ def test_after_an_edit_only_its_slice_is_drawn_anew(scored_again, an_edit):
     assert [s.segment_id for s in changes.segments] == ["1"]
     assert [s.k for s in changes.slices] == [k]
     assert changes.accepts_lost == (("1", k),)
-    assert [(c.segment_id, c.k) for c in session.corrections()] == [("1", k)]
+    assert [(c.segment_id, c.k) for c in session.edits()] == [("1", k)]
 
 
 def test_the_session_takes_the_scores_while_they_come(scored_again):
@@ -58,7 +58,7 @@ def test_the_session_takes_the_scores_while_they_come(scored_again):
     session = ReviewSession(steps[0].score)  # the scorer fills this one further; the session has a copy
     session.update(steps[-1].score)
     assert [s.status for s in session.segments] == [Status.SCORED] * 2
-    assert session.corrections() == ()
+    assert session.edits() == ()
     assert not session.update(steps[-1].score)
 
 

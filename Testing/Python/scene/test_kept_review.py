@@ -43,7 +43,7 @@ def a_session() -> ReviewSession:
 
 
 def everything(session):
-    return session.case, session.to_state(), session.open_slices(), session.corrections(), session.current
+    return session.case, session.to_state(), session.open_slices(), session.edits(), session.current
 
 
 def save_and_load(slicer, path):

@@ -375,7 +375,7 @@ class TestCorrecting:
         assert dsc != before
         assert [float(row[1]) for row in rows] == sorted(float(row[1]) for row in rows)
         assert rows[row_of(scored, segment_id)][1] == f"{dsc:.2f}"
-        assert next(p for p in session.strip(segment_id) if p.k == k).corrected
+        assert next(p for p in session.strip(segment_id) if p.k == k).edit is not None
 
     def test_painting_takes_nothing_from_segments_that_are_hidden(
         self, slicer, scored, correcting, a_segmentation, a_ct, a_torso

@@ -111,7 +111,7 @@ def test_only_the_edited_slice_is_scored_again(make_review):
         k = sorted(before)[len(before) // 2]
         review.session.accept("1", k)
         review.masks_edited([with_a_slice_erased(review, "1", k)])
-        while not review.session.corrections():
+        while not review.session.edits():
             await asyncio.sleep(0.005)
         after = {p.k: p.dsc for p in review.session.strip("1")}
         assert {n for n in before if before[n] != after.get(n)} == {k}
@@ -202,7 +202,7 @@ def test_the_same_command_takes_the_review_up_again(a_case_on_disk, a_model_file
         k = int(review.segmentation["1"].occupied_slices()[3])
         edited = with_a_slice_erased(review, "1", k)
         review.masks_edited([edited])
-        while not review.session.corrections():
+        while not review.session.edits():
             await asyncio.sleep(0.005)
         review.session.set_threshold(0.55)
         review.session.go_to("1", k)
@@ -222,7 +222,7 @@ def test_the_same_command_takes_the_review_up_again(a_case_on_disk, a_model_file
     before, after = own_loop.run(first()), own_loop.run(second())
     assert after.session.current == before.session.current
     assert after.session.is_accepted(*after.session.current)
-    assert after.session.corrections() == before.session.corrections()
+    assert after.session.edits() == before.session.edits()
     assert after.segmentation["1"].structure == "liver"
     assert np.array_equal(after.segmentation["1"].voxels(), before.segmentation["1"].voxels())
     assert after.scoring.total == 0, "nothing had to be scored again"

@@ -54,7 +54,7 @@ def test_the_strip_marks_what_a_reader_must_know(session):
     strip = page_state.strip(session, "s")
     assert (strip["first"], strip["n"]) == (3, 3)
     assert [(p["k"], p["mark"]) for p in strip["points"]] == [(3, "accepted"), (4, ""), (5, "missed")]
-    assert "missing" in strip["points"][2]["title"]
+    assert "missed" in strip["points"][2]["title"]
 
 
 @pytest.mark.parametrize("segment_id", [None, "e"])

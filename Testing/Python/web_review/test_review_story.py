@@ -38,7 +38,7 @@ def test_the_case_is_scored_and_listed_worst_first(reader):
     reader.wait("() => !document.querySelector('#cancel') && +document.querySelector('#n-flagged').innerText > 0")
     scores = [float(row[1]) for row in reader.rows()]
     assert len(scores) == 5 and scores == sorted(scores)
-    assert "slices dealt with" in reader.text("#progress-text")
+    assert "slices reviewed" in reader.text("#progress-text")
     assert reader.number("open") == sum(int(row[4] or 0) for row in reader.rows() if row[4] != "✓")
 
 
@@ -182,14 +182,14 @@ def test_an_erased_slice_is_scored_again_alone_and_the_stroke_undone(reader):
     reader.page.keyboard.press("e")
     reader.wait_for_text(".tool", "Erasing liver")
     reader.drag((column - 25, row), (column + 25, row))
-    reader.page.wait_for_selector(f'#strip .slice[data-k="{k}"] .corrected')
+    reader.page.wait_for_selector(f'#strip .slice[data-k="{k}"] .edited')
     reader.wait("() => !document.querySelector('#cancel')")
     after = bars_of(reader)
     assert {k for k in before if after.get(k) != before[k]} == {k}
-    assert reader.page.locator("#strip .corrected").count() == 1
+    assert reader.page.locator("#strip .edited").count() == 1
     assert not np.array_equal(reader.picture(), shown)
     reader.page.click("#undo-stroke")
-    reader.wait("() => !document.querySelector('#strip .corrected')")
+    reader.wait("() => !document.querySelector('#strip .edited')")
     assert bars_of(reader) == before
     reader.page.keyboard.press("Escape")
     reader.wait("() => !document.querySelector('.tool')")
@@ -204,7 +204,7 @@ def test_a_painted_slice_is_kept_and_exported(reader, review_files):
     reader.wait_for_text(".tool", "Painting kidney right")
     size = reader.page.locator("#axial").bounding_box()
     reader.drag((size["width"] / 2, size["height"] / 2), (size["width"] / 2 + 40, size["height"] / 2))
-    reader.page.wait_for_selector("#strip .corrected")
+    reader.page.wait_for_selector("#strip .edited")
     reader.wait("() => !document.querySelector('#cancel')")
     reader.page.keyboard.press("Escape")
     reader.page.click("#accept")

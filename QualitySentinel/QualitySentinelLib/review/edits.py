@@ -1,16 +1,30 @@
-"""Which slices a reader corrected: those whose mask is another than when they were first scored."""
+"""Which slices a reader edited: those whose mask is another than when they were first scored."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from ..scores import SegmentScore, SliceScore
 from .refs import NO_MASK, AnySlice, SliceRef, is_complete, mask_digest
 
+SHOWN_DECIMALS = 2
+"""A change that nobody sees in the figures is none."""
+
+
+class Effect(StrEnum):
+    """What an edit did to the predicted DSC of its slice."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    SAME = "same"
+    UNKNOWN = "unknown"
+    """There was no score before, or there is none now."""
+
 
 @dataclass(frozen=True)
-class Correction:
+class Edit:
     """A slice whose mask was changed since its first score.
 
     Attributes:
@@ -23,6 +37,14 @@ class Correction:
     k: int
     dsc_before: float | None
     dsc_after: float | None
+
+    @property
+    def effect(self) -> Effect:
+        """What the edit did to the predicted DSC."""
+        if self.dsc_before is None or self.dsc_after is None:
+            return Effect.UNKNOWN
+        change = round(self.dsc_after, SHOWN_DECIMALS) - round(self.dsc_before, SHOWN_DECIMALS)
+        return Effect.BETTER if change > 0 else Effect.WORSE if change < 0 else Effect.SAME
 
 
 @dataclass(frozen=True)
@@ -98,19 +120,22 @@ class FirstScores:
             for k, score in first.items():
                 first[k] = replace(score, dsc=None)
 
-    def is_corrected(self, segment: SegmentScore, k: int, score: AnySlice | None) -> bool:
-        """Whether the mask in slice ``k`` is known to differ from the first; ``score``: the slice's, if any."""
+    def edit(self, segment: SegmentScore, k: int, score: AnySlice | None) -> Edit | None:
+        """What became of slice ``k``, if its mask is known to differ from the first; ``score``: the slice's, if any."""
         first = self._first.get(segment.segment_id, {}).get(k)
         now = mask_digest(segment, score)
-        return first is not None and now is not None and now != first.digest
+        if first is None or now is None or now == first.digest:
+            return None
+        return Edit(segment.segment_id, k, first.dsc, None if score is None else score.predicted_dsc)
 
-    def corrected(
+    def edits(
         self, segment: SegmentScore, slices: Mapping[int, AnySlice]
-    ) -> Iterator[tuple[int, FirstScore, AnySlice | None]]:
-        """(k, first score, score now) of each corrected slice of a segment, upwards; ``slices``: its slices by k."""
+    ) -> Iterator[tuple[Edit, FirstScore, AnySlice | None]]:
+        """(edit, first score, score now) of each edited slice of a segment, upwards; ``slices``: its slices by k."""
         first = self._first.get(segment.segment_id, {})
-        for k in sorted(k for k in first if self.is_corrected(segment, k, slices.get(k))):
-            yield k, first[k], slices.get(k)
+        for k in sorted(first):
+            if edit := self.edit(segment, k, slices.get(k)):
+                yield edit, first[k], slices.get(k)
 
     def differing(self, segment: SegmentScore, slices: Mapping[int, AnySlice]) -> dict[int, FirstScore]:
         """First scores that cannot be had from the segment's scores of now, by k, upwards."""
