@@ -361,6 +361,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             if volumeNode:
                 review = self.reviews.open(node, volumeNode, session, self.logic.volumeState(volumeNode))
                 review.warnings = [*session.case.warnings, *session.warnings]
+                review.record.touch()  # tags and tables may be older than the review
                 review.compare()
         if review is not self.reviewPanel.review:
             if review:  # first: what is shown next has its own threshold

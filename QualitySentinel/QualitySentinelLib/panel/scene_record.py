@@ -9,17 +9,17 @@ import qt
 
 from ..review import Changed, ReviewEvent, ReviewSession
 from ..scene import tables, tags
-from ..scene.kept_review import keep_review_steps
+from ..scene.kept_review import keep_review, keep_review_steps
 from ..scene.plots import update_plot
 from .steps import StepRun
 
 DELAY_MS = 1000
-"""After the last change: the reader is looking, not clicking. Soon enough, because Slicer does not tell before it saves
-(no code of its invokes ``vtkMRMLScene::StartSaveEvent``); to choose File > Save takes longer."""
+"""After the last change, before tags, tables and plot are written: in a large case the reader would wait for them.
+The review itself does not wait. Slicer does not tell before it saves: nothing in it invokes ``StartSaveEvent``."""
 
 
 class SceneRecord:
-    """Writes segment tags, the two tables, the plot and the review itself into the scene, a little after changes.
+    """Writes a review into the scene at once, and segment tags, the two tables and the plot a little later.
 
     Args:
         segmentation_node: what is reviewed.
@@ -42,18 +42,23 @@ class SceneRecord:
         return self._due
 
     def follow(self, event: ReviewEvent) -> None:
-        """Write what has changed, soon."""
-        self.touch(tags_too=event.changed is not Changed.CURRENT, now=False)
+        """Keep what the reader has done, now: the scene may be saved next. The rest follows soon."""
+        if event.changed is Changed.SCORES:
+            self.touch()
+        else:
+            keep_review(self._node, self._session)
+            self._put_off(tags_too=event.changed is not Changed.CURRENT)
 
-    def touch(self, tags_too: bool = True, now: bool = True) -> None:
-        """Say that something is to be written, at once or soon."""
+    def touch(self) -> None:
+        """Say that all is to be written: the scores of many segments from the event loop, the rest a little later."""
+        self._put_off(tags_too=True)
+        self._run = StepRun(keep_review_steps(self._node, self._session), lambda _part: None, self._on_end)
+
+    def _put_off(self, tags_too: bool) -> None:
         self._pause()
         self._due = True
         self._tags_due |= tags_too
-        if now:
-            self.write()
-        else:
-            self._timer.start()
+        self._timer.start()
 
     def write(self) -> None:
         """Write what is due, now."""
@@ -84,13 +89,13 @@ class SceneRecord:
         """Write, a part at a time: together they would hold up the reader of a large case."""
         if not self._due or not self._node.GetScene():
             return
+        yield from keep_review_steps(self._node, self._session)
+        yield
         if self._tags_due:
             with self._edits.paused():
                 tags.write_score_tags(self._node, self._session.case, self._session)
             self._tags_due = False
             yield
-        yield from keep_review_steps(self._node, self._session)
-        yield
         tables.update_tables(self._node, self._session.case, session=self._session)
         yield
         if self._session.selected is not None:

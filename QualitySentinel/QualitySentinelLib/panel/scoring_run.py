@@ -124,7 +124,7 @@ class ScoringRun:
         if review is None:
             session = ReviewSession(progress.score)
             review = self._reviews.open(segmentation_node, volume_node, session, volume_state)
-            review.record.touch(now=False)
+            review.record.touch()
         else:
             review.session.update(progress.score)
         return review

@@ -51,22 +51,20 @@ def keep_review_steps(segmentation_node, session: ReviewSession) -> Steps[None]:
     A review that changes between two steps is to be kept again; what is written then is of both, and is replaced.
     """
     case = session.case
-    known = _words.get(session, {})
-    words = {}
+    known = _words.setdefault(session, {})
     for score in case.segments:
         before = known.get(score.segment_id)
         if before is None or before[0] is not score:  # equal scores stay the same object in a session
-            before = (score, _packed(case_document(replace(case, segments=[score]))["segments"][0]))
+            known[score.segment_id] = (score, _packed(case_document(replace(case, segments=[score]))["segments"][0]))
             yield
-        words[score.segment_id] = before
-    _words[session] = words
+    words = [known[score.segment_id][1] for score in case.segments]
     head = {
         "schema": SCHEMA,
         "scores": case_document(replace(case, segments=[])),
         "review": session.to_state(),
         "n_segments": len(words),
     }
-    text = _PREFIX + " ".join([_packed(head), *(word for _, word in words.values())])
+    text = _PREFIX + " ".join([_packed(head), *words])
     node = segmentation_node.GetNodeReference(REVIEW_ROLE)
     if node is None or not node.IsA("vtkMRMLTextNode") or _is_shared(node, segmentation_node):
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", f"{segmentation_node.GetName()} quality review")

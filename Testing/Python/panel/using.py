@@ -48,7 +48,7 @@ def review_of(panel, segmentation_node, ct_node, case):
     from QualitySentinelLib.review import ReviewSession
 
     state = panel.logic.volumeState(ct_node)
-    panel.reviews.open(segmentation_node, ct_node, ReviewSession(case), state).record.touch(now=False)
+    panel.reviews.open(segmentation_node, ct_node, ReviewSession(case), state).record.touch()
     panel._onParametersModified()
 
 
