@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from Testing.Python.panel.using import click, click_row, review_of, run_events_until, texts
+from Testing.Python.panel.using import click, click_row, review_of, texts
 
 from QualitySentinelLib.scores import dsc_color
 
