@@ -18,7 +18,7 @@ from scipy.optimize import isotonic_regression
 
 from QualitySentinelLib.errors import UsageError
 from QualitySentinelLib.scorer.plan import REACH_MM
-from QualitySentinelLib.scores.aggregation import missed_below
+from QualitySentinelLib.scores.aggregation import missed_below, segment_dsc
 
 from .evaluation.bootstrap import bootstrap_of
 from .evaluation.evaluated import Evaluated
@@ -39,6 +39,8 @@ _SNAP = 0.005
 """A bound this near to 0 or 1 is taken to be there."""
 _HAIR = 1e-6
 """True DSC is float32: a bound of exactly 1 must hold it."""
+_CORRECT = 0.95
+"""A mask with this true DSC has nothing that a reader would mend."""
 _STRICT = 0.02
 """Share of the identity in the segment map: it keeps scores that differ different, also where isotony makes a step."""
 
@@ -59,9 +61,10 @@ def calibrate(
         reach_mm: how far beyond the ends of the masks empty slices were offered; inference will do as much.
 
     Returns:
-        ``{"coverage", "slice": {"predicted", "low", "high"}, "segment": {"aggregated", "dsc", "low", "high"},
-        "missed": {"threshold", "inner_threshold", "false_flags", "reach_mm"}}``: knots to interpolate linearly
-        between, all in 0..1; ``missed`` is left out when there are no rightly empty slices.
+        ``{"coverage", "slice": {"predicted", "low", "high"}, "segment": {"aggregated", "dsc", "low", "high",
+        "shown"}, "missed": {"threshold", "inner_threshold", "false_flags", "reach_mm"}}``: knots to interpolate
+        linearly between, all in 0..1, and which segment score is shown (:func:`better_segment_score`); ``missed`` is
+        left out when there are no rightly empty slices.
 
     Raises:
         UsageError: fewer than two persons, or no masked slices.
@@ -72,18 +75,43 @@ def calibrate(
         raise UsageError("calibration needs slices of at least two persons; evaluate more subjects")
     low, high = _conformal(masked.predicted, masked.dsc, masked.person, coverage, _identity)
     map_ = _monotone_map(segments.aggregated, segments.dsc)
-    segment_low, segment_high = _conformal(segments.aggregated, segments.dsc, segments.person, coverage, _monotone_map)
+    shown = better_segment_score(evaluated)
+    centre_of = _monotone_map if shown == "calibrated" else _identity
+    segment_low, segment_high = _conformal(segments.aggregated, segments.dsc, segments.person, coverage, centre_of)
     result = {
         "coverage": coverage,
         "slice": {"predicted": _listed(KNOTS), "low": _listed(low), "high": _listed(high)},
         "segment": {
             "aggregated": _listed(KNOTS), "dsc": _listed(map_), "low": _listed(segment_low),
-            "high": _listed(segment_high),
+            "high": _listed(segment_high), "shown": shown,
         },
     }  # fmt: skip
     if thresholds := missed_thresholds(evaluated, false_flags):
         result["missed"] = thresholds | {"false_flags": false_flags, "reach_mm": reach_mm}
     return result
+
+
+def better_segment_score(evaluated: Evaluated) -> str:
+    """Which segment score is nearer to the true volumetric DSC on persons left out of the fit.
+
+    Correct masks, which are what a reader meets most, must not lose: bad masks alone would have every score lowered.
+
+    Returns:
+        ``"calibrated"`` when its MAE is lower over all masks, those perfect but for removed slices included, and over
+        the correct ones (true DSC of at least 0.95) higher by less than a hundredth, which two decimals do not show;
+        else ``"area_weighted"``.
+    """
+    segments, fitted_on = evaluated.segments(), without_removed(evaluated).segments()
+    fold = _folds_of(fitted_on.person)
+    calibrated = np.interp(segments.aggregated, KNOTS, _monotone_map(fitted_on.aggregated, fitted_on.dsc))
+    for number in np.unique(fold):
+        own, others = np.isin(segments.person, fitted_on.person[fold == number]), fold != number
+        map_ = _monotone_map(fitted_on.aggregated[others], fitted_on.dsc[others])
+        calibrated[own] = np.interp(segments.aggregated[own], KNOTS, map_)
+    gain = np.abs(segments.aggregated - segments.dsc) - np.abs(calibrated - segments.dsc)
+    correct = segments.dsc >= _CORRECT
+    better = gain.mean() > 0 and (not correct.any() or gain[correct].mean() > -0.01)
+    return "calibrated" if better else "area_weighted"
 
 
 def without_removed(evaluated: Evaluated) -> Evaluated:
@@ -161,14 +189,23 @@ def cross_calibrate(evaluated: Evaluated, folds: int = 5, **options) -> CrossCal
 
 def slice_bounds(predicted: np.ndarray, person: np.ndarray, calibration: Mapping) -> tuple[np.ndarray, np.ndarray]:
     """(low, high) of the true slice DSC for predicted DSC in 0..1, [N] each."""
-    return _applied(predicted, person, calibration, "slice", "predicted", ("low", "high"))
+    bounds = np.empty((2, len(predicted)))
+    for rows, own in _own(person, calibration):
+        curve = own["slice"]
+        bounds[:, rows] = [np.interp(predicted[rows], curve["predicted"], curve[name]) for name in ("low", "high")]
+    return tuple(bounds)
 
 
 def segment_calibrated(
     aggregated: np.ndarray, person: np.ndarray, calibration: Mapping
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(volumetric DSC, low, high) for aggregated slice scores in 0..1, [M] each."""
-    return _applied(aggregated, person, calibration, "segment", "aggregated", ("dsc", "low", "high"))
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(calibrated DSC, DSC shown, low, high) for aggregated slice scores in 0..1, [M] each, as inference has them."""
+    results = np.empty((4, len(aggregated)))
+    for rows, own in _own(person, calibration):
+        curve = own["segment"]
+        calibrated = np.interp(aggregated[rows], curve["aggregated"], curve["dsc"])
+        results[:, rows] = calibrated, *segment_dsc(aggregated[rows], curve)
+    return tuple(results)
 
 
 def missed_flags(empty: Evaluated, calibration: Mapping) -> np.ndarray:
@@ -178,16 +215,6 @@ def missed_flags(empty: Evaluated, calibration: Mapping) -> np.ndarray:
         if "missed" in own:
             flagged[rows] = below_thresholds(empty.predicted[rows], empty.inner[rows], own["missed"])
     return flagged
-
-
-def _applied(
-    values: np.ndarray, person: np.ndarray, calibration: Mapping, part: str, over: str, names: tuple[str, ...]
-) -> tuple[np.ndarray, ...]:
-    results = np.empty((len(names), len(values)))
-    for rows, own in _own(person, calibration):
-        for result, name in zip(results, names, strict=True):
-            result[rows] = np.interp(values[rows], own[part][over], own[part][name])
-    return tuple(results)
 
 
 def _own(person: np.ndarray, calibration: Mapping) -> Iterator[tuple[np.ndarray, Mapping]]:
@@ -222,9 +249,9 @@ def coverage(evaluated: Evaluated, calibration: Mapping) -> dict:
         result["slice"] = _coverage(masked.dsc, low, high, masked.structure, masked.person)
     if "segment" in calibration:
         segments = evaluated.segments()
-        dsc, low, high = segment_calibrated(segments.aggregated, segments.person, calibration)
+        calibrated, _, low, high = segment_calibrated(segments.aggregated, segments.person, calibration)
         result["segment"] = _coverage(segments.dsc, low, high, segments.structure, segments.person)
-        figures = agreement(dsc, segments.dsc)
+        figures = agreement(calibrated, segments.dsc)
         result["segment"] |= {name: figures[name] for name in ("mae", "bias")}
     if "missed" in calibration:
         empty = everything.empty

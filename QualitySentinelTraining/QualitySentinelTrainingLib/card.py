@@ -51,6 +51,13 @@ def write_card(header: Mapping, report: Mapping, command: str = "") -> str:
         lines.append(_row(label, "slices", figures["slices"]))
         for method, agreement in figures["segments"].items():
             lines.append(_row(label, f"segments, {method.replace('_', ' ')}", agreement))
+    if (curve := header.get("calibration", {}).get("segment")) is not None:
+        shown = "calibrated" if curve.get("shown") == "calibrated" else "area-weighted"
+        lines += [
+            "",
+            f"Users see the {shown} segment score. The calibrated one is shown only where it was nearer to the truth",
+            "on patients left out of its fit, correct masks included. The calibration always gives the interval.",
+        ]
     lines += made_by("evaluation")
     lines += _within_masks(report["groups"])
     lines += _missed(report["groups"])

@@ -34,7 +34,7 @@ def aggregate(
             slices are missed.
         method: ``"mean"`` or ``"area_weighted"``.
         calibration: the model's, with any of: ``slice``: bounds of the DSC of a slice over its prediction;
-            ``segment``: the volumetric DSC and its bounds over the area-weighted aggregate, the only one that is
+            ``segment``: as :func:`segment_dsc` has it, over the area-weighted aggregate, the only one that is
             calibrated; ``missed``: the thresholds of empty slices. What is absent gives no interval, the aggregate
             itself as predicted DSC, and ``MISSED_BELOW``.
 
@@ -55,11 +55,28 @@ def aggregate(
     mean, weighted = _both(segment_score)
     segment_score.mean_dsc, segment_score.area_weighted_dsc = mean, weighted
     segment_score.predicted_dsc = mean if method == "mean" else weighted
+    segment_score.dsc_low = segment_score.dsc_high = None
     curve = calibration.get("segment") if method == "area_weighted" else None
-    segment_score.dsc_low, segment_score.dsc_high = _at(weighted, curve, "aggregated", "low", "high")
     if curve and weighted is not None:
-        (segment_score.predicted_dsc,) = _at(weighted, curve, "aggregated", "dsc")
+        bounds = (float(v) for v in segment_dsc(weighted, curve))
+        segment_score.predicted_dsc, segment_score.dsc_low, segment_score.dsc_high = bounds
     return segment_score.predicted_dsc
+
+
+def segment_dsc(weighted: float | np.ndarray, curve: Mapping) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The DSC to show for area-weighted aggregates of segments, and its bounds: (DSC, low, high), any shape.
+
+    Args:
+        weighted: aggregates, 0..1.
+        curve: ``calibration["segment"]``: knots ``aggregated``, ``dsc``, ``low``, ``high``; and which value to show:
+            ``shown`` is ``"calibrated"`` when the curve's ``dsc`` was nearer to the truth than the aggregate on
+            patients it was not fitted on. Otherwise, and in model files that do not say, it is ``"area_weighted"``:
+            the aggregate itself, and the bounds are widened to hold it.
+    """
+    at = curve["aggregated"]
+    shown = np.interp(weighted, at, curve["dsc"]) if curve.get("shown") == "calibrated" else np.asarray(weighted)
+    low, high = np.interp(weighted, at, curve["low"]), np.interp(weighted, at, curve["high"])
+    return shown, np.minimum(low, shown), np.maximum(high, shown)
 
 
 def missed_below(thresholds: Mapping | None) -> tuple[float, float]:

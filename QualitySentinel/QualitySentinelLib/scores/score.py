@@ -83,7 +83,7 @@ class SegmentScore:
 
     Attributes:
         n_slices: slices that hold mask voxels.
-        predicted_dsc: the segment's predicted volumetric Dice, calibrated where the model can, or ``None`` when it
+        predicted_dsc: the segment's predicted volumetric Dice (:func:`.aggregation.aggregate`), or ``None`` when it
             has no scored slice.
         dsc_low, dsc_high: interval around it, or ``None`` when the model gives none.
         mean_dsc, area_weighted_dsc: both aggregates before calibration, whichever of them is the default.

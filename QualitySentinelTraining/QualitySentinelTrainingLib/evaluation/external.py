@@ -83,8 +83,8 @@ class Series:
         kind: the way of spoiling.
         subject, structure: text.
         step: in-plane voxels; 0 is the reference itself.
-        predicted: the segment's predicted volumetric DSC, calibrated where the model is; nan when nothing is left.
-        aggregated: the same before calibration.
+        predicted: the segment's predicted volumetric DSC as users see it; nan when nothing is left.
+        aggregated: its area-weighted score.
         dsc: true volumetric DSC.
         slice_step, slice_predicted, slice_dsc: step, predicted and true DSC of every slice that holds mask voxels.
     """

@@ -47,8 +47,8 @@ def figures(evaluated: Evaluated, calibration: Mapping | None = None, draws: int
         scored = evaluated.segments(method)
         result["segments"][method] = with_intervals(scored.aggregated, scored.dsc, scored.person, draws)
     if calibration and "segment" in calibration:
-        dsc, _, _ = segment_calibrated(segments.aggregated, segments.person, calibration)
-        result["segments"]["calibrated"] = with_intervals(dsc, segments.dsc, segments.person, draws)
+        calibrated, *_ = segment_calibrated(segments.aggregated, segments.person, calibration)
+        result["segments"]["calibrated"] = with_intervals(calibrated, segments.dsc, segments.person, draws)
     if (evaluated.area == 0).any():
         result["missed"] = missed_figures(evaluated, calibration)
     if calibration and ("slice" in calibration or "segment" in calibration):

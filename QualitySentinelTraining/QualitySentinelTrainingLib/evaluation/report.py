@@ -219,7 +219,7 @@ def _segment_rows(segments: Segments, calibration: Mapping | None) -> list[dict]
         "slices": segments.slices, "aggregated": segments.aggregated, "dsc": segments.dsc,
     }  # fmt: skip
     if calibration and "segment" in calibration:
-        names = ("calibrated", "low", "high")
+        names = ("calibrated", "shown", "low", "high")
         columns |= dict(zip(names, segment_calibrated(segments.aggregated, segments.person, calibration), strict=True))
     return [dict(zip(columns, row, strict=True)) for row in zip(*(v.tolist() for v in columns.values()), strict=True)]
 
@@ -232,7 +232,7 @@ def _draw(out: Path, table: Evaluated, report: Mapping, calibration: Mapping | N
         pictures.scatter_picture(masked.predicted, masked.dsc, out / "scatter_slices.png")
         segment_predicted = segments.aggregated
         if "segment" in calibration:
-            segment_predicted = segment_calibrated(segment_predicted, segments.person, calibration)[0]
+            segment_predicted = segment_calibrated(segment_predicted, segments.person, calibration)[1]
         pictures.scatter_picture(segment_predicted, segments.dsc, out / "scatter_segments.png", "segment")
         pictures.calibration_picture(
             masked.predicted, masked.dsc, out / "calibration.png", calibration.get("slice"),

@@ -159,7 +159,7 @@ def test_bounds_are_only_given_where_they_were_measured(a_small_model, a_ct, a_s
     ends = {"low": [0.0, 0.0], "high": [1.0, 1.0]}
     calibration = {
         "slice": {"predicted": [0.0, 1.0], **ends},
-        "segment": {"aggregated": [0.0, 1.0], "dsc": [0.25, 0.25], **ends},
+        "segment": {"aggregated": [0.0, 1.0], "dsc": [0.25, 0.25], **ends, "shown": "calibrated"},
     }
     scorer = Scorer(replace(a_small_model, metadata={"calibration": calibration}), "cpu")
     whole, some = scorer.score(a_ct, a_segmentation), scorer.score(a_ct, a_segmentation, slices=3)
@@ -178,7 +178,7 @@ def test_the_models_calibration_decides_reach_missed_slices_and_intervals(
         return np.where(own, 0.8, 0.3)
 
     monkeypatch.setattr(type(a_small_model), "score", seen)
-    curve = {"dsc": [0.0, 0.5], "low": [0.0, 0.4], "high": [0.2, 0.6]}
+    curve = {"dsc": [0.0, 0.5], "low": [0.0, 0.4], "high": [0.2, 0.6], "shown": "calibrated"}
     calibration = {
         "coverage": 0.9,
         "slice": {"predicted": [0.0, 1.0], "low": [0.0, 0.8], "high": [0.5, 1.0]},

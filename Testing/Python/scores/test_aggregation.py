@@ -12,6 +12,7 @@ CALIBRATION = {
     "segment": {"aggregated": [0.2, 1.0], "dsc": [0.0, 0.8], "low": [0.0, 0.7], "high": [0.1, 0.9]},
     "missed": {"threshold": 0.4, "false_flags": 0.05, "reach_mm": 10.0},
 }
+SHOWN_CALIBRATED = {**CALIBRATION, "segment": {**CALIBRATION["segment"], "shown": "calibrated"}}
 
 
 def an_empty_slice(k, nothing_missed, area, nearest_k=11):
@@ -114,18 +115,26 @@ def test_a_hole_in_the_mask_has_a_threshold_of_its_own(a_segment_score):
     assert [s.k for s in a_segment_score.missed_slices] == [11, 13]
 
 
-def test_the_calibrated_dsc_and_its_interval_are_read_off_the_models_curve(a_segment_score):
-    assert aggregate(a_segment_score, calibration=CALIBRATION) == pytest.approx(0.64)
+def test_a_model_file_says_when_the_calibrated_dsc_was_the_better_one(a_segment_score):
+    assert aggregate(a_segment_score, calibration=SHOWN_CALIBRATED) == pytest.approx(0.64)
     assert a_segment_score.predicted_dsc == pytest.approx(0.64)
     assert a_segment_score.area_weighted_dsc == pytest.approx(0.84)  # as it was
     assert a_segment_score.dsc_low == pytest.approx(0.56)
     assert a_segment_score.dsc_high == pytest.approx(0.74)
 
 
+@pytest.mark.parametrize("shown", [{}, {"shown": "area_weighted"}, {"shown": None}])
+def test_otherwise_the_area_weighted_dsc_is_shown_within_an_interval_that_holds_it(a_segment_score, shown):
+    calibration = {**CALIBRATION, "segment": {**CALIBRATION["segment"], **shown}}
+    assert aggregate(a_segment_score, calibration=calibration) == a_segment_score.area_weighted_dsc
+    assert a_segment_score.dsc_low == pytest.approx(0.56)
+    assert a_segment_score.dsc_high == pytest.approx(0.84)  # the curve says 0.74
+
+
 def test_below_and_above_the_curve_its_ends_hold(a_segment_score):
     for s in a_segment_score.slices:
         s.predicted_dsc = 0.1
-    aggregate(a_segment_score, calibration=CALIBRATION)
+    aggregate(a_segment_score, calibration=SHOWN_CALIBRATED)
     assert (a_segment_score.predicted_dsc, a_segment_score.dsc_low, a_segment_score.dsc_high) == (0.0, 0.0, 0.1)
 
 

@@ -1,5 +1,7 @@
 """The card says what was measured, and nothing that was not."""
 
+import pytest
+
 from QualitySentinelTrainingLib.calibration import calibrate
 from QualitySentinelTrainingLib.card import write_card
 from QualitySentinelTrainingLib.evaluation.report import Experiments, measured
@@ -39,6 +41,12 @@ def test_every_figure_stands_beside_the_command_that_made_it(make_table):
     assert "(fold 0 of 5, persons: 1): pt_4" in card and "epochs 4" in card and "`quality-sentinel train`" in card
     assert "### Missed slices" in card and "### Intervals" in card
     assert "nan" not in card and "None" not in card
+
+
+@pytest.mark.parametrize(("shown", "said"), [({}, "area-weighted"), ({"shown": "calibrated"}, "calibrated")])
+def test_the_card_says_which_segment_score_users_see(make_table, shown, said):
+    header = {**HEADER, "calibration": {"segment": shown}}
+    assert f"Users see the {said} segment score" in write_card(header, report({"many": make_table(1, 4)}))
 
 
 def test_what_was_not_measured_is_not_told(make_table):
