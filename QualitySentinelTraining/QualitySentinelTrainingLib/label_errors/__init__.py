@@ -1,0 +1,1 @@
+"""Pixel-level label errors of a labeled data set: confident learning on out-of-sample probabilities."""
