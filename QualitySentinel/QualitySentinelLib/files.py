@@ -6,10 +6,10 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .errors import InputError
+from .errors import InputError, UsageError
 
 _READ_BLOCK = 1 << 20
 
@@ -97,6 +97,47 @@ def check_writable(folder: str | os.PathLike) -> None:
             pass
     except OSError as error:
         raise _cannot_be_written(Path(folder), error) from error
+
+
+@contextmanager
+def locked_folder(folder: str | os.PathLike, taken: str) -> Iterator[None]:
+    """Keep other processes out of a folder until the block, or the process, ends.
+
+    The folder is made when there is none, and dropped again when nothing was put into it. Nothing is locked where the
+    system cannot: on Windows, and on some network disks.
+
+    Args:
+        folder: the folder.
+        taken: what to say, and to do, when another process has it.
+
+    Raises:
+        InputError: the folder cannot be made.
+        UsageError: another process has it.
+    """
+    folder = Path(folder)
+    new, descriptor = not folder.exists(), None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_be_written(folder, error) from error
+    try:
+        import fcntl
+
+        descriptor = os.open(folder, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise UsageError(f"{folder}: {taken}") from error
+    except (ImportError, OSError):
+        pass
+    try:
+        yield
+    finally:
+        if new:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def write_whole(path: str | os.PathLike, content: str | bytes | Callable[[Path], object]) -> Path:

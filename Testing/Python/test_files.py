@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from QualitySentinelLib.errors import InputError
-from QualitySentinelLib.files import sha256_of, whole_folder, write_whole
+from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.files import locked_folder, sha256_of, whole_folder, write_whole
 
 
 def full_disk(path):
@@ -61,3 +61,18 @@ def test_the_fingerprint_of_a_folder_knows_names_and_contents(tmp_path):
     with_b = sha256_of(tmp_path)
     (tmp_path / "b").rename(tmp_path / "c")
     assert len({before, with_b, sha256_of(tmp_path)}) == 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are not locked on Windows")
+def test_a_folder_is_lent_to_one_at_a_time(tmp_path):
+    folder = tmp_path / "new" / "out"
+    with locked_folder(folder, "somebody has it"):
+        with pytest.raises(UsageError, match="out: somebody has it"), locked_folder(folder, "somebody has it"):
+            pass
+        assert folder.is_dir()
+    assert not folder.exists(), "nothing was put into it"
+    with locked_folder(folder, "somebody has it"):
+        write_whole(folder / "a", "kept")
+    with locked_folder(folder, "somebody has it"):
+        pass
+    assert (folder / "a").read_text() == "kept"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import UsageError
+from ..files import locked_folder
 from ..scores import read_report_json
 from .score import add_case_arguments, add_scoring_arguments, check_output
 
@@ -43,6 +44,12 @@ def run(options: argparse.Namespace) -> int:
     from ..web_review.guard import check_port
 
     check_port(options.port)
+    with locked_folder(options.out, "another review is open there; end it, or choose another --out"):
+        _review(options)
+    return 0
+
+
+def _review(options: argparse.Namespace) -> None:
     from ..web_review.opening import open_review
 
     print("Reading the case ...", flush=True)
@@ -51,7 +58,6 @@ def run(options: argparse.Namespace) -> int:
     from ..web_review.server import serve  # Slicer's classes take seconds to import: a wrong path is told before
 
     serve(make_review, options.seg.name or str(options.seg), options.port, not options.no_browser)
-    return 0
 
 
 def default_folder(seg: Path) -> Path:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import logging
 import os
 import re
 import secrets
@@ -26,6 +27,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from ..errors import UsageError
 
@@ -33,8 +35,8 @@ LOOPBACK = "127.0.0.1"
 """The only address that the page is served on."""
 
 _REFUSED = (
-    "This page is not for you. Open the address that quality-sentinel printed, once, in one browser; "
-    "start the command again for a new address.\n"
+    "This review is already open in another browser, or this is not its address. "
+    "Restart quality-sentinel review for a new address.\n"
 )
 _KEY = "quality-sentinel-secret"
 _PASS_ON = """<!doctype html><meta charset="utf-8"><title>Quality Sentinel</title>
@@ -75,6 +77,7 @@ class Guard:
 
     def protect(self, application: web.Application) -> None:
         """Check every request of the application, its static files and websockets included."""
+        logging.getLogger("aiohttp.server").addFilter(_is_of_a_request)
         application.middlewares.append(self._check)
         application.on_response_prepare.append(self._set_headers)
         application.router.add_get("/", self._enter)
@@ -87,7 +90,7 @@ class Guard:
             return self._refuse()
         if request.headers.get("Origin") not in (None, f"http://{request.headers['Host']}"):
             return self._refuse()
-        if request.path == "/" and "token" in request.query:
+        if request.path == "/" and "token" in request.query and request.method in ("GET", "HEAD"):
             return self._take_token(request)
         if not _same(request.cookies.get(_cookie_name(request)), self._cookie):
             return self._refuse()
@@ -100,6 +103,8 @@ class Guard:
             return _page(_USE)  # the same browser again, by its history
         if not fits or self._used:
             return self._refuse()
+        if request.method == "HEAD" or "prefetch" in request.headers.get("Sec-Purpose", ""):
+            return web.Response(content_type="text/html")  # nobody has opened the page: a link checker, or a guess
         self._used = True
         response = _page(_TAKE, self.secret)
         response.set_cookie(_cookie_name(request), self._cookie, httponly=True, samesite="Strict", path="/")
@@ -170,9 +175,14 @@ def _cookie_name(request: web.Request) -> str:
     return f"quality-sentinel-{_port(request)}"
 
 
-def _port(request: web.Request) -> int:
-    """The port that the request came to; the ``Host`` header says what somebody wrote."""
-    return request.transport.get_extra_info("sockname")[1]
+def _port(request: web.Request) -> int | None:
+    """The port that the request came to, if its sender still waits; the ``Host`` header says what somebody wrote."""
+    return None if request.transport is None else request.transport.get_extra_info("sockname")[1]
+
+
+def _is_of_a_request(record: logging.LogRecord) -> bool:
+    """Keeps out of the terminal what is sent to the port and is no HTTP request: any program may do that."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _page(script: str, secret: str = "") -> web.Response:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from QualitySentinelLib.errors import InputError, UsageError
-from QualitySentinelLib.files import check_writable, write_whole
+from QualitySentinelLib.files import check_writable, locked_folder, write_whole
 
 from .file_names import file_name
 from .record import CaseRecord, head_of
@@ -50,19 +50,11 @@ class AuditFolder:
             foreign = next((p for t in TABLES if (p := self.path / f"{t}.csv").exists()), None)
             if foreign is not None:
                 raise UsageError(f"{foreign}: is of no audit and would be written over; choose another folder")
-        try:
-            self._cases.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{self.path}: cannot be written ({error.strerror}); choose another folder") from error
-        descriptor = _lock(self._cases)
-        try:
+        with locked_folder(self._cases, "another audit is writing there; wait for it, or choose another folder"):
             for folder in (self.path, self._cases):
                 for left in folder.glob(_UNFINISHED):
                     _remove(left)
             yield
-        finally:
-            if descriptor is not None:
-                os.close(descriptor)
 
     def case_path(self, name: str) -> Path:
         """The file of a case."""
@@ -156,24 +148,6 @@ class AuditFolder:
             InputError: it cannot be written.
         """
         write_whole(self.path / RUN_FILE, json.dumps({"schema": SCHEMA, **document}, indent=1, allow_nan=False) + "\n")
-
-
-def _lock(folder: Path) -> int | None:
-    """Lock a folder until the descriptor is closed or the process ends; ``None`` where the system cannot."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return None
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise UsageError(f"{folder.parent}: another audit is writing there; wait for it, or choose another") from error
-    except OSError:  # a file system without locks
-        os.close(descriptor)
-        return None
-    return descriptor
 
 
 def _remove(left: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
 from contextlib import asynccontextmanager
 
@@ -94,6 +96,45 @@ def test_a_used_token_is_worth_nothing(tmp_path):
             assert await status(other, f"http://127.0.0.1:{port}/patient") == 403
 
     own_loop.run(story())
+
+
+@pytest.mark.parametrize("request_of", [{"method": "HEAD"}, {"method": "GET", "headers": {"Sec-Purpose": "prefetch"}}])
+def test_a_look_at_the_address_that_opens_no_page_leaves_the_token_unused(tmp_path, request_of):
+    async def story():
+        async with guarded(tmp_path) as (guard, port), browser() as checker, browser() as reader:
+            async with checker.request(url=guard.address(port), **request_of) as answer:
+                assert answer.status == 200 and "Set-Cookie" not in answer.headers
+                assert guard.secret not in await answer.text()
+            assert await status(reader, guard.address(port)) == 200
+            assert await status(reader, f"http://127.0.0.1:{port}/patient") == 200
+            assert await status(checker, f"http://127.0.0.1:{port}/patient") == 403
+
+    own_loop.run(story())
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # a TLS hello
+        b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA" + b"a" * 9000 + b": b\r\n\r\n",
+        b"nothing\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ],
+)  # fmt: skip
+def test_what_is_no_request_leaves_no_trace_in_the_terminal(tmp_path, caplog, sent):
+    async def story():
+        async with guarded(tmp_path) as (guard, port), browser() as reader:
+            incoming, outgoing = await asyncio.open_connection("127.0.0.1", port)
+            outgoing.write(sent)
+            outgoing.write_eof()
+            await incoming.read()
+            outgoing.close()
+            assert await status(reader, guard.address(port)) == 200
+
+    own_loop.run(story())
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 @pytest.mark.parametrize("token", ["", "x", "\u00e9" * 43, "x" * 43])

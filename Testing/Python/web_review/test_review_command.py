@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import socket
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from QualitySentinelLib.commands.main import main
 from QualitySentinelLib.commands.review import default_folder
+from QualitySentinelLib.files import locked_folder
 
 
 def needs_the_extra() -> None:
@@ -63,6 +65,17 @@ def test_results_do_not_land_among_the_inputs(a_case_on_disk, tmp_path, capsys):
     seg = tmp_path / "kept" / "scored.seg.nrrd"
     assert main(["review", "--ct", str(a_case_on_disk.ct), "--seg", str(seg), "--out", str(tmp_path / "kept")]) == 2
     assert "another folder" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are not locked on Windows")
+def test_a_second_review_in_one_folder_is_refused(a_case_on_disk, tmp_path, capsys):
+    needs_the_extra()
+    out = tmp_path / "kept"
+    with locked_folder(out, ""):
+        arguments = ["review", "--ct", str(a_case_on_disk.ct), "--seg", str(a_case_on_disk.seg), "--out", str(out)]
+        assert main(arguments) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"{out}: another review is open there" in line and "--out" in line
 
 
 @pytest.mark.parametrize(
