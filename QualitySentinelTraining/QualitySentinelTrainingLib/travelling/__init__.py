@@ -1,0 +1,23 @@
+"""Multi-center training that finds harmful centers and samples: the travelling model."""
+
+from .protocol import (
+    CenterUnavailable,
+    Event,
+    Fate,
+    Journey,
+    Learner,
+    TravelOptions,
+    TravelState,
+    classification_errors,
+)
+
+__all__ = [
+    "CenterUnavailable",
+    "Event",
+    "Fate",
+    "Journey",
+    "Learner",
+    "TravelOptions",
+    "TravelState",
+    "classification_errors",
+]

@@ -1,0 +1,288 @@
+"""The travelling model: one model visits the centers one after another, and harmful updates are undone.
+
+Souza et al. 2025 (npj Digital Medicine 8, doi 10.1038/s41746-025-01499-0). After each batch the model is verified on
+data that the server holds. An update that makes it worse is rolled back, and the samples of the batch are tried one by
+one. A sample that is rejected alone is left out for some cycles, then tried again; rejected again, it is eliminated.
+
+This file knows no network, no files and no engine: a :class:`Learner` trains and verifies, wherever that happens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+import numpy as np
+
+from QualitySentinelLib.errors import InputError, UsageError
+
+Errors = Mapping[str, float]
+"""What is wrong with a model on the verification set, lower is better: false-positive and false-negative rate, a loss,
+or 1 - DSC."""
+
+
+class CenterUnavailable(Exception):
+    """A center does not answer: it is passed over, and visited again in the next cycle."""
+
+
+class Learner(Protocol):
+    """Trains the one model that travels, and verifies it."""
+
+    def state(self) -> Any:
+        """Weights and optimizer state: a copy, which later training does not change."""
+
+    def restore(self, state: Any) -> None:
+        """Go back to an earlier :meth:`state`."""
+
+    def train(self, center: str, samples: Sequence[str]) -> None:
+        """One update on one batch, at the center that holds these samples.
+
+        Raises:
+            CenterUnavailable: the center does not answer.
+        """
+
+    def verify(self) -> Errors:
+        """Evaluate the model on the verification set, which shares no patient with the test set."""
+
+
+@dataclass(frozen=True)
+class TravelOptions:
+    """How the model travels.
+
+    Attributes:
+        cycles: visits of every center.
+        batch_size: samples of an update; the last batch of a center may be smaller.
+        tolerance: rise of an error that one sample may cause; a batch of n samples may cause n times as much.
+        drift: rise above the lowest error so far that all accepted updates together may cause. Each accepted update
+            becomes the reference of the next, so that small harm adds up without a limit. ``None``: no limit, as
+            published.
+        revisit_after: cycles that a rejected sample is left out before it is tried again.
+        guarded_from: first cycle in which updates are verified; those before train on trust.
+        seed: of the order of centers and samples.
+
+    Raises:
+        UsageError: a value is not sensible.
+    """
+
+    cycles: int = 20
+    batch_size: int = 5
+    tolerance: float = 0.02
+    drift: float | None = 0.1
+    revisit_after: int = 2
+    guarded_from: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("cycles", 1), ("batch_size", 1), ("revisit_after", 0), ("guarded_from", 0)):
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        if not self.tolerance >= 0 or not (self.drift is None or self.drift >= 0):
+            raise UsageError("tolerance and drift must not be negative")
+
+
+class Fate(StrEnum):
+    """What became of an update."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    """A batch whose samples are tried one by one next."""
+    REVISIT = "revisit"
+    """A single sample, left out for some cycles."""
+    ELIMINATED = "eliminated"
+    """A single sample, left out for good."""
+    PASSED_OVER = "passed over"
+    """The center did not answer."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """An update, and what became of it.
+
+    Attributes:
+        cycle: 0, 1, ...
+        center, samples: where, and on what.
+        fate: what became of it.
+        errors: of the model right after the update, accepted or not; empty where it was not verified.
+    """
+
+    cycle: int
+    center: str
+    samples: tuple[str, ...]
+    fate: Fate
+    errors: Errors = field(default_factory=dict)
+
+
+@dataclass
+class TravelState:
+    """Where the journey is, JSON-able by :meth:`to_json`; with the learner's state it can go on from here.
+
+    Attributes:
+        cycle: the cycle to do next.
+        reference: errors after the last accepted update; ``None`` before the first verification.
+        best: the lowest value of each error so far.
+        due: rejected samples, with the cycle at the end of which each is tried again.
+        eliminated: samples that are left out for good.
+        verifications: passes over the verification set so far.
+    """
+
+    cycle: int = 0
+    reference: dict[str, float] | None = None
+    best: dict[str, float] = field(default_factory=dict)
+    due: dict[str, int] = field(default_factory=dict)
+    eliminated: list[str] = field(default_factory=list)
+    verifications: int = 0
+
+    def to_json(self) -> dict:
+        return asdict(self)
+
+
+class Journey:
+    """A model's journey through the centers.
+
+    Args:
+        learner: trains and verifies the model.
+        centers: the samples of each center; a sample's name is unique among all centers.
+        options: how it travels.
+        state: where an earlier journey stopped (the learner must have been restored to that point).
+
+    Raises:
+        InputError: there are no centers, one has no samples, or two samples share a name.
+
+    Example::
+
+        for events in Journey(learner, {"A": ["a1", "a2"], "B": ["b1"]}, TravelOptions(cycles=3)).cycles():
+            print(len(events), "updates")
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        centers: Mapping[str, Sequence[str]],
+        options: TravelOptions = TravelOptions(),
+        state: TravelState | None = None,
+    ) -> None:
+        if not centers:
+            raise InputError("there are no centers to travel to")
+        if empty := [name for name, samples in centers.items() if not samples]:
+            raise InputError(f"center {empty[0]}: has no samples; leave it out")
+        self._home = {sample: center for center, samples in centers.items() for sample in samples}
+        if len(self._home) < sum(map(len, centers.values())):
+            raise InputError("two samples share a name; names must be unique among all centers")
+        self._learner, self._options = learner, options
+        self._centers = {name: tuple(centers[name]) for name in sorted(centers)}
+        self.state = state or TravelState()
+
+    def cycles(self) -> Iterator[list[Event]]:
+        """Travel; the events of each cycle, after which :attr:`state` can be kept to go on from."""
+        while self.state.cycle < self._options.cycles:
+            events = list(self._cycle())
+            self.state.cycle += 1
+            yield events
+
+    def _cycle(self) -> Iterator[Event]:
+        cycle, options, state = self.state.cycle, self._options, self.state
+        # A generator for each cycle, not one for all: a journey that was interrupted goes on in the same order.
+        rng = np.random.default_rng([options.seed, cycle])
+        if cycle >= options.guarded_from and state.reference is None:
+            self._keep(self._verify())
+        for center in rng.permutation(list(self._centers)):
+            left_out = {*state.eliminated, *state.due}
+            samples = [s for s in self._centers[center] if s not in left_out]
+            samples = [samples[i] for i in rng.permutation(len(samples))]
+            for start in range(0, len(samples), options.batch_size):
+                events = list(self._batch(center, tuple(samples[start : start + options.batch_size])))
+                yield from events
+                if events[-1].fate is Fate.PASSED_OVER:
+                    break
+        for sample in [s for s, due in state.due.items() if due <= cycle]:
+            event = self._update(self._home[sample], (sample,), Fate.ELIMINATED)
+            if event.fate is not Fate.PASSED_OVER:
+                del state.due[sample]
+            if event.fate is Fate.ELIMINATED:
+                state.eliminated.append(sample)
+            yield event
+
+    def _batch(self, center: str, batch: tuple[str, ...]) -> Iterator[Event]:
+        """Update on a batch; if that is rejected, on its samples one by one."""
+        if len(batch) > 1:
+            event = self._update(center, batch, Fate.REJECTED)
+            yield event
+            if event.fate is not Fate.REJECTED:
+                return
+        for sample in batch:
+            event = self._update(center, (sample,), Fate.REVISIT)
+            if event.fate is Fate.REVISIT:
+                self.state.due[sample] = self.state.cycle + self._options.revisit_after
+            yield event
+            if event.fate is Fate.PASSED_OVER:
+                return
+
+    def _update(self, center: str, samples: tuple[str, ...], otherwise: Fate) -> Event:
+        """Train on ``samples``; keep the model if it may, else go back, with the fate ``otherwise``."""
+        before = self._learner.state()
+        try:
+            self._learner.train(center, samples)
+        except CenterUnavailable:
+            self._learner.restore(before)
+            return Event(self.state.cycle, center, samples, Fate.PASSED_OVER)
+        if self.state.cycle < self._options.guarded_from:
+            return Event(self.state.cycle, center, samples, Fate.ACCEPTED)
+        errors = self._verify()
+        if self._may_stay(errors, len(samples)):
+            self._keep(errors)
+            return Event(self.state.cycle, center, samples, Fate.ACCEPTED, errors)
+        self._learner.restore(before)
+        return Event(self.state.cycle, center, samples, otherwise, errors)
+
+    def _verify(self) -> dict[str, float]:
+        self.state.verifications += 1
+        return dict(self._learner.verify())
+
+    def _may_stay(self, errors: Errors, samples: int) -> bool:
+        """Whether no error rose too far. An error that is no number, as NaN weights give it, did."""
+        allowed, drift = samples * self._options.tolerance, self._options.drift
+        return all(
+            math.isfinite(value)
+            and value <= self.state.reference[name] + allowed
+            and (drift is None or value <= self.state.best[name] + drift)
+            for name, value in errors.items()
+        )
+
+    def _keep(self, errors: Errors) -> None:
+        """Compare with these errors from now on.
+
+        Raises:
+            InputError: before any update, the model gives no finite number.
+        """
+        if not all(map(math.isfinite, errors.values())):
+            raise InputError("the model gives NaN or infinite results before any update; start from another one")
+        self.state.reference = dict(errors)
+        self.state.best = {name: min(value, self.state.best.get(name, value)) for name, value in errors.items()}
+
+
+def classification_errors(predicted: np.ndarray, truth: np.ndarray, published: bool = False) -> dict[str, float]:
+    """False-positive rate and false-negative rate.
+
+    Args:
+        predicted, truth: bool ``[N]``, ``True`` for positive.
+        published: divide false positives by the number of positives and false negatives by that of negatives, as the
+            published code does by mistake.
+
+    Raises:
+        InputError: the verification set lacks one of the classes.
+    """
+    predicted, truth = np.asarray(predicted, bool), np.asarray(truth, bool)
+    positives, negatives = int(truth.sum()), int((~truth).sum())
+    if not positives or not negatives:
+        raise InputError(
+            f"the verification set has no {'negatives' if positives else 'positives'}; it needs both classes"
+        )
+    if published:
+        positives, negatives = negatives, positives
+    return {
+        "false positive rate": int((predicted & ~truth).sum()) / negatives,
+        "false negative rate": int((~predicted & truth).sum()) / positives,
+    }

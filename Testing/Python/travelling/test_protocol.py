@@ -1,0 +1,189 @@
+"""The travelling model's protocol, with a learner that is simple enough to compute by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelTrainingLib.travelling import (
+    CenterUnavailable,
+    Fate,
+    Journey,
+    TravelOptions,
+    TravelState,
+    classification_errors,
+)
+
+CENTERS = {"A": ["a1", "a2", "a3"], "B": ["b1", "b2"], "C": ["c1"]}
+
+
+class Adding:
+    """A model that is one number, its error; each sample adds its own harm to it."""
+
+    def __init__(self, harm=None, away=()):
+        self.error, self.harm, self.away, self.seen = 0.5, harm or {}, set(away), []
+
+    def state(self):
+        return self.error
+
+    def restore(self, state):
+        self.error = state
+
+    def train(self, center, samples):
+        self.seen.append((center, tuple(samples)))
+        self.error += sum(self.harm.get(sample, 0.0) for sample in samples)
+        if center in self.away:
+            raise CenterUnavailable
+
+    def verify(self):
+        return {"error": self.error}
+
+
+def travel(learner, **options):
+    journey = Journey(learner, CENTERS, TravelOptions(**{"cycles": 1, "batch_size": 3, **options}))
+    return [event for events in journey.cycles() for event in events], journey
+
+
+def fates(events, *samples):
+    return [e.fate for e in events if e.samples == samples]
+
+
+def test_every_center_and_sample_is_visited_once_a_cycle():
+    learner = Adding()
+    events, journey = travel(learner, cycles=4)
+    assert len(events) == 4 * 3 and {e.fate for e in events} == {Fate.ACCEPTED}
+    for cycle in range(4):
+        seen = sorted(s for _, samples in learner.seen[3 * cycle : 3 * cycle + 3] for s in samples)
+        assert seen == ["a1", "a2", "a3", "b1", "b2", "c1"]
+    assert journey.state.verifications == 1 + 12  # of the start, and after each update
+
+
+def test_order_follows_the_seed():
+    orders = []
+    for seed in (0, 0, 1, 2, 3):
+        travel(learner := Adding(), cycles=3, seed=seed)
+        orders.append([center for center, _ in learner.seen])
+    assert orders[0] == orders[1] and len({tuple(o) for o in orders}) > 1
+
+
+def test_a_batch_with_one_harmful_sample_costs_that_sample_only():
+    learner = Adding({"a2": 0.5})
+    events, journey = travel(learner)
+    batch = next(e for e in events if e.center == "A")
+    assert batch.fate is Fate.REJECTED and len(batch.samples) == 3 and batch.errors == {"error": 1.0}
+    assert fates(events, "a1") == fates(events, "a3") == [Fate.ACCEPTED]
+    assert fates(events, "a2") == [Fate.REVISIT] and learner.error == 0.5
+    assert journey.state.due == {"a2": 2}
+
+
+def test_a_rejected_sample_rests_is_tried_again_and_then_eliminated():
+    learner = Adding({"c1": 0.5})
+    events, journey = travel(learner, cycles=5, revisit_after=2)
+    assert [(e.cycle, e.fate) for e in events if e.samples == ("c1",)] == [(0, Fate.REVISIT), (2, Fate.ELIMINATED)]
+    assert journey.state.eliminated == ["c1"] and not journey.state.due and learner.error == 0.5
+
+
+def test_a_sample_accepted_when_tried_again_trains_like_the_others():
+    class Healed(Adding):
+        def train(self, center, samples):
+            if len([1 for _, s in self.seen if s == ("c1",)]) == 1:
+                self.harm = {}
+            super().train(center, samples)
+
+    events, journey = travel(Healed({"c1": 0.5}), cycles=4, revisit_after=1)
+    assert [(e.cycle, e.fate) for e in events if e.samples == ("c1",)] == [
+        (0, Fate.REVISIT), (1, Fate.ACCEPTED), (2, Fate.ACCEPTED), (3, Fate.ACCEPTED),
+    ]  # fmt: skip
+    assert not journey.state.due and not journey.state.eliminated
+
+
+def test_tolerance_grows_with_the_batch():
+    harm = {"a1": 0.05, "b1": 0.05}  # batches of 3 and 2 may rise by 0.06 and 0.04
+    events, _ = travel(Adding(harm), tolerance=0.02, drift=None)
+    assert {e.center: e.fate for e in events if len(e.samples) > 1} == {"A": Fate.ACCEPTED, "B": Fate.REJECTED}
+
+
+@pytest.mark.parametrize(("drift", "highest"), [(None, 0.5 + 10 * 0.06), (0.1, 0.6)])
+def test_small_harm_adds_up_only_without_a_limit(drift, highest):
+    learner = Adding(dict.fromkeys(["a1", "a2", "a3", "b1", "b2", "c1"], 0.01))
+    travel(learner, cycles=10, drift=drift)
+    assert learner.error == pytest.approx(highest, abs=0.011)
+
+
+def test_improvement_is_never_rejected_and_is_compared_with_from_then_on():
+    learner = Adding({"a1": -0.4, "b1": 0.3})
+    events, _ = travel(learner, drift=None)
+    assert [e.fate for e in events if e.center == "A"] == [Fate.ACCEPTED]
+    assert fates(events, "b1") == [Fate.REVISIT]
+
+
+def test_weights_that_are_no_numbers_are_rejected():
+    learner = Adding({"c1": math.nan})
+    events, _ = travel(learner)
+    assert fates(events, "c1") == [Fate.REVISIT] and learner.error == 0.5
+
+
+def test_a_center_that_does_not_answer_is_passed_over_and_visited_again():
+    learner = Adding({"a1": 0.2, "a2": 0.2, "a3": 0.2}, away=["A"])
+    journey = Journey(learner, CENTERS, TravelOptions(cycles=2, batch_size=2, drift=None, tolerance=1.0))
+    cycles = journey.cycles()
+    first = next(cycles)
+    assert [e.fate for e in first if e.center == "A"] == [Fate.PASSED_OVER] and learner.error == 0.5
+    learner.away.clear()
+    assert [e.fate for e in next(cycles) if e.center == "A"] == [Fate.ACCEPTED] * 2
+    assert not journey.state.due and not journey.state.eliminated  # nobody is blamed
+
+
+def test_updates_before_the_guard_are_not_verified():
+    learner = Adding({"a2": 0.5})
+    events, journey = travel(learner, cycles=2, guarded_from=1)
+    assert learner.error == 1.0 and journey.state.verifications == 1 + sum(e.cycle == 1 for e in events)
+    assert all(not e.errors for e in events if e.cycle == 0)
+
+
+def test_a_journey_goes_on_where_it_was_interrupted():
+    harm = {"a2": 0.5, "b1": 0.01, "c1": 0.5}
+    whole, _ = travel(Adding(harm), cycles=6)
+    learner = Adding(harm)
+    first = Journey(learner, CENTERS, TravelOptions(cycles=6, batch_size=3))
+    cycles = first.cycles()
+    events = [*next(cycles), *next(cycles)]
+    kept = TravelState(**json.loads(json.dumps(first.state.to_json())))
+    second = Journey(learner, CENTERS, TravelOptions(cycles=6, batch_size=3), kept)
+    assert events + [e for some in second.cycles() for e in some] == whole
+
+
+@pytest.mark.parametrize(
+    ("centers", "said"),
+    [({}, "no centers"), ({"A": []}, "A: has no samples"), ({"A": ["x"], "B": ["x"]}, "share a name")],
+)
+def test_centers_that_cannot_be_travelled_are_refused(centers, said):
+    with pytest.raises(InputError, match=said):
+        Journey(Adding(), centers)
+
+
+def test_a_model_that_gives_no_numbers_from_the_start_is_refused():
+    learner = Adding()
+    learner.error = math.nan
+    with pytest.raises(InputError, match="before any update"):
+        travel(learner)
+
+
+@pytest.mark.parametrize("options", [{"cycles": 0}, {"batch_size": 0}, {"tolerance": -0.1}, {"drift": math.nan}])
+def test_options_that_are_not_sensible_are_refused(options):
+    with pytest.raises(UsageError):
+        TravelOptions(**options)
+
+
+def test_rates_have_the_right_denominators_and_the_published_ones_on_demand():
+    truth = [True] * 4 + [False] * 10
+    predicted = [True, True, True, False] + [True] * 5 + [False] * 5
+    assert classification_errors(predicted, truth) == {"false positive rate": 0.5, "false negative rate": 0.25}
+    assert classification_errors(predicted, truth, published=True) == {
+        "false positive rate": 5 / 4, "false negative rate": 1 / 10,
+    }  # fmt: skip
+    with pytest.raises(InputError, match="no negatives"):
+        classification_errors([True], [True])
