@@ -14,8 +14,6 @@ from QualitySentinelLib.text.sentence_encoder import SentenceEncoder
 PRESET = COMPACT
 """Preprocessing of what we train."""
 
-NAME = "quality-sentinel-compact-0.5"
-
 ARCHITECTURES = ("compact", "resnet50")
 
 
@@ -25,11 +23,11 @@ def embedding_table(encoder: TextEncoder | None = None) -> EmbeddingTable:
 
 
 def new_model(architecture: str = "compact", encoder: TextEncoder | None = None) -> QualityModel:
-    """An untrained model: ``"compact"``, or ``"resnet50"`` for comparison (the published network on our preset)."""
+    """An untrained model, named as its architecture: ``"compact"``, or ``"resnet50"`` (as published), to compare."""
     table = embedding_table(encoder)
     dimension = table.vectors.shape[1]
     if architecture == "compact":
-        name, preset = NAME, PRESET
+        preset = PRESET
         description = {
             "kind": "pyramid",
             "embedding_dim": dimension,
@@ -38,11 +36,10 @@ def new_model(architecture: str = "compact", encoder: TextEncoder | None = None)
         }
     else:
         # The published network has one CT channel and no neighbour: it gets the soft-tissue window and the mask.
-        name = f"{NAME}-{architecture}"
         preset = replace(PRESET, name=f"compact, {architecture}", windows=PRESET.windows[:1], neighbour=False)
         description = {"kind": "published", "backbone": architecture, "hidden_dim": 50, "embedding_dim": dimension}
     return QualityModel(
-        name=name,
+        name=architecture,
         network=build_network(description),
         architecture=description,
         preset=preset,

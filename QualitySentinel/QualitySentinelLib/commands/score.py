@@ -125,9 +125,16 @@ def _summarise(case, out: Path, worst: int = 8) -> None:
     for segment in scored[:worst]:
         name = " ".join(segment.name.split())[:32]
         missed = f"  {segment.n_missed:13d}" if segment.empty_slices else ""
+        missed += f"  {segment.status}" * segment.is_unknown
         print(f"{name:32}  {segment.predicted_dsc:13.2f}  {segment.n_flagged:5d} of {segment.n_scored:<5d}{missed}")
     if len(scored) > worst:
-        print(f"... and {len(scored) - worst} better ones")
+        print(f"... and {len(scored) - worst} more")
+    if unknown := [" ".join(s.name.split()) for s in scored if s.is_unknown]:
+        print(
+            f"warning: unknown structure: {', '.join(unknown)}: scored without knowing what it is, so trust the score "
+            "less; --names can say what it is",
+            file=sys.stderr,
+        )
     for warning in case.warnings:
         print("warning:", warning, file=sys.stderr)
     print(f"{len(scored)} of {len(case.segments)} segments scored in {case.seconds:.1f} s on {case.device}.")

@@ -92,7 +92,7 @@ class ResultsTable:
         scored = bool(segment.n_scored)
         texts = (
             label,
-            "" if segment.predicted_dsc is None else f"{segment.predicted_dsc:.2f}",
+            "" if segment.predicted_dsc is None else f"{segment.predicted_dsc:.2f}" + " ?" * segment.is_unknown,
             f"{counts.flagged} / {segment.n_scored}" if scored else "",
             str(counts.missed) if counts.missed else "",
             str(counts.open) if counts.open else "",
@@ -121,7 +121,7 @@ def segment_tip(segment: SegmentScore, label: str) -> str:
     if segment.structure:
         lines.append(_("Structure: {name}").format(name=segment.structure))
     else:
-        lines.append(_("Matched to no structure"))
+        lines.append(_("Unknown structure: scored without knowing what it is, so trust the score less"))
     if segment.predicted_dsc is None:
         lines.append(_("No score: {reason}").format(reason=segment.status))
     elif segment.dsc_low is None or segment.dsc_high is None:

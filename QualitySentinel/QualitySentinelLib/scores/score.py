@@ -105,6 +105,11 @@ class SegmentScore:
     empty_slices: list[EmptySlice] = field(default_factory=list)
 
     @property
+    def is_unknown(self) -> bool:
+        """Scored without knowing what structure it is: its score deserves less trust."""
+        return self.status is Status.UNKNOWN_STRUCTURE
+
+    @property
     def n_scored(self) -> int:
         """Slices of the mask that were scored."""
         return len(self.slices)

@@ -34,7 +34,7 @@ def _row(session: ReviewSession, segment: SegmentScore, label: str, scale: str) 
         "id": segment.segment_id,
         "name": " ".join(label.split()),
         "hint": _hint(segment),
-        "dsc": _two_places(segment.predicted_dsc),
+        "dsc": _two_places(segment.predicted_dsc) + " ?" * segment.is_unknown,
         "color": hex_color(segment.predicted_dsc, scale),
         "flagged": counts.flagged,
         "missed": counts.missed,
@@ -48,9 +48,9 @@ def _hint(segment: SegmentScore) -> str:
     """One line on what the row leaves out."""
     if segment.status is Status.EMPTY:
         return "no voxel belongs to this segment"
-    known = (
-        f"read as {segment.structure}" if segment.structure else "unknown structure: scored without knowing what it is"
-    )
+    known = f"read as {segment.structure}"
+    if segment.is_unknown or not segment.structure:
+        known = "unknown structure: scored without knowing what it is, so trust the score less"
     scored = f"{segment.n_scored} of {segment.n_slices} slices scored"
     bounds = ""
     if segment.dsc_low is not None and segment.dsc_high is not None:

@@ -7,6 +7,7 @@ import json
 import logging
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         metavar="SOURCE=TEXT",
         help="licence of a data set, for the model card",
     )
-    parser.add_argument("--name", help="what the model calls itself in reports (default: as the bundled one)")
+    parser.add_argument("--name", help="what the model calls itself in reports (default: folder of --out and date)")
     parser.set_defaults(run=run)
 
 
@@ -101,7 +102,7 @@ def train(
         licences: of data sets, by name; goes into the model file.
         command: what was run; goes into the model file.
         start_from: model file whose weights to start from; what it was trained on goes into the new one too.
-        name: what the model is called; by default as the bundled one.
+        name: what the model is called; by default as the folder ``out``, with the date.
 
     Returns:
         The ``QualityModel``; ``None`` in the helper processes of training on several devices.
@@ -125,7 +126,7 @@ def train(
     chosen, left_out = outside_fold(paths, fold, folds)
     torch.manual_seed(options.seed)
     model = untrained(options)
-    model.name = name or model.name
+    model.name = name or f"{Path(out).resolve().name}-{date.today()}"
     before = _start(model, start_from) if start_from else None
     dataset, seconds = fit(model, chosen, options, out)
     if not is_first_process():

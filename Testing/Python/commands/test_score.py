@@ -110,6 +110,19 @@ def test_a_second_run_gives_the_same_tables(score, a_ct, a_seg, names, tmp_path)
         assert (first / table).read_bytes() == (second / table).read_bytes()
 
 
+def test_the_summary_says_which_structures_are_unknown(tmp_path, capsys):
+    segments = [
+        SegmentScore("1", "ROI 3", None, Status.UNKNOWN_STRUCTURE, 1, predicted_dsc=0.1),
+        SegmentScore("2", "liver", "liver", Status.SCORED, 1, predicted_dsc=0.9),
+    ]
+    _summarise(CaseScore(segments, 0.8), tmp_path)
+    out, err = capsys.readouterr()
+    roi, liver = out.splitlines()[1:3]
+    assert liver.startswith("liver") and "unknown" not in liver
+    assert roi.startswith("ROI 3") and roi.endswith("unknown structure")
+    assert "warning: unknown structure: ROI 3" in err and "--names" in err
+
+
 def test_the_summary_speaks_of_missed_slices_only_where_they_were_looked_for(tmp_path, capsys):
     case = CaseScore([SegmentScore(n, n, n, Status.SCORED, 1, predicted_dsc=0.5) for n in ("liver", "thing")], 0.8)
     _summarise(case, tmp_path)

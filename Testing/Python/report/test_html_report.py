@@ -49,9 +49,11 @@ def test_the_page_says_that_there_is_no_ground_truth_and_repeats_the_warnings(op
 
 
 def test_the_tiles_count_segments_and_slices(open_report, a_scored_case):
-    tiles = open_report().locator(".tiles li").all_inner_texts()
+    page = open_report()
+    tiles = page.locator(".tiles li").all_inner_texts()
     n_flagged = sum(s.n_flagged for s in a_scored_case.score.segments)
     assert "of 4 segments scored, 1 empty, 1 of unknown structure" in tiles[0].replace("\n", " ")
+    assert page.locator("abbr", has_text="?").count() == 1  # a score of an unknown structure is no plain number
     assert tiles[0].startswith("3")
     assert tiles[2].startswith(str(n_flagged))
     assert "in 2 segments" in tiles[2]

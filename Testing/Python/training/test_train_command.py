@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -44,6 +45,13 @@ def pairs(a_torso, tmp_path):
 def train(pairs, out, *options) -> int:
     quick = ["--set", "epochs=1", "--set", "pairs_per_epoch=32", "--set", "batch_size=16", "--set", "accelerator=cpu"]
     return main(["train", "--pairs", str(pairs), "--out", str(out), *quick, *options])
+
+
+def test_a_model_without_a_name_is_called_after_its_folder_and_the_date(pairs, tmp_path):
+    before = date.today()
+    assert train(pairs, tmp_path / "liver tests") == 0
+    name = load_model(tmp_path / "liver tests" / "model.safetensors").name
+    assert name in {f"liver tests-{day}" for day in (before, date.today())}
 
 
 def test_training_gives_a_model_file_that_scores_and_says_what_it_was_made_of(pairs, a_ct_with_a_liver, tmp_path):
