@@ -28,6 +28,8 @@ class Application:
         self._core, self._io_manager, self._module_manager = core, CoreIOManager(core), ModuleManager()
         self._folder = tempfile.TemporaryDirectory(prefix="slicer-")
         self.temporaryPath = self._folder.name
+        self.defaultScenePath = str(Path.home())  # in Slicer, the user's documents
+        core.scene.SetRootDirectory(self.defaultScenePath)
         self.slicerUserSettingsFilePath = str(Path(self._folder.name) / "Slicer.ini")
 
     def commandOptions(self):

@@ -57,6 +57,7 @@ def start():
     _install("slicer.ScriptedLoadableModule", scripted_loadable_module)
     from . import modules, segment_editor
 
+    slicer.qSlicerScriptedLoadableModule = modules.qSlicerScriptedLoadableModule
     slicer.qSlicerScriptedLoadableModuleWidget = modules.qSlicerScriptedLoadableModuleWidget
     slicer.qMRMLSegmentEditorWidget = segment_editor.qMRMLSegmentEditorWidget
     slicer.modules = SimpleNamespace(
@@ -74,14 +75,12 @@ def load_module(path: str | Path):
     """Import a scripted module and make its module object, as Slicer does at startup; returns the imported module."""
     import slicer
 
-    from .modules import Module
-
     path = Path(path)
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
     module = importlib.import_module(path.stem)
     if not hasattr(slicer.modules, path.stem.lower()):
-        parent = Module(path.stem, str(path), getattr(module, f"{path.stem}Widget", None))
+        parent = slicer.qSlicerScriptedLoadableModule(path.stem, str(path), getattr(module, f"{path.stem}Widget", None))
         parent.instance = getattr(module, path.stem)(parent)
         setattr(slicer.modules, path.stem.lower(), parent)
     return module

@@ -48,6 +48,10 @@ class CoreIOManager:
         if file_type == "VolumeFile":
             loaded = self._core.io_manager.load_volumes([str(path)])[0]
         elif file_type == "SegmentationFile":
+            given = properties["fileName"]  # its storage node takes a relative one as beside the scene
+            path = Path(scene.GetRootDirectory() or ".", given).absolute()
+            if not path.is_file():
+                return False
             loaded = self._core.io_manager.load_segmentation(str(path))
         else:
             return False

@@ -76,6 +76,10 @@ class Module:
             widget.deleteLater()
 
 
+class qSlicerScriptedLoadableModule(Module):
+    """A module written in Python."""
+
+
 class ModuleManager(QtCore.QObject):
     """All modules by name."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from ..scene.source import file_of
 from .open_review import OpenReview
 from .review_panel import escaped
 
@@ -34,11 +36,14 @@ class ExportSection:
         if review is not self._review:
             self._ui.exportLabel.text = ""
         self._review = review
-        edit = self._ui.exportFolderEdit
+        qt.QTimer.singleShot(0, self._propose)  # a scene learns after its nodes where its file lies
+        self._draw()
+
+    def _propose(self) -> None:
+        edit, review = self._ui.exportFolderEdit, self._review
         if review is not None and edit.currentPath in ("", self._proposed):
             self._proposed = proposed_folder(review.segmentation_node, review.volume_node)
             edit.currentPath = self._proposed
-        self._draw()
 
     def _draw(self) -> None:
         self._ui.exportButton.enabled = self._review is not None and bool(self._ui.exportFolderEdit.currentPath)
@@ -47,20 +52,37 @@ class ExportSection:
         edit = self._ui.exportFolderEdit
         self._ui.exportLabel.text = ""
         with slicer.util.tryWithErrorDisplay(_("Failed to export the results."), waitCursor=True):
-            self._write(self._review, edit.currentPath)
+            self._propose()  # a scene may have been saved meanwhile
+            # A relative path would mean the folder that Slicer was started in, which nobody knows.
+            folder = findable_folder(self._review.segmentation_node, self._review.volume_node)
+            folder = folder / Path(edit.currentPath).expanduser()
+            edit.currentPath = str(folder)
+            self._write(self._review, str(folder))
             edit.addCurrentPathToHistory()
-            self._ui.exportLabel.text = links_to(Path(edit.currentPath))
+            self._ui.exportLabel.text = links_to(folder)
 
 
 def proposed_folder(segmentation_node, volume_node) -> str:
-    """A folder named after the segmentation, beside the files it comes from; empty when it was never a file."""
-    for node in (segmentation_node, volume_node):
-        storage = node.GetStorageNode()
-        path = storage.GetFileName() if storage else None
-        if path:
-            name = "".join(c if c.isalnum() or c in " -_." else "_" for c in segmentation_node.GetName()).strip(" .")
-            return str(Path(path).parent / f"{name or 'segmentation'} quality")
-    return ""
+    """A folder named after the segmentation, where the user can find it; absolute."""
+    name = "".join(c if c.isalnum() or c in " -_." else "_" for c in segmentation_node.GetName()).strip(" .")
+    return str(findable_folder(segmentation_node, volume_node) / f"{name or 'segmentation'} quality")
+
+
+def findable_folder(segmentation_node, volume_node) -> Path:
+    """A folder that is there, can be written and is the user's: the inputs', else the scene's, else for documents.
+
+    Slicer's own folders do not count: it deletes there what was unpacked from a scene or downloaded.
+    """
+    scene = slicer.mrmlScene
+    own = [Path(slicer.app.temporaryPath), Path(scene.GetCacheManager().GetRemoteCacheDirectory() or os.devnull)]
+    files = (file_of(segmentation_node), file_of(volume_node))
+    folders = [*(f.parent for f in files if f), Path(scene.GetRootDirectory()), Path(slicer.app.defaultScenePath)]
+    for folder in folders:
+        within = folder.resolve()
+        if folder.is_absolute() and folder.is_dir() and os.access(folder, os.W_OK):
+            if not any(within.is_relative_to(place.resolve()) for place in own):
+                return folder
+    return Path.home()
 
 
 def links_to(folder: Path) -> str:

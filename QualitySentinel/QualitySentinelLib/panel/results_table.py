@@ -16,6 +16,9 @@ from .figures import Figures
 SEGMENT, DSC, FLAGGED, MISSED, OPEN = range(5)
 """Columns, as the ``.ui`` file has them."""
 
+SWATCH = 14
+"""Pixels of the square in the color of a DSC."""
+
 
 class ResultsTable:
     """Fills a QTableWidget from a review; a row that is chosen is told as a segment id.
@@ -107,8 +110,13 @@ class ResultsTable:
                 self._table.setItem(row, column, item)
             item.setText(text)
             item.setToolTip(tip)
-        swatch = None if segment.predicted_dsc is None else qt_color(dsc_color(segment.predicted_dsc, self.scale))
-        self._table.item(row, DSC).setData(qt.Qt.DecorationRole, swatch)
+        swatch = qt.QIcon()
+        if segment.predicted_dsc is not None:
+            pixmap = qt.QPixmap(SWATCH, SWATCH)
+            pixmap.fill(qt_color(dsc_color(segment.predicted_dsc, self.scale)))
+            for mode in (qt.QIcon.Normal, qt.QIcon.Selected):  # Qt would tint that of the selected row
+                swatch.addPixmap(pixmap, mode)
+        self._table.item(row, DSC).setIcon(swatch)
 
     def _on_cell(self, row: int, _column: int, *_before: int) -> None:
         if not self._filling and 0 <= row < len(self._ids):

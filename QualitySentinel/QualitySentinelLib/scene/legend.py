@@ -36,6 +36,8 @@ def show_legend(segmentation_node, scale: str = DEFAULT_SCALE) -> None:
     if display.GetAttribute(BEFORE_ATTRIBUTE) is None:
         before = [display.GetColorNodeID(), list(display.GetScalarRange())]
         display.SetAttribute(BEFORE_ATTRIBUTE, json.dumps(before))
+    if display.GetColorNodeID() != colors.GetID():  # a scene is read in order, and a legend needs its colors
+        _remove_legend(display)
     with slicer.util.NodeModify(display):
         display.SetAndObserveColorNodeID(colors.GetID())
         display.SetScalarRange(0.0, 1.0)
@@ -58,9 +60,7 @@ def hide_legend(segmentation_node) -> None:
     display = segmentation_node.GetDisplayNode()
     if display is None or display.GetAttribute(BEFORE_ATTRIBUTE) is None:
         return
-    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(display)
-    if legend is not None:
-        slicer.mrmlScene.RemoveNode(legend)
+    _remove_legend(display)
     colors, scalar_range = json.loads(display.GetAttribute(BEFORE_ATTRIBUTE))
     with slicer.util.NodeModify(display):
         display.SetAndObserveColorNodeID(colors or "")  # None is not taken in Python ...
@@ -74,3 +74,9 @@ def legend_shown(segmentation_node) -> bool:
     """Whether the segmentation has a legend in the views now."""
     display = segmentation_node.GetDisplayNode()
     return display is not None and display.GetAttribute(BEFORE_ATTRIBUTE) is not None
+
+
+def _remove_legend(display) -> None:
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(display)
+    if legend is not None:
+        slicer.mrmlScene.RemoveNode(legend)

@@ -14,6 +14,7 @@ import slicer
 import vtk
 
 from ..scores.colors import dsc_color
+from .folders import into_folder
 from .tables import own_node, tables_of
 
 CHART_ROLE = "QualitySentinelChart"
@@ -24,6 +25,13 @@ TABLE_ROLE = "QualitySentinelChartTable"
 
 SLICE, DSC, LOW, HIGH = "Slice", "Predicted DSC", "Lower bound", "Upper bound"
 FLAGGED, MISSED = "Flagged", "Missed"
+
+
+X_TITLE = "Slice (squares: flagged, crosses: missed, gray lines: bounds)"
+"""Instead of Slicer's legend, which lies on the last slices."""
+
+_MARGIN = 0.05
+"""Beyond both ends of the axes, as a part of their length: marks there are not cut."""
 
 
 class _Series(NamedTuple):
@@ -38,8 +46,8 @@ class _Series(NamedTuple):
 
 
 _SERIES = (
-    _Series(LOW, (0.7, 0.7, 0.7), "LineStyleDot", "MarkerStyleNone", 1.0),
-    _Series(HIGH, (0.7, 0.7, 0.7), "LineStyleDot", "MarkerStyleNone", 1.0),
+    _Series(LOW, (0.6, 0.6, 0.6), "LineStyleSolid", "MarkerStyleNone", 1.5),
+    _Series(HIGH, (0.6, 0.6, 0.6), "LineStyleSolid", "MarkerStyleNone", 1.5),
     _Series(DSC, (0.25, 0.35, 0.5), "LineStyleSolid", "MarkerStyleCircle", size=5.0),
     _Series(FLAGGED, dsc_color(0.6), "LineStyleNone", "MarkerStyleSquare"),
     _Series(MISSED, dsc_color(0.0), "LineStyleNone", "MarkerStyleCross", size=11.0),
@@ -57,9 +65,14 @@ def update_plot(segmentation_node, segment_id: str):
     segment = segmentation_node.GetSegmentation().GetSegment(segment_id)
     name = segment.GetName() if segment is not None else segment_id
     table = own_node(segmentation_node, TABLE_ROLE) or _new_table(segmentation_node)
-    _fill(table, _rows(tables_of(segmentation_node)[1], name, segment_id))
+    rows = _rows(tables_of(segmentation_node)[1], name, segment_id)
+    _fill(table, rows)
     chart = own_node(segmentation_node, CHART_ROLE) or _new_chart(segmentation_node, table)
-    chart.SetTitle(f"{name}: predicted DSC")
+    first, last = (rows[0][SLICE], rows[-1][SLICE]) if rows else (0.0, 1.0)
+    margin = max(1.0, _MARGIN * (last - first))
+    with slicer.util.NodeModify(chart):
+        chart.SetTitle(f"{name}: predicted DSC")
+        chart.SetXAxisRange(first - margin, last + margin)
     return chart
 
 
@@ -121,6 +134,7 @@ def _new_table(segmentation_node):
     name = f"{segmentation_node.GetName()} DSC of one segment"
     table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", name)
     segmentation_node.SetNodeReferenceID(TABLE_ROLE, table.GetID())
+    into_folder(segmentation_node, table)
     return table
 
 
@@ -139,9 +153,13 @@ def _new_chart(segmentation_node, table_node):
         series.SetLineWidth(drawn.width)
         series.SetMarkerSize(drawn.size)
         chart.AddAndObservePlotSeriesNodeID(series.GetID())
-    chart.SetXAxisTitle(SLICE)
+        into_folder(segmentation_node, series)
+    chart.SetXAxisTitle(X_TITLE)
     chart.SetYAxisTitle(DSC)
+    chart.XAxisRangeAutoOff()
     chart.YAxisRangeAutoOff()
-    chart.SetYAxisRange(0.0, 1.0)
+    chart.SetYAxisRange(-_MARGIN, 1.0 + _MARGIN)
+    chart.SetLegendVisibility(False)
     segmentation_node.SetNodeReferenceID(CHART_ROLE, chart.GetID())
+    into_folder(segmentation_node, chart)
     return chart

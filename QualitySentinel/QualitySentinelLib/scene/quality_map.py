@@ -22,6 +22,7 @@ from ..scores.colors import DEFAULT_SCALE, check_scale
 from ..steps import Steps, run_to_end
 from ..volume import AxialFrame
 from .color_nodes import remove_unused_scales, scale_node
+from .folders import into_folder
 from .label_layers import LabelLayer, frame_of, label_layers
 
 MAP_ROLE = "QualitySentinelQualityMap"
@@ -31,7 +32,8 @@ BEFORE_ATTRIBUTE = "QualitySentinel.QualityMapBefore"
 """Attribute of the segmentation's display node: the views as they were, so that a reloaded scene has the way back."""
 
 NO_SCORE = -1.0
-"""Value of voxels outside the masks: no DSC, so that a probe does not tell one. Not NaN: histograms crash on it."""
+"""Value of voxels outside the masks: no DSC. Not NaN: histograms crash on it. The map's name says so, because Slicer's
+Data Probe shows both, and no more than 24 letters of a name."""
 
 OPACITY = 0.6
 """Of the map above the CT."""
@@ -329,8 +331,7 @@ def _is_drawn_by(record: _Record, map_node, volume_node) -> bool:
 
 def _new_map(segmentation_node):
     """A volume node that shows 0..1 in colour, as it is, and nothing else."""
-    name = f"{segmentation_node.GetName()} predicted DSC"
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"DSC map ({NO_SCORE:.0f}: no score)")
     display = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
     with slicer.util.NodeModify(display):
         display.AutoWindowLevelOff()
@@ -340,6 +341,7 @@ def _new_map(segmentation_node):
         display.InterpolateOff()  # between a DSC and none there is nothing
     node.SetAndObserveDisplayNodeID(display.GetID())
     segmentation_node.SetNodeReferenceID(MAP_ROLE, node.GetID())
+    into_folder(segmentation_node, node)
     return node
 
 

@@ -12,6 +12,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from ..scores import CaseScore, SegmentScore
 from ..scores.colors import DEFAULT_SCALE, check_scale
 from .color_nodes import remove_unused_scales, scale_node
+from .folders import into_folder
 from .label_layers import frame_of
 from .world import local_to_world
 
@@ -158,6 +159,7 @@ def _new_model(segmentation_node):
     model = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", name)
     model.CreateDefaultDisplayNodes()
     segmentation_node.SetNodeReferenceID(SURFACE_ROLE, model.GetID())
+    into_folder(segmentation_node, model)
     return model
 
 

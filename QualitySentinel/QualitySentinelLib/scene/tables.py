@@ -15,6 +15,7 @@ import vtk
 from ..review import REVIEW_SEGMENT_COLUMNS, REVIEW_SLICE_COLUMNS, review_segment_rows, review_slice_rows
 from ..scores import CaseScore
 from ..scores.tables import SEGMENT_COLUMNS, SLICE_COLUMNS, segment_rows, slice_rows
+from .folders import into_folder
 
 if TYPE_CHECKING:
     from ..review import ReviewSession
@@ -72,6 +73,7 @@ def _table(segmentation_node, role: str, name: str):
     if table is None:
         table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", name)
         segmentation_node.SetNodeReferenceID(role, table.GetID())
+        into_folder(segmentation_node, table)
     return table
 
 

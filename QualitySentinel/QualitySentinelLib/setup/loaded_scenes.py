@@ -1,5 +1,7 @@
 """Needs ``slicer`` when called. A scene that was saved while a segment was shown alone shows all of them when loaded.
 
+Maps of the one segment go, too, until the panel draws them anew: it knows from the scene that they are wanted.
+
 Slicer does not tell before it saves (``vtkMRMLScene::StartSaveEvent`` exists, but nothing in Slicer invokes it), so
 that what is saved is what is seen; what was visible before is saved beside it. This runs from Slicer's start: other
 parts of the library are imported only for a scene that needs it.
@@ -42,9 +44,12 @@ class LoadedScenes:
         before, self._before = self._before, set()
         for node in _marked():
             if _alone(node) and node.GetID() not in before:
+                from ..scene.quality_map import hide_quality_map
+                from ..scene.quality_surface import hide_quality_surface
                 from ..scene.views import show_all
 
-                show_all(node)
+                for take_back in (hide_quality_map, hide_quality_surface, show_all):
+                    take_back(node)  # maps show what was alone, and hide the fill of what was not
 
 
 def _marked() -> list:

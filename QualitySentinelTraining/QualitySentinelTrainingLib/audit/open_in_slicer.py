@@ -29,6 +29,7 @@ def main(words, out):
         if problem:
             return complain(problem)
     for role in ("ct", "seg"):
+        options[role] = os.path.abspath(options[role])  # Slicer takes relative paths as beside its scene
         if not os.path.exists(options[role]):
             return complain(f"{options[role]}: is not there; say with --dataset where the data set lies now")
     volume = load_ct(options["ct"])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from Testing.Python.panel.using import texts
+from Testing.Python.panel.using import click_row, pixels, share_of, texts
 
 from QualitySentinelLib.panel.figures import Figures
 from QualitySentinelLib.review import ReviewSession
-from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status
+from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status, dsc_color
 
 
 def a_review(dsc_of):
@@ -46,3 +46,14 @@ def test_columns_are_as_wide_as_what_they_show(panel):
     assert table.columnWidth(2) >= table.sizeHintForColumn(2)
     panel.reviewPanel.table.show(None, figures)
     assert table.rowCount == 0 and table.columnWidth(2) == narrow
+
+
+def test_the_color_of_a_dsc_is_the_same_in_the_selected_row(reviewed):
+    table = reviewed.ui.resultsTable
+    table.setFocus()
+    for row in (0, 1):
+        click_row(table, row)
+        dsc = reviewed.reviewPanel.session.segments[row].predicted_dsc
+        cell = table.visualRect(table.model().index(row, 1))
+        seen = pixels(table.viewport())[cell.top() : cell.bottom(), cell.left() : cell.right()]
+        assert share_of(seen, dsc_color(dsc)) > 0.1

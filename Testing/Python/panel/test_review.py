@@ -25,10 +25,8 @@ def test_the_table_says_what_each_segment_needs(reviewed):
 
 
 def test_swatches_have_the_colour_of_the_scale(reviewed):
-    from PySide6.QtCore import Qt
-
     def swatch():
-        return tuple(round(255 * c) for c in reviewed.ui.resultsTable.item(0, 1).data(Qt.DecorationRole).getRgbF()[:3])
+        return reviewed.ui.resultsTable.item(0, 1).icon().pixmap(8).toImage().pixelColor(1, 1).getRgb()[:3]
 
     dsc = reviewed.reviewPanel.session.segments[0].predicted_dsc
     assert swatch() == tuple(round(255 * c) for c in dsc_color(dsc))

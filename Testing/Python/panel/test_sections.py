@@ -37,11 +37,45 @@ class TestExport:
     def test_a_folder_beside_the_segmentation_is_proposed(self, slicer, a_segmentation_node, a_ct_node, tmp_path):
         from QualitySentinelLib.panel.export_section import proposed_folder
 
-        assert proposed_folder(a_segmentation_node, a_ct_node) == ""
-        a_ct_node.AddDefaultStorageNode()
-        a_ct_node.GetStorageNode().SetFileName(str(tmp_path / "ct.nrrd"))
+        slicer.util.saveNode(a_ct_node, str(tmp_path / "ct.nrrd"))
         a_segmentation_node.SetName("liver: 2/3")
         assert proposed_folder(a_segmentation_node, a_ct_node) == str(tmp_path / "liver_ 2_3 quality")
+
+    def test_nodes_without_a_file_go_beside_the_scene_or_among_the_documents(
+        self, slicer, a_segmentation_node, a_ct_node, tmp_path, monkeypatch
+    ):
+        from QualitySentinelLib.panel.export_section import proposed_folder
+
+        slicer.mrmlScene.SetRootDirectory(str(tmp_path))
+        assert proposed_folder(a_segmentation_node, a_ct_node) == str(tmp_path / "Segmentation quality")
+        documents = tmp_path / "documents"
+        documents.mkdir()
+        monkeypatch.setattr(slicer.app, "defaultScenePath", str(documents))
+        for useless in (".", "", str(tmp_path / "gone"), slicer.mrmlScene.GetCacheManager().GetRemoteCacheDirectory()):
+            slicer.mrmlScene.SetRootDirectory(useless)
+            assert proposed_folder(a_segmentation_node, a_ct_node) == str(documents / "Segmentation quality")
+
+    def test_after_a_scene_in_one_file_results_lie_beside_it(self, slicer, reviewed, tmp_path, monkeypatch):
+        """The files that the nodes were read from were unpacked into Slicer's cache, and are gone."""
+        reviewed.ui.nextButton.click()
+        slicer.util.saveScene(str(tmp_path / "case.mrb"))
+        elsewhere = tmp_path / "working folder"
+        elsewhere.mkdir()
+        monkeypatch.chdir(elsewhere)
+        slicer.mrmlScene.Clear(0)
+        slicer.util.loadScene(str(tmp_path / "case.mrb"))
+        slicer.app.processEvents()
+        ui = reviewed.ui
+        ui.exportCollapsibleButton.collapsed = False
+        assert ui.exportFolderEdit.currentPath == str(tmp_path / "Segmentation quality")
+        click(ui.exportButton)
+        assert (tmp_path / "Segmentation quality" / "report.html").is_file()
+        report = (tmp_path / "Segmentation quality" / "report.json").read_text()
+        assert slicer.mrmlScene.GetCacheManager().GetRemoteCacheDirectory() not in report
+        ui.exportFolderEdit.currentPath = "mine"
+        click(ui.exportButton)
+        assert (tmp_path / "mine" / "report.html").is_file() and not any(elsewhere.iterdir())
+        assert ui.exportFolderEdit.currentPath == str(tmp_path / "mine")
 
 
 class TestAdvanced:

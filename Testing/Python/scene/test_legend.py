@@ -73,3 +73,14 @@ def test_a_saved_scene_brings_the_legend_and_the_way_back(slicer, a_segmentation
     hide_legend(node)
     assert not legends(slicer)
     assert not [n for n in slicer.util.getNodesByClass("vtkMRMLColorTableNode") if "DSC" in n.GetName()]
+
+
+def test_colors_come_before_their_legend_in_the_scene_after_every_change(slicer, a_segmentation_node):
+    """A scene's file is read in its order, and Slicer complains of a legend whose colors are not there yet."""
+    from QualitySentinelLib.scene import show_legend
+
+    for scale in ("red-yellow-green", "color-blind-safe", "red-yellow-green", "red-yellow-green"):
+        show_legend(a_segmentation_node, scale)
+        nodes = [slicer.mrmlScene.GetNthNode(n) for n in range(slicer.mrmlScene.GetNumberOfNodes())]
+        legend = legends(slicer)[0]
+        assert nodes.index(legend.GetPrimaryDisplayNode().GetColorNode()) < nodes.index(legend)

@@ -49,7 +49,37 @@ def test_the_chart_shows_the_slices_of_one_segment_by_their_own_numbers(a_segmen
         "Missed": [(91, 0.2)],
     }
     assert chart.GetTitle() == "liver: predicted DSC"
-    assert chart.GetXAxisTitle() == "Slice" and chart.GetYAxisTitle() == "Predicted DSC"
+    assert chart.GetXAxisTitle().startswith("Slice") and chart.GetYAxisTitle() == "Predicted DSC"
+
+
+def test_nothing_in_the_chart_is_cut_or_covered(a_segmentation_node, a_score):
+    """Slicer draws a legend over the last slices, and dotted gray lines so thin that nobody sees them."""
+    from QualitySentinelLib.scene import update_plot, update_tables
+
+    update_tables(a_segmentation_node, a_score)
+    for segment_id, (first, last) in {"liver": (91, 94), "spleen": (92, 92)}.items():
+        chart = update_plot(a_segmentation_node, segment_id)
+        assert not chart.GetXAxisRangeAuto() and not chart.GetYAxisRangeAuto() and not chart.GetLegendVisibility()
+        assert chart.GetXAxisRange()[0] < first and chart.GetXAxisRange()[1] > last
+        assert chart.GetYAxisRange()[0] < 0 and chart.GetYAxisRange()[1] > 1
+    lines = [chart.GetNthPlotSeriesNode(n).GetLineStyle() for n in range(2)]
+    assert lines == [chart.GetNthPlotSeriesNode(0).LineStyleSolid] * 2, "the bounds"
+
+
+def test_all_results_of_a_segmentation_lie_in_one_folder(slicer, a_ct_node, a_segmentation_node, a_score):
+    from QualitySentinelLib.scene import show_quality_map, show_quality_surface, update_plot, update_tables
+
+    tree = slicer.mrmlScene.GetSubjectHierarchyNode()
+    study = tree.CreateFolderItem(tree.GetSceneItemID(), "a study")
+    tree.CreateItem(study, a_segmentation_node)
+    nodes = [*update_tables(a_segmentation_node, a_score), update_plot(a_segmentation_node, "liver")]
+    nodes += [nodes[-1].GetNthPlotSeriesNode(n) for n in range(5)] + [nodes[-1].GetNthPlotSeriesNode(0).GetTableNode()]
+    show_quality_map(a_segmentation_node, a_ct_node, a_score)
+    show_quality_surface(a_segmentation_node, a_score)
+    nodes += [a_segmentation_node.GetNodeReference(f"QualitySentinelQuality{what}") for what in ("Map", "Surface")]
+    folders = {tree.GetItemParent(tree.GetItemByDataNode(node)) for node in nodes}
+    assert [tree.GetItemName(folder) for folder in folders] == ["Segmentation quality"]
+    assert {tree.GetItemParent(folder) for folder in folders} == {study}
 
 
 def test_another_segment_is_shown_by_the_same_chart_and_nothing_is_left(slicer, a_segmentation_node, a_score):

@@ -142,7 +142,7 @@ class TestApply:
         rows = rows_of(panel)
         assert {row[0] for row in rows} == {"liver", "spleen"}
         assert [float(row[1]) for row in rows] == sorted(float(row[1]) for row in rows)
-        swatch = panel.ui.resultsTable.item(0, 1).data(Qt.ItemDataRole.DecorationRole)
+        swatch = panel.ui.resultsTable.item(0, 1).icon().pixmap(8).toImage().pixelColor(1, 1)
         worst = panel.reviewPanel.session.segments[0]
         assert swatch.getRgbF()[:3] == pytest.approx(dsc_color(worst.predicted_dsc), abs=0.01)
 
