@@ -10,9 +10,9 @@ from pathlib import Path
 from QualitySentinelLib.errors import InputError, MismatchError, UsageError
 from QualitySentinelLib.scores.csv_text import escaped
 
-from .record import FAILED
-from .run import check_tables_can_be_written, first_difference
-from .shards import Shard
+from ..runs import Shard
+from ..runs.run import first_difference
+from .run import check_tables_can_be_written
 from .store import AuditFolder
 from .table_files import write_tables
 
@@ -34,10 +34,10 @@ def merge_shards(folders: Sequence[Path], out: Path, title: str = "") -> dict[st
         MismatchError: the shards were made with other options, another model, or of another data set.
     """
     check_tables_can_be_written()
-    shards, whole = [AuditFolder(folder) for folder in folders], AuditFolder(out)
+    shards = [AuditFolder(folder) for folder in folders]
     if out.resolve() in {shard.path.resolve() for shard in shards}:
         raise UsageError(f"{out}: is one of the shards; choose another folder for the tables of all")
-    before = whole.run()
+    before = AuditFolder(out).document()
     if before is not None and "merged_shards" not in before:
         raise UsageError(f"{out}: holds an audit of its own; choose another folder for the tables of all shards")
     runs = [_run(shard) for shard in shards]
@@ -55,26 +55,25 @@ def merge_shards(folders: Sequence[Path], out: Path, title: str = "") -> dict[st
     def records():
         for name, shard in places:
             record = shard.record(name)
-            if record.head["status"] == FAILED:
+            if record.failed:
                 failed[name] = record.head["reason"]
             yield record
 
     counts = {"cases": expected, "cases_of_all_shards": expected}
     name, key = title or runs[0]["dataset_name"], {**runs[0]["key"], "shard": None}
     run = {**runs[0], "dataset_name": name, "key": key, "counts": counts, "merged_shards": len(shards)}
-    with whole.locked():
-        whole.write_run({**run, "complete": False})  # until all tables are in place
+    with AuditFolder(out, run) as whole:  # not complete until all tables are in place
         place = shards[0].place()
         if place is not None:
             whole.write_place(place)
         write_tables(out, records(), run["dataset_name"])
         counts |= {"done": expected - len(failed), "failed": len(failed)}
-        whole.write_run(run)
+        whole.finish(counts=counts)
     return failed
 
 
 def _run(shard: AuditFolder) -> dict:
-    run = shard.run()
+    run = shard.document()
     if run is None:
         raise InputError(f"{shard.path}: holds no audit; give the output folders of the shards")
     if run["key"].get("shard") is None:

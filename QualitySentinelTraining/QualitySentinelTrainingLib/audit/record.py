@@ -1,8 +1,7 @@
-"""What is kept of a case: its row, the rows of its segments and slices; a file of two lines of JSON.
+"""What is kept of a case: the rows of its segments with their slices, a line of the record each.
 
-The first line tells what is needed to go on with an audit, the second holds the rows. DSC are rounded as in
-``segments.csv`` and ``slices.csv``: a thread more or less changes a score by some 1e-7, and tables should not differ
-for that.
+DSC are rounded as in ``segments.csv`` and ``slices.csv``: a thread more or less changes a score by some 1e-7, and
+tables should not differ for that.
 """
 
 from __future__ import annotations
@@ -10,19 +9,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
-from QualitySentinelLib.errors import InputError
 from QualitySentinelLib.scores import CaseScore, EmptySlice, SegmentScore, segment_labels
 from QualitySentinelLib.scores.tables import DSC_DECIMALS, POSITION_DECIMALS
 from QualitySentinelLib.volume import Segment, Segmentation
 
+from ..runs import Record
 from .privacy import Scrubber
 
-SCHEMA = "quality-sentinel-audit-case/1"
-DONE, FAILED = "done", "failed"
+_OLDER_SCHEMA = "quality-sentinel-audit-case/1"
 _AREA_DECIMALS = _VOLUME_DECIMALS = 3
 _CENTROID_DECIMALS = 2
 
@@ -33,70 +30,42 @@ SEGMENT_FIELDS = (
 SLICE_FIELDS = (
     "slice_index", "position_mm", "predicted_dsc", "dsc_low", "dsc_high", "flagged", "missed", "area_mm2", "k",
 )  # fmt: skip
+_TEXTS = {"segment", "structure", "status"}
+_HEAD = {"status", "reason", "fingerprint", "ct", "seg", "metadata", "warnings", "device", "model_sha256"}
 
 
-@dataclass
-class CaseRecord:
-    """A case that was scored, or failed.
-
-    Attributes:
-        head: ``case``, ``status``, ``reason``, ``fingerprint``, ``ct``, ``seg``, ``metadata``, ``warnings``,
-            ``device``, ``model_sha256``, and seconds.
-        segments: one dictionary per segment with ``SEGMENT_FIELDS`` and ``slices``: lists by ``SLICE_FIELDS``.
-    """
-
-    head: dict
-    segments: list[dict]
-
-    @property
-    def name(self) -> str:
-        """The case."""
-        return self.head["case"]
-
-    @property
-    def failed(self) -> bool:
-        """Whether it could not be scored."""
-        return self.head["status"] == FAILED
-
-    def to_bytes(self) -> bytes:
-        """The file's content. ASCII with escapes: any name survives."""
-        lines = ({"schema": SCHEMA, **self.head, "n_segments": len(self.segments)}, self.segments)
-        return "".join(json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n" for line in lines).encode()
-
-    @classmethod
-    def from_bytes(cls, content: bytes) -> CaseRecord:
-        """What :meth:`to_bytes` wrote.
-
-        Raises:
-            InputError: it is damaged, or another version's.
-        """
-        try:
-            head, segments, end = content.split(b"\n")
-            record = cls(head_of(head), json.loads(segments))
-            if end or len(record.segments) != record.head["n_segments"]:
-                raise ValueError("it ends too early")
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"the record of a case is damaged ({error}); delete it and run the audit again") from error
-        return record
-
-    def slice_rows(self) -> Iterator[tuple]:
-        """``(segment, structure, *SLICE_FIELDS)`` of every slice in the tables."""
-        for segment in self.segments:
-            columns = [segment["slices"][field] for field in SLICE_FIELDS]
-            for values in zip(*columns, strict=True):
-                yield segment["segment"], segment["structure"], *values
+def slice_rows(segment: dict) -> Iterator[tuple]:
+    """``(segment, structure, *SLICE_FIELDS)`` of every slice of a segment."""
+    for values in zip(*(segment["slices"][field] for field in SLICE_FIELDS), strict=True):
+        yield segment["segment"], segment["structure"], *values
 
 
-def head_of(line: bytes) -> dict:
-    """The first line of a record.
+def older_record(content: bytes) -> Record:
+    """A case's record as versions before 0.2 wrote it: a line for the case, one for its segments, no checksum.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is damaged, or no such record.
     """
-    head = json.loads(line)
-    if not isinstance(head, dict) or head.get("schema") != SCHEMA:
-        raise ValueError("not a record of a case of this version")
-    return head
+    lines = content.split(b"\n")
+    if len(lines) != 3 or lines[2]:
+        raise ValueError("it ends too early")
+    head, segments = (json.loads(line) for line in lines[:2])
+    try:
+        if head.pop("schema") != _OLDER_SCHEMA or head.pop("n_segments") != len(segments):
+            raise ValueError("it is of another version, or segments are missing")
+        head |= {"item": head.pop("case"), "files": {}}
+        seconds = head["seconds"]
+        head["seconds"] = {"read": seconds.get("read"), "work": seconds.get("score")}
+        if not head.keys() >= _HEAD:
+            raise ValueError("a part is missing")
+        for segment in segments:
+            numbers = [segment[name] for name in SEGMENT_FIELDS if name not in _TEXTS]
+            numbers += [value for _, _, *values in slice_rows(segment) for value in values]
+            if not all(isinstance(value, int | float | None) for value in numbers):
+                raise ValueError("a number is none")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError("a part is missing") from error
+    return Record(head, segments)
 
 
 def segment_records(score: CaseScore, segmentation: Segmentation, scrub: Scrubber) -> list[dict]:

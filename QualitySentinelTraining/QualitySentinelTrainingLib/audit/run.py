@@ -5,37 +5,23 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
 
 from QualitySentinelLib import __version__
 from QualitySentinelLib.errors import ModelError, UsageError
 from QualitySentinelLib.reading.names import name_presets, read_names
 from QualitySentinelLib.scores.versions import software_versions
 
-from .cases import AuditCase, DataSet, fingerprint
-from .engine import Finished, default_workers
+from ..runs import Plan, Record, Shard
+from ..runs.throttle import Throttle
+from .cases import AuditCase, DataSet
 from .layouts import find_cases
-from .record import FAILED, CaseRecord
-from .scoring import ScoringSetup
-from .shards import Shard
+from .scoring import CaseWork, ScoringSetup
 from .store import AuditFolder
 from .table_files import write_tables
-from .tables_so_far import TablesSoFar
-
-
-class Engine(Protocol):
-    """What reads and scores cases."""
-
-    workers: int
-    scoring_share: float | None
-
-    def results(self, cases: Iterable[AuditCase]) -> Iterator[Finished]:
-        """What each case gave, as they are done."""
 
 
 @dataclass(frozen=True)
@@ -126,49 +112,61 @@ def run_audit(
     _check_columns(data, options.columns)
     names, content = _names(setup.names)
     setup = replace(setup, root=data.root.resolve(), names=content)
-    model, device = _model_and_device(setup)
-    folder, outcome = AuditFolder(out), AuditOutcome(data, notes=list(data.notes))
+    model = _model(setup)
+    outcome, work = AuditOutcome(data, notes=list(data.notes)), CaseWork(setup)
     cases = [case for case in data.cases if options.shard is None or options.shard.holds(case)]
-    with folder.locked():
-        run = _run_document(data, setup, names, options, model, cases)
-        before = folder.run()
-        if before is not None:
-            check_same(before.get("key", {}), run["key"], folder.path)
-            if "merged_shards" in before:
-                raise UsageError(f"{folder.path}: holds merged shards; audit the shards again, then merge them")
-        todo, outcome.kept = _todo(folder, cases, setup, options, outcome)
-        folder.write_run(run)
+    _check_no_merge(out)
+    with AuditFolder(out, _run_document(data, setup, names, options, model, cases)) as run:
+        plan = run.plan(cases, work, options.retry_failed)
+        _renew_metadata(run, plan, cases)
+        outcome.kept, outcome.notes = len(plan.kept), [*outcome.notes, *plan.notes]
         if data.hidden:
-            folder.write_place(setup.root)
+            run.write_place(setup.root)
         started = time.perf_counter()
-        if todo:
-            workers = default_workers(device, len(todo)) if options.workers is None else options.workers
-            engine = make_engine(options, setup, min(workers, len(todo)))
+        if plan.todo:
             watch(outcome.kept, len(cases), None)
-            so_far, waiting = TablesSoFar(folder, data.name), {case.name for case in todo}
-            with closing(engine.results(todo)) as results:  # ends the workers, too, when a record cannot be written
-                for number, finished in enumerate(results, start=outcome.kept + 1):
-                    folder.write(finished.head["case"], finished.content)
-                    waiting.discard(finished.head["case"])
-                    if waiting:
-                        so_far.write_when_due(case.name for case in cases if case.name not in waiting)
-                    if finished.head["status"] == FAILED:
-                        outcome.failed[finished.head["case"]] = finished.head["reason"]
-                    watch(number, len(cases), finished.head)
-            outcome.workers, outcome.scoring_share = engine.workers, engine.scoring_share
+        waiting = {case.name for case in plan.todo}
+
+        def records() -> Iterator[Record]:
+            return (run.record(case.name) for case in cases if case.name not in waiting)
+
+        so_far = Throttle(lambda: write_tables(run.path, records(), data.name))
+        results = run.carry_out(plan, work, options.workers, options.engine, options.ray_address)
+        for number, finished in enumerate(results, start=outcome.kept + 1):
+            waiting.discard(finished.head["item"])
+            if waiting:
+                so_far()
+            watch(number, len(cases), finished.head)
+        if run.engine is not None:
+            outcome.workers, outcome.scoring_share = run.engine.workers, run.engine.busy_share
         outcome.seconds = time.perf_counter() - started
-        outcome.failed = dict(sorted(outcome.failed.items()))
+        outcome.failed = dict(sorted(run.failed.items()))
         outcome.done = len(cases) - len(outcome.failed)
         warned = []
-        write_tables(folder.path, _noting_warnings((folder.record(case.name) for case in cases), warned), data.name)
+        write_tables(run.path, _noting_warnings(records(), warned), data.name)
         if warned:
             case, line = warned[0]
             outcome.notes.append(
                 f"{_cases(len(warned))} read with warnings, in the column 'warnings' of cases.csv; of {case}: {line}"
             )
-        run["counts"] |= {"done": outcome.done, "failed": len(outcome.failed)}
-        folder.write_run({**run, "complete": True})
+        counts = {"cases": len(cases), "cases_of_all_shards": len(data.cases)}
+        run.finish(counts=counts | {"done": outcome.done, "failed": len(outcome.failed)})
     return outcome
+
+
+def _check_no_merge(out: Path) -> None:
+    before = AuditFolder(out).document()
+    if before is not None and "merged_shards" in before:
+        raise UsageError(f"{out}: holds merged shards; audit the shards again, then merge them")
+
+
+def _renew_metadata(run: AuditFolder, plan: Plan, cases: Iterable[AuditCase]) -> None:
+    """Write into the records of kept cases what is known of their patients now."""
+    for case in cases:
+        if plan.kept.get(case.name, {}).get("metadata", case.metadata) != case.metadata:
+            record = run.record(case.name)
+            record.head["metadata"] = dict(case.metadata)
+            run.write(case.name, record)
 
 
 def check_tables_can_be_written() -> None:
@@ -188,40 +186,6 @@ def _check_columns(data: DataSet, columns: Iterable[str]) -> None:
         raise UsageError(f"{missing}: no metadata column of {data.name}; there are: {', '.join(there) or 'none'}")
 
 
-def check_same(before: dict, now: dict, folder: Path) -> None:
-    """Make sure that two audits can share a folder.
-
-    Raises:
-        UsageError: they differ in an option that shapes scores.
-    """
-    name = first_difference(before, now)
-    if name is not None:
-        was, wanted = ("none" if key.get(name) is None else str(key[name])[:60] for key in (before, now))
-        raise UsageError(f"{folder}: was made with {name} {was}, not {wanted}; choose another folder for the results")
-
-
-def first_difference(before: dict, now: dict) -> str | None:
-    """The first thing in which the keys of two runs differ, by name."""
-    return next((name for name in {**now, **before} if before.get(name) != now.get(name)), None)
-
-
-def make_engine(options: AuditOptions, setup: ScoringSetup, workers: int) -> Engine:
-    """The engine asked for.
-
-    Raises:
-        UsageError: there is no such engine, or it is not installed.
-    """
-    if options.engine == "local":
-        from .local_engine import LocalEngine
-
-        return LocalEngine(setup, workers)
-    if options.engine == "ray":
-        from .ray_engine import RayEngine
-
-        return RayEngine(setup, options.workers, options.ray_address)
-    raise UsageError(f"--engine {options.engine}: give local or ray")
-
-
 def _names(names: str | Mapping | None) -> tuple[str | None, str | Mapping | None]:
     """Names as text, with the whole path of a file; and what they say: workers elsewhere need not find the file."""
     if names is None or isinstance(names, Mapping):
@@ -235,8 +199,8 @@ def _digest(text: str) -> str:
     return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _model_and_device(setup: ScoringSetup) -> tuple[dict, str]:
-    """What to say of the model, which is so known to be whole; and the kind of device, which is so known to be there.
+def _model(setup: ScoringSetup) -> dict:
+    """What to say of the model, which is so known to be whole; the device is so known to be there.
 
     Raises:
         ModelError, UsageError: as ``load_model`` and ``choose_device`` do.
@@ -247,7 +211,8 @@ def _model_and_device(setup: ScoringSetup) -> tuple[dict, str]:
     model = load_model(setup.model, setup.embeddings)
     if not model.sha256:
         raise ModelError(f"{setup.model}: the model has no fingerprint; save it again with this version")
-    return model.summary(), choose_device(setup.device).type
+    choose_device(setup.device)
+    return model.summary()
 
 
 def _run_document(
@@ -259,7 +224,6 @@ def _run_document(
         names: the user's, as text; ``setup.names`` has their content.
     """
     return {
-        "complete": False,
         "key": {
             "version": __version__,
             "model": model["sha256"],
@@ -294,7 +258,7 @@ def _label_names(cases: list[AuditCase]) -> str | Mapping | None:
     return json.loads(told.pop()) if len(told) == 1 else None
 
 
-def _noting_warnings(records: Iterable[CaseRecord], warned: list[tuple[str, str]]) -> Iterator[CaseRecord]:
+def _noting_warnings(records: Iterable[Record], warned: list[tuple[str, str]]) -> Iterator[Record]:
     """The records; ``warned`` gets the case and its first warning of those that have some."""
     for record in records:
         if record.head["warnings"]:
@@ -304,40 +268,3 @@ def _noting_warnings(records: Iterable[CaseRecord], warned: list[tuple[str, str]
 
 def _cases(number: int) -> str:
     return f"{number} case{'' if number == 1 else 's'}"
-
-
-def _todo(
-    folder: AuditFolder, cases: list[AuditCase], setup: ScoringSetup, options: AuditOptions, outcome: AuditOutcome
-) -> tuple[list[AuditCase], int]:
-    """The cases to score, and how many need not be."""
-    todo, changed, old_failures = [], 0, 0
-    for case in cases:
-        head = folder.head(case.name)
-        if head is None:
-            todo.append(case)
-        elif head["fingerprint"] != fingerprint(case, setup.root):
-            changed += 1
-            todo.append(case)
-        elif head["status"] == FAILED and options.retry_failed:
-            todo.append(case)
-        else:
-            if head["status"] == FAILED:
-                old_failures += 1
-                outcome.failed[case.name] = head["reason"]
-            if head["metadata"] != dict(case.metadata):
-                record = folder.record(case.name)
-                record.head["metadata"] = dict(case.metadata)
-                folder.write(case.name, record.to_bytes())
-    if changed:
-        outcome.notes.append(
-            f"{_cases(changed)} scored again, because {'its' if changed == 1 else 'their'} files have changed"
-        )
-    if old_failures:
-        outcome.notes.append(f"{_cases(old_failures)} failed before; --retry-failed tries again")
-    gone = len(set(folder.names()) - {case.name for case in cases})
-    if gone:
-        are, them = ("is", "it") if gone == 1 else ("are", "them")
-        outcome.notes.append(
-            f"{_cases(gone)} scored before {are} left out of the tables: the data set has {them} no longer"
-        )
-    return todo, len(cases) - len(todo)

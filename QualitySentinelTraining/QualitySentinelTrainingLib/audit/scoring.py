@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Mapping
+import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from QualitySentinelLib.errors import ModelError, QualitySentinelError, UsageError, reason_of
+from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.scores.flags import DEFAULT_THRESHOLD
 from QualitySentinelLib.volume import CtVolume, Segmentation
 from QualitySentinelLib.volume.segmentation import is_called
 
+from ..runs import Result, Work
 from .cases import AuditCase, fingerprint, read_case
 from .privacy import Scrubber
-from .record import DONE, FAILED, CaseRecord, segment_records
+from .record import segment_records
 
 
 @dataclass(frozen=True)
@@ -42,51 +43,75 @@ class ScoringSetup:
     keep_identifiers: bool = False
 
 
-@dataclass
-class ReadCase:
-    """A case in memory, or why it is not.
+class CaseWork(Work):
+    """Reads and scores the cases of an audit.
 
-    Attributes:
-        ct, segmentation: what was read, when it could be.
-        error: what went wrong.
-        remarks: of the reading, beside those of CT and segmentation.
-        fingerprint: of the files, taken before they were read.
-        seconds: that reading took.
+    Args:
+        setup: how.
     """
 
-    case: AuditCase
-    fingerprint: str
-    ct: CtVolume | None = None
-    segmentation: Segmentation | None = None
-    error: Exception | None = None
-    remarks: tuple[str, ...] = ()
-    seconds: float = 0.0
-
-
-class CaseReader:
-    """Reads cases. Needs no torch, and may be used by several threads."""
-
     def __init__(self, setup: ScoringSetup) -> None:
-        self._setup = setup
+        self.setup, self.device, self._scorer = setup, setup.device, None
 
-    def read(self, case: AuditCase) -> ReadCase:
-        """The case in memory; what is wrong with it is kept, not raised."""
-        started = time.perf_counter()
-        read = ReadCase(case, fingerprint(case, self._setup.root))
-        try:
-            if case.problem:
-                raise UsageError(case.problem)
-            read.ct, read.segmentation, read.remarks = self._read(case)
-            for segment in read.segmentation:
-                _ = segment.areas  # counts voxels here, while another case is scored
-        except Exception as error:
-            read.ct = read.segmentation = None
-            read.error = error
-        read.seconds = time.perf_counter() - started
-        return read
+    def start(self, device: str) -> None:
+        """Load the model.
+
+        Raises:
+            ModelError, UsageError: as ``load_model`` and ``Scorer`` do.
+            InputError: the data set's folder is not there.
+        """
+        import torch
+
+        from QualitySentinelLib.checkpoint import load_model
+        from QualitySentinelLib.scorer import Scorer
+
+        setup = self.setup
+        if not setup.root.exists():
+            raise InputError(f"{setup.root}: is not seen by the node {platform.node()}; share the folder")
+        self._scorer = Scorer(load_model(setup.model, setup.embeddings), device, threshold=setup.threshold)
+        if self._scorer.device.type == "cpu":
+            torch.set_num_threads(1)  # results depend on their number, and workers are many
+
+    def fingerprint(self, case: AuditCase) -> str:
+        """Of the case's files."""
+        return fingerprint(case, self.setup.root)
+
+    def facts(self, case: AuditCase) -> dict:
+        """Where its files lie, and what is known of its patient."""
+        scrub = self._scrub(case)
+        return {
+            "ct": scrub.path(case.ct), "seg": scrub.path(case.seg), "metadata": dict(case.metadata), "warnings": [],
+            "device": "", "model_sha256": self._scorer.model.sha256 if self._scorer else "",
+        }  # fmt: skip
+
+    def reason(self, case: AuditCase, text: str) -> str:
+        """Without what names the patient."""
+        return self._scrub(case)(text)
+
+    def read(self, case: AuditCase) -> tuple[CtVolume, Segmentation, tuple[str, ...]]:
+        """CT, masks, and remarks beside theirs. Needs no torch."""
+        if case.problem:
+            raise UsageError(case.problem)
+        ct, segmentation, remarks = self._read(case)
+        for segment in segmentation:
+            _ = segment.areas  # counts voxels here, while another case is scored
+        return ct, segmentation, remarks
+
+    def do(self, case: AuditCase, data: tuple[CtVolume, Segmentation, tuple[str, ...]]) -> Result:
+        """Its scores."""
+        ct, segmentation, remarks = data
+        score, scrub = self._scorer.score(ct, segmentation, self.setup.slices), self._scrub(case)
+        facts = {
+            "warnings": [scrub(line) for line in (*remarks, *score.warnings)],
+            "device": score.device.partition(":")[0],
+        }
+        return Result(facts, segment_records(score, segmentation, scrub))
+
+    def _scrub(self, case: AuditCase) -> Scrubber:
+        return Scrubber(case, self.setup.root, self.setup.keep_identifiers)
 
     def _read(self, case: AuditCase) -> tuple[CtVolume, Segmentation, tuple[str, ...]]:
-        setup = self._setup
+        setup = self.setup
         wanted = None if setup.segments is None else list(setup.segments)
         try:
             return *read_case(case, setup.root, setup.names, wanted), ()
@@ -98,79 +123,3 @@ class CaseReader:
         lacking = [w for w in wanted if not any(is_called(w, s.id, s.name, s.structure) for s in kept)]
         segmentation.segments = kept
         return ct, segmentation, tuple(f"has no segment '{word}'" for word in lacking)
-
-
-class CaseScorer:
-    """Scores cases that were read, with one model on one device.
-
-    Args:
-        setup: how.
-        threads: of torch on a CPU: one, because results depend on their number, and workers are many.
-
-    Raises:
-        ModelError, UsageError: as ``load_model`` and ``Scorer`` do.
-    """
-
-    def __init__(self, setup: ScoringSetup, threads: int = 1) -> None:
-        import torch
-
-        from QualitySentinelLib.checkpoint import load_model
-        from QualitySentinelLib.scorer import Scorer
-
-        self._setup = setup
-        self._scorer = Scorer(load_model(setup.model, setup.embeddings), setup.device, threshold=setup.threshold)
-        if self._scorer.device.type == "cpu":
-            torch.set_num_threads(threads)
-
-    @property
-    def model_sha256(self) -> str:
-        """Fingerprint of the model."""
-        return self._scorer.model.sha256
-
-    def score(self, read: ReadCase) -> CaseRecord:
-        """The record of a case: its scores, or why there are none.
-
-        Raises:
-            ModelError: the model is at fault, so no case can be scored.
-        """
-        started = time.perf_counter()
-        score, error = None, read.error
-        if error is None:
-            try:
-                score = self._scorer.score(read.ct, read.segmentation, self._setup.slices)
-            except ModelError:
-                raise
-            except Exception as problem:
-                error = problem
-        scrub = Scrubber(read.case, self._setup.root, self._setup.keep_identifiers)
-        warnings = [*read.remarks, *(score.warnings if score else ())]
-        record = case_record(
-            read.case, scrub, FAILED if error else DONE, fingerprint=read.fingerprint, reason=_reason(error, scrub),
-            warnings=[scrub(line) for line in warnings], device=score.device.partition(":")[0] if score else "",
-            model_sha256=self.model_sha256, segments=segment_records(score, read.segmentation, scrub) if score else (),
-        )  # fmt: skip
-        record.head["seconds"] = {"read": read.seconds, "score": time.perf_counter() - started}
-        return record
-
-
-def case_record(
-    case: AuditCase, scrub: Scrubber, status: str, *, fingerprint: str, reason: str = "", warnings: Iterable[str] = (),
-    device: str = "", model_sha256: str = "", segments: Iterable[dict] = (),
-) -> CaseRecord:  # fmt: skip
-    """A record from its parts."""
-    head = {
-        "case": case.name, "status": status, "reason": reason, "fingerprint": fingerprint, "ct": scrub.path(case.ct),
-        "seg": scrub.path(case.seg), "metadata": dict(case.metadata), "warnings": list(warnings), "device": device,
-        "model_sha256": model_sha256, "seconds": {},
-    }  # fmt: skip
-    return CaseRecord(head, list(segments))
-
-
-def _reason(error: Exception | None, scrub: Scrubber) -> str:
-    if error is None:
-        return ""
-    if isinstance(error, QualitySentinelError):
-        return scrub(str(error))
-    if isinstance(error, MemoryError):
-        return "not enough memory to read or score it"
-    return scrub(f"unexpected {type(error).__name__}: {reason_of(error)}")

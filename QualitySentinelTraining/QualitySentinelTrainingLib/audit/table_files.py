@@ -12,7 +12,8 @@ from QualitySentinelLib.files import whole_folder
 from QualitySentinelLib.scores.csv_text import escaped, writer_to
 from QualitySentinelLib.scores.tables import DSC_DECIMALS, POSITION_DECIMALS
 
-from .record import SEGMENT_FIELDS, SLICE_FIELDS, CaseRecord
+from ..runs import Record
+from .record import SEGMENT_FIELDS, SLICE_FIELDS, slice_rows
 
 META = "meta_"
 CASE_COLUMNS = (
@@ -34,7 +35,7 @@ _DECIMALS = {
 }  # fmt: skip
 
 
-def write_tables(folder: Path, records: Iterable[CaseRecord], dataset: str) -> None:
+def write_tables(folder: Path, records: Iterable[Record], dataset: str) -> None:
     """Write ``cases``, ``segments`` and ``slices`` as ``.parquet`` and ``.csv``, and ``timings.csv``: all or none.
 
     The same records in the same order give the same bytes, but for ``timings.csv``.
@@ -56,15 +57,15 @@ def write_tables(folder: Path, records: Iterable[CaseRecord], dataset: str) -> N
                 cases.append(
                     (
                         record.name, dataset, head["status"], head["reason"], head["ct"], head["seg"],
-                        len(record.segments), head["device"], head["model_sha256"], " | ".join(head["warnings"]),
+                        len(record.lines), head["device"], head["model_sha256"], " | ".join(head["warnings"]),
                     )
                 )  # fmt: skip
                 metadata.append(head["metadata"])
-                timings.append((record.name, head["seconds"].get("read"), head["seconds"].get("score")))
-                for segment in record.segments:
+                timings.append((record.name, head["seconds"].get("read"), head["seconds"].get("work")))
+                for segment in record.lines:
                     segments.add((record.name, *(segment[field] for field in SEGMENT_FIELDS)))
-                for row in record.slice_rows():
-                    slices.add((record.name, *row))
+                    for row in slice_rows(segment):
+                        slices.add((record.name, *row))
         names = list(dict.fromkeys(name for one in metadata for name in one))
         numbers = {name for name in names if all(_is_number(one[name]) for one in metadata if name in one)}
         columns = (*CASE_COLUMNS, *(META + name for name in names))

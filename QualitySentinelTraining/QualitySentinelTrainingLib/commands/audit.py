@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("name the folder of a data set, or shards to put together with --merge")
     from ..audit.run import AuditOptions, run_audit
     from ..audit.scoring import ScoringSetup
-    from ..audit.shards import Shard
+    from ..runs import Shard
 
     _check_output(options)
     setup = ScoringSetup(

@@ -10,8 +10,8 @@ import pytest
 from Testing.Python.audit.conftest import tables, write_json
 
 from QualitySentinelLib.errors import InputError
-from QualitySentinelTrainingLib.audit.file_names import file_name
 from QualitySentinelTrainingLib.audit.store import AuditFolder
+from QualitySentinelTrainingLib.runs.file_names import file_name
 
 AWKWARD = [
     "a", "A", "aB", "Ab", "AB", "a~1", "a%7e1", "con", "CON", "aux.nii", "nul ", "com1.x", "a.", "a ", "a..", ".a", ".",
@@ -72,7 +72,7 @@ def test_cases_that_differ_in_capitals_only_are_kept_apart(torso_writer, audit, 
 def test_a_record_of_another_case_is_never_taken(a_data_set, audit):
     """Should a file have been copied, or a disk mixed two up."""
     folder = AuditFolder(audit(a_data_set(2)).folder)
-    folder.case_path("s0002").write_bytes(folder.case_path("s0001").read_bytes())
+    folder.record_path("s0002").write_bytes(folder.record_path("s0001").read_bytes())
     assert folder.head("s0002") is None
     with pytest.raises(InputError, match="is the record of s0001; delete it"):
         folder.record("s0002")

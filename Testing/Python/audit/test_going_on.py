@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -16,8 +17,9 @@ from pathlib import Path
 import pytest
 from Testing.Python.audit.conftest import tables
 
-from QualitySentinelTrainingLib.audit import store, tables_so_far
 from QualitySentinelTrainingLib.audit.store import AuditFolder
+from QualitySentinelTrainingLib.runs import Record, throttle
+from QualitySentinelTrainingLib.runs import run as runs_run
 
 
 def records(folder: Path) -> list[Path]:
@@ -67,8 +69,8 @@ def test_the_tables_hold_what_is_done_while_the_audit_goes_on(a_data_set, audit,
     from QualitySentinelLib.errors import InputError
     from QualitySentinelTrainingLib.audit.frames import read_audit
 
-    monkeypatch.setattr(tables_so_far, "_LEAST_SECONDS", 0)
-    monkeypatch.setattr(tables_so_far, "_TIMES_ITS_OWN", 0)
+    monkeypatch.setattr(throttle, "_LEAST_SECONDS", 0)
+    monkeypatch.setattr(throttle, "_TIMES_ITS_OWN", 0)
     seen, real = [], AuditFolder.write
 
     def write(folder, name, content):
@@ -106,8 +108,8 @@ def test_a_killed_audit_goes_on_and_its_tables_are_the_same(a_data_set, audit, c
         assert group_is_gone(process.pid)
         left = records(killed)
         for path in left:
-            head, segments, end = path.read_bytes().split(b"\n")
-            assert json.loads(head)["status"] == "done" and json.loads(segments) and end == b""
+            record = Record.from_bytes(path.read_bytes())
+            assert record.head["status"] == "done" and record.lines
         assert len(left) >= seen
         seen = len(left)
     last = audit(data, out=killed)
@@ -175,16 +177,16 @@ def test_a_case_that_kills_its_worker_is_the_only_one_that_fails(a_data_set, aud
     (trap / "sitecustomize.py").write_text(
         "import os\n"
         "from QualitySentinelTrainingLib.audit import scoring\n"
-        "real = scoring.CaseReader.read\n"
+        "real = scoring.CaseWork.read\n"
         "def read(self, case):\n"
         "    os._exit(9) if case.name == 's0003' else None\n"
         "    return real(self, case)\n"
-        "scoring.CaseReader.read = read\n"
+        "scoring.CaseWork.read = read\n"
     )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(trap), *sys.path]))
     result = audit(data, workers=2)
     assert result.code == 6, result.err
-    assert "failed: s0003: the process that read and scored it was killed" in result.err
+    assert "failed: s0003: the process that worked on it was killed" in result.err
     monkeypatch.undo()
     again = audit(data, "--retry-failed")
     assert again.code == 0
@@ -213,7 +215,7 @@ def test_broken_cases_are_named_and_the_others_scored(a_data_set, audit, torso_w
     torso_writer.ct(ct, 2)  # mended: scored without being asked, the other is not
     mended = audit(data)
     assert mended.code == 6
-    assert "1 case scored again, because its files have changed" in mended.err
+    assert "1 case done again, because input files have changed" in mended.err
     assert "s0003" in mended.err and "failed: s0002" not in mended.err
 
     torso_writer.masks(data / "s0003" / "segmentations", 3)
@@ -229,7 +231,7 @@ def test_cases_that_change_or_go_leave_nothing_behind(a_data_set, audit, torso_w
     (data / "meta.csv").write_text(lines)
     result = audit(data)
     assert result.code == 0
-    assert "1 case scored before is left out of the tables: the data set has it no longer" in result.err
+    assert "1 case of an earlier run is left out: no longer in the data set" in result.err
     assert {row["case"]: row["meta_age"] for row in result.rows("cases")}["s0002"] == "77"
     assert tables(result.folder) == tables(audit(data, out=tmp_path / "anew").folder)
 
@@ -257,7 +259,7 @@ def test_a_damaged_record_is_scored_again(a_data_set, audit):
 
 
 def test_a_full_disk_ends_the_audit_in_one_line(a_data_set, audit, monkeypatch):
-    real, room = store.write_whole, iter(range(3))
+    real, room = runs_run.write_whole, iter(range(3))
 
     def write(path, content):
         if next(room, None) is None:
@@ -268,7 +270,7 @@ def test_a_full_disk_ends_the_audit_in_one_line(a_data_set, audit, monkeypatch):
         return real(path, content)
 
     data = a_data_set(4)
-    monkeypatch.setattr(store, "write_whole", write)
+    monkeypatch.setattr(runs_run, "write_whole", write)
     result = audit(data)
     assert result.code == 3
     assert "No space left on device" in result.err and "Traceback" not in result.err
@@ -365,7 +367,7 @@ def test_codes_that_look_like_numbers_stay_as_they_are(a_data_set, audit):
 
 def test_two_audits_do_not_share_a_folder(a_data_set, audit, tmp_path):
     data = a_data_set(1)
-    with AuditFolder(tmp_path / "out").locked():
+    with AuditFolder(tmp_path / "out"):
         result = audit(data)
     assert result.code == 2
     assert "another audit is writing there" in result.err
@@ -439,3 +441,57 @@ def test_any_name_of_a_case_becomes_a_file(a_data_set, audit):
     assert result.code == 0, result.err
     assert [row["case"] for row in result.rows("cases")] == ["'" + odd]  # no formula for spreadsheets
     assert all(path.name.isascii() and len(path.name) < 160 for path in records(result.folder))
+
+
+def _other_digit(text: str) -> str:
+    return re.sub(r'("predicted_dsc":0\.)(\d)', lambda found: f"{found[1]}{9 - int(found[2])}", text, count=1)
+
+
+def _cut(text: str) -> str:
+    return text[: text.rindex("{")]
+
+
+@pytest.mark.parametrize("change", [lambda text: text.replace("missed_slices", "missed_slicez"), _other_digit, _cut])
+def test_a_record_that_was_tampered_with_is_named_and_its_case_scored_again(a_data_set, audit, change):
+    data = a_data_set(2)
+    first = audit(data)
+    before, path = tables(first.folder), records(first.folder)[0]
+    path.write_text(change(path.read_text()))
+    result = audit(data)
+    assert result.code == 0
+    assert f"note: {path}: is damaged; case s0001 is done again\n" in result.err
+    assert tables(first.folder) == before
+
+
+def test_an_audit_of_version_0_1_is_resumed_and_read(a_data_set, a_model_file, audit, tmp_path):
+    """Its records have no checksum."""
+    from QualitySentinelLib import __version__
+    from QualitySentinelTrainingLib.audit.frames import read_audit
+
+    data, out = a_data_set(2), tmp_path / "out"
+    (data / "s0002" / "ct.nii.gz").write_bytes(b"broken")
+    fresh = audit(data, "--slices", 2, out=tmp_path / "fresh")
+    new = {name: AuditFolder(fresh.folder).head(name) for name in ("s0001", "s0002")}
+    document = json.loads((fresh.folder / "audit.json").read_text())
+    shutil.copytree(Path(__file__).with_name("audit_of_0.1"), out)
+    for name, head in new.items():  # files of today, and a model of today's random weights
+        path = out / "cases" / f"{name}.jsonl"
+        old = json.loads(path.read_text().splitlines()[0])
+        text = path.read_text().replace(old["fingerprint"], head["fingerprint"])
+        path.write_text(text.replace(old["model_sha256"], document["key"]["model"]))
+    run = json.loads((out / "audit.json").read_text())
+    run["key"] |= {"version": __version__, "model": document["key"]["model"]}
+    (out / "audit.json").write_text(json.dumps(run))
+    before = {path: path.read_bytes() for path in records(out)}
+    result = audit(data, "--slices", 2, out=out)
+    assert result.code == 6
+    assert "1 case failed before" in result.err and "damaged" not in result.err
+    assert {path: path.read_bytes() for path in records(out)} == before
+    segments = read_audit(out).segments
+    assert segments["predicted_dsc"].tolist() == [0.7994, 0.774]
+    assert audit(data, "--slices", 2, "--threshold", "0.7", out=out).code == 2
+    path = out / "cases" / "s0001.jsonl"
+    path.write_text(path.read_text().replace("missed_slices", "missed_slicez"))
+    result = audit(data, "--slices", 2, "--retry-failed", out=out)
+    assert f"{path}: is damaged; case s0001 is done again" in result.err
+    assert tables(out) == tables(fresh.folder)

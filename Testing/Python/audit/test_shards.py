@@ -12,7 +12,7 @@ from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelTrainingLib.audit.cases import AuditCase
 from QualitySentinelTrainingLib.audit.frames import read_audit
 from QualitySentinelTrainingLib.audit.merge import merge_shards
-from QualitySentinelTrainingLib.audit.shards import Shard
+from QualitySentinelTrainingLib.runs import Shard
 
 
 @pytest.fixture

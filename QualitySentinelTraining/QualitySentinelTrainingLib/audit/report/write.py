@@ -19,13 +19,13 @@ from QualitySentinelLib.scores import SegmentScore, dsc_color
 from QualitySentinelLib.scores.colors import COLOR_SCALE
 from QualitySentinelLib.scores.flags import check_threshold
 
+from ...runs.file_names import file_name
 from .. import bias as bias_tests
 from ..bias import Bias, find_bias
 from ..budget import BudgetPlan, budget_plan
 from ..case_files import CaseFiles
 from ..compare import Comparison, compare_audits
 from ..csv_table import write_table
-from ..file_names import file_name
 from ..frames import Audit, read_audit
 from ..lists import write_budget, write_excluded, write_worst_first
 from ..missing import MISSING_COLUMNS, USUAL_SHARE, MissingStructure, missing_structures

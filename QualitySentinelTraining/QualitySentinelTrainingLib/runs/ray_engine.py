@@ -1,42 +1,37 @@
-"""The engine ``ray``: actors of a Ray cluster, each with a model on a GPU (or a core); nodes may die.
+"""The engine ``ray``: actors of a Ray cluster, each on a GPU (or a core); nodes may die.
 
-Each actor runs the same code per case as the engine ``local``, and reads the next case while it scores one. A case in
-the hands of an actor that dies is given out again; one whose actors die time after time is given up. Records come back
-to this process, which writes them: nodes need to see the data set, not the results.
+Each actor runs the same code per item as the engine ``local``, and reads the next item while it works on one. An item
+in the hands of an actor that dies is given out again; one whose actors die time after time is given up. Records come
+back to this process, which writes them; nodes need to see the run's folder only if the work itself writes files.
 """
 
 from __future__ import annotations
 
 import os
-import platform
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from QualitySentinelLib import errors
 from QualitySentinelLib.errors import InputError, QualitySentinelError, UsageError
 
-from .cases import AuditCase, fingerprint
-from .engine import Finished, usable_cores
-from .privacy import Scrubber
-from .record import FAILED
-from .scoring import CaseReader, CaseScorer, ScoringSetup, case_record
+from .work import Finished, Item, Work, Worker, given_up, raise_stopped, stopped, usable_cores
 
 _AHEAD = 2
 _TRIES = 3
-"""Actors that may die over a case before it is given up; the last has nothing else to do."""
+"""Actors that may die over an item before it is given up; the last has nothing else to do."""
+_KILLED = "every process that worked on it was killed, perhaps for want of memory"
 _OWN_CLUSTER = {"include_dashboard": False, "object_store_memory": 128 << 20}
 """A cluster of our own is small: only records pass through its object store."""
 _ACTORS_PER_GPU = 2
 
 
 class RayEngine:
-    """Scores cases on a Ray cluster.
+    """Does the items of a run on a Ray cluster.
 
     Args:
-        setup: how; the data set's folder and the model must be seen by all nodes.
+        work: what to do with each; all nodes must see the files that it names.
         workers: actors; by default as many as the cluster has room for.
         address: of a running cluster, ``"auto"`` to find it; ``None`` starts one on this machine, for this run.
 
@@ -44,10 +39,10 @@ class RayEngine:
         UsageError: Ray is not installed, or a device was asked for by number.
     """
 
-    def __init__(self, setup: ScoringSetup, workers: int | None = None, address: str | None = None) -> None:
+    def __init__(self, work: Work, workers: int | None = None, address: str | None = None) -> None:
         if workers is not None and workers < 1:
             raise UsageError(f"--workers {workers}: give 1 or more")
-        if setup.device.startswith("cuda:"):
+        if work.device.startswith("cuda:"):
             raise UsageError("--engine ray deals out GPUs itself; give --device cuda")
         try:
             import ray  # noqa: F401
@@ -55,14 +50,14 @@ class RayEngine:
             raise UsageError(
                 "--engine ray needs Ray; install it with: pip install 'quality-sentinel[cluster]'"
             ) from error
-        self._setup, self._wanted, self._address = setup, workers, address
-        self.workers, self.scoring_share = workers or 0, None
+        self._work, self._wanted, self._address = work, workers, address
+        self.workers, self.busy_share = workers or 0, None
 
-    def results(self, cases: Iterable[AuditCase]) -> Iterator[Finished]:
-        """What each case gave, as they are done.
+    def results(self, items: Iterable[Item]) -> Iterator[Finished]:
+        """What each item gave, as they are done.
 
         Raises:
-            InputError: the cluster cannot be reached or has no room, or a node does not see the data set.
+            InputError: the cluster cannot be reached or has no room, or a node does not see the files.
             ModelError: of the model, on any node.
         """
         import ray
@@ -70,9 +65,9 @@ class RayEngine:
         ours = _connect(self._address)
         crew = None
         try:
-            crew = _Crew(self._setup, self._wanted)
+            crew = _Crew(self._work, self._wanted)
             self.workers = crew.size
-            yield from self._drive(crew, deque(cases))
+            yield from self._drive(crew, deque(items))
         except ray.exceptions.RayError as error:
             raise InputError(f"the Ray cluster failed ({type(error).__name__}); the same command goes on") from error
         finally:
@@ -81,56 +76,50 @@ class RayEngine:
             if ours:
                 ray.shutdown()
 
-    def _drive(self, crew: _Crew, waiting: deque[AuditCase]) -> Iterator[Finished]:
-        """Give out the cases; those that cost two actors their lives come last, each with an actor to itself."""
-        deaths, suspects, scored, began = Counter(), deque(), 0.0, None
+    def _drive(self, crew: _Crew, waiting: deque[Item]) -> Iterator[Finished]:
+        """Give out the items; those that cost two actors their lives come last, each with an actor to itself."""
+        deaths, suspects, worked, began = Counter(), deque(), 0.0, None
         while waiting or suspects or crew.busy:
             if waiting:
                 crew.give(waiting, _AHEAD)
             elif suspects and not crew.busy:
                 crew.give(deque([suspects.popleft()]), 1)
-            for what, case, *values in crew.news():
+            for what, item, *values in crew.news():
                 if what == "ready":
                     began = began or time.perf_counter()
                 elif what == "stopped":
-                    raise getattr(errors, values[0], QualitySentinelError)(values[1])
+                    raise_stopped(*values)
                 elif what == "done":
                     finished = Finished(*values)
-                    scored += finished.head["seconds"].get("score", 0.0)
-                    self.scoring_share = scored / (crew.size * (time.perf_counter() - began))
+                    worked += finished.head["seconds"].get("work", 0.0)
+                    self.busy_share = worked / (crew.size * (time.perf_counter() - began))
                     yield finished
                 else:
-                    deaths[case.name] += 1
-                    if deaths[case.name] < _TRIES - 1:
-                        waiting.append(case)
-                    elif deaths[case.name] < _TRIES:
-                        suspects.append(case)
+                    deaths[item.name] += 1
+                    if deaths[item.name] < _TRIES - 1:
+                        waiting.append(item)
+                    elif deaths[item.name] < _TRIES:
+                        suspects.append(item)
                     else:
-                        yield self._given_up(case)
-
-    def _given_up(self, case: AuditCase) -> Finished:
-        setup = self._setup
-        scrub = Scrubber(case, setup.root, setup.keep_identifiers)
-        reason = "every process that read and scored it was killed, perhaps for want of memory"
-        return Finished.of(case_record(case, scrub, FAILED, fingerprint=fingerprint(case, setup.root), reason=reason))
+                        yield given_up(self._work, item, _KILLED)
 
 
 class _Crew:
-    """The actors of a run. Only those that have started are given cases; one that dies is replaced."""
+    """The actors of a run. Only those that have started are given items; one that dies is replaced."""
 
-    def __init__(self, setup: ScoringSetup, wanted: int | None) -> None:
+    def __init__(self, work: Work, wanted: int | None) -> None:
         import ray
 
         room = ray.cluster_resources()
-        on_gpu = setup.device == "cuda" or (setup.device == "auto" and room.get("GPU", 0) > 0)
+        on_gpu = work.device == "cuda" or (work.device == "auto" and room.get("GPU", 0) > 0)
         what, per_unit = ("GPU", _ACTORS_PER_GPU) if on_gpu else ("CPU", 1)
         most = int(room.get(what, 0) * per_unit)
         if most < 1:
-            raise InputError(f"the Ray cluster has no {what} to score on; give it one, or another --device")
+            raise InputError(f"the Ray cluster has no {what} to work on; give it one, or another --device")
         self.size = min(wanted or most, most)
         needs = {"num_cpus": 1, "num_gpus": 1 / per_unit} if on_gpu else {"num_cpus": 1}
         self._remote = ray.remote(_Actor).options(max_concurrency=_AHEAD, **needs)
-        self._setup = replace(setup, device="cuda" if on_gpu else setup.device)
+        self._work, self._device = work, "cuda" if on_gpu else work.device
         self._starting, self._running, self._load = {}, {}, {}
         self._false_starts = 0
         for _ in range(self.size):
@@ -138,41 +127,41 @@ class _Crew:
 
     @property
     def busy(self) -> bool:
-        """Whether a case is with an actor."""
+        """Whether an item is with an actor."""
         return bool(self._running)
 
-    def give(self, waiting: deque[AuditCase], ahead: int) -> None:
-        """Give cases to actors that have started, until each has ``ahead`` of them."""
+    def give(self, waiting: deque[Item], ahead: int) -> None:
+        """Give items to actors that have started, until each has ``ahead`` of them."""
         while waiting and self._load:
             actor = min(self._load, key=self._load.get)
             if self._load[actor] >= ahead:
                 return
-            case = waiting.popleft()
-            self._running[actor.score.remote(case)] = case, actor
+            item = waiting.popleft()
+            self._running[actor.do.remote(item)] = item, actor
             self._load[actor] += 1
 
     def news(self) -> Iterator[tuple]:
-        """Wait for something: ``("ready", None)``, ``("died", case)``, or a case with what the actor said of it."""
+        """Wait for something: ``("ready", None)``, ``("died", item)``, or an item with what the actor said of it."""
         import ray
 
         (reference,), _ = ray.wait([*self._starting, *self._running], num_returns=1)
         actor = self._starting.pop(reference, None)
-        case = None
+        item = None
         if actor is None:
-            case, actor = self._running.pop(reference)
+            item, actor = self._running.pop(reference)
         try:
             said = ray.get(reference)
         except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError, ray.exceptions.WorkerCrashedError):
-            yield from self._lost(actor, case)
+            yield from self._lost(actor, item)
             return
-        if case is None:
+        if item is None:
             self._load[actor] = 0
             yield "ready", None
             return
         if actor in self._load:
             self._load[actor] -= 1
         what, *values = said
-        yield what, case, *values
+        yield what, item, *values
 
     def dismiss(self) -> None:
         """End all actors."""
@@ -182,44 +171,45 @@ class _Crew:
             ray.kill(actor)
 
     def _hire(self) -> None:
-        actor = self._remote.remote(self._setup)
+        actor = self._remote.remote(self._work, self._device)
         self._starting[actor.ready.remote()] = actor
 
-    def _lost(self, actor, case: AuditCase | None) -> Iterator[tuple]:
+    def _lost(self, actor, item: AuditCase | None) -> Iterator[tuple]:
         """An actor died: another takes its place."""
-        if case is None:
+        if item is None:
             self._false_starts += 1
             if self._false_starts >= _TRIES * self.size:
                 raise InputError("the Ray actors die when they start; is Quality Sentinel installed on every node?")
         else:
-            yield "died", case
-        if case is None or self._load.pop(actor, None) is not None:
+            yield "died", item
+        if item is None or self._load.pop(actor, None) is not None:
             self._hire()
 
 
 class _Actor:
-    """Scores cases on a node. Two calls may run at once: one reads, one scores."""
+    """Does items on a node. Two calls may run at once: one reads, one works."""
 
-    def __init__(self, setup: ScoringSetup) -> None:
-        self._setup, self._scorer = setup, None
-        self._reader, self._scoring = CaseReader(setup), threading.Lock()
+    def __init__(self, work: Work, device: str) -> None:
+        self._work, self._device, self._worker = work, device, Worker(work)
+        self._starting, self._working, self._started = threading.Lock(), threading.Lock(), False
 
     def ready(self) -> bool:
         """Answers when the actor has started."""
         return True
 
-    def score(self, case: AuditCase) -> tuple:
-        """``("done", head, record)``, or ``("stopped", class of the error, its line)`` when no case can be scored."""
+    def do(self, item: Item) -> tuple:
+        """``("done", head, record)``, or ``("stopped", class of the error, its line)`` when no item can be done."""
         try:
-            if not self._setup.root.exists():
-                raise InputError(f"{self._setup.root}: is not seen by the node {platform.node()}; share the folder")
-            read = self._reader.read(case)
-            with self._scoring:
-                self._scorer = self._scorer or CaseScorer(self._setup)
-                finished = Finished.of(self._scorer.score(read))
+            with self._starting:
+                if not self._started:
+                    self._work.start(self._device)
+                    self._started = True
+            read = self._worker.read(item)
+            with self._working:
+                finished = self._worker.finish(read)
             return "done", finished.head, finished.content
         except QualitySentinelError as error:
-            return "stopped", type(error).__name__, str(error)
+            return stopped(error)
 
 
 def _connect(address: str | None) -> bool:

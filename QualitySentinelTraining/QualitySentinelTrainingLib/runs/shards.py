@@ -1,4 +1,4 @@
-"""Shards of a data set: who does which case, and putting their results together."""
+"""Shards of a run: which items each process or machine does, when they share no folder."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from hashlib import sha256
 
 from QualitySentinelLib.errors import UsageError
 
-from .cases import AuditCase
+from .work import Item
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One of several parts of a data set; a case's name decides which it belongs to.
+    """One of several parts of a run; an item's name decides which it belongs to.
 
     Attributes:
         number: 1 to ``count``.
@@ -37,7 +37,7 @@ class Shard:
     def __str__(self) -> str:
         return f"{self.number}/{self.count}"
 
-    def holds(self, case: AuditCase) -> bool:
-        """Whether a case belongs to this part; cases that come or go do not move the others."""
-        digest = sha256(case.name.encode("utf-8", "surrogateescape")).digest()
+    def holds(self, item: Item) -> bool:
+        """Whether an item belongs to this part; items that come or go do not move the others."""
+        digest = sha256(item.name.encode("utf-8", "surrogateescape")).digest()
         return int.from_bytes(digest[:8], "big") % self.count == self.number - 1

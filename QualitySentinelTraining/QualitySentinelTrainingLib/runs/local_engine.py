@@ -1,8 +1,8 @@
-"""The engine ``local``: workers of this machine, each with a model, each reading the next case while it scores one.
+"""The engine ``local``: workers of this machine, each reading the next item while it works on one.
 
-On a CPU a worker uses one thread to score: cases side by side use all cores, without the waiting of threads for each
+On a CPU a worker uses one thread: items side by side use all cores, without the waiting of threads for each
 other that a single network run on all cores costs. A worker that dies (no memory left, a crash in a library) takes no
-other down: its cases are tried again, one at a time, when all others are done.
+other down: its items are tried again, one at a time, when all others are done.
 """
 
 from __future__ import annotations
@@ -15,77 +15,73 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from multiprocessing import connection, get_context
 from queue import SimpleQueue
 
-from QualitySentinelLib import errors
 from QualitySentinelLib.errors import InputError, QualitySentinelError, UsageError
 
-from .cases import AuditCase, fingerprint
-from .engine import Finished
-from .privacy import Scrubber
-from .record import FAILED
-from .scoring import CaseReader, CaseScorer, ReadCase, ScoringSetup, case_record
+from .work import Finished, Item, ReadItem, Work, Worker, given_up, raise_stopped, stopped
 
 _AHEAD = 2
-"""Cases that a worker has at once: one is scored while the next is read."""
+"""Items that a worker has at once: one is worked on while the next is read."""
+_KILLED = "the process that worked on it was killed, perhaps for want of memory"
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class LocalEngine:
-    """Scores cases on this machine.
+    """Does the items of a run on this machine.
 
     Args:
-        setup: how.
+        work: what to do with each.
         workers: processes; with one, this process does it all.
 
     Attributes:
-        scoring_share: of the workers' time since the first was ready, the share in which they scored; known when all
-            cases are done.
+        busy_share: of the workers' time since the first was ready, the share in which they worked on an item that was
+            read; known when all items are done.
     """
 
-    def __init__(self, setup: ScoringSetup, workers: int) -> None:
+    def __init__(self, work: Work, workers: int) -> None:
         if workers < 1:
             raise UsageError(f"--workers {workers}: give 1 or more")
-        self._setup, self.workers = setup, workers
-        self.scoring_share: float | None = None
+        self._work, self.workers = work, workers
+        self.busy_share: float | None = None
 
-    def results(self, cases: Iterable[AuditCase]) -> Iterator[Finished]:
-        """What each case gave, as they are done.
+    def results(self, items: Iterable[Item]) -> Iterator[Finished]:
+        """What each item gave, as they are done.
 
         Raises:
             ModelError: the model is at fault.
             InputError: workers cannot be started.
         """
         clock = _Clock(self.workers)
-        source = self._alone(cases, clock) if self.workers == 1 else self._side_by_side(cases, clock)
+        source = self._alone(items, clock) if self.workers == 1 else self._side_by_side(items, clock)
         for finished in source:
-            clock.scored += finished.head["seconds"].get("score", 0.0)
-            self.scoring_share = clock.share()
+            clock.worked += finished.head["seconds"].get("work", 0.0)
+            self.busy_share = clock.share()
             yield finished
 
-    def _alone(self, cases: Iterable[AuditCase], clock: _Clock) -> Iterator[Finished]:
+    def _alone(self, items: Iterable[Item], clock: _Clock) -> Iterator[Finished]:
         with _one_thread():
-            scorer, reader = CaseScorer(self._setup), CaseReader(self._setup)
+            self._work.start(self._work.device)
+            worker = Worker(self._work)
             clock.start()
             pool = ThreadPoolExecutor(1, "reading")
             try:
-                ahead: deque[Future[ReadCase]] = deque()
-                for case in cases:
-                    ahead.append(pool.submit(reader.read, case))
+                ahead: deque[Future[ReadItem]] = deque()
+                for item in items:
+                    ahead.append(pool.submit(worker.read, item))
                     if len(ahead) >= _AHEAD:
-                        yield Finished.of(scorer.score(ahead.popleft().result()))
+                        yield worker.finish(ahead.popleft().result())
                 while ahead:
-                    yield Finished.of(scorer.score(ahead.popleft().result()))
+                    yield worker.finish(ahead.popleft().result())
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def _side_by_side(self, cases: Iterable[AuditCase], clock: _Clock) -> Iterator[Finished]:
-        waiting, dropped, workers = deque(cases), deque(), []
+    def _side_by_side(self, items: Iterable[Item], clock: _Clock) -> Iterator[Finished]:
+        waiting, dropped, workers = deque(items), deque(), []
 
-        def hire() -> _Worker:
-            workers.append(_Worker(self._setup, len(workers)))
+        def hire() -> _Process:
+            workers.append(_Process(self._work, len(workers)))
             return workers[-1]
 
         try:
@@ -94,20 +90,20 @@ class LocalEngine:
                 yield from self._drive([hire()], waiting, dropped, clock, _AHEAD)
             alone = None
             while dropped:  # one of these was in the hands of a worker when it died: which, shows now
-                case, lost = dropped.popleft(), deque()
+                item, lost = dropped.popleft(), deque()
                 alone = alone or hire()
-                yield from self._drive([alone], deque([case]), lost, clock, 1)
+                yield from self._drive([alone], deque([item]), lost, clock, 1)
                 if lost:
                     alone = None
-                    yield self._killed(case)
+                    yield given_up(self._work, item, _KILLED)
         finally:
             for worker in workers:
                 worker.stop()
 
     def _drive(
-        self, workers: list[_Worker], waiting: deque[AuditCase], dropped: deque[AuditCase], clock: _Clock, ahead: int
+        self, workers: list[_Process], waiting: deque[Item], dropped: deque[Item], clock: _Clock, ahead: int
     ) -> Iterator[Finished]:
-        """Give the workers cases until there are no more, or no workers; ``dropped`` gets those of workers that died.
+        """Give the workers items until there are no more, or no workers; ``dropped`` gets those of workers that died.
 
         Raises:
             InputError: none of the workers ever started.
@@ -116,13 +112,13 @@ class LocalEngine:
         for worker in living:
             if worker.ready:
                 worker.fill(waiting, ahead)
-        while living and (waiting or any(worker.cases for worker in living)):
+        while living and (waiting or any(worker.items for worker in living)):
             for channel in connection.wait([worker.channel for worker in living]):
                 worker = next(w for w in living if w.channel is channel)
                 message = worker.receive()
                 if message is None:
                     living.remove(worker)
-                    dropped.extend(worker.cases)
+                    dropped.extend(worker.items)
                     continue
                 if isinstance(message, Finished):
                     yield message
@@ -131,44 +127,37 @@ class LocalEngine:
                 worker.fill(waiting, ahead)
         if not any(worker.ready for worker in workers):
             raise InputError(
-                "a worker was killed before it could score, perhaps for want of memory; give fewer --workers"
+                "a worker was killed before it could begin, perhaps for want of memory; give fewer --workers"
             )
-
-    def _killed(self, case: AuditCase) -> Finished:
-        """The record of a case that takes its worker with it."""
-        setup = self._setup
-        scrub = Scrubber(case, setup.root, setup.keep_identifiers)
-        reason = "the process that read and scored it was killed, perhaps for want of memory"
-        return Finished.of(case_record(case, scrub, FAILED, fingerprint=fingerprint(case, setup.root), reason=reason))
 
 
 class _Clock:
     def __init__(self, workers: int) -> None:
-        self._workers, self._began, self.scored = workers, None, 0.0
+        self._workers, self._began, self.worked = workers, None, 0.0
 
     def start(self) -> None:
         self._began = self._began or time.perf_counter()
 
     def share(self) -> float:
-        return self.scored / (self._workers * (time.perf_counter() - self._began))
+        return self.worked / (self._workers * (time.perf_counter() - self._began))
 
 
-class _Worker:
-    """A process that scores cases, seen from the process that gives them to it."""
+class _Process:
+    """A process that does items, seen from the process that gives them to it."""
 
-    def __init__(self, setup: ScoringSetup, number: int) -> None:
+    def __init__(self, work: Work, number: int) -> None:
         self.ready = False
-        self.cases: deque[AuditCase] = deque()
+        self.items: deque[Item] = deque()
         context = get_context("spawn")
         self.channel, theirs = context.Pipe()
-        setup = replace(setup, device=device_of_worker(setup.device, number))
-        self._process = context.Process(target=_work, args=(theirs, setup), daemon=True)
+        device = device_of_worker(work.device, number)
+        self._process = context.Process(target=_do, args=(theirs, work, device), daemon=True)
         with _one_thread(), _interrupts_ignored():
             self._process.start()
         theirs.close()
 
     def receive(self) -> Finished | bool | None:
-        """A case that is done; ``True`` when the worker is ready; ``None`` when it died.
+        """An item that is done; ``True`` when the worker is ready; ``None`` when it died.
 
         Raises:
             QualitySentinelError: what stopped it.
@@ -178,19 +167,19 @@ class _Worker:
         except (EOFError, OSError):
             return None
         if what == "stopped":
-            raise getattr(errors, values[0], QualitySentinelError)(values[1])
+            raise_stopped(*values)
         if what == "ready":
             self.ready = True
             return True
-        self.cases.popleft()
+        self.items.popleft()
         return Finished(*values)
 
-    def fill(self, waiting: deque[AuditCase], ahead: int) -> None:
-        """Give it cases until it has ``ahead`` of them, or there are no more."""
-        while waiting and len(self.cases) < ahead:
-            self.cases.append(waiting.popleft())
+    def fill(self, waiting: deque[Item], ahead: int) -> None:
+        """Give it items until it has ``ahead`` of them, or there are no more."""
+        while waiting and len(self.items) < ahead:
+            self.items.append(waiting.popleft())
             try:
-                self.channel.send(self.cases[-1])
+                self.channel.send(self.items[-1])
             except OSError:  # it died: receive() will say so
                 break
 
@@ -213,29 +202,30 @@ def device_of_worker(device: str, number: int) -> str:
     return f"cuda:{number % torch.cuda.device_count()}" if torch.cuda.is_available() else device
 
 
-def _work(channel: connection.Connection, setup: ScoringSetup) -> None:
-    """A worker's life: read and score what comes, until nobody is there to send more."""
+def _do(channel: connection.Connection, work: Work, device: str) -> None:
+    """A worker's life: read and do what comes, until nobody is there to send more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the process that gives the work
     try:
-        scorer, reader = CaseScorer(setup), CaseReader(setup)
+        work.start(device)
+        worker = Worker(work)
         channel.send(("ready",))
-        reads: SimpleQueue[Future[ReadCase]] = SimpleQueue()
-        threading.Thread(target=_take, args=(channel, reader, reads), daemon=True).start()
+        reads: SimpleQueue[Future[ReadItem]] = SimpleQueue()
+        threading.Thread(target=_take, args=(channel, worker, reads), daemon=True).start()
         while True:
-            finished = Finished.of(scorer.score(reads.get().result()))
+            finished = worker.finish(reads.get().result())
             channel.send(("done", finished.head, finished.content))
     except QualitySentinelError as error:
-        channel.send(("stopped", type(error).__name__, str(error)))
+        channel.send(stopped(error))
     except (BrokenPipeError, ConnectionError):
         os._exit(0)
 
 
-def _take(channel: connection.Connection, reader: CaseReader, reads: SimpleQueue) -> None:
-    """Read the cases that come, one at a time; end the process when the other end is gone, however it ended."""
+def _take(channel: connection.Connection, worker: Worker, reads: SimpleQueue) -> None:
+    """Read the items that come, one at a time; end the process when the other end is gone, however it ended."""
     pool = ThreadPoolExecutor(1, "reading")
     try:
         while True:
-            reads.put(pool.submit(reader.read, channel.recv()))
+            reads.put(pool.submit(worker.read, channel.recv()))
     except (EOFError, OSError):
         os._exit(0)
 

@@ -1,0 +1,330 @@
+"""The folder of a run: a file for each finished item, and a document that says how they were done."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.files import check_writable, locked_folder, write_whole
+
+from .file_names import file_name
+from .record import FAILED, Record, head_of
+from .work import Finished, FunctionWork, Item, Result, Work, default_workers
+
+SUFFIX = ".jsonl"
+_UNFINISHED = ".writing-*"
+"""What ``files.whole_file`` leaves when its process is killed."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What all runs of one kind share.
+
+    Attributes:
+        name: of the kind, such as ``audit``; the run's document is ``audit.json``.
+        schema: of the document.
+        item: what an item is called, such as ``case``; the records lie in ``cases``.
+        tables: names of files that a run writes into its folder. Where they lie without a document, they are others'.
+        older: reads a record's file as earlier versions wrote it, or raises a ``ValueError``.
+    """
+
+    name: str
+    schema: str
+    item: str = "item"
+    tables: tuple[str, ...] = ()
+    older: Callable[[bytes], Record] | None = None
+
+
+@dataclass
+class Plan:
+    """What is to do, and what is there.
+
+    Attributes:
+        todo: items to do, in the order given.
+        kept: heads of the records of all others, by name.
+        changed, damaged: names of items done again, because their inputs have changed or their record is damaged.
+        gone: names of items that have a record but are not asked for.
+        item: what an item is called.
+    """
+
+    todo: list[Item] = field(default_factory=list)
+    kept: dict[str, dict] = field(default_factory=dict)
+    changed: list[str] = field(default_factory=list)
+    damaged: dict[str, Path] = field(default_factory=dict)
+    gone: list[str] = field(default_factory=list)
+    item: str = "item"
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Reasons of the kept items that failed, by name."""
+        return {name: head["reason"] for name, head in self.kept.items() if head["status"] == FAILED}
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should read, one line each."""
+        notes = [f"{path}: is damaged; {self.item} {name} is done again" for name, path in self.damaged.items()]
+        if self.changed:
+            notes.append(f"{self._count(self.changed)} done again, because input files have changed")
+        if self.failed:
+            notes.append(f"{self._count(self.failed)} failed before; --retry-failed tries again")
+        if self.gone:
+            are = "is" if len(self.gone) == 1 else "are"
+            notes.append(f"{self._count(self.gone)} of an earlier run {are} left out: no longer in the data set")
+        return notes
+
+    def _count(self, names: Iterable[str]) -> str:
+        number = len(list(names))
+        return f"{number} {self.item}{'' if number == 1 else 's'}"
+
+
+class Run:
+    """A run's folder. Read it as it is, or enter it as a context to write: then no other process can.
+
+    Args:
+        folder: made when it is entered.
+        kind: of the run.
+        document: how the work is done, plain JSON, for a run that writes. What its ``key`` holds must be the same in
+            all runs into one folder.
+
+    Example::
+
+        with Run(out, KIND, {"key": {"model": sha256}}) as run:
+            for finished in run.work(items, function):
+                print(finished.head["item"], finished.head["reason"])
+            run.finish()
+    """
+
+    def __init__(self, folder: str | os.PathLike, kind: Kind, document: dict | None = None) -> None:
+        self.path, self.kind, self._own = Path(folder), kind, document
+        self.records = self.path / f"{kind.item}s"
+        self.document_path = self.path / f"{kind.name}.json"
+        self.failed: dict[str, str] = {}
+        self.engine = None
+
+    def __enter__(self) -> Run:
+        """Keep other processes out of the folder, clear what a killed one left half written, write the document.
+
+        Raises:
+            InputError: the folder cannot be written, or its document is damaged.
+            UsageError: another run is writing into it, it was made with another key, or it holds tables of others.
+        """
+        check_writable(self.path)
+        if not self.document_path.exists():
+            foreign = next((p for name in self.kind.tables if (p := self.path / name).exists()), None)
+            if foreign is not None:
+                raise UsageError(
+                    f"{foreign}: is of no {self.kind.name} and would be written over; choose another folder"
+                )
+        with ExitStack() as stack:
+            taken = f"another {self.kind.name} is writing there; wait for it, or choose another folder"
+            stack.enter_context(locked_folder(self.records, taken))
+            for folder in (self.path, self.records):
+                for left in folder.glob(_UNFINISHED):
+                    _remove(left)
+            before = self.document() if self._own is not None else None
+            if before is not None:
+                self._check_same(before.get("key", {}))
+            self._stack = stack.pop_all()
+        if self._own is not None:
+            self._write_document(complete=False)
+        return self
+
+    def __exit__(self, *problem) -> None:
+        self._stack.close()
+
+    def finish(self, **facts) -> None:
+        """Say in the document that all is done, and more of it."""
+        self._own |= facts
+        self._write_document(complete=True)
+
+    def plan(self, items: Iterable[Item], work: Work | None = None, retry_failed: bool = False) -> Plan:
+        """What is to do of some items: those without a sound record, with changed inputs, or, if wanted, failed."""
+        plan, work = Plan(item=self.kind.item), work or Work()
+        names = set(self.names())
+        for item in items:
+            names.discard(item.name)
+            path = self.record_path(item.name)
+            head = self.head(item.name)
+            if head is None and path.exists():
+                plan.damaged[item.name] = path
+            elif head is not None and head["fingerprint"] != work.fingerprint(item):
+                plan.changed.append(item.name)
+            elif head is not None and (head["status"] != FAILED or not retry_failed):
+                plan.kept[item.name] = head
+                continue
+            plan.todo.append(item)
+        plan.gone = sorted(names)
+        return plan
+
+    def work(
+        self, items: Iterable[Item], work: Work | Callable[[Item], Result], *, workers: int | None = None,
+        engine: str = "local", ray_address: str | None = None, retry_failed: bool = False,
+    ) -> Iterator[Finished]:  # fmt: skip
+        """Do the items that are not done yet, each whole or not at all; what each gave, after its record is written.
+
+        Args:
+            items: all of them.
+            work: what to do with each.
+            workers: processes of this machine, by default as many as suit it; or actors of the cluster.
+            engine: ``local`` or ``ray``.
+            ray_address: of a running cluster; ``"auto"`` finds it; one on this machine when ``None``.
+            retry_failed: try again the items that failed before.
+
+        Raises:
+            InputError: workers cannot be started, or a record not written.
+            UsageError: there is no such engine, or it is not installed.
+            ModelError: the model or device is at fault.
+        """
+        work = work if isinstance(work, Work) else FunctionWork(work)
+        return self.carry_out(self.plan(items, work, retry_failed), work, workers, engine, ray_address)
+
+    def carry_out(
+        self, plan: Plan, work: Work, workers: int | None = None, engine: str = "local", ray_address: str | None = None
+    ) -> Iterator[Finished]:
+        """What :meth:`work` does, for a plan that is already made."""
+        self.failed |= plan.failed
+        if not plan.todo:
+            return
+        self.engine = _engine(engine, work, workers, ray_address, len(plan.todo))
+        results = self.engine.results(plan.todo)
+        self._stack.callback(results.close)  # ends the workers, too, when something else goes wrong
+        for finished in results:
+            self.write(finished.head["item"], finished.content)
+            self.failed.pop(finished.head["item"], None)
+            if finished.failed:
+                self.failed[finished.head["item"]] = finished.head["reason"]
+            yield finished
+
+    def record_path(self, name: str) -> Path:
+        """The file of an item's record."""
+        return self.records / f"{file_name(name)}{SUFFIX}"
+
+    def write(self, name: str, record: Record | bytes) -> None:
+        """Keep an item's record, whole.
+
+        Raises:
+            InputError: the disk is full, or the folder cannot be written.
+        """
+        write_whole(self.record_path(name), record if isinstance(record, bytes) else record.to_bytes())
+
+    def head(self, name: str) -> dict | None:
+        """The head of an item's record; ``None`` without one, or when it or one of its files is damaged."""
+        try:
+            head = self._head(self.record_path(name).read_bytes())
+            whole = all((self.path / file).stat().st_size == size for file, (size, _) in head["files"].items())
+        except (OSError, ValueError):
+            return None
+        return head if whole and head["item"] == name else None
+
+    def record(self, name: str) -> Record:
+        """An item's record.
+
+        Raises:
+            InputError: there is none, it is damaged, or of another item.
+        """
+        path = self.record_path(name)
+        try:
+            record = self._record(path.read_bytes())
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror or error}); {self._again}") from error
+        except ValueError as error:
+            raise InputError(f"{path}: is damaged ({error}); {self._again}") from error
+        if record.name != name:
+            raise InputError(f"{path}: is the record of {record.name}; delete it and {self._again}")
+        return record
+
+    def names(self) -> list[str]:
+        """The items that have a record, sorted."""
+        found = []
+        for path in self.records.glob(f"[!.]*{SUFFIX}"):  # not what is being written
+            try:
+                found.append(self._head(path.read_bytes())["item"])
+            except (OSError, ValueError):
+                continue
+        return sorted(found)
+
+    def document(self) -> dict | None:
+        """The run's document; ``None`` when there is none.
+
+        Raises:
+            InputError: it is damaged, or another version's.
+        """
+        path = self.document_path
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: cannot be read ({error}); choose another folder, or delete the file") from error
+        if not isinstance(document, dict) or document.get("schema") != self.kind.schema:
+            raise InputError(f"{path}: is of another version; choose another folder for the results")
+        return document
+
+    @property
+    def _again(self) -> str:
+        return f"run the {self.kind.name} again"
+
+    def _head(self, content: bytes) -> dict:
+        try:
+            return head_of(content)
+        except ValueError:
+            if self.kind.older is None:
+                raise
+            return self.kind.older(content).head
+
+    def _record(self, content: bytes) -> Record:
+        try:
+            return Record.from_bytes(content)
+        except ValueError:
+            if self.kind.older is None:
+                raise
+            return self.kind.older(content)
+
+    def _check_same(self, before: dict) -> None:
+        now = self._own["key"]
+        name = first_difference(before, now)
+        if name is not None:
+            was, wanted = ("none" if key.get(name) is None else str(key[name])[:60] for key in (before, now))
+            raise UsageError(
+                f"{self.path}: was made with {name} {was}, not {wanted}; choose another folder for the results"
+            )
+
+    def _write_document(self, complete: bool) -> None:
+        document = {"schema": self.kind.schema, **self._own, "complete": complete}
+        write_whole(self.document_path, json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+
+def first_difference(before: dict, now: dict) -> str | None:
+    """The first thing in which the keys of two runs differ, by name."""
+    return next((name for name in {**now, **before} if before.get(name) != now.get(name)), None)
+
+
+def _engine(name: str, work: Work, workers: int | None, ray_address: str | None, items: int):
+    """The engine asked for.
+
+    Raises:
+        UsageError: there is no such engine, or it is not installed.
+    """
+    if name == "local":
+        from .local_engine import LocalEngine
+
+        return LocalEngine(work, default_workers(work.device, items) if workers is None else min(workers, items))
+    if name == "ray":
+        from .ray_engine import RayEngine
+
+        return RayEngine(work, workers, ray_address)
+    raise UsageError(f"--engine {name}: give local or ray")
+
+
+def _remove(left: Path) -> None:
+    import shutil
+
+    if left.is_dir():
+        shutil.rmtree(left, ignore_errors=True)
+    else:
+        left.unlink(missing_ok=True)

@@ -1,0 +1,230 @@
+"""What is done with each item of a run, wherever an engine does it, and how many workers one machine has room for."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from QualitySentinelLib import errors
+from QualitySentinelLib.errors import ModelError, QualitySentinelError, reason_of
+from QualitySentinelLib.files import sha256_of
+
+from .record import DONE, FAILED, Record
+
+_WORKER_BYTES = 5 << 29
+"""2.5 GiB: a worker's libraries, and two CTs of 512 x 512 x 500 voxels with their masks, one scored, one read."""
+_WORKERS_PER_GPU = 2
+"""One prepares slices while the other's run."""
+
+
+class Item(Protocol):
+    """Anything with a name, unique in its run, that can be sent to another process."""
+
+    name: str
+
+
+@dataclass
+class Result:
+    """What the work gives for an item.
+
+    Attributes:
+        facts: for the record's head.
+        lines: for the record, plain JSON each.
+        files: files that were written whole for the item, by path in the run's folder.
+    """
+
+    facts: Mapping = field(default_factory=dict)
+    lines: Iterable = ()
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+
+class Work:
+    """What is done with an item; a copy is sent to each worker. Override what you need.
+
+    A :class:`ModelError`, and any error of :meth:`start`, ends the run; other errors fail the item.
+
+    Attributes:
+        device: where it runs: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    """
+
+    device = "cpu"
+
+    def start(self, device: str) -> None:
+        """Load in a worker what all items need, such as a model."""
+
+    def fingerprint(self, item: Item) -> str:
+        """Digest of the item's inputs. The item is done again when it changes."""
+        return ""
+
+    def facts(self, item: Item) -> dict:
+        """What the record's head says of the item, also when it fails."""
+        return {}
+
+    def read(self, item: Item) -> object:
+        """The item's data. Runs in a thread of its own while another item is worked on."""
+        return item
+
+    def do(self, item: Item, data: object) -> Result:
+        """The item's results.
+
+        Args:
+            data: from :meth:`read`.
+        """
+        raise NotImplementedError
+
+    def reason(self, item: Item, text: str) -> str:
+        """What the record may say of an error."""
+        return text
+
+
+@dataclass
+class FunctionWork(Work):
+    """A function of an item as :class:`Work`; with several workers it must be importable, not a lambda."""
+
+    function: Callable[[Item], Result]
+
+    def do(self, item: Item, data: object) -> Result:
+        """Call it."""
+        return self.function(item)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """An item that an engine is done with.
+
+    Attributes:
+        head: of its record.
+        content: the record, as it is kept.
+    """
+
+    head: dict
+    content: bytes
+
+    @property
+    def failed(self) -> bool:
+        """Whether it failed."""
+        return self.head["status"] == FAILED
+
+
+@dataclass
+class ReadItem:
+    """An item in memory, or why it is not."""
+
+    item: Item
+    fingerprint: str
+    data: object = None
+    error: Exception | None = None
+    seconds: float = 0.0
+
+
+class Worker:
+    """Does the work of items, in whatever process; :meth:`read` may run in another thread than :meth:`finish`."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def read(self, item: Item) -> ReadItem:
+        """The item in memory; what is wrong with it is kept, not raised."""
+        started = time.perf_counter()
+        read = ReadItem(item, self._work.fingerprint(item))
+        try:
+            read.data = self._work.read(item)
+        except Exception as error:
+            read.error = error
+        read.seconds = time.perf_counter() - started
+        return read
+
+    def finish(self, read: ReadItem) -> Finished:
+        """What the work gives for the item, or why there is nothing.
+
+        Raises:
+            ModelError: the model is at fault, so no item can be done.
+        """
+        started, result, error = time.perf_counter(), Result(), read.error
+        if error is None:
+            try:
+                result = self._work.do(read.item, read.data)
+            except ModelError:
+                raise
+            except Exception as problem:
+                error = problem
+        seconds = {"read": read.seconds, "work": time.perf_counter() - started}
+        return _finished(self._work, read.item, read.fingerprint, result, error, seconds)
+
+
+def given_up(work: Work, item: Item, reason: str) -> Finished:
+    """An item that takes its workers with it."""
+    return _finished(work, item, work.fingerprint(item), Result(), QualitySentinelError(reason), {})
+
+
+def _finished(
+    work: Work, item: Item, fingerprint: str, result: Result, error: Exception | None, seconds: dict
+) -> Finished:
+    head = {
+        "item": item.name, "status": FAILED if error else DONE,
+        "reason": work.reason(item, _reason(error)) if error else "", "fingerprint": fingerprint, "seconds": seconds,
+        "files": {name: [path.stat().st_size, sha256_of(path)] for name, path in result.files.items()},
+        **work.facts(item), **result.facts,
+    }  # fmt: skip
+    return Finished(head, Record(head, list(result.lines)).to_bytes())
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, QualitySentinelError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    return f"{type(error).__name__}: {reason_of(error)}"
+
+
+def stopped(error: QualitySentinelError) -> tuple[str, str, str]:
+    """An error that ends the run, as a worker tells it to the process that gives out the items."""
+    return "stopped", type(error).__name__, str(error)
+
+
+def raise_stopped(name: str, line: str) -> None:
+    """Raise what a worker told."""
+    raise getattr(errors, name, QualitySentinelError)(line)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def default_workers(device: str, items: int) -> int:
+    """How many workers suit this machine: one for each core, or some for each GPU, as far as memory goes.
+
+    Args:
+        device: as :class:`Work` names it.
+        items: how many there are to do.
+    """
+    if device != "cpu":
+        from QualitySentinelLib.scorer.device import choose_device
+
+        device = choose_device(device).type
+    if device == "cuda":
+        import torch
+
+        room = _WORKERS_PER_GPU * torch.cuda.device_count()
+    else:
+        room = usable_cores() if device == "cpu" else 1
+    free = _free_memory()
+    if free is not None:
+        room = min(room, free // _WORKER_BYTES)
+    return max(1, min(room, items))
+
+
+def _free_memory() -> int | None:
+    """Bytes that can be had without swapping, where the system says so."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, StopIteration):
+        return None
