@@ -174,7 +174,7 @@ class _Crew:
         actor = self._remote.remote(self._work, self._device)
         self._starting[actor.ready.remote()] = actor
 
-    def _lost(self, actor, item: AuditCase | None) -> Iterator[tuple]:
+    def _lost(self, actor, item: Item | None) -> Iterator[tuple]:
         """An actor died: another takes its place."""
         if item is None:
             self._false_starts += 1

@@ -1,0 +1,8 @@
+"""Work over many items that can be stopped at any moment and resumed: :class:`Run`; see docs/HOW_TO_ADD.md."""
+
+from .record import DONE, FAILED, Record
+from .run import Kind, Plan, Run
+from .shards import Shard
+from .work import Finished, Result, Work
+
+__all__ = ["DONE", "FAILED", "Finished", "Kind", "Plan", "Record", "Result", "Run", "Shard", "Work"]

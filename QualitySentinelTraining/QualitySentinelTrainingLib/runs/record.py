@@ -1,0 +1,80 @@
+"""What is kept of an item: a file of JSON lines. The first is the head, the last a checksum of all before it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+SCHEMA = "quality-sentinel-record/1"
+DONE, FAILED = "done", "failed"
+_CHECKSUM = b'{"sha256":"%b"}\n'
+
+
+@dataclass
+class Record:
+    """An item that is finished, or failed.
+
+    Attributes:
+        head: ``item`` (its name), ``status`` (``done`` or ``failed``), ``reason``, ``fingerprint``, ``seconds`` (by
+            ``read`` and ``work``), ``files`` (size in bytes and SHA-256 by path in the run's folder), and the facts
+            that the work adds. Plain JSON.
+        lines: the results, plain JSON each.
+    """
+
+    head: dict
+    lines: list = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The item's name."""
+        return self.head["item"]
+
+    @property
+    def failed(self) -> bool:
+        """Whether there are no results."""
+        return self.head["status"] == FAILED
+
+    def to_bytes(self) -> bytes:
+        """The file's content. ASCII with escapes: any name survives."""
+        lines = ({"schema": SCHEMA, **self.head}, *self.lines)
+        content = "".join(json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n" for line in lines).encode()
+        return content + _checksum(content)
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Record:
+        """What :meth:`to_bytes` wrote.
+
+        Raises:
+            ValueError: it is damaged, or another version's.
+        """
+        head, *lines = _checked(content).splitlines()
+        return cls(_head(head), [json.loads(line) for line in lines])
+
+
+def head_of(content: bytes) -> dict:
+    """The head in a record's file, without its results; the checksum is verified.
+
+    Raises:
+        ValueError: the file is damaged, or another version's.
+    """
+    return _head(_checked(content).partition(b"\n")[0])
+
+
+def _head(line: bytes) -> dict:
+    head = json.loads(line)
+    if not isinstance(head, dict) or head.pop("schema", None) != SCHEMA:
+        raise ValueError("written by another version")
+    return head
+
+
+def _checked(content: bytes) -> bytes:
+    """The content without its checksum."""
+    end = content.rfind(b"\n", 0, -1) + 1
+    if not end or content[end:] != _checksum(content[:end]):
+        raise ValueError("the checksum does not match")
+    return content[:end]
+
+
+def _checksum(content: bytes) -> bytes:
+    return _CHECKSUM % sha256(content).hexdigest().encode()
