@@ -9,11 +9,13 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from ..anatomy import WindowPreset
+from ..anatomy import WINDOW_PRESETS, WindowPreset
 
 MISSED_COLOR = (0.62, 0.24, 0.86)
 """Violet: what a mask misses. Not on the DSC scale, and no tissue."""
 
+_LEAST_SHOWN = 1 / 3
+"""Share of a structure's pixels that its window must show as neither black nor white."""
 _SUPERSAMPLING = 2
 """Masks are drawn this many times finer than the picture and averaged, so that contours have no steps."""
 
@@ -22,6 +24,22 @@ def gray_values(hu: np.ndarray, window: WindowPreset) -> np.ndarray:
     """Gray values 0..255, uint8, of an array of HU of any shape, as ``window`` shows them."""
     gray = (np.asarray(hu, dtype=np.float32) - window.low) * (255.0 / window.width)
     return np.clip(np.nan_to_num(gray), 0, 255).astype(np.uint8)
+
+
+def fitting_window(preset: WindowPreset, hu: np.ndarray) -> WindowPreset:
+    """The preset; or, where it shows most of ``hu`` as black or white, the next wider one that shows a third of them.
+
+    Example:
+        >>> from QualitySentinelLib.anatomy import window_of
+        >>> [fitting_window(window_of("brain"), np.array(hu)).name for hu in ([20, 60], [-90, 150], [-3000, -2000])]
+        ['brain', 'soft tissue', 'full range']
+    """
+    wider = sorted((p for p in WINDOW_PRESETS if p.width > preset.width), key=lambda p: p.width)
+    for window in (preset, *wider):
+        if np.mean((hu > window.low) & (hu < window.high)) >= _LEAST_SHOWN:
+            return window
+    low, high = float(np.min(hu)), float(np.max(hu))
+    return WindowPreset("full range", (low + high) / 2, max(high - low, 1.0))
 
 
 def scaled_gray(gray: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:

@@ -10,7 +10,6 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from ..anatomy import window_of
 from ..files import write_whole
 from ..scores import (
     CaseScore,
@@ -22,14 +21,24 @@ from ..scores import (
     segment_labels,
     software_versions,
 )
-from ..scores.colors import COLOR_SCALE, css_color
+from ..scores.colors import NO_SCORE_COLOR, SCALES, css_color
 from ..volume import CtVolume, Segmentation
 from .drawing import MISSED_COLOR
 from .overview import overview_pictures
 from .plot import dsc_plot
 from .slice_picture import PICTURE_PX, slice_picture
 from .strip import dsc_strip
-from .text import MISSED_TEXT, dsc_text, duration_text, file_name, position_text, printable, range_text, threshold_text
+from .text import (
+    MISSED_TEXT,
+    case_title,
+    dsc_text,
+    duration_text,
+    file_name,
+    position_text,
+    printable,
+    range_text,
+    threshold_text,
+)
 from .worst_slices import MAX_PICTURES, PER_SEGMENT, worst_slices
 
 _TOP_PICTURES = 8
@@ -55,7 +64,7 @@ def write_html_report(
         path: the file to write.
         case_score: scored and flagged; its threshold is the page's.
         ct, segmentation: what was scored, on one grid; read a slice at a time.
-        title: what to call the case; the CT's file name when not given.
+        title: what to call the case; by default the CT's file name, or its folder's when the file is just called "ct".
         created: date of the report; now when not given.
         versions: versions by name; those of the running software when not given.
         max_pictures: at most so many slices are pictured.
@@ -71,7 +80,7 @@ def write_html_report(
     created = created or datetime.now().astimezone()
     page = environment.get_template("template.html").render(
         case=case_score,
-        title=printable(title or file_name(ct.source) or "CT"),
+        title=printable(title or case_title(ct.source) or "CT"),
         ct_name=file_name(ct.source),
         segmentation_name=file_name(segmentation.source),
         created=created,
@@ -80,8 +89,9 @@ def write_html_report(
         warnings=list(dict.fromkeys([*case_score.warnings, *ct.warnings, *segmentation.warnings])),
         threshold=case_score.threshold,
         threshold_text=threshold_text(case_score.threshold),
-        scale=COLOR_SCALE,
+        scales=SCALES,
         missed_color=MISSED_COLOR,
+        no_score_color=NO_SCORE_COLOR,
         missed_text=MISSED_TEXT,
         **_content(case_score, ct, segmentation, max_pictures),
     )
@@ -99,7 +109,6 @@ def _content(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation, ma
         for rank, s in enumerate(ordered, start=1)
     ]
     top = [(row, picture) for row in rows for picture in row["pictures"][:_TOP_PER_SEGMENT]]
-    top.sort(key=lambda pair: pair[1]["dsc"])
     scored = [s for s in ordered if s.predicted_dsc is not None]
     return {
         "rows": rows,
@@ -128,11 +137,11 @@ def _row(segment: SegmentScore, label: str, rank: int, threshold: float, picture
         "label": label,
         "structure": segment.structure if segment.structure and segment.structure.lower() != label.lower() else "",
         "rank": rank,
-        "color": dsc_color(segment.predicted_dsc),
+        "colors": _colors(segment.predicted_dsc),
         "dsc": dsc_text(segment.predicted_dsc, threshold),
         "below": segment.predicted_dsc is not None and segment.predicted_dsc < threshold,
         "range": range_text(segment.dsc_low, segment.dsc_high),
-        "strip": dsc_strip(segment) if segment.slices else "",
+        "strips": {scale: dsc_strip(segment, scale) for scale in SCALES} if segment.slices else {},
         "plot": dsc_plot(segment, label, threshold, mark_all) if segment.slices else "",
         "pictures": pictures,
     }
@@ -150,19 +159,24 @@ def _pictures(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation, a
             masked = slice_score.nearest_k if missed else k
             if segment is None or k is None or masked not in segment.occupied_slices():
                 continue
+            picture = slice_picture(ct, segment, k, mask_from=masked if missed else None)
             pictures.setdefault(segment_id, []).append(
                 {
-                    "uri": slice_picture(ct, segment, k, mask_from=masked if missed else None),
+                    "uri": picture.uri,
                     "slice": slice_score,
                     "missed": missed,
-                    "dsc": slice_score.predicted_dsc,
                     "dsc_text": dsc_text(slice_score.predicted_dsc, case_score.threshold),
                     "range": "" if missed else range_text(slice_score.dsc_low, slice_score.dsc_high),
-                    "color": MISSED_COLOR if missed else dsc_color(slice_score.predicted_dsc),
-                    "window": window_of(segment.structure or segment.name).name,
+                    "colors": _colors(slice_score.predicted_dsc),
+                    "window": picture.window.name,
                 }
             )
     return pictures
+
+
+def _colors(dsc: float | None) -> dict[str, str]:
+    """The color of a DSC by scale, as CSS has it: the reader chooses the scale in the page."""
+    return {scale: css_color(dsc_color(dsc, scale)) for scale in SCALES}
 
 
 def _canonical_slice(slice_score: SliceScore | EmptySlice, ct: CtVolume) -> int | None:

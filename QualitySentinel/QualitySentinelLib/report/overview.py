@@ -1,7 +1,8 @@
-"""The overview of a case: a coronal and a sagittal plane with every segment in the color of its predicted DSC."""
+"""The overview of a case: planes of the CT with every segment in the color of its predicted DSC."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from scipy import ndimage
 
 from ..anatomy.windows import WIDE
 from ..scores import CaseScore, dsc_color
+from ..scores.colors import SCALES
 from ..volume import CtVolume, Segment, Segmentation
 from .drawing import (
     blend,
@@ -24,25 +26,32 @@ from .drawing import (
     write_orientation,
 )
 
+_PLANES = ("Axial", "Coronal", "Sagittal")
+_EDGES = (("R", "L", "A", "P"), ("R", "L", "S", "I"), ("A", "P", "S", "I"))
+"""Patient directions at the left, right, top and bottom; both by the axis that the plane is across: k, j, i."""
+_THIN = 0.25
+"""A stack less high than this share of its width is shown in an axial plane: the others would be mere strips."""
 _LARGEST_PX = (450, 620)
 _NUMBERED = 10
 """So many of the worst segments in a plane carry their rank; more would cover the picture."""
 _LEAST_PX_NUMBERED = 60
+_APART_PX = 22
+"""Two numbers nearer than this would cover each other: only the worse segment gets its own."""
 
 
 @dataclass(frozen=True)
 class OverviewPicture:
-    """A reformatted plane of the case.
+    """A plane of the case.
 
     Attributes:
-        plane: ``"Coronal"`` or ``"Sagittal"``.
-        uri: the picture as a ``data:`` URI.
+        plane: ``"Axial"``, ``"Coronal"`` or ``"Sagittal"``.
+        uris: the picture as a ``data:`` URI, by color scale.
         width, height: pixels.
         ranks: ranks of the segments that are numbered on it.
     """
 
     plane: str
-    uri: str
+    uris: Mapping[str, str]
     width: int
     height: int
     ranks: tuple[int, ...]
@@ -51,7 +60,7 @@ class OverviewPicture:
 def overview_pictures(
     case_score: CaseScore, ct: CtVolume, segmentation: Segmentation, ranks: Mapping[str, int]
 ) -> list[OverviewPicture]:
-    """The coronal and the sagittal plane that show most, the worst segments first of all.
+    """The coronal and the sagittal plane that show most of the worst segments; of a thin stack, the axial plane.
 
     Args:
         case_score, ct, segmentation: the case; masks are read one axial slice at a time.
@@ -59,7 +68,7 @@ def overview_pictures(
     """
     dsc = {s.segment_id: s.predicted_dsc for s in case_score.segments}
     segments = [s for s in segmentation if not s.is_empty]
-    interest = [np.zeros(ct.frame.shape[1]), np.zeros(ct.frame.shape[2])]
+    interest = [np.zeros(n) for n in ct.frame.shape]
     sizes = {}
     for segment in segments:
         profiles = _profiles(segment)
@@ -67,70 +76,94 @@ def overview_pictures(
         score = dsc.get(segment.id)
         weight = 0.1 if score is None else 0.5 + 2.0 * (1.0 - score)
         for axis, profile in enumerate(profiles):
-            interest[axis][segment.box[axis + 1]] += weight * profile / max(profile.max(), 1)
+            interest[axis][segment.box[axis]] += weight * profile / max(profile.max(), 1)
     segments.sort(key=lambda s: -sizes[s.id])  # large ones first, so that what lies inside them stays in sight
+    mm = [n * spacing for n, spacing in zip(ct.frame.shape, ct.frame.spacing, strict=True)]
+    axes = (0,) if mm[0] < _THIN * max(mm[1:]) else (1, 2)
+    sides = [(mm[columns], mm[rows]) for rows, columns in map(_others, axes)]
+    px_per_mm = min(_LARGEST_PX[n] / max(side[n] for side in sides) for n in (0, 1))  # all planes at one scale
     pictures = []
-    for axis, plane in ((0, "Coronal"), (1, "Sagittal")):
-        index = int(interest[axis].argmax()) if segments else ct.frame.shape[axis + 1] // 2
-        pictures.append(_picture(plane, axis, index, ct, segments, dsc, ranks))
+    for axis in axes:
+        index = int(interest[axis].argmax()) if segments else ct.frame.shape[axis] // 2
+        pictures.append(_picture(axis, index, px_per_mm, ct, segments, dsc, ranks))
     return pictures
 
 
-def _profiles(segment: Segment) -> tuple[np.ndarray, np.ndarray]:
-    """Mask voxels in each coronal and each sagittal plane of the segment's box."""
+def _others(axis: int) -> tuple[int, int]:
+    """The axes that run down and across a plane across ``axis``."""
+    return tuple(a for a in range(3) if a != axis)
+
+
+def _profiles(segment: Segment) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mask voxels in each axial, coronal and sagittal plane of the segment's box."""
     rows = np.zeros(segment.labels.shape[1], dtype=np.int64)
     columns = np.zeros(segment.labels.shape[2], dtype=np.int64)
     for plane in segment.labels:
         mask = plane == segment.value
         rows += mask.sum(axis=1)
         columns += mask.sum(axis=0)
-    return rows, columns
+    return segment.areas, rows, columns
 
 
 def _picture(
-    plane: str,
     axis: int,
     index: int,
+    px_per_mm: float,
     ct: CtVolume,
     segments: list[Segment],
     dsc: Mapping[str, float | None],
     ranks: Mapping[str, int],
 ) -> OverviewPicture:
-    depth, across = ct.frame.shape[0], ct.frame.shape[2 - axis]
-    k_mm, across_mm = ct.frame.spacing[0], ct.frame.spacing[2 - axis]
-    widest_mm = max(n * mm for n, mm in zip(ct.frame.shape[1:], ct.frame.spacing[1:], strict=True))
-    px_per_mm = min(_LARGEST_PX[0] / widest_mm, _LARGEST_PX[1] / (depth * k_mm))  # both planes at one scale
-    size = (max(1, round(across * across_mm * px_per_mm)), max(1, round(depth * k_mm * px_per_mm)))
-    box = (0, 0, across, depth)
+    down, across = _others(axis)
+    shape, spacing = ct.frame.shape, ct.frame.spacing
+    upward = slice(None, None, -1 if down == 0 else 1)  # superior, or anterior, on top
+    size = tuple(max(1, round(shape[a] * spacing[a] * px_per_mm)) for a in (across, down))
+    box = (0, 0, shape[across], shape[down])
 
-    hu = ct.hu[:, index, :] if axis == 0 else ct.hu[:, :, index]
-    picture = np.repeat(scaled_gray(gray_values(hu, WIDE)[::-1], size, box)[..., None], 3, axis=2)  # superior on top
+    def plane_at(volume: np.ndarray, number: int) -> np.ndarray:
+        return volume[tuple(number if a == axis else slice(None) for a in range(3))]
+
+    gray = scaled_gray(gray_values(plane_at(ct.hu, index), WIDE)[upward], size, box)
+    pictures = {scale: np.repeat(gray[..., None], 3, axis=2) for scale in SCALES}
     places: dict[int, tuple[int, int]] = {}
     for segment in segments:
-        if not segment.box[axis + 1].start <= index < segment.box[axis + 1].stop:
+        if not segment.box[axis].start <= index < segment.box[axis].stop:
             continue
-        offset = index - segment.box[axis + 1].start
-        inner = (segment.labels[:, offset, :] if axis == 0 else segment.labels[:, :, offset]) == segment.value
+        inner = plane_at(segment.labels, index - segment.box[axis].start) == segment.value
         if not inner.any():
             continue
-        mask = np.zeros((depth, across), dtype=bool)
-        mask[segment.box[0], segment.box[2 - axis]] = inner
-        fill, line = fill_and_line(mask[::-1], size, box, line_px=1.4)
-        color = dsc_color(dsc.get(segment.id))
-        blend(picture, color, fill * 0.42)
-        blend(picture, color, line * 0.95)
+        mask = np.zeros((shape[down], shape[across]), dtype=bool)
+        mask[segment.box[down], segment.box[across]] = inner
+        fill, line = fill_and_line(mask[upward], size, box, line_px=1.4)
+        for scale, picture in pictures.items():
+            color = dsc_color(dsc.get(segment.id), scale)
+            blend(picture, color, fill * 0.42)
+            blend(picture, color, line * 0.95)
         if dsc.get(segment.id) is not None and (fill > 0.5).sum() >= _LEAST_PX_NUMBERED:
             inside = ndimage.distance_transform_cdt(np.pad(fill > 0.5, 1))[1:-1, 1:-1]
             row, column = np.unravel_index(inside.argmax(), inside.shape)
             places[ranks[segment.id]] = (int(column), int(row))
-    image = to_image(picture)
-    draw = ImageDraw.Draw(image)
-    numbered = sorted(places)[:_NUMBERED]
-    for rank in reversed(numbered):
-        _number(draw, size, places[rank], rank)
-    write_orientation(draw, size, *(("R", "L", "S", "I") if axis == 0 else ("A", "P", "S", "I")))
-    draw_scale_bar(draw, size, px_per_mm)
-    return OverviewPicture(plane, jpeg_data_uri(image, 88), *size, tuple(numbered))
+    numbered = _apart(places)
+    uris = {}
+    for scale, picture in pictures.items():
+        image = to_image(picture)
+        draw = ImageDraw.Draw(image)
+        for rank in numbered:
+            _number(draw, size, places[rank], rank)
+        write_orientation(draw, size, *_EDGES[axis])
+        draw_scale_bar(draw, size, px_per_mm)
+        uris[scale] = jpeg_data_uri(image, 88)
+    return OverviewPicture(_PLANES[axis], uris, *size, tuple(numbered))
+
+
+def _apart(places: Mapping[int, tuple[int, int]]) -> list[int]:
+    """Ranks to draw: the worst ones whose places lie apart."""
+    chosen: list[int] = []
+    for rank in sorted(places):
+        near = any(math.dist(places[rank], places[other]) < _APART_PX for other in chosen)
+        if len(chosen) < _NUMBERED and not near:
+            chosen.append(rank)
+    return chosen
 
 
 def _number(draw: ImageDraw.ImageDraw, size: tuple[int, int], place: tuple[int, int], rank: int) -> None:

@@ -80,8 +80,10 @@
     if (link && link.getAttribute("href") === location.hash) follow(); // the same link again changes no hash
   });
 
+  const how = document.querySelector(".how");
   let before = [];
   window.addEventListener("beforeprint", () => {
+    how.open = true;
     before = bodies.filter((b) => b.classList.contains("open"));
     bodies.forEach((b) => { if (b.dataset.below === "1") open(b, true); });
   });

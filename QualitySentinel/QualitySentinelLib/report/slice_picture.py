@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from PIL import ImageDraw
 
-from ..anatomy import window_of
+from ..anatomy import WindowPreset, window_of
 from ..volume import CtVolume, Segment
 from .drawing import (
     blend,
     draw_scale_bar,
     fill_and_line,
+    fitting_window,
     gray_values,
     jpeg_data_uri,
     scaled_gray,
@@ -31,8 +34,17 @@ _LEAST_SIDE_MM = 80.0
 """Smaller crops show a small mask without the anatomy that tells where it lies."""
 
 
-def slice_picture(ct: CtVolume, segment: Segment, k: int, px: int = PICTURE_PX, mask_from: int | None = None) -> str:
-    """Canonical slice ``k`` around the segment's mask, square, radiological orientation, as a JPEG ``data:`` URI.
+class SlicePicture(NamedTuple):
+    """A picture as a JPEG ``data:`` URI, and the window its gray values were made with."""
+
+    uri: str
+    window: WindowPreset
+
+
+def slice_picture(
+    ct: CtVolume, segment: Segment, k: int, px: int = PICTURE_PX, mask_from: int | None = None
+) -> SlicePicture:
+    """Canonical slice ``k`` around the segment's mask, square, radiological orientation, in the structure's window.
 
     Only the part shown is read from the CT and the mask.
 
@@ -58,12 +70,13 @@ def slice_picture(ct: CtVolume, segment: Segment, k: int, px: int = PICTURE_PX, 
     whole = max(height * row_mm, width * column_mm) * 1.05  # a contour along the CT's own edge stays in sight
     side = min(max(extent + 2 * _MARGIN_MM, _LEAST_SIDE_MM), whole)
     edges = _edges(middle, side, (row_mm, column_mm))
-    window = window_of(segment.structure or segment.name)
 
     c0, r0 = (int(np.floor(e)) for e in edges[:2])
     c1, r1 = (int(np.ceil(e)) for e in edges[2:])
     gray = np.zeros((r1 - r0, c1 - c0), dtype=np.uint8)  # beyond the CT: black
     inner_r, inner_c = slice(max(r0, 0), min(r1, height)), slice(max(c0, 0), min(c1, width))
+    held = ct.hu[k, top + rows[0] : top + rows[-1] + 1, left + columns[0] : left + columns[-1] + 1]
+    window = fitting_window(window_of(segment.structure or segment.name), held)
     gray[inner_r.start - r0 : inner_r.stop - r0, inner_c.start - c0 : inner_c.stop - c0] = gray_values(
         ct.hu[k, inner_r, inner_c], window
     )
@@ -85,7 +98,7 @@ def slice_picture(ct: CtVolume, segment: Segment, k: int, px: int = PICTURE_PX, 
     draw = ImageDraw.Draw(image)
     write_orientation(draw, (px, px), "R", "L", "A", "P")
     draw_scale_bar(draw, (px, px), px / side)
-    return jpeg_data_uri(image)
+    return SlicePicture(jpeg_data_uri(image), window)
 
 
 def _edges(

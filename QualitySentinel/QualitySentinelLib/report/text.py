@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+_ANY_CT = re.compile(r"(?:ct|image|img|imaging|volume|scan|dicom)(?:_0000)?(?:\.[\w.]+)?", re.IGNORECASE)
+"""Names that tell no case from another."""
+
 MISSED_TEXT = "mask missing, structure expected"
 
 
@@ -34,6 +40,20 @@ def position_text(position_mm: float, decimals: int = 1) -> str:
 def file_name(source: str) -> str:
     """The last part of a path of any system: who reads a report need not know the folders of who made it."""
     return source.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] or source
+
+
+def case_title(source: str) -> str:
+    """What to call the case of a CT: its file, or the folder around it when the file is called what any CT is.
+
+    Example:
+        >>> case_title("/data/patient 7/ct.nii.gz"), case_title("/data/patient 7.nii.gz")
+        ('patient 7', 'patient 7.nii.gz')
+    """
+    name = file_name(source)
+    if not _ANY_CT.fullmatch(name):
+        return name
+    path = Path(source.replace("\\", "/"))
+    return (path.resolve() if path.exists() else path).parent.name or name
 
 
 def printable(text: str) -> str:

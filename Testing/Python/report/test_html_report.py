@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from QualitySentinelLib.report import write_html_report
-from QualitySentinelLib.scores import CaseScore, flag
+from QualitySentinelLib.report.text import case_title
+from QualitySentinelLib.scores import CaseScore, dsc_color, flag
 from QualitySentinelLib.volume import Segmentation
 
 pytestmark = pytest.mark.chromium
@@ -204,6 +205,45 @@ def test_a_case_without_segments_has_a_page_too(open_report, a_scored_case):
     assert page.locator("text=The segmentation has no segments").is_visible()
 
 
+def test_the_worst_slices_come_before_the_fold_in_the_tables_order_and_the_explanation_is_folded(open_report):
+    page = open_report(width=1280)
+    first = page.locator("main > section .slices").first
+    box = first.locator("img").first.bounding_box()
+    assert box["y"] + box["height"] < 800
+    assert [caption.split()[0] for caption in first.locator("figcaption").all_inner_texts()] == ["1", "2"]
+    assert not page.get_by_text("no proof that a mask is right").is_visible()
+    page.click("summary")
+    assert page.get_by_text("no proof that a mask is right").is_visible()
+
+
+def test_a_switch_turns_every_color_to_the_color_blind_safe_scale(open_report):
+    page = open_report(java_script_enabled=False)
+    chip = "getComputedStyle(document.querySelector('tbody .chip')).backgroundColor"
+    rgb = f"rgb({', '.join(str(round(255 * c)) for c in dsc_color(0.2, 'color-blind-safe'))})"
+    strips = page.locator("tbody .strip.color-blind-safe")
+    assert page.evaluate(chip) != rgb and not strips.first.is_visible()
+    page.check("#safe-colors")
+    assert page.evaluate(chip) == rgb and strips.first.is_visible()
+    assert page.locator(".overview .color-blind-safe:visible").count() == 2
+    assert page.locator("img.red-yellow-green:visible").count() == 0
+
+
+def test_every_picture_says_what_it_shows(open_report):
+    alts = open_report().locator("img").evaluate_all("images => images.map(image => image.alt)")
+    assert len(alts) > 8 and all(len(alt) > 15 for alt in alts)
+
+
+@pytest.mark.parametrize(
+    ("source", "title"),
+    [
+        ("/data/patient 7/ct.nii.gz", "patient 7"), ("C:\\data\\patient 7\\CT.nrrd", "patient 7"),
+        ("/data/patient 7/DICOM", "patient 7"), ("/data/patient 7.nii.gz", "patient 7.nii.gz"), ("ct", "ct"), ("", ""),
+    ],
+)  # fmt: skip
+def test_a_case_whose_file_is_just_called_ct_is_called_after_its_folder(source, title):
+    assert case_title(source) == title
+
+
 def test_missed_slices_are_counted_pictured_and_marked(open_report, a_case_with_missed_slices):
     page = open_report()
     tile = page.locator(".tiles li").nth(3).inner_text().replace("\n", " ")
@@ -237,7 +277,7 @@ def test_ranges_stand_beside_the_dsc_of_segments_and_slices(open_report, a_score
     assert "0.27–0.44" in liver.locator("figcaption").first.inner_text()
     assert "DSC 0.30 (0.27–0.44), below the threshold" in liver.locator(".flagged title").first.text_content()
     assert liver.locator(".band").count() == 1
-    assert "90 % of cases" in page.locator(".how").inner_text()
+    assert "90 % of cases" in page.locator(".how").text_content()
 
 
 @pytest.mark.parametrize("width", [1000, 400])

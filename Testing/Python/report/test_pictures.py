@@ -40,7 +40,7 @@ def a_box(shape, *ranges):
 def test_the_contour_runs_along_the_masks_edge_and_nowhere_else():
     ct = a_ct()
     segment = segment_from_mask(a_box(ct.hu.shape, (3, 5), (30, 70), (40, 60)), id="1", name="liver")
-    rows, columns = np.nonzero(cyan(decoded(slice_picture(ct, segment, 4))))
+    rows, columns = np.nonzero(cyan(decoded(slice_picture(ct, segment, 4).uri)))
     px_per_mm = 360 / 90  # 40 mm and 25 mm on either side
     assert np.ptp(rows) == pytest.approx(40 * px_per_mm, abs=5)
     assert np.ptp(columns) == pytest.approx(20 * px_per_mm, abs=5)
@@ -50,7 +50,7 @@ def test_the_contour_runs_along_the_masks_edge_and_nowhere_else():
 def test_pixels_that_are_not_square_are_shown_in_true_proportion():
     ct = a_ct((4, 50, 100), (5.0, 2.0, 1.0))
     segment = segment_from_mask(a_box(ct.hu.shape, (1, 2), (15, 35), (30, 70)), id="1", name="liver")  # 40 x 40 mm
-    rows, columns = np.nonzero(cyan(decoded(slice_picture(ct, segment, 1))))
+    rows, columns = np.nonzero(cyan(decoded(slice_picture(ct, segment, 1).uri)))
     assert np.ptp(rows) == pytest.approx(np.ptp(columns), abs=4)
 
 
@@ -58,7 +58,7 @@ def test_the_patients_right_is_on_the_left_of_the_picture():
     ct = a_ct()
     ct.hu[:, :, :50] = 1000  # canonical columns run from right to left: this is the patient's right
     segment = segment_from_mask(a_box(ct.hu.shape, (3, 5), (40, 60), (40, 60)), id="1", name="liver")
-    picture = decoded(slice_picture(ct, segment, 4))
+    picture = decoded(slice_picture(ct, segment, 4).uri)
     assert picture[100:140, 30:100].mean() > 220 > picture[100:140, 260:330].mean()
 
 
@@ -68,7 +68,7 @@ def test_the_patients_right_is_on_the_left_of_the_picture():
 def test_masks_at_the_borders_and_single_voxels_are_drawn(ranges):
     ct = a_ct()
     segment = segment_from_mask(a_box(ct.hu.shape, *ranges), id="1", name="liver")
-    assert cyan(decoded(slice_picture(ct, segment, ranges[0][0]))).sum() > 8
+    assert cyan(decoded(slice_picture(ct, segment, ranges[0][0]).uri)).sum() > 8
 
 
 def test_a_slice_without_the_mask_has_no_picture():
@@ -85,11 +85,11 @@ def test_a_missed_slice_is_shown_with_the_nearest_slices_mask_dashed_in_another_
     mask = a_box(ct.hu.shape, (3, 8), (30, 70), (40, 60))
     mask[5] = False
     segment = segment_from_mask(mask, id="1", name="liver")
-    missed = decoded(slice_picture(ct, segment, 5, mask_from=4))
+    missed = decoded(slice_picture(ct, segment, 5, mask_from=4).uri)
     assert missed[180, 180].min() > 200  # the CT of slice 5, not of slice 4
     assert (missed[..., 1] - missed[..., 0]).max() < 60  # nothing is cyan
     violet = (missed[..., 2] - missed[..., 1] > 40) & (missed[..., 0] - missed[..., 1] > 15)
-    whole = cyan(decoded(slice_picture(ct, segment, 4)))
+    whole = cyan(decoded(slice_picture(ct, segment, 4).uri))
     assert np.ptp(np.nonzero(violet)[0]) == pytest.approx(np.ptp(np.nonzero(whole)[0]), abs=14)
     left = violet[:, violet[:, :180].sum(axis=0).argmax()]
     assert np.count_nonzero(np.diff(left.astype(int)) == 1) > 5  # dashes along the left side
@@ -104,10 +104,43 @@ def test_the_overview_has_true_proportions_superior_on_top_and_the_dsc_colors():
     assert coronal.height / coronal.width == pytest.approx(1.0, abs=0.01)
     assert sagittal.height / sagittal.width == pytest.approx(100 / 60, abs=0.03)
     assert coronal.ranks == (1,)
-    picture = decoded(coronal.uri)
+    picture = decoded(coronal.uris["red-yellow-green"])
     red = picture[..., 0] - picture[..., 1] > 30
     height = picture.shape[0]
     assert red[: height // 2].sum() > 10 * red[height // 2 + 8 :].sum()
+
+
+def test_a_brain_that_the_brain_window_would_show_black_is_shown_in_a_wider_one():
+    ct = a_ct()
+    segment = segment_from_mask(a_box(ct.hu.shape, (3, 5), (30, 70), (40, 60)), id="1", name="brain")
+    assert slice_picture(ct, segment, 4).window.name == "brain"
+    ct.hu[:] = -60
+    dark = slice_picture(ct, segment, 4)
+    assert dark.window.name == "soft tissue"
+    assert decoded(dark.uri)[150, 150].min() > 40
+    ct.hu[:] = 5000
+    assert 60 < decoded(slice_picture(ct, segment, 4).uri)[150, 150].max() < 200
+
+
+def test_a_thin_stack_is_shown_in_an_axial_plane_and_numbers_do_not_cover_each_other():
+    ct = a_ct((6, 100, 100), (3.0, 1.0, 1.0))
+    boxes = [(20, 40), (41, 61)], [(20, 40), (62, 64)], [(70, 90), (20, 40)]
+    segments = [
+        segment_from_mask(a_box(ct.hu.shape, (1, 4), *box), id=str(n), name=f"s{n}") for n, box in enumerate(boxes, 1)
+    ]
+    scores = [SegmentScore(s.id, s.name, None, Status.SCORED, 3, predicted_dsc=0.1 * int(s.id)) for s in segments]
+    ranks = {s.id: int(s.id) for s in segments}
+    (axial,) = overview_pictures(CaseScore(scores, 0.8), ct, Segmentation(segments, ct.frame), ranks)
+    assert axial.plane == "Axial" and (axial.width, axial.height) == (450, 450)
+    assert axial.ranks == (1, 2, 3)
+    red = decoded(axial.uris["red-yellow-green"])
+    safe = decoded(axial.uris["color-blind-safe"])
+    assert red[330, 115, 0] - red[330, 115, 1] > 30 > safe[330, 115, 0] - safe[330, 115, 1]
+    for n, left in enumerate((48, 52)):
+        mask = a_box(ct.hu.shape, (1, 4), (28, 32), (left, left + 4))
+        segments[n] = segment_from_mask(mask, id=segments[n].id, name=segments[n].name)
+    (axial,) = overview_pictures(CaseScore(scores, 0.8), ct, Segmentation(segments, ct.frame), ranks)
+    assert axial.ranks == (1, 3)
 
 
 def test_the_overview_of_a_case_without_masks_is_the_ct_alone():

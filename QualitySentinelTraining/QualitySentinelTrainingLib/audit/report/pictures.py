@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from QualitySentinelLib.anatomy import window_of
 from QualitySentinelLib.report.slice_picture import PICTURE_PX, slice_picture
 from QualitySentinelLib.report.text import dsc_text, range_text
 from QualitySentinelLib.report.worst_slices import worst_slices
@@ -64,8 +63,9 @@ def _picture(ct: CtVolume, segment: Segment, slice_score, threshold: float) -> d
     masked = int(min(occupied, key=lambda o: abs(int(o) - k)))
     if not missed and masked != k:
         return None  # the mask was changed since the audit
+    picture = slice_picture(ct, segment, k, mask_from=masked if missed else None)
     return {
-        "uri": slice_picture(ct, segment, k, mask_from=masked if missed else None),
+        "uri": picture.uri,
         "px": PICTURE_PX,
         "slice": slice_score,
         "missed": missed,
@@ -74,5 +74,5 @@ def _picture(ct: CtVolume, segment: Segment, slice_score, threshold: float) -> d
         "dsc_text": dsc_text(slice_score.predicted_dsc, threshold),
         "range": "" if missed else range_text(slice_score.dsc_low, slice_score.dsc_high),
         "color": dsc_color(slice_score.predicted_dsc),
-        "window": window_of(segment.structure or segment.name).name,
+        "window": picture.window.name,
     }
