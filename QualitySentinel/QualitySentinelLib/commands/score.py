@@ -31,7 +31,8 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
 
 def add_case_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of every command that reads one case."""
-    parser.add_argument("--ct", required=True, type=Path, help="NIfTI, NRRD or MHA file, or a DICOM folder")
+    parser.add_argument("--ct", required=True, type=Path, help="NIfTI, MGZ, NRRD or MHA file, or a DICOM folder")
+    parser.add_argument("--series", help="of several DICOM series: the UID, number or description of the one to read")
     parser.add_argument(
         "--seg", required=True, type=Path,
         help="label map, .seg.nrrd, DICOM SEG, or a folder of one binary mask per structure",
@@ -71,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     from ..report import write_results
     from ..scorer import Scorer
 
-    ct = read_ct(options.ct)
+    ct = read_ct(options.ct, options.series)
     segmentation = read_segmentation(options.seg, ct, names=options.names)
     scorer = Scorer(load_model(options.model, options.embeddings), options.device, threshold=options.threshold)
     case = _score_with_progress(scorer, ct, segmentation, options)
@@ -113,7 +114,7 @@ def _score_with_progress(scorer, ct, segmentation, options: argparse.Namespace):
 
 def _recorded(options: argparse.Namespace) -> dict:
     """The options that shaped the scores, for the report."""
-    kept = ("model", "embeddings", "names", "device", "slices", "threshold", "segments")
+    kept = ("series", "model", "embeddings", "names", "device", "slices", "threshold", "segments")
     return {name: getattr(options, name) for name in kept}
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, UsageError
 from ..volume import AxialFrame, CtVolume
 from ..volume.frame import OBLIQUE_DEGREES
 from ..volume.hounsfield import NotHounsfieldError, as_hounsfield
+from .dicom_files import is_dicom
 from .image import Image, existing
 from .volume_file import read_image
 
@@ -16,18 +17,28 @@ LEAST_SPACING_MM = 0.02
 measured in mm: at such a scale a single slice would fill the memory."""
 
 
-def read_ct(path: str | Path) -> CtVolume:
-    """Read a CT from NIfTI, NRRD, MHA/MHD, one DICOM file, or a folder that holds a DICOM series.
+def read_ct(path: str | Path, series: str | None = None) -> CtVolume:
+    """Read a CT from NIfTI, MGZ, NRRD, MHA/MHD, one DICOM file, or a folder that holds a DICOM series.
 
     The voxels are Hounsfield units, ``[k, j, i]`` in the canonical frame: int16 where the file's values are whole
     numbers, else float32. What was found odd and corrected is in ``warnings``.
 
+    Args:
+        path: the file or folder.
+        series: of the DICOM series of a folder, the one with this UID, number or description.
+
     Raises:
         InputError: the CT is missing, damaged, not a 3D image of one number per voxel, or not in HU and not corrigible.
+        UsageError: there is no such series.
     """
     path = existing(path, "CT")
-    image = _read_series(path) if path.is_dir() else read_image(path, "CT")
-    return ct_from_image(image)
+    if path.is_dir() or is_dicom(path):
+        from .dicom_series import read_dicom_series
+
+        return ct_from_image(read_dicom_series(path, series=series))
+    if series is not None:
+        raise UsageError(f"{path}: is not DICOM and holds no series; leave out --series")
+    return ct_from_image(read_image(path, "CT"))
 
 
 def ct_from_image(image: Image) -> CtVolume:
@@ -36,10 +47,7 @@ def ct_from_image(image: Image) -> CtVolume:
     Raises:
         InputError: the voxels are not Hounsfield units and cannot be made so, or are impossibly small.
     """
-    modality = image.metadata.get("0008|0060", "CT").strip()
-    if modality != "CT":
-        raise InputError(f"{image.source}: is a DICOM {modality} object, not a CT; give the CT")
-    frame = AxialFrame.from_affine(image.ijk_to_ras, image.voxels.shape)
+    frame = AxialFrame.from_affine(image.ijk_to_ras, image.voxels.shape, image.planes)
     if min(frame.spacing) < LEAST_SPACING_MM:
         size = " x ".join(f"{s:.3g}" for s in frame.spacing[::-1])
         raise InputError(
@@ -56,9 +64,3 @@ def ct_from_image(image: Image) -> CtVolume:
             "its slices are scored as they are, along the file's nearest axes"
         )
     return CtVolume(frame.to_canonical(hu), frame, image.source, warnings)
-
-
-def _read_series(folder: Path) -> Image:
-    from .dicom_series import read_dicom_series
-
-    return read_dicom_series(folder)

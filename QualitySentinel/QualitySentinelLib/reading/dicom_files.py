@@ -9,28 +9,78 @@ from ..errors import InputError
 
 SEGMENTATION_STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 """SOP classes Segmentation Storage and Label Map Segmentation Storage."""
+RT_STRUCTURE_SET_STORAGE = "1.2.840.10008.5.1.4.1.1.481.3"
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file begins as DICOM does: with the mark behind a preamble, or at once with the first elements.
+
+    Raises:
+        InputError: it cannot be opened.
+    """
+    try:
+        with open(path, "rb") as stream:
+            start = stream.read(132)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check its rights") from error
+    group, element, rest = start[:2], start[2:4], start[4:8]
+    bare = group in (b"\x02\0", b"\x08\0") and element[1:] == b"\0" and element[:1] <= b"\x20"
+    return start[128:] == b"DICM" or (bare and (rest[:2].isupper() or 0 < int.from_bytes(rest, "little") <= 64))
 
 
 def dicom_headers(
-    folder: Path, keywords: Sequence[str], files: Sequence[Path] | None = None
+    folder: Path, keywords: Sequence[str], files: Sequence[Path] | None = None, damaged: list[Path] | None = None
 ) -> Iterator[tuple[Path, object]]:
     """Path and pydicom data set (``keywords`` only) of each DICOM file below ``folder``; other files are passed over.
 
-    ``files``: look at these only, instead of all below ``folder``.
+    Elements that cannot be understood are left out of the data set, as if the file did not have them.
 
-    Files without the ``DICM`` mark are passed over too, unless their name ends in ``.dcm`` or ``.ima``.
+    Args:
+        folder: looked through with its subfolders.
+        keywords: of the elements to read.
+        files: look at these only, instead of all below ``folder``.
+        damaged: files that should be DICOM, by their name or first bytes, and cannot be read are added to it.
     """
     import pydicom
-    from pydicom.errors import InvalidDicomError
 
     for path in sorted(p for p in folder.rglob("*") if p.is_file()) if files is None else files:
+        if not (is_dicom(path) or path.suffix.lower() in (".dcm", ".ima") or _is_empty_number(path)):
+            continue
+        header = None
         try:
-            with open(path, "rb") as stream:
-                marked = stream.read(132)[128:] == b"DICM"
-            if not marked and path.suffix.lower() not in (".dcm", ".ima"):
-                continue
-            yield path, pydicom.dcmread(path, stop_before_pixels=True, force=not marked, specific_tags=list(keywords))
-        except (InvalidDicomError, EOFError, ValueError, KeyError, AttributeError, NotImplementedError):
-            continue  # not DICOM after all, or damaged beyond telling what it is
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror or error}); check its rights") from error
+            header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(keywords))
+            _drop_damaged(header)
+        except Exception as error:  # pydicom raises whatever its parsers meet in a damaged file
+            if isinstance(error, OSError) and error.errno is not None:
+                raise InputError(f"{path}: cannot be read ({error.strerror or error}); check its rights") from error
+        if header is not None and (len(header) or len(header.file_meta)):
+            yield path, header
+        elif damaged is not None:
+            damaged.append(path)
+
+
+def _is_empty_number(path: Path) -> bool:
+    """Whether a file without content is called as slices without a suffix are: ``IM0012``, ``1.3.12``."""
+    return not path.suffix[1:].isalpha() and not path.name.startswith(".") and path.stat().st_size == 0
+
+
+def _drop_damaged(dataset) -> None:
+    """Convert every value now, rather than where it is used, and remove those that cannot be."""
+    for tag in list(dataset.keys()):
+        try:
+            element = dataset[tag]
+            for item in element.value if element.VR == "SQ" else ():
+                _drop_damaged(item)
+        except Exception:  # as above
+            del dataset[tag]
+
+
+def functional_group(dataset, index: int, keyword: str):
+    """The item of a functional group of frame ``index``: its own, else the one that all frames share.
+
+    Raises:
+        KeyError: neither is there.
+    """
+    own = dataset.PerFrameFunctionalGroupsSequence[index]
+    shared = dataset.get("SharedFunctionalGroupsSequence") or [{}]
+    return (own if keyword in own else shared[0])[keyword].value[0]

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..volume.collector import Found, SegmentCollector
-from .dicom_files import SEGMENTATION_STORAGE, dicom_headers
+from ..volume.collector import SAME_PLANE, Found, SegmentCollector
+from .dicom_files import SEGMENTATION_STORAGE, dicom_headers, functional_group
 from .image import image_stem
 
 _MOST_PLANES = 10_000
 """More planes than any CT has: a frame far away would make one array of all that lies between."""
-_REGULAR = 0.05
-"""Frames lie on a regular stack when each is within this share of a step of its place."""
+_FLIPPED = np.array([-1.0, -1.0, 1.0])
+"""Between LPS and RAS."""
 
 
 def find_dicom_segs(folder: Path) -> list[Path]:
@@ -88,27 +88,23 @@ def _read(path: Path, dataset, collector: SegmentCollector) -> None:
                 pieces.append((corner, mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]))
         if pieces:
             labels, affine = stack.assemble(pieces)
-            collector.add([(1, what)], labels, affine, str(path))
+            collector.add([(1, what)], labels, affine, str(path), by_plane=stack.on_ct)
         else:
             collector.add_empty(what)
 
 
 def _frame(dataset, index: int) -> dict:
     """Segment number, position and orientation of a frame, from its own or the shared functional groups."""
-    own = dataset.PerFrameFunctionalGroupsSequence[index]
-    shared = dataset.SharedFunctionalGroupsSequence[0] if "SharedFunctionalGroupsSequence" in dataset else {}
-
-    def group(name):
-        return (own if name in own else shared)[name].value[0]
-
     segment = None
     if str(dataset.SegmentationType) != "LABELMAP":
-        segment = int(group("SegmentIdentificationSequence").ReferencedSegmentNumber)
-    measures = group("PixelMeasuresSequence")
+        segment = int(functional_group(dataset, index, "SegmentIdentificationSequence").ReferencedSegmentNumber)
+    measures = functional_group(dataset, index, "PixelMeasuresSequence")
+    position = functional_group(dataset, index, "PlanePositionSequence").ImagePositionPatient
+    orientation = functional_group(dataset, index, "PlaneOrientationSequence").ImageOrientationPatient
     return {
         "segment": segment,
-        "position": np.array([float(v) for v in group("PlanePositionSequence").ImagePositionPatient]),
-        "orientation": np.array([float(v) for v in group("PlaneOrientationSequence").ImageOrientationPatient]),
+        "position": np.array([float(v) for v in position]),
+        "orientation": np.array([float(v) for v in orientation]),
         "spacing": tuple(float(v) for v in measures.PixelSpacing),
         "between": float(measures.get("SpacingBetweenSlices") or 0.0),
         "thickness": float(measures.get("SliceThickness") or 0.0),
@@ -116,45 +112,59 @@ def _frame(dataset, index: int) -> dict:
 
 
 class _Stack:
-    """The frames of an object as planes of one regular stack.
+    """The frames of an object as planes of one stack: those of the CT where all lie on its planes, else regular ones.
 
     Attributes:
         place: number of each frame's plane in the stack.
+        on_ct: the planes are the CT's.
     """
 
     def __init__(self, path: Path, frames: list[dict], dataset, collector: SegmentCollector) -> None:
-        self._path, self._dataset, self._pixels = path, dataset, {}
+        self._dataset, self.on_ct, self.place = dataset, False, []
         if not frames:
-            self.place = []
             return
         first = frames[0]
         if any(np.abs(f["orientation"] - first["orientation"]).max() > 1e-3 for f in frames):
             raise InputError(f"{path}: its frames have several orientations; export it on the CT's slices")
-        row, column = first["orientation"][:3], first["orientation"][3:]
-        normal = np.cross(row, column)
-        depths = np.array([normal @ f["position"] for f in frames])
+        row, column = first["orientation"][:3] * first["spacing"][1], first["orientation"][3:] * first["spacing"][0]
+        positions = np.array([f["position"] for f in frames])
+        corners = [positions, positions + row * (dataset.Columns - 1), positions + column * (dataset.Rows - 1)]
+        found = collector.on_planes(np.stack(corners, axis=1) * _FLIPPED)
+        if found is not None:
+            self.on_ct, (numbers, shifts, step) = True, found
+            positions, step = positions + shifts * _FLIPPED, step * _FLIPPED
+        else:
+            numbers, step = self._regular(path, first, positions, np.cross(row, column))
+        lowest = int(np.argmin(numbers))
+        self.place = (numbers - numbers[lowest]).tolist()
+        self._lps = np.eye(4)
+        self._lps[:3] = np.column_stack((row, column, step, positions[lowest]))
+
+    @staticmethod
+    def _regular(path: Path, first: dict, positions: np.ndarray, normal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Number of each frame's plane in a regular stack, from 0, and the step between planes (LPS mm)."""
+        normal = normal / np.linalg.norm(normal)
+        depths = positions @ normal
+        depths -= depths.min()
         steps = np.diff(np.unique(np.round(depths, 3)))
         smallest = float(steps[steps > 1e-2].min()) if (steps > 1e-2).any() else 0.0
         step = next(
             (
                 s
-                for s in (abs(first["between"]), collector.ct_step(normal), smallest)
-                if s > 0 and np.abs((depths - depths.min()) / s - np.rint((depths - depths.min()) / s)).max() < _REGULAR
+                for s in (abs(first["between"]), smallest)
+                if s > 0 and np.abs(depths / s - np.rint(depths / s)).max() < SAME_PLANE
             ),
             first["thickness"] or 1.0 if not smallest else 0.0,
         )
         if step <= 0:
             raise InputError(f"{path}: its frames are unevenly spaced; export it on the CT's slices")
-        if depths.max() - depths.min() > _MOST_PLANES * step:
-            raise InputError(f"{path}: its frames lie {np.ptp(depths):.0f} mm apart; export it on the CT's slices")
-        self.place = np.rint((depths - depths.min()) / step).astype(int).tolist()
-        lowest = frames[int(np.argmin(depths))]
-        self._lps = np.eye(4)
-        self._lps[:3, 0], self._lps[:3, 1] = row * first["spacing"][1], column * first["spacing"][0]
-        self._lps[:3, 2], self._lps[:3, 3] = normal * step, lowest["position"]
-        highest = int(np.argmax(depths))
-        if self.place[highest]:  # a tilted gantry: the planes' corners do not lie along the normal
-            self._lps[:3, 2] = (frames[highest]["position"] - lowest["position"]) / self.place[highest]
+        if depths.max() > _MOST_PLANES * step:
+            raise InputError(f"{path}: its frames lie {depths.max():.0f} mm apart; export it on the CT's slices")
+        numbers = np.rint(depths / step).astype(int)
+        lowest, highest = int(np.argmin(depths)), int(np.argmax(depths))
+        if numbers[highest]:  # a tilted gantry: the planes' corners do not lie along the normal
+            return numbers, (positions[highest] - positions[lowest]) / numbers[highest]
+        return numbers, normal * step
 
     def pixels(self, index: int) -> np.ndarray:
         """Pixels of a frame, ``[row, column]``."""
@@ -172,7 +182,7 @@ class _Stack:
             labels[plane, top : top + mask.shape[0], left : left + mask.shape[1]] |= mask
         shift = np.eye(4)
         shift[:3, 3] = low[::-1]
-        return labels, np.diag([-1.0, -1.0, 1.0, 1.0]) @ self._lps @ shift
+        return labels, np.diag([*_FLIPPED, 1.0]) @ self._lps @ shift
 
 
 def segment_tags(item) -> dict[str, str]:

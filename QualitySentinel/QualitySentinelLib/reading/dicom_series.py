@@ -1,194 +1,388 @@
-"""A CT from a folder of DICOM files: find the series, sort its slices by position, read them by GDCM."""
+"""A CT from DICOM files: slices and frames found, sorted by their place in space, each read with its own rescale."""
 
 from __future__ import annotations
 
 import os
 import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
-from ..errors import InputError
-from .dicom_files import SEGMENTATION_STORAGE, dicom_headers
-from .image import Image
-from .volume_file import read_image
+from ..errors import InputError, UsageError
+from ..volume.hounsfield import AIR_HU, HIGHEST_HU
+from ..volume.placement import GRID_TOLERANCE
+from ..volume.segmentation import is_called
+from .dicom_files import RT_STRUCTURE_SET_STORAGE, SEGMENTATION_STORAGE, dicom_headers, functional_group
+from .image import FARTHEST_MM, Image
+from .itk_file import quiet_itk
 
 UNEVEN = 0.05
 """Distances between slices that differ by more than this share of their median are worth a warning."""
 
+ONE_GRID = 0.5
+"""In pixels: slices whose pixels lie nearer than this to each other's, seen along the stack, are on one grid."""
+
+_FEW = 10
+"""An axial original of fewer slices is not preferred to a reformat of many."""
+
+_CT_STORAGE = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 _KEYWORDS = (
-    "SOPClassUID", "Modality", "SeriesInstanceUID", "SeriesDescription", "ImageType", "ImagePositionPatient",
-    "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames", "InstanceNumber",
+    "SOPClassUID", "Modality", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "ImageType",
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames",
+    "InstanceNumber", "RescaleSlope", "RescaleIntercept", "PixelRepresentation", "PixelPaddingValue",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class _Slice:
+    """A slice, or a frame of an Enhanced CT.
+
+    Attributes:
+        position: LPS mm of the first pixel.
+        axes: LPS mm ``[2, 3]`` to the next pixel of a row and to the next row.
+        correction: factor and summand for what ITK makes of the frame, which it rescales as the file's first one.
+        padding: HU that the file names as padding, if they are beyond any that tissue or metal has.
+    """
+
     path: Path
-    position: tuple[float, float, float]
-    orientation: tuple[float, ...]
-    spacing: tuple[float, float]
+    frame: int
     instance: int
+    position: np.ndarray
+    axes: np.ndarray
+    correction: tuple[float, float] = (1.0, 0.0)
+    padding: float | None = None
+
+    @property
+    def normal(self) -> np.ndarray:
+        normal = np.cross(*self.axes)
+        return normal / np.linalg.norm(normal)
+
+
+@dataclass
+class _Series:
+    """Slices of one series that lie on one grid, in a row along ``slices[0].normal``."""
+
+    uid: str
+    number: str
+    title: str
+    image_type: tuple[str, ...]
+    shape: tuple[int, int]
+    slices: list[_Slice] = field(default_factory=list)
+
+    @property
+    def is_axial(self) -> bool:
+        return abs(self.slices[0].normal[2]) > 0.7
+
+    @property
+    def is_reformat(self) -> bool:
+        """Whether it was computed from another series: a plane that scanners do not scan, or said in its image type."""
+        said = {word for part in self.image_type for word in part.upper().split()}
+        return not self.is_axial or bool(said & {"REFORMATTED", "MPR", "MIP"}) or {"DERIVED", "SECONDARY"} <= said
+
+    @property
+    def places(self) -> int:
+        """How many different places its slices have."""
+        depths = np.sort([self.slices[0].normal @ s.position for s in self.slices])
+        return 1 + int(np.count_nonzero(np.diff(depths) > 1e-2))
+
+    @property
+    def told(self) -> str:
+        kind = "reformat" if self.is_axial else "not axial"
+        return f"'{self.title}', {len(self.slices)} slices{f', {kind}' if self.is_reformat else ''}"
 
 
 @dataclass
 class _Found:
-    """What lies in a folder: slices by series, and what is not a slice.
+    """What lies in a folder: slices by series and matrix size, and what is not a slice.
 
     Attributes:
-        series: slices by series, matrix size and orientation.
-        titles: description of each series.
-        multiframe: CT objects of several frames.
-        damaged: CT images whose header gives them no place in space.
+        series: without regard to grids.
+        damaged: files that are DICOM and cannot be read, or CT images whose header gives them no place in space.
         kinds: modalities met, for messages.
     """
 
-    series: dict[tuple, list[_Slice]] = field(default_factory=lambda: defaultdict(list))
-    titles: dict[tuple, str] = field(default_factory=dict)
-    multiframe: list[Path] = field(default_factory=list)
+    series: dict[tuple, _Series] = field(default_factory=dict)
     damaged: list[Path] = field(default_factory=list)
     kinds: set[str] = field(default_factory=set)
 
 
-def read_dicom_series(folder: Path, files: Sequence[Path] | None = None) -> Image:
-    """Read the CT series of a folder and its subfolders; of several, the one with the most slices.
+def read_dicom_series(place: Path, files: Sequence[Path] | None = None, series: str | None = None) -> Image:
+    """Read a CT series of classic or Enhanced CT objects: the one named, else of several the largest axial original.
 
-    Slices are sorted by their position along the normal. Missing or unevenly spaced slices, several slices at one
-    place, and other series in the folder give warnings.
+    Slices are sorted by their position along the normal and keep it where they are unevenly spaced. Each has its own
+    pixel type and rescale. Missing or unevenly spaced slices, several slices at one place, and other series give
+    warnings. Slices that do not lie on one grid, within half a pixel, are taken for different series.
 
     Args:
-        folder: for messages, and to look through.
+        place: a folder to look through with its subfolders, or a file; for messages.
         files: of a series that is known already: these are read, and nothing else in the folder.
+        series: UID, number or description of the series to read.
 
     Returns:
         The image in the order the slices are sorted, along the normal of their row and column directions.
 
     Raises:
         InputError: no CT series, or one that cannot be read.
+        UsageError: no series is called ``series``.
     """
-    found = _find(folder, files)
-    series, titles = found.series, found.titles
-    if not series and len(found.multiframe) == 1:
-        return read_image(found.multiframe[0], "CT")
-    if not series and found.damaged:
-        reason = "a header without a valid position, orientation or pixel spacing"
+    found = _find(place, [place] if files is None and place.is_file() else files)
+    grids = [grid for one in found.series.values() for grid in _grids(one)]
+    if not grids and found.damaged:
+        reason = "is damaged, or has a header without a valid position, orientation or pixel spacing"
         raise InputError(f"{found.damaged[0]}: {reason}; export the CT again")
-    if not series:
-        there = f"only {', '.join(sorted(s for s in found.kinds if s))}" if any(found.kinds) else "no DICOM images"
-        raise InputError(f"{folder}: holds no DICOM CT series ({there}); give the folder of the CT")
-    chosen = max(series, key=lambda key: (len(series[key]), key[1] * key[2]))
+    kinds = ", ".join(sorted(kind for kind in found.kinds if kind))
+    if not grids and place.is_file():
+        raise InputError(f"{place}: is a DICOM {kinds or 'file'}{' object' * bool(kinds)}, not a CT; give the CT")
+    if not grids:
+        raise InputError(
+            f"{place}: holds no DICOM CT series ({f'only {kinds}' if kinds else 'no DICOM images'}); "
+            "give the folder of the CT"
+        )
     remarks = []
     if found.damaged:
-        count = len(found.damaged)
-        remarks.append(f"{folder}: {count} CT images without a valid position, orientation or spacing were left out")
-    if len(series) > 1:
-        others = len(series) - 1
+        names = ", ".join(path.name for path in found.damaged[:3]) + ", ..." * (len(found.damaged) > 3)
         remarks.append(
-            f"{folder}: holds {len(series)} CT series; the largest was taken ('{titles[chosen]}', "
-            f"{len(series[chosen])} slices), {others} left out"
+            f"{place}: {len(found.damaged)} CT images without a valid position, orientation or spacing, or damaged "
+            f"altogether, were left out ({names}); copy or export them again"
         )
-    slices = _sorted(series[chosen], folder, remarks)
-    return _read(slices, folder, remarks)
+    chosen = _chosen(grids, place, series, remarks)
+    slices, places = _sorted(chosen, place, remarks)
+    return _read(slices, places, chosen.shape, place, remarks)
 
 
-def _find(folder: Path, files: Sequence[Path] | None) -> _Found:
+def _find(place: Path, files: Sequence[Path] | None) -> _Found:
     found = _Found()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom remarks on every odd value; what matters here is said once, by us
-        for path, header in dicom_headers(folder, _KEYWORDS, files):
+        for path, header in dicom_headers(place, _KEYWORDS, files, found.damaged):
             try:
                 _sort_in(path, header, found)
-            except (AttributeError, TypeError, ValueError, OverflowError):
+            except (AttributeError, KeyError, IndexError, TypeError, ValueError, OverflowError):
                 found.damaged.append(path)
     return found
 
 
 def _sort_in(path: Path, header, found: _Found) -> None:
-    modality = str(header.get("Modality", "") or "")
-    found.kinds.add("SEG" if str(header.get("SOPClassUID", "")) in SEGMENTATION_STORAGE else modality)
-    if modality != "CT" or "LOCALIZER" in (header.get("ImageType") or ()):
+    kind, modality = str(header.get("SOPClassUID", "")), str(header.get("Modality", "") or "")
+    is_ct = modality == "CT" or (not modality and kind in _CT_STORAGE)
+    names = {**dict.fromkeys(SEGMENTATION_STORAGE, "SEG"), RT_STRUCTURE_SET_STORAGE: "RTSTRUCT"}
+    found.kinds.add(names.get(kind, modality))
+    if not is_ct or kind in names or "LOCALIZER" in (header.get("ImageType") or ()):
         return
-    if int(header.get("NumberOfFrames") or 1) > 1:
-        found.multiframe.append(path)
+    slices = list(_slices(path, header))
+    key = (str(header.SeriesInstanceUID), int(header.Rows), int(header.Columns))
+    if key not in found.series:
+        title = str(header.get("SeriesDescription", "") or "no description")
+        kinds = tuple(str(part) for part in header.get("ImageType") or ())
+        found.series[key] = _Series(key[0], str(header.get("SeriesNumber", "")), title, kinds, key[1:])
+    found.series[key].slices += slices
+
+
+def _slices(path: Path, header) -> Iterator[_Slice]:
+    if not header.get("PerFrameFunctionalGroupsSequence"):
+        place = header.ImagePositionPatient, header.ImageOrientationPatient, header.PixelSpacing
+        yield _Slice(path, 0, int(header.get("InstanceNumber") or 0), *_geometry(*place), padding=_padding(header))
         return
-    one = _Slice(
-        path,
-        _numbers(header.ImagePositionPatient, 3),
-        _numbers(header.ImageOrientationPatient, 6),
-        _numbers(header.PixelSpacing, 2),
-        int(header.get("InstanceNumber") or 0),
-    )
-    normal = np.cross(one.orientation[:3], one.orientation[3:])
-    if abs(float(np.linalg.norm(normal)) - 1) > 0.01 or min(one.spacing) <= 0:
+    first = None
+    for index in range(int(header.NumberOfFrames)):
+        position = functional_group(header, index, "PlanePositionSequence").ImagePositionPatient
+        orientation = functional_group(header, index, "PlaneOrientationSequence").ImageOrientationPatient
+        spacing = functional_group(header, index, "PixelMeasuresSequence").PixelSpacing
+        try:
+            scale = functional_group(header, index, "PixelValueTransformationSequence")
+            slope, intercept = float(scale.RescaleSlope), float(scale.RescaleIntercept)
+        except KeyError:
+            slope, intercept = 1.0, 0.0
+        first = first or (slope, intercept)
+        factor = slope / first[0]
+        correction = factor, intercept - first[1] * factor
+        yield _Slice(path, index, index, *_geometry(position, orientation, spacing), correction)
+
+
+def _geometry(position, orientation, spacing) -> tuple[np.ndarray, np.ndarray]:
+    """Position and axes of a slice; ValueError where the header's numbers give none."""
+    position, orientation, (row_mm, column_mm) = _numbers(position, 3), _numbers(orientation, 6), _numbers(spacing, 2)
+    if abs(float(np.linalg.norm(np.cross(orientation[:3], orientation[3:]))) - 1) > 0.01 or min(row_mm, column_mm) <= 0:
         raise ValueError
-    key = (str(header.SeriesInstanceUID), int(header.Rows), int(header.Columns), *np.round(one.orientation, 3))
-    found.series[key].append(one)
-    found.titles.setdefault(key, str(header.get("SeriesDescription", "") or "no description"))
+    return position, orientation.reshape(2, 3) * [[column_mm], [row_mm]]
 
 
-def _numbers(values, count: int) -> tuple[float, ...]:
-    numbers = tuple(float(v) for v in values)
-    if len(numbers) != count or not np.isfinite(numbers).all():
+def _numbers(values, count: int) -> np.ndarray:
+    numbers = np.array([float(v) for v in values])
+    if len(numbers) != count or not (np.abs(numbers) < FARTHEST_MM).all():
         raise ValueError
     return numbers
 
 
-def _sorted(slices: list[_Slice], folder: Path, remarks: list[str]) -> list[_Slice]:
-    """Slices by position along the normal, one at each place; remarks on their distances are added to ``remarks``."""
-    row, column = np.array(slices[0].orientation[:3]), np.array(slices[0].orientation[3:])
-    normal = np.cross(row, column)
+def _padding(header) -> float | None:
+    value, is_signed = header.get("PixelPaddingValue"), header.get("PixelRepresentation") == 1
+    if value is None:
+        return None
+    if isinstance(value, int):
+        value = (value % 65536).to_bytes(2, "little")  # as pydicom gives it where the file does not say its type
+    slope, intercept = float(header.get("RescaleSlope") or 1), float(header.get("RescaleIntercept") or 0)
+    value = int.from_bytes(value[:2], "little", signed=is_signed) * slope + intercept
+    return value if value > HIGHEST_HU else None
+
+
+def _grids(series: _Series) -> list[_Series]:
+    """The slices of a series, as one or several that each lie on one grid."""
+    turned: list[list[_Slice]] = []
+    extent = np.array(series.shape[::-1])[:, None]
+    for one in series.slices:
+        pixel = np.linalg.norm(one.axes, axis=1).min()
+        for group in turned:
+            if np.abs((one.axes - group[0].axes) * extent).max() <= ONE_GRID * pixel:
+                group.append(one)
+                break
+        else:
+            turned.append([one])
+    parts = [part for group in turned for part in _rows(group)]
+    return [_Series(series.uid, series.number, series.title, series.image_type, series.shape, p) for p in parts]
+
+
+def _rows(slices: list[_Slice]) -> list[list[_Slice]]:
+    """Parallel slices, parted into those that lie behind each other along one line, oblique for a tilted gantry."""
+    axes, normal = slices[0].axes, slices[0].normal
+    positions = np.array([s.position for s in slices])
+    depths, pixels = positions @ normal, positions @ np.linalg.pinv(axes)
+    order = np.argsort(depths, kind="stable")
+    steps = np.diff(depths[order])
+    apart = steps > 1e-2
+    drift = (
+        np.median(np.diff(pixels[order], axis=0)[apart] / steps[apart, None], axis=0) if apart.any() else np.zeros(2)
+    )
+    offsets = pixels - (depths - depths.min())[:, None] * drift
+    rows: list[list[int]] = []
+    for index, offset in enumerate(offsets):
+        for row in rows:
+            if np.abs(offset - offsets[row[0]]).max() <= ONE_GRID:
+                row.append(index)
+                break
+        else:
+            rows.append([index])
+    return [[slices[index] for index in row] for row in rows]
+
+
+def _chosen(grids: list[_Series], place: Path, wanted: str | None, remarks: list[str]) -> _Series:
+    """The series to read; what to say of the others is added to ``remarks``."""
+    few = min(_FEW, max(s.places for s in grids) / 4)  # a bolus tracked at one level is an axial original, too
+    grids = sorted(
+        grids, key=lambda s: (not s.is_reformat and s.places >= few, s.places, np.prod(s.shape)), reverse=True
+    )
+    if wanted is not None:
+        called = [s for s in grids if is_called(wanted, s.uid, s.number, s.title)]
+        if not called:
+            there = "; ".join(f"{s.number or '-'} ({s.told})" for s in grids[:8]) + "; ..." * (len(grids) > 8)
+            raise UsageError(f"{place}: has no CT series '{wanted}'; give one of these numbers to --series: {there}")
+        grids = called
+    chosen, others = grids[0], grids[1:]
+    if not others:
+        return chosen
+    if all(s.uid == chosen.uid for s in others):
+        remarks.append(
+            f"{place}: its CT series has slices that do not lie on one grid; the largest part was taken "
+            f"({chosen.told}), {sum(len(s.slices) for s in others)} slices left out"
+        )
+        return chosen
+    is_preferred = any(s.places > chosen.places for s in others)
+    why = "the axial original was preferred to a reformat" if is_preferred else "the largest was taken"
+    remarks.append(
+        f"{place}: holds {len(grids)} CT series; {why} ({chosen.told}), {len(others)} left out; "
+        "choose another with --series"
+    )
+    return chosen
+
+
+def _sorted(series: _Series, place: Path, remarks: list[str]) -> tuple[list[_Slice], np.ndarray | None]:
+    """Slices by position along the normal, one at each place, and their true places where these are uneven."""
+    normal, slices = series.slices[0].normal, series.slices
     slices = sorted(slices, key=lambda s: (round(float(normal @ s.position), 3), s.instance, s.path))
-    places = np.array([normal @ s.position for s in slices])
-    new = np.concatenate([[True], np.diff(places) > 1e-2])
+    depths = np.array([normal @ s.position for s in slices])
+    new = np.concatenate([[True], np.diff(depths) > 1e-2])
     if len(slices) > 1 and new.sum() == 1:
-        raise InputError(f"{folder}: all {len(slices)} slices of its CT series lie at one place; export the CT again")
+        raise InputError(f"{place}: all {len(slices)} slices of its CT series lie at one place; export the CT again")
     if not new.all():
         remarks.append(
-            f"{folder}: {int((~new).sum())} slices lie where another one does (several phases in one series?); "
+            f"{place}: {int((~new).sum())} slices lie where another one does (several phases in one series?); "
             "the first of each place was taken"
         )
-        slices, places = [s for s, keep in zip(slices, new, strict=True) if keep], places[new]
-    steps = np.diff(places)
-    if len(steps):
-        usual = float(np.median(steps))
-        gaps = steps[steps > 1.5 * usual]
-        if len(gaps):
-            missing = int(np.rint(gaps / usual - 1).sum())
-            remarks.append(f"{folder}: about {missing} slices of the CT are missing; positions in mm are approximate")
-        elif (np.abs(steps - usual) > UNEVEN * usual).any():
-            remarks.append(
-                f"{folder}: the slices are unevenly spaced ({steps.min():.2f} to {steps.max():.2f} mm); "
-                "positions in mm are approximate"
-            )
-    return slices
+        slices, depths = [s for s, keep in zip(slices, new, strict=True) if keep], depths[new]
+    steps = np.diff(depths)
+    if not len(steps):
+        return slices, None
+    usual = float(np.median(steps))
+    gaps = steps[steps > 1.5 * usual]
+    span = f"{steps.min():.2f} to {steps.max():.2f} mm apart; each is scored at its own place"
+    if 0 < len(gaps) <= len(steps) / 4:
+        count = int(np.rint(gaps / usual - 1).sum())
+        are = "slices of the CT are" if count > 1 else "slice of the CT is"
+        remarks.append(f"{place}: about {count} {are} missing ({span})")
+    elif (np.abs(steps - usual) > UNEVEN * usual).any():
+        remarks.append(f"{place}: the slices are unevenly spaced ({span})")
+    places = (depths - depths[0]) / (depths[-1] - depths[0]) * len(steps)
+    is_even = np.abs(places - np.arange(len(places))).max() <= GRID_TOLERANCE
+    return slices, None if is_even else places
 
 
-def _read(slices: list[_Slice], folder: Path, remarks: list[str]) -> Image:
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames([os.fspath(s.path) for s in slices])
-    display = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # ITK remarks on uneven spacing; so do we
-    try:
-        image = reader.Execute()
-    except RuntimeError as error:
-        raise InputError(f"{folder}: a file of its CT series cannot be read; export the series again") from error
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(display)
-    voxels = sitk.GetArrayFromImage(image)
-    if voxels.ndim != 3:
-        raise InputError(f"{folder}: its CT series has several values in each voxel; export the CT again")
-    row, column = np.array(slices[0].orientation[:3]), np.array(slices[0].orientation[3:])
-    first, last = np.array(slices[0].position), np.array(slices[-1].position)
-    lps = np.eye(4)
-    lps[:3, 0] = row * slices[0].spacing[1]
-    lps[:3, 1] = column * slices[0].spacing[0]
+def _read(slices: list[_Slice], places: np.ndarray | None, shape: tuple, place: Path, remarks: list[str]) -> Image:
+    row, column = slices[0].axes
+    step = slices[0].normal
     if len(slices) > 1:
-        lps[:3, 2] = (last - first) / (len(slices) - 1)  # keeps the shear of a tilted gantry
-    else:
-        lps[:3, 2] = np.cross(row, column) * image.GetSpacing()[2]
-    lps[:3, 3] = first
-    return Image(voxels, np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps, str(folder), warnings=remarks)
+        step = (slices[-1].position - slices[0].position) / (len(slices) - 1)  # keeps the shear of a tilted gantry
+    lps = np.eye(4)
+    lps[:3] = np.column_stack((row, column, step, slices[0].position))
+    return Image(
+        _voxels(slices, shape), np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps, str(place), planes=places, warnings=remarks
+    )
+
+
+def _voxels(slices: list[_Slice], shape: tuple[int, int]) -> np.ndarray:
+    """HU ``[slice, row, column]``, in a dtype that holds those of every slice."""
+    by_file: dict[Path, list[int]] = defaultdict(list)
+    for number, one in enumerate(slices):
+        by_file[one.path].append(number)
+    voxels = np.empty((len(slices), *shape), np.int16)
+    for path, numbers in by_file.items():
+        frames = _frames(path)
+        for number in numbers:
+            one = slices[number]
+            if frames.ndim != 3 or one.frame >= len(frames) or frames.shape[1:] != shape:
+                raise InputError(f"{path}: its pixels are not those that its header tells of; export the CT again")
+            pixels = _rescaled(frames[one.frame], one)
+            if not np.can_cast(pixels.dtype, voxels.dtype):
+                voxels = voxels.astype(np.result_type(voxels, pixels))
+            voxels[number] = pixels
+    return voxels
+
+
+def _rescaled(pixels: np.ndarray, one: _Slice) -> np.ndarray:
+    """HU of a frame in the smallest dtype that holds them."""
+    factor, summand = one.correction
+    if (factor, summand) != (1.0, 0.0):
+        pixels = pixels * factor + summand
+        pixels = pixels.astype(np.int32 if (pixels == np.rint(pixels)).all() else np.float32)
+    if one.padding is not None:
+        pixels = np.where(pixels == one.padding, pixels.dtype.type(AIR_HU), pixels)
+    if pixels.dtype.kind in "iu" and pixels.min() >= -32768 and pixels.max() <= 32767:
+        return pixels.astype(np.int16)
+    return pixels
+
+
+def _frames(path: Path) -> np.ndarray:
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")  # also for files without preamble, which ITK takes for no image otherwise
+    reader.SetFileName(os.fspath(path))
+    try:
+        with quiet_itk():
+            return sitk.GetArrayFromImage(reader.Execute())
+    except RuntimeError as error:
+        raise InputError(
+            f"{path}: is truncated or damaged, or compressed in a way that this program cannot read; "
+            "copy or export this file of the CT again"
+        ) from error

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 
-IMAGE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+IMAGE_SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh", ".nrrd", ".nhdr", ".mha", ".mhd")
 """What ``read_image`` is meant for, besides DICOM; other formats that SimpleITK knows are tried too."""
 
 
@@ -21,6 +21,7 @@ class Image:
         voxels: ``[K, J, I]`` in file order (slowest axis first), or ``[K, J, I, layer]`` when the file holds layers.
         ijk_to_ras: 4x4, ``(i, j, k, 1)`` of the file to RAS mm.
         source: the file, for messages.
+        planes: true place of each plane along K, ascending, in steps of the affine, where they are uneven (DICOM).
         metadata: text fields of the header (NRRD key/value pairs).
         label_names: names of label values, where the header has a label table (NIfTI of TotalSegmentator).
         warnings: what was odd, one line each.
@@ -29,6 +30,7 @@ class Image:
     voxels: np.ndarray
     ijk_to_ras: np.ndarray
     source: str
+    planes: np.ndarray | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     label_names: dict[int, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -48,7 +50,7 @@ def is_image_file(path: Path) -> bool:
 def image_stem(path: str | Path) -> str:
     """File name without its image suffix: ``liver`` of ``liver.nii.gz``, ``case 1`` of ``case 1.seg.nrrd``."""
     name = Path(path).name
-    for suffix in (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".seg.nhdr", ".nhdr", ".mha", ".mhd", ".dcm"):
+    for suffix in (".seg.nrrd", ".seg.nhdr", *sorted(IMAGE_SUFFIXES, key=len, reverse=True), ".dcm"):
         if name.lower().endswith(suffix) and len(name) > len(suffix):
             return name[: -len(suffix)]
     return name
@@ -79,3 +81,55 @@ def refuse_dimensions(path: Path, size: tuple[int, ...], what: str) -> None:
     if len(size) < 3:
         raise InputError(f"{path}: is a 2D image ({text}); give the {what} as a 3D volume")
     raise InputError(f"{path}: is a {len(size)}D image ({text}); give one 3D volume, e.g. a single time frame")
+
+
+FARTHEST_MM = 1e6
+"""No scanner is a kilometer long; numbers beyond that are damage, and overflow in what is computed with them."""
+
+_MILLIMETRES = {"m": 1000.0, "meter": 1000.0, "cm": 10.0, "um": 1e-3, "µm": 1e-3, "micron": 1e-3}
+_PLAUSIBLE_MM = (0.05, 50.0)
+_WAYS = (("right", "left"), ("front", "back"), ("head", "feet"))
+
+
+def settle_geometry(
+    affine: np.ndarray, source: str, unit: str, says_how: bool, says_size: bool
+) -> tuple[np.ndarray, list[str]]:
+    """The affine of a file in millimetres, and a warning for what its header does not say.
+
+    Args:
+        affine: 4x4, ``(i, j, k, 1)`` to RAS, in ``unit``.
+        source: the file, for messages.
+        unit: of length, as the header names it; millimetres where it names none.
+        says_how: the header says how the patient lies.
+        says_size: it says how large voxels are.
+
+    Raises:
+        InputError: the affine gives no valid position.
+    """
+    invalid = InputError(f"{source}: its header gives no valid position in space; export it again with geometry")
+    if not (np.abs(affine[:3]) < FARTHEST_MM).all():
+        raise invalid
+    warnings, sizes = [], np.linalg.norm(affine[:3, :3], axis=0)
+    factor = _MILLIMETRES.get(unit.strip().lower(), 1.0)
+    if factor != 1.0:
+        fits = [bool(((_PLAUSIBLE_MM[0] <= s) & (s <= _PLAUSIBLE_MM[1])).all()) for s in (sizes * factor, sizes)]
+        if fits[1] and not fits[0]:
+            warnings.append(
+                f"{source}: its header says '{unit}', but its voxels are those of a CT in mm; mm was assumed"
+            )
+        else:
+            affine = np.diag([factor, factor, factor, 1.0]) @ affine
+            sizes = sizes * factor
+    if abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise invalid
+    if says_how and says_size:
+        return affine, warnings
+    axes = np.abs(affine[:3, :3]).argmax(axis=0)
+    ways = [_WAYS[a][int(affine[a, n] < 0)] for n, a in enumerate(axes)]
+    unsaid = ["how the patient lies"] * (not says_how) + ["how large voxels are"] * (not says_size)
+    warnings.append(
+        f"{source}: its header does not say {' and '.join(unsaid)}; axes to the patient's {ways[0]}, {ways[1]} and "
+        f"{ways[2]} and voxels of {' x '.join(f'{s:.3g}' for s in sizes)} mm were assumed. If that is wrong, so are "
+        f"the scores{'' if says_how else ' (left and right may be swapped)'}: export it with its geometry"
+    )
+    return affine, warnings

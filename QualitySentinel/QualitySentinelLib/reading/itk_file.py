@@ -4,19 +4,43 @@ from __future__ import annotations
 
 import math
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
-from .image import Image, refuse_dimensions
+from .image import Image, refuse_dimensions, settle_geometry
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _METAIMAGE_BYTES = {
-    b"MET_CHAR": 1, b"MET_UCHAR": 1, b"MET_SHORT": 2, b"MET_USHORT": 2, b"MET_INT": 4, b"MET_UINT": 4,
-    b"MET_LONG": 4, b"MET_ULONG": 4, b"MET_LONG_LONG": 8, b"MET_ULONG_LONG": 8, b"MET_FLOAT": 4, b"MET_DOUBLE": 8,
+    "MET_CHAR": 1, "MET_UCHAR": 1, "MET_SHORT": 2, "MET_USHORT": 2, "MET_INT": 4, "MET_UINT": 4, "MET_LONG": 4,
+    "MET_ULONG": 4, "MET_LONG_LONG": 8, "MET_ULONG_LONG": 8, "MET_FLOAT": 4, "MET_DOUBLE": 8,
 }  # fmt: skip
+_NRRD_ENCODINGS = ("raw", "gzip", "gz", "txt", "text", "ascii", "hex")
+_PATIENT_SPACES = re.compile(r"(left|right)-(anterior|posterior)-(superior|inferior)|[LR][AP][SI]$", re.IGNORECASE)
+_LONGEST_HEADER = 1 << 24
+
+
+@dataclass
+class _Header:
+    """Header of a NRRD or MetaImage file; of other files it is empty.
+
+    Attributes:
+        fields: those of the format, NRRD's in lower case.
+        pairs: NRRD's key/value pairs, as Slicer writes for its segments.
+        size: bytes of the header.
+        data_files: where the voxels are, if not behind the header.
+    """
+
+    fields: dict[str, str] = field(default_factory=dict)
+    pairs: dict[str, str] = field(default_factory=dict)
+    size: int = 0
+    data_files: list[Path] = field(default_factory=list)
 
 
 def affine_of(image: sitk.Image) -> np.ndarray:
@@ -27,61 +51,115 @@ def affine_of(image: sitk.Image) -> np.ndarray:
     return _LPS_TO_RAS @ affine
 
 
+@contextmanager
+def quiet_itk() -> Iterator[None]:
+    """Keep ITK from remarking on odd files on stderr: refusals are one line, and it is ours."""
+    display = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(display)
+
+
 def read_itk(path: Path, what: str) -> Image:
     """Read a file by SimpleITK; a vector image becomes ``[K, J, I, component]``.
 
     Raises:
-        InputError: truncated, not an image, 2D, 4D or complex.
+        InputError: truncated, its data file is missing, not an image, 2D, 4D or complex.
     """
-    _refuse_short_metaimage(path, what)
-    display = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # refusals are one line, and it is ours
+    header = _header(path)
+    _refuse_what_itk_garbles(path, header, what)
     try:
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(os.fspath(path))
-        reader.ReadImageInformation()
-        size = tuple(int(n) for n in reader.GetSize())
-        while len(size) > 3 and size[-1] == 1:
-            size = size[:-1]
-        if len(size) != 3:
-            refuse_dimensions(path, size, what)
-        if "complex" in sitk.GetPixelIDValueAsString(reader.GetPixelID()):
-            raise InputError(f"{path}: holds complex values; a {what} has one number in each voxel")
-        if reader.GetDimension() > 3:
-            reader.SetExtractSize([*size, *[0] * (reader.GetDimension() - 3)])
-        image = reader.Execute()
+        with quiet_itk():
+            reader = sitk.ImageFileReader()
+            reader.SetFileName(os.fspath(path))
+            reader.ReadImageInformation()
+            size = tuple(int(n) for n in reader.GetSize())
+            while len(size) > 3 and size[-1] == 1:
+                size = size[:-1]
+            if len(size) != 3:
+                refuse_dimensions(path, size, what)
+            if "complex" in sitk.GetPixelIDValueAsString(reader.GetPixelID()):
+                raise InputError(f"{path}: holds complex values; a {what} has one number in each voxel")
+            if reader.GetDimension() > 3:
+                reader.SetExtractSize([*size, *[0] * (reader.GetDimension() - 3)])
+            image = reader.Execute()
     except RuntimeError as error:
         text = str(error)
         if "Unable to determine ImageIO reader" in text:
-            reason = "is not an image this program can read (NIfTI, NRRD, MHA, DICOM)"
+            reason = "is not an image this program can read (NIfTI, MGZ, NRRD, MHA, DICOM)"
             raise InputError(f"{path}: {reason}; convert the {what}") from error
         raise InputError(f"{path}: is truncated or damaged; copy or export the {what} again") from error
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(display)
-    metadata = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
-    return Image(sitk.GetArrayFromImage(image), affine_of(image), str(path), metadata)
+    affine, warnings = settle_geometry(affine_of(image), str(path), *_stated(header.fields))
+    return Image(sitk.GetArrayFromImage(image), affine, str(path), metadata=header.pairs, warnings=warnings)
 
 
-def _refuse_short_metaimage(path: Path, what: str) -> None:
-    """Find a truncated ``.mha`` before ITK does, which prints several lines of its own about it."""
-    if path.suffix.lower() != ".mha":
-        return
+def _header(path: Path) -> _Header:
+    suffix = path.suffix.lower()
+    if suffix not in (".nrrd", ".nhdr", ".mha", ".mhd"):
+        return _Header()
+    header, is_nrrd = _Header(), suffix in (".nrrd", ".nhdr")
     with open(path, "rb") as stream:
-        header = stream.read(1 << 14)
-    end = header.find(b"ElementDataFile")
-    end = header.find(b"\n", end) + 1 if end >= 0 else 0
-    pairs = (line.partition(b"=") for line in header[:end].splitlines())
-    fields = {key.strip(): value.strip() for key, _, value in pairs}
+        lines = iter(lambda: stream.readline(_LONGEST_HEADER), b"")
+        for raw in lines:
+            try:
+                line = raw.decode("utf-8").rstrip("\r\n")
+            except UnicodeDecodeError:
+                line = raw.decode("latin-1").rstrip("\r\n")  # older programs on Windows
+            if stream.tell() > _LONGEST_HEADER or (is_nrrd and not line):
+                break
+            if is_nrrd and ":=" in line.split(": ")[0]:
+                key, _, value = line.partition(":=")
+                header.pairs[key] = re.sub(r"\\([n\\])", lambda m: "\n" if m[1] == "n" else "\\", value)
+                continue
+            key, _, value = line.partition(":" if is_nrrd else "=")
+            key = key.strip().lower() if is_nrrd else key.strip()
+            header.fields[key] = value = value.strip()
+            if key in ("data file", "datafile", "ElementDataFile"):
+                if value[:4] == "LIST":
+                    header.data_files = [path.parent / os.fsdecode(name.strip()) for name in lines if name.strip()]
+                elif value.upper() != "LOCAL" and "%" not in value:
+                    header.data_files = [path.parent / value]
+                if not is_nrrd or value[:4] == "LIST":
+                    break
+        header.size = stream.tell()
+    return header
+
+
+def _refuse_what_itk_garbles(path: Path, header: _Header, what: str) -> None:
+    """Find out before ITK does what it calls by another name, or prints several lines about."""
+    encoding = header.fields.get("encoding", "raw").lower()
+    if encoding not in _NRRD_ENCODINGS:
+        raise InputError(f"{path}: is compressed with {encoding}, which this program cannot read; save it with gzip")
+    for file in header.data_files:
+        if not file.is_file():
+            raise InputError(f"{path}: its data file {file.name} is missing; copy it to the same folder")
+    fields = header.fields
     try:
-        if b"CompressedDataSize" in fields:
-            needed = int(fields[b"CompressedDataSize"])
-        elif fields.get(b"CompressedData", b"").lower() == b"true":
+        if "CompressedDataSize" in fields:
+            needed = int(fields["CompressedDataSize"])
+        elif fields.get("CompressedData", "").lower() == "true":
             return
         else:
-            numbers = math.prod(int(n) for n in fields[b"DimSize"].split())
-            channels = int(fields.get(b"ElementNumberOfChannels", 1))
-            needed = numbers * channels * _METAIMAGE_BYTES[fields[b"ElementType"]]
+            numbers = math.prod(int(n) for n in fields["DimSize"].split())
+            channels = int(fields.get("ElementNumberOfChannels", 1))
+            needed = numbers * channels * _METAIMAGE_BYTES[fields["ElementType"]]
     except (KeyError, ValueError):
-        return  # ITK will say what it thinks of such a header
-    if fields.get(b"ElementDataFile", b"").upper() == b"LOCAL" and path.stat().st_size < end + needed:
-        raise InputError(f"{path}: ends too early (truncated); copy or export the {what} again")
+        return  # not a MetaImage; or ITK will say what it thinks of such a header
+    local = fields.get("ElementDataFile", "").upper() == "LOCAL"
+    files = [path] if local else header.data_files
+    if files and sum(file.stat().st_size for file in files) < needed + (header.size if local else 0):
+        raise InputError(f"{files[-1]}: ends too early (truncated); copy or export the {what} again")
+
+
+def _stated(fields: dict[str, str]) -> tuple[str, bool, bool]:
+    """The unit of length in a header, and whether it says how the patient lies and how large voxels are."""
+    if not fields:
+        return "", True, True
+    if "ElementDataFile" in fields:
+        says_how = any(key in fields for key in ("TransformMatrix", "Orientation", "Rotation"))
+        return fields.get("DistanceUnits", ""), says_how, "ElementSpacing" in fields or "ElementSize" in fields
+    says_how = "space directions" in fields and bool(_PATIENT_SPACES.match(fields.get("space", "")))
+    unit = re.findall(r'"([^"]*)"', fields.get("space units", fields.get("units", "")))
+    return next((u for u in unit if u), ""), says_how, "space directions" in fields or "spacings" in fields

@@ -31,7 +31,7 @@ def read_mask_folder(files: list[Path], folder: Path, ct_source: str, collector:
     Raises:
         InputError: a mask is damaged, or no file of the folder is a mask.
     """
-    read = 0
+    read, unsaid = 0, []
     for path in files:
         if ct_source and path.resolve() == Path(ct_source).resolve():
             continue
@@ -54,6 +54,8 @@ def read_mask_folder(files: list[Path], folder: Path, ct_source: str, collector:
                 "give it as a file of its own"
             )
             continue
+        if not unsaid:  # what one header lacks, all of the folder do
+            collector.warnings += (unsaid := image.warnings)
         collector.warnings += warnings
         read += 1
         if meaning:

@@ -1,4 +1,4 @@
-"""NIfTI files by nibabel.
+"""NIfTI and MGZ files by nibabel.
 
 Not by SimpleITK: ITK fills what is missing from a truncated ``.nii.gz`` with whatever memory holds and says
 nothing, and refuses files whose sform is not orthonormal.
@@ -16,15 +16,16 @@ from xml.etree import ElementTree as ET
 import numpy as np
 
 from ..errors import InputError
-from .image import Image, refuse_dimensions
+from .image import Image, refuse_dimensions, settle_geometry
 
 _BLOCK = 1 << 20
 
 
-def read_nifti(path: Path, what: str) -> Image:
-    """Read a NIfTI-1 or -2 file. Integers stay as stored where slope and intercept allow; other scaling gives float32.
+def read_nifti(path: Path, what: str, layers: bool = False) -> Image:
+    """Read a NIfTI-1 or -2 or MGZ file. Integers stay as stored where slope and intercept allow, else float32.
 
-    The affine is the sform where it has a code, else the qform (nibabel's rule).
+    The affine is the sform where it has a code, else the qform (nibabel's rule); without either, a warning says what
+    nibabel assumes. With ``layers``, the fourth axis of a 4D file becomes the last of ``[K, J, I, layer]``.
 
     Raises:
         InputError: truncated, not NIfTI, 2D, 4D, complex or RGB.
@@ -36,16 +37,21 @@ def read_nifti(path: Path, what: str) -> Image:
         with _silent_nibabel():
             file = nibabel.load(path)
             size = tuple(int(n) for n in file.shape)
-            while len(size) > 3 and size[-1] == 1:
-                size = size[:-1]
-            if len(size) != 3:
+            size = size[:3] + tuple(n for n in size[3:] if n != 1)
+            if len(size) != 3 and not (layers and len(size) == 4):
                 refuse_dimensions(path, size, what)
             if file.get_data_dtype().kind not in "biuf":
-                raise InputError(f"{path}: holds complex or colour values; a {what} has one number in each voxel")
-            voxels = _scaled(_stored(path, file.dataobj), file.dataobj).reshape(size, order="F").transpose()
-            affine = np.asarray(file.affine, dtype=np.float64)
-            names = label_table(file.header.extensions)
-    except (EOFError, zlib.error, OSError, ValueError, OverflowError, HeaderDataError) as error:
+                raise InputError(f"{path}: holds complex or color values; a {what} has one number in each voxel")
+            voxels = _scaled(_stored(path, file.dataobj), file.dataobj).reshape(size, order="F")
+            voxels = np.moveaxis(voxels.T, 0, -1) if len(size) == 4 else voxels.T
+            affine, header = np.asarray(file.affine, dtype=np.float64), file.header
+            if "qform_code" in header:
+                stated = header.get_xyzt_units()[0], bool(header["qform_code"] or header["sform_code"]), True
+            else:
+                stated = "", bool(header["goodRASFlag"] == 1), True
+            affine, warnings = settle_geometry(affine, str(path), *stated)
+            names = label_table(getattr(header, "extensions", ()))
+    except (EOFError, zlib.error, OSError, ValueError, OverflowError, KeyError, HeaderDataError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             reason = f"cannot be read ({error.strerror})"
         elif isinstance(error, EOFError):
@@ -54,8 +60,9 @@ def read_nifti(path: Path, what: str) -> Image:
             reason = "is damaged"
         raise InputError(f"{path}: {reason}; copy or download the {what} again") from error
     except nibabel.filebasedimages.ImageFileError as error:
-        raise InputError(f"{path}: is not a NIfTI image; check what the file is or export the {what} again") from error
-    return Image(voxels, affine, str(path), label_names=names)
+        kind = "NIfTI" if ".nii" in path.name.lower() else "MGZ"
+        raise InputError(f"{path}: is not a {kind} image; check what the file is or export the {what} again") from error
+    return Image(voxels, affine, str(path), label_names=names, warnings=warnings)
 
 
 @contextmanager
@@ -74,7 +81,7 @@ def _stored(path: Path, proxy) -> np.ndarray:
     """The stored values, flat. Compressed files are read to their end, because only there is the checksum."""
     values = np.empty(int(np.prod(proxy.shape)), proxy.dtype)
     target = memoryview(values.view(np.uint8))
-    with gzip.open(path) if path.name.lower().endswith(".gz") else open(path, "rb") as stream:
+    with gzip.open(path) if path.name.lower().endswith((".gz", ".mgz")) else open(path, "rb") as stream:
         stream.seek(proxy.offset)
         done = 0
         while done < len(target):

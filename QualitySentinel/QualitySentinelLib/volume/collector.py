@@ -13,6 +13,9 @@ from .ct import CtVolume
 from .placement import PlacedMask, Placement
 from .segmentation import Box, Segment, Segmentation, boxes_of_labels, is_called
 
+SAME_PLANE = 0.05
+"""In steps between planes: so near, a plane of a segmentation is one of the CT's."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -57,12 +60,24 @@ class SegmentCollector:
         """What is equal only for one and the same grid."""
         return self._ct.frame.ijk_to_ras.tobytes(), self._ct.frame.shape
 
-    def ct_step(self, normal: np.ndarray) -> float:
-        """Spacing in mm of the CT along the axis nearest to ``normal`` (LPS)."""
-        spacing = self._ct.frame.spacing
-        directions = (self._ct.frame.ijk_to_ras[:3, :3] / spacing[::-1]).T[::-1]  # rows k, j, i
-        flipped = np.array([-1.0, -1.0, 1.0])
-        return spacing[int(np.argmax(np.abs(directions @ (flipped * normal))))]
+    def on_planes(self, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """On which planes of the CT's file planes in space lie, or ``None`` where they are not all planes of it.
+
+        Args:
+            corners: RAS mm ``[N, 3, 3]`` of three corners of each.
+
+        Returns:
+            The number of each one's plane, int ``[N]``; the RAS shift ``[N, 3]`` from where each lies to where it would
+            lie were the CT's planes even; and the RAS step of the even planes.
+        """
+        frame = self._ct.frame
+        step, count = frame.file_ijk_to_ras[:3, 2], frame.shape[frame.plane_axis]
+        depths = (corners - frame.file_ijk_to_ras[:3, 3]) @ np.linalg.inv(frame.file_ijk_to_ras[:3, :3]).T[:, 2]
+        places = frame.file_planes
+        numbers = np.abs(depths[:, :1] - places).argmin(axis=1)
+        if not len(corners) or np.abs(depths - places[numbers, None]).max() > SAME_PLANE or count < 2:
+            return None
+        return numbers, (numbers - places[numbers])[:, None] * step, step
 
     def has_name(self, key: str) -> bool:
         """Whether the ``names`` argument speaks of ``key``."""
@@ -85,6 +100,7 @@ class SegmentCollector:
         ijk_to_ras: np.ndarray,
         source: str,
         boxes: dict[int, Box] | None = None,
+        by_plane: bool = False,
     ) -> None:
         """Add the segments of one label array.
 
@@ -94,9 +110,10 @@ class SegmentCollector:
             ijk_to_ras: 4x4 of the file.
             source: the file, for messages.
             boxes: the boxes in ``labels`` of all values that occur, where they are known already.
+            by_plane: the planes of ``labels`` are those of the CT's file, as :meth:`on_planes` counts them.
         """
         values = [value for value, _ in found]
-        placement = self._place_for(ijk_to_ras, labels.shape)
+        placement = self._place_for(ijk_to_ras, labels.shape, by_plane)
         if not placement.overlaps:
             self._elsewhere = self._elsewhere or self._describe_elsewhere(source, ijk_to_ras, labels.shape)
             there = boxes_of_labels(labels, values) if boxes is None else boxes
@@ -154,10 +171,10 @@ class SegmentCollector:
             self.warnings.append(f"{self._source}: holds no labelled voxel")
         return Segmentation(self._segments, self._ct.frame, self._source, self.warnings)
 
-    def _place_for(self, ijk_to_ras: np.ndarray, shape: tuple[int, ...]) -> Placement:
-        key = (ijk_to_ras.tobytes(), tuple(shape))
+    def _place_for(self, ijk_to_ras: np.ndarray, shape: tuple[int, ...], by_plane: bool) -> Placement:
+        key = (ijk_to_ras.tobytes(), tuple(shape), by_plane)
         if self._placement is None or self._placement[0] != key:
-            self._placement = (key, Placement(ijk_to_ras, shape, self._ct.frame))
+            self._placement = (key, Placement(ijk_to_ras, shape, self._ct.frame, by_plane))
         return self._placement[1]
 
     def _append(self, found: Found, mask: PlacedMask | None, source: str) -> None:
@@ -174,9 +191,10 @@ class SegmentCollector:
         else:
             self._filled += 1
             if mask.lost > 0:
+                between = "" if self._ct.frame.planes is None else " or between its slices"
                 share = f"{100 * mask.lost:.1f} %" if mask.lost >= 0.0005 else "less than 0.1 %"
                 self.warnings.append(
-                    f"{source}: {share} of segment '{one_line(name)}' lies outside the CT and was left out"
+                    f"{source}: {share} of segment '{one_line(name)}' lies outside the CT{between} and was left out"
                 )
         unique, tags = self._unique(found.id), dict(found.tags)
         self._segments.append(Segment(unique, name, mask.box, mask.labels, mask.value, structure, found.color, tags))

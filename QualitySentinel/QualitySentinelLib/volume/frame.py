@@ -28,6 +28,8 @@ class AxialFrame:
         ijk_to_ras: 4x4 affine of the *canonical* array, ``(i, j, k, 1)`` to RAS mm.
         file_ijk_to_ras: 4x4 affine of the file's array.
         obliquity: largest angle in degrees between a file axis and its patient axis.
+        planes: where the file's planes are unevenly spaced: the true place of each along canonical axis
+            :attr:`plane_axis`, ascending, in steps of ``ijk_to_ras``, which runs evenly from the first to the last.
 
     Example:
         >>> frame = AxialFrame.from_affine(np.diag([-1.0, -1.0, 3.0, 1.0]), (10, 64, 64))
@@ -42,10 +44,15 @@ class AxialFrame:
     ijk_to_ras: np.ndarray
     file_ijk_to_ras: np.ndarray
     obliquity: float
+    planes: np.ndarray | None = None
 
     @classmethod
-    def from_affine(cls, ijk_to_ras: np.ndarray, file_shape: tuple[int, int, int]) -> AxialFrame:
+    def from_affine(
+        cls, ijk_to_ras: np.ndarray, file_shape: tuple[int, int, int], planes: np.ndarray | None = None
+    ) -> AxialFrame:
         """Frame of an array of ``file_shape`` ``[K, J, I]`` whose ``(i, j, k, 1)`` maps to RAS by ``ijk_to_ras``.
+
+        ``planes``: true place of each plane along K, ascending, in steps of the affine, where they are uneven.
 
         Raises:
             ValueError: the affine is not finite or not invertible.
@@ -60,7 +67,19 @@ class AxialFrame:
         permutation = max(permutations(range(3)), key=lambda p: sum(abs(alignment[a, p[a]]) for a in range(3)))
         cosines = np.array([alignment[a, permutation[a]] for a in range(3)])
         flipped = tuple(bool(c < 0) for c in cosines)
-        return cls._build(ijk_to_ras, file_shape, permutation, flipped, cosines)
+        return cls._build(ijk_to_ras, file_shape, permutation, flipped, cosines, planes)
+
+    @property
+    def plane_axis(self) -> int:
+        """The canonical axis along which the file's planes are stacked."""
+        return self.permutation.index(0)
+
+    @property
+    def file_planes(self) -> np.ndarray:
+        """True place of each of the file's planes along its slowest axis, in steps of ``file_ijk_to_ras``."""
+        count = self.shape[self.plane_axis]
+        places = np.arange(count, dtype=float) if self.planes is None else self.planes
+        return count - 1 - places[::-1] if self.flipped[self.plane_axis] else places
 
     @property
     def is_axial_file_order(self) -> bool:
@@ -68,7 +87,7 @@ class AxialFrame:
         return self.permutation[0] == 0
 
     @classmethod
-    def _build(cls, file_ijk_to_ras, file_shape, permutation, flipped, cosines) -> AxialFrame:
+    def _build(cls, file_ijk_to_ras, file_shape, permutation, flipped, cosines, planes) -> AxialFrame:
         shape = tuple(int(file_shape[p]) for p in permutation)
         to_file = np.zeros((4, 4))  # canonical (i, j, k, 1) -> file (i, j, k, 1)
         to_file[3, 3] = 1.0
@@ -79,7 +98,9 @@ class AxialFrame:
         ijk_to_ras = file_ijk_to_ras @ to_file
         spacing = tuple(float(s) for s in np.linalg.norm(ijk_to_ras[:3, :3], axis=0)[::-1])
         obliquity = float(np.degrees(np.arccos(np.clip(np.abs(cosines).min(), 0.0, 1.0))))
-        return cls(shape, tuple(permutation), tuple(flipped), spacing, ijk_to_ras, file_ijk_to_ras, obliquity)
+        if planes is not None and flipped[permutation.index(0)]:
+            planes = len(planes) - 1 - planes[::-1]
+        return cls(shape, tuple(permutation), tuple(flipped), spacing, ijk_to_ras, file_ijk_to_ras, obliquity, planes)
 
     def to_canonical(self, array: np.ndarray) -> np.ndarray:
         """View of a file-order array ``[K, J, I]`` in canonical order ``[k, j, i]``; nothing is copied."""
@@ -106,4 +127,6 @@ class AxialFrame:
     def slice_centre_ras(self, k: int) -> np.ndarray:
         """RAS mm of the centre of canonical slice ``k``, shape (3,)."""
         _, height, width = self.shape
+        if self.planes is not None and self.plane_axis == 0:
+            k = self.planes[k]
         return (self.ijk_to_ras @ np.array([(width - 1) / 2, (height - 1) / 2, k, 1.0]))[:3]

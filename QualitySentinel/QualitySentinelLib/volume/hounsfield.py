@@ -21,11 +21,23 @@ RESCALED_RANGE = 50.0
 PADDING_BELOW = -1500
 """Below this nothing is tissue, air or ringing of a resampling filter: padding (-2000, -3024, -32768 are common)."""
 
-OFFSET = 1024
-"""What CT scanners add to store HU as unsigned numbers."""
+HIGHEST_HU = 31000
+"""The extended scale of scanners ends below it, at 30710: what lies above is padding, or single damaged voxels."""
 
-OFFSET_TISSUE = (OFFSET - 150, OFFSET + 150)
-"""Where fat, water and soft tissue lie in a CT stored with the offset."""
+PADDING_SHARE = 0.01
+"""At least this share of all voxels has the highest value when that is padding, not metal or damage."""
+
+OFFSETS = (1024, 1000)
+"""What is added to store HU as unsigned numbers: by CT scanners, and by programs (CERR) that count air as 0."""
+
+OFFSET_TISSUE = (OFFSETS[0] - 150, OFFSETS[0] + 150)
+"""Where fat, water and soft tissue lie in a CT stored with either offset."""
+
+_AIR_PEAK = 12
+"""With an offset of 1024, the commonest value of air lies above this (at 24), with one of 1000 below (at 0)."""
+
+_AIR_SHARE = 0.01
+"""Less air than this, as in a CT that is blank outside the body, does not tell one offset from the other."""
 
 OFFSET_TISSUE_SHARE = 0.4
 """Of the voxels above 400 (neither air nor most of the lung), at least this share lies in ``OFFSET_TISSUE`` when the
@@ -46,12 +58,13 @@ def as_hounsfield(voxels: np.ndarray) -> tuple[np.ndarray, list[str]]:
     In this order:
 
     1. NaN and infinite voxels become -1024, with a warning that counts them; refused when they are more than half.
+       So does the highest value when it is above 31000 and 1 in 100 voxels has it (padding), with a warning.
     2. All values within 50 of each other, and not all equal: refused (rescaled floats such as 0..1 or -1..1).
     3. No negative value (padding below -1500 aside) and none above 255: refused (grey values of a screenshot).
     4. Fewer than 1 in 1000 voxels below -100 (padding aside), no more than 1 in 1000 below 0, of those above 400
        at least 40 % between 874 and 1174, and at most half as many between 400 and 800, where an offset CT has only
-       parts of the lung but an MR image has much: stored values without their intercept. 1024 is subtracted, with a
-       warning.
+       parts of the lung but an MR image has much: stored values without their intercept. 1024 is subtracted, or 1000
+       where air has its peak near 0 instead of 24, with a warning.
     5. No negative value otherwise: a warning, as it may be another modality.
     6. Values below -1024 become -1024; with a warning if there are any below -1500 (padding).
 
@@ -75,8 +88,12 @@ def hounsfield_steps(voxels: np.ndarray) -> Steps[tuple[np.ndarray, list[str]]]:
         raise NotHounsfieldError("holds only true and false; give the CT here, and the mask as the segmentation")
     voxels, remark = yield from _finite(voxels)
     warnings += remark
-    sample = _sample(voxels)
     low, high = yield from _range(voxels)
+    if high > HIGHEST_HU and low < high:
+        voxels, remark = yield from _without_high_padding(voxels, high)
+        warnings += remark
+        low, high = yield from _range(voxels)
+    sample = _sample(voxels)
     if low == high:
         warnings.append(f"all voxels have the same value ({low:g}); scores of such a CT mean nothing")
     else:
@@ -93,10 +110,12 @@ def hounsfield_steps(voxels: np.ndarray) -> Steps[tuple[np.ndarray, list[str]]]:
                 "give the CT as the scanner wrote it, in Hounsfield units"
             )
         if _has_offset(unpadded):
-            voxels = yield from _shifted(voxels, -OFFSET)
-            low, high = low - OFFSET, high - OFFSET
+            offset, is_certain = _offset(unpadded)
+            voxels = yield from _shifted(voxels, -offset)
+            low, high = low - offset, high - offset
+            doubt = "" if is_certain else " (1000 would be right for some programs; too little air is left to tell)"
             warnings.append(
-                "its values are not HU but 1024 above (soft tissue near 1060, air near 0); 1024 was subtracted. "
+                f"its values are not HU but {offset} above (water at {offset}); {offset} was subtracted{doubt}. "
                 "Export it with its rescale intercept to be rid of this warning"
             )
         elif not negative:
@@ -104,7 +123,7 @@ def hounsfield_steps(voxels: np.ndarray) -> Steps[tuple[np.ndarray, list[str]]]:
                 "it has no negative values, which a CT in HU normally has; scores mean nothing unless it is a CT in HU"
             )
     if low < AIR_HU:
-        if low < PADDING_BELOW:
+        if low < PADDING_BELOW and not any("padding" in w for w in warnings):
             warnings.append(f"padding (values down to {low:g}) was set to {AIR_HU} HU")
         voxels = yield from _raised(voxels, AIR_HU)
     return (yield from _compact(voxels)), warnings
@@ -159,6 +178,32 @@ def _has_offset(values: np.ndarray) -> bool:
     between = np.count_nonzero((values >= 400) & (values <= 800))
     dense = np.count_nonzero(values > 400)
     return tissue >= max(OFFSET_TISSUE_SHARE * dense, 1e-3 * values.size) and 2 * between <= tissue
+
+
+def _offset(values: np.ndarray) -> tuple[int, bool]:
+    """Which of ``OFFSETS`` was added, and whether that is certain."""
+    air = values[(values > 0) & (values < 100)]
+    if len(air) < _AIR_SHARE * len(values):
+        return OFFSETS[0], False
+    counts = np.bincount(np.rint(air).astype(np.int64), minlength=100)
+    peak = np.convolve(counts, np.ones(9), mode="same").argmax()
+    return OFFSETS[0] if peak > _AIR_PEAK else OFFSETS[1], True
+
+
+def _without_high_padding(voxels: np.ndarray, high: float) -> Steps[tuple[np.ndarray, list[str]]]:
+    """Voxels of the highest value as padding below, where they are too many for damage."""
+    count = 0
+    for slab in _chunks(voxels):
+        count += int(np.count_nonzero(voxels[slab] == voxels.dtype.type(high)))
+        yield
+    if count < PADDING_SHARE * voxels.size:
+        return voxels, []
+    cleared = np.empty(voxels.shape, np.float32 if voxels.dtype.kind == "f" else np.int32)
+    for slab in _chunks(voxels):
+        cleared[slab] = voxels[slab]
+        cleared[slab][voxels[slab] == voxels.dtype.type(high)] = PADDING_BELOW - 1
+        yield
+    return cleared, [f"padding (values of {high:g}) was set to {AIR_HU} HU"]
 
 
 def _shifted(voxels: np.ndarray, shift: int) -> Steps[np.ndarray]:

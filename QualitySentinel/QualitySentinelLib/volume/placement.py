@@ -3,6 +3,9 @@
 Tolerance: two grids agree when no corner of the one lies further than ``GRID_TOLERANCE`` voxels from a voxel centre
 of the other. Below half a voxel nearest neighbour would give the same masks; the tolerance only absorbs the rounding
 of headers (float32 in NIfTI, short decimal strings in DICOM).
+
+The planes of an uneven CT are looked up where they truly lie. A mask on the even grid from its first to its last plane
+was made from a file that lost the true places (a conversion, ``scored.seg.nrrd``): it is taken plane by plane.
 """
 
 from __future__ import annotations
@@ -44,19 +47,26 @@ class Placement:
         ijk_to_ras: 4x4 of the mask file, ``(i, j, k, 1)`` to RAS mm.
         shape: of the mask file's array, ``[K, J, I]``.
         frame: the CT's frame.
+        by_plane: the planes of an uneven CT are counted, as if they were even.
 
     Attributes:
         exact: the grids agree up to axis order, flips and whole voxels; masks are placed without interpolation.
         overlaps: the two volumes have space in common.
     """
 
-    def __init__(self, ijk_to_ras: np.ndarray, shape: tuple[int, int, int], frame: AxialFrame) -> None:
-        self.shape, self.frame = shape, frame
+    def __init__(
+        self, ijk_to_ras: np.ndarray, shape: tuple[int, int, int], frame: AxialFrame, by_plane: bool = False
+    ) -> None:
+        self.shape, self.frame, self._planes = shape, frame, None if by_plane else frame.planes
         turn = np.fliplr(np.eye(3))  # (i, j, k) <-> (k, j, i)
         to_ct = np.linalg.inv(frame.ijk_to_ras) @ ijk_to_ras
         self._linear = turn @ to_ct[:3, :3] @ turn  # file [K, J, I] -> canonical [k, j, i]
         self._offset = turn @ to_ct[:3, 3]
+        is_truly_there = self._planes is not None and self._meets_planes()
         self._find_exact()
+        if self.exact and (not is_truly_there or shape[self._axes[frame.plane_axis]] == frame.shape[frame.plane_axis]):
+            self._planes = None
+        self.exact = self.exact or is_truly_there
         corners = self._map(np.array(list(product(*((-0.5, n - 0.5) for n in shape)))))
         self._low, self._high = corners.min(axis=0), corners.max(axis=0)
         self.overlaps = all(
@@ -67,6 +77,20 @@ class Placement:
     def _map(self, points: np.ndarray) -> np.ndarray:
         """Canonical CT indices of file indices, both ``[N, 3]``, slowest axis first."""
         return points @ self._linear.T + self._offset
+
+    def _meets_planes(self) -> bool:
+        """Whether each plane of the uneven CT that lies in the file's volume meets voxel centres of the file."""
+        to_file, axis = np.linalg.inv(self._linear), self.frame.plane_axis
+        steps = np.delete(to_file, axis, axis=1)
+        if np.abs(steps - np.rint(steps)).max() > GRID_TOLERANCE or (np.abs(np.rint(steps)).sum(axis=0) != 1).any():
+            return False
+        first = np.zeros((len(self._planes), 3))
+        first[:, axis] = self._planes
+        last = np.where(np.arange(3) == axis, first, np.array(self.frame.shape) - 1)
+        index = np.stack([(c - self._offset) @ to_file.T for c in (first, last)])
+        along = int(np.argmax(np.abs(to_file[:, axis])))
+        there = (index[0, :, along] > -0.5) & (index[0, :, along] < self.shape[along] - 0.5)
+        return bool(there.any() and np.abs(index - np.rint(index))[:, there].max() <= GRID_TOLERANCE)
 
     def _find_exact(self) -> None:
         linear = self._linear.copy()
@@ -96,7 +120,9 @@ class Placement:
             boxes: the boxes in ``labels`` of all values that occur, where they are known already.
         """
         boxes = boxes_of_labels(labels, values) if boxes is None else {v: boxes[v] for v in values if v in boxes}
-        return self._place_exact(labels, boxes) if self.exact else self._resample(labels, boxes)
+        return (
+            self._place_exact(labels, boxes) if self.exact and self._planes is None else self._resample(labels, boxes)
+        )
 
     def _place_exact(self, labels: np.ndarray, boxes: dict[int, Box]) -> dict[int, PlacedMask]:
         view = np.transpose(labels, self._axes)
@@ -144,27 +170,47 @@ class Placement:
             mask = np.pad((labels[box] == value).view(np.uint8), 1)  # so that half a voxel outside is still inside
             start = np.array([s.start - 1 for s in box])
             corners = self._map(np.array(list(product(*((s.start - 0.5, s.stop - 0.5) for s in box)))))
-            low = np.floor(corners.min(axis=0)).astype(int)
-            high = np.ceil(corners.max(axis=0)).astype(int) + 1
-            first, last = np.maximum(low, 0), np.minimum(high, self.frame.shape)
+            low, high = corners.min(axis=0), corners.max(axis=0)
+            first = np.maximum(np.floor(low).astype(int), 0)
+            last = np.minimum(np.ceil(high).astype(int) + 1, self.frame.shape)
+            if self._planes is not None:
+                axis = self.frame.plane_axis
+                first[axis], last[axis] = np.searchsorted(self._planes, (low[axis], high[axis]))
             lost = 0.0
-            if (corners.min(axis=0) < -0.5).any() or (corners.max(axis=0) > np.array(self.frame.shape) - 0.5).any():
+            if self._planes is not None or (low < -0.5).any() or (high > np.array(self.frame.shape) - 0.5).any():
                 lost = self._share_outside(mask, start)
             if (first >= last).any():
                 placed[value] = PlacedMask(None, None, 1, 1.0)
                 continue
-            origin = to_file @ (first - self._offset) - start
-            moved = _nearest(mask, to_file, origin, tuple(int(n) for n in last - first))
+            moved = self._looked_up(mask, to_file, start, first, last)
             segment = segment_from_mask(moved, tuple(int(f) for f in first), id="", name="")
             placed[value] = PlacedMask(segment.box, segment.labels, 1, float(lost))
         return placed
 
+    def _looked_up(self, mask, to_file, start, first, last) -> np.ndarray:
+        """``mask``, which begins at the file's ``start``, at the voxels of the CT from ``first`` to before ``last``."""
+        shape = last - first
+        if self._planes is None:
+            return _nearest(mask, to_file, to_file @ (first - self._offset) - start, tuple(shape.tolist()))
+        axis = self.frame.plane_axis
+        one, planes = np.where(np.arange(3) == axis, 1, shape), []
+        for place in self._planes[first[axis] : last[axis]]:
+            corner = np.where(np.arange(3) == axis, place, first)
+            planes.append(_nearest(mask, to_file, to_file @ (corner - self._offset) - start, tuple(one.tolist())))
+        return np.concatenate(planes, axis=axis)
+
     def _share_outside(self, mask: np.ndarray, start: np.ndarray) -> float:
-        """Share of the voxels of ``mask`` (which begins at the file's ``start``) outside the CT."""
+        """Share of the voxels of ``mask`` (beginning at the file's ``start``) outside the CT or between its planes."""
         inside = total = 0
         for number, plane in enumerate(mask):  # plane by plane: the points of a whole body would fill gigabytes
             points = np.argwhere(plane)
-            where = np.rint(self._map(np.insert(points, 0, number, axis=1) + start))
+            where = self._map(np.insert(points, 0, number, axis=1) + start)
+            if self._planes is not None:
+                along = where[:, self.frame.plane_axis]
+                above = np.searchsorted(self._planes, along).clip(1, len(self._planes) - 1)
+                away = np.minimum(np.abs(along - self._planes[above - 1]), np.abs(along - self._planes[above]))
+                along[away > 0.5 * np.median(np.diff(self._planes)) + GRID_TOLERANCE] = -1
+            where = np.rint(where)
             inside += np.count_nonzero(((where >= 0) & (where < self.frame.shape)).all(axis=1))
             total += len(points)
         return 1.0 - inside / total

@@ -29,7 +29,7 @@ def open_review(options: argparse.Namespace, scores: CaseScore | None = None) ->
     Raises:
         QualitySentinelError: what cannot be read, or does not fit, in one line.
     """
-    ct = read_ct(options.ct)
+    ct = read_ct(options.ct, getattr(options, "series", None))
     segmentation = read_segmentation(options.seg, ct, names=options.names)
     wanted = _wanted(segmentation, options.segments)
     from ..checkpoint import load_model  # torch takes seconds to import: a wrong path is told before

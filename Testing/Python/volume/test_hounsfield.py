@@ -139,3 +139,28 @@ def test_numbers_too_large_for_float32_are_cut_too():
 def test_an_empty_looking_ct_is_remarked_on():
     _, warnings = as_hounsfield(np.full((4, 5, 6), -1000, np.int16))
     assert "same value" in warnings[0]
+
+
+@pytest.mark.parametrize("name", ["example_ct.nii.gz", "example_ct_sm.nii.gz"])
+def test_an_offset_of_1000_is_told_from_one_of_1024(shared, name):
+    ct = np.asarray(nibabel.load(shared / "data" / "totalsegmentator" / name).dataobj).T.astype(np.int16)
+    for offset in (1000, 1024):
+        hu, warnings = as_hounsfield((np.maximum(ct, -offset) + offset).astype(np.uint16))
+        assert np.array_equal(hu, np.maximum(ct, -offset))
+        assert len(warnings) == 1
+        assert f"{offset} was subtracted. " in warnings[0]
+
+
+def test_an_offset_without_air_around_the_body_is_called_uncertain(a_torso):
+    _, (warning,) = as_hounsfield(np.where(a_torso.hu < -500, 0, a_torso.hu + 1024).astype(np.uint16))
+    assert "1024 was subtracted (1000 would be right for some programs" in warning
+
+
+@pytest.mark.parametrize(("padding", "dtype"), [(32767, np.int16), (65535, np.uint16), (64511, np.int32), (1e9, float)])
+def test_padding_above_any_hu_becomes_air(a_torso, padding, dtype):
+    stored = a_torso.hu.astype(dtype) if dtype != np.uint16 else (a_torso.hu.astype(np.int32) + 1024).astype(dtype)
+    stored[:, :3] = padding
+    hu, warnings = as_hounsfield(stored)
+    assert (hu[:, :3] == -1024).all()
+    assert np.array_equal(hu[:, 3:], a_torso.hu[:, 3:])
+    assert warnings[0] == f"padding (values of {padding:g}) was set to -1024 HU"
