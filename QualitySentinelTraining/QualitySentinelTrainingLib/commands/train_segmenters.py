@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     from QualitySentinelLib.errors import UsageError
 
     from ..data_sets import find_subjects, phantom_sources
-    from ..segmenters import SegmenterOptions, train_segmenters
+    from ..segmentation import SegmentationOptions, train_segmenters
     from .train import PHANTOM_SEEDS
 
     sources = [s for data in options.data for s in find_subjects(data, options.source, options.names, options.person)]
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     given = {name: value for name, value in given.items() if value is not None}
     if options.epochs:
         given["epochs"] = tuple(options.epochs)
-    settings = SegmenterOptions(folds=options.folds, seed=options.seed, **given)
+    settings = SegmentationOptions(folds=options.folds, seed=options.seed, **given)
     results = train_segmenters(sources, options.out, settings, options.fold, options.device)
     print(_table(results))
     print(f"predictions: {options.out}")

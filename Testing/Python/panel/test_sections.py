@@ -116,6 +116,7 @@ class TestAdvanced:
 
     def test_a_model_that_is_not_here_is_said_to_be_missing(self, panel):
         panel.logic.getParameterNode().model = "/elsewhere/own.safetensors"
+        panel.enter()
         assert panel.ui.modelComboBox.currentText == "(missing) /elsewhere/own.safetensors"
 
     def test_force_cpu_goes_before_the_device(self, panel, monkeypatch):

@@ -15,25 +15,27 @@ def partial_label_loss(logits: Tensor, labels: Tensor, contoured: Tensor) -> Ten
     Medical Image Analysis 2021), and their Dice leaves these subjects out.
 
     Args:
-        logits: float32 ``[N, classes, H, W]``; class 0 is the background.
-        labels: int64 ``[N, H, W]``.
+        logits: float32 ``[N, classes, ...]``, two or three axes of space; class 0 is the background.
+        labels: int64 ``[N, ...]``.
         contoured: bool ``[N, classes]``: which classes the item's subject has; class 0 is always true.
 
     Returns:
         The loss, a scalar.
     """
+    space = (1,) * (logits.ndim - 2)
+    over = (0, *range(2, logits.ndim))
     log_p = functional.log_softmax(logits, dim=1)
     unlabelled = ~contoured
     unlabelled[:, 0] = True
-    hidden = log_p.masked_fill(~unlabelled[:, :, None, None], float("-inf"))
+    hidden = log_p.masked_fill(~unlabelled.reshape(*unlabelled.shape, *space), float("-inf"))
     background = torch.logsumexp(hidden, dim=1, keepdim=True)
     log_p = torch.cat([background, log_p[:, 1:]], dim=1)
     entropy = functional.nll_loss(log_p, labels)
-    counted = contoured[:, 1:, None, None].to(log_p.dtype)
+    counted = contoured[:, 1:].reshape(len(contoured), -1, *space).to(log_p.dtype)
     p = log_p[:, 1:].exp() * counted
-    truth = functional.one_hot(labels, logits.shape[1])[..., 1:].permute(0, 3, 1, 2).to(p.dtype)
-    shared, total = (p * truth).sum((0, 2, 3)), (p + truth).sum((0, 2, 3))
-    shown = truth.sum((0, 2, 3)) > 0
+    truth = functional.one_hot(labels, logits.shape[1])[..., 1:].movedim(-1, 1).to(p.dtype)
+    shared, total = (p * truth).sum(over), (p + truth).sum(over)
+    shown = truth.sum(over) > 0
     if not shown.any():
         return entropy
     return entropy + 1 - (2 * shared[shown] / total[shown]).mean()

@@ -13,12 +13,12 @@ from QualitySentinelLib.reading import read_segmentation
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.commands import train_segmenters as command
 from QualitySentinelTrainingLib.data_sets import SubjectSource
-from QualitySentinelTrainingLib.segmenters import SegmenterOptions, train_segmenters
-from QualitySentinelTrainingLib.segmenters.field import Field
-from QualitySentinelTrainingLib.segmenters.loss import partial_label_loss
+from QualitySentinelTrainingLib.segmentation import SegmentationOptions, train_segmenters
+from QualitySentinelTrainingLib.segmentation.field import Field
+from QualitySentinelTrainingLib.segmentation.loss import partial_label_loss
 from QualitySentinelTrainingLib.subjects import Subject
 
-SMALL = SegmenterOptions(epochs=(1,), size=32, pixel_mm=9.0, steps=2, batch_size=4, widths=(8, 16, 16), seed=3)
+SMALL = SegmentationOptions(epochs=(1,), size=32, pixel_mm=9.0, steps=2, batch_size=4, widths=(8, 16, 16), seed=3)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_subject_of_another_person_than_its_source_says_is_refused(a_source, t
 
 def test_a_network_learns_and_its_predictions_lie_on_the_ct(a_source, tmp_path):
     sources = [a_source(number) for number in range(4)]
-    options = SegmenterOptions(**{**vars(SMALL), "epochs": (1, 3), "steps": 25, "learning_rate": 5e-3})
+    options = SegmentationOptions(**{**vars(SMALL), "epochs": (1, 3), "steps": 25, "learning_rate": 5e-3})
     results = train_segmenters(sources, tmp_path, options, say=lambda _: None)
 
     def liver(stage):
@@ -93,7 +93,7 @@ def test_a_network_learns_and_its_predictions_lie_on_the_ct(a_source, tmp_path):
 
 def test_after_a_stop_only_what_is_missing_is_made_and_it_is_the_same(a_source, tmp_path):
     sources = [a_source(number) for number in range(4)]
-    options = SegmenterOptions(**{**vars(SMALL), "epochs": (1, 3)})
+    options = SegmentationOptions(**{**vars(SMALL), "epochs": (1, 3)})
     train_segmenters(sources, tmp_path, options, say=lambda _: None)
     last, first = tmp_path / "epoch_0003" / "case_1.nii.gz", tmp_path / "epoch_0001" / "case_1.nii.gz"
     before, kept = np.asarray(nibabel.load(last).dataobj).copy(), first.stat().st_mtime_ns
@@ -114,7 +114,7 @@ def test_what_is_complete_is_not_even_loaded_and_stages_can_be_added(a_source, t
 
     unloadable = [source(one.name, refuse) for one in sources]
     assert len(train_segmenters(unloadable, tmp_path, SMALL, say=lambda _: None)) == 6
-    more = SegmenterOptions(**{**vars(SMALL), "epochs": (1, 2)})
+    more = SegmentationOptions(**{**vars(SMALL), "epochs": (1, 2)})
     results = train_segmenters(sources, tmp_path, more, say=lambda _: None)
     assert {row.epochs for row in results} == {1, 2}
 
@@ -145,7 +145,7 @@ def test_a_write_that_fails_leaves_no_half_file(a_source, tmp_path, monkeypatch)
 def test_other_options_need_another_folder(a_source, tmp_path):
     sources = [a_source(number) for number in range(2)]
     train_segmenters(sources, tmp_path, SMALL, say=lambda _: None)
-    other = SegmenterOptions(**{**vars(SMALL), "steps": 3})
+    other = SegmentationOptions(**{**vars(SMALL), "steps": 3})
     with pytest.raises(UsageError, match="folds.json: made with other options"):
         train_segmenters(sources, tmp_path, other, say=lambda _: None)
     with pytest.raises(UsageError, match="folds.json: made with other subjects"):
@@ -155,13 +155,13 @@ def test_other_options_need_another_folder(a_source, tmp_path):
 def test_requests_that_make_no_sense_are_refused(a_source, tmp_path):
     for epochs in ((), (2, 1), (0, 1)):
         with pytest.raises(UsageError, match="epochs"):
-            SegmenterOptions(epochs=epochs)
+            SegmentationOptions(epochs=epochs)
     with pytest.raises(UsageError, match="folds"):
-        SegmenterOptions(folds=1)
+        SegmentationOptions(folds=1)
     wrong = {"steps": 0, "seed": -1, "pixel_mm": 0.0, "learning_rate": float("nan"), "size": 30}
     for name, value in wrong.items():
         with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} {value}"):
-            SegmenterOptions(**{name: value})
+            SegmentationOptions(**{name: value})
     sources, quiet = [a_source(number) for number in range(2)], {"say": lambda _: None}
     with pytest.raises(UsageError, match="--fold 7"):
         train_segmenters(sources, tmp_path / "out", SMALL, [7], **quiet)
@@ -217,7 +217,8 @@ def test_the_field_of_view_leads_there_and_back(a_ct_with_a_liver, a_torso, size
     assert field.look(ct, field.slices).shape == seen.shape == (20, size, size)
     back = np.zeros_like(a_torso.labels)
     onehot = torch.nn.functional.one_hot(torch.from_numpy(seen).long(), 3).permute(0, 3, 1, 2).float()
-    field.put_back(onehot, back, field.slices)
+    placed, rows, columns = field.put_back(onehot, back.shape[1:])
+    back[field.slices, rows, columns] = placed.argmax(dim=1).byte().numpy()
     inside = field.look_at_labels(np.ones_like(a_torso.labels), field.slices)
     if size * pixel_mm > 300:  # all of the CT is in the field, and there is a margin of air
         assert np.mean(back == a_torso.labels) > 0.99

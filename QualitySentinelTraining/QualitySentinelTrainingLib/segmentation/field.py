@@ -18,7 +18,6 @@ LEAST_BODY = 0.005
 """A slice with a smaller share of body shows nothing to learn from."""
 
 _AIR_HU = -1024.0
-_VOXELS_AT_ONCE = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,10 @@ class Field:
             start.append(centre - length[-1] / 2)
         return cls(tuple(start), tuple(length), size, slices)
 
+    def training_slices(self, ct: CtVolume, slice_mm: float) -> np.ndarray:
+        """Canonical k of the slices with a body that lie about ``slice_mm`` apart."""
+        return self.slices[:: max(1, round(slice_mm / ct.frame.spacing[0]))]
+
     def look(self, ct: CtVolume, slices: np.ndarray) -> np.ndarray:
         """The CT in the field, int16 HU ``[n, S, S]``; outside of the CT is air."""
         height, width = ct.frame.shape[1:]
@@ -83,27 +86,23 @@ class Field:
         where = np.floor(self.start[axis] + (np.arange(self.size) + 0.5) * self.length[axis] / self.size).astype(int)
         return np.where((where >= 0) & (where < count), where, -1)
 
-    def put_back(self, probabilities: torch.Tensor, target: np.ndarray, slices: np.ndarray) -> None:
-        """Write the likeliest class of each voxel into ``target``.
+    def put_back(self, seen: torch.Tensor, shape: tuple[int, int]) -> tuple[torch.Tensor, slice, slice]:
+        """Probabilities in the field on the CT's pixels, interpolated linearly.
 
         Args:
-            probabilities: float32 ``[n, classes, S, S]``; interpolated linearly between the field's pixels.
-            target: uint8 ``[k, j, i]`` on the CT's grid; changed in place, in the field only.
-            slices: canonical k of the n slices.
+            seen: float32 ``[n, channels, S, S]``.
+            shape: rows and columns of the CT.
+
+        Returns:
+            ``[n, channels, rows, columns]`` of the part of the CT's slices in the field; its rows; its columns.
         """
-        where = [self._positions(axis, target.shape[axis + 1]) for axis in range(2)]
-        (rows, y), (columns, x) = where
-        if not len(y) or not len(x):
-            return
+        (rows, y), (columns, x) = (self._positions(axis, shape[axis]) for axis in range(2))
         grid_y, grid_x = torch.meshgrid(torch.from_numpy(y), torch.from_numpy(x), indexing="ij")
-        grid = torch.stack([grid_x, grid_y], dim=-1)[None].to(probabilities)
-        at_once = max(1, _VOXELS_AT_ONCE // (len(y) * len(x) * probabilities.shape[1]))
-        for first in range(0, len(slices), at_once):
-            part = probabilities[first : first + at_once]
-            placed = functional.grid_sample(
-                part, grid.expand(len(part), -1, -1, -1), padding_mode="border", align_corners=False
-            )
-            target[slices[first : first + at_once], rows, columns] = placed.argmax(dim=1).byte().cpu().numpy()
+        grid = torch.stack([grid_x, grid_y], dim=-1)[None].to(seen)
+        if not grid.numel():
+            return seen.new_zeros(*seen.shape[:2], len(y), len(x)), rows, columns
+        grid = grid.expand(len(seen), -1, -1, -1)
+        return functional.grid_sample(seen, grid, padding_mode="border", align_corners=False), rows, columns
 
     def _positions(self, axis: int, count: int) -> tuple[slice, np.ndarray]:
         """The CT's indices inside the field, and where they lie in it: -1 and 1 are its edges (``grid_sample``)."""
