@@ -37,6 +37,15 @@ class CancelledError(QualitySentinelError):
     exit_code = 130
 
 
+def not_installed(what: str, packages: str, extra: str, otherwise: str = "") -> UsageError:
+    """``what`` needs ``packages``, which the optional dependencies ``extra`` of pyproject.toml bring.
+
+    The package is on no index: it is installed from a copy of the repository.
+    """
+    how = f"in the folder of this program's repository, run: pip install -c constraints.txt '.[{extra}]'"
+    return UsageError(f"{what} needs {packages}, which is not installed; {how}{otherwise}")
+
+
 def reason_of(error: BaseException, most: int = 200) -> str:
     """What another library's error says, on one line of at most ``most`` characters; its class when it says nothing."""
     return " ".join(str(error).split())[:most] or type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
 import pytest
@@ -21,3 +22,21 @@ def test_links_and_pictures_of_the_pages_exist(repository, pattern):
         if "://" not in target and not (page.parent / target).exists()
     ]
     assert not broken
+
+
+def test_every_message_that_troubleshooting_quotes_is_one_of_the_programs(repository):
+    section = (repository / "README.md").read_text(encoding="utf-8").split("## Troubleshooting")[1].split("\n## ")[0]
+    quoted = set(re.findall(r'"([^"]+)"', section))
+    assert len(quoted) > 4
+    texts = [
+        node.value
+        for path in (repository / "QualitySentinel").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    assert not {message for message in quoted if not any(message in text for text in texts)}
+
+
+def test_the_package_is_not_said_to_come_from_an_index_that_it_is_not_on(repository):
+    pages = [page for pattern in PAGES for page in repository.glob(pattern)]
+    assert not [page.name for page in pages if re.search(r"pip install .quality-sentinel", page.read_text("utf-8"))]

@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import UsageError
+from ..errors import not_installed
 from ..files import locked_folder
 from ..scores import read_report_json
 from .score import add_case_arguments, add_scoring_arguments, check_output
@@ -73,7 +73,4 @@ def _check_installed() -> None:
     """
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        raise UsageError(
-            f"the review page needs {', '.join(missing)}, not installed here; "
-            'run: pip install "quality-sentinel[review]"'
-        )
+        raise not_installed("the review page", ", ".join(missing), "review")

@@ -41,7 +41,8 @@ from .text import (
 )
 from .worst_slices import MAX_PICTURES, PER_SEGMENT, worst_slices
 
-_TOP_PICTURES = 8
+_TOP_PICTURES = 10
+"""Two rows of them on a usual screen."""
 _TOP_PER_SEGMENT = 1
 _MOST_MARKS = 20000
 """With more slices than this in a case, plots mark only the flagged ones: marks are what makes the page large."""

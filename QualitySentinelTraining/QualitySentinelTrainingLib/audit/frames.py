@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from QualitySentinelLib.errors import InputError, UsageError, reason_of
 from QualitySentinelLib.scores.flags import DEFAULT_THRESHOLD
 
-from .store import TABLES, AuditFolder
+from .store import AuditFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,18 +113,6 @@ class Audit:
             raise UsageError(f"{name}: no case of {self.folder}; see the column 'case' of cases.csv")
         return rows.iloc[0]
 
-    def to_polars(self) -> dict:
-        """The three tables as polars frames by name: ``cases``, ``segments``, ``slices``.
-
-        Raises:
-            UsageError: polars is not installed.
-        """
-        try:
-            import polars as pl
-        except ImportError as error:
-            raise UsageError("polars is not installed; install it with: pip install polars") from error
-        return {name: pl.from_pandas(getattr(self, name)) for name in TABLES}
-
     def option(self, name: str, default=None):
         """An option of the run, as ``audit.json`` has it; ``default`` where it says nothing."""
         key = self.run.get("key")
@@ -160,7 +148,7 @@ def read_audit(folder: str | os.PathLike, finished: bool = True) -> Audit:
             after the other, and may be of two runs. A single table is whole in any case.
 
     Returns:
-        frames ``.cases``, ``.segments`` and ``.slices`` (pandas), and ``.to_polars()``.
+        frames ``.cases``, ``.segments`` and ``.slices`` (pandas).
 
     Raises:
         InputError: there is no audit, it is not done, or its ``audit.json`` is damaged. Damaged tables are found when

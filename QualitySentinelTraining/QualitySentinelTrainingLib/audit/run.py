@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from QualitySentinelLib import __version__
-from QualitySentinelLib.errors import ModelError, UsageError
+from QualitySentinelLib.errors import ModelError, UsageError, not_installed
 from QualitySentinelLib.reading.names import name_presets, read_names
 from QualitySentinelLib.scores.versions import software_versions
 
@@ -176,7 +176,7 @@ def check_tables_can_be_written() -> None:
         UsageError: pyarrow is not installed.
     """
     if find_spec("pyarrow") is None:
-        raise UsageError("an audit needs pyarrow; install it with: pip install 'quality-sentinel[audit]'")
+        raise not_installed("an audit", "pyarrow", "audit")
 
 
 def _check_columns(data: DataSet, columns: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 
 from QualitySentinelLib import errors
-from QualitySentinelLib.errors import InputError, QualitySentinelError, UsageError
+from QualitySentinelLib.errors import InputError, QualitySentinelError, UsageError, not_installed
 
 from .work import Finished, Item, Work, Worker, given_up, raise_stopped, stopped, usable_cores
 
@@ -47,9 +47,7 @@ class RayEngine:
         try:
             import ray  # noqa: F401
         except ImportError as error:
-            raise UsageError(
-                "--engine ray needs Ray; install it with: pip install 'quality-sentinel[cluster]'"
-            ) from error
+            raise not_installed("--engine ray", "Ray", "cluster") from error
         self._work, self._wanted, self._address = work, workers, address
         self.workers, self.busy_share = workers or 0, None
 

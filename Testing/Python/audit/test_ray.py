@@ -19,7 +19,8 @@ def test_without_ray_one_line_says_what_to_install(a_data_set, audit, monkeypatc
     result = audit(a_data_set(1), "--engine", "ray")
     assert result.code == 2
     assert result.err.strip().splitlines()[-1] == (
-        "quality-sentinel: --engine ray needs Ray; install it with: pip install 'quality-sentinel[cluster]'"
+        "quality-sentinel: --engine ray needs Ray, which is not installed; in the folder of this program's repository, "
+        "run: pip install -c constraints.txt '.[cluster]'"
     )
 
 

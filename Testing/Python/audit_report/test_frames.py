@@ -40,14 +40,6 @@ def test_a_segment_of_no_known_structure_has_none(make):
         assert read_audit(made.write(parquet)).segments["structure"].iloc[0] is None
 
 
-def test_polars_frames_hold_the_same(make):
-    pytest.importorskip("polars")
-    audit = read_audit(make(2).write())
-    frames = audit.to_polars()
-    assert {name: len(frame) for name, frame in frames.items()} == {"cases": 2, "segments": 20, "slices": 160}
-    assert frames["segments"]["predicted_dsc"].to_list() == pytest.approx(audit.segments["predicted_dsc"].tolist())
-
-
 def test_a_folder_without_audit_is_refused(tmp_path):
     with pytest.raises(InputError, match="holds no cases.parquet"):
         read_audit(tmp_path)

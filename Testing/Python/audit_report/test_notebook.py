@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 
+import matplotlib as mpl
 import pytest
 
 
 @pytest.mark.slow
 def test_the_example_runs_and_a_second_time_goes_on(repository, tmp_path, monkeypatch, capsys):
-    pytest.importorskip("polars")
-    matplotlib = pytest.importorskip("matplotlib")
-    matplotlib.use("Agg")
+    mpl.use("Agg")
     monkeypatch.chdir(tmp_path)
     notebook = json.loads((repository / "docs" / "audit_example.ipynb").read_text(encoding="utf-8"))
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
