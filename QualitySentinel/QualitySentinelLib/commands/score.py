@@ -29,13 +29,32 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     parser.set_defaults(run=run)
 
 
+class _Files(argparse.Action):
+    """The first file as ``seg``, and those after it as ``more_seg``."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        """As :class:`argparse.Action` asks for it."""
+        namespace.seg, *namespace.more_seg = values
+
+
+def segmentation_files(options: argparse.Namespace) -> list[Path]:
+    """All files of ``--seg``."""
+    return [options.seg, *getattr(options, "more_seg", [])]
+
+
+def input_files(options: argparse.Namespace) -> dict[str, Path]:
+    """The files of a case by their role: ``ct``, ``seg``, ``seg_2`` and so on."""
+    segs = segmentation_files(options)
+    return {"ct": options.ct, **{f"seg_{n}" if n > 1 else "seg": path for n, path in enumerate(segs, start=1)}}
+
+
 def add_case_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of every command that reads one case."""
     parser.add_argument("--ct", required=True, type=Path, help="NIfTI, MGZ, NRRD or MHA file, or a DICOM folder")
     parser.add_argument("--series", help="of several DICOM series: the UID, number or description of the one to read")
     parser.add_argument(
-        "--seg", required=True, type=Path,
-        help="label map, .seg.nrrd, DICOM SEG, or a folder of one binary mask per structure",
+        "--seg", required=True, type=Path, nargs="+", action=_Files, metavar="SEG",
+        help="label map, .seg.nrrd, DICOM SEG or RTSTRUCT, or a folder of one binary mask per structure; or several",
     )  # fmt: skip
     parser.add_argument(
         "--names",
@@ -73,11 +92,11 @@ def run(options: argparse.Namespace) -> int:
     from ..scorer import Scorer
 
     ct = read_ct(options.ct, options.series)
-    segmentation = read_segmentation(options.seg, ct, names=options.names)
+    segmentation = read_segmentation(segmentation_files(options), ct, names=options.names)
     scorer = Scorer(load_model(options.model, options.embeddings), options.device, threshold=options.threshold)
     case = _score_with_progress(scorer, ct, segmentation, options)
     write_results(
-        options.out, case, ct, segmentation, inputs={"ct": options.ct, "seg": options.seg}, options=_recorded(options),
+        options.out, case, ct, segmentation, inputs=input_files(options), options=_recorded(options),
         total_seconds=time.perf_counter() - started,
     )  # fmt: skip
     if not options.quiet:
@@ -92,8 +111,8 @@ def check_output(options: argparse.Namespace) -> None:
         UsageError: the results would land among the input files.
         InputError: the folder cannot be written.
     """
-    out, seg = options.out.resolve(), options.seg.resolve()
-    if out == seg or out == options.ct.resolve() or seg == out / "scored.seg.nrrd":
+    out, inputs = options.out.resolve(), [path.resolve() for path in input_files(options).values()]
+    if out in inputs or out / "scored.seg.nrrd" in inputs:
         raise UsageError(f"{options.out}: is where the input lies; choose another folder for the results")
     check_writable(options.out)
 

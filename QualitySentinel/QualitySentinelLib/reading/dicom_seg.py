@@ -14,19 +14,13 @@ import numpy as np
 
 from ..errors import InputError
 from ..volume.collector import SAME_PLANE, Found, SegmentCollector
-from .dicom_files import SEGMENTATION_STORAGE, dicom_headers, functional_group
+from .dicom_files import SEGMENTATION_STORAGE, functional_group
 from .image import image_stem
 
 _MOST_PLANES = 10_000
 """More planes than any CT has: a frame far away would make one array of all that lies between."""
 _FLIPPED = np.array([-1.0, -1.0, 1.0])
 """Between LPS and RAS."""
-
-
-def find_dicom_segs(folder: Path) -> list[Path]:
-    """The DICOM SEG files in a folder and below it."""
-    headers = dicom_headers(folder, ["SOPClassUID"])
-    return [path for path, header in headers if str(header.get("SOPClassUID", "")) in SEGMENTATION_STORAGE]
 
 
 def read_dicom_seg(path: Path, collector: SegmentCollector) -> None:
@@ -43,11 +37,11 @@ def read_dicom_seg(path: Path, collector: SegmentCollector) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom remarks on odd values; refusals are one line, and it is ours
-            dataset = pydicom.dcmread(path)
+            dataset = pydicom.dcmread(path, force=True)
             kind = str(dataset.get("SOPClassUID", ""))
             if kind not in SEGMENTATION_STORAGE:
                 name = str(dataset.get("Modality", "") or "not a segmentation")
-                raise InputError(f"{path}: is DICOM but not a SEG object ({name}); give or make a DICOM SEG")
+                raise InputError(f"{path}: is DICOM but not a SEG object or RTSTRUCT ({name}); give the segmentation")
             _read(path, dataset, collector)
     except (AttributeError, KeyError, ValueError, TypeError, IndexError, EOFError, RuntimeError, OSError) as error:
         raise InputError(f"{path}: the DICOM SEG is damaged or incomplete; export the segmentation again") from error

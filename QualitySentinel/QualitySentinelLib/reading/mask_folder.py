@@ -26,12 +26,12 @@ def mask_files(folder: Path) -> list[Path]:
 def read_mask_folder(files: list[Path], folder: Path, ct_source: str, collector: SegmentCollector) -> None:
     """Add one segment per file; each is read and cut to its bounding box before the next one is opened.
 
-    Files that cannot be masks (the CT, a label map with several values) are left out with a warning.
+    Files that cannot be read or be masks (the CT, a label map with several values) are left out with a warning.
 
     Raises:
-        InputError: a mask is damaged, or no file of the folder is a mask.
+        InputError: no file of the folder is a mask that can be read.
     """
-    read, unsaid = 0, []
+    read, unsaid, failures = 0, [], []
     for path in files:
         if ct_source and path.resolve() == Path(ct_source).resolve():
             continue
@@ -40,14 +40,22 @@ def read_mask_folder(files: list[Path], folder: Path, ct_source: str, collector:
         if not collector.wants(found):
             read += 1
             continue
-        image = read_image(path, "mask", layers=True)
+        try:
+            image = read_image(path, "mask", layers=True)
+        except InputError as error:
+            failures.append(error)
+            continue
         if image.voxels.ndim > 3 or has_segments(image.metadata):
             collector.warnings.append(f"{path}: is not a binary mask and was left out; give it as a file of its own")
             continue
         if image.voxels.dtype.kind != "b" and image.voxels.size and image.voxels.min() < 0:
             collector.warnings.append(f"{path}: holds negative values, so it is no mask, and was left out")
             continue
-        labels, meaning, warnings = as_labels(image.voxels, str(path))
+        try:
+            labels, meaning, warnings = as_labels(image.voxels, str(path))
+        except InputError as error:
+            failures.append(error)
+            continue
         if len(meaning) > 1:
             collector.warnings.append(
                 f"{path}: holds {len(meaning)} label values, so it is no binary mask, and was left out; "
@@ -63,5 +71,8 @@ def read_mask_folder(files: list[Path], folder: Path, ct_source: str, collector:
             collector.release()
         else:
             collector.add_empty(found)
+    collector.warnings += [f"{failure} (left out)" for failure in failures]
+    if failures and not read:
+        raise failures[0]
     if not read:
         raise InputError(f"{folder}: holds no binary mask (NIfTI, NRRD or MHA); give the folder of masks")

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import InputError
 from ..volume import CtVolume, Segmentation
 from ..volume.collector import SegmentCollector
+from .dicom_files import RT_STRUCTURE_SET_STORAGE, SEGMENTATION_STORAGE, dicom_headers, is_dicom
 from .image import existing
 from .label_map import read_label_file
 from .mask_folder import mask_files, read_mask_folder
 from .names import read_names
 
+_KIND = ["SOPClassUID"]
+
 
 def read_segmentation(
-    path: str | Path,
+    path: str | Path | Sequence[str | Path],
     ct: CtVolume,
     names: str | Path | Mapping | None = None,
     segments: Iterable[str] | None = None,
@@ -23,8 +26,9 @@ def read_segmentation(
     """Read a segmentation and put its masks on the CT's grid, in the canonical frame.
 
     Args:
-        path: a label map or mask (NIfTI, NRRD, MHA), a ``.seg.nrrd``, a DICOM SEG (file or folder that holds one), or
-            a folder of one binary mask per structure.
+        path: a label map or mask (NIfTI, MGZ, NRRD, MHA; 4D with one mask per structure), a ``.seg.nrrd``, a DICOM SEG
+            or RTSTRUCT (file or folder that holds one), or a folder of one binary mask per structure; or several of
+            these, of which those that cannot be read are left out with a warning.
         ct: the CT it belongs to.
         names: what label values, file stems or segment ids mean; see ``names.read_names``.
         segments: ids, names or structures of the segments to read; all by default.
@@ -39,17 +43,40 @@ def read_segmentation(
         MismatchError: no part of it lies inside the CT.
         UsageError: ``names`` cannot be understood, or a segment of ``segments`` does not exist.
     """
-    path = existing(path, "segmentation")
-    collector = SegmentCollector(ct, read_names(names), segments, str(path))
+    paths = [path] if isinstance(path, str | Path) else list(path)
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    collector = SegmentCollector(ct, read_names(names), segments, f"{paths[0]}{more}")
+    failures = []
+    for one in paths:
+        try:
+            _read(existing(one, "segmentation"), ct, collector)
+        except InputError as error:
+            failures.append(error)
+    if len(failures) == len(paths):
+        raise failures[0]
+    collector.warnings += [f"{failure} (left out)" for failure in failures]
+    return collector.finish()
+
+
+def _read(path: Path, ct: CtVolume, collector: SegmentCollector) -> None:
     if path.is_dir():
         _read_folder(path, ct, collector)
-    elif _is_dicom(path):
-        from .dicom_seg import read_dicom_seg
-
-        read_dicom_seg(path, collector)
+    elif is_dicom(path):
+        _read_dicom(path, collector)
     else:
         read_label_file(path, collector)
-    return collector.finish()
+
+
+def _read_dicom(path: Path, collector: SegmentCollector) -> None:
+    from .dicom_rtstruct import read_rtstruct
+    from .dicom_seg import read_dicom_seg
+
+    is_rtstruct = any(_kind(header) == RT_STRUCTURE_SET_STORAGE for _, header in dicom_headers(path, _KIND, [path]))
+    (read_rtstruct if is_rtstruct else read_dicom_seg)(path, collector)
+
+
+def _kind(header) -> str:
+    return str(header.get("SOPClassUID", ""))
 
 
 def _read_folder(folder: Path, ct: CtVolume, collector: SegmentCollector) -> None:
@@ -60,18 +87,14 @@ def _read_folder(folder: Path, ct: CtVolume, collector: SegmentCollector) -> Non
     if files:
         read_mask_folder(files, folder, ct.source, collector)
         return
-    from .dicom_seg import find_dicom_segs, read_dicom_seg
-
-    objects = find_dicom_segs(folder)
+    kinds = (*SEGMENTATION_STORAGE, RT_STRUCTURE_SET_STORAGE)
+    objects = [path for path, header in dicom_headers(folder, _KIND) if _kind(header) in kinds]
     if len(objects) == 1:
-        read_dicom_seg(objects[0], collector)
+        _read_dicom(objects[0], collector)
     elif objects:
         some = ", ".join(p.name for p in objects[:3])
-        raise InputError(f"{folder}: holds {len(objects)} DICOM SEG objects ({some} ...); give one of them as the file")
+        raise InputError(f"{folder}: holds {len(objects)} DICOM SEG or RTSTRUCT objects ({some} ...); give those meant")
     else:
-        raise InputError(f"{folder}: holds neither masks (NIfTI, NRRD, MHA) nor a DICOM SEG; check the path")
-
-
-def _is_dicom(path: Path) -> bool:
-    with open(path, "rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
+        raise InputError(
+            f"{folder}: holds neither masks (NIfTI, NRRD, MHA) nor a DICOM SEG or RTSTRUCT; check the path"
+        )

@@ -10,6 +10,7 @@ import numpy as np
 from ..anatomy import match_structure
 from ..errors import MismatchError, UsageError
 from .ct import CtVolume
+from .frame import AxialFrame
 from .placement import PlacedMask, Placement
 from .segmentation import Box, Segment, Segmentation, boxes_of_labels, is_called
 
@@ -59,6 +60,11 @@ class SegmentCollector:
     def grid(self) -> tuple[bytes, tuple[int, int, int]]:
         """What is equal only for one and the same grid."""
         return self._ct.frame.ijk_to_ras.tobytes(), self._ct.frame.shape
+
+    @property
+    def ct_frame(self) -> AxialFrame:
+        """The CT's frame."""
+        return self._ct.frame
 
     def on_planes(self, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
         """On which planes of the CT's file planes in space lie, or ``None`` where they are not all planes of it.
@@ -137,9 +143,10 @@ class SegmentCollector:
             segment.value = 1
 
     def reorder(self, positions: Sequence[int]) -> None:
-        """Sort the segments added so far by their position in the file (layers are read one after the other)."""
-        pairs = sorted(zip(positions, self._segments, strict=True), key=lambda pair: pair[0])
-        self._segments = [segment for _, segment in pairs]
+        """Sort the segments added last by their position in the file (layers are read one after the other)."""
+        added = self._segments[len(self._segments) - len(positions) :]
+        pairs = sorted(zip(positions, added, strict=True), key=lambda pair: pair[0])
+        self._segments[len(self._segments) - len(positions) :] = [segment for _, segment in pairs]
 
     def finish(self) -> Segmentation:
         """The segmentation.

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import replace
 
+from ..commands.score import input_files, segmentation_files
 from ..errors import UsageError
 from ..files import sha256_of
 from ..reading import read_ct, read_segmentation
@@ -30,7 +31,7 @@ def open_review(options: argparse.Namespace, scores: CaseScore | None = None) ->
         QualitySentinelError: what cannot be read, or does not fit, in one line.
     """
     ct = read_ct(options.ct, getattr(options, "series", None))
-    segmentation = read_segmentation(options.seg, ct, names=options.names)
+    segmentation = read_segmentation(segmentation_files(options), ct, names=options.names)
     wanted = _wanted(segmentation, options.segments)
     from ..checkpoint import load_model  # torch takes seconds to import: a wrong path is told before
     from ..scorer import Scorer
@@ -38,7 +39,7 @@ def open_review(options: argparse.Namespace, scores: CaseScore | None = None) ->
 
     parse_slice_choice(options.slices)
     scorer = Scorer(load_model(options.model, options.embeddings), options.device, threshold=options.threshold)
-    inputs = {role: {"path": str(path), "sha256": sha256_of(path)} for role, path in _inputs(options)}
+    inputs = {role: {"path": str(path), "sha256": sha256_of(path)} for role, path in input_files(options).items()}
     keeper = Keeper(options.out, inputs)
     kept = keeper.read()
     corrected = bool(kept and kept.get("corrected"))
@@ -54,10 +55,6 @@ def open_review(options: argparse.Namespace, scores: CaseScore | None = None) ->
     return lambda: ReviewController(
         ct, segmentation, session, scorer, keeper, options.slices, wanted, recorded, corrected=corrected
     )
-
-
-def _inputs(options: argparse.Namespace):
-    return ("ct", options.ct), ("seg", options.seg)
 
 
 def blank_scores(segmentation: Segmentation, threshold: float) -> CaseScore:

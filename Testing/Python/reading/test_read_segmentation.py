@@ -7,7 +7,9 @@ import json
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
+from QualitySentinelLib.errors import InputError
 from QualitySentinelLib.reading import read_ct, read_segmentation
 from QualitySentinelLib.reading.names import name_presets
 
@@ -220,3 +222,62 @@ def test_the_totalsegmentator_mask_folders_are_read(shared):
     seg = read_segmentation(folder, read_ct(folder / "ct_cropped.nii.gz"))
     assert "heart" in [s.structure for s in seg]  # its mask is on a larger grid, in step with the CT's
     assert not any("resampled" in w for w in seg.warnings)
+
+
+def one_hot(labels: np.ndarray, *values: int) -> np.ndarray:
+    return np.stack([labels.T == v for v in values], axis=-1).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("values", "names"), [((0, 1, 2), "12"), ((1, 2), "12"), ((1, 2), "01")])
+def test_a_4d_file_with_a_mask_in_each_layer_is_read(a_torso, a_ct, tmp_path, values, names):
+    nibabel.save(nibabel.Nifti1Image(one_hot(a_torso.labels, *values), a_torso.ijk_to_ras), tmp_path / "seg.nii.gz")
+    seg = read_segmentation(tmp_path / "seg.nii.gz", a_ct, dict(zip(names, ("liver", "spleen"), strict=True)))
+    assert [(s.id, s.structure) for s in seg] == [(names[0], "liver"), (names[1], "spleen")]
+    assert_same_masks(seg, a_torso.labels)
+    assert seg.warnings == []
+
+
+def test_layers_of_a_vector_image_are_segments_and_ask_for_names(a_torso, a_ct, tmp_path):
+    layers = np.moveaxis(one_hot(a_torso.labels, 1, 2, 3), (0, 1, 2), (2, 1, 0))
+    image = sitk.GetImageFromArray(np.ascontiguousarray(layers), isVector=True)
+    sitk.WriteImage(image, str(tmp_path / "seg.nrrd"))
+    ct = read_ct(write_bare(tmp_path / "ct.nrrd", a_torso.hu))
+    seg = read_segmentation(tmp_path / "seg.nrrd", ct)
+    assert [(s.name, s.is_empty) for s in seg] == [("label 1", False), ("label 2", False), ("label 3", True)]
+    assert_same_masks(seg.segments[:2], a_torso.labels)
+    assert "no names for its 3 layers" in seg.warnings[0]
+
+
+def write_bare(path, voxels: np.ndarray):
+    sitk.WriteImage(sitk.GetImageFromArray(voxels), str(path))
+    return path
+
+
+def test_a_4d_file_of_label_maps_is_refused(a_torso, a_ct, tmp_path):
+    times = np.stack([a_torso.labels.T] * 3, axis=-1)
+    nibabel.save(nibabel.Nifti1Image(times, a_torso.ijk_to_ras), tmp_path / "seg.nii.gz")
+    with pytest.raises(InputError, match="4D image with 2 label values in one layer"):
+        read_segmentation(tmp_path / "seg.nii.gz", a_ct)
+
+
+def test_several_files_are_one_segmentation_without_those_that_cannot_be_read(a_torso, a_ct, write_volume, tmp_path):
+    paths = [
+        write_volume(tmp_path / f"{name}.nrrd", (a_torso.labels == value).astype(np.uint8), a_torso.ijk_to_ras)
+        for value, name in a_torso.names.items()
+    ]
+    (tmp_path / "broken.nrrd").write_bytes(b"nothing")
+    seg = read_segmentation([paths[0], tmp_path / "broken.nrrd", paths[1]], a_ct)
+    assert [(s.id, s.structure) for s in seg] == [("liver", "liver"), ("spleen", "spleen")]
+    assert_same_masks(seg, a_torso.labels)
+    assert len(seg.warnings) == 1
+    assert "broken.nrrd: " in seg.warnings[0]
+    assert seg.warnings[0].endswith("(left out)")
+
+
+def test_one_bad_mask_does_not_fail_a_folder(a_torso, a_ct, a_folder_of_masks):
+    liver = a_folder_of_masks / "liver.nii.gz"
+    liver.write_bytes(liver.read_bytes()[:200])
+    (a_folder_of_masks / "stomach.nii.gz").write_bytes(b"")
+    seg = read_segmentation(a_folder_of_masks, a_ct)
+    assert [s.id for s in seg] == ["pancreas", "spleen"]
+    assert ["liver.nii.gz: ends too early" in seg.warnings[0], "stomach.nii.gz" in seg.warnings[1]] == [True, True]
