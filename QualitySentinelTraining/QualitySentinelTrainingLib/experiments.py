@@ -33,7 +33,7 @@ from .evaluation.data_amount import data_amount
 from .evaluation.figures import with_intervals
 from .evaluation.report import plain
 from .evaluation.run import evaluate_pair_files
-from .folds import persons_seen
+from .model_files import persons_seen
 from .pairs import pair_files
 from .recipe import ARCHITECTURES
 from .training import TrainingOptions, read_options

@@ -20,13 +20,15 @@ from pathlib import Path
 import numpy as np
 
 from QualitySentinelLib.anatomy import match_structure
+from QualitySentinelLib.datasets.layouts.case_folders import LABEL_MAPS, MASK_FOLDER, NAME_FILES
+from QualitySentinelLib.datasets.layouts.layout import images_in
+from QualitySentinelLib.datasets.walk import folders_in
 from QualitySentinelLib.errors import InputError, QualitySentinelError
 from QualitySentinelLib.reading import read_segmentation
-from QualitySentinelLib.reading.image import image_stem, is_image_file
+from QualitySentinelLib.reading.image import image_stem
 from QualitySentinelLib.reading.names import read_names
 
 from .candidates import Candidate
-from .case_folders import LABEL_MAPS, MASK_FOLDER, NAME_FILES
 from .subjects import Subject
 
 KNOWN_LAYOUTS = (
@@ -177,7 +179,7 @@ def _below(folder: Path, root: Path, depth: int) -> Iterator[Prediction]:
     names = _names_for(folder, root)
     for subject, path in _label_maps(folder):
         yield Prediction(checkpoint, stage, subject, path, names)
-    for inner in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
+    for inner in folders_in(folder):
         if _NOT_PREDICTIONS.fullmatch(inner.name) or depth == _DEEPEST:
             continue
         case = _case(inner)
@@ -241,8 +243,7 @@ def _case(folder: Path) -> Path | None:
 
 def _images(folder: Path) -> list[Path]:
     """Image files that may be predictions, in alphabetical order; the CT itself is none."""
-    files = sorted(p for p in folder.iterdir() if p.is_file() and is_image_file(p))
-    return [p for p in files if image_stem(p).lower() not in _INPUTS]
+    return [p for p in images_in(folder) if image_stem(p).lower() not in _INPUTS]
 
 
 def _without_suffix(stem: str) -> str:

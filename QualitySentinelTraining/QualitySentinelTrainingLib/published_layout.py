@@ -1,73 +1,43 @@
-"""The data layout of the published Quality Sentinel: one folder per scan, and in it one folder of masks per class.
-
-::
-
-    train/SAMPLE/ct.nii.gz            (val/ alike)
-    train/SAMPLE/label.nii.gz         reference label map, class numbers of the DAP Atlas
-    train/SAMPLE/class_13/*.nii.gz    binary masks that networks predicted of class 13, one file per checkpoint
-"""
+"""Masks that networks predicted, beside a CT in the layout of the published Quality Sentinel: ``class_13/*.nii.gz``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from QualitySentinelLib.anatomy import all_structures
+from QualitySentinelLib.datasets.layouts.layout import images_in
+from QualitySentinelLib.datasets.walk import folders_in
 from QualitySentinelLib.errors import InputError, QualitySentinelError
 from QualitySentinelLib.reading import read_segmentation
-from QualitySentinelLib.reading.image import image_stem, is_image_file
+from QualitySentinelLib.reading.image import image_stem
 
 from .candidates import Candidate
 from .predictions import empty_candidate, stage_of
-from .subjects import Subject, read_subject
-
-PARTS = ("train", "val")
+from .subjects import Subject
 
 
-@dataclass
-class PublishedSample:
-    """One scan of the layout.
-
-    Attributes:
-        subject: the CT and its reference.
-        candidates: the predicted masks, those without a voxel among them.
-        skipped: what was left out, and why, one line each.
-    """
-
-    subject: Subject
-    candidates: list[Candidate]
-    skipped: list[str]
-
-
-def read_published(folder: Path) -> PublishedSample:
-    """One scan with its reference and all its predicted masks.
+def masks_beside(folder: Path, subject: Subject, skipped: list[str]) -> list[Candidate]:
+    """The predicted masks in the folder of a sample, those without a voxel among them.
 
     Left out, with a line in ``skipped``: classes that the reference does not hold or that are not in the DAP Atlas,
     and masks that cannot be read.
-
-    Raises:
-        InputError: the CT or the reference cannot be read.
     """
-    for name in ("ct.nii.gz", "label.nii.gz"):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder}: has no {name}; each sample of the published layout has one")
-    subject = read_subject(folder.name, folder / "ct.nii.gz", folder / "label.nii.gz", names="dap")
     value_of = {structure: value for value, structure in subject.structures.items()}
-    candidates, skipped = [], []
+    candidates = []
     for inner, number in _class_folders(folder, skipped):
         structure = _dap_names().get(number)
         if structure not in value_of:
             why = "is no class of the DAP Atlas" if structure is None else f"({structure}) is not in the reference"
             skipped.append(f"{inner}: class {number} {why}; left out")
             continue
-        for path in sorted(p for p in inner.iterdir() if p.is_file() and is_image_file(p)):
+        for path in images_in(inner):
             try:
                 candidates.append(_candidate(path, subject, value_of[structure]))
             except QualitySentinelError as error:
                 skipped.append(str(error))
-    return PublishedSample(subject, candidates, skipped)
+    return candidates
 
 
 @cache
@@ -78,7 +48,7 @@ def _dap_names() -> dict[int, str]:
 
 def _class_folders(folder: Path, skipped: list[str]) -> Iterator[tuple[Path, int]]:
     """The folders of masks, and the class number: the second field of their name between underscores."""
-    for inner in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
+    for inner in folders_in(folder):
         fields = inner.name.split("_")
         if len(fields) > 1 and fields[1].isdecimal():
             yield inner, int(fields[1])

@@ -20,9 +20,8 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
+from QualitySentinelLib.datasets import find_cases, read_case
 from QualitySentinelLib.files import write_whole
-from QualitySentinelTrainingLib.audit.cases import read_case
-from QualitySentinelTrainingLib.audit.layouts import find_cases
 from QualitySentinelTrainingLib.audit.privacy import Scrubber
 from QualitySentinelTrainingLib.audit.record import segment_records
 from QualitySentinelTrainingLib.audit.run import AuditOptions, run_audit
@@ -162,7 +161,7 @@ def one_by_one(data, cases, scorer, scratch: Path, reports: bool) -> float:
 
     started = time.perf_counter()
     for case in cases:
-        ct, segmentation = read_case(case, data.root)
+        ct, segmentation = read_case(case)
         score = scorer.score(ct, segmentation)
         if reports:
             inputs = {"ct": data.root / case.ct, "seg": data.root / case.seg}

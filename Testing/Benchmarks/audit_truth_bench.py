@@ -28,14 +28,15 @@ import numpy as np
 
 from QualitySentinelLib.checkpoint import load_model
 from QualitySentinelLib.commands.main import main as quality_sentinel
+from QualitySentinelLib.datasets import Case
 from QualitySentinelLib.files import write_whole
 from QualitySentinelTrainingLib.audit.frames import read_audit
 from QualitySentinelTrainingLib.candidates import MARGIN_MM
 from QualitySentinelTrainingLib.dice import volume_dice
 from QualitySentinelTrainingLib.errors import simulate
 from QualitySentinelTrainingLib.evaluation.bootstrap import bootstrap_of
-from QualitySentinelTrainingLib.folds import seen_by
-from QualitySentinelTrainingLib.subjects import Subject, read_openkbp
+from QualitySentinelTrainingLib.model_files import seen_by
+from QualitySentinelTrainingLib.subjects import Subject, read_subject
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "openkbp"
 BAD_BELOW = 0.8
@@ -118,7 +119,7 @@ def make_set(folders: list[Path], out: Path, seed: int) -> list[dict]:
 
 def write_case(folder: Path, out: Path, spoil: bool, rng: np.random.Generator) -> None:
     """One case: the CT as it is, and a binary mask per structure."""
-    subject = read_openkbp(folder)
+    subject = read_subject(Case(folder.name, "ct.nii.gz", "seg.nii.gz", names="openkbp", root=folder), "OpenKBP")
     image = nibabel.load(folder / "ct.nii.gz")
     out.mkdir(parents=True, exist_ok=True)
     ct = out / "ct.nii.gz"

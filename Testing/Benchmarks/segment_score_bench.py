@@ -25,7 +25,7 @@ from QualitySentinelLib.scorer import Scorer
 from QualitySentinelLib.volume import Segmentation
 from QualitySentinelLib.volume.segmentation import segment_from_mask
 from QualitySentinelTrainingLib.dice import volume_dice
-from QualitySentinelTrainingLib.folds import seen_by
+from QualitySentinelTrainingLib.model_files import seen_by
 from QualitySentinelTrainingLib.subjects import Subject, read_openkbp, totalsegmentator_subject
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"

@@ -10,6 +10,7 @@ from ..errors import InputError
 SEGMENTATION_STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 """SOP classes Segmentation Storage and Label Map Segmentation Storage."""
 RT_STRUCTURE_SET_STORAGE = "1.2.840.10008.5.1.4.1.1.481.3"
+_CT_STORAGE = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 
 
 def is_dicom(path: Path) -> bool:
@@ -26,6 +27,12 @@ def is_dicom(path: Path) -> bool:
     group, element, rest = start[:2], start[2:4], start[4:8]
     bare = group in (b"\x02\0", b"\x08\0") and element[1:] == b"\0" and element[:1] <= b"\x20"
     return start[128:] == b"DICM" or (bare and (rest[:2].isupper() or 0 < int.from_bytes(rest, "little") <= 64))
+
+
+def is_ct(header) -> bool:
+    """Whether an object is a CT, by its modality, or by its SOP class where it has no modality."""
+    modality = str(header.get("Modality", "") or "")
+    return modality == "CT" or (not modality and str(header.get("SOPClassUID", "")) in _CT_STORAGE)
 
 
 def dicom_headers(

@@ -16,7 +16,7 @@ from ..errors import InputError, UsageError
 from ..volume.hounsfield import AIR_HU, HIGHEST_HU
 from ..volume.placement import GRID_TOLERANCE
 from ..volume.segmentation import is_called
-from .dicom_files import RT_STRUCTURE_SET_STORAGE, SEGMENTATION_STORAGE, dicom_headers, functional_group
+from .dicom_files import RT_STRUCTURE_SET_STORAGE, SEGMENTATION_STORAGE, dicom_headers, functional_group, is_ct
 from .image import FARTHEST_MM, Image
 from .itk_file import quiet_itk
 
@@ -29,7 +29,6 @@ ONE_GRID = 0.5
 _FEW = 10
 """An axial original of fewer slices is not preferred to a reformat of many."""
 
-_CT_STORAGE = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 _KEYWORDS = (
     "SOPClassUID", "Modality", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "ImageType",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames",
@@ -169,10 +168,9 @@ def _find(place: Path, files: Sequence[Path] | None) -> _Found:
 
 def _sort_in(path: Path, header, found: _Found) -> None:
     kind, modality = str(header.get("SOPClassUID", "")), str(header.get("Modality", "") or "")
-    is_ct = modality == "CT" or (not modality and kind in _CT_STORAGE)
     names = {**dict.fromkeys(SEGMENTATION_STORAGE, "SEG"), RT_STRUCTURE_SET_STORAGE: "RTSTRUCT"}
     found.kinds.add(names.get(kind, modality))
-    if not is_ct or kind in names or "LOCALIZER" in (header.get("ImageType") or ()):
+    if not is_ct(header) or kind in names or "LOCALIZER" in (header.get("ImageType") or ()):
         return
     slices = list(_slices(path, header))
     key = (str(header.SeriesInstanceUID), int(header.Rows), int(header.Columns))

@@ -16,6 +16,8 @@ from .segmentation import Box, Segment, Segmentation, boxes_of_labels, is_called
 
 SAME_PLANE = 0.05
 """In steps between planes: so near, a plane of a segmentation is one of the CT's."""
+IGNORED = "ignore"
+"""Name of a label whose voxels are nobody's: nnU-Net's mark for what was not annotated."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,9 @@ class SegmentCollector:
 
     def wants(self, found: Found) -> bool:
         """Whether the user asked for this segment; readers ask before they read a mask."""
+        if self._names.get(key := self._key(found)) == IGNORED:
+            self._used_names.add(key)
+            return False
         self._offered.append(found.name)
         if self._wanted is None:
             return True
@@ -208,12 +213,16 @@ class SegmentCollector:
 
     def _name_and_structure(self, found: Found) -> tuple[str, str | None]:
         """The name to show and the structure: the user's word first, then the file's."""
-        given = next((k for k in (*found.keys, found.id, found.name) if k in self._names), None)
+        given = self._key(found)
         if given is None:
             return found.name, matched_structure(found.name, found.tags)
         self._used_names.add(given)
         called = self._names[given]
         return (called if found.rename else found.name), matched_structure(called, None)
+
+    def _key(self, found: Found) -> str | None:
+        """Under what the ``names`` argument speaks of a segment."""
+        return next((k for k in (*found.keys, found.id, found.name) if k in self._names), None)
 
     def _unique(self, wanted: str) -> str:
         """``liver``, then ``liver_2``, ``liver_3``."""

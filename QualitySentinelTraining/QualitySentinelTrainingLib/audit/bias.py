@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from QualitySentinelLib.datasets.table import patient_column
 from QualitySentinelLib.errors import UsageError
 
 from .frames import META
@@ -23,7 +24,6 @@ from .people import (
     by_person,
     first_of_person,
     is_age,
-    person_column,
     silent,
     who_was_scanned,
 )
@@ -170,7 +170,7 @@ def find_bias(
         audit: its ``cases`` and ``segments`` are read.
         columns: metadata columns, without ``meta_``; all by default.
         person: metadata column that tells the person: the mean of a person's cases is one unit, with the metadata of
-            the first of them that says something. By default the column that is called so (``people.PERSON_COLUMNS``),
+            the first of them that says something. By default the column that is called so (``PATIENT_COLUMNS``),
             if there is one; ``""`` for none, so that each case is a unit.
         min_group: smallest group that is compared, in units.
         draws: of the bootstrap; 0 for no intervals of means.
@@ -186,7 +186,7 @@ def find_bias(
         if name not in audit.metadata:
             there = ", ".join(audit.metadata) or "none"
             raise UsageError(f"{name}: no metadata column of {audit.folder}; there are: {there}")
-    person = person_column(audit.metadata) if person is None else person or None
+    person = patient_column(audit.metadata) if person is None else person or None
     outcomes, labels, n_cases = _outcomes(audit, chosen, person)
     tests: list[BiasTest] = []
     notes: list[str] = []

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from QualitySentinelLib.datasets import Case, find_cases, read_case
 from QualitySentinelLib.errors import QualitySentinelError, UsageError
 from QualitySentinelLib.volume import CtVolume, Segmentation
 
-from .cases import AuditCase, read_case
 from .frames import Audit
-from .layouts import find_cases
 
 
 class CaseFiles:
@@ -26,14 +25,14 @@ class CaseFiles:
         self.folder = None if folder is None else folder.absolute()  # commands are run from elsewhere
         self._names = audit.option("names")
         self._audit = audit
-        self._found: dict[str, AuditCase] | None = None
+        self._found: dict[str, Case] | None = None
 
     @property
     def at_hand(self) -> bool:
         """Whether the data set's folder is there."""
         return self.folder is not None and self.folder.is_dir()
 
-    def case(self, name: str) -> AuditCase | None:
+    def case(self, name: str) -> Case | None:
         """A case; ``None`` when its files are not known."""
         if self._found is None:
             self._found = self._from_tables() | self._from_layout()
@@ -48,13 +47,15 @@ class CaseFiles:
         case = self.case(name)
         if case is None or not self.at_hand:
             raise UsageError(f"{name}: its files are not known; name the data set's folder")
-        return read_case(case, self.folder, self._names)
+        return read_case(case, self._names)
 
-    def _from_tables(self) -> dict[str, AuditCase]:
+    def _from_tables(self) -> dict[str, Case]:
         rows = self._audit.cases[["case", "ct", "seg"]].itertuples(index=False, name=None)
-        return {str(n): AuditCase(str(n), ct, seg, names=self._names) for n, ct, seg in rows if _is_path(ct, seg)}
+        root = self.folder or Path()
+        cases = (Case(str(n), ct, seg, names=self._names, root=root) for n, ct, seg in rows if _is_path(ct, seg))
+        return {case.name: case for case in cases}
 
-    def _from_layout(self) -> dict[str, AuditCase]:
+    def _from_layout(self) -> dict[str, Case]:
         """Cases with what the tables do not tell: names of labels, and the paths of DICOM files."""
         layout, manifest = self._audit.option("layout"), self._audit.option("manifest")
         if not self.at_hand or not isinstance(layout, str):
@@ -66,7 +67,7 @@ class CaseFiles:
             return {}
         return {case.name: case for case in found.cases if _is_path(case.ct, case.seg)}
 
-    def names_of(self, case: AuditCase) -> str | Mapping | None:
+    def names_of(self, case: Case) -> str | Mapping | None:
         """What the case's label values mean: as the audit was told, else as the layout says."""
         return self._names if self._names is not None else case.names
 

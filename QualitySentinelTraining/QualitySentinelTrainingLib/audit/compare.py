@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from QualitySentinelLib.datasets.table import patient_column
 from QualitySentinelLib.errors import UsageError
 
 from .bias import LEVEL, OVERALL
 from .frames import META
 from .interval import bootstrap_interval
-from .people import by_person, person_column, who_was_scanned
+from .people import by_person, who_was_scanned
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,7 +137,7 @@ def compare_audits(
         paired: whether cases of one name are the same; by default they are when half of the smaller set's names are
             in both and the masks of one name lie in one place.
         person: metadata column of ``audit`` that tells the person, and of ``other`` where it has it; by default the
-            columns that are called so (``people.PERSON_COLUMNS``); ``""`` for none.
+            columns that are called so (``PATIENT_COLUMNS``); ``""`` for none.
         draws, seed: of the bootstrap.
 
     Raises:
@@ -186,7 +187,7 @@ def _table(audit: Audit) -> pd.DataFrame:
 
 def _persons(audit: Audit, person: str | None) -> tuple[str | None, pd.Series | None]:
     """The column that tells persons, and who each case is of; nothing where no column does."""
-    column = person if person in audit.metadata else person_column(audit.metadata)
+    column = person if person in audit.metadata else patient_column(audit.metadata)
     if person == "" or column is None:
         return None, None
     return column, who_was_scanned(audit.cases.drop_duplicates("case").set_index("case")[META + column])

@@ -11,36 +11,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from QualitySentinelLib.datasets.table import SEXES, UNKNOWN, age_in_years
+
 if TYPE_CHECKING:
     import pandas as pd
 
 AGE_EDGES = (18, 40, 60, 80)
 """Bounds of the age groups, years."""
-PERSON_COLUMNS = (
-    "person", "person_id", "patient", "patient_id", "patientid", "subject", "subject_id", "participant",
-    "participant_id",
-)  # fmt: skip
-"""Metadata columns, without ``meta_``, that tell who was scanned; the first that is there counts."""
-
 _FEW_NUMBERS = 6
 _OLDEST = 120
 _SOME_WORDS = 0.8
 """A column of ages may hold other words, which say nothing, in one case of five."""
-_UNKNOWN = {
-    "", "?", "-", "--", "nan", "na", "n/a", "null", "unk", "unknown", "missing", "not available", "not known",
-    "not reported", "not specified", "unspecified", "undefined",
-}  # fmt: skip
-SEXES = {
-    "m": "M", "male": "M", "man": "M", "f": "F", "female": "F", "w": "F", "woman": "F", "o": "O", "other": "O",
-}  # fmt: skip
-"""Sexes as data sets write them, in lower case, and as the tables do."""
 _SEX_WORDS = {"M": "male", "F": "female", "O": "other"}
 _SEX_UNKNOWN = "u"
 _AGE = re.compile(r"(?:^|[^a-z])age(?:$|[^a-z])")
 _SEX = re.compile(r"(?:^|[^a-z])(?:sex|gender)(?:$|[^a-z])")
-_YEARS = re.compile(r"[>≥]?=?\s*(\d{1,3}(?:\.\d+)?)\s*(?:\+|y|yrs?|years?)?", re.IGNORECASE)
-_UNDER_TWO = re.compile(r"(\d{1,3})\s*([mwd])", re.IGNORECASE)
-_UNITS = {"m": 12, "w": 52, "d": 365}
+_AROUND_YEARS = re.compile(r"^[>≥]?=?\s*|\s*\+$")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
 
@@ -96,12 +82,6 @@ def age_groups(years: pd.Series) -> pd.Series:
     return groups.astype(object).where(years.notna(), None)
 
 
-def person_column(columns: list[str]) -> str | None:
-    """The metadata column that tells who was scanned, by its name."""
-    called = {column.lower(): column for column in columns}
-    return next((called[name] for name in PERSON_COLUMNS if name in called), None)
-
-
 def who_was_scanned(persons: pd.Series) -> pd.Series:
     """Who each case is of, from the column that tells persons, by case; of unknown ones each is a person of its own."""
     who = as_words(persons)
@@ -130,7 +110,7 @@ def _texts(values: pd.Series) -> pd.Series:
 def _as_text(value) -> str | None:
     whole = isinstance(value, float) and value.is_integer()  # a table with gaps holds 1 as 1.0
     text = str(int(value) if whole else value).strip()
-    return None if text.lower() in _UNKNOWN else text
+    return None if text.lower() in UNKNOWN else text
 
 
 def _sex(word: str) -> str | None:
@@ -142,7 +122,5 @@ def _number(text: str) -> float:
 
 
 def _age(text: str) -> float:
-    years, less = _YEARS.fullmatch(text), _UNDER_TWO.fullmatch(text)
-    if less:
-        return float(int(less[1]) // _UNITS[less[2].lower()])
-    return float(years[1]) if years else _number(text)
+    years = age_in_years(_AROUND_YEARS.sub("", text))
+    return _number(text) if years is None else years

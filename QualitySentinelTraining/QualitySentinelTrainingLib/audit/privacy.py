@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from .cases import AuditCase
+from QualitySentinelLib.datasets import Case
 
 BLOT = "[removed]"
 _TITLE = re.compile(r"(the largest was taken \()'.*', (\d+ slices\))")
@@ -26,7 +26,7 @@ class Scrubber:
         keep_identifiers: the user wants to see them; only the data set's folder goes.
     """
 
-    def __init__(self, case: AuditCase, root: Path, keep_identifiers: bool = False) -> None:
+    def __init__(self, case: Case, root: Path, keep_identifiers: bool = False) -> None:
         self._hide, self._keep = case.identifying and not keep_identifiers, keep_identifiers
         places = {str(root), str(root.resolve())} - {".", "/"}
         self._roots = sorted((place + mark for place in places for mark in "/\\"), key=len, reverse=True)

@@ -11,14 +11,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from QualitySentinelLib import __version__
+from QualitySentinelLib.datasets import Case, DataSet, find_cases
 from QualitySentinelLib.errors import ModelError, UsageError, not_installed
 from QualitySentinelLib.reading.names import name_presets, read_names
 from QualitySentinelLib.scores.versions import software_versions
 
 from ..runs import Plan, Record, Shard
 from ..runs.throttle import Throttle
-from .cases import AuditCase, DataSet
-from .layouts import find_cases
 from .scoring import CaseWork, ScoringSetup
 from .store import AuditFolder
 from .table_files import write_tables
@@ -29,7 +28,7 @@ class AuditOptions:
     """How to audit; the options that shape scores are those of :class:`ScoringSetup`.
 
     Attributes:
-        layout: a name of ``layouts.LAYOUTS``, or ``"auto"``.
+        layout: a name of ``datasets.LAYOUTS``, or ``"auto"``.
         metadata: a table with one row per case.
         engine: ``"local"`` or ``"ray"``.
         workers: processes or actors; as many as suit the machine or cluster when ``None``.
@@ -107,11 +106,13 @@ def run_audit(
     options = options or AuditOptions()
     setup = setup or ScoringSetup(Path())
     check_tables_can_be_written()
-    data = find_cases(dataset, options.layout, options.metadata, setup.keep_identifiers)
+    data = find_cases(
+        dataset, options.layout, metadata=options.metadata, keep_identifiers=setup.keep_identifiers
+    )
     data.title = options.title
     _check_columns(data, options.columns)
     names, content = _names(setup.names)
-    setup = replace(setup, root=data.root.resolve(), names=content)
+    setup = replace(setup, root=data.root, names=content)
     model = _model(setup)
     outcome, work = AuditOutcome(data, notes=list(data.notes)), CaseWork(setup)
     cases = [case for case in data.cases if options.shard is None or options.shard.holds(case)]
@@ -160,7 +161,7 @@ def _check_no_merge(out: Path) -> None:
         raise UsageError(f"{out}: holds merged shards; audit the shards again, then merge them")
 
 
-def _renew_metadata(run: AuditFolder, plan: Plan, cases: Iterable[AuditCase]) -> None:
+def _renew_metadata(run: AuditFolder, plan: Plan, cases: Iterable[Case]) -> None:
     """Write into the records of kept cases what is known of their patients now."""
     for case in cases:
         if plan.kept.get(case.name, {}).get("metadata", case.metadata) != case.metadata:
@@ -216,7 +217,7 @@ def _model(setup: ScoringSetup) -> dict:
 
 
 def _run_document(
-    data: DataSet, setup: ScoringSetup, names: str | None, options: AuditOptions, model: dict, cases: list[AuditCase]
+    data: DataSet, setup: ScoringSetup, names: str | None, options: AuditOptions, model: dict, cases: list[Case]
 ) -> dict:
     """``audit.json`` at the start. What ``key`` holds must be the same in all runs into one folder.
 
@@ -236,7 +237,7 @@ def _run_document(
             "keep-identifiers": setup.keep_identifiers,
             "shard": None if options.shard is None else str(options.shard),
         },
-        "dataset": None if data.hidden else str(data.root.resolve()),
+        "dataset": None if data.hidden else str(data.root),
         "dataset_name": data.name,
         "manifest": data.manifest,
         "layout": data.layout,
@@ -252,7 +253,7 @@ def _run_document(
     }
 
 
-def _label_names(cases: list[AuditCase]) -> str | Mapping | None:
+def _label_names(cases: list[Case]) -> str | Mapping | None:
     """What label values mean where the layout says the same of all cases; Slicer has no other way to know."""
     told = {json.dumps(case.names, sort_keys=True) for case in cases if case.seg}
     return json.loads(told.pop()) if len(told) == 1 else None

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from QualitySentinelLib.datasets import Case, fingerprint, read_case
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.scores.flags import DEFAULT_THRESHOLD
 from QualitySentinelLib.volume import CtVolume, Segmentation
 from QualitySentinelLib.volume.segmentation import is_called
 
 from ..runs import Result, Work
-from .cases import AuditCase, fingerprint, read_case
 from .privacy import Scrubber
 from .record import segment_records
 
@@ -72,11 +72,11 @@ class CaseWork(Work):
         if self._scorer.device.type == "cpu":
             torch.set_num_threads(1)  # results depend on their number, and workers are many
 
-    def fingerprint(self, case: AuditCase) -> str:
+    def fingerprint(self, case: Case) -> str:
         """Of the case's files."""
-        return fingerprint(case, self.setup.root)
+        return fingerprint(case)
 
-    def facts(self, case: AuditCase) -> dict:
+    def facts(self, case: Case) -> dict:
         """Where its files lie, and what is known of its patient."""
         scrub = self._scrub(case)
         return {
@@ -84,11 +84,11 @@ class CaseWork(Work):
             "device": "", "model_sha256": self._scorer.model.sha256 if self._scorer else "",
         }  # fmt: skip
 
-    def reason(self, case: AuditCase, text: str) -> str:
+    def reason(self, case: Case, text: str) -> str:
         """Without what names the patient."""
         return self._scrub(case)(text)
 
-    def read(self, case: AuditCase) -> tuple[CtVolume, Segmentation, tuple[str, ...]]:
+    def read(self, case: Case) -> tuple[CtVolume, Segmentation, tuple[str, ...]]:
         """CT, masks, and remarks beside theirs. Needs no torch."""
         if case.problem:
             raise UsageError(case.problem)
@@ -97,7 +97,7 @@ class CaseWork(Work):
             _ = segment.areas  # counts voxels here, while another case is scored
         return ct, segmentation, remarks
 
-    def do(self, case: AuditCase, data: tuple[CtVolume, Segmentation, tuple[str, ...]]) -> Result:
+    def do(self, case: Case, data: tuple[CtVolume, Segmentation, tuple[str, ...]]) -> Result:
         """Its scores."""
         ct, segmentation, remarks = data
         score, scrub = self._scorer.score(ct, segmentation, self.setup.slices), self._scrub(case)
@@ -107,18 +107,18 @@ class CaseWork(Work):
         }
         return Result(facts, segment_records(score, segmentation, scrub))
 
-    def _scrub(self, case: AuditCase) -> Scrubber:
+    def _scrub(self, case: Case) -> Scrubber:
         return Scrubber(case, self.setup.root, self.setup.keep_identifiers)
 
-    def _read(self, case: AuditCase) -> tuple[CtVolume, Segmentation, tuple[str, ...]]:
+    def _read(self, case: Case) -> tuple[CtVolume, Segmentation, tuple[str, ...]]:
         setup = self.setup
         wanted = None if setup.segments is None else list(setup.segments)
         try:
-            return *read_case(case, setup.root, setup.names, wanted), ()
+            return *read_case(case, setup.names, wanted), ()
         except UsageError:
             if wanted is None:
                 raise
-        ct, segmentation = read_case(case, setup.root, setup.names)  # it lacks some of those that are wanted
+        ct, segmentation = read_case(case, setup.names)  # it lacks some of those that are wanted
         kept = [s for s in segmentation if any(is_called(w, s.id, s.name, s.structure) for w in wanted)]
         lacking = [w for w in wanted if not any(is_called(w, s.id, s.name, s.structure) for s in kept)]
         segmentation.segments = kept

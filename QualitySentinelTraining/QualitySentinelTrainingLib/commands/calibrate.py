@@ -77,8 +77,7 @@ def calibrate_model(
 
     from ..calibration import calibrate
     from ..evaluation import Evaluated
-    from ..folds import seen_by
-    from ..model_files import check_out
+    from ..model_files import check_out, seen_by
     from .evaluate import by_source
 
     out = check_out(out)

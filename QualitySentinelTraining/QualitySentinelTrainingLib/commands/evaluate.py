@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from .data_options import add_case_options, subjects_of
+
 
 def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     """Describe the command's arguments."""
@@ -19,7 +21,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         "DSC, and write OUT/evaluation.json, tables, pictures and the model card OUT/card.md. With --tables nothing is "
         "scored: tables that earlier runs wrote, as one for each fold, are measured together.",
     )
-    parser.add_argument("--data", type=Path, help="folder of data sets, as make-pairs reads them")
+    parser.add_argument("--data", type=Path, nargs="+", metavar="DIR", help="data sets, as make-pairs reads them")
     parser.add_argument(
         "--pairs", type=Path, nargs="+", metavar="DIR",
         help="folders of make-pairs --evaluation; persons that the model was trained on are left out",
@@ -39,7 +41,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         help="measure intervals with calibrations fitted here, each person's on other persons, not with the model's",
     )
     parser.add_argument(
-        "--external", type=Path, metavar="DATA", help="with --tables: series of spoiled masks of this data"
+        "--external", type=Path, nargs="+", metavar="DIR", help="with --tables: series of corrupted masks of this data"
     )
     parser.add_argument(
         "--fold-models", nargs="+", default=[], metavar="MODEL",
@@ -50,13 +52,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         "--experiments", type=Path, nargs="+", default=[], metavar="JSON",
         help="figures.json of make experiments, to put into report and card",
     )  # fmt: skip
-    parser.add_argument("--source", default="", help="name of the data set, for folders of cases (--data, --external)")
-    parser.add_argument("--names", help="what the values of label maps mean: dap, openkbp or a file")
-    parser.add_argument(
-        "--person", metavar="REGEX",
-        help="its first group is the person, in a case's name, as make-pairs was told: nobody that a model saw is "
-        "measured",
-    )  # fmt: skip
+    add_case_options(parser)
     parser.add_argument("--no-experiments", action="store_true", help="leave out the series of spoiled masks")
     parser.set_defaults(run=run)
 
@@ -69,7 +65,6 @@ def run(options: argparse.Namespace) -> int:
 
     from ..calibration import cross_calibrate
     from ..card import write_card
-    from ..data_sets import find_subjects
     from ..evaluation import Evaluated
     from ..evaluation.held_out import held_out_experiments
     from ..evaluation.report import Experiments, write_evaluation
@@ -77,8 +72,7 @@ def run(options: argparse.Namespace) -> int:
     if [options.data, options.pairs, options.tables].count(None) != 2:
         raise UsageError("evaluate needs one of --data, --pairs and --tables")
     _refuse_vain(options)
-    folder = options.data or options.external
-    sources = find_subjects(folder, options.source, options.names, options.person) if folder else []
+    sources = subjects_of(options, options.data or options.external or [])
     check_writable(options.out)
     model = load_model(options.model)
     if options.without_names:
@@ -92,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
         what = ["--tables", *(str(path) for path in options.tables)]
         if options.external:
             models = [load_model(path) for path in options.fold_models] or [model]
-            experiments = held_out_experiments(models, options.external, options.most_persons, sources=sources)
+            experiments = held_out_experiments(models, sources, options.most_persons)
             what += ["--external", "DATA", *(["--fold-models", *options.fold_models] if options.fold_models else [])]
             what += ["--most-persons", str(options.most_persons)] if options.most_persons else []
     elif options.pairs:
@@ -105,10 +99,10 @@ def run(options: argparse.Namespace) -> int:
         if options.no_experiments:
             what.append("--no-experiments")
         else:
-            experiments = held_out_experiments([model], options.data, sources=sources)
+            experiments = held_out_experiments([model], sources)
     if not options.tables:  # whatever happens next, hours of scoring are not lost
         print(f"scored: {Evaluated.concatenate(list(groups.values())).write(options.out / 'slices.csv.gz')}")
-    for name in ("source", "names", "person"):
+    for name in ("layout", "source", "names", "patient"):
         if getattr(options, name):
             what += [f"--{name}", getattr(options, name) if name != "names" else Path(options.names).name]
     for name in ("without_names", "cross_calibrate"):
@@ -149,7 +143,7 @@ def _refuse_vain(options: argparse.Namespace) -> None:
         "--fold-models": (options.fold_models and not options.external, "--external"),
         "--most-persons": (options.most_persons is not None and not options.external, "--external"),
         **{f"--{name}": (getattr(options, name) and not folder, "--data or --external")
-           for name in ("source", "names", "person")},
+           for name in ("layout", "source", "names", "patient")},
     }  # fmt: skip
     for name, (given, with_what) in vain.items():
         if given:
@@ -197,7 +191,7 @@ def evaluated_groups(model, sources: Sequence, masks: int, seed: int) -> dict:
 
     Args:
         model: tells whom it was trained on.
-        sources: ``data_sets.SubjectSource`` of each subject.
+        sources: ``subjects.SubjectSource`` of each subject.
         masks: simulated masks of each structure.
         seed: of the errors.
     """
@@ -247,7 +241,7 @@ def groups_of_pairs(model, folders: Sequence[Path], sources: Sequence[str] | Non
 
     from ..evaluation import Evaluated
     from ..evaluation.run import evaluate_pair_files
-    from ..folds import seen_by
+    from ..model_files import seen_by
     from ..pairs import PairFile, pair_files
     from .train import owner_of
 
@@ -273,7 +267,7 @@ def groups_of_pairs(model, folders: Sequence[Path], sources: Sequence[str] | Non
 
 def test_subjects(model, found: Sequence) -> dict:
     """Iterators over those of the subjects that the model was never trained on, by data set, and unseen phantoms."""
-    from ..folds import seen_by
+    from ..model_files import seen_by
     from ..subjects import phantom_subject
     from .train import PHANTOM_SEEDS
 

@@ -11,7 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 from zlib import crc32
 
-from .train import PHANTOM_SEEDS
+from .data_options import add_data_options, subjects_of
 
 _MASKS_AT_ONCE = 16
 """Candidate masks whose pairs are held in memory at once."""
@@ -26,13 +26,12 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         "and write slices of them with their true DSC: OUT/SUBJECT.pairs.h5. A subject whose file is there is not done "
         "again; one that cannot be read is named and left out (exit code 3).",
     )
-    parser.add_argument("--data", type=Path, nargs="+", default=[], metavar="DIR", help="folders of data sets")
+    add_data_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder of the pair files")
     parser.add_argument(
         "--predictions", type=Path, nargs="+", default=[], metavar="DIR",
         help="folders of networks' predictions, one folder in them for each checkpoint",
     )  # fmt: skip
-    parser.add_argument("--phantoms", type=int, default=0, metavar="N", help="also this many generated torsos")
     parser.add_argument("--synthetic", type=int, default=0, metavar="N", help="new subjects made from each real one")
     parser.add_argument(
         "--painted", nargs=2, metavar=("DIR", "N"),
@@ -49,9 +48,6 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         "--evaluation", action="store_true",
         help="pairs to test on: every slice of every mask, masks with slices removed, phantoms never trained on",
     )  # fmt: skip
-    parser.add_argument("--source", default="", help="name of the data set, for folders of cases")
-    parser.add_argument("--names", help="what the values of label maps mean: dap, openkbp or a file")
-    parser.add_argument("--person", metavar="REGEX", help="its first group is the person, in a case's name")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default %(default)s)")
     parser.set_defaults(run=run)
 
@@ -60,14 +56,10 @@ def run(options: argparse.Namespace) -> int:
     """Find the subjects, make their pairs."""
     from QualitySentinelLib.errors import InputError, UsageError
 
-    from ..data_sets import find_subjects, painted_sources, phantom_sources
+    from ..subjects import painted_sources
 
     amounts = PairAmounts(options.masks, options.slices, options.empty, options.pretended, options.evaluation)
-    sources = [s for data in options.data for s in find_subjects(data, options.source, options.names, options.person)]
-    seeds = PHANTOM_SEEDS["test" if options.evaluation else "train"]
-    if not 0 <= options.phantoms <= len(seeds):
-        raise UsageError(f"--phantoms {options.phantoms}: give 0 to {len(seeds)}")
-    sources += phantom_sources(seeds[: options.phantoms])
+    sources = subjects_of(options, options.data, options.evaluation)
     if options.painted:
         folder, number = options.painted
         if not number.isdecimal() or not int(number):
@@ -125,7 +117,7 @@ def make_pair_files(
     Files that are there are kept; a line on stderr says how many were made with other amounts.
 
     Args:
-        sources: ``data_sets.SubjectSource`` of each subject.
+        sources: ``subjects.SubjectSource`` of each subject.
         out: folder.
         amounts: how many pairs.
         predictions: folders that ``predictions.find_predictions`` understands; those of the subjects are used.
@@ -144,8 +136,8 @@ def make_pair_files(
     from QualitySentinelLib.errors import UsageError
     from QualitySentinelLib.files import check_writable
 
-    from ..data_sets import check_names
     from ..predictions import find_predictions
+    from ..subjects import check_names
 
     check_names(sources)
     check_writable(out)
@@ -259,18 +251,16 @@ def _write(task: _Task, lines: list[str]) -> None:
     from ..candidates import candidates_with_removed_slices, simulated_candidates
     from ..pairs import make_pairs, write_pairs
     from ..predictions import candidates_of
+    from ..published_layout import masks_beside
     from ..recipe import PRESET
 
     rng, amounts, given = np.random.default_rng(crc32(task.name.encode())), task.amounts, []
     if task.number is not None:
         subject = _synthetic(task)
-    elif task.source.read_with_masks:
-        subject, given, skipped = task.source.read_with_masks()
-        lines += skipped
     else:
         subject = task.source.read()
-    if not subject.structures:
-        raise InputError("none of its segments is a known structure; give --names, or see docs/OUTPUTS.md")
+        if task.source.with_masks:
+            given = masks_beside(task.source.folder, subject, lines)
 
     def candidates():
         yield from given

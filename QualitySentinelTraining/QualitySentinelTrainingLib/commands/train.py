@@ -118,7 +118,7 @@ def train(
 
     from QualitySentinelLib.checkpoint import save_model
 
-    from ..data_sets import LICENCES
+    from ..subjects import LICENCES
     from ..training import TrainingOptions, fit
     from ..training.fit import is_first_process
 
@@ -168,8 +168,7 @@ def _start(model, path: str | Path) -> dict:
     from QualitySentinelLib.checkpoint import load_model
     from QualitySentinelLib.errors import UsageError
 
-    from ..folds import seen_by
-    from ..model_files import as_stage
+    from ..model_files import as_stage, seen_by
 
     start = load_model(path)
     presets = [replace(preset, name="") for preset in (start.preset, model.preset)]  # the name is for people
@@ -192,9 +191,8 @@ def outside_fold(paths: Sequence[Path], fold: int | None, folds: int = 5) -> tup
     Raises:
         UsageError: there is no such fold, or nobody in it.
     """
+    from QualitySentinelLib.datasets import fold_of
     from QualitySentinelLib.errors import UsageError
-
-    from ..folds import fold_of
 
     if fold is None:
         return list(paths), []

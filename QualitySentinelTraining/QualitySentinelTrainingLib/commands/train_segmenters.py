@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from .data_options import add_data_options, subjects_of
+
 
 def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     """Describe the command's arguments."""
@@ -15,13 +17,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         description="Train one small network per fold and write, at growing numbers of epochs, what it predicts of the "
         "subjects it never saw: OUT/epoch_0010/SUBJECT.nii.gz. Run again, it goes on where it was stopped.",
     )
-    parser.add_argument("--data", type=Path, nargs="+", default=[], metavar="DIR", help="folders of data sets")
-    parser.add_argument("--source", default="", help="name of the data set, for folders of cases")
-    parser.add_argument("--names", help="what the values of label maps mean: dap, openkbp or a file")
-    parser.add_argument(
-        "--person", metavar="REGEX", help="its first group is the person, in a case's name; folds never split a person"
-    )
-    parser.add_argument("--phantoms", type=int, default=0, help="also train on this many generated torsos")
+    add_data_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder for predictions and networks")
     parser.add_argument("--epochs", type=int, nargs="+", help="write predictions after these (default: as the paper)")
     parser.add_argument("--folds", type=int, default=2)
@@ -39,14 +35,9 @@ def run(options: argparse.Namespace) -> int:
     """Train, predict, and print the mean DSC of each structure at each stage."""
     from QualitySentinelLib.errors import UsageError
 
-    from ..data_sets import find_subjects, phantom_sources
     from ..segmentation import SegmentationOptions, train_segmenters
-    from .train import PHANTOM_SEEDS
 
-    sources = [s for data in options.data for s in find_subjects(data, options.source, options.names, options.person)]
-    if not 0 <= options.phantoms <= len(PHANTOM_SEEDS["train"]):
-        raise UsageError(f"--phantoms {options.phantoms}: there are {len(PHANTOM_SEEDS['train'])} to train on")
-    sources += phantom_sources(PHANTOM_SEEDS["train"][: options.phantoms])
+    sources = subjects_of(options, options.data)
     if not sources:
         raise UsageError("nobody to train on; give --data, --phantoms or both")
     given = {name: getattr(options, name) for name in ("steps", "size", "pixel_mm", "learning_rate")}

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
 
 from QualitySentinelLib.checkpoint import QualityModel
 from QualitySentinelLib.errors import UsageError
 
-from ..data_sets import SubjectSource, find_subjects
-from ..folds import seen_by
+from ..model_files import seen_by
+from ..subjects import SubjectSource
 from .disagreement import disagreement
 from .external import KINDS, STEPS, Ordering, Series, ordering, series
 from .report import Experiments
@@ -25,31 +24,29 @@ NETWORKS_PERSON = "totalsegmentator_example"
 
 def held_out_experiments(
     models: Sequence[QualityModel],
-    data: Path,
+    sources: Sequence[SubjectSource],
     most_persons: int | None = None,
     steps: Sequence[int] = STEPS,
-    sources: Sequence[SubjectSource] | None = None,
 ) -> Experiments:
     """Series of spoiled masks, their order, and networks' disagreement, each subject by a model that never saw it.
 
     Args:
         models: of one or more folds.
-        data: folder of data sets.
+        sources: the subjects.
         most_persons: of each data set and model; the first by name. ``None``: all.
         steps: of the series, in-plane voxels.
-        sources: the subjects of ``data``, where ``find_subjects`` must be told names or persons.
 
     Raises:
         UsageError: every model saw every person.
     """
-    sources = find_subjects(data) if sources is None else sources
     seen = [seen_by(model) for model in models]
     mine = list(_dealt_out(sources, seen, most_persons))
     if not any(mine):
-        raise UsageError(f"{data}: the models were trained on everybody in it; give models of folds")
+        raise UsageError("the models were trained on all patients of the data; give models of folds")
     each = [(model, some) for model, some in zip(models, mine, strict=True) if some]
     networks = None
-    case = next(iter(sorted(Path(data).rglob(NETWORKS_CT))), None)
+    folders = sorted({source.folder for source in sources if source.folder is not None})
+    case = next((path for folder in folders if (path := folder / NETWORKS_CT).is_file()), None)
     unbiased = next((m for m, persons in zip(models, seen, strict=True) if NETWORKS_PERSON not in persons), None)
     if case is not None and unbiased is not None:
         networks = disagreement(unbiased, case, [case.parent / name for name in NETWORKS])

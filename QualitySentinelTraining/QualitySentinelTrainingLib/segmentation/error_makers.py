@@ -21,8 +21,8 @@ from QualitySentinelLib.errors import InputError, reason_of
 from QualitySentinelLib.files import write_whole
 from QualitySentinelLib.volume import AxialFrame
 
-from ..data_sets import SubjectSource
 from ..dice import volume_dice
+from ..subjects import SubjectSource
 from .network import SegmentationNetwork
 from .options import SegmentationOptions
 from .probabilities import write_names

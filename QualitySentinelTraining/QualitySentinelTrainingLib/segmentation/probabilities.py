@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from QualitySentinelLib.datasets.layouts.case_folders import NAME_FILES
 from QualitySentinelLib.errors import InputError, reason_of
 from QualitySentinelLib.files import write_whole
 from QualitySentinelLib.reading.image import existing, image_stem, is_image_file
@@ -28,8 +29,6 @@ from QualitySentinelLib.reading.names import read_names
 from QualitySentinelLib.reading.volume_file import read_image
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelLib.volume.placement import GRID_TOLERANCE
-
-from ..case_folders import NAME_FILES
 
 PROBABILITIES_SUFFIX = ".npz"
 BACKGROUND = "background"

@@ -18,12 +18,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from QualitySentinelLib.datasets import fold_of
 from QualitySentinelLib.errors import InputError, ModelError, QualitySentinelError, UsageError, reason_of
 from QualitySentinelLib.files import check_writable, write_whole
 
-from ..data_sets import SubjectSource, check_names
-from ..folds import fold_of
-from ..subjects import Subject
+from ..subjects import Subject, SubjectSource, check_names
 from .field import Field
 from .network import SegmentationNetwork
 from .options import SegmentationOptions

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from QualitySentinelLib.commands.main import main
-from QualitySentinelTrainingLib.audit.cases import AuditCase
-from QualitySentinelTrainingLib.audit.layouts import find_cases
+from QualitySentinelLib.datasets import Case, find_cases
 from QualitySentinelTrainingLib.audit.privacy import Scrubber
 from QualitySentinelTrainingLib.audit.report import write_audit_report
 
@@ -107,7 +106,7 @@ def test_paths_of_other_layouts_are_relative(a_data_set, audit):
 )  # fmt: skip
 def test_what_is_taken_out_of_texts(text, expected):
     secrets = ("Lee^Ann", "Lee", "Ann", "12345", "'thorax'")
-    case = AuditCase("case_0001", "Ann Lee/ct", "Ann Lee/s.dcm", identifying=True, secrets=secrets)
+    case = Case("case_0001", "Ann Lee/ct", "Ann Lee/s.dcm", identifying=True, secrets=secrets)
     assert Scrubber(case, Path("/data/set"))(text) == expected
 
 
@@ -153,11 +152,11 @@ def test_the_folder_of_a_data_set_is_in_no_table_though_files_lie_in_it(torso_wr
 
 
 def test_the_description_of_a_series_is_in_no_output_of_any_layout():
-    case, text = AuditCase("a", "a/ct", "a/seg.nii.gz"), "a/ct: the largest was taken ('Hunchback', 20 slices)"
+    case, text = Case("a", "a/ct", "a/seg.nii.gz"), "a/ct: the largest was taken ('Hunchback', 20 slices)"
     assert Scrubber(case, Path("/data"))(text) == "a/ct: the largest was taken (20 slices)"
     assert Scrubber(case, Path("/data"), keep_identifiers=True)(text) == text
 
 
 def test_a_word_that_is_part_of_another_path_stays():
-    scrub = Scrubber(AuditCase("a", ".", "seg.dcm"), Path("/data"))
+    scrub = Scrubber(Case("a", ".", "seg.dcm"), Path("/data"))
     assert scrub("/data: no CT in /other/data: nor in /data") == "CT: no CT in /other/data: nor in CT"

@@ -8,8 +8,8 @@ import os
 import pytest
 from Testing.Python.audit.conftest import tables
 
+from QualitySentinelLib.datasets import Case
 from QualitySentinelLib.errors import InputError, UsageError
-from QualitySentinelTrainingLib.audit.cases import AuditCase
 from QualitySentinelTrainingLib.audit.frames import read_audit
 from QualitySentinelTrainingLib.audit.merge import merge_shards
 from QualitySentinelTrainingLib.runs import Shard
@@ -143,7 +143,7 @@ def test_data_that_are_mended_are_merged_after_all_shards_have_seen_them(a_data_
 
 
 def test_every_case_belongs_to_one_shard_whatever_others_there_are():
-    cases = [AuditCase(f"s{n:04d}", "", "") for n in range(500)]
+    cases = [Case(f"s{n:04d}", "", "") for n in range(500)]
     parts = [Shard(number, 7) for number in range(1, 8)]
     of_case = {case.name: [str(part) for part in parts if part.holds(case)] for case in cases}
     assert all(len(found) == 1 for found in of_case.values())

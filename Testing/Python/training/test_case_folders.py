@@ -4,8 +4,9 @@ import nibabel
 import numpy as np
 import pytest
 
+from QualitySentinelLib.datasets import Case
 from QualitySentinelLib.errors import InputError
-from QualitySentinelTrainingLib.case_folders import read_case
+from QualitySentinelTrainingLib.subjects import Subject, read_subject
 
 AFFINE = np.diag([-2.0, -2.0, -3.0, 1.0])
 SHAPE = (16, 14, 12)
@@ -26,6 +27,10 @@ def _case(folder, masks):
         mask[box] = 1
         _save(folder / "segmentations" / f"{name}.nii.gz", mask)
     return folder
+
+
+def read_case(folder, source) -> Subject:
+    return read_subject(Case(folder.name, "ct.nii.gz", "segmentations", root=folder), source)
 
 
 def _voxels(subject, structure):

@@ -12,11 +12,10 @@ from QualitySentinelLib.errors import InputError, ModelError, UsageError
 from QualitySentinelLib.reading import read_segmentation
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.commands import train_segmenters as command
-from QualitySentinelTrainingLib.data_sets import SubjectSource
 from QualitySentinelTrainingLib.segmentation import SegmentationOptions, train_segmenters
 from QualitySentinelTrainingLib.segmentation.field import Field
 from QualitySentinelTrainingLib.segmentation.loss import partial_label_loss
-from QualitySentinelTrainingLib.subjects import Subject
+from QualitySentinelTrainingLib.subjects import Subject, SubjectSource
 
 SMALL = SegmentationOptions(epochs=(1,), size=32, pixel_mm=9.0, steps=2, batch_size=4, widths=(8, 16, 16), seed=3)
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from QualitySentinelLib.datasets.folds import FOLDS, fold_of
 from QualitySentinelLib.errors import UsageError
 from QualitySentinelLib.slices import COMPACT
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.candidates import simulated_candidates
 from QualitySentinelTrainingLib.commands.train import outside_fold
-from QualitySentinelTrainingLib.folds import FOLDS, fold_of
 from QualitySentinelTrainingLib.pairs import make_pairs, write_pairs
 from QualitySentinelTrainingLib.subjects import Subject
 

@@ -6,9 +6,8 @@ import pytest
 
 from QualitySentinelLib.errors import InputError
 from QualitySentinelLib.reading import read_ct
-from QualitySentinelTrainingLib.case_folders import read_case
-from QualitySentinelTrainingLib.data_sets import find_subjects
-from QualitySentinelTrainingLib.openkbp import SIDE, convert, patient_folders, read_patient
+from QualitySentinelTrainingLib.subjects import find_subjects
+from Research.openkbp import SIDE, convert, patient_folders, read_patient
 
 
 def _number(posterior, left, inferior):
@@ -42,7 +41,7 @@ def checkout(tmp_path):
 
 def test_a_converted_patient_is_read_with_its_left_on_the_left(checkout, tmp_path):
     convert(checkout, tmp_path / "out")
-    subject = read_case(tmp_path / "out" / "pt_2", "OpenKBP")
+    subject = find_subjects(tmp_path / "out")[0].read()
     assert subject.structures == {1: "parotid gland left"}  # targets are no anatomy
     k, j, i = np.nonzero(subject.labels)
     assert len(i) == 5 * 6 * 4

@@ -8,13 +8,13 @@ import pytest
 from scipy.ndimage import binary_erosion
 
 from QualitySentinelLib.commands.main import main
+from QualitySentinelLib.datasets import find_cases
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.commands.train import outside_fold, owner_of
-from QualitySentinelTrainingLib.label_cases import find_label_cases, read_labels
 from QualitySentinelTrainingLib.pairs import pair_files
 from QualitySentinelTrainingLib.phantom import make_phantom
-from QualitySentinelTrainingLib.subjects import Subject
+from QualitySentinelTrainingLib.subjects import Subject, painted_sources, read_masks_alone
 from QualitySentinelTrainingLib.synthesis import SynthesisOptions, painted_subject
 from QualitySentinelTrainingLib.synthesis.from_labels import painted_ct
 
@@ -84,11 +84,11 @@ def test_the_same_seed_paints_the_same(the_labels):
 
 
 def test_cases_with_masks_and_no_ct_are_found(a_folder_of_masks):
-    assert [folder.name for folder in find_label_cases(a_folder_of_masks)] == ["someone"]
-    read = read_labels(a_folder_of_masks / "someone", "Masks")
+    assert {source.person for source in painted_sources(a_folder_of_masks, 2)} == {"someone"}
+    read = read_masks_alone(next(c for c in find_cases(a_folder_of_masks, "folders").cases if not c.ct))
     assert set(read.structures.values()) == set(WANTED)
-    with pytest.raises(InputError, match="holds no masks without a CT"):
-        find_label_cases(a_folder_of_masks / "other")
+    with pytest.raises(InputError, match="holds no cases"):
+        painted_sources(a_folder_of_masks / "other", 1)
 
 
 def test_pairs_are_made_of_painted_cts_and_nobody_painted_is_left_out(a_folder_of_masks, tmp_path, capsys):

@@ -4,9 +4,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from QualitySentinelLib.errors import InputError
-from QualitySentinelTrainingLib.data_sets import find_subjects
-from QualitySentinelTrainingLib.published_layout import read_published
+from QualitySentinelTrainingLib.published_layout import masks_beside
+from QualitySentinelTrainingLib.subjects import find_subjects
 
 
 @pytest.fixture
@@ -32,13 +31,19 @@ def a_sample(a_torso, tmp_path):
     return folder
 
 
+def _read(sample):
+    """The subject, its masks and what was left out."""
+    (source,) = find_subjects(sample.parents[1])
+    subject, skipped = source.read(), []
+    return subject, masks_beside(source.folder, subject, skipped), skipped
+
+
 def test_masks_come_with_their_subject_class_and_stage(a_sample, a_torso):
-    sample = read_published(a_sample)
-    subject = sample.subject
+    subject, candidates, _ = _read(a_sample)
     assert set(subject.structures.values()) == {"liver", "spleen"}
-    assert [candidate.stage for candidate in sample.candidates] == [10, 20, 30]
-    assert {subject.structures[candidate.value] for candidate in sample.candidates} == {"liver"}
-    moved, perfect, empty = sample.candidates
+    assert [candidate.stage for candidate in candidates] == [10, 20, 30]
+    assert {subject.structures[candidate.value] for candidate in candidates} == {"liver"}
+    moved, perfect, empty = candidates
     box = tuple(slice(c, c + n) for c, n in zip(perfect.corner, perfect.mask.shape, strict=True))
     np.testing.assert_array_equal(perfect.mask, (subject.labels == perfect.value)[box])
     assert moved.corner[2] == perfect.corner[2] + 2
@@ -46,21 +51,22 @@ def test_masks_come_with_their_subject_class_and_stage(a_sample, a_torso):
 
 
 def test_what_cannot_be_used_is_named(a_sample):
-    skipped = read_published(a_sample).skipped
+    skipped = _read(a_sample)[2]
     assert len(skipped) == 3
     for part in ("class_6", "class_999", "class_26"):
         assert sum(part in line for line in skipped) == 1
 
 
-def test_a_sample_without_a_reference_is_refused_in_one_line(a_sample):
-    (a_sample / "label.nii.gz").unlink()
-    with pytest.raises(InputError, match="has no label.nii.gz"):
-        read_published(a_sample)
+def test_a_sample_without_a_reference_is_named_and_left_out(a_sample, capsys):
+    other = a_sample.with_name("s2")
+    other.mkdir()
+    (other / "ct.nii.gz").write_bytes((a_sample / "ct.nii.gz").read_bytes())
+    assert [source.name for source in find_subjects(a_sample.parents[1])] == ["s1"]
+    assert "1 of 2 cases left out (train/s2: has no segmentation" in capsys.readouterr().err
 
 
 def test_the_cts_of_one_person_are_kept_together(a_sample):
-    found = find_subjects(a_sample.parents[1], person="(s)")
+    found = find_subjects(a_sample.parents[1], patient="(s)")
     assert [(source.name, source.person) for source in found] == [("s1", "s")]
     assert found[0].read().person == "s"
-    subject, candidates, skipped = found[0].read_with_masks()
-    assert subject.person == "s" and len(candidates) == len(skipped) == 3
+    assert found[0].with_masks and found[0].folder == a_sample

@@ -9,7 +9,6 @@ import pytest
 
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.volume import AxialFrame, CtVolume
-from QualitySentinelTrainingLib.data_sets import SubjectSource
 from QualitySentinelTrainingLib.segmentation import (
     SegmentationNetwork,
     SegmentationOptions,
@@ -19,7 +18,7 @@ from QualitySentinelTrainingLib.segmentation import (
     write_probabilities,
 )
 from QualitySentinelTrainingLib.segmentation.probabilities import write_names
-from QualitySentinelTrainingLib.subjects import Subject
+from QualitySentinelTrainingLib.subjects import Subject, SubjectSource
 
 TINY = SegmentationOptions(
     epochs=(1,), size=32, pixel_mm=9.0, slice_mm=5.0, depth=8, steps=2, batch_size=4, widths=(8, 16, 16), seed=3

@@ -1,13 +1,16 @@
 """Finding subjects, and keeping those trained on apart from those tested on."""
 
+from pathlib import Path
+
 import nibabel
 import numpy as np
 import pytest
 
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelTrainingLib.commands.train import PHANTOM_SEEDS
-from QualitySentinelTrainingLib.data_sets import SubjectSource, check_names, find_subjects, phantom_sources
 from QualitySentinelTrainingLib.phantom import FIRST_UNSEEN_SEED
+from QualitySentinelTrainingLib.published_layout import masks_beside
+from QualitySentinelTrainingLib.subjects import SubjectSource, check_names, find_subjects, phantom_sources
 
 
 def write_image(path, array, affine):
@@ -35,7 +38,8 @@ def test_a_real_subject_is_read_with_its_structures(shared):
 
 @pytest.mark.shared_data
 def test_the_real_data_sets_are_found_and_two_parts_of_one_person_are_known_as_such(shared):
-    found = find_subjects(shared / "data")
+    here = Path(__file__).resolve().parents[3] / "QualitySentinelTraining" / "Research"
+    found = find_subjects(shared / "data" / "openkbp") + find_subjects(here / "TotalSegmentator.csv")
     check_names(found)
     assert sum(s.source == "OpenKBP" for s in found) == 160
     others = {s.name: s.person for s in found if s.source == "TotalSegmentator"}
@@ -75,13 +79,13 @@ def test_several_cts_of_one_person_in_the_layout_of_nnunet(a_torso, tmp_path):
         write_image(tmp_path / "imagesTr" / f"{case}_0000.nii.gz", a_torso.hu, a_torso.ijk_to_ras)
         write_image(tmp_path / "labelsTr" / f"{case}.nii.gz", a_torso.labels, a_torso.ijk_to_ras)
     (tmp_path / "dataset.json").write_text('{"labels": {"background": 0, "liver": 1, "spleen": 2}}')
-    found = find_subjects(tmp_path, person="AutoPET_([0-9a-f]+)")
+    found = find_subjects(tmp_path, patient="AutoPET_([0-9a-f]+)")
     assert {s.name: s.person for s in found} == {"AutoPET_0a_1": "0a", "AutoPET_0a_2": "0a", "AutoPET_0b_1": "0b"}
     subject = found[0].read()
     assert subject.person == "0a" and set(subject.structures.values()) == {"liver", "spleen"}
     for wrong in ("(", "AutoPET", "(nobody)"):
-        with pytest.raises(UsageError, match="--person"):
-            find_subjects(tmp_path, person=wrong)
+        with pytest.raises(UsageError, match="--patient"):
+            find_subjects(tmp_path, patient=wrong)
 
 
 def test_the_published_layout_comes_with_its_masks(a_torso, tmp_path):
@@ -91,9 +95,9 @@ def test_the_published_layout_comes_with_its_masks(a_torso, tmp_path):
     mask = (a_torso.labels == 1).astype(np.uint8)
     write_image(folder / "class_13" / "epoch_50.nii.gz", mask, a_torso.ijk_to_ras)
     (source,) = find_subjects(tmp_path)
-    subject, candidates, skipped = source.read_with_masks()
+    subject, skipped = source.read(), []
     assert list(subject.structures.values()) == ["liver"]
-    assert [c.stage for c in candidates] == [50] and skipped == []
+    assert [c.stage for c in masks_beside(source.folder, subject, skipped)] == [50] and skipped == []
 
 
 def test_no_name_of_a_data_set_passes_its_subjects_for_made_ones(a_torso, tmp_path):
@@ -105,7 +109,7 @@ def test_no_name_of_a_data_set_passes_its_subjects_for_made_ones(a_torso, tmp_pa
 
 
 def test_a_folder_without_subjects_is_refused_with_the_layouts_that_are_known(tmp_path):
-    with pytest.raises(InputError, match=f"{tmp_path}: holds no subjects.*segmentations/"):
+    with pytest.raises(UsageError, match=f"{tmp_path}: could not detect the data set's layout .*folders"):
         find_subjects(tmp_path)
     with pytest.raises(InputError, match="no such folder"):
         find_subjects(tmp_path / "gone")

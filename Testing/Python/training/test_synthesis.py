@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import center_of_mass
 
+from QualitySentinelLib.datasets import Case
 from QualitySentinelLib.volume import AxialFrame, CtVolume
-from QualitySentinelTrainingLib.subjects import Subject, totalsegmentator_subject
+from QualitySentinelTrainingLib.subjects import Subject, read_subject
 from QualitySentinelTrainingLib.synthesis import SynthesisOptions, synthetic_subject
 from QualitySentinelTrainingLib.synthesis.body import scanned_slices
 from QualitySentinelTrainingLib.synthesis.deform import (
@@ -218,7 +219,8 @@ def test_empty_slices_beyond_the_scan_are_not_the_patient():
 
 @pytest.mark.shared_data
 def test_a_real_torso_keeps_most_of_its_structures(shared):
-    source = totalsegmentator_subject(shared / "data" / "totalsegmentator")
+    folder = shared / "data" / "totalsegmentator"
+    source = read_subject(Case("torso", "example_ct.nii.gz", "example_seg_fast_force_split.nii.gz", root=folder))
     new = synthetic_subject(source, 3, SynthesisOptions(most_voxels=1_000_000))
     assert len(new.structures) > 0.6 * len(source.structures)
     value = {name: v for v, name in new.structures.items()}

@@ -21,7 +21,7 @@ from QualitySentinelTrainingLib.commands.evaluate import by_source
 from QualitySentinelTrainingLib.commands.train import outside_fold
 from QualitySentinelTrainingLib.evaluation import Evaluated
 from QualitySentinelTrainingLib.evaluation.run import evaluate_pair_files
-from QualitySentinelTrainingLib.folds import persons_seen, seen_by
+from QualitySentinelTrainingLib.model_files import persons_seen, seen_by
 from QualitySentinelTrainingLib.pairs import PairFile, make_pairs, pair_files, write_pairs
 from QualitySentinelTrainingLib.subjects import Subject
 

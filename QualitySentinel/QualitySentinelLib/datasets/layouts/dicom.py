@@ -6,14 +6,15 @@ import os
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from QualitySentinelLib.reading.dicom_files import SEGMENTATION_STORAGE, dicom_headers
-
-from ..cases import AuditCase
+from ...reading.dicom_files import SEGMENTATION_STORAGE, dicom_headers, is_ct, is_dicom
+from ..case import Case
+from ..table import age_in_years
+from ..walk import files_below
+from .layout import Found, Layout
 
 _TOLD = {"PatientSex": "sex", "Manufacturer": "manufacturer", "ConvolutionKernel": "kernel"}
 """Keywords whose values become metadata as they are. With age and slice thickness, no others do."""
@@ -44,30 +45,31 @@ class _Series:
 
 def fits(root: Path) -> bool:
     """Whether one of the first files below it is DICOM."""
-    return any(_is_dicom(path) for path in islice(_files(root), _LOOKED_AT))
+    return any(os.access(path, os.R_OK) and is_dicom(path) for path in islice(files_below(root), _LOOKED_AT))
 
 
-def find(root: Path) -> tuple[list[AuditCase], list[str]]:
+def find(root: Path) -> Found:
     """Every SEG is a case, called by its path; CT series without one are counted in a note.
 
     A SEG belongs to the CT series it refers to; one that refers to none, to the CT series of its frame of reference
     when there is only one.
     """
     series: dict[str, _Series] = defaultdict(_Series)
-    segmentations = []
+    files, segmentations, cases = sorted(files_below(root)), [], []
+    damaged = [path for path in files if not os.access(path, os.R_OK)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom remarks on odd values; readers say what matters
-        for path, header in dicom_headers(root, _KEYWORDS, sorted(_files(root))):
+        for path, header in dicom_headers(root, _KEYWORDS, [p for p in files if p not in damaged], damaged):
             if str(header.get("SOPClassUID", "")) in SEGMENTATION_STORAGE:
                 segmentations.append((path, _referenced(header), header))
-            elif str(header.get("Modality", "")) == "CT" and "LOCALIZER" not in (header.get("ImageType") or ()):
+            elif is_ct(header) and "LOCALIZER" not in (header.get("ImageType") or ()):
                 one = series[str(header.get("SeriesInstanceUID", ""))]
                 one.files.append(path)
                 one.header = one.header or header
         mixed, of_frame = _folders_of_several(series, root), defaultdict(list)
         for uid, one in series.items():
             of_frame[str(one.header.get("FrameOfReferenceUID", ""))].append(uid)
-        cases, used = [], set()
+        used = set()
         for path, uid, header in segmentations:
             same = of_frame.get(str(header.get("FrameOfReferenceUID", "")), [])
             uid = uid if uid in series else same[0] if not uid and len(same) == 1 else ""
@@ -75,28 +77,7 @@ def find(root: Path) -> tuple[list[AuditCase], list[str]]:
             cases.append(_case(root, path, header, series[uid] if uid else None, mixed))
     unused = len(series.keys() - used)
     cases = _with_persons(cases, [header for _, _, header in segmentations])
-    return cases, [f"{unused} CT series without a segmentation left out"] if unused else []
-
-
-def _files(root: Path) -> Iterator[Path]:
-    """Every file below a folder, also through links to folders, each of which is entered once."""
-    seen = set()
-    for folder, inner, names in os.walk(root, followlinks=True):
-        place = os.path.realpath(folder)
-        if place in seen:
-            inner.clear()
-            continue
-        seen.add(place)
-        inner.sort()
-        yield from (path for name in sorted(names) if (path := Path(folder) / name).is_file())
-
-
-def _is_dicom(path: Path) -> bool:
-    try:
-        with open(path, "rb") as stream:
-            return stream.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
+    return Found(cases, [f"{unused} CT series without a segmentation left out"] if unused else [], damaged)
 
 
 def _referenced(header) -> str:
@@ -117,20 +98,20 @@ def _folders_of_several(series: dict[str, _Series], root: Path) -> set[Path]:
     return {folder for folder, uids in inside.items() if len(uids) > 1}
 
 
-def _case(root: Path, path: Path, header, series: _Series | None, mixed: set[Path]) -> AuditCase:
+def _case(root: Path, path: Path, header, series: _Series | None, mixed: set[Path]) -> Case:
     seg = path.relative_to(root).as_posix()
     if series is None:
         secrets = _secrets(header)
         problem = "the CT series of its DICOM SEG is not in the data set"
-        return AuditCase(seg, "", seg, identifying=True, secrets=secrets, problem=problem)
+        return Case(seg, "", seg, identifying=True, secrets=secrets, problem=problem)
     folder = Path(os.path.commonpath([p.parent for p in series.files]))
     files = tuple(p.relative_to(root).as_posix() for p in series.files) if folder in mixed else ()
     secrets = tuple(sorted({*_secrets(header), *_secrets(series.header)}))
     ct, metadata = folder.relative_to(root).as_posix(), _metadata(series.header)
-    return AuditCase(seg, ct, seg, files, metadata=metadata, identifying=True, secrets=secrets)
+    return Case(seg, ct, seg, ct_files=files, metadata=metadata, identifying=True, secrets=secrets)
 
 
-def _with_persons(cases: list[AuditCase], headers: list) -> list[AuditCase]:
+def _with_persons(cases: list[Case], headers: list) -> list[Case]:
     """The cases, which are those of the SEG ``headers``, with a number for each person where some have several.
 
     What tells them apart, PatientID, is told to nobody; persons are numbered in the order of their cases' files.
@@ -168,16 +149,13 @@ def _text(value) -> str:
 
 def _age(header) -> str:
     """Age in whole years from ``063Y``, ``018M`` and so on, else from the dates of birth and study."""
-    text = _text(header.get("PatientAge"))
-    years = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
-    if text[:-1].isdecimal() and text[-1:] in years:
-        age = int(int(text[:-1]) * years[text[-1]])
-    else:
+    age = age_in_years(_text(header.get("PatientAge")))
+    if age is None:
         born, seen = (_text(header.get(k)) for k in ("PatientBirthDate", "StudyDate"))
         if not (len(born) == len(seen) == 8 and (born + seen).isdecimal()):
             return ""
         age = int(seen[:4]) - int(born[:4]) - (seen[4:] < born[4:])
-    return str(min(age, _OLDEST)) if age >= 0 else ""
+    return f"{min(int(age), _OLDEST)}" if age >= 0 else ""
 
 
 def _secrets(header) -> tuple[str, ...]:
@@ -195,3 +173,6 @@ def _values(value) -> list:
         return []
     several = hasattr(value, "__iter__") and not isinstance(value, str) and not hasattr(value, "family_name")
     return list(value) if several else [value]
+
+
+LAYOUT = Layout("dicom", fits, find, tables=(), general=True)

@@ -6,10 +6,12 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from QualitySentinelLib.reading.image import image_stem, is_image_file
-
-from ..cases import AuditCase
-from .metadata import metadata_of, read_table
+from ...errors import InputError
+from ...reading.image import image_stem, is_image_file
+from ..case import Case
+from ..table import metadata_of, read_table
+from ..walk import files_below
+from .layout import Found, Layout, case_of
 
 _ENTITY = re.compile(r"(sub|ses|acq|rec|run)-([a-zA-Z0-9]+)")
 _LABEL = re.compile(r"_label-([a-zA-Z0-9]+)_(?:.+_)?mask$")
@@ -22,17 +24,17 @@ def fits(root: Path) -> bool:
     return (root / "derivatives").is_dir() and any(True for _ in _cts(root))
 
 
-def find(root: Path) -> tuple[list[AuditCase], list[str]]:
+def find(root: Path) -> Found:
     """Every CT with every segmentation of it is a case; a CT without one fails.
 
     A case is named by its entities (``sub-01_ses-1``), and by the segmentation's pipeline and file where there are
     several of a CT.
     """
     of_subject = defaultdict(list)
-    for path in sorted((root / "derivatives").rglob("*")):
-        if path.is_file() and is_image_file(path) and image_stem(path).rpartition("_")[2] in _SEGMENTATION:
+    for path in sorted(files_below(root / "derivatives")):
+        if is_image_file(path) and image_stem(path).rpartition("_")[2] in _SEGMENTATION:
             of_subject[_entities(path).get("sub")].append(path)
-    persons = _participants(root)
+    patients = _participants(root)
     cases, names_seen = [], defaultdict(int)
     for ct in _cts(root):
         entities = _entities(ct)
@@ -40,24 +42,29 @@ def find(root: Path) -> tuple[list[AuditCase], list[str]]:
         names_seen[name] += 1
         if names_seen[name] > 1:
             name = image_stem(ct)
-        metadata = {**persons.get(entities["sub"], {}), "subject": f"sub-{entities['sub']}"}
+        metadata = {**patients.get(entities["sub"], {}), "subject": f"sub-{entities['sub']}"}
         metadata |= {"session": s} if (s := entities.get("ses")) else {}
-        place = ct.relative_to(root).as_posix()
         found = [p for p in of_subject[entities["sub"]] if _belongs(_entities(p), entities)]
         if not found:
-            cases.append(AuditCase(name, place, "", metadata=metadata, problem="has no segmentation in derivatives/"))
+            cases.append(case_of(root, name, ct, None, "has no segmentation in derivatives/", metadata=metadata))
         for seg in found:
             pipeline = seg.relative_to(root / "derivatives").parts[0]
             own = name if len(found) == 1 else f"{name}@{pipeline}/{image_stem(seg)}"
-            where = seg.relative_to(root).as_posix()
-            cases.append(AuditCase(own, place, where, names=_names(seg, root), metadata=metadata))
-    return cases, []
+            cases.append(_case(root, own, ct, seg, metadata))
+    return Found(cases)
+
+
+def _case(root: Path, name: str, ct: Path, seg: Path, metadata: dict[str, str]) -> Case:
+    try:
+        return case_of(root, name, ct, seg, names=_names(seg, root), metadata=metadata)
+    except InputError as error:  # the table of its names
+        return case_of(root, name, ct, seg, str(error), metadata=metadata)
 
 
 def _cts(root: Path):
     for subject in sorted(root.glob("sub-*")):
-        for path in sorted(subject.rglob("*")):
-            if path.is_file() and is_image_file(path) and image_stem(path).rpartition("_")[2] in _CT:
+        for path in sorted(files_below(subject)):
+            if is_image_file(path) and image_stem(path).rpartition("_")[2] in _CT and "sub" in _entities(path):
                 yield path
 
 
@@ -96,3 +103,6 @@ def _names(seg: Path, root: Path) -> dict[str, str] | None:
         return None
     rows = read_table(tables[0])
     return {r["index"]: r["name"] for r in rows if r.get("index", "").isdecimal() and r.get("name")} or None
+
+
+LAYOUT = Layout("bids", fits, find, tables=())

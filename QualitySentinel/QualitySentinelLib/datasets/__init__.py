@@ -1,0 +1,19 @@
+"""Layer 8c: the cases of a data set in any layout, read one at a time, and split into folds by patient.
+
+Example::
+
+    data = find_cases(Path("TotalSegmentator_v2"))
+    folds = split_by_patient(data.cases, folds=5)
+    for case in data.cases:
+        ct, segmentation = read_case(case)
+"""
+
+from .case import Case, DataSet, fingerprint, read_case, read_case_ct, read_reference
+from .find import find_cases
+from .folds import fold_of, split_by_patient
+from .layouts import LAYOUTS
+
+__all__ = [
+    "LAYOUTS", "Case", "DataSet", "find_cases", "fingerprint", "fold_of", "read_case", "read_case_ct",
+    "read_reference", "split_by_patient",
+]  # fmt: skip

@@ -1,0 +1,156 @@
+"""A case of a data set: where its CT and its segmentations are, and what is known of its patient."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import InputError
+from ..reading import read_ct, read_segmentation
+from ..reading.ct import ct_from_image
+from ..volume import CtVolume, Segmentation
+from .walk import files_below
+
+NAMELESS = "DICOM data set"
+"""Name of a data set whose folder may be named after a patient."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case not yet read. It can be sent to another process, or to another machine that sees the same files.
+
+    Attributes:
+        name: unique in the data set.
+        ct: file or DICOM folder; relative to ``root``, with forward slashes. Empty when there is none.
+        seg: label map, DICOM SEG, or folder of masks; likewise. In most data sets it is the reference.
+        reference: the reference segmentation, likewise, where ``seg`` is another one.
+        ct_files: the files of the DICOM series to read, likewise, when ``ct`` is a folder that holds more than it.
+        names: meaning of label values, file stems or segment ids, as ``read_segmentation`` takes it.
+        metadata: what is known of the case, as text by column: ``sex``, ``age``, ...
+        patient: who was scanned; cases of one patient share it. Empty when the data set does not tell.
+        site: the institution; empty when unknown.
+        split: ``train``, ``val``, ``test`` or what else the data set says; empty when it says nothing.
+        identifying: paths and texts of the case may name the patient (DICOM).
+        secrets: texts that identify the patient; they are removed from all outputs.
+        problem: why the case cannot be read, when that is known beforehand.
+        root: absolute path of the data set's folder.
+    """
+
+    name: str
+    ct: str
+    seg: str
+    reference: str = ""
+    ct_files: tuple[str, ...] = ()
+    names: str | Mapping[str, str] | None = field(default=None, hash=False)
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    patient: str = ""
+    site: str = ""
+    split: str = ""
+    identifying: bool = False
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    problem: str = ""
+    root: Path = Path()
+
+
+@dataclass
+class DataSet:
+    """The cases of a data set.
+
+    Attributes:
+        root: folder that the cases' paths are relative to.
+        layout: how it is laid out, by name.
+        cases: sorted by name (as text).
+        notes: what a user should know of how the cases were found, one line each.
+        manifest: name of the CSV file in ``root`` that lists the cases, where one does.
+        title: what the user calls the data set.
+        hidden: its folder may be named after a patient, and must not appear in any output.
+    """
+
+    root: Path
+    layout: str
+    cases: list[Case]
+    notes: list[str] = field(default_factory=list)
+    manifest: str | None = None
+    title: str = ""
+    hidden: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its name in tables and reports: as the user says, else its manifest without suffix, or its folder."""
+        if self.title or self.hidden:
+            return self.title or NAMELESS
+        return Path(self.manifest).stem if self.manifest else self.root.name
+
+
+def read_case(
+    case: Case, names: str | Mapping | None = None, segments: list[str] | None = None
+) -> tuple[CtVolume, Segmentation]:
+    """Read a case's CT and its segmentation on the CT's grid.
+
+    Args:
+        names: used instead of the case's own.
+        segments: ids, names or structures of the segments to read, all by default.
+
+    Raises:
+        QualitySentinelError: as ``read_ct`` and ``read_segmentation`` do, or the case has a ``problem``.
+    """
+    ct = read_case_ct(case)
+    return ct, read_segmentation(case.root / case.seg, ct, case.names if names is None else names, segments)
+
+
+def read_case_ct(case: Case) -> CtVolume:
+    """Read a case's CT.
+
+    Raises:
+        InputError: as ``read_ct`` does, or the case has a ``problem``.
+    """
+    if case.problem:
+        raise InputError(f"{case.name}: {case.problem}")
+    if not case.ct_files:
+        return read_ct(case.root / case.ct)
+    from ..reading.dicom_series import read_dicom_series
+
+    return ct_from_image(read_dicom_series(case.root / case.ct, [case.root / file for file in case.ct_files]))
+
+
+def read_reference(case: Case, ct: CtVolume | None = None) -> Segmentation:
+    """Read a case's reference segmentation: ``reference``, or ``seg`` when there is only one.
+
+    Args:
+        ct: the case's CT, where it has been read already.
+
+    Raises:
+        QualitySentinelError: as :func:`read_case` does.
+    """
+    ct = read_case_ct(case) if ct is None else ct
+    return read_segmentation(case.root / (case.reference or case.seg), ct, case.names)
+
+
+def fingerprint(case: Case) -> str:
+    """Digest of names, sizes and modification times of a case's files; hex digits.
+
+    It changes when a file is edited, added or removed. The files are not opened.
+    """
+    digest = hashlib.sha256(json.dumps([case.names, case.problem], sort_keys=True).encode())
+    for called, path in _files(case):
+        try:
+            status = path.stat()
+            told = f"{status.st_size} {status.st_mtime_ns}"
+        except OSError:
+            told = "missing"
+        digest.update(f"{called}\0{told}\0".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _files(case: Case) -> Iterator[tuple[str, Path]]:
+    """Every file and folder of a case, and what to call it."""
+    for file in case.ct_files:
+        yield file, case.root / file
+    for place in (case.seg,) if case.ct_files else (case.ct, case.seg):
+        if place:
+            path = case.root / place
+            yield place, path
+            yield from ((f"{place}/{p.relative_to(path).as_posix()}", p) for p in sorted(files_below(path)))

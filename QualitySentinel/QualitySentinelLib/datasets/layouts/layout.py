@@ -1,0 +1,74 @@
+"""What a layout is, and what all layouts share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from ...reading.image import is_image_file
+from ...reading.names import read_names
+from ..case import Case
+
+TABLES = ("meta.csv", "metadata.csv", "*[Mm]eta*.csv", "*[Mm]eta*.tsv")
+"""Patterns of tables of metadata."""
+
+
+class Found(NamedTuple):
+    """What a layout finds in a folder.
+
+    Attributes:
+        cases: in any order; their paths are relative to the folder.
+        notes: lines that a user should read.
+        damaged: files that no case could be made of.
+    """
+
+    cases: list[Case]
+    notes: Sequence[str] = ()
+    damaged: Sequence[Path] = ()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A way to lay out a data set.
+
+    Attributes:
+        name: as the user names it.
+        fits: whether a folder looks like it; it looks at names only.
+        find: its cases.
+        tables: patterns of tables of metadata in the folder, the first that is there counts; none where ``find`` gives
+            the metadata.
+        title: name of the data set, where only one has this layout.
+        general: tried when no other layout fits: a folder of it may hold anything besides.
+    """
+
+    name: str
+    fits: Callable[[Path], bool]
+    find: Callable[[Path], Found]
+    tables: tuple[str, ...] = TABLES
+    title: str = ""
+    general: bool = False
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The image files of a folder in alphabetical order; none when there is no such folder."""
+    return sorted(p for p in folder.iterdir() if p.is_file() and is_image_file(p)) if folder.is_dir() else []
+
+
+def case_of(root: Path, name: str, ct: Path | None, seg: Path | None, problem: str = "", **known) -> Case:
+    """The case of a CT and a segmentation, one of which may be missing: then ``problem`` says so."""
+    problem = problem or ("has no CT" if ct is None else "has no segmentation" if seg is None else "")
+    where = [path.relative_to(root).as_posix() if path is not None else "" for path in (ct, seg)]
+    return Case(name, *where, problem=problem, **known)
+
+
+@lru_cache(maxsize=64)
+def names_in(path: Path) -> Mapping[str, str]:
+    """Content of a file of names, as ``read_names`` gives it, read once however many cases it is for.
+
+    Raises:
+        UsageError: it is not such a file.
+    """
+    return read_names(path)
