@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 
 from QualitySentinelLib.datasets import LAYOUTS, Case, find_cases, read_case_ct, read_reference
 from QualitySentinelLib.datasets.folds import natural_key
-from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.errors import InputError, QualitySentinelError, UsageError
 from QualitySentinelLib.reading import read_segmentation
 from QualitySentinelLib.reading.mask_folder import mask_files
 from QualitySentinelLib.reading.volume_file import read_image
@@ -153,6 +153,15 @@ def check_names(sources: Iterable[SubjectSource]) -> None:
             where = f"{seen[source.name]} and {source.source}"
             raise UsageError(f"subject {source.name} is there twice ({where}); rename one of the folders")
         seen[source.name] = source.source
+
+
+def read_all(sources: Iterable[SubjectSource]) -> Iterator[Subject]:
+    """The subjects, read one at a time; those that cannot be read are named on stderr and left out."""
+    for source in sources:
+        try:
+            yield source.read()
+        except QualitySentinelError as error:
+            print(f"skipped: {source.name}: {error}", file=sys.stderr)
 
 
 def read_subject(case: Case, source: str = "") -> Subject:

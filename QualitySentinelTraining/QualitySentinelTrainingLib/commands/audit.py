@@ -36,9 +36,8 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     parser.add_argument("dataset", type=Path, nargs="?", metavar="DATASET", help="folder of a data set, or a manifest")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results (made when missing)")
     parser.add_argument(
-        "--layout", default="auto",
-        help="totalsegmentator, abdomenatlas, openkbp, nnunet, decathlon, bids, folders, dicom or csv (default: found)",
-    )  # fmt: skip
+        "--layout", default="auto", help="layout of the data set, see docs/AUDIT.md (default: detected)"
+    )
     parser.add_argument("--metadata", type=Path, metavar="FILE", help="table with a row per case: sex, age, ...")
     parser.add_argument("--names", help="what label values or file stems mean, as for score (default: found)")
     add_scoring_arguments(parser)

@@ -268,7 +268,7 @@ def groups_of_pairs(model, folders: Sequence[Path], sources: Sequence[str] | Non
 def test_subjects(model, found: Sequence) -> dict:
     """Iterators over those of the subjects that the model was never trained on, by data set, and unseen phantoms."""
     from ..model_files import seen_by
-    from ..subjects import phantom_subject
+    from ..subjects import phantom_subject, read_all
     from .train import PHANTOM_SEEDS
 
     seen = seen_by(model)
@@ -277,6 +277,6 @@ def test_subjects(model, found: Sequence) -> dict:
         print(f"{len(found) - len(unseen)} of {len(found)} subjects left out: the model was trained on these persons")
     groups = {name: [s for s in unseen if s.source == name] for name in dict.fromkeys(s.source for s in unseen)}
     return {
-        **{name: (source.read() for source in sources) for name, sources in groups.items()},
+        **{name: read_all(sources) for name, sources in groups.items()},
         "unseen phantoms": (phantom_subject(s) for s in PHANTOM_SEEDS["test"]),
     }

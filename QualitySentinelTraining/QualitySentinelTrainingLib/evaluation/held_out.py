@@ -11,7 +11,7 @@ from QualitySentinelLib.checkpoint import QualityModel
 from QualitySentinelLib.errors import UsageError
 
 from ..model_files import seen_by
-from ..subjects import SubjectSource
+from ..subjects import SubjectSource, read_all
 from .disagreement import disagreement
 from .external import KINDS, STEPS, Ordering, Series, ordering, series
 from .report import Experiments
@@ -51,8 +51,8 @@ def held_out_experiments(
     if case is not None and unbiased is not None:
         networks = disagreement(unbiased, case, [case.parent / name for name in NETWORKS])
     return Experiments(
-        series=[_joined(Series, [series(m, _read(s), kind, steps) for m, s in each]) for kind in KINDS],
-        ordering=_joined(Ordering, [ordering(m, _read(s)) for m, s in each]),
+        series=[_joined(Series, [series(m, read_all(s), kind, steps) for m, s in each]) for kind in KINDS],
+        ordering=_joined(Ordering, [ordering(m, read_all(s)) for m, s in each]),
         disagreement=networks,
     )
 
@@ -73,10 +73,6 @@ def _dealt_out(
                 chosen.append(source)
         left = [source for source in left if source not in chosen]
         yield chosen
-
-
-def _read(sources: Iterable[SubjectSource]) -> Iterator:
-    return (source.read() for source in sources)
 
 
 def _joined(kind: type, parts: Sequence):

@@ -399,13 +399,13 @@ def test_persons_and_names_are_those_that_make_pairs_was_told(
     assert set(table.subject) == {"b_1", "torso"} and set(table.person) == {"b", "somebody"}
     assert set(table.source) == {"Hospital", "invented"}
     assert main(arguments) == 0
-    assert "--names names.json --person '([ab])_'" in (tmp_path / "out/card.md").read_text()
+    assert "--names names.json --patient '([ab])_'" in (tmp_path / "out/card.md").read_text()
 
 
 @pytest.mark.parametrize(
     ("options", "named"),
     [(["--without-names"], "--without-names does nothing"), (["--sources", "A"], "--sources does nothing"),
-     (["--person", "(.)"], "--person does nothing"), (["--fold-models", "m"], "--fold-models does nothing"),
+     (["--patient", "(.)"], "--patient does nothing"), (["--fold-models", "m"], "--fold-models does nothing"),
      (["--seed", "-1"], "--seed -1: give 0"), (["--masks", "-1"], "--masks -1: give 0"),
      (["--external", ".", "--most-persons", "0"], "--most-persons 0: give 1")],
 )  # fmt: skip
