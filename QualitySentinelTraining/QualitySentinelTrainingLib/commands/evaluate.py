@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     if [options.data, options.pairs, options.tables].count(None) != 2:
         raise UsageError("evaluate needs one of --data, --pairs and --tables")
     _refuse_vain(options)
-    sources = subjects_of(options, options.data or options.external or [])
+    sources = subjects_of(options, options.data or options.external or [], test=True)
     check_writable(options.out)
     model = load_model(options.model)
     if options.without_names:
