@@ -59,7 +59,7 @@ def find_cases(
     if found.damaged:
         some = ", ".join(path.relative_to(root).as_posix() for path in found.damaged[:3])
         which = "--keep-identifiers names them" if hidden else some + ", ..." * (len(found.damaged) > 3)
-        notes.append(f"DICOM files with damaged headers left out: {len(found.damaged)} ({which})")
+        notes.append(f"DICOM files that cannot be read were left out: {len(found.damaged)} ({which})")
     if hidden:
         digits = max(4, len(str(len(cases))))
         cases = [replace(case, name=f"case_{n:0{digits}d}") for n, case in enumerate(cases, start=1)]
