@@ -79,7 +79,7 @@ class QualitySentinelTrainingLogic(ScriptedLoadableModuleLogic):
         return self.run(["train-segmenters", "--data", dataFolder, "--out", outputFolder, *(options or [])])
 
     def train(self, pairFolders: str | list[str], outputFolder: str, options: list[str] | None = None) -> int:
-        """Train a predictor and write its model file into the output folder. Goes on where it was stopped.
+        """Train a predictor and write its model file into the output folder. Resumes where it left off.
 
         :param pairFolders: one or several folders of pair files
         :param outputFolder: folder for the model file, logs and training state, made when missing
@@ -120,7 +120,7 @@ class QualitySentinelTrainingLogic(ScriptedLoadableModuleLogic):
         return self.run(["calibrate", "--model", modelFile, "--scores", *tables, "--out", outputFile, *(options or [])])
 
     def audit(self, dataset: str, outputFolder: str, options: list[str] | None = None) -> int:
-        """Score every case of a data set; write tables, a report and lists to act on. Goes on where it was stopped.
+        """Score every case of a data set; write tables, a report and work lists. Resumes where it left off.
 
         :param dataset: folder of a data set, or a CSV manifest, laid out as docs/AUDIT.md says
         :param outputFolder: folder for the results, made when missing

@@ -72,7 +72,7 @@ def calibrate(
     judged = without_removed(evaluated)
     masked, segments = judged.masked, judged.segments()
     if len(np.unique(masked.person)) < 2:
-        raise UsageError("calibration needs slices of at least two persons; evaluate more subjects")
+        raise UsageError("calibration needs slices of at least two patients; evaluate more subjects")
     low, high = _conformal(masked.predicted, masked.dsc, masked.person, coverage, _identity)
     map_ = _monotone_map(segments.aggregated, segments.dsc)
     shown = better_segment_score(evaluated)
@@ -177,7 +177,7 @@ def cross_calibrate(evaluated: Evaluated, folds: int = 5, **options) -> CrossCal
         UsageError: fewer than three persons.
     """
     if len(np.unique(evaluated.person)) < 3:
-        raise UsageError("cross-calibration needs slices of at least three persons; evaluate more subjects")
+        raise UsageError("cross-calibration needs slices of at least three patients; evaluate more subjects")
     result = CrossCalibration(calibrate(evaluated, **options))
     result.of_person = {}
     fold = _folds_of(evaluated.person, folds)

@@ -20,7 +20,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         name,
         help="score one case",
         description="Predict the Dice coefficient of every slice of every segment, and write tables, an HTML report "
-        "and a segmentation coloured by quality.",
+        "and a segmentation colored by quality.",
     )
     add_case_arguments(parser)
     parser.add_argument("--out", required=True, type=Path, help="folder for the results (made when missing)")

@@ -233,9 +233,9 @@ class Scorer:
         """Halve the batch; when it cannot shrink, leave the GPU for the CPU."""
         if self._pace.size > 1:
             self._pace.most = self._pace.size // 2
-            case.warnings.append(f"{self.device} ran out of memory: going on with {self._pace.most} slices at once")
+            case.warnings.append(f"{self.device} ran out of memory: continuing with {self._pace.most} slices at a time")
         elif self.device.type != "cpu":
-            case.warnings.append(f"{self.device} ran out of memory even for one slice: going on with the CPU")
+            case.warnings.append(f"{self.device} ran out of memory even for one slice: continuing on the CPU")
             self.device = choose_device("cpu")
             self._pace = Pace(batch_size_for(self.device, self.model.preset.size**2), self._step_seconds)
         else:
@@ -346,12 +346,12 @@ def _chosen_segments(segmentation: Segmentation, wanted: Iterable[str] | None) -
         return {segment.id for segment in segmentation}
     wanted = list(wanted)
     if not wanted:
-        raise UsageError(f"{segmentation.source}: no segment was named to be scored")
+        raise UsageError(f"{segmentation.source}: no segment to score was named")
     chosen = set()
     for word in wanted:
         matching = {s.id for s in segmentation if is_called(word, s.id, s.name, s.structure)}
         if not matching:
             names = [one_line(s.name) for s in segmentation.segments[:8]] + ["..."] * (len(segmentation) > 8)
-            raise UsageError(f"{segmentation.source}: no segment is called {word!r}; there are {', '.join(names)}")
+            raise UsageError(f"{segmentation.source}: no segment is called {word!r}; available: {', '.join(names)}")
         chosen |= matching
     return chosen

@@ -77,7 +77,7 @@ def check_scale(scale: str) -> Stops:
         UsageError: there is no scale of this name.
     """
     if scale not in SCALES:
-        raise UsageError(f"{scale}: no such colour scale; choose one of {', '.join(SCALES)}")
+        raise UsageError(f"{scale}: no such color scale; choose one of {', '.join(SCALES)}")
     return SCALES[scale]
 
 

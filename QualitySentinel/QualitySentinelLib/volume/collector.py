@@ -241,7 +241,7 @@ class SegmentCollector:
             remedy = "their matrix sizes agree, so one header lost its geometry: copy it from the other"
         else:
             remedy = "give the segmentation of this CT"
-        return f"{source}: lies elsewhere than the CT {self._ct.source} (centres {distance:.0f} mm apart); {remedy}"
+        return f"{source}: lies elsewhere than the CT {self._ct.source} (centers {distance:.0f} mm apart); {remedy}"
 
 
 def matched_structure(name: str, tags: dict[str, str] | None) -> str | None:

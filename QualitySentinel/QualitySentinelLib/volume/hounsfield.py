@@ -106,7 +106,7 @@ def hounsfield_steps(voxels: np.ndarray) -> Steps[tuple[np.ndarray, list[str]]]:
         negative = low < 0 and bool((unpadded < 0).any() or (low >= PADDING_BELOW))
         if not negative and high <= 255:
             raise NotHounsfieldError(
-                "its values run from 0 to 255 like the grey values of a screenshot or a windowed export, not HU; "
+                "its values run from 0 to 255 like the gray values of a screenshot or a windowed export, not HU; "
                 "give the CT as the scanner wrote it, in Hounsfield units"
             )
         if _has_offset(unpadded):

@@ -34,7 +34,7 @@ class AuditOptions:
         workers: processes or actors; as many as suit the machine or cluster when ``None``.
         ray_address: of a running cluster; ``"auto"`` finds it; a cluster on this machine when ``None``.
         shard: do only this part of the data set.
-        retry_failed: try again the cases that failed before.
+        retry_failed: retry the cases that failed before.
         title: what to call the data set; by default its folder's name, or that of its manifest.
         columns: that the metadata must have: better to be told before the work than after it.
     """
@@ -184,7 +184,7 @@ def _check_columns(data: DataSet, columns: Iterable[str]) -> None:
     there = dict.fromkeys(name for case in data.cases for name in case.metadata)
     missing = next((column for column in columns if column not in there), None)
     if missing is not None:
-        raise UsageError(f"{missing}: no metadata column of {data.name}; there are: {', '.join(there) or 'none'}")
+        raise UsageError(f"{missing}: no metadata column of {data.name}; available: {', '.join(there) or 'none'}")
 
 
 def _names(names: str | Mapping | None) -> tuple[str | None, str | Mapping | None]:

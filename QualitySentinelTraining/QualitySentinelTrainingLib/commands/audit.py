@@ -29,7 +29,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         name,
         help="score every case of a data set",
         description="Score every case of a data set, and write tables of cases, segments and slices (Parquet and "
-        "CSV), a report (HTML) and lists to act on. The same command goes on where an earlier run stopped. Cases "
+        "CSV), a report (HTML) and work lists. The same command resumes where an earlier run left off. Cases "
         "that cannot be scored are named, and the others are scored (exit code 6).",
         epilog="Example: quality-sentinel audit TotalSegmentator_v2 --out audit",
     )
@@ -39,20 +39,20 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         "--layout", default="auto", help="layout of the data set, see docs/AUDIT.md (default: detected)"
     )
     parser.add_argument("--metadata", type=Path, metavar="FILE", help="table with a row per case: sex, age, ...")
-    parser.add_argument("--names", help="what label values or file stems mean, as for score (default: found)")
+    parser.add_argument("--names", help="what label values or file stems mean, as for score (default: detected)")
     add_scoring_arguments(parser)
     parser.add_argument("--workers", type=int, metavar="N", help="cases side by side (default: as the machine allows)")
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where to score (default: local)")
     parser.add_argument("--ray-address", metavar="ADDRESS", help="a running Ray cluster; 'auto' finds it")
-    parser.add_argument("--shard", metavar="I/N", help="only part I of N, 1/N to N/N; put together with --merge")
-    parser.add_argument("--merge", type=Path, nargs="+", metavar="DIR", help="make the tables of these shards' folders")
-    parser.add_argument("--retry-failed", action="store_true", help="try again the cases that failed before")
+    parser.add_argument("--shard", metavar="I/N", help="only part I of N (1/N to N/N); combine parts with --merge")
+    parser.add_argument("--merge", type=Path, nargs="+", metavar="DIR", help="merge these shards' folders")
+    parser.add_argument("--retry-failed", action="store_true", help="retry the cases that failed before")
     parser.add_argument(
         "--keep-identifiers", action="store_true",
-        help="name DICOM cases by their files, and leave names and paths of patients in the results",
+        help="name DICOM cases by their files, and keep names and paths of patients in the results",
     )  # fmt: skip
     parser.add_argument(
-        "--title", help="what to call the data set in tables and report (default: as its folder; DICOM goes nameless)"
+        "--title", help="name of the data set in tables and report (default: its folder; none for DICOM)"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     add_report_arguments(parser)
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     if options.merge:
         return _merge(options)
     if options.dataset is None:
-        raise UsageError("name the folder of a data set, or shards to put together with --merge")
+        raise UsageError("give the folder of a data set, or shards to merge with --merge")
     from ..audit.run import AuditOptions, run_audit
     from ..audit.scoring import ScoringSetup
     from ..runs import Shard
@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt as stop:
         kept = f"{progress.done} of {progress.total} cases are kept in {options.out}"
         raise CancelledError(
-            f"cancelled; {kept if progress.total else 'nothing was scored'}; the same command goes on from there"
+            f"cancelled; {kept if progress.total else 'nothing was scored'}; the same command resumes from there"
         ) from stop
     finally:
         progress.close()

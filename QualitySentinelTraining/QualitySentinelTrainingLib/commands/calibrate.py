@@ -21,14 +21,16 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     )
     parser.add_argument("--sources", nargs="+", metavar="NAME", help="only these data sets of the tables")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the new model file")
-    parser.add_argument("--coverage", type=float, default=0.9, help="share the intervals hold (default %(default)s)")
+    parser.add_argument(
+        "--coverage", type=float, default=0.9, help="share of true DSC that intervals hold (default %(default)s)"
+    )
     parser.add_argument(
         "--false-flags", type=float, default=0.05,
         help="share of rightly empty slices that may be flagged (default %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--other-folds", action="store_true",
-        help="the tables are of models trained alike on other folds, so this one may have seen their subjects",
+        help="the tables come from models trained the same way on other folds; this model may have seen their subjects",
     )  # fmt: skip
     parser.set_defaults(run=run)
 
@@ -89,14 +91,14 @@ def calibrate_model(
     if sources:
         tables = by_source(evaluated)
         if missing := sorted(set(sources) - set(tables)):
-            raise UsageError(f"--sources: the tables hold no {missing[0]!r}, only {', '.join(tables)}")
+            raise UsageError(f"--sources: the tables have no {missing[0]!r}; available: {', '.join(tables)}")
         evaluated = Evaluated.concatenate([tables[name] for name in dict.fromkeys(sources)])
     seen = seen_by(loaded)
     both = sorted(seen & set(map(str, evaluated.person)))
     if both and not other_folds:
         raise UsageError(
-            f"the model was trained on {len(both)} persons of the tables, {both[0]} among them; evaluate it on others, "
-            "or say --other-folds if the tables are of models that were not"
+            f"the model was trained on {len(both)} patients of the tables, including {both[0]}; evaluate it on others, "
+            "or add --other-folds if the tables come from models that were not"
         )
     loaded.metadata["calibration"] = calibrate(evaluated, coverage, false_flags)
     loaded.metadata["calibrated_on"] = sorted({str(person) for person in evaluated.person})

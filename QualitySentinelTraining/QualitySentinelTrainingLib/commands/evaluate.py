@@ -19,15 +19,15 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         help="measure a model on unseen subjects",
         description="Simulate errors in the reference masks of test subjects, score every slice, compare with the true "
         "DSC, and write OUT/evaluation.json, tables, pictures and the model card OUT/card.md. With --tables nothing is "
-        "scored: tables that earlier runs wrote, as one for each fold, are measured together.",
+        "scored: tables that earlier runs wrote, such as one per fold, are measured together.",
     )
     parser.add_argument("--data", type=Path, nargs="+", metavar="DIR", help="data sets, as make-pairs reads them")
     parser.add_argument(
         "--pairs", type=Path, nargs="+", metavar="DIR",
-        help="folders of make-pairs --evaluation; persons that the model was trained on are left out",
+        help="folders written by make-pairs --evaluation; patients the model was trained on are left out",
     )  # fmt: skip
     parser.add_argument(
-        "--without-names", action="store_true", help="with --pairs or --data: tell the model no structure's name"
+        "--without-names", action="store_true", help="with --pairs or --data: hide structures' names from the model"
     )
     parser.add_argument("--sources", nargs="+", metavar="NAME", help="with --pairs: only these data sets")
     parser.add_argument("--tables", type=Path, nargs="+", metavar="CSV", help="slices.csv.gz of earlier runs")
@@ -38,14 +38,14 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     parser.add_argument(
         "--cross-calibrate",
         action="store_true",
-        help="measure intervals with calibrations fitted here, each person's on other persons, not with the model's",
+        help="measure intervals with calibrations fitted here, each patient's on the others, instead of the model's",
     )
     parser.add_argument(
         "--external", type=Path, nargs="+", metavar="DIR", help="with --tables: series of corrupted masks of this data"
     )
     parser.add_argument(
         "--fold-models", nargs="+", default=[], metavar="MODEL",
-        help="with --external: the models of the folds; each judges the persons it was never trained on",
+        help="with --external: the models of the folds; each judges the patients it was never trained on",
     )  # fmt: skip
     parser.add_argument("--most-persons", type=int, metavar="N", help="with --external: of each data set and model")
     parser.add_argument(
@@ -115,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
     persons = {str(person) for table in groups.values() for person in table.person}
     fitted_here = bool(persons & set(model.metadata.get("calibrated_on", ())))
     if fitted_here and not options.cross_calibrate:
-        print("the model's intervals were fitted on these persons: each is measured with bounds fitted on the others")
+        print("the model's intervals were fitted on these patients: each is measured with bounds fitted on the others")
     if options.cross_calibrate or fitted_here:
         calibration = cross_calibrate(Evaluated.concatenate(list(groups.values())))
     for path in options.experiments:
@@ -147,7 +147,7 @@ def _refuse_vain(options: argparse.Namespace) -> None:
     }  # fmt: skip
     for name, (given, with_what) in vain.items():
         if given:
-            raise UsageError(f"{name} does nothing here: it goes with {with_what}")
+            raise UsageError(f"{name} has no effect here; it goes with {with_what}")
     for name, least in {"masks": 0, "seed": 0, "most_persons": 1}.items():
         value = getattr(options, name)
         if value is not None and value < least:
@@ -255,7 +255,7 @@ def groups_of_pairs(model, folders: Sequence[Path], sources: Sequence[str] | Non
             groups.setdefault(source, []).append(path)
     if not groups:
         raise UsageError(
-            f"{folders[0]}: nobody to evaluate on; the model was trained on everybody, or --sources is wrong"
+            f"{folders[0]}: no subjects to evaluate: the model was trained on all of them, or --sources is wrong"
         )
     return {
         source: Evaluated.concatenate(
@@ -274,7 +274,7 @@ def test_subjects(model, found: Sequence) -> dict:
     seen = seen_by(model)
     unseen = [source for source in found if source.person not in seen]
     if len(unseen) < len(found):
-        print(f"{len(found) - len(unseen)} of {len(found)} subjects left out: the model was trained on these persons")
+        print(f"{len(found) - len(unseen)} of {len(found)} subjects left out: the model was trained on these patients")
     groups = {name: [s for s in unseen if s.source == name] for name in dict.fromkeys(s.source for s in unseen)}
     return {
         **{name: read_all(sources) for name, sources in groups.items()},

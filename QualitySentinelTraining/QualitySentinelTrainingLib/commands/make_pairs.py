@@ -21,7 +21,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     """Describe the command's arguments."""
     parser = add(
         name,
-        help="make pairs of masks and their true DSC, to train on",
+        help="make training pairs: masks and their true DSC",
         description="Make masks with errors, simulated ones and networks' own, from the reference masks of subjects, "
         "and write slices of them with their true DSC: OUT/SUBJECT.pairs.h5. A subject whose file is there is not done "
         "again; one that cannot be read is named and left out (exit code 3).",
@@ -30,12 +30,12 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the pair files")
     parser.add_argument(
         "--predictions", type=Path, nargs="+", default=[], metavar="DIR",
-        help="folders of networks' predictions, one folder in them for each checkpoint",
+        help="folders of network predictions, with one subfolder per checkpoint",
     )  # fmt: skip
     parser.add_argument("--synthetic", type=int, default=0, metavar="N", help="new subjects made from each real one")
     parser.add_argument(
         "--painted", nargs=2, metavar=("DIR", "N"),
-        help="also N painted CTs of each case of a folder that has masks, CASE/segmentations/, and no CT",
+        help="also N painted CTs for each case of a folder that has masks (CASE/segmentations/) but no CT",
     )  # fmt: skip
     parser.add_argument("--masks", type=int, default=8, metavar="N", help="masks per structure (default %(default)s)")
     parser.add_argument("--slices", type=int, default=4, metavar="N", help="slices per mask (default %(default)s)")
@@ -46,7 +46,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--evaluation", action="store_true",
-        help="pairs to test on: every slice of every mask, masks with slices removed, phantoms never trained on",
+        help="make test pairs: every slice of every mask, masks with slices removed, phantoms never trained on",
     )  # fmt: skip
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default %(default)s)")
     parser.set_defaults(run=run)
@@ -66,13 +66,13 @@ def run(options: argparse.Namespace) -> int:
             raise UsageError(f"--painted {folder} {number}: give the folder and how many CTs to paint, 1 or more")
         sources += painted_sources(Path(folder), int(number), "" if options.data else options.source)
     if not sources:
-        raise UsageError("nobody to make pairs of; give --data, --phantoms or --painted")
+        raise UsageError("nothing to make pairs from; give --data, --phantoms, or --painted")
     made, kept, left_out = make_pair_files(
         sources, options.out, amounts, options.predictions, options.synthetic, options.jobs
     )
-    print(f"{made} pair files made, {kept} were there, in {options.out}")
+    print(f"{made} pair files written, {kept} already present, in {options.out}")
     if left_out:
-        raise InputError(f"{len(left_out)} of {made + kept + len(left_out)} subjects were left out (named above)")
+        raise InputError(f"{len(left_out)} of {made + kept + len(left_out)} subjects were skipped (named above)")
     return 0
 
 
@@ -148,8 +148,8 @@ def make_pair_files(
         found = find_predictions(folder)
         if not {prediction.subject for prediction in found} & {source.name for source in sources}:
             raise UsageError(
-                f"{folder}: no prediction is of a subject, by name; it has {found[0].subject}, for example, the data "
-                f"{sources[0].name}; name the predictions as the cases are"
+                f"{folder}: no prediction is named as a subject is: it has {found[0].subject}, for example, the data "
+                f"{sources[0].name}; rename the predictions"
             )
         for prediction in found:
             drawn.setdefault(prediction.subject, []).append(prediction)
@@ -197,8 +197,8 @@ def _name_others(kept: Sequence[_Task]) -> None:
     others = sum(amounts_of(task.path) not in (None, task.amounts.noted()) for task in kept)
     if others:
         print(
-            f"{others} of the {len(kept)} pair files that were there were made with other amounts (--masks, --slices, "
-            "--empty, --pretended, --evaluation) and are kept; delete them, or use another folder, for these",
+            f"{others} of the {len(kept)} pair files already present were made with other amounts (--masks, --slices, "
+            "--empty, --pretended, --evaluation) and are kept; to replace them, delete them or use another folder",
             file=sys.stderr,
         )
 
@@ -221,7 +221,7 @@ def _each(tasks: list[_Task], jobs: int) -> Iterator[tuple[list[str], bool]]:
         for future in as_completed([pool.submit(_make, task) for task in tasks]):
             yield future.result()
     except BrokenProcessPool as error:
-        raise InputError("a process was killed, perhaps for want of memory; run again with fewer --jobs") from error
+        raise InputError("a process was killed, perhaps because memory ran out; run again with fewer --jobs") from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         os.environ.pop("OMP_NUM_THREADS")

@@ -25,18 +25,18 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         name,
         help="train a model",
         description="Train on pair files (see make-pairs) and write OUT/model.safetensors. Started again after it was "
-        "stopped, or killed, it goes on from the last whole epoch.",
+        "stopped or killed, it resumes after the last complete epoch.",
     )
     parser.add_argument("--pairs", type=Path, nargs="+", required=True, metavar="DIR", help="folders of pair files")
     parser.add_argument("--out", type=Path, required=True, help="folder for the model file, logs and training state")
     parser.add_argument(
-        "--config", type=Path, metavar="FILE.toml", help="training options, or try_out, gpu_node; see docs/TRAINING.md"
+        "--config", type=Path, metavar="FILE.toml", help="training options, try_out or gpu_node; see docs/TRAINING.md"
     )
     parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="change one training option; may be repeated"
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="set one training option; repeatable"
     )
-    parser.add_argument("--start-from", metavar="MODEL", help="model file whose weights to start from, not random ones")
-    parser.add_argument("--fold", type=int, metavar="F", help="leave out the persons of this fold, 0 to FOLDS - 1")
+    parser.add_argument("--start-from", metavar="MODEL", help="model file to start from instead of random weights")
+    parser.add_argument("--fold", type=int, metavar="F", help="leave out the patients of this fold, 0 to FOLDS - 1")
     parser.add_argument("--folds", type=int, default=5, help="number of folds (default %(default)s)")
     parser.add_argument(
         "--licence",
@@ -45,7 +45,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         metavar="SOURCE=TEXT",
         help="licence of a data set, for the model card",
     )
-    parser.add_argument("--name", help="what the model calls itself in reports (default: folder of --out and date)")
+    parser.add_argument("--name", help="name of the model in reports (default: folder of --out and date)")
     parser.set_defaults(run=run)
 
 
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     paths = [path for folder in options.pairs for path in pair_files(folder)]
     sources = {owner_of(path)[1].split(",")[0] for path in paths} - {""} if licences else set()
     if vain := sorted(set(licences) - sources):
-        raise UsageError(f"--licence {vain[0]}: there are no pairs of it, only of {', '.join(sorted(sources))}")
+        raise UsageError(f"--licence {vain[0]}: no pairs come from it; available: {', '.join(sorted(sources))}")
     parts = ["quality-sentinel", "train", "--pairs", *(folder.name for folder in options.pairs), "--out", "OUT"]
     parts += ["--config", options.config.name] if options.config else []
     parts += [part for text in options.set for part in ("--set", text)]
@@ -173,11 +173,11 @@ def _start(model, path: str | Path) -> dict:
     start = load_model(path)
     presets = [replace(preset, name="") for preset in (start.preset, model.preset)]  # the name is for people
     if start.architecture != model.architecture or start.table.encoder != model.table.encoder:
-        raise UsageError(f"--start-from {path}: its architecture or text encoder is not that of the options")
+        raise UsageError(f"--start-from {path}: its architecture or text encoder differs from the options")
     if presets[0] != presets[1]:
-        raise UsageError(f"--start-from {path}: its slices are prepared in another way; start from another model")
+        raise UsageError(f"--start-from {path}: it prepares slices differently; start from another model")
     if not seen_by(start):
-        log.warning("%s: does not say whom it was trained on; evaluate may measure the new model on them", path)
+        log.warning("%s: does not say which patients it was trained on; evaluate may test the new model on them", path)
     model.network.load_state_dict(start.network.state_dict())
     return as_stage(start)
 
@@ -203,7 +203,7 @@ def outside_fold(paths: Sequence[Path], fold: int | None, folds: int = 5) -> tup
     sources = {person: source for person, source in tested.items() if source != PHANTOM}
     left_out = sorted(person for person, number in fold_of(sources, folds).items() if number == fold)
     if not left_out:
-        raise UsageError(f"--fold {fold}: none of the {len(sources)} persons is in it; use fewer --folds")
+        raise UsageError(f"--fold {fold}: none of the {len(sources)} patients is in it; use fewer --folds")
     gone = set(left_out)
     return [path for path, (person, _) in owners.items() if person not in gone], left_out
 

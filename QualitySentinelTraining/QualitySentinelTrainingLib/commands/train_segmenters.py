@@ -13,13 +13,13 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     """Describe the command's arguments."""
     parser = add(
         name,
-        help="train small segmentation networks whose predictions are pairs to learn from",
+        help="train small segmentation networks; their predictions become training pairs",
         description="Train one small network per fold and write, at growing numbers of epochs, what it predicts of the "
-        "subjects it never saw: OUT/epoch_0010/SUBJECT.nii.gz. Run again, it goes on where it was stopped.",
+        "subjects it never saw: OUT/epoch_0010/SUBJECT.nii.gz. The same command resumes where it left off.",
     )
     add_data_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder for predictions and networks")
-    parser.add_argument("--epochs", type=int, nargs="+", help="write predictions after these (default: as the paper)")
+    parser.add_argument("--epochs", type=int, nargs="+", help="write predictions after these (default: the paper's)")
     parser.add_argument("--folds", type=int, default=2)
     parser.add_argument("--fold", type=int, action="append", help="train this fold only; several processes share OUT")
     parser.add_argument("--steps", type=int, help="batches in an epoch")
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
 
     sources = subjects_of(options, options.data)
     if not sources:
-        raise UsageError("nobody to train on; give --data, --phantoms or both")
+        raise UsageError("nothing to train on; give --data, --phantoms, or both")
     given = {name: getattr(options, name) for name in ("steps", "size", "pixel_mm", "learning_rate")}
     given = {name: value for name, value in given.items() if value is not None}
     if options.epochs:

@@ -101,7 +101,7 @@ def folds_of_run(
     device = _device(device)
     for fold in only_folds or ():
         if not 0 <= fold < options.folds:
-            raise UsageError(f"--fold {fold}: there are folds 0 to {options.folds - 1}")
+            raise UsageError(f"--fold {fold}: give 0 to {options.folds - 1}")
     folds = _agreed_folds(out / "folds.json", _plan(sources, person_folds(sources, options.folds), options))
     for fold in range(options.folds) if only_folds is None else only_folds:
         seen = [source for source in sources if folds[source.name] != fold]
@@ -118,7 +118,7 @@ def person_folds(sources: Sequence[SubjectSource], count: int) -> dict[str, int]
     # one row of persons, whatever their sources: else a fold could stay empty when each source has few of them
     fold = fold_of({source.person: "" for source in sources}, count)
     if len(fold) < count:
-        raise UsageError(f"{count} folds need as many persons; there are {len(fold)}")
+        raise UsageError(f"{count} folds need as many patients; only {len(fold)} are available")
     return {source.name: fold[source.person] for source in sources}
 
 

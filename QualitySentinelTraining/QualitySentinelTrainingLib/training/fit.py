@@ -110,7 +110,7 @@ def fit(model: QualityModel, paths: Sequence[Path], options: TrainingOptions, ou
             trainer.fit(QualityRegression(model, options), loader, ckpt_path=last)
         except SystemExit as stop:  # what Lightning makes of Ctrl+C
             signal.signal(signal.SIGINT, signal.default_int_handler)  # it has switched Ctrl+C off
-            raise CancelledError(f"stopped; the same command goes on from the last whole epoch in {out}") from stop
+            raise CancelledError(f"stopped; the same command resumes after the last complete epoch in {out}") from stop
     model.network.cpu().eval()
     return dataset, clock.seconds
 
@@ -144,7 +144,7 @@ def _name_vain_options(options: TrainingOptions, dataset: PairDataset) -> None:
         shares = {}
     for option, (names, there) in (shares | {"mirror": (options.mirror, dataset.sources)}).items():
         if vain := sorted(set(names) - set(there)):
-            log.warning("%s: there are no pairs of %s; they are of %s", option, ", ".join(vain), ", ".join(there))
+            log.warning("%s: no pairs come from %s; available: %s", option, ", ".join(vain), ", ".join(there))
 
 
 class _Clock(lightning.Callback):

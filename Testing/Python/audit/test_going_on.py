@@ -344,7 +344,7 @@ def test_a_column_that_is_not_there_is_said_before_the_work(a_data_set, a_model_
     words = ["audit", a_data_set(1), "--out", tmp_path / "out", "--model", a_model_file, "--device", "cpu", *options]
     assert main([str(w) for w in words]) == 2
     said = capsys.readouterr().err
-    assert said.endswith("weight: no metadata column of data; there are: age, sex, institution, split\n")
+    assert said.endswith("weight: no metadata column of data; available: age, sex, institution, split\n")
     assert not (tmp_path / "out").exists()
 
 

@@ -267,7 +267,7 @@ def test_a_gpu_too_small_for_one_slice_leaves_the_work_to_the_cpu(a_small_model,
     case = scorer.score(a_ct, a_segmentation)
     assert devices[:3] == ["cuda:0", "cuda:0", "cpu"]  # two slices, one slice, then the CPU
     assert case.device == "cpu"
-    assert [w for w in case.warnings if "going on with the CPU" in w]
+    assert [w for w in case.warnings if "continuing on the CPU" in w]
     assert case["liver"].predicted_dsc == pytest.approx(expected["liver"].predicted_dsc, abs=1e-5)
 
 

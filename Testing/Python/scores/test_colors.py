@@ -89,5 +89,5 @@ def test_every_color_stands_out_on_soft_tissue(scale):
 
 
 def test_an_unknown_scale_is_refused_with_the_names_there_are():
-    with pytest.raises(UsageError, match="rainbow: no such colour scale; choose one of red-yellow-green"):
+    with pytest.raises(UsageError, match="rainbow: no such color scale; choose one of red-yellow-green"):
         dsc_color(0.5, "rainbow")

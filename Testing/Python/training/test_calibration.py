@@ -145,7 +145,7 @@ def test_cross_calibration_measures_each_person_with_the_others(make_table):
 
 
 def test_one_person_is_refused(make_table):
-    with pytest.raises(UsageError, match="two persons"):
+    with pytest.raises(UsageError, match="two patients"):
         calibrate(make_table(0, persons=1))
 
 

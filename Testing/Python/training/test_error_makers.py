@@ -167,7 +167,7 @@ def test_requests_that_make_no_sense_are_refused(a_source, tmp_path):
     with pytest.raises(ModelError, match="--device toaster.*give cpu"):
         train_segmenters(sources, tmp_path / "out", SMALL, device="toaster", **quiet)
     assert not (tmp_path / "out").exists()  # the next try is not refused for this one's options
-    with pytest.raises(UsageError, match="as many persons"):
+    with pytest.raises(UsageError, match="as many patients"):
         train_segmenters([a_source(0, "same"), a_source(1, "same")], tmp_path, SMALL)
     with pytest.raises(UsageError, match="fold 7"):
         train_segmenters([a_source(0), a_source(1)], tmp_path, SMALL, only_folds=[7])

@@ -364,7 +364,7 @@ def test_a_model_is_only_measured_on_persons_it_never_saw(a_small_model, a_torso
     untold = Evaluated.read(tmp_path / "out/slices.csv.gz")
     assert (untold.dsc == told.dsc).all() and (untold.predicted != told.predicted).any()
     assert main([*arguments, "--sources", "another"]) == 2
-    assert "nobody to evaluate on" in capsys.readouterr().err
+    assert "no subjects to evaluate" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -394,7 +394,7 @@ def test_persons_and_names_are_those_that_make_pairs_was_told(
                  "([ab])_", "--source", "Hospital", "--masks", "1", "--model", str(model), "--no-experiments",
                  "--out", str(tmp_path / "out")]  # fmt: skip
     assert main([*arguments, "--cross-calibrate"]) == 2  # one person is too few, but what was scored is kept
-    assert "at least three persons" in capsys.readouterr().err
+    assert "at least three patients" in capsys.readouterr().err
     table = Evaluated.read(tmp_path / "out/slices.csv.gz")
     assert set(table.subject) == {"b_1", "torso"} and set(table.person) == {"b", "somebody"}
     assert set(table.source) == {"Hospital", "invented"}

@@ -69,5 +69,5 @@ def test_a_fold_that_does_not_exist_is_refused(files):
     with pytest.raises(UsageError, match="--fold 5"):
         outside_fold(files, 5)
     empty = next(n for n in range(9) if n not in fold_of({f"p{n}": "Real" for n in range(5)}, 9).values())
-    with pytest.raises(UsageError, match="none of the 5 persons"):
+    with pytest.raises(UsageError, match="none of the 5 patients"):
         outside_fold(files, empty, 9)

@@ -42,7 +42,7 @@ def test_every_subject_gives_a_file_with_what_was_asked_for(a_data_set, tmp_path
     out = tmp_path / "pairs"
     arguments = ("--data", a_data_set, "--out", out, "--masks", 3, "--slices", 2, "--source", "Hospital")
     assert command(*arguments, "--phantoms", 1, "--synthetic", 1) == 0
-    assert "7 pair files made, 0 were there" in capsys.readouterr().out
+    assert "7 pair files written, 0 already present" in capsys.readouterr().out
     pairs = {path.name.removesuffix(".pairs.h5"): read(path) for path in pair_files(out)}
     real, synthetic = ({f"case_{n}{end}" for n in (1, 2, 3)} for end in ("", "_synthetic_0"))
     assert set(pairs) == real | synthetic | {"phantom_0"}
@@ -69,7 +69,7 @@ def test_what_is_there_is_kept_and_made_alike_alone_or_in_several_processes(a_da
     before = [path.stat().st_mtime_ns for path in files[1:]]
     capsys.readouterr()
     assert command(*arguments, "--out", tmp_path / "one") == 0
-    assert "1 pair files made, 2 were there" in capsys.readouterr().out
+    assert "1 pair files written, 2 already present" in capsys.readouterr().out
     assert [path.stat().st_mtime_ns for path in files[1:]] == before
 
 

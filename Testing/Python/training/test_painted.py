@@ -107,5 +107,5 @@ def test_nobody_who_is_only_painted_is_left_out_of_a_training(a_folder_of_masks,
           "--out", str(tmp_path)])  # fmt: skip
     files = pair_files(tmp_path)
     for fold in range(5):
-        with pytest.raises(UsageError, match="none of the 0 persons"):
+        with pytest.raises(UsageError, match="none of the 0 patients"):
             outside_fold(files, fold)

@@ -97,7 +97,7 @@ def test_options_come_from_a_readable_file(pairs, tmp_path):
 @pytest.mark.parametrize(
     ("options", "code", "named"),
     [(["--fold", "5"], 2, "--fold 5"), (["--set", "epochs=x"], 2, "epochs"), (["--licence", "MIT"], 2, "--licence"),
-     (["--licence", "OpenKPB=MIT"], 2, "OpenKPB: there are no pairs of it, only of OpenKBP, phantom"),
+     (["--licence", "OpenKPB=MIT"], 2, "OpenKPB: no pairs come from it; available: OpenKBP, phantom"),
      (["--config", "gone.toml"], 3, "gone.toml")],
 )  # fmt: skip
 def test_wrong_options_are_refused_in_one_line(pairs, tmp_path, capsys, options, code, named):
@@ -237,7 +237,7 @@ def test_a_start_with_other_preprocessing_is_refused(pairs, tmp_path, capsys):
     other = replace(untrained(None), preset=replace(COMPACT, margin_mm=30.0))
     save_model(other, tmp_path / "other.safetensors")
     assert train(pairs, tmp_path / "out", "--start-from", str(tmp_path / "other.safetensors")) == 2
-    assert "other.safetensors: its slices are prepared in another way" in capsys.readouterr().err
+    assert "other.safetensors: it prepares slices differently" in capsys.readouterr().err
 
 
 def test_persons_of_no_named_data_set_are_left_out_like_others_and_damaged_files_pass(pairs, tmp_path):
@@ -273,7 +273,7 @@ def test_a_start_that_does_not_say_whom_it_saw_is_named(pairs, tmp_path, caplog)
     start = tmp_path / "start.safetensors"
     save_model(untrained(None), start)
     assert train(pairs, tmp_path / "out", "--start-from", str(start)) == 0
-    assert "start.safetensors: does not say whom it was trained on" in caplog.text
+    assert "start.safetensors: does not say which patients it was trained on" in caplog.text
 
 
 def test_bounds_are_never_measured_on_the_persons_they_were_fitted_on(a_table, tmp_path, capsys):

@@ -138,9 +138,9 @@ def test_shares_that_leave_nothing_are_refused(pairs):
 def test_shares_that_do_nothing_are_named(pairs, tmp_path, caplog):
     shares = {"source_shares": {"Reel": 0.1}, "origin_shares": {"networks": 0.5}, "mirror": ("Riil",)}
     fit(a_tiny_model(), pair_files(pairs), replace(TINY, epochs=1, pairs_per_epoch=8, **shares), tmp_path / "a")
-    assert any("no pairs of Reel" in text and "Real" in text for text in caplog.messages)
-    assert any("no pairs of networks" in text and "simulated" in text for text in caplog.messages)
-    assert any("no pairs of Riil" in text for text in caplog.messages)
+    assert any("no pairs come from Reel" in text and "Real" in text for text in caplog.messages)
+    assert any("no pairs come from networks" in text and "simulated" in text for text in caplog.messages)
+    assert any("no pairs come from Riil" in text for text in caplog.messages)
     caplog.clear()
     every_pair = replace(TINY, epochs=1, most_pairs=8, source_shares={"Real": 0.1})
     fit(a_tiny_model(), pair_files(pairs), every_pair, tmp_path / "b")

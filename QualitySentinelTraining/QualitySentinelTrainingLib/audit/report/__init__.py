@@ -1,4 +1,4 @@
-"""The report of an audit: pages to read and lists to act on."""
+"""The report of an audit: pages to read and work lists."""
 
 from .write import write_audit_report
 

@@ -1,4 +1,4 @@
-"""``write_audit_report``: the pages, and the lists to act on, of an audit's folder."""
+"""``write_audit_report``: the pages, and the work lists, of an audit's folder."""
 
 from __future__ import annotations
 
