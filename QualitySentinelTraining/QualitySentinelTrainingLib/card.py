@@ -97,7 +97,7 @@ def _stage(stage: Mapping, before: Mapping) -> list[str]:
     """What one stage was made of; of what the stage before it had as well, only that it did."""
     lines = []
     if sources := stage.get("sources"):
-        lines += ["| data | persons | pairs | licence |", "|---|---|---|---|"]
+        lines += ["| data | persons | pairs | license |", "|---|---|---|---|"]
         for name, source in sources.items():
             told = (source.get(key, "not told") for key in ("pairs", "licence"))
             lines.append(_cells([name, len(source["persons"]), *told]))

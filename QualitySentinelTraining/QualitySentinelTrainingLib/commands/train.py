@@ -39,11 +39,13 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     parser.add_argument("--fold", type=int, metavar="F", help="leave out the patients of this fold, 0 to FOLDS - 1")
     parser.add_argument("--folds", type=int, default=5, help="number of folds (default %(default)s)")
     parser.add_argument(
+        "--license",
         "--licence",
+        dest="licence",
         action="append",
         default=[],
         metavar="SOURCE=TEXT",
-        help="licence of a data set, for the model card",
+        help="license of a data set, for the model card",
     )
     parser.add_argument("--name", help="name of the model in reports (default: folder of --out and date)")
     parser.set_defaults(run=run)
@@ -63,13 +65,13 @@ def run(options: argparse.Namespace) -> int:
     for text in options.licence:
         source, sign, licence = text.partition("=")
         if not (source and sign and licence):
-            raise UsageError(f"--licence {text}: give it as SOURCE=TEXT, for example 'my hospital=CC-BY-4.0'")
+            raise UsageError(f"--license {text}: give it as SOURCE=TEXT, for example 'my hospital=CC-BY-4.0'")
         licences[source] = licence
     check_writable(options.out)
     paths = [path for folder in options.pairs for path in pair_files(folder)]
     sources = {owner_of(path)[1].split(",")[0] for path in paths} - {""} if licences else set()
     if vain := sorted(set(licences) - sources):
-        raise UsageError(f"--licence {vain[0]}: no pairs come from it; available: {', '.join(sorted(sources))}")
+        raise UsageError(f"--license {vain[0]}: no pairs come from it; available: {', '.join(sorted(sources))}")
     parts = ["quality-sentinel", "train", "--pairs", *(folder.name for folder in options.pairs), "--out", "OUT"]
     parts += ["--config", options.config.name] if options.config else []
     parts += [part for text in options.set for part in ("--set", text)]
