@@ -202,7 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seen = {owner_of(path)[0] for path in train_on}
         test_on = [path for path, (person, source) in candidates.items() if person not in seen and "," not in source]
         if not test_on:
-            raise UsageError("--test: holds nobody who is not trained on")
+            raise UsageError("--test: all of its patients are trained on")
         out = options.out / options.experiment
         bench = Bench(train_on, test_on, settings, out)
         if options.experiment == "architectures":

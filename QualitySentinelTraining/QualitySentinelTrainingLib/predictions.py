@@ -80,7 +80,7 @@ def find_predictions(root: Path) -> list[Prediction]:
     try:
         found = list(_below(root, root, 0))
     except OSError as error:
-        raise InputError(f"{root}: cannot be read ({error.strerror or error}); check its rights") from error
+        raise InputError(f"{root}: cannot be read ({error.strerror or error}); check its permissions") from error
     if not found:
         raise InputError(f"{root}: holds no predictions; known layouts, one folder per checkpoint: {KNOWN_LAYOUTS}")
     return sorted(found, key=lambda p: (p.stage, p.checkpoint, p.subject))

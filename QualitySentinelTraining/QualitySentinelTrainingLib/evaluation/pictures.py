@@ -67,7 +67,7 @@ def calibration_picture(
     axes.plot([c["predicted"] for c in curve], [c["true"] for c in curve], "o-", color=BLUE,
               label=f"mean true DSC of the {what}s in a bin")  # fmt: skip
     _unit_square(axes, None, "true DSC")
-    axes.set_title("Calibration: how far a predicted DSC can be taken at its word")
+    axes.set_title("Calibration: how well predicted DSC matches true DSC")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", fontsize=9)
     counts, edges = np.histogram(predicted, np.linspace(0, 1, 21))
     below.bar(edges[:-1], 100 * counts / max(len(predicted), 1), np.diff(edges), align="edge", color=BLUE, alpha=0.7)

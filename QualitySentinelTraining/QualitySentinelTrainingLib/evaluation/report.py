@@ -240,7 +240,7 @@ def _draw(out: Path, table: Evaluated, report: Mapping, calibration: Mapping | N
         )  # fmt: skip
         pictures.risk_coverage_picture(masked.predicted, masked.dsc, out / "risk_coverage.png")
         for name, title in (("by_structure", "Slices by structure"), ("by_error", "Slices by error of the mask")):
-            pictures.bars_picture(overall[name], out / f"{name}.png", f"{title} (their number; persons)")
+            pictures.bars_picture(overall[name], out / f"{name}.png", f"{title} (number of slices; patients)")
         if rows := report["experiments"]["slices_per_mask"]:  # none where every mask is a single slice
             pictures.slices_per_mask_picture(rows, out / "slices_per_mask.png")
     if len(empty):

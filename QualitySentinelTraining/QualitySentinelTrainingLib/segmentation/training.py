@@ -193,7 +193,7 @@ class Training:
                 parts.append((self._training_slices(subject), subject.structures))
         for sources in (self.seen, self.unseen):
             if sources and not any(source.name in self.readable for source in sources):
-                raise InputError(f"{self.folder}: nobody to train on or to predict can be read; check the data")
+                raise InputError(f"{self.folder}: no subject to train on or predict can be read; check the data")
         structures = sorted(set().union(*held))
         if not structures:
             raise InputError("the subjects have no segment that is a known structure; give --names")
@@ -215,7 +215,7 @@ class Training:
         self.contoured = np.concatenate(contoured)
         self.stacks = self._stacks([len(part) for part in hu])
         if not len(self.hu):
-            raise InputError("no slice of the CTs to train on shows a body; are they in Hounsfield units?")
+            raise InputError("no training CT shows a body; are the CTs in Hounsfield units?")
         return ("background", *structures)
 
     def _training_slices(self, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
@@ -300,7 +300,7 @@ def _device(name: str) -> str:
     try:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # without CUDA torch raises AssertionError
-        raise ModelError(f"--device {name}: cannot be had ({reason_of(error)}); give cpu, cuda or auto") from error
+        raise ModelError(f"--device {name}: is not available ({reason_of(error)}); give cpu, cuda or auto") from error
     return name
 
 

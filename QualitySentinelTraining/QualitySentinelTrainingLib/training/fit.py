@@ -127,7 +127,7 @@ def _trainer(options: TrainingOptions, **others) -> lightning.Trainer:
     except (ValueError, MisconfigurationException) as error:
         named = ", ".join(f"{name} {value}" for name, value in wanted.items())
         raise ModelError(
-            f"{named}: cannot be had here ({reason_of(error)}); change them, for example --set accelerator=cpu"
+            f"{named}: are not available here ({reason_of(error)}); change them, for example --set accelerator=cpu"
         ) from error
 
 
@@ -140,7 +140,7 @@ def _name_vain_options(options: TrainingOptions, dataset: PairDataset) -> None:
     given = [option for option, (names, _) in shares.items() if names]
     if given and not options.pairs_per_epoch:
         named = " and ".join([*given, "empty_share"])
-        log.warning("%s count with pairs_per_epoch above 0 only: every pair is drawn once", named)
+        log.warning("%s have an effect only with pairs_per_epoch above 0: every pair is drawn once", named)
         shares = {}
     for option, (names, there) in (shares | {"mirror": (options.mirror, dataset.sources)}).items():
         if vain := sorted(set(names) - set(there)):

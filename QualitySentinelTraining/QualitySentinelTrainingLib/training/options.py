@@ -113,7 +113,7 @@ class TrainingOptions:
         if unknown := sorted(set(self.leave_out) - known):
             near = get_close_matches(unknown[0], known, 1)
             meant = f"; perhaps {near[0]}" if near else ""
-            raise UsageError(f"leave_out: {unknown[0]!r} is no structure, names are like 'kidney left'{meant}")
+            raise UsageError(f"leave_out: {unknown[0]!r} is not a known structure; names look like 'kidney left'{meant}")
 
 
 def read_options(path: Path | None, **changes) -> TrainingOptions:
@@ -163,7 +163,7 @@ def _checked(key: str, value: object) -> object:
     """The value, as the option's type."""
     if key not in {f.name for f in fields(TrainingOptions)}:
         known = ", ".join(f.name for f in fields(TrainingOptions))
-        raise UsageError(f"{key!r} is no training option; the options are {known}")
+        raise UsageError(f"{key!r} is not a training option; available: {known}")
     default = getattr(TrainingOptions(), key)
     if isinstance(default, tuple) and isinstance(value, list) and all(isinstance(item, str) for item in value):
         return tuple(value)

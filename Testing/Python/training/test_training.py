@@ -152,7 +152,7 @@ def test_shares_that_do_nothing_are_named(pairs, tmp_path, caplog):
 def test_devices_that_cannot_be_had_are_refused_in_one_line(pairs, tmp_path, option, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    with pytest.raises(ModelError, match="cannot be had here.*--set accelerator=cpu") as refused:
+    with pytest.raises(ModelError, match="not available here.*--set accelerator=cpu") as refused:
         fit(a_tiny_model(), pair_files(pairs), replace(TINY, **option), tmp_path)
     ((name, value),) = option.items()
     assert f"{name} {value}" in str(refused.value) and "\n" not in str(refused.value)
@@ -496,7 +496,7 @@ def test_the_examples_of_options_are_valid_and_found_by_name(path):
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [("epoch = 3", "'epoch' is no training option"), ('epochs = "3"', "epochs must be of type int"),
+    [("epoch = 3", "'epoch' is not a training option"), ('epochs = "3"', "epochs must be of type int"),
      ("epochs = 0", "at least 1"), ("empty_share = 2", "0..1"), ("epochs", "not a readable TOML file"),
      ("[source_shares]\nphantom = -1", "source_shares")],
 )  # fmt: skip
