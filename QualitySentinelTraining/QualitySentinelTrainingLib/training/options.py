@@ -113,7 +113,7 @@ class TrainingOptions:
         if unknown := sorted(set(self.leave_out) - known):
             near = get_close_matches(unknown[0], known, 1)
             meant = f"; perhaps {near[0]}" if near else ""
-            raise UsageError(f"leave_out: {unknown[0]!r} is not a known structure; names look like 'kidney left'{meant}")
+            raise UsageError(f"leave_out: {unknown[0]!r} is no known structure; names look like 'kidney left'{meant}")
 
 
 def read_options(path: Path | None, **changes) -> TrainingOptions:
