@@ -151,7 +151,7 @@ def check_names(sources: Iterable[SubjectSource]) -> None:
     for source in sources:
         if source.name in seen:
             where = f"{seen[source.name]} and {source.source}"
-            raise UsageError(f"subject {source.name} is there twice ({where}); rename one of the folders")
+            raise UsageError(f"subject {source.name} exists twice ({where}); rename one of the folders")
         seen[source.name] = source.source
 
 

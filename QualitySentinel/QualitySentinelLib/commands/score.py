@@ -113,7 +113,7 @@ def check_output(options: argparse.Namespace) -> None:
     """
     out, inputs = options.out.resolve(), [path.resolve() for path in input_files(options).values()]
     if out in inputs or out / "scored.seg.nrrd" in inputs:
-        raise UsageError(f"{options.out}: is where the input lies; choose another folder for the results")
+        raise UsageError(f"{options.out}: holds the input; choose another folder for the results")
     check_writable(options.out)
 
 

@@ -50,7 +50,7 @@ def find_cases(
             cases = add_metadata(cases, table, notes, wanted=metadata is not None)
     except OSError as error:
         where = error.filename or dataset
-        raise InputError(f"{where}: cannot be read ({error.strerror or error}); check its rights") from error
+        raise InputError(f"{where}: cannot be read ({error.strerror or error}); check its permissions") from error
     again = [name for name, count in Counter(case.name for case in cases).items() if count > 1]
     if again:
         raise UsageError(f"{dataset}: {len(again)} cases share a name ({again[0]}); rename one of them")

@@ -14,7 +14,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, nargs="+", default=[], metavar="DIR", help="data sets: folders, or CSV manifests"
     )
     add_case_options(parser)
-    parser.add_argument("--phantoms", type=int, default=0, metavar="N", help="also this many generated torsos")
+    parser.add_argument("--phantoms", type=int, default=0, metavar="N", help="also use this many generated torsos")
 
 
 def add_case_options(parser: argparse.ArgumentParser) -> None:

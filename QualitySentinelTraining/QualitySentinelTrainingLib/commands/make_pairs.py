@@ -32,7 +32,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         "--predictions", type=Path, nargs="+", default=[], metavar="DIR",
         help="folders of network predictions, with one subfolder per checkpoint",
     )  # fmt: skip
-    parser.add_argument("--synthetic", type=int, default=0, metavar="N", help="new subjects made from each real one")
+    parser.add_argument("--synthetic", type=int, default=0, metavar="N", help="subjects to make from each real one")
     parser.add_argument(
         "--painted", nargs=2, metavar=("DIR", "N"),
         help="also N painted CTs for each case of a folder that has masks (CASE/segmentations/) but no CT",
