@@ -404,8 +404,8 @@ def test_persons_and_names_are_those_that_make_pairs_was_told(
 
 @pytest.mark.parametrize(
     ("options", "named"),
-    [(["--without-names"], "--without-names does nothing"), (["--sources", "A"], "--sources does nothing"),
-     (["--patient", "(.)"], "--patient does nothing"), (["--fold-models", "m"], "--fold-models does nothing"),
+    [(["--without-names"], "--without-names has no effect"), (["--sources", "A"], "--sources has no effect"),
+     (["--patient", "(.)"], "--patient has no effect"), (["--fold-models", "m"], "--fold-models has no effect"),
      (["--seed", "-1"], "--seed -1: give 0"), (["--masks", "-1"], "--masks -1: give 0"),
      (["--external", ".", "--most-persons", "0"], "--most-persons 0: give 1")],
 )  # fmt: skip
