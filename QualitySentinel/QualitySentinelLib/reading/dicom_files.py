@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, QualitySentinelError
 
 SEGMENTATION_STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 """SOP classes Segmentation Storage and Label Map Segmentation Storage."""
 RT_STRUCTURE_SET_STORAGE = "1.2.840.10008.5.1.4.1.1.481.3"
 _CT_STORAGE = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
+
+
+@contextmanager
+def refusing_damage(path: Path, what: str) -> Iterator[None]:
+    """Turn whatever pydicom raises on a damaged file into one line, and keep its remarks on odd values quiet.
+
+    Raises:
+        InputError: instead of any error that is not one of ours.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except QualitySentinelError:
+        raise
+    except Exception as error:
+        raise InputError(f"{path}: the {what} is damaged or incomplete; export the segmentation again") from error
 
 
 def is_dicom(path: Path) -> bool:
@@ -55,8 +74,10 @@ def dicom_headers(
             continue
         header = None
         try:
-            header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(keywords))
-            _drop_damaged(header)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # pydicom remarks on every odd value; readers say what matters
+                header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(keywords))
+                _drop_damaged(header)
         except Exception as error:  # pydicom raises whatever its parsers meet in a damaged file
             if isinstance(error, OSError) and error.errno is not None:
                 raise InputError(f"{path}: cannot be read ({error.strerror or error}); check its rights") from error

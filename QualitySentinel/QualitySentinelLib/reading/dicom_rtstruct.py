@@ -6,14 +6,14 @@ in the slice, so that a contour within another is a hole.
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError, UsageError
+from ..errors import UsageError
 from ..volume import AxialFrame
 from ..volume.collector import Found, SegmentCollector, one_line
+from .dicom_files import refusing_damage
 
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 _ON_SLICE = 0.25
@@ -41,12 +41,8 @@ def read_rtstruct(path: Path, collector: SegmentCollector) -> None:
         ) from error
     import pydicom
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom remarks on odd values; refusals are one line, and it is ours
-            _read(path, pydicom.dcmread(path, force=True), collector)
-    except (AttributeError, KeyError, ValueError, TypeError, IndexError, EOFError, RuntimeError, OSError) as error:
-        raise InputError(f"{path}: the RTSTRUCT is damaged or incomplete; export it again") from error
+    with refusing_damage(path, "RTSTRUCT"):
+        _read(path, pydicom.dcmread(path, force=True), collector)
 
 
 def _read(path: Path, dataset, collector: SegmentCollector) -> None:

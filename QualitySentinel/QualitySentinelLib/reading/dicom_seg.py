@@ -6,7 +6,6 @@ unpacked.
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..volume.collector import SAME_PLANE, Found, SegmentCollector
-from .dicom_files import SEGMENTATION_STORAGE, functional_group
+from .dicom_files import SEGMENTATION_STORAGE, functional_group, refusing_damage
 from .image import image_stem
 
 _MOST_PLANES = 10_000
@@ -34,17 +33,12 @@ def read_dicom_seg(path: Path, collector: SegmentCollector) -> None:
     """
     import pydicom
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom remarks on odd values; refusals are one line, and it is ours
-            dataset = pydicom.dcmread(path, force=True)
-            kind = str(dataset.get("SOPClassUID", ""))
-            if kind not in SEGMENTATION_STORAGE:
-                name = str(dataset.get("Modality", "") or "not a segmentation")
-                raise InputError(f"{path}: is DICOM but not a SEG object or RTSTRUCT ({name}); give the segmentation")
-            _read(path, dataset, collector)
-    except (AttributeError, KeyError, ValueError, TypeError, IndexError, EOFError, RuntimeError, OSError) as error:
-        raise InputError(f"{path}: the DICOM SEG is damaged or incomplete; export the segmentation again") from error
+    with refusing_damage(path, "DICOM SEG"):
+        dataset = pydicom.dcmread(path, force=True)
+        if str(dataset.get("SOPClassUID", "")) not in SEGMENTATION_STORAGE:
+            name = str(dataset.get("Modality", "") or "not a segmentation")
+            raise InputError(f"{path}: is DICOM but not a SEG object or RTSTRUCT ({name}); give the segmentation")
+        _read(path, dataset, collector)
 
 
 def _read(path: Path, dataset, collector: SegmentCollector) -> None:

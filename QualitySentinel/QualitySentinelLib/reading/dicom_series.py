@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -156,13 +155,11 @@ def read_dicom_series(place: Path, files: Sequence[Path] | None = None, series: 
 
 def _find(place: Path, files: Sequence[Path] | None) -> _Found:
     found = _Found()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom remarks on every odd value; what matters here is said once, by us
-        for path, header in dicom_headers(place, _KEYWORDS, files, found.damaged):
-            try:
-                _sort_in(path, header, found)
-            except (AttributeError, KeyError, IndexError, TypeError, ValueError, OverflowError):
-                found.damaged.append(path)
+    for path, header in dicom_headers(place, _KEYWORDS, files, found.damaged):
+        try:
+            _sort_in(path, header, found)
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError, OverflowError, ZeroDivisionError):
+            found.damaged.append(path)
     return found
 
 

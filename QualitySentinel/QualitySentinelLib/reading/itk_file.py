@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,14 +52,35 @@ def affine_of(image: sitk.Image) -> np.ndarray:
 
 
 @contextmanager
-def quiet_itk() -> Iterator[None]:
-    """Keep ITK from remarking on odd files on stderr: refusals are one line, and it is ours."""
+def quiet_itk(with_metaimage: bool = False) -> Iterator[None]:
+    """Keep ITK from remarking on odd files on stderr: refusals are one line, and it is ours.
+
+    ``with_metaimage``: keep MetaImage's library quiet, too, which writes past all of ITK's and Python's switches.
+    """
     display = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
-        yield
+        with _closed_stderr() if with_metaimage else nullcontext():
+            yield
     finally:
         sitk.ProcessObject.SetGlobalWarningDisplay(display)
+
+
+@contextmanager
+def _closed_stderr() -> Iterator[None]:
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is none, as in a program without a console
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def read_itk(path: Path, what: str) -> Image:
@@ -71,7 +92,7 @@ def read_itk(path: Path, what: str) -> Image:
     header = _header(path)
     _refuse_what_itk_garbles(path, header, what)
     try:
-        with quiet_itk():
+        with quiet_itk(with_metaimage=path.suffix.lower() in (".mha", ".mhd")):
             reader = sitk.ImageFileReader()
             reader.SetFileName(os.fspath(path))
             reader.ReadImageInformation()

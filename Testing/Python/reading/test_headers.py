@@ -127,6 +127,14 @@ def test_a_missing_or_truncated_data_file_is_named(capfd, a_torso, tmp_path, suf
     assert f"ct{suffix}: its data file {data.name} is missing" in refused(capfd, path)
 
 
+@pytest.mark.parametrize("lost", ["NDims", "DimSize", "ElementType", "ElementDataFile"])
+def test_a_metaimage_that_lacks_a_field_is_refused_without_its_librarys_own_lines(capfd, a_torso, tmp_path, lost):
+    sitk.WriteImage(sitk.GetImageFromArray(a_torso.hu), str(tmp_path / "ct.mha"))
+    content = (tmp_path / "ct.mha").read_bytes()
+    (tmp_path / "ct.mha").write_bytes(content.replace(lost.encode(), b"X" + lost[1:].encode(), 1))
+    assert "ct.mha: " in refused(capfd, tmp_path / "ct.mha")
+
+
 def test_a_header_that_puts_voxels_beyond_all_scanners_is_refused_without_numpys_remarks(
     capfd, a_torso, write_volume, tmp_path
 ):
