@@ -1,5 +1,3 @@
-import importlib.util
-import logging
 import os
 from typing import Annotated
 
@@ -87,6 +85,8 @@ class QualitySentinelParameterNode:
     model - "bundled", or the path of an imported model.
     autoRescore - Score slices again after they were edited.
     showOnlySelected - Hide all segments but the selected one.
+    fitWindow - The CT in the window of the selected segment's structure.
+    zoomToSelected - Slice views zoomed to the selected segment.
     showColors - Segments in the color of their predicted DSC.
     showQualityMap - In slice views, voxels in the color of their slice's predicted DSC.
     showQualitySurface - In 3D views, surfaces in these colors.
@@ -104,6 +104,8 @@ class QualitySentinelParameterNode:
     model: str = "bundled"
     autoRescore: bool = True
     showOnlySelected: bool = True
+    fitWindow: bool = True
+    zoomToSelected: bool = True
     showColors: bool = True
     showQualityMap: bool = False
     showQualitySurface: bool = False
@@ -118,7 +120,7 @@ class QualitySentinelParameterNode:
 
 
 class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel: inputs and scoring here; results, review, display, export and setup in QualitySentinelLib.panel.
+    """Passes on to QualitySentinelLib.panel what Slicer tells its module widgets.
 
     Uses ScriptedLoadableModuleWidget base class, available at:
     https://github.com/Slicer/Slicer/blob/main/Base/Python/slicer/ScriptedLoadableModule.py
@@ -128,30 +130,16 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Called when the user opens the module the first time and the widget is initialized."""
         # The module's own state first: without a parent, the base class calls setup() from its constructor.
         VTKObservationMixin.__init__(self)  # needed for parameter node observation
-        self.logic = None
-        self.reviewPanel = None
+        self.logic = self.panel = None
         self._parameterNode = None
         self._parameterNodeGuiTag = None
-        self._shownSegmentation = None
-        self._withoutReview = None
-        self._keptElsewhere = False
-        self._editedBefore = (None, set())
-        self._scoring = None
-        self._correcting = None
         self._layoutManager = self._moduleSelector = None
-        self._leaving = set()
         ScriptedLoadableModuleWidget.__init__(self, parent)
 
     def setup(self) -> None:
         """Called when the user opens the module the first time and the widget is initialized."""
         ScriptedLoadableModuleWidget.setup(self)
-        from QualitySentinelLib.panel.advanced_section import AdvancedSection
-        from QualitySentinelLib.panel.export_section import ExportSection
-        from QualitySentinelLib.panel.open_review import OpenReviews
-        from QualitySentinelLib.panel.rescoring import Rescoring
-        from QualitySentinelLib.panel.review_panel import ReviewPanel
-        from QualitySentinelLib.panel.scoring_run import ScoringRun
-        from QualitySentinelLib.panel.shortcuts import Shortcuts
+        from QualitySentinelLib.panel.panel import Panel
 
         # Load widget from .ui file (created by Qt Designer).
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/QualitySentinel.ui"))
@@ -163,474 +151,122 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         # "setMRMLScene(vtkMRMLScene*)" slot.
         uiWidget.setMRMLScene(slicer.mrmlScene)
 
+        # Create logic class. Logic implements all computations that should be possible to run
+        # in batch mode, without a graphical user interface.
+        self.logic = QualitySentinelLogic()
+        self.panel = Panel(self.ui, self.parent, self.logic)
+
+        # Connections
         if slicer.util.mainWindow():
             self._layoutManager = slicer.app.layoutManager()
             self._moduleSelector = slicer.util.mainWindow().moduleSelector()
             self._layoutManager.connect("layoutChanged(int)", self.onLayoutChanged)
-            self._moduleSelector.connect("moduleSelected(QString)", self.onModuleSelected)
-
-        # Create logic class. Logic implements all computations that should be possible to run
-        # in batch mode, without a graphical user interface.
-        self.logic = QualitySentinelLogic()
-
-        # One review for each segmentation; the panel is a view of one of them.
-        self.reviews = OpenReviews(self.onEdited)
-        self.rescoring = Rescoring(self.rescoreSteps, self.onRescored)
-        self.reviewPanel = ReviewPanel(self.ui, self.onCorrect)
-        self.exportSection = ExportSection(self.ui, self.export)
-        self.advancedSection = AdvancedSection(self.ui, self.onModelChosen)
-        self._scoring = ScoringRun(self.ui, self.reviews, self.onScored)
-
-        # Connections
+            self._moduleSelector.connect("moduleSelected(QString)", self.panel.module_selected)
 
         # These connections ensure that we update parameter node when scene is closed
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self.onSceneStartImport)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
-
-        # Buttons
-        self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
-        self.ui.cancelButton.connect("clicked(bool)", self.onCancelButton)
-        self.ui.restoreColorsButton.connect("clicked(bool)", self.onRestoreColorsButton)
-
-        # Keys, as the tooltips say; those of buttons that are disabled do nothing
-        self._shortcuts = Shortcuts(
-            self.parent,
-            {
-                "Space": self.ui.nextButton.click,
-                "Shift+Space": self.ui.previousButton.click,
-                "N": self.ui.nextButton.click,
-                "Shift+N": self.ui.previousButton.click,
-                "A": self.ui.acceptButton.click,
-                "Shift+A": self.ui.acceptSegmentButton.click,
-                "Z": self.ui.undoButton.click,
-                "Y": self.ui.redoButton.click,
-                "E": self.ui.correctButton.click,
-            },
-        )
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneChanged)
+        self.addObserver(scene, scene.StartImportEvent, self.onSceneStartImport)
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneChanged)
+        self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAdded)
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
+        self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
 
         # Make sure parameter node is initialized (needed for module reload)
         self.initializeParameterNode()
 
+    @property
+    def reviews(self):
+        """The reviews of the scene, QualitySentinelLib.panel.open_review.OpenReviews."""
+        return self.panel.reviews
+
     def cleanup(self) -> None:
         """Called when the application closes and the module widget is destroyed."""
-        if self._scoring:  # otherwise setup() did not get that far, or its widgets may have gone since
-            self.reviews.write_all()
-            self._endReviews()
-            self._shortcuts.remove()
-            self._scoring = None
         if self._layoutManager:
             self._layoutManager.disconnect("layoutChanged(int)", self.onLayoutChanged)
-            self._moduleSelector.disconnect("moduleSelected(QString)", self.onModuleSelected)
+            self._moduleSelector.disconnect("moduleSelected(QString)", self.panel.module_selected)
             self._layoutManager = self._moduleSelector = None
+        if self.panel:  # otherwise setup() did not get that far, or its widgets may have gone since
+            self.panel.remove()
         self.setParameterNode(None)
+        self.panel = None
         self.removeObservers()
 
     def enter(self) -> None:
         """Called each time the user opens this module."""
-        self._endCorrecting()
+        self.panel.enter()
         # Make sure parameter node exists and observed
         self.initializeParameterNode()
-        if not self.ui.advancedCollapsibleButton.collapsed:
-            self.advancedSection.show_state()
 
     def exit(self) -> None:
         """Called each time the user opens a different module."""
-        # Do not react to parameter node changes (GUI will be updated when the user enters into the module).
-        # Scoring goes on: its results belong to the scene. So do reviews.
+        # Do not react to parameter node changes (GUI will be updated when the user enters into the module)
         self.setParameterNode(None)
-        # Other modules have no button that shows hidden segments. The Segment Editor corrects the one that is shown.
-        if self.reviewPanel.review and not self._correcting:
-            self.reviewPanel.review.display.let_others_see()
+        self.panel.leave()
 
     def onSceneStartClose(self, caller, event) -> None:
         """Called just before the scene is closed."""
         # Parameter node will be reset and the reviewed nodes will be gone, do not use them anymore
-        self._endReviews()
+        self.panel.end_reviews()
         self.setParameterNode(None)
-
-    def onSceneEndClose(self, caller, event) -> None:
-        """Called just after the scene is closed."""
-        # If this module is shown while the scene is closed then recreate a new parameter node immediately
-        if self.parent.isEntered:
-            self.initializeParameterNode()
 
     def onSceneStartImport(self, caller, event) -> None:
         """Called just before a scene is loaded, or added to this one."""
         self.setParameterNode(None)  # node selectors are filled anew in the end: their choices are lost until then
 
-    def onSceneEndImport(self, caller, event) -> None:
-        """Called just after a scene was loaded, or added to this one."""
+    def onSceneChanged(self, caller, event) -> None:
+        """Called just after the scene was closed, loaded, or added to."""
+        # If this module is shown then recreate a new parameter node immediately
         if self.parent.isEntered:
             self.initializeParameterNode()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeAdded(self, caller, event, node) -> None:
+        """Called when a node has come into the scene."""
+        self.panel.node_added(node)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeAboutToBeRemoved(self, caller, event, node) -> None:
-        """Called before a node goes from the scene: a review needs both of its nodes."""
-        self._leaving.add(node.GetID())  # the input selectors choose another one before it has gone
-        for review in self.reviews:
-            if node in (review.segmentation_node, review.volume_node):
-                self.rescoring.forget(review)
-                if node == review.volume_node:
-                    review.record.write()  # the segmentation stays, and what was accepted in it
-                if self._correcting and self._correcting.review is review:
-                    self._endCorrecting()
-                self.reviews.close(review.segmentation_node.GetID())
-                if self.reviewPanel.review is review:
-                    self._showReview(None)
+        """Called before a node goes from the scene."""
+        self.panel.node_going(node)
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeRemoved(self, caller, event, node) -> None:
         """Called when a node has gone from the scene."""
-        self._leaving.discard(node.GetID())
+        self.panel.node_gone(node)
+
+    def onLayoutChanged(self, layout) -> None:
+        """Called when the views were arranged anew."""
+        self.panel.show_in_new_views()
 
     def initializeParameterNode(self) -> None:
         """Ensure parameter node exists and observed."""
         # Parameter node stores all user choices in parameter values, node selections, etc.
         # so that when the scene is saved and reloaded, these settings are restored.
-
         self.setParameterNode(self.logic.getParameterNode())
-
-        # Select default input nodes if nothing is selected yet to save a few clicks for the user
-        if not self._parameterNode.inputSegmentation:
-            firstSegmentation = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
-            if firstSegmentation:
-                self._parameterNode.inputSegmentation = firstSegmentation
-        if not self._parameterNode.inputVolume:
-            volume = self.logic.volumeOfSegmentation(self._parameterNode.inputSegmentation)
-            if volume:
-                self._parameterNode.inputVolume = volume
 
     def setParameterNode(self, inputParameterNode: QualitySentinelParameterNode | None) -> None:
         """
         Set and observe parameter node.
         Observation is needed because when the parameter node is changed then the GUI must be updated immediately.
         """
-
         if self._parameterNode:
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
             self._parameterNodeGuiTag = None
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
         self._parameterNode = inputParameterNode
         if self._parameterNode:
             # Note: in the .ui file, a Qt dynamic property called "SlicerParameterName" is set on each
             # ui element that needs connection.
             self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
-            self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
-            self._shownSegmentation = None  # names may have changed while another module was open
-            self._withoutReview = None
-            self._onParametersModified()
+            self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
+        if self.panel:
+            self.panel.show_parameters(self._parameterNode)
 
-    def _onParametersModified(self, caller=None, event=None) -> None:
-        parameters = self._parameterNode
-        if parameters.inputSegmentation != self._shownSegmentation:
-            before, self._shownSegmentation = self._shownSegmentation, parameters.inputSegmentation
-            self._showMatches()
-            if before:  # the CT was that of the other segmentation
-                self._chooseVolume()
-        self._takeUpReview()
-        review = self.reviewPanel.review
-        if review:
-            review.session.set_threshold(self._threshold(parameters))  # only flags anew: nothing is scored
-            self._applyDisplayOptions(review)
-        self.rescoring.enabled = parameters.autoRescore and not self._scoring.running
-        self._showWarnings()
-        self.ui.deviceComboBox.enabled = not parameters.forceCpu
-        self.advancedSection.show_model(parameters.model)
-        self._checkCanApply()
-
-    def _takeUpReview(self) -> None:
-        """Show the review of the selected segmentation: the one that is open, or one that came with the scene."""
-        if slicer.mrmlScene.IsImporting():
-            return  # not all is there yet; onSceneEndImport follows
-        node = self._parameterNode.inputSegmentation
-        review = self.reviews.of(node)
-        if not node or review:
-            self._keptElsewhere = False
-        choice = [n and n.GetID() for n in (node, self._parameterNode.inputVolume)]
-        if node and review is None and not self._scoring.running and choice != self._withoutReview:
-            from QualitySentinelLib.scene.kept_review import kept_review
-
-            session = kept_review(node)
-            volumeNode = self._volumeOfReview(node, session) if session else None
-            self._withoutReview = None if volumeNode else choice  # do not read it again as a slider moves
-            self._keptElsewhere = bool(session) and not volumeNode
-            if volumeNode:
-                review = self.reviews.open(node, volumeNode, session, self.logic.volumeState(volumeNode))
-                review.warnings = [*session.case.warnings, *session.warnings]
-                review.record.touch()  # tags and tables may be older than the review
-                review.compare()
-        if review is not self.reviewPanel.review:
-            if review:  # first: what is shown next has its own threshold
-                self._parameterNode.threshold = review.session.threshold
-            if review is not self.reviewPanel.review:  # otherwise the line above has brought us here again
-                self._showReview(review)
-
-    def _volumeOfReview(self, segmentationNode, session):
-        """The CT on which a review that came with the scene was made, or None when it is not there any more."""
-        from QualitySentinelLib.scene.kept_review import lies_on
-
-        likely = [self._parameterNode.inputVolume, self.logic.volumeOfSegmentation(segmentationNode)]
-        volumeNodes = [node for node in likely if node] + self.logic.possibleVolumes()
-        volumeNodes = [node for node in volumeNodes if node.GetID() not in self._leaving]
-        return next((node for node in volumeNodes if lies_on(session.case, node)), None)
-
-    def _chooseVolume(self) -> None:
-        """Select the CT that belongs to the selected segmentation, where that is known."""
-        node = self._parameterNode.inputSegmentation
-        review = self.reviews.of(node)
-        volumeNode = review.volume_node if review else self.logic.sourceVolume(node)
-        if volumeNode:
-            self._parameterNode.inputVolume = volumeNode
-
-    def _showReview(self, review) -> None:
-        if self.reviewPanel.review and self.reviewPanel.review is not review:
-            self.reviewPanel.review.display.leave()
-        self.reviewPanel.show(review)
-        self.exportSection.show(review)
-        self._showWarnings()
-
-    def _applyDisplayOptions(self, review) -> None:
-        from QualitySentinelLib.panel.scene_display import DEFAULT_SCALE, SAFE_SCALE, DisplayOptions
-
-        parameters = self._parameterNode
-        options = DisplayOptions(
-            colors=parameters.showColors,
-            quality_map=parameters.showQualityMap,
-            quality_surface=parameters.showQualitySurface,
-            legend=parameters.showLegend,
-            flag_marks=parameters.showFlagMarks,
-            show_only=parameters.showOnlySelected,
-            scale=SAFE_SCALE if parameters.colorBlindSafe else DEFAULT_SCALE,
-        )
-        if options != review.display.options:
-            with slicer.util.tryWithErrorDisplay(_("Failed to show the scores.")):
-                review.display.apply(options)
-        if options.scale != self.reviewPanel.scale:
-            self.reviewPanel.scale = options.scale
-            self.reviewPanel.draw()
-
-    def _showMatches(self) -> None:
-        from QualitySentinelLib.panel.matches import matches_text
-
-        self.ui.matchedLabel.text, self.ui.matchedLabel.toolTip = matches_text(self._shownSegmentation)
-        self.ui.matchedLabel.visible = bool(self.ui.matchedLabel.text)
-
-    def _showWarnings(self) -> None:
-        from QualitySentinelLib.panel.warnings_label import outdated_text, show_warnings
-
-        review = self.reviewPanel.review
-        warnings = [*self._scoring.warnings, *(review.warnings if review else ())]
-        if review and not self._scoring.running and (unscored := self.rescoring.unscored(review)):
-            warnings.insert(0, outdated_text(review, unscored))
-        if self._keptElsewhere and not review and not self._scoring.running:
-            warnings.append(_("A review of this segmentation is kept, but its CT is not here, was moved or changed"))
-        show_warnings(self.ui.warningsLabel, warnings)
-
-    def _checkCanApply(self) -> None:
-        if self._scoring.running:
-            self.ui.applyButton.toolTip = _("Scoring is running")
-            self.ui.applyButton.enabled = False
-        elif self._parameterNode and self._parameterNode.inputVolume and self._parameterNode.inputSegmentation:
-            self.ui.applyButton.toolTip = _("Predict the quality of every slice of every segment")
-            self.ui.applyButton.enabled = True
-        else:
-            self.ui.applyButton.toolTip = _("Select a CT volume and a segmentation")
-            self.ui.applyButton.enabled = False
-
-    def onApplyButton(self) -> None:
-        """Start scoring when user clicks "Apply" button."""
-        if self._scoring.running:
-            return
-        with slicer.util.tryWithErrorDisplay(_("Failed to start scoring.")):
-            parameters = self._parameterNode
-            try:
-                if not self.logic.setupPythonRequirements(parameters.forceCpu):
-                    return  # Slicer must be restarted first
-            except CancelledError:  # the user has just said so
-                return
-            from QualitySentinelLib.setup import memory_warning
-
-            volumeNode, segmentationNode = parameters.inputVolume, parameters.inputSegmentation
-            volumeState = self.logic.volumeState(volumeNode)
-            review = self.reviews.of(segmentationNode)
-            if not review or review.volume_state != volumeState:  # what was said of another CT says nothing of this one
-                if not self._mayBeginAnew(segmentationNode, review):
-                    return
-                if review:
-                    review.record.write()  # to be found again when scoring is cancelled
-                    self.rescoring.forget(review)
-                    self.reviews.close(segmentationNode.GetID())
-                review = None
-            self._editedBefore = (segmentationNode, set())
-            if review:
-                review.stop_comparing()
-                self._editedBefore = (segmentationNode, self.rescoring.taken(review))  # they are scored now
-            else:
-                parameters.showColors = True
-            warning = memory_warning(volumeNode, self._device(parameters), segmentationNode)
-            steps = self.logic.scoreSteps(
-                volumeNode,
-                segmentationNode,
-                threshold=self._threshold(parameters),
-                device=self._device(parameters),
-                slices=parameters.slicesPerSegment or "all",
-                model=parameters.model,
-                previous=review.session.case if review else None,  # slices that were not edited keep their scores
-                cancelled=lambda: self._scoring.cancelled,
-            )
-            self._scoring.start(steps, segmentationNode, volumeNode, volumeState, [warning] if warning else [])
-            self.rescoring.enabled = False
-            self._showReview(review)
-            self._checkCanApply()
-
-    @staticmethod
-    def _mayBeginAnew(segmentationNode, review) -> bool:
-        """Whether the user agrees that what was accepted and corrected in a review on another CT is dropped."""
-        from QualitySentinelLib.panel.dropping import dropped_text
-        from QualitySentinelLib.scene.kept_review import kept_review
-
-        session = review.session if review else kept_review(segmentationNode)
-        text = dropped_text(session) if session else ""
-        return not text or slicer.util.confirmOkCancelDisplay(text, _("Quality Sentinel - Another CT"))
-
-    def onCancelButton(self) -> None:
-        """Stop scoring; segments that are finished keep their scores."""
-        self._scoring.cancel()
-
-    def onScored(self, review, error) -> None:
-        """Called when segments have been scored, and when scoring has ended.
-
-        :param review: the OpenReview that has new scores, or None
-        :param error: the exception that ended scoring, or None
-        """
-        parameters = self.logic.getParameterNode()
-        if review and parameters.inputSegmentation == review.segmentation_node:
-            if self.reviewPanel.review is not review:
-                review.session.set_threshold(self._threshold(parameters))  # it may have been changed meanwhile
-                self._showReview(review)
-            if self._parameterNode:
-                self._applyDisplayOptions(review)
-        if not self._scoring.running:
-            (scored, edited), self._editedBefore = self._editedBefore, (None, set())
-            interrupted = self.reviews.of(scored)
-            if edited and interrupted and (error or self._scoring.cancelled):  # it may not have got to them
-                self.rescoring.edited(interrupted, edited)
-            self.rescoring.enabled = parameters.autoRescore
-            self._checkCanApply()
-            if self._parameterNode:  # another segmentation may have been selected meanwhile
-                self._withoutReview = None
-                self._takeUpReview()
-            for warning in review.warnings if review else ():
-                logging.warning(warning)
-        self._showWarnings()
-        if error:
-            with slicer.util.tryWithErrorDisplay(_("Failed to score the segmentation.")):
-                raise error
-
-    def onEdited(self, review, segmentIds) -> None:
-        """Called when segments were edited, here or in any other module."""
-        self.rescoring.edited(review, segmentIds)
-        if review.segmentation_node == self._shownSegmentation:
-            self._showMatches()
-        if review is self.reviewPanel.review:
-            self._showWarnings()
-
-    def rescoreSteps(self, review, segmentIds):
-        """Steps of scoring edited segments again."""
-        parameters = self.logic.getParameterNode()
-        return self.logic.rescoreSteps(
-            review.volume_node,
-            review.segmentation_node,
-            review.session,
-            segmentIds,
-            device=self._device(parameters),
-            slices=parameters.slicesPerSegment or "all",
-            model=parameters.model,
-        )
-
-    def onRescored(self, review) -> None:
-        """Called when scoring edits again begins and ends."""
-        if review is self.reviewPanel.review:
-            self.ui.currentLabel.toolTip = (
-                _("Edited slices are being scored again") if self.rescoring.busy(review) else _("The slice looked at")
-            )
-            self._showWarnings()
-
-    def onLayoutChanged(self, layout) -> None:
-        """Called when the views were arranged anew: some may not have been there before."""
-        if self.reviewPanel.review:
-            self.reviewPanel.review.display.show_in_new_views()
-
-    def onCorrect(self, review) -> None:
-        """Open the Segment Editor with the selected segment; the views show its slice already."""
-        from QualitySentinelLib.panel.correcting import Correcting, removed_text
-
-        self._endCorrecting()
-        text = removed_text(review)
-        if text:
-            slicer.util.warningDisplay(text, _("Quality Sentinel - Correct"))
-            return
-        self._correcting = Correcting(review)  # known before the module is left: its segments stay hidden
-        self._correcting.begin()
-
-    def onModuleSelected(self, name) -> None:
-        """Called when any module was opened: who leaves the Segment Editor for a third one corrects no longer."""
-        if self._correcting and name not in ("SegmentEditor", self.moduleName):
-            review = self._correcting.review
-            self._endCorrecting()
-            review.display.let_others_see()
-
-    def _endCorrecting(self) -> None:
-        if self._correcting:
-            self._correcting.end()
-            self._correcting = None
-
-    def onRestoreColorsButton(self) -> None:
-        """Show the selected segmentation as it was before the review."""
-        parameters = self._parameterNode
-        if not parameters or not parameters.inputSegmentation:
-            return
-        for name in ("showColors", "showQualityMap", "showQualitySurface", "showLegend", "showFlagMarks"):
-            parameters.setValue(name, False)
-        parameters.showOnlySelected = False
-        from QualitySentinelLib.scene import hide_legend, hide_quality_map, hide_quality_surface, show_all
-
-        # Also of a review that is not open, because its scores could not be read
-        for takeBack in (hide_quality_map, hide_quality_surface, hide_legend, show_all, self.logic.restoreColors):
-            takeBack(parameters.inputSegmentation)
-
-    def onModelChosen(self, source) -> None:
-        """Called when the user has chosen another model."""
-        if self._parameterNode:
-            self._parameterNode.model = source
-
-    def export(self, review, folder) -> None:
-        """Write the results of a review into a folder."""
-        session = review.session
-        self.logic.exportResults(review.volume_node, review.segmentation_node, session.case, folder, session=session)
-
-    @staticmethod
-    def _threshold(parameters) -> float:
-        return round(parameters.threshold, 6)  # the slider counts in steps and says 0.9500000000000001
-
-    @staticmethod
-    def _device(parameters) -> str:
-        return "cpu" if parameters.forceCpu else parameters.device
-
-    def _endReviews(self) -> None:
-        """The scene, or the panel, is about to go."""
-        self._endCorrecting()
-        self._scoring.stop()
-        self.rescoring.forget()
-        self._showReview(None)
-        self.reviews.close_all()
-        self._shownSegmentation = self._withoutReview = None
-        self._keptElsewhere, self._editedBefore = False, (None, set())
-        self._checkCanApply()
+    def onParametersModified(self, caller, event) -> None:
+        """Called when a parameter has changed."""
+        self.panel.update()
 
 
 #
@@ -663,33 +299,24 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
 
     @staticmethod
     def volumeOfSegmentation(segmentationNode):
-        """The volume that a segmentation was made on, else the scene's first volume.
+        """The volume that a segmentation was made on, else the scene's first volume; None when the scene has none."""
+        from QualitySentinelLib.scene.inputs import volume_of
 
-        :return: a scalar volume node, or None when the scene has none
-        """
-        volumeNodes = QualitySentinelLogic.possibleVolumes()
-        return QualitySentinelLogic.sourceVolume(segmentationNode) or (volumeNodes[0] if volumeNodes else None)
+        return volume_of(segmentationNode)
 
     @staticmethod
     def sourceVolume(segmentationNode):
         """The volume that a segmentation was made on, None where that is not known."""
-        if segmentationNode is None:
-            return None
-        role = vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
-        volumeNode = segmentationNode.GetNodeReference(role)
-        return volumeNode if volumeNode and volumeNode.GetClassName() == "vtkMRMLScalarVolumeNode" else None
+        from QualitySentinelLib.scene.inputs import source_volume
+
+        return source_volume(segmentationNode)
 
     @staticmethod
     def possibleVolumes() -> list:
         """The scene's scalar volumes that may be a CT: neither label maps nor our quality maps."""
-        from QualitySentinelLib.scene.quality_map import MAP_ROLE
+        from QualitySentinelLib.scene.inputs import possible_volumes
 
-        maps = {node.GetNodeReferenceID(MAP_ROLE) for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode")}
-        return [
-            node
-            for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-            if node.GetClassName() == "vtkMRMLScalarVolumeNode" and node.GetID() not in maps
-        ]
+        return possible_volumes()
 
     @staticmethod
     def volumeState(volumeNode) -> tuple:
@@ -697,10 +324,9 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
 
         :raises MismatchError: the volume is under a transform that is not linear
         """
-        from QualitySentinelLib.scene import volume_to_world
+        from QualitySentinelLib.scene.inputs import volume_state
 
-        image = volumeNode.GetImageData()
-        return volumeNode.GetID(), image.GetMTime() if image else 0, volume_to_world(volumeNode).tobytes()
+        return volume_state(volumeNode)
 
     @staticmethod
     def setupPythonRequirements(forceCpu=False) -> bool:
@@ -811,12 +437,9 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
 
         :return: table nodes of segments and of slices; those of an earlier score are filled anew
         """
-        from QualitySentinelLib.scene import show_score_colors, update_tables, write_score_tags
+        from QualitySentinelLib.scene.results import apply_scores
 
-        write_score_tags(segmentationNode, caseScore)
-        if colors:
-            show_score_colors(segmentationNode, caseScore)
-        return update_tables(segmentationNode, caseScore)
+        return apply_scores(segmentationNode, caseScore, colors)
 
     def restoreColors(self, segmentationNode) -> None:
         """Show segments in the colors they had before they were colored by quality."""
@@ -830,13 +453,9 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
         :param session: the ReviewSession, for columns that say what was accepted and corrected
         :raises InputError: the folder cannot be written; nothing half-written is left behind
         """
-        from QualitySentinelLib.report import write_results
-        from QualitySentinelLib.scene import ct_from_node, segmentation_from_node, source_of
+        from QualitySentinelLib.scene.results import export_results
 
-        ct = ct_from_node(volumeNode)
-        segmentation = segmentation_from_node(segmentationNode, volumeNode)
-        inputs = {"ct": source_of(volumeNode), "seg": source_of(segmentationNode)}
-        write_results(outputFolder, caseScore, ct, segmentation, inputs, session=session)
+        export_results(volumeNode, segmentationNode, caseScore, outputFolder, session)
 
 
 #
@@ -846,7 +465,7 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
 
 class QualitySentinelTest(ScriptedLoadableModuleTest):
     """
-    Tests that run inside Slicer. What needs no Slicer is tested in Testing/Python.
+    Tests that run inside Slicer: QualitySentinelLib.setup.self_test. What needs no Slicer is tested in Testing/Python.
     Uses ScriptedLoadableModuleTest base class, available at:
     https://github.com/Slicer/Slicer/blob/main/Base/Python/slicer/ScriptedLoadableModule.py
     """
@@ -857,98 +476,9 @@ class QualitySentinelTest(ScriptedLoadableModuleTest):
 
     def runTest(self):
         """Run as few or as many tests as needed here."""
-        self.setUp()
-        self.test_NodesAreRead()
-        self.setUp()
-        self.test_ScoresAreShownAndTakenBack()
-        self.setUp()
-        self.test_ReviewIsKeptInTheScene()
-        self.setUp()
-        self.test_SegmentationIsScored()
+        from QualitySentinelLib.setup.self_test import TESTS
 
-    def createCase(self):
-        """A block of tissue in air, and a segmentation with a liver in it."""
-        import numpy as np
-
-        voxels = np.full((12, 40, 40), -1000, dtype=np.int16)
-        voxels[:, 5:35, 5:35] = 40
-        mask = np.zeros(voxels.shape, dtype=np.uint8)
-        mask[3:9, 10:25, 10:25] = 1
-        voxels[mask > 0] = 65
-        volumeNode = slicer.util.addVolumeFromArray(voxels, np.diag([-3.0, -3.0, 5.0, 1.0]), "CT")
-        segmentationNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Segmentation")
-        segmentationNode.CreateDefaultDisplayNodes()
-        segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
-        segmentId = segmentationNode.GetSegmentation().AddEmptySegment("", "liver")
-        slicer.util.updateSegmentBinaryLabelmapFromArray(mask, segmentationNode, segmentId, volumeNode)
-        return volumeNode, segmentationNode, segmentId
-
-    def test_NodesAreRead(self):
-        """The nodes of the scene reach the library with their voxels, places and structures."""
-        from QualitySentinelLib.scene import ct_from_node, segmentation_from_node
-
-        volumeNode, segmentationNode, segmentId = self.createCase()
-        ct = ct_from_node(volumeNode)
-        segment = segmentation_from_node(segmentationNode, volumeNode)[segmentId]
-        self.assertEqual(ct.hu.shape, (12, 40, 40))
-        self.assertEqual(segment.structure, "liver")
-        self.assertEqual(int(segment.areas.sum()), 6 * 15 * 15)
-        self.assertEqual(QualitySentinelLogic().volumeOfSegmentation(segmentationNode), volumeNode)
-        self.delayDisplay("Nodes are read")
-
-    def test_ScoresAreShownAndTakenBack(self):
-        """Tags, tables and colors follow a score, and the colors come back."""
-        from QualitySentinelLib.scores import CaseScore, SegmentScore, Status
-
-        _volumeNode, segmentationNode, segmentId = self.createCase()
-        score = SegmentScore(segmentId, "liver", "liver", Status.SCORED, n_slices=6, predicted_dsc=0.4)
-        logic = QualitySentinelLogic()
-        segmentsTable, slicesTable = logic.applyScores(segmentationNode, CaseScore([score], threshold=0.8))
-        displayNode = segmentationNode.GetDisplayNode()
-        self.assertTrue(segmentationNode.GetSegmentation().GetSegment(segmentId).HasTag("QualitySentinel.PredictedDSC"))
-        self.assertEqual(segmentsTable.GetNumberOfRows(), 1)
-        self.assertEqual(slicesTable.GetNumberOfRows(), 0)
-        self.assertGreater(displayNode.GetSegmentOverrideColor(segmentId)[0], 0)
-        logic.restoreColors(segmentationNode)
-        self.assertLess(displayNode.GetSegmentOverrideColor(segmentId)[0], 0)
-        self.delayDisplay("Scores are shown and taken back")
-
-    def test_ReviewIsKeptInTheScene(self):
-        """A reader goes to a flagged slice in the panel and accepts it; that is kept with the segmentation."""
-        from QualitySentinelLib.review import ReviewSession
-        from QualitySentinelLib.scene.kept_review import kept_review
-        from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status
-
-        volumeNode, segmentationNode, segmentId = self.createCase()
-        slices = [SliceScore(segmentId, k, k, 5.0 * k, 0.6 + 0.05 * k, 0.5, 900.0, str(k)) for k in range(3, 9)]
-        score = SegmentScore(segmentId, "liver", "liver", Status.SCORED, 6, 0.8, slices=slices)
-        widget = QualitySentinelWidget()
-        try:
-            session = ReviewSession(CaseScore([score], threshold=0.8))
-            review = widget.reviews.open(segmentationNode, volumeNode, session, None)
-            widget._onParametersModified()
-            self.assertEqual(widget.ui.resultsTable.rowCount, 1)
-            widget.ui.nextButton.click()
-            self.assertEqual(session.current, (segmentId, 3))
-            widget.ui.acceptButton.click()
-            self.assertEqual(widget.ui.acceptButton.text, _("Accepted"))
-            review.record.write()
-            self.assertTrue(kept_review(segmentationNode).is_accepted(segmentId, 3))
-        finally:
-            widget.cleanup()
-            # As slicer.util.reloadScriptedModule does: otherwise it is cleaned up again when Slicer ends.
-            slicer.app.moduleManager().disconnect("moduleAboutToBeUnloaded(QString)", widget._onModuleAboutToBeUnloaded)
-            widget.parent.deleteLater()
-        self.delayDisplay("Review is kept in the scene")
-
-    def test_SegmentationIsScored(self):
-        """The bundled model scores every slice. Passed over where packages are missing: testing installs none."""
-        missing = [name for name in ("torch", "safetensors") if importlib.util.find_spec(name) is None]
-        if missing:
-            self.delayDisplay(f"{', '.join(missing)} not installed: scoring is not tested")
-            return
-        volumeNode, segmentationNode, segmentId = self.createCase()
-        caseScore = QualitySentinelLogic().score(volumeNode, segmentationNode, device="cpu")
-        self.assertEqual([s.slice_index for s in caseScore[segmentId].slices], list(range(3, 9)))
-        self.assertTrue(0 <= caseScore[segmentId].predicted_dsc <= 1)
-        self.delayDisplay("Segmentation is scored")
+        for test in TESTS:
+            self.setUp()
+            test(self, QualitySentinelLogic, QualitySentinelWidget)
+            self.delayDisplay(f"{test.__name__}: passed")

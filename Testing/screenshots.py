@@ -186,7 +186,7 @@ def finish(scored: Scored) -> None:
     from Testing.Host.user import wait_until
 
     wait_until(lambda: is_scored(scored), "scoring", 600)
-    if scored.panel.reviewPanel.session is None:
+    if scored.panel.panel.review_panel.session is None:
         raise SystemExit("the case could not be scored")
 
 
@@ -255,7 +255,7 @@ def panel_correct(scored: Scored, reference: Path | None) -> Image.Image:
     """A flagged slice before and after the reader has corrected it, and the panel, which has scored it again."""
     from Testing.Host.user import wait_until
 
-    panel, session = scored.panel, scored.panel.reviewPanel.session
+    panel, session = scored.panel, scored.panel.panel.review_panel.session
     show_display(panel.ui, showOnlySelected=True, showLegend=False)
     segment_id, k = slice_to_correct(scored, reference)
     select(scored, segment_id, k)
@@ -297,21 +297,21 @@ def show_display(ui, **wanted: bool) -> None:
 def select(scored: Scored, segment_id: str, k: int | None = None) -> None:
     """Click a row of the table, and a bar of the strip plot."""
     panel = scored.panel
-    panel.reviewPanel.session.select(segment_id)
+    panel.panel.review_panel.session.select(segment_id)
     if k is not None:
-        panel.reviewPanel.session.go_to(segment_id, k)
+        panel.panel.review_panel.session.go_to(segment_id, k)
 
 
 def telling_segment(scored: Scored) -> str:
     """The worst segment with many slices and none missed, some of them flagged, but no more than others."""
-    segments = [s for s in scored.panel.reviewPanel.session.segments if s.n_scored]
+    segments = [s for s in scored.panel.panel.review_panel.session.segments if s.n_scored]
     telling = [s for s in segments if s.n_scored > 9 and not s.n_missed and 2 < s.n_flagged <= s.n_scored / 2]
     return (telling or segments)[0].segment_id
 
 
 def slice_to_correct(scored: Scored, reference: Path | None) -> tuple[str, int]:
     """(segment, k): the largest slice among the flagged ones that differ most from the reference."""
-    session = scored.panel.reviewPanel.session
+    session = scored.panel.panel.review_panel.session
     found = []
     for segment in session.segments:
         for s in segment.slices:
@@ -362,7 +362,7 @@ def look_at_most(scored: Scored) -> None:
     import slicer
 
     weight: dict[float, float] = {}
-    session = scored.panel.reviewPanel.session
+    session = scored.panel.panel.review_panel.session
     for segment in [] if session is None else session.segments:
         for s in segment.slices:
             weight[s.position_mm] = weight.get(s.position_mm, 0) + (3 if s.flagged else 1)

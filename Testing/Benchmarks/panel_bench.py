@@ -60,7 +60,7 @@ def forget(panel, segmentation) -> None:
 
     panel.reviews.close(segmentation.GetID())
     forget_review(segmentation)
-    panel._showReview(None)
+    panel.panel.show_review(None)
     panel.logic.restoreColors(segmentation)
 
 
@@ -140,7 +140,7 @@ def apply(panel, segmentation) -> dict:
     with Stalls() as stalls:
         panel.ui.applyButton.click()
         run_until(done)
-    session = panel.reviewPanel.session
+    session = panel.panel.review_panel.session
     return {
         "seconds": time.perf_counter() - started,
         "first_color": None if first is None else first - started,
@@ -178,10 +178,9 @@ def edit_one_slice(panel, volume, segmentation) -> dict:
     """Erase a disc in one slice with the Segment Editor's own logic; seconds until the panel has its new score."""
     import numpy as np
     import slicer
+    from QualitySentinelLib.panel.panel.rescoring import DELAY_MS
 
-    from QualitySentinelLib.panel.rescoring import DELAY_MS
-
-    session = panel.reviewPanel.session
+    session = panel.panel.review_panel.session
     segment = max(session.segments, key=lambda s: s.n_scored)
     k = segment.slices[len(segment.slices) // 2].k
     session.select(segment.segment_id)

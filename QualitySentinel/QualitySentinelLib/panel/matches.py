@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from slicer.i18n import tr as _
 
 from ..anatomy import match_structure
@@ -11,32 +13,31 @@ MOST_NAMES = 20
 """Names in a tooltip; more would not fit on a screen."""
 
 
-def unmatched_names(segmentation_node) -> tuple[int, list[str]]:
-    """(how many segments there are, names of those that match no structure)."""
+def names_of(segmentation_node) -> tuple[tuple[str, tuple], ...]:
+    """(name, tags that tell its structure) of each segment."""
     segmentation = segmentation_node.GetSegmentation()
-    ids = segmentation.GetSegmentIDs()
-    unknown = []
-    for segment_id in ids:
-        segment = segmentation.GetSegment(segment_id)
-        if match_structure(segment.GetName(), tags.read_tags(segment)) is None:
-            unknown.append(segment.GetName())
-    return len(ids), unknown
+    segments = map(segmentation.GetSegment, segmentation.GetSegmentIDs())
+    return tuple((s.GetName(), tuple(tags.read_tags(s, tags.READ_TAGS).items())) for s in segments)
 
 
-def matches_text(segmentation_node) -> tuple[str, str]:
-    """(one line, a tooltip) on how many segments were matched to structures; two empty texts without segments."""
-    if segmentation_node is None:
+def matches_text(names: Sequence[tuple[str, tuple]] | None) -> tuple[str, str]:
+    """(one line, a tooltip) on how many segments were matched to structures; empty texts without a segmentation.
+
+    Args:
+        names: what :func:`names_of` says of it.
+    """
+    if names is None:
         return "", ""
-    count, unknown = unmatched_names(segmentation_node)
-    if not count:
-        return _("The segmentation holds no segments"), ""
+    if not names:
+        return _("The segmentation has no segments"), ""
+    unknown = [name for name, told in names if match_structure(name, dict(told)) is None]
     if not unknown:
-        return _("All {count} segments are matched to structures").format(count=count), ""
+        return _("All {count} segments are matched to structures").format(count=len(names)), ""
     text = _("{matched} of {count} segments are matched to structures").format(
-        matched=count - len(unknown), count=count
+        matched=len(names) - len(unknown), count=len(names)
     )
-    names = [" ".join(name.split()) or _("(no name)") for name in unknown[:MOST_NAMES]]
+    listed = [" ".join(name.split()) or _("(no name)") for name in unknown[:MOST_NAMES]]
     if len(unknown) > MOST_NAMES:
-        names.append(_("and {count} more").format(count=len(unknown) - MOST_NAMES))
-    tip = _("Not matched, so judged without knowing what they should show: {names}. Rename them in the Segment Editor.")
-    return text, tip.format(names=", ".join(names))
+        listed.append(_("and {count} more").format(count=len(unknown) - MOST_NAMES))
+    tip = _("Not matched, so scored without knowing the structure: {names}. Rename them in the Segment Editor.")
+    return text, tip.format(names=", ".join(listed))

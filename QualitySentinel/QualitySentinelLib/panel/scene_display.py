@@ -1,4 +1,4 @@
-"""Needs ``qt`` and ``slicer``. What of a review the views show: colours, maps, marks, the selected segment alone."""
+"""Needs ``qt`` and ``slicer``. What of a review the views show: colors, maps, marks, the selected segment alone."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from .. import scene
+from ..anatomy.windows import window_of
 from ..review import Changed, ReviewEvent, ReviewSession
-from ..scene import flag_marks, legend, quality_map, quality_surface, views
+from ..scene import ct_window, flag_marks, legend, quality_map, quality_surface, views, zoom
 from ..scores.colors import DEFAULT_SCALE
 from ..steps import Steps, paced
 from .steps import StepRun
@@ -25,12 +26,14 @@ class DisplayOptions:
     """What a reader wants to see.
 
     Attributes:
-        colors: segments in the colour of their DSC.
-        quality_map, quality_surface: voxels, and surfaces, in the colour of their slice's DSC.
-        legend: the colour scale in the views.
+        colors: segments in the color of their DSC.
+        quality_map, quality_surface: voxels, and surfaces, in the color of their slice's DSC.
+        legend: the color scale in the views.
         flag_marks: slice views say that the slice shown is flagged.
         show_only: hide all but the selected segment.
-        scale: name of the colour scale.
+        window: the CT in the window of the selected segment's structure.
+        zoom: slice views zoomed to the selected segment.
+        scale: name of the color scale.
     """
 
     colors: bool = True
@@ -39,6 +42,8 @@ class DisplayOptions:
     legend: bool = False
     flag_marks: bool = True
     show_only: bool = True
+    window: bool = True
+    zoom: bool = True
     scale: str = DEFAULT_SCALE
 
 
@@ -56,6 +61,7 @@ class SceneDisplay:
         self._marks: flag_marks.FlagMarks | None = None
         self._map_run: StepRun | None = None
         self._map_due: set[str] | None = set()
+        self._looked_at: str | None = None
 
     @property
     def options(self) -> DisplayOptions | None:
@@ -68,6 +74,10 @@ class SceneDisplay:
         if before == options:
             return
         moved = self._show_selected()  # first: map and surface show what is visible
+        if before is None or before.window != options.window:
+            self._show_window()
+        if before is None or before.zoom != options.zoom:
+            self._show_zoom()
         rescaled = before is None or before.scale != options.scale
         if before is None or rescaled or before.colors != options.colors:
             self._show_colors()
@@ -97,6 +107,9 @@ class SceneDisplay:
                 self._update_map()
                 if self._options.quality_surface:
                     self._show_surface()
+            if self._session.selected != self._looked_at:
+                self._show_window()
+                self._show_zoom()
             self.jump()
 
     def jump(self) -> None:
@@ -122,8 +135,8 @@ class SceneDisplay:
     def leave(self) -> None:
         """Take away what belongs to the review that is shown in the panel, and show all segments. Colours stay."""
         if self._options is not None and self._node.GetScene():
-            nothing = dict.fromkeys(("quality_map", "quality_surface", "legend", "flag_marks", "show_only"), False)
-            self.apply(replace(self._options, **nothing))
+            parts = ("quality_map", "quality_surface", "legend", "flag_marks", "show_only", "window", "zoom")
+            self.apply(replace(self._options, **dict.fromkeys(parts, False)))
         self._stop_map()
         self._remove_marks()
         self._options = None
@@ -185,6 +198,24 @@ class SceneDisplay:
             )
         else:
             quality_surface.hide_quality_surface(self._node)
+
+    def _show_window(self) -> None:
+        """Show the CT in the window of the selected structure, or in its own."""
+        if not self._volume.GetScene():
+            return
+        if self._options.window and self._session.selected is not None:
+            score = self._session.segment(self._session.selected)
+            ct_window.show_window(self._volume, window_of(score.structure or score.name))
+        elif not self._options.window:
+            ct_window.restore_window(self._volume)
+
+    def _show_zoom(self) -> None:
+        """Zoom to the selected segment, or out again."""
+        self._looked_at = self._session.selected
+        if self._options.zoom and self._looked_at is not None and self._volume.GetScene():
+            zoom.zoom_to_segment(self._node, self._looked_at, self._volume)
+        elif not self._options.zoom:
+            zoom.restore_zoom(self._node)
 
     def _show_legend(self) -> None:
         if self._options.legend:

@@ -96,7 +96,7 @@ class TestALargeQualityMap:
         segment = a_case["spleen"]
         for score in segment.slices:
             score.predicted_dsc, score.digest = 0.125, "edited"
-        reviewed.reviewPanel.session.update(a_case)
+        reviewed.panel.review_panel.session.update(a_case)
 
         def shown():
             return map_of(a_segmentation_node) and (slicer.util.arrayFromVolume(map_of(a_segmentation_node)) == 0.125)
@@ -104,7 +104,7 @@ class TestALargeQualityMap:
         run_events_until(lambda: shown() is not None and shown().any())
         both = voxels_with_dsc(slicer, a_segmentation_node)
         click_row(reviewed.ui.resultsTable, 0)
-        run_events_until(lambda: reviewed.reviewPanel.review.display._map_run is None)
+        run_events_until(lambda: reviewed.panel.review_panel.review.display._map_run is None)
         assert shown().sum() == voxels_with_dsc(slicer, a_segmentation_node) < both
 
     def test_that_is_switched_off_before_it_is_drawn_is_not_shown(self, slicer, reviewed, a_segmentation_node):
@@ -166,9 +166,9 @@ class TestLeaving:
     def test_restore_colors_works_without_a_review_too(self, slicer, reviewed, a_segmentation_node):
         from QualitySentinelLib.scene import forget_review, show_only, show_quality_map, show_quality_surface
 
-        case = reviewed.reviewPanel.session.case
+        case = reviewed.panel.review_panel.session.case
         reviewed.reviews.close_all()
-        reviewed._showReview(None)
+        reviewed.panel.show_review(None)
         forget_review(a_segmentation_node)  # as in a scene whose kept review cannot be read
         show_quality_map(a_segmentation_node, reviewed.ui.inputVolumeSelector.currentNode(), case)
         show_quality_surface(a_segmentation_node, case)
@@ -196,7 +196,7 @@ class TestRecord:
         assert tag(a_segmentation_node, "liver", "AcceptedSlices") == "0"
 
     def test_what_cannot_be_shown_is_written_all_the_same(self, reviewed, monkeypatch):
-        review = reviewed.reviewPanel.review
+        review = reviewed.panel.review_panel.review
         review.record.write()
 
         def fail(_event):
@@ -210,7 +210,7 @@ class TestRecord:
         from QualitySentinelLib.scene import kept_review
 
         click_row(reviewed.ui.resultsTable, 0)
-        k = reviewed.reviewPanel.session.current.k
+        k = reviewed.panel.review_panel.session.current.k
         reviewed.ui.acceptButton.click()
         reviewed.cleanup()
         assert kept_review(a_segmentation_node).is_accepted("spleen", k)
@@ -247,7 +247,52 @@ def test_a_map_in_views_of_a_new_layout(slicer, reviewed, a_segmentation_node, a
 
 
 def test_views_of_a_new_layout_are_marked(slicer, reviewed, add_view):
-    before = len(reviewed.reviewPanel.review.display._marks._observed)
+    before = len(reviewed.panel.review_panel.review.display._marks._observed)
     add_view(slicer.vtkMRMLSliceNode)
     reviewed.onLayoutChanged(3)
-    assert len(reviewed.reviewPanel.review.display._marks._observed) == before + 1
+    assert len(reviewed.panel.review_panel.review.display._marks._observed) == before + 1
+
+
+class TestWindowAndZoom:
+    @pytest.fixture
+    def lung(self, slicer, panel, a_case, a_segmentation_node, a_ct_node):
+        """A review of liver and of a segment called lung, which is the spleen's."""
+        a_segmentation_node.GetSegmentation().GetSegment("spleen").SetName("lung upper lobe left")
+        a_case["spleen"].name = a_case["spleen"].structure = "lung upper lobe left"
+        a_ct_node.GetDisplayNode().SetAutoWindowLevel(False)
+        a_ct_node.GetDisplayNode().SetWindowLevel(2000, 500)
+        review_of(panel, a_segmentation_node, a_ct_node, a_case)
+        return panel
+
+    def window(self, ct_node):
+        display = ct_node.GetDisplayNode()
+        return display.GetLevel(), display.GetWindow()
+
+    def test_the_ct_has_the_window_of_the_selected_structure(self, lung, a_ct_node):
+        assert self.window(a_ct_node) == (500, 2000), "nothing is selected"
+        click_row(lung.ui.resultsTable, 0)
+        assert self.window(a_ct_node) == (-600, 1500)
+        click_row(lung.ui.resultsTable, 1)
+        assert self.window(a_ct_node) == (40, 400)
+        click(lung.ui.fitWindowCheckBox)
+        assert self.window(a_ct_node) == (500, 2000)
+
+    def test_a_window_that_the_reader_has_set_stays_within_a_segment(self, lung, a_ct_node):
+        click_row(lung.ui.resultsTable, 0)
+        a_ct_node.GetDisplayNode().SetWindowLevel(900, -100)
+        lung.panel.review_panel.session.go_to("spleen", 8)
+        assert self.window(a_ct_node) == (-100, 900)
+
+    def test_restore_and_another_segmentation_take_both_back(self, slicer, lung, a_ct_node, a_segmentation_node):
+        view = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode")
+        view.SetFieldOfView(900, 600, 1)
+        click_row(lung.ui.resultsTable, 0)
+        assert view.GetFieldOfView()[0] < 900
+        click(lung.ui.restoreColorsButton)
+        assert self.window(a_ct_node) == (500, 2000) and view.GetFieldOfView() == (900, 600, 1)
+        for box in (lung.ui.fitWindowCheckBox, lung.ui.zoomToSelectedCheckBox):
+            assert not box.checked
+            click(box)
+        assert self.window(a_ct_node) == (-600, 1500) and view.GetFieldOfView()[0] < 900
+        lung.panel.show_review(None)
+        assert self.window(a_ct_node) == (500, 2000) and view.GetFieldOfView() == (900, 600, 1)

@@ -13,7 +13,7 @@ from QualitySentinelLib.scores import CaseScore, Progress
 
 def test_an_edited_slice_is_scored_alone_and_the_table_follows(scored, edit, monkeypatch):
     numbers = scored_again(scored.logic, monkeypatch)
-    session = scored.reviewPanel.session
+    session = scored.panel.review_panel.session
     k = session.segment("spleen").slices[2].k
     before = session.slice_score("spleen", k).predicted_dsc
     edit(k)
@@ -27,8 +27,8 @@ def test_an_edited_slice_is_scored_alone_and_the_table_follows(scored, edit, mon
 def test_edits_wait_while_the_box_is_unchecked(scored, edit, monkeypatch):
     numbers = scored_again(scored.logic, monkeypatch)
     scored.ui.autoRescoreCheckBox.click()
-    edit(scored.reviewPanel.session.segment("spleen").slices[1].k)
-    edit(scored.reviewPanel.session.segment("spleen").slices[2].k)
+    edit(scored.panel.review_panel.session.segment("spleen").slices[1].k)
+    edit(scored.panel.review_panel.session.segment("spleen").slices[2].k)
     run_events_until(lambda: True)
     assert numbers == []
     scored.ui.autoRescoreCheckBox.click()
@@ -40,7 +40,7 @@ def test_scores_of_another_model_are_not_mixed(scored, edit, a_small_model):
     from dataclasses import replace
 
     scored.logic._model = replace(a_small_model, sha256="1" * 64)
-    edit(scored.reviewPanel.session.segment("spleen").slices[1].k)
+    edit(scored.panel.review_panel.session.segment("spleen").slices[1].k)
     run_events_until(lambda: "another model" in scored.ui.warningsLabel.text)
     assert not scored.ui.warningsLabel.isHidden()
 

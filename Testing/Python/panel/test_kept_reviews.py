@@ -29,7 +29,7 @@ def scorings(module, monkeypatch):
 
 def compared(panel):
     """Wait until the review that is shown was compared with its segments."""
-    run_events_until(lambda: panel.reviewPanel.review._comparing is None)
+    run_events_until(lambda: panel.panel.review_panel.review._comparing is None)
 
 
 def test_slices_edited_before_the_panel_opened_are_scored_again_and_others_keep_all(kept, edit, open_panel, scorings):
@@ -37,7 +37,7 @@ def test_slices_edited_before_the_panel_opened_are_scored_again_and_others_keep_
     edit(k)
     panel = open_panel()
     run_events_until(lambda: scorings)
-    session = panel.reviewPanel.session
+    session = panel.panel.review_panel.session
     assert scorings == [1]
     assert session.slice_score("spleen", k).digest != kept.slice_score("spleen", k).digest
     assert session.accepted == (("liver", kept.segment("liver").slices[2].k),), "the edited one is open again"
@@ -49,7 +49,7 @@ def test_slices_edited_before_the_panel_opened_are_scored_again_and_others_keep_
 def test_nothing_is_scored_again_when_nothing_was_edited(kept, open_panel, scorings):
     panel = open_panel()
     compared(panel)
-    assert not panel.rescoring.busy(panel.reviewPanel.review) and scorings == []
+    assert not panel.panel.rescoring.busy(panel.panel.review_panel.review) and scorings == []
     assert panel.ui.warningsLabel.isHidden()
 
 
@@ -88,7 +88,7 @@ def test_without_scoring_of_edits_one_line_says_so_until_apply(kept, edit, open_
     apply(panel)
     assert panel.ui.warningsLabel.isHidden()
     assert texts(panel.ui.resultsTable) != before and scorings == []
-    assert [ref.segment_id for ref in panel.reviewPanel.session.accepted] == ["liver"]
+    assert [ref.segment_id for ref in panel.panel.review_panel.session.accepted] == ["liver"]
 
 
 def test_a_cancelled_apply_leaves_the_edits_unscored_and_says_so(kept, edit, open_panel):
@@ -116,8 +116,8 @@ def test_edits_that_cannot_be_scored_stay_named(kept, edit, open_panel, monkeypa
     assert "torch is not installed. Apply asks" in panel.ui.warningsLabel.text
     monkeypatch.undo()
     edit(kept.segment("spleen").slices[3].k)
-    review = panel.reviewPanel.review
-    run_events_until(lambda: not panel.rescoring.busy(review))
+    review = panel.panel.review_panel.review
+    run_events_until(lambda: not panel.panel.rescoring.busy(review))
     assert [c.k for c in review.session.edits()] == [s.k for s in kept.segment("spleen").slices[2:4]]
     assert panel.ui.warningsLabel.isHidden()
 
@@ -150,31 +150,31 @@ class TestAnotherCt:
 
     def test_a_moved_ct_asks_before_accepts_are_dropped(self, kept, open_panel, asked, move_ct, a_segmentation_node):
         panel = open_panel()
-        review, rows = panel.reviewPanel.review, texts(panel.ui.resultsTable)
+        review, rows = panel.panel.review_panel.review, texts(panel.ui.resultsTable)
         compared(panel)
         move_ct()
         asked.answer = False
         panel.ui.applyButton.click()
         assert len(asked) == 1 and "accepted (2)" in asked[0]
-        assert panel.reviewPanel.review is review and len(review.session.accepted) == 2
+        assert panel.panel.review_panel.review is review and len(review.session.accepted) == 2
         assert texts(panel.ui.resultsTable) == rows and panel.ui.applyButton.enabled
         asked.answer = True
         apply(panel)
-        assert len(asked) == 2 and panel.reviewPanel.session.accepted == ()
+        assert len(asked) == 2 and panel.panel.review_panel.session.accepted == ()
 
     def test_without_accepts_nobody_is_asked(self, kept, open_panel, asked, move_ct):
         panel = open_panel()
         compared(panel)
         for segment_id in ("liver", "spleen"):
-            panel.reviewPanel.session.unaccept_segment(segment_id)
+            panel.panel.review_panel.session.unaccept_segment(segment_id)
         move_ct()
         apply(panel)
-        assert asked == [] and panel.reviewPanel.session is not None
+        assert asked == [] and panel.panel.review_panel.session is not None
 
     def test_the_same_ct_asks_nothing_and_keeps_all(self, kept, open_panel, asked):
         panel = open_panel()
         apply(panel)
-        assert asked == [] and len(panel.reviewPanel.session.accepted) == 2
+        assert asked == [] and len(panel.panel.review_panel.session.accepted) == 2
 
     def test_a_kept_review_whose_ct_was_moved_is_named_and_not_written_over_unasked(
         self, kept, open_panel, asked, move_ct, a_segmentation_node
@@ -184,7 +184,7 @@ class TestAnotherCt:
         move_ct()
         panel = open_panel()
         assert texts(panel.ui.resultsTable) == []
-        assert "A review of this segmentation is kept, but its CT" in panel.ui.warningsLabel.text
+        assert "This segmentation has a saved review, but its CT" in panel.ui.warningsLabel.text
         asked.answer = False
         panel.ui.applyButton.click()
         assert len(asked) == 1 and len(kept_review(a_segmentation_node).accepted) == 2

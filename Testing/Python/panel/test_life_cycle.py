@@ -33,10 +33,11 @@ def test_a_panel_that_is_gone_is_not_cleaned_up_again(slicer, module, errors):
 
 
 def test_the_self_test_leaves_nothing_to_clean_up(slicer, module, errors, monkeypatch):
+    from QualitySentinelLib.setup.self_test import review_is_kept_in_the_scene
+
     made = []
-    make = module.QualitySentinelWidget
-    monkeypatch.setattr(module, "QualitySentinelWidget", lambda: made.append(make()) or made[0])
-    module.QualitySentinelTest().test_ReviewIsKeptInTheScene()
+    make = lambda: made.append(module.QualitySentinelWidget()) or made[0]  # noqa: E731
+    review_is_kept_in_the_scene(module.QualitySentinelTest(), module.QualitySentinelLogic, make)
     cleaned = []
     monkeypatch.setattr(made[0], "cleanup", lambda: cleaned.append(made[0]))
     delete_now(made[0].parent)
@@ -62,7 +63,7 @@ def test_a_scene_that_is_added_changes_no_choice(
     panel.ui.inputSegmentationSelector.setCurrentNode(chosen)
     a_case.segments.pop()
     review_of(panel, chosen, a_ct_node, a_case)
-    review, rows = panel.reviewPanel.review, texts(panel.ui.resultsTable)
+    review, rows = panel.panel.review_panel.review, texts(panel.ui.resultsTable)
     added = slicer.vtkMRMLScene()
     added.AddNewNodeByClass("vtkMRMLTextNode", "note")
     added.Commit(str(tmp_path / "added.mrml"))
@@ -71,4 +72,4 @@ def test_a_scene_that_is_added_changes_no_choice(
     assert slicer.util.getNode("note")
     assert panel.ui.inputSegmentationSelector.currentNode() is chosen
     assert panel.ui.inputVolumeSelector.currentNode() is a_ct_node
-    assert panel.reviewPanel.review is review and texts(panel.ui.resultsTable) == rows
+    assert panel.panel.review_panel.review is review and texts(panel.ui.resultsTable) == rows

@@ -27,7 +27,7 @@ def test_sixty_rows_that_all_change_do_not_hold_up_the_panel(panel):
         figures = Figures()
         figures.update(session)
         started = time.thread_time()
-        panel.reviewPanel.table.show(session, figures)
+        panel.panel.review_panel.table.show(session, figures)
         return time.thread_time() - started
 
     seconds_to_show(a_review(lambda number: 0.3 + number / 100))
@@ -41,10 +41,10 @@ def test_columns_are_as_wide_as_what_they_show(panel):
     narrow = table.columnWidth(2)
     session = a_review(lambda number: 0.5)
     figures.update(session)
-    panel.reviewPanel.table.show(session, figures)
+    panel.panel.review_panel.table.show(session, figures)
     assert table.item(0, 2).text() == "20 / 20"
     assert table.columnWidth(2) >= table.sizeHintForColumn(2)
-    panel.reviewPanel.table.show(None, figures)
+    panel.panel.review_panel.table.show(None, figures)
     assert table.rowCount == 0 and table.columnWidth(2) == narrow
 
 
@@ -53,7 +53,7 @@ def test_the_color_of_a_dsc_is_the_same_in_the_selected_row(reviewed):
     table.setFocus()
     for row in (0, 1):
         click_row(table, row)
-        dsc = reviewed.reviewPanel.session.segments[row].predicted_dsc
+        dsc = reviewed.panel.review_panel.session.segments[row].predicted_dsc
         cell = table.visualRect(table.model().index(row, 1))
         seen = pixels(table.viewport())[cell.top() : cell.bottom(), cell.left() : cell.right()]
         assert share_of(seen, dsc_color(dsc)) > 0.1

@@ -28,7 +28,7 @@ def test_swatches_have_the_colour_of_the_scale(reviewed):
     def swatch():
         return reviewed.ui.resultsTable.item(0, 1).icon().pixmap(8).toImage().pixelColor(1, 1).getRgb()[:3]
 
-    dsc = reviewed.reviewPanel.session.segments[0].predicted_dsc
+    dsc = reviewed.panel.review_panel.session.segments[0].predicted_dsc
     assert swatch() == tuple(round(255 * c) for c in dsc_color(dsc))
     click(reviewed.ui.colorBlindSafeCheckBox)
     assert swatch() == tuple(round(255 * c) for c in dsc_color(dsc, "color-blind-safe"))
@@ -38,7 +38,7 @@ def test_a_row_shows_its_segment_alone_and_its_worst_slice(reviewed, a_segmentat
     click_row(reviewed.ui.resultsTable, 0)
     assert visible(a_segmentation_node) == {"spleen"}
     assert "<b>spleen</b>, slice 10 (S -50.0 mm): missed" in reviewed.ui.currentLabel.text
-    assert reviewed.reviewPanel.strip_plot.current == 10
+    assert reviewed.panel.review_panel.strip_plot.current == 10
     click(reviewed.ui.showOnlySelectedCheckBox)
     assert visible(a_segmentation_node) == {"spleen", "liver"}
 
@@ -46,9 +46,9 @@ def test_a_row_shows_its_segment_alone_and_its_worst_slice(reviewed, a_segmentat
 def test_a_row_that_is_clicked_again_goes_back_to_the_worst_slice(reviewed):
     click_row(reviewed.ui.resultsTable, 0)
     reviewed.ui.previousButton.click()
-    assert reviewed.reviewPanel.session.current.k == 9
+    assert reviewed.panel.review_panel.session.current.k == 9
     click_row(reviewed.ui.resultsTable, 0)
-    assert reviewed.reviewPanel.session.current.k == 10
+    assert reviewed.panel.review_panel.session.current.k == 10
 
 
 def test_the_keyboard_moves_through_the_table(reviewed):
@@ -57,7 +57,7 @@ def test_the_keyboard_moves_through_the_table(reviewed):
 
     click_row(reviewed.ui.resultsTable, 0)
     QTest.keyClick(reviewed.ui.resultsTable, Qt.Key.Key_Down)
-    assert reviewed.reviewPanel.session.selected == "liver"
+    assert reviewed.panel.review_panel.session.selected == "liver"
 
 
 def test_accepting_a_segment_and_taking_that_back(reviewed):
@@ -73,7 +73,7 @@ def test_accepting_a_segment_and_taking_that_back(reviewed):
 
 
 def test_undo_shows_what_it_has_changed(reviewed):
-    ui, session = reviewed.ui, reviewed.reviewPanel.session
+    ui, session = reviewed.ui, reviewed.panel.review_panel.session
     ui.nextButton.click()
     first = session.current
     ui.acceptButton.click()
@@ -123,7 +123,7 @@ def test_each_segmentation_has_its_own_review(
 @pytest.mark.parametrize("threshold", [0.15, 0.7, 0.85, 0.95])
 def test_the_threshold_is_what_the_slider_shows(reviewed, threshold):
     reviewed.ui.thresholdSliderWidget.value = threshold
-    assert reviewed.reviewPanel.session.threshold == threshold
+    assert reviewed.panel.review_panel.session.threshold == threshold
 
 
 def test_a_review_goes_with_its_segmentation_or_ct(slicer, reviewed, a_ct_node):
@@ -138,7 +138,7 @@ def test_a_closed_scene_leaves_nothing(slicer, reviewed):
     slicer.mrmlScene.Clear(0)
     slicer.app.processEvents()
     assert texts(reviewed.ui.resultsTable) == []
-    assert reviewed.reviewPanel.strip_plot.points == ()
+    assert reviewed.panel.review_panel.strip_plot.points == ()
     assert not reviewed.ui.applyButton.enabled
 
 
@@ -152,7 +152,7 @@ def test_a_new_panel_takes_the_review_up_without_scoring(reviewed, open_panel, a
     assert texts(again.ui.resultsTable) == rows
     assert again.ui.thresholdSliderWidget.value == pytest.approx(0.7)
     assert again.ui.acceptButton.text == "Accepted"
-    assert again.reviewPanel.session.counts.progress.accepted == 1
+    assert again.panel.review_panel.session.counts.progress.accepted == 1
 
 
 def test_the_scene_brings_the_review_back(slicer, reviewed, tmp_path):
@@ -178,7 +178,7 @@ def test_a_segment_that_was_removed_is_not_corrected_but_named(slicer, reviewed,
     a_segmentation_node.GetSegmentation().RemoveSegment("spleen")
     click(reviewed.ui.correctButton)
     assert said == ["spleen was removed from the segmentation: there is nothing to correct"]
-    assert reviewed._correcting is None
+    assert reviewed.panel.correcting is None
     assert "spleen" in reviewed.ui.warningsLabel.text
 
 
@@ -186,7 +186,7 @@ def test_every_action_of_the_reader_is_in_the_scene_at_once(reviewed, a_segmenta
     """Slicer does not tell before it saves, and a script gives the panel no time."""
     from QualitySentinelLib.scene import kept_review
 
-    session, ui = reviewed.reviewPanel.session, reviewed.ui
+    session, ui = reviewed.panel.review_panel.session, reviewed.ui
     actions = (
         ui.nextButton.click, ui.acceptButton.click, ui.acceptSegmentButton.click, ui.undoButton.click,
         ui.redoButton.click, lambda: setattr(ui.thresholdSliderWidget, "value", 0.65),

@@ -34,6 +34,30 @@ def test_says_how_many_segments_are_matched_to_structures(panel, a_segmentation_
     assert "xyzzy" in panel.ui.matchedLabel.toolTip and "liver" not in panel.ui.matchedLabel.toolTip
 
 
+def test_matches_follow_names_and_the_scene(slicer, panel, a_segmentation_node):
+    label, segmentation = panel.ui.matchedLabel, a_segmentation_node.GetSegmentation()
+    segmentation.GetSegment("spleen").SetName("xyzzy")
+    assert label.text == "1 of 2 segments are matched to structures"
+    segmentation.RemoveSegment("spleen")
+    assert label.text == "All 1 segments are matched to structures"
+    slicer.mrmlScene.Clear(0)
+    slicer.app.processEvents()
+    assert label.text == "" and label.isHidden()
+
+
+def test_data_loaded_while_the_panel_is_open_are_chosen(slicer, open_panel, a_torso):
+    panel = open_panel()
+    assert not panel.ui.applyButton.enabled
+    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    ct = slicer.util.addVolumeFromArray(a_torso.hu, a_torso.ijk_to_ras, "CT")
+    slicer.app.processEvents()
+    assert panel.ui.inputSegmentationSelector.currentNode() is segmentation
+    assert panel.ui.inputVolumeSelector.currentNode() is ct and panel.ui.applyButton.enabled
+    slicer.util.addVolumeFromArray(a_torso.hu, a_torso.ijk_to_ras, "CT 2")
+    slicer.app.processEvents()
+    assert panel.ui.inputVolumeSelector.currentNode() is ct, "what is chosen stays"
+
+
 def test_apply_scores_colours_and_lists_worst_first(panel, a_segmentation_node):
     panel.ui.applyButton.click()
     assert panel.ui.cancelButton.enabled and not panel.ui.applyButton.enabled

@@ -22,7 +22,7 @@ class TestExport:
         reviewed.ui.exportFolderEdit.currentPath = str(folder)
         click(reviewed.ui.exportButton)
         (args, options) = written[0]
-        assert args[3] == str(folder) and options["session"] is reviewed.reviewPanel.session
+        assert args[3] == str(folder) and options["session"] is reviewed.panel.review_panel.session
         text = reviewed.ui.exportLabel.text
         assert "a &amp; b" in text and "report.html" in text and text.count('<a href="file:///') == 2
 

@@ -158,12 +158,12 @@ def test_it_is_readable_in_a_dark_style(plot):
 
 
 def test_the_plot_follows_the_review(reviewed):
-    plot = reviewed.reviewPanel.strip_plot
+    plot = reviewed.panel.review_panel.strip_plot
     assert plot.points == ()
     click_row(reviewed.ui.resultsTable, 0)
     assert [p.k for p in plot.points] == [6, 7, 8, 9, 10]
     click(plot, sum(plot.bar_of(7)) / 2)
-    assert reviewed.reviewPanel.session.current == ("spleen", 7)
+    assert reviewed.panel.review_panel.session.current == ("spleen", 7)
     assert plot.current == 7
     click(reviewed.ui.acceptButton)
     assert [p.accepted for p in plot.points] == [False, True, False, False, False]

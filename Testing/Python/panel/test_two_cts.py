@@ -79,7 +79,7 @@ def test_a_kept_review_is_shown_when_scoring_of_another_one_has_ended(
     rows = texts(reviewed.ui.resultsTable)
     reviewed.reviews.write_all()
     reviewed.reviews.close_all()
-    reviewed._showReview(None)
+    reviewed.panel.show_review(None)
     go_on = []
 
     def steps(*_args, **_options):

@@ -49,7 +49,7 @@ def review_of(panel, segmentation_node, ct_node, case):
 
     state = panel.logic.volumeState(ct_node)
     panel.reviews.open(segmentation_node, ct_node, ReviewSession(case), state).record.touch()
-    panel._onParametersModified()
+    panel.panel.update()
 
 
 def click(widget, x=None, y=None):

@@ -133,7 +133,7 @@ def scored(panel):
 
     click(panel.ui.applyButton)
     wait_for_scores(panel)
-    dsc = [s.predicted_dsc for segment in panel.reviewPanel.session.segments for s in segment.slices]
+    dsc = [s.predicted_dsc for segment in panel.panel.review_panel.session.segments for s in segment.slices]
     panel.ui.thresholdSliderWidget.value = round(float(np.median(dsc)), 2)
     return panel
 

@@ -34,15 +34,15 @@ def test_a_segment_editor_that_was_opened_by_hand_sees_all(slicer, scored, a_seg
 def test_a_closed_scene_ends_correcting(slicer, scored):
     click_row(scored.ui.resultsTable, 0)
     click(scored.ui.correctButton)
-    shortcuts = scored._correcting._shortcuts
+    shortcuts = scored.panel.correcting._shortcuts
     slicer.mrmlScene.Clear(0)
-    assert scored._correcting is None and shortcuts._shortcuts == []
+    assert scored.panel.correcting is None and shortcuts._shortcuts == []
 
 
 def test_while_correcting_a_removed_segment_is_passed_over(slicer, scored, a_segmentation):
     click_row(scored.ui.resultsTable, 0)
     click(scored.ui.correctButton)
-    session, editor = scored.reviewPanel.session, slicer.modules.SegmentEditorWidget.editor
+    session, editor = scored.panel.review_panel.session, slicer.modules.SegmentEditorWidget.editor
     here = editor.currentSegmentID()
     gone = next(s.segment_id for s in session.segments if s.segment_id != here)
     a_segmentation.GetSegmentation().RemoveSegment(gone)
@@ -60,6 +60,7 @@ def test_a_view_of_a_new_layout_is_marked_and_has_the_map(slicer, scored):
     composite = slicer.mrmlScene.AddNode(composite)
     slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutThreeOverThreeView)
     assert "DSC" in slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID()).GetName()
-    assert view.GetLayoutName() in [n.GetLayoutName() for n, _ in scored.reviewPanel.review.display._marks._observed]
+    marks = scored.panel.review_panel.review.display._marks
+    assert view.GetLayoutName() in [n.GetLayoutName() for n, _ in marks._observed]
     for node in (view, composite):
         slicer.mrmlScene.RemoveNode(node)

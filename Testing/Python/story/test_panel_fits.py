@@ -135,7 +135,7 @@ def test_everything_that_can_be_used_has_a_tooltip(all_open):
 
 def test_texts_can_be_read_on_their_ground(all_open, style):
     """The strip plot and the labels draw with the style's colors: text and ground are far apart."""
-    for widget in (all_open.ui.summaryLabel, all_open.ui.currentLabel, all_open.reviewPanel.strip_plot):
+    for widget in (all_open.ui.summaryLabel, all_open.ui.currentLabel, all_open.panel.review_panel.strip_plot):
         show(widget)
         grey = pixels_of(widget).astype(int).mean(axis=2)
         ground = 255 if style == "light" else 0
@@ -167,8 +167,49 @@ def test_keys_on_the_keyboard_are_not_taken_from_text_fields(all_open):
     line = edit.findChild(QComboBox).lineEdit()
     edit.currentPath = ""
     line.setFocus()
-    here = all_open.reviewPanel.session.current
+    here = all_open.panel.review_panel.session.current
     QTest.keyClicks(line, "an a")
     assert edit.currentPath == "an a"
-    assert all_open.reviewPanel.session.current == here
+    assert all_open.panel.review_panel.session.current == here
     QTest.keyClick(line, Qt.Key.Key_Backspace)
+
+
+def test_every_decision_is_in_sight_on_a_small_screen(slicer, style, scored):
+    """Of a screen 1000 pixels high Slicer leaves 540 to the module, its help on top of them."""
+    window = slicer.util.mainWindow()
+    assert scored.ui.inputsCollapsibleButton.collapsed, "Apply was pressed"
+    click(scored.ui.nextButton)
+    window.panel.setFixedHeight(540)
+    try:
+        show(scored.ui.thresholdSliderWidget)
+        window.panel.verticalScrollBar().setValue(0)
+        slicer.app.processEvents()
+        for name in ("resultsTable", "previousButton", "nextButton", "acceptButton", "acceptSegmentButton"):
+            widget = getattr(scored.ui, name)
+            bottom = widget.mapTo(window.panel.viewport(), QWidget.rect(widget).bottomLeft()).y()
+            assert bottom <= 540 - 24, name
+        assert QWidget.height(scored.ui.resultsTable) >= 4 * 22
+    finally:
+        window.panel.setMinimumHeight(0)
+        window.panel.setMaximumHeight(16777215)
+
+
+def test_nothing_is_squeezed_after_another_module_was_open(slicer, all_open):
+    from Testing.Python.panel.using import run_events_until
+
+    def sizes():
+        return {name: QWidget.size(widget) for name, widget in widgets_of(all_open).items()}
+
+    slicer.app.processEvents()
+    before = sizes()
+    slicer.util.selectModule("SegmentEditor")
+    all_open.panel.review_panel.review.warnings = ["words " * 40]  # more lines than the panel had when it was left
+    slicer.util.selectModule("QualitySentinel")
+    run_events_until(lambda: all_open.ui.warningsLabel.isVisible())
+    slicer.app.processEvents()
+    label = all_open.ui.warningsLabel
+    assert label.heightForWidth(QWidget.width(label)) <= QWidget.height(label)
+    after = sizes()
+    for name, size in before.items():
+        if name not in ("resultsTable", "QualitySentinel", "resultsCollapsibleButton"):
+            assert after[name].height() >= size.height(), name

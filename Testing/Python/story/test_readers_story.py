@@ -23,20 +23,20 @@ SHIFT = Qt.KeyboardModifier.ShiftModifier
 
 def click_bar(panel, k: int) -> None:
     """Click the middle of a bar of the strip plot."""
-    plot = panel.reviewPanel.strip_plot
+    plot = panel.panel.review_panel.strip_plot
     show(plot)
     QTest.mouseClick(plot, LEFT, NONE, QPoint(round(sum(plot.bar_of(k)) / 2), plot.height // 2))
 
 
 def open_slices(panel) -> list[tuple[str, int]]:
     """(segment, k) of the slices to look at, in the order that Space goes through."""
-    return [tuple(ref) for ref in panel.reviewPanel.session.open_slices()]
+    return [tuple(ref) for ref in panel.panel.review_panel.session.open_slices()]
 
 
 def go_to_a_flagged_slice(panel) -> tuple[str, int]:
     """Flag every slice, click the row and a bar in the middle of the worst segment; (segment, k)."""
     panel.ui.thresholdSliderWidget.value = 1.0
-    segment = panel.reviewPanel.session.segments[0]
+    segment = panel.panel.review_panel.session.segments[0]
     segment_id, k = segment.segment_id, segment.slices[len(segment.slices) // 2].k
     click_row(panel.ui.resultsTable, row_of(panel, segment_id))
     click_bar(panel, k)
@@ -129,7 +129,7 @@ class TestApply:
         own = color_of(a_segmentation, "liver")
         click(panel.ui.applyButton)
         wait_for_scores(panel)
-        scores = {s.segment_id: s.predicted_dsc for s in panel.reviewPanel.session.segments}
+        scores = {s.segment_id: s.predicted_dsc for s in panel.panel.review_panel.session.segments}
         for name, dsc in scores.items():
             assert color_of(a_segmentation, name) == pytest.approx(dsc_color(dsc), abs=1e-3)
         assert color_of(a_segmentation, "liver") != own
@@ -143,7 +143,7 @@ class TestApply:
         assert {row[0] for row in rows} == {"liver", "spleen"}
         assert [float(row[1]) for row in rows] == sorted(float(row[1]) for row in rows)
         swatch = panel.ui.resultsTable.item(0, 1).icon().pixmap(8).toImage().pixelColor(1, 1)
-        worst = panel.reviewPanel.session.segments[0]
+        worst = panel.panel.review_panel.session.segments[0]
         assert swatch.getRgbF()[:3] == pytest.approx(dsc_color(worst.predicted_dsc), abs=0.01)
 
 
@@ -151,7 +151,7 @@ class TestLooking:
     def test_a_click_on_a_row_shows_the_segment_alone_at_its_worst_slice(self, scored, a_segmentation):
         click_row(scored.ui.resultsTable, row_of(scored, "spleen"))
         assert visible_segments(a_segmentation) == {"spleen"}
-        points = scored.reviewPanel.session.strip(segment_id="spleen")
+        points = scored.panel.review_panel.session.strip(segment_id="spleen")
         worst = min((p for p in points if p.flagged or p.missed), key=lambda p: (p.dsc, p.k))
         assert position_of("Red") == pytest.approx(place_of(scored, worst.k))
         assert position_in("Red") == f"S: {worst.position_mm + 0.0:.1f} mm"
@@ -161,7 +161,7 @@ class TestLooking:
 
     def test_the_other_views_cut_the_segment_too(self, scored, a_torso):
         click_row(scored.ui.resultsTable, row_of(scored, "spleen"))
-        k = scored.reviewPanel.session.segment("spleen").slices[2].k
+        k = scored.panel.review_panel.session.segment("spleen").slices[2].k
         click_bar(scored, k)
         ras = [a_torso.ijk_to_ras @ [i, j, k, 1.0] for j, i in np.argwhere(a_torso.labels[k] == 2)]
         assert min(abs(position_of("Yellow") - r) for r, *_ in ras) < 3.1
@@ -174,8 +174,8 @@ class TestLooking:
 
     def test_the_strip_plot_shows_the_dsc_along_the_slices_flagged_ones_marked(self, scored):
         click_row(scored.ui.resultsTable, row_of(scored, "liver"))
-        plot = scored.reviewPanel.strip_plot
-        slices = scored.reviewPanel.session.segment("liver").slices
+        plot = scored.panel.review_panel.strip_plot
+        slices = scored.panel.review_panel.session.segment("liver").slices
         masked = [p for p in plot.points if not p.missed]
         assert [p.k for p in masked] == [s.k for s in slices]
         threshold = scored.ui.thresholdSliderWidget.value
@@ -193,14 +193,14 @@ class TestLooking:
 
     def test_a_click_on_a_bar_jumps_there(self, scored):
         click_row(scored.ui.resultsTable, row_of(scored, "liver"))
-        for slice_score in scored.reviewPanel.session.segment("liver").slices[1:6:2]:
+        for slice_score in scored.panel.review_panel.session.segment("liver").slices[1:6:2]:
             click_bar(scored, slice_score.k)
             assert position_of("Red") == pytest.approx(slice_score.position_mm)
             assert f"slice {slice_score.slice_index}" in scored.ui.currentLabel.text
 
     def test_flagged_slices_are_told_at_a_glance_while_scrolling(self, scored, seen, slicer):
         click_row(scored.ui.resultsTable, row_of(scored, "liver"))
-        session = scored.reviewPanel.session
+        session = scored.panel.review_panel.session
         flagged = {s.k: s.flagged for s in session.segment("liver").slices}
         also = {s.k for s in session.segment("spleen").slices if s.flagged}
         fine = next(k for k, f in flagged.items() if not f and k not in also)
@@ -224,11 +224,11 @@ class TestKeys:
         visited = []
         for _ in wanted:
             press(Qt.Key.Key_Space, widget=scored.parent)
-            visited.append(tuple(scored.reviewPanel.session.current))
+            visited.append(tuple(scored.panel.review_panel.session.current))
             assert position_of("Red") == pytest.approx(place_of(scored, visited[-1][1]))
         assert visited == wanted
         press(Qt.Key.Key_Space, SHIFT, scored.parent)
-        assert tuple(scored.reviewPanel.session.current) == wanted[-2]
+        assert tuple(scored.panel.review_panel.session.current) == wanted[-2]
         assert position_of("Red") == pytest.approx(place_of(scored, wanted[-2][1]))
 
     def test_keys_work_wherever_the_mouse_was_clicked_last(self, scored, slicer):
@@ -239,18 +239,18 @@ class TestKeys:
             click_bar(scored, wanted[0][1])
             QWidget.setFocus(widget)
             press(Qt.Key.Key_N, widget=widget)
-            assert tuple(scored.reviewPanel.session.current) == wanted[1], widget
+            assert tuple(scored.panel.review_panel.session.current) == wanted[1], widget
 
     def test_space_on_a_button_that_was_clicked_does_not_click_it_again(self, scored):
         wanted = open_slices(scored)
         click(scored.ui.nextButton)
         press(Qt.Key.Key_Space, widget=scored.ui.nextButton)
-        assert tuple(scored.reviewPanel.session.current) == wanted[1]
+        assert tuple(scored.panel.review_panel.session.current) == wanted[1]
         click(scored.ui.acceptButton)
         press(Qt.Key.Key_Space, widget=scored.ui.acceptButton)
-        assert tuple(scored.reviewPanel.session.current) == wanted[2]
-        assert scored.reviewPanel.session.is_accepted(*wanted[1])
-        assert not scored.reviewPanel.session.is_accepted(*wanted[2])
+        assert tuple(scored.panel.review_panel.session.current) == wanted[2]
+        assert scored.panel.review_panel.session.is_accepted(*wanted[1])
+        assert not scored.panel.review_panel.session.is_accepted(*wanted[2])
 
     def test_keys_are_named_in_the_tooltips(self, panel):
         for name, key in (("next", "Space"), ("previous", "Shift+Space"), ("accept", "(A)"), ("undo", "(Z)"),
@@ -271,7 +271,7 @@ class TestAccepting:
         assert "accepted" in scored.ui.currentLabel.text
         assert f"1 of {len(rest) + 1} reviewed" in scored.ui.reviewProgressBar.text
         assert open_slices(scored) == rest
-        point = next(p for p in scored.reviewPanel.strip_plot.points if p.k == first[1])
+        point = next(p for p in scored.panel.review_panel.strip_plot.points if p.k == first[1])
         assert point.accepted
 
     def test_an_accept_can_be_undone_and_done_again(self, scored):
@@ -309,7 +309,7 @@ class TestThreshold:
         QTest.mouseRelease(slider, LEFT, NONE, QPoint(width - 2, middle))
         assert values[-1] > values[0]
         assert len(set(texts)) > 2, "the figures did not move with the slider"
-        session = scored.reviewPanel.session
+        session = scored.panel.review_panel.session
         assert session.threshold == pytest.approx(scored.ui.thresholdSliderWidget.value, abs=1e-6)
         for row in rows_of(scored):
             slices = session.segment(row[0]).slices
@@ -321,7 +321,7 @@ class TestThreshold:
         assert all(len(set(row[2].split(" / "))) == 1 for row in rows_of(scored))
         scored.ui.thresholdSliderWidget.value = 0.0
         assert all(row[2].startswith("0 / ") for row in rows_of(scored))
-        session = scored.reviewPanel.session
+        session = scored.panel.review_panel.session
         missed = {(s.segment_id, p.k) for s in session.segments for p in session.strip(s.segment_id) if p.missed}
         assert set(open_slices(scored)) == missed, "only missed slices are left"
 
@@ -353,7 +353,7 @@ class TestCorrecting:
         self, slicer, scored, correcting, runs, a_torso
     ):
         editor, segment_id, k = correcting
-        session = scored.reviewPanel.session
+        session = scored.panel.review_panel.session
         before = session.segment(segment_id).predicted_dsc
         other = "spleen" if segment_id == "liver" else "liver"
         old = {s.k: s.predicted_dsc for s in session.segment(segment_id).slices}
@@ -387,7 +387,7 @@ class TestCorrecting:
         k = int(np.argmax((a_torso.labels == label).sum(axis=(1, 2))))
         j, i = np.argwhere(a_torso.labels[k] == label).mean(axis=0)
         place = (a_torso.ijk_to_ras @ [i, j, k, 1.0])[:3]
-        here.JumpSliceByOffsetting(*place)
+        here.JumpSliceByCentering(*place)  # the views are zoomed to the other one
         before = slicer.util.arrayFromSegmentBinaryLabelmap(a_segmentation, hidden, a_ct).sum()
         painted = slicer.util.arrayFromSegmentBinaryLabelmap(a_segmentation, segment_id, a_ct).sum()
         editor.setActiveEffectByName("Paint")
@@ -409,7 +409,7 @@ class TestCorrecting:
         j, i = np.argwhere(a_torso.labels[k] == label).mean(axis=0)
         paint(slicer.app.layoutManager().sliceWidget("Red").sliceView(), (a_torso.ijk_to_ras @ [i, j, k, 1.0])[:3])
         wait_until(lambda: runs, "scoring again")
-        wait_until(lambda: not scored.reviewPanel.session.is_accepted(segment_id, k), "the end of the accept")
+        wait_until(lambda: not scored.panel.review_panel.session.is_accepted(segment_id, k), "the end of the accept")
 
     def test_in_the_segment_editor_n_goes_on_to_the_next_flagged_slice(self, slicer, scored, correcting):
         editor, segment_id, k = correcting
@@ -420,16 +420,16 @@ class TestCorrecting:
         assert editor.currentSegmentID() == segment_id
 
     def test_back_in_the_panel_keys_are_the_panel_s_again(self, slicer, scored, correcting):
-        here = scored.reviewPanel.session.current
+        here = scored.panel.review_panel.session.current
         slicer.util.selectModule("QualitySentinel")
         press(Qt.Key.Key_N, widget=scored.parent)
-        assert scored.reviewPanel.session.current != here
+        assert scored.panel.review_panel.session.current != here
         wanted = open_slices(scored)
-        assert tuple(scored.reviewPanel.session.current) == wanted[(wanted.index(tuple(here)) + 1) % len(wanted)]
+        assert tuple(scored.panel.review_panel.session.current) == wanted[(wanted.index(tuple(here)) + 1) % len(wanted)]
 
     def test_undo_in_the_segment_editor_brings_the_score_back(self, slicer, scored, correcting, a_torso):
         editor, segment_id, k = correcting
-        session = scored.reviewPanel.session
+        session = scored.panel.review_panel.session
         old = session.slice_score(segment_id, k).predicted_dsc
         editor.setActiveEffectByName("Erase")
         label = 1 if segment_id == "liver" else 2

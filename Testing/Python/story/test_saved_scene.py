@@ -19,7 +19,7 @@ def what_is_seen(panel) -> dict:
         "current": ui.currentLabel.text,
         "progress": ui.reviewProgressBar.text,
         "threshold": round(ui.thresholdSliderWidget.value, 4),
-        "strip": panel.reviewPanel.strip_plot.points,
+        "strip": panel.panel.review_panel.strip_plot.points,
         "selected": ui.resultsTable.currentRow(),
     }
 
@@ -63,9 +63,9 @@ class TestReopening:
         save_scene(slicer, tmp_path / "case.mrb")
         close_scene(slicer)
         slicer.util.loadScene(str(tmp_path / "case.mrb"))
-        here = reviewed.reviewPanel.session.current
+        here = reviewed.panel.review_panel.session.current
         press(Qt.Key.Key_Space, widget=reviewed.parent)
-        assert reviewed.reviewPanel.session.current != here
+        assert reviewed.panel.review_panel.session.current != here
         click(reviewed.ui.acceptButton)
         assert "2 accepted" in reviewed.ui.summaryLabel.text
 

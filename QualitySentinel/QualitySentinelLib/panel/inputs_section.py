@@ -1,0 +1,102 @@
+"""Needs ``qt`` and ``slicer``. The section Inputs: which nodes are chosen, and whether Apply can be pressed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import slicer
+from slicer.i18n import tr as _
+
+from ..scene.inputs import possible_volumes, source_volume, volume_of
+from ..scene.kept_review import lies_on
+from .matches import matches_text, names_of
+
+
+class InputsSection:
+    """Proposes nodes, and says how many segments of the chosen segmentation were matched to structures.
+
+    Args:
+        ui: the widgets by name.
+    """
+
+    def __init__(self, ui: SimpleNamespace) -> None:
+        self._ui = ui
+        self._node = None
+        self._names: object = self  # anything but what there may be
+        self._tags: list[int] = []
+        self._going: set[str] = set()
+
+    def propose(self, parameters) -> None:
+        """Select nodes of the scene where none is selected."""
+        if not parameters.inputSegmentation:
+            found = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+            if found:
+                parameters.inputSegmentation = found
+        if not parameters.inputVolume:
+            found = volume_of(parameters.inputSegmentation)
+            if found:
+                parameters.inputVolume = found
+
+    def show(self, segmentation_node) -> bool:
+        """Say how this segmentation's segments are matched, now and when they change; whether it replaces another."""
+        before = self._node
+        if segmentation_node is not before:
+            self.forget()
+            self._node = segmentation_node
+            if segmentation_node is not None:
+                kind = slicer.vtkSegmentation
+                events = (kind.SegmentAdded, kind.SegmentRemoved, kind.SegmentModified)
+                self._tags = [segmentation_node.AddObserver(event, self._show_matches) for event in events]
+        self._show_matches()
+        return before not in (None, segmentation_node)
+
+    def forget(self) -> None:
+        """The scene, or the panel, is about to go."""
+        for tag in self._tags:
+            self._node.RemoveObserver(tag)
+        self._node, self._tags = None, []
+        self._show_matches()
+
+    def show_can_apply(self, parameters, running: bool) -> None:
+        """Enable Apply when there is something to score, and let its tooltip say why not."""
+        button = self._ui.applyButton
+        ready = bool(parameters and parameters.inputVolume and parameters.inputSegmentation)
+        button.enabled = ready and not running
+        if running:
+            button.toolTip = _("Scoring is running")
+        elif ready:
+            button.toolTip = _("Predict the quality of every slice of every segment")
+        else:
+            button.toolTip = _("Select a CT volume and a segmentation")
+
+    def fold(self, folded: bool) -> None:
+        """Make room for the review, or show what there is to choose."""
+        self._ui.inputsCollapsibleButton.collapsed = folded
+
+    def going(self, node) -> None:
+        """A node is about to be removed: the selectors choose another one before it has gone."""
+        self._going.add(node.GetID())
+
+    def gone(self, node) -> None:
+        """A node was removed."""
+        self._going.discard(node.GetID())
+
+    def volume_of_review(self, parameters, segmentation_node, session):
+        """The CT on which a review that came with the scene was made, ``None`` when it is not there any more."""
+        likely = [node for node in (parameters.inputVolume, volume_of(segmentation_node)) if node]
+        there = [node for node in likely + possible_volumes() if node.GetID() not in self._going]
+        return next((node for node in there if lies_on(session.case, node)), None)
+
+    def choose_volume(self, parameters, review) -> None:
+        """Select the CT that belongs to the selected segmentation, where that is known."""
+        volume_node = review.volume_node if review else source_volume(parameters.inputSegmentation)
+        if volume_node:
+            parameters.inputVolume = volume_node
+
+    def _show_matches(self, *_event) -> None:
+        names = None if self._node is None else names_of(self._node)
+        if names != self._names:  # a stroke of a brush changes none
+            self._names = names
+            label = self._ui.matchedLabel
+            label.text, label.toolTip = matches_text(names)
+            label.visible = bool(label.text)

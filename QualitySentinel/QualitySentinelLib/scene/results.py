@@ -1,0 +1,48 @@
+"""Needs ``slicer``. The results of a scoring: shown in the scene, and written to files."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ..scores import CaseScore
+from .colors import show_score_colors
+from .ct_node import ct_from_node
+from .segmentation_node import segmentation_from_node
+from .source import source_of
+from .tables import update_tables
+from .tags import write_score_tags
+
+if TYPE_CHECKING:
+    from ..review import ReviewSession
+
+
+def apply_scores(segmentation_node, case_score: CaseScore, colors: bool = True) -> tuple:
+    """Show scores in the scene: segment tags, two tables, and, reversibly, segments colored by quality.
+
+    Returns:
+        table nodes of segments and of slices; those of an earlier score are filled anew.
+    """
+    write_score_tags(segmentation_node, case_score)
+    if colors:
+        show_score_colors(segmentation_node, case_score)
+    return update_tables(segmentation_node, case_score)
+
+
+def export_results(
+    volume_node, segmentation_node, case_score: CaseScore, folder: str | os.PathLike, session: ReviewSession | None
+) -> None:
+    """Write the files that the command line writes: two tables, a report as HTML and JSON, ``scored.seg.nrrd``.
+
+    Args:
+        session: the review, for columns that say what was accepted and corrected.
+
+    Raises:
+        InputError: the folder cannot be written; nothing half-written is left behind.
+    """
+    from ..report import write_results  # brings Matplotlib
+
+    ct = ct_from_node(volume_node)
+    segmentation = segmentation_from_node(segmentation_node, volume_node)
+    inputs = {"ct": source_of(volume_node), "seg": source_of(segmentation_node)}
+    write_results(folder, case_score, ct, segmentation, inputs, session=session)
