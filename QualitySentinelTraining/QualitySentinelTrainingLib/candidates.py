@@ -15,6 +15,8 @@ from .synthesis.names import mirrored_name
 
 OTHER_SIDE = "other side"
 """Kind of the mask of the right kidney under the name of the left one: sides mistaken for each other."""
+OTHER_STRUCTURE = "other structure"
+"""Kind of a simulated mask that is replaced by that of another structure (``errors/registry.py``)."""
 OTHER_SIDE_SHARE = 0.03
 """How many there are of it for each simulated mask of a structure that has another side in the subject."""
 MARGIN_MM = 30.0

@@ -75,3 +75,15 @@ def shares_loss(logits: Tensor, masks: Tensor, reference: Tensor, known: Tensor 
     areas = avg_pool2d(torch.stack((mask, rest), dim=1), 2)
     shared = avg_pool2d(torch.stack((both, reference - both), dim=1), 2)
     return (areas * softplus(logits) - shared * logits).sum(dim=1).mean()
+
+
+def identity_loss(logits: Tensor, identity: Tensor) -> Tensor:
+    """Cross-entropy of a gate, mean over the pairs of which it is known whether the name is right. Scalar.
+
+    Args:
+        logits: [B].
+        identity: [B]: 1 right, 0 wrong, -1 not known.
+    """
+    known = identity >= 0
+    losses = torch.nn.functional.binary_cross_entropy_with_logits(logits, identity.clamp(min=0), reduction="none")
+    return (losses * known).sum() / known.sum().clamp(min=1)

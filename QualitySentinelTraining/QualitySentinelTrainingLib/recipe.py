@@ -8,6 +8,7 @@ from QualitySentinelLib.anatomy import all_structures
 from QualitySentinelLib.checkpoint import QualityModel
 from QualitySentinelLib.network import build_network
 from QualitySentinelLib.slices import COMPACT
+from QualitySentinelLib.slices.place import TOLD
 from QualitySentinelLib.text import EmbeddingTable, TextEncoder
 from QualitySentinelLib.text.sentence_encoder import SentenceEncoder
 
@@ -33,10 +34,13 @@ def new_model(architecture: str = "compact", encoder: TextEncoder | None = None)
             "embedding_dim": dimension,
             "in_channels": preset.channels,
             "mask_channel": preset.mask_channel,
+            "told_dim": TOLD,
         }
     else:
         # The published network has one CT channel and no neighbour: it gets the soft-tissue window and the mask.
-        preset = replace(PRESET, name=f"compact, {architecture}", windows=PRESET.windows[:1], neighbour=False)
+        preset = replace(
+            PRESET, name=f"compact, {architecture}", windows=PRESET.windows[:1], neighbour=False, locator=0
+        )
         description = {"kind": "published", "backbone": architecture, "hidden_dim": 50, "embedding_dim": dimension}
     return QualityModel(
         name=architecture,

@@ -12,6 +12,7 @@ from torch import nn
 from ..errors import ModelError
 from ..network import optimize_for_inference
 from ..slices import Preset
+from ..slices.place import told
 from ..text.table import EmbeddingTable
 
 
@@ -62,7 +63,12 @@ class QualityModel:
         return torch.from_numpy(np.asarray(vectors, dtype=np.float32).reshape(len(vectors), -1))
 
     def score(
-        self, images: torch.Tensor, names: Sequence[str | None], pixel_mm: torch.Tensor | None = None
+        self,
+        images: torch.Tensor,
+        names: Sequence[str | None],
+        pixel_mm: torch.Tensor | None = None,
+        place: torch.Tensor | None = None,
+        locator: torch.Tensor | None = None,
     ) -> np.ndarray:
         """Raw DSC of slices, float32 ``[N]``: neither limited to 0..1 nor calibrated.
 
@@ -70,6 +76,7 @@ class QualityModel:
             images: float32 ``[N, C, S, S]`` as ``make_batch`` with this model's preset makes them.
             names: structure of each slice; ``None`` or an unknown name means the neutral embedding.
             pixel_mm: float32 ``[N]``.
+            place, locator: as ``make_batch`` makes them, for a model whose preset has a locator.
 
         Raises:
             ModelError: an output is not a finite number: no DSC, and nothing a threshold would flag.
@@ -81,7 +88,10 @@ class QualityModel:
             images = images.to(device, torch.float32).contiguous(memory_format=torch.channels_last)
             embeddings = self.embeddings(names).to(device)
             scale = None if pixel_mm is None else pixel_mm.to(device, torch.float32)
-            raw = self._inference_network()(images, embeddings, scale)[:, 0].float().cpu().numpy()
+            where = {}
+            if getattr(self.network, "told_dim", 0):
+                where = {"told": told(place.to(device), names), "locator": locator.to(device)}
+            raw = self._inference_network()(images, embeddings, scale, **where)[:, 0].float().cpu().numpy()
         if not np.isfinite(raw).all():
             raise ModelError(f"model {self.name}: gives NaN or infinite scores; its weights are damaged, get it again")
         return raw

@@ -17,6 +17,7 @@ from ..errors import ModelError, reason_of
 from ..files import sha256_of, whole_file
 from ..network import build_network
 from ..slices import Preset
+from ..slices.place import TOLD
 from ..text.table import EmbeddingTable
 from .model import QualityModel
 
@@ -106,6 +107,8 @@ def load_model_file(path: str | os.PathLike) -> QualityModel:
             raise ModelError(
                 f"the preset's mask is channel {preset.mask_channel}, the network's {network.mask_channel}"
             )
+        if (told := getattr(network, "told_dim", 0)) not in (0, TOLD if preset.locator else 0):
+            raise ModelError(f"the network needs {told} numbers of a mask's place, which the preset does not give")
         metadata = _metadata(header)
         network.eval()
         return QualityModel(header["name"], network, architecture, preset, table, metadata, sha256_of(path))

@@ -33,6 +33,11 @@ class PyramidNetwork(nn.Module):
     features, the condition and these areas gives O and a correction. Trained on reference masks, the maps learn from
     every pixel what a DSC alone, one number per slice, tells slowly.
 
+    With ``told_dim``, the network is also told where in the body the mask lies and which side and level its name claims
+    (``slices.place.told``), and sees a small picture of the whole body (the locator). They join the condition, and a
+    gate, the probability that the mask lies on the structure that its name says, multiplies the DSC of masks that are
+    not empty.
+
     Where the mask is empty the same formula tends to 1 when no reference is expected either, and to 0 when one is:
     the output is then the probability that nothing was missed.
 
@@ -46,6 +51,7 @@ class PyramidNetwork(nn.Module):
         condition_dim: size of the hidden layer of the condition.
         head_dim: size of the hidden layer of the head.
         activation: ``"relu"``, ``"silu"`` or ``"gelu"``.
+        told_dim: numbers of the place and the claims of the name; 0: neither these, nor a locator, nor a gate.
 
     Raises:
         ValueError: a value is not sensible.
@@ -62,8 +68,10 @@ class PyramidNetwork(nn.Module):
         condition_dim: int = 128,
         head_dim: int = 96,
         activation: str = "relu",
+        told_dim: int = 0,
     ) -> None:
         super().__init__()
+        whole_number(told_dim, "told_dim", 0, 1024)
         whole_number(embedding_dim, "embedding_dim", 1, 8192)
         whole_number(in_channels, "in_channels", 2, 32)
         whole_number(mask_channel, "mask_channel", 0, in_channels - 1)
@@ -74,6 +82,7 @@ class PyramidNetwork(nn.Module):
         whole_number(head_dim, "head_dim", 1, 2048)
         activate = _ACTIVATIONS[choice(activation, "activation", _ACTIVATIONS)]
         self.embedding_dim, self.in_channels, self.mask_channel = embedding_dim, in_channels, mask_channel
+        self.told_dim = told_dim
         self.stem = _Stem(in_channels, widths[0], activate)
         self.stages = nn.ModuleList()
         previous = widths[0]
@@ -92,9 +101,16 @@ class PyramidNetwork(nn.Module):
         )
         nn.init.zeros_(self.head[-1].weight)  # starts from the shares alone
         self.head[-1].bias.data = torch.tensor([0.0, -3.0])  # no correction; hardly any reference beyond the crop
+        if told_dim:
+            self.identity = _Identity(embedding_dim, told_dim, 2 * previous, condition_dim, activate)
 
     def forward(
-        self, images: torch.Tensor, embeddings: torch.Tensor, pixel_mm: torch.Tensor | None = None
+        self,
+        images: torch.Tensor,
+        embeddings: torch.Tensor,
+        pixel_mm: torch.Tensor | None = None,
+        told: torch.Tensor | None = None,
+        locator: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Raw DSC ``[N, 1]`` (not limited to 0..1).
 
@@ -102,17 +118,31 @@ class PyramidNetwork(nn.Module):
             images: float32 ``[N, C, S, S]``; S a multiple of 32, at least 32.
             embeddings: float32 ``[N, D]``, or ``[1, D]`` for all.
             pixel_mm: float32 ``[N]``, mm per pixel; ``None`` means 1 mm.
+            told: float32 ``[N, told_dim]``; needed, as ``locator`` is, by a network with ``told_dim``.
+            locator: float32 ``[N, 2, L, L]``, the body and the mask in it, 0..1; L a multiple of 16.
         """
-        return self.with_shares(images, embeddings, pixel_mm)[0]
+        return self.with_shares(images, embeddings, pixel_mm, told, locator)[0]
 
     def with_shares(
-        self, images: torch.Tensor, embeddings: torch.Tensor, pixel_mm: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Raw DSC ``[N, 1]`` and the logits of the shares ``[N, 2, S/2, S/2]``: inside the mask, outside it."""
+        self,
+        images: torch.Tensor,
+        embeddings: torch.Tensor,
+        pixel_mm: torch.Tensor | None = None,
+        told: torch.Tensor | None = None,
+        locator: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Raw DSC ``[N, 1]``; the logits of the shares ``[N, 2, S/2, S/2]``: inside the mask, outside it; and those of
+        the gate ``[N, 1]``, if there is one.
+        """
         number = len(images)
         text = self.embedding_norm(embeddings).expand(number, -1)
         scale = torch.zeros_like(text[:, :1]) if pixel_mm is None else torch.log2(pixel_mm.reshape(-1, 1)).to(text)
-        condition = self.condition(torch.cat((text, scale.expand(number, 1)), dim=1))
+        asked = torch.cat((text, scale.expand(number, 1)), dim=1)
+        if self.told_dim:
+            seen = self.identity.seen(told, locator)
+            condition = self.condition[1](self.condition[0](asked) + self.identity.condition(seen))
+        else:
+            condition = self.condition(asked)
         features, maps = self.stem(images), []
         for stage in self.stages:
             for block in stage:
@@ -122,13 +152,18 @@ class PyramidNetwork(nn.Module):
         mask, inside, outside = self._areas(images, logits)
         areas = torch.stack((mask, inside, outside), dim=1)
         # Roots: half of the crop and a few pixels of it should both move the head.
-        pooled = (features.mean(dim=(2, 3)), features.amax(dim=(2, 3)), condition, (areas + _AREA_FLOOR).sqrt())
+        looked = features.mean(dim=(2, 3)), features.amax(dim=(2, 3))
+        pooled = (*looked, condition, (areas + _AREA_FLOOR).sqrt())
         correction, beyond = self.head(torch.cat(pooled, dim=1)).chunk(2, dim=1)
         beyond = _BEYOND_UNIT * nn.functional.softplus(beyond)
         inside, outside, mask = inside[:, None], outside[:, None], mask[:, None]
         reference = inside + outside + beyond
         ratio = (2.0 * inside + _AREA_FLOOR) / (reference + mask + _AREA_FLOOR)
-        return ratio + correction, logits
+        if not self.told_dim:
+            return ratio + correction, logits, None
+        gate = self.identity.gate(seen, text, torch.cat(looked, dim=1))
+        # where nothing is marked, there is nothing that could be another structure
+        return torch.where(mask > 0, (ratio + correction) * gate.sigmoid(), ratio + correction), logits, gate
 
     def _areas(self, images: torch.Tensor, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Areas ``[N]`` as shares of the crop: of the mask, of the reference inside it, and outside it."""
@@ -136,6 +171,50 @@ class PyramidNetwork(nn.Module):
         inside, outside = logits.float().sigmoid().chunk(2, dim=1)
         inside, outside = mask * inside, (1.0 - mask) * outside
         return tuple(area.mean(dim=(1, 2, 3)) for area in (mask, inside, outside))
+
+
+class _Identity(nn.Module):
+    """Whether a mask can be what its name says: from its place, the small picture of the body, and the crop."""
+
+    _WIDTHS = (16, 32, 64, 96)
+    _SEEN, _HIDDEN = 128, 128
+
+    def __init__(
+        self, embedding_dim: int, told_dim: int, looked_dim: int, condition_dim: int, activate: type[nn.Module]
+    ) -> None:
+        super().__init__()
+        layers, previous = [], 2
+        for width in self._WIDTHS:
+            layers += [
+                nn.Conv2d(previous, width, 3, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(width),
+                activate(),
+            ]
+            previous = width
+        self.picture = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten())
+        self.seeing = nn.Sequential(nn.Linear(16 * previous + told_dim, self._SEEN), activate())
+        self.condition = nn.Linear(self._SEEN + told_dim, condition_dim)
+        self.name = nn.Linear(embedding_dim + told_dim, self._HIDDEN)
+        self.found = nn.Linear(self._SEEN + told_dim, self._HIDDEN)
+        self.looked = nn.Linear(looked_dim, self._HIDDEN)
+        self.activate = activate()
+        self.judge = nn.Sequential(nn.Linear(3 * self._HIDDEN, self._HIDDEN), activate(), nn.Linear(self._HIDDEN, 1))
+        for layer in (self.condition, self.looked):  # starts as a network that knows no places
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        nn.init.zeros_(self.judge[-1].weight)
+        nn.init.constant_(self.judge[-1].bias, 4.0)
+
+    def seen(self, told: torch.Tensor, locator: torch.Tensor) -> torch.Tensor:
+        """What place and picture show ``[N, seen]``."""
+        return torch.cat((self.seeing(torch.cat((self.picture(locator), told), dim=1)), told), dim=1)
+
+    def gate(self, seen: torch.Tensor, text: torch.Tensor, looked: torch.Tensor) -> torch.Tensor:
+        """Logits ``[N, 1]``, from what is seen, the name, and pooled features of the crop."""
+        told = seen[:, self._SEEN :]
+        name = self.name(torch.cat((text, told), dim=1))
+        found = self.found(seen) + self.looked(looked)
+        return self.judge(torch.cat((name * found, self.activate(name), self.activate(found)), dim=1))
 
 
 class _Pyramid(nn.Module):

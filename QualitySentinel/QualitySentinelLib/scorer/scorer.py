@@ -16,6 +16,7 @@ from ..scores import CaseScore, EmptySlice, Progress, SegmentScore, SliceScore, 
 from ..scores.aggregation import aggregate
 from ..scores.flags import DEFAULT_THRESHOLD, check_threshold, flag
 from ..slices import make_batch
+from ..slices.place import PLACE
 from ..steps import Breath, Steps
 from ..volume import CtVolume, Segment, Segmentation
 from ..volume.collector import one_line
@@ -72,7 +73,8 @@ class Scorer:
             self.model.make_ready()
             yield
             images = torch.zeros((1, preset.channels, preset.size, preset.size), device=self.device)
-            self.model.score(images, [None], torch.ones(1, device=self.device))
+            where = torch.zeros((1, len(PLACE))), torch.zeros((1, 2, preset.locator, preset.locator))
+            self.model.score(images, [None], torch.ones(1, device=self.device), *where)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):  # the run itself finds room, or says that there is none
                 raise
@@ -222,7 +224,7 @@ class Scorer:
                 slices, neighbours = [(segment, k) for segment, k, _ in batch], [near for *_, near in batch]
                 prepared = make_batch(ct, slices, self.model.preset, self.device, neighbours=neighbours)
                 names = [segment.structure for segment, _, _ in batch]
-                return self.model.score(prepared.images, names, prepared.pixel_mm)
+                return self.model.score(prepared.images, names, prepared.pixel_mm, prepared.place, prepared.locator)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise

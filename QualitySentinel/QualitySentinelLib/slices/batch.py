@@ -11,6 +11,7 @@ import torch
 
 from ..volume import AxialFrame, CtVolume, Segment
 from .crop import CropBox, crop_box, mask_extent
+from .place import PLACE, body_of
 from .preset import Preset
 from .resize import resize
 
@@ -28,10 +29,14 @@ class SliceBatch:
     Attributes:
         images: float32 ``[N, C, S, S]``: the preset's CT windows, the mask, and the neighbour where the preset has it.
         pixel_mm: float32 ``[N]``: side of an input pixel in mm (geometric mean of both directions).
+        place: float32 ``[N, P]``: where in the body the masks lie (see ``place.py``); ``None`` without a locator.
+        locator: float32 ``[N, 2, L, L]``: the body's box in the slice, and the mask in it; ``None`` likewise.
     """
 
     images: torch.Tensor
     pixel_mm: torch.Tensor
+    place: torch.Tensor | None = None
+    locator: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -120,7 +125,7 @@ def make_batch(
         raise ValueError(f"preset {preset.name!r} has no channel for a neighbouring slice's mask")
     spacing = ct.frame.spacing[1:]
     turn = _PlaneTurn(ct.frame) if preset.frame == "file" else None
-    crops = []
+    crops, places, locators = [], [], []
     for number, (segment, k) in enumerate(items):
         plane = ct.hu[k]
         near = neighbours[number] if neighbours is not None else None
@@ -138,9 +143,18 @@ def make_batch(
             if near is not None:
                 crop.neighbour = neighbour_strength(abs(near - k) * ct.frame.spacing[0])
             crops.append(crop)
+            if preset.locator:
+                places.append(body_of(ct).numbers(k, mask, origin))
+                locators.append(body_of(ct).locator(k, mask, origin, preset.locator))
         except ValueError as error:
             raise ValueError(f"segment {segment.name!r}, slice {k}: {error}") from error
-    return prepare(crops, preset, device)
+    batch = prepare(crops, preset, device)
+    if preset.locator:
+        batch.place, batch.locator = (
+            torch.from_numpy(np.array(values, dtype=np.float32).reshape(-1, *shape)).to(batch.images.device)
+            for values, shape in ((places, (len(PLACE),)), (locators, (2, preset.locator, preset.locator)))
+        )
+    return batch
 
 
 def neighbour_strength(distance_mm: float) -> float:

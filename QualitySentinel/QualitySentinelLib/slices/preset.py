@@ -43,6 +43,8 @@ class Preset:
         margin_mm: least margin around the mask for ``"square_mm"``.
         min_side_mm: least side of the square for ``"square_mm"``.
         extent_factor: least ratio of the square's side to the mask's larger extent for ``"square_mm"``.
+        locator: side of the small picture of the whole body that the network sees too, with the numbers of the mask's
+            place (see ``place.py``); 0: neither.
 
     Raises:
         ValueError: a value is of another type or out of its sensible range.
@@ -59,6 +61,7 @@ class Preset:
     min_side_mm: float = 96.0
     extent_factor: float = 1.3
     neighbour: bool = False
+    locator: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
@@ -76,6 +79,8 @@ class Preset:
             object.__setattr__(self, name, value)
         if not isinstance(self.neighbour, bool):
             raise ValueError("neighbour is neither true nor false")
+        if _whole_number(self.locator, "locator", 0, 256) and self.frame != "canonical":
+            raise ValueError("a locator needs the canonical frame")
         windows = tuple(self.windows)
         if not 1 <= len(windows) <= 16 or not all(isinstance(w, Window) for w in windows):
             raise ValueError("a preset needs 1 to 16 intensity windows")

@@ -27,6 +27,7 @@ COMPACT = Preset(
     min_side_mm=96.0,
     extent_factor=1.3,
     neighbour=True,
+    locator=64,
 )
 """Ours: square in mm and never distorted, canonical orientation, a soft-tissue and a wide window, missed slices judged.
 96 mm on 128 pixels is the in-plane resolution of an ordinary CT (0.75 mm): a smaller field would magnify without

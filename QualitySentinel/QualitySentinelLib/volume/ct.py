@@ -18,12 +18,14 @@ class CtVolume:
         frame: geometry.
         source: file or node name, for messages and reports.
         warnings: what was found odd and corrected while reading, one line each.
+        body: where the body is, once :func:`QualitySentinelLib.slices.place.body_of` was asked.
     """
 
     hu: np.ndarray
     frame: AxialFrame
     source: str = ""
     warnings: list[str] = field(default_factory=list)
+    body: object | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.hu.shape != self.frame.shape:

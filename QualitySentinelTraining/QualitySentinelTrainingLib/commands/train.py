@@ -173,14 +173,17 @@ def _start(model, path: str | Path) -> dict:
     from ..model_files import as_stage, seen_by
 
     start = load_model(path)
-    presets = [replace(preset, name="") for preset in (start.preset, model.preset)]  # the name is for people
-    if start.architecture != model.architecture or start.table.encoder != model.table.encoder:
+    # The name is for people. An older model may lack what tells structures apart: that starts anew.
+    added = (model.architecture.keys() & {"told_dim"}) - start.architecture.keys()
+    presets = [replace(preset, name="", locator=0) for preset in (start.preset, model.preset)]
+    architecture = {key: value for key, value in model.architecture.items() if key not in added}
+    if start.architecture != architecture or start.table.encoder != model.table.encoder:
         raise UsageError(f"--start-from {path}: its architecture or text encoder differs from the options")
     if presets[0] != presets[1]:
         raise UsageError(f"--start-from {path}: it prepares slices differently; start from another model")
     if not seen_by(start):
         log.warning("%s: does not say which patients it was trained on; evaluate may test the new model on them", path)
-    model.network.load_state_dict(start.network.state_dict())
+    model.network.load_state_dict(start.network.state_dict(), strict=not added)
     return as_stage(start)
 
 

@@ -30,19 +30,25 @@ def predict(model: QualityModel, pairs: Pairs, made_with: Preset | None = None) 
         made_with: preset of the pairs, where it is not the model's own (it may have more windows).
     """
     channels = channels_for(made_with or model.preset, model.preset)
-    return _predicted(model, lambda rows: pairs.images[rows][:, channels], pairs.structure, pairs.pixel_mm)
+    return _predicted(model, lambda rows: (pairs.images[rows][:, channels], pairs.locator[rows]), pairs)
 
 
 def _predicted(
-    model: QualityModel, images: Callable[[slice], np.ndarray], structure: np.ndarray, pixel_mm: np.ndarray
+    model: QualityModel, pictures: Callable[[slice], tuple[np.ndarray, np.ndarray | None]], columns
 ) -> np.ndarray:
-    """Predicted DSC of all rows; ``images`` gives those of some, so that they need not be in memory all at once."""
-    parts = [np.zeros(0, np.float32)]
-    for start in range(0, len(structure), _BATCH):
+    """Predicted DSC of all rows of ``columns``; ``pictures`` gives images and locators of some, so that they need not
+    be in memory all at once.
+    """
+    parts, size = [np.zeros(0, np.float32)], model.preset.locator
+    for start in range(0, len(columns.structure), _BATCH):
         rows = slice(start, start + _BATCH)
-        names = [str(name) for name in structure[rows]]
-        shown = restored(torch.from_numpy(images(rows)).float())
-        parts.append(model.score(shown, names, torch.from_numpy(pixel_mm[rows])))
+        names = [str(name) for name in columns.structure[rows]]
+        images, locator = pictures(rows)
+        if locator is None or locator.shape[-1] != size:  # of old: nothing is known of the place
+            locator = np.zeros((len(names), 2, size, size), np.uint8)
+        where = torch.from_numpy(columns.place[rows]), torch.from_numpy(locator).float() / 255.0
+        shown, pixel_mm = restored(torch.from_numpy(images).float()), torch.from_numpy(columns.pixel_mm[rows])
+        parts.append(model.score(shown, names, pixel_mm, *where))
     return np.clip(np.concatenate(parts), 0.0, 1.0)
 
 
@@ -75,10 +81,11 @@ def evaluate_pair_files(model: QualityModel, paths: Iterable[Path]) -> Iterator[
         try:
             channels, columns = channels_for(file.preset, model.preset), SimpleNamespace(**file.columns)
 
-            def images(rows: slice, file=file, channels=channels) -> np.ndarray:
-                return file.pictures(rows)[0][:, channels]
+            def pictures(rows: slice, file=file, channels=channels) -> tuple[np.ndarray, np.ndarray | None]:
+                images, _, locator = file.pictures(rows)
+                return images[:, channels], locator
 
-            table = Evaluated.of(columns, _predicted(model, images, columns.structure, columns.pixel_mm))
+            table = Evaluated.of(columns, _predicted(model, pictures, columns))
             # a model without a neighbour channel is asked for no empty slices, and can say nothing of them
             yield table if model.preset.neighbour else table.masked
         finally:

@@ -10,7 +10,7 @@ from QualitySentinelLib.slices import Preset
 
 _IMAGE_SCALE = 127.0
 
-PICTURES = ("images", "reference")
+PICTURES = ("images", "reference", "locator")
 """The columns that hold pictures: large, kept apart from the others on disk."""
 
 
@@ -21,6 +21,9 @@ class Pairs:
     Attributes:
         images: network input [N, C, S, S], uint8: ``x * 127 + 127`` of the preset's values, which lie in -1..1.
         reference: share of each pixel that the reference covers [N, S, S], uint8: ``share * 255``.
+        locator: the body's box in the slice and the mask in it [N, 2, L, L], uint8: ``share * 255``; files of old lack
+            it and ``place``, which are then all 0.
+        place: where in the body the mask lies [N, P], float32, see ``slices.place.PLACE``.
         pixel_mm: side of an input pixel in mm, float32.
         dsc: true DSC of the whole slice, float32; 1 where mask and reference are both empty.
         structure, kind, origin: structure, error kinds and maker of the mask (see ``candidates``), str.
@@ -39,6 +42,8 @@ class Pairs:
 
     images: np.ndarray
     reference: np.ndarray
+    locator: np.ndarray
+    place: np.ndarray
     pixel_mm: np.ndarray
     dsc: np.ndarray
     structure: np.ndarray
@@ -83,10 +88,13 @@ def restored(images):
 def channels_for(made_with: Preset, preset: Preset) -> list[int]:
     """Channels of images made with one preset that make up those of another with fewer windows or no neighbour.
 
+    Pairs of old, made without a locator, serve presets that have one: the masks' places are then unknown.
+
     Raises:
         ValueError: the other preset is no such part.
     """
     part = preset.windows == made_with.windows[: len(preset.windows)] and preset.size == made_with.size
+    part = part and (made_with.locator in (0, preset.locator) or not preset.locator)
     if not part or preset.neighbour > made_with.neighbour:
         raise ValueError(f"pairs made with preset {made_with.name!r} cannot serve preset {preset.name!r}")
     mask = made_with.mask_channel

@@ -15,6 +15,7 @@ import numpy as np
 from QualitySentinelLib.errors import InputError, reason_of
 from QualitySentinelLib.files import whole_file
 from QualitySentinelLib.slices import Preset
+from QualitySentinelLib.slices.place import PLACE
 
 from .columns import COLUMNS, PICTURES, Pairs
 
@@ -52,8 +53,11 @@ class PairFile:
             if pictures_only:
                 self.columns = {}
                 return
-            self.columns = {name: _column(self._file[name][...]) for name in COLUMNS}
-            rows = {len(values) for values in self.columns.values()} | {len(self._file[name]) for name in PICTURES}
+            self.columns = {
+                name: _column(self._file[name][...]) for name in COLUMNS if name in self._file or name != "place"
+            }
+            rows = {len(values) for values in self.columns.values()} | {len(self._file[name]) for name in self._there}
+            self.columns.setdefault("place", np.zeros((max(rows), len(PLACE)), np.float32))
             if len(rows) != 1:
                 raise ValueError("its columns differ in length")
             dsc, pixel_mm = (self.columns[name] for name in ("dsc", "pixel_mm"))
@@ -65,21 +69,30 @@ class PairFile:
     def __len__(self) -> int:
         return len(self.columns["dsc"])
 
-    def pictures(self, row: int | slice) -> tuple[np.ndarray, np.ndarray]:
-        """Images ``[C, S, S]`` and reference ``[S, S]`` of one pair, uint8; of a slice of rows with N before that.
+    @property
+    def _there(self) -> tuple[str, ...]:
+        """The pictures that the file holds: those of old hold no locator."""
+        return tuple(name for name in PICTURES if name in self._file or name != "locator")
+
+    def pictures(self, row: int | slice) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Images ``[C, S, S]``, reference ``[S, S]`` and locator ``[2, L, L]`` of one pair, uint8; of a slice of rows
+        with N before that. A file of old has no locator.
 
         Raises:
             InputError: this part of the file is damaged.
         """
         try:
-            return self._file["images"][row], self._file["reference"][row]
+            images, reference, *locator = (self._file[name][row] for name in self._there)
+            return images, reference, *(locator or [None])
         except (OSError, KeyError, ValueError) as error:
             raise self._damaged(error) from error
 
     def read(self) -> Pairs:
         """All pairs of the file."""
         try:
-            return Pairs(**{name: self._file[name][...] for name in PICTURES}, **self.columns)
+            pictures = {"locator": np.zeros((len(self), 2, 0, 0), np.uint8)}
+            pictures |= {name: self._file[name][...] for name in self._there}
+            return Pairs(**pictures, **self.columns)
         except (OSError, KeyError, ValueError) as error:
             raise self._damaged(error) from error
 
@@ -101,6 +114,8 @@ def write_pairs(pairs: Pairs | Iterable[Pairs], path: Path, preset: Preset, amou
         amounts: what was asked for, plain JSON; see :func:`amounts_of`.
     """
     shapes = {"images": (preset.channels, preset.size, preset.size), "reference": (preset.size, preset.size)}
+    if preset.locator:
+        shapes["locator"] = (2, preset.locator, preset.locator)
     columns: dict[str, list[np.ndarray]] = {name: [] for name in COLUMNS}
     with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["quality_sentinel_pairs"] = _VERSION
@@ -113,7 +128,7 @@ def write_pairs(pairs: Pairs | Iterable[Pairs], path: Path, preset: Preset, amou
                 compression="lzf", fletcher32=True,
             )  # fmt: skip
         for part in [pairs] if isinstance(pairs, Pairs) else pairs:
-            for name in PICTURES:
+            for name in shapes:
                 values, stored = getattr(part, name), file[name]
                 stored.resize(len(stored) + len(values), axis=0)
                 if len(values):
@@ -125,7 +140,9 @@ def write_pairs(pairs: Pairs | Iterable[Pairs], path: Path, preset: Preset, amou
         for name, parts in columns.items():
             values = np.concatenate(parts)
             values = np.char.encode(values, "utf-8") if values.dtype.kind == "U" else values
-            checked = {"chunks": (min(len(values), _ROWS),), "fletcher32": True} if len(values) else {}
+            checked = (
+                {"chunks": (min(len(values), _ROWS), *values.shape[1:]), "fletcher32": True} if len(values) else {}
+            )
             file.create_dataset(name, data=values, **checked)
         return len(values)
 

@@ -6,6 +6,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,20 +15,48 @@ from torch.utils.data import Dataset, Sampler
 
 from QualitySentinelLib.errors import InputError
 from QualitySentinelLib.slices import Preset
+from QualitySentinelLib.slices.place import LATERAL
 from QualitySentinelLib.text import EmbeddingTable
 
+from ..candidates import OTHER_SIDE, OTHER_STRUCTURE
 from ..pairs import PairFile, restored
 from ..pairs.columns import channels_for
 from .renaming import MASKS_OWN_FROM, Renaming
 
 log = logging.getLogger(__name__)
 
+_LIES_ON_FROM = 0.3
+"""A mask with this DSC or more lies on its structure, however badly it is drawn."""
 _MOST_OPEN = 400
 """Files open at once: systems allow a process 1024 of them or fewer."""
 
-Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
-"""images [B, C, S, S], reference [B, S, S] in 0..1, embeddings [B, D], pixel_mm [B], dsc [B], and known [B]: 1 where
-the reference is known outside the mask too, else 0; float32."""
+
+class Batch(NamedTuple):
+    """Pairs, float32.
+
+    Attributes:
+        images: [B, C, S, S].
+        reference: [B, S, S] in 0..1.
+        embeddings: [B, D].
+        pixel_mm: [B].
+        dsc: [B].
+        known: [B], 1 where the reference is known outside the mask too, else 0.
+        place: [B, P], where the masks lie.
+        claims: [B, C], what the names claim, see ``slices.place.name_numbers``.
+        locator: [B, 2, L, L] in 0..1.
+        identity: [B], 1 where the mask lies on the structure that is named, 0 where it lies on another, else -1.
+    """
+
+    images: Tensor
+    reference: Tensor
+    embeddings: Tensor
+    pixel_mm: Tensor
+    dsc: Tensor
+    known: Tensor
+    place: Tensor
+    claims: Tensor
+    locator: Tensor
+    identity: Tensor
 
 
 class PairDataset(Dataset):
@@ -67,9 +96,8 @@ class PairDataset(Dataset):
     ) -> None:  # fmt: skip
         self.paths, self.preset = [], preset
         self._channels: list[list[int]] = []
-        parts = {
-            name: [] for name in ("file", "row", "pixel_mm", "dsc", "structure", "source", "origin", "empty", "person")
-        }
+        kept = ("file", "row", "pixel_mm", "dsc", "place", "identity", "empty", "structure", "source", "origin", "person")
+        parts = {name: [] for name in kept}
         names = {name: {} for name in ("structure", "source", "origin", "person")}
         for path in paths:
             try:
@@ -87,8 +115,9 @@ class PairDataset(Dataset):
             parts["row"].append(rows)
             parts["file"].append(np.full(len(rows), len(self.paths), np.int32))
             parts["empty"].append(columns["area"][rows] == 0)
-            for name in ("pixel_mm", "dsc"):
+            for name in ("pixel_mm", "dsc", "place"):
                 parts[name].append(columns[name][rows].astype(np.float32))
+            parts["identity"].append(_identity({name: values[rows] for name, values in columns.items()}))
             for name, numbers in names.items():
                 values, inverse = np.unique(columns[name][rows], return_inverse=True)
                 codes = [numbers.setdefault(str(value), len(numbers)) for value in values]
@@ -108,6 +137,7 @@ class PairDataset(Dataset):
         self.origins, self.origin = list(names["origin"]), columns["origin"].astype(np.int8)
         self._person, self._persons = columns["person"], list(names["person"])
         self._pixel_mm, self._dsc = torch.from_numpy(columns["pixel_mm"]), torch.from_numpy(columns["dsc"])
+        self._place, self._identity = columns["place"], columns["identity"]
         self._structures = list(names["structure"])
         self._structure = columns["structure"]
         self._renaming = Renaming(
@@ -140,25 +170,32 @@ class PairDataset(Dataset):
         size = self.preset.size
         images = np.empty((len(indices), self.preset.channels, size, size), np.uint8)
         reference = np.empty((len(indices), size, size), np.uint8)
+        locator = np.zeros((len(indices), 2, self.preset.locator, self.preset.locator), np.uint8)
         used = np.array(indices)
         for at in range(len(used)):
-            used[at] = self._fill(int(used[at]), images[at], reference[at])
+            used[at] = self._fill(int(used[at]), images[at], reference[at], locator[at])
         renamed = self._renaming.draw(used)
-        for pictures in (images, reference):
+        for pictures in (images, reference, locator):
             pictures[renamed.mirrored] = pictures[renamed.mirrored][..., ::-1]
+        place = self._place[used]
+        place[renamed.mirrored, LATERAL] *= -1
         reference[renamed.wrong] = 0
         right = torch.from_numpy(~renamed.wrong).float()
         index = torch.from_numpy(used)
-        return (
+        return Batch(
             restored(torch.from_numpy(images).float()),
             torch.from_numpy(reference).float() / 255.0,
             torch.from_numpy(renamed.vectors),
             self._pixel_mm[index],
             self._dsc[index] * right,
             right,
+            torch.from_numpy(place),
+            torch.from_numpy(renamed.claims),
+            torch.from_numpy(locator).float() / 255.0,
+            torch.from_numpy(np.where(renamed.wrong, 0, self._identity[used]).astype(np.float32)),
         )
 
-    def _fill(self, index: int, images: np.ndarray, reference: np.ndarray) -> int:
+    def _fill(self, index: int, images: np.ndarray, reference: np.ndarray, locator: np.ndarray) -> int:
         """Read one pair, or the next one that is not damaged; its index."""
         for step in range(len(self)):
             chosen = (index + step) % len(self)
@@ -166,8 +203,10 @@ class PairDataset(Dataset):
             if number in self._bad:
                 continue
             try:
-                picture, reference[...] = self._opened(number).pictures(int(self._row[chosen]))
+                picture, reference[...], small = self._opened(number).pictures(int(self._row[chosen]))
                 images[...] = picture[self._channels[number]]
+                if small is not None and self.preset.locator:
+                    locator[...] = small
                 return chosen
             except InputError as error:
                 log.warning("skipped from here on: %s", error)
@@ -182,6 +221,18 @@ class PairDataset(Dataset):
                 self._open.popitem(last=False)[1].close()
         self._open.move_to_end(number)
         return self._open[number]
+
+
+def _identity(columns: dict[str, np.ndarray]) -> np.ndarray:
+    """Whether masks lie on the structure that is named, int8 [N]: 1 yes, 0 on another, -1 hard to say."""
+    another = np.zeros(len(columns["dsc"]), bool)
+    for kind in (OTHER_SIDE, OTHER_STRUCTURE):
+        another |= np.char.find(columns["kind"], kind) >= 0
+    masked, known = columns["area"] > 0, columns["place"].any(axis=1)  # files of old say nothing of the place
+    own = (columns["dsc"] >= _LIES_ON_FROM) & ~another
+    return np.where(masked & known, np.where(own, 1, np.where(another & (columns["dsc"] < 0.05), 0, -1)), -1).astype(
+        np.int8
+    )
 
 
 class EpochSampler(Sampler[int]):

@@ -25,7 +25,7 @@ from QualitySentinelLib.errors import CancelledError, InputError, ModelError, re
 from QualitySentinelLib.files import write_whole
 
 from .checkpoint_file import CheckpointFile
-from .data import EpochSampler, PairDataset
+from .data import Batch, EpochSampler, PairDataset
 from .module import QualityRegression
 from .options import TrainingOptions
 
@@ -82,8 +82,8 @@ def fit(model: QualityModel, paths: Sequence[Path], options: TrainingOptions, ou
     )
     _name_vain_options(options, dataset)
     loader = DataLoader(
-        dataset, batch_size=min(options.batch_size, len(sampler)), sampler=sampler, drop_last=True, collate_fn=tuple,
-        num_workers=options.workers, persistent_workers=options.workers > 0,
+        dataset, batch_size=min(options.batch_size, len(sampler)), sampler=sampler, drop_last=True,
+        collate_fn=Batch._make, num_workers=options.workers, persistent_workers=options.workers > 0,
     )  # fmt: skip
     last = _resumable(out, options, paths)
     start = f"start_{len(list((out / 'log').glob('start_*'))) + 1}"  # a logger of Lightning's deletes what it finds

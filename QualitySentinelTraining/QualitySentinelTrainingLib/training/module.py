@@ -10,8 +10,25 @@ import torch
 from torch import Tensor
 
 from QualitySentinelLib.checkpoint import QualityModel
+from QualitySentinelLib.slices.place import (
+    ABOVE,
+    AREA,
+    BELOW,
+    BODY_DEPTH,
+    BODY_WIDTH,
+    DEPTH,
+    FAR_MM,
+    FOUND_DEPTH,
+    FOUND_LATERAL,
+    HALF_DEPTH,
+    HALF_WIDTH,
+    LATERAL,
+    LONG_ENOUGH_MM,
+    SHARE_BELOW,
+    join_told,
+)  # fmt: skip
 
-from ..loss import pair_ranking, shares_loss, weighted_squared_error
+from ..loss import identity_loss, pair_ranking, shares_loss, weighted_squared_error
 from .data import Batch
 from .options import TrainingOptions
 
@@ -27,7 +44,7 @@ class QualityRegression(lightning.LightningModule):
     """Trains ``model.network`` in place.
 
     The loss is that of the predicted DSC (:data:`DSC_LOSSES`), the optimal pair ranking, and, for a network that draws
-    the reference (``with_shares``), the cross-entropy of what it draws.
+    the reference (``with_shares``), the cross-entropy of what it draws and of its gate.
     """
 
     def __init__(self, model: QualityModel, options: TrainingOptions) -> None:
@@ -45,15 +62,20 @@ class QualityRegression(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Loss of one augmented batch."""
-        images, reference, embeddings, pixel_mm, dsc, known = batch
-        images, reference, pixel_mm = self._moved(images, reference, pixel_mm)
+        dsc, embeddings, claims, identity = batch.dsc, batch.embeddings, batch.claims, batch.identity
+        images, reference, pixel_mm = self._moved(batch.images, batch.reference, batch.pixel_mm)
         masks = images[:, self.mask_channel]
         images = self._jittered(images)
         nameless = torch.rand(len(dsc), 1, device=self.device) < self.options.neutral_share
+        nameless &= identity[:, None] != 0  # without a name, a mask cannot be another structure's
         conditions = torch.where(nameless | (self.options.text == "none"), self.neutral, embeddings)
-        drawn, parts = None, {}
+        drawn, gate, parts = None, None, {}
         if hasattr(self.network, "with_shares"):
-            predicted, drawn = self.network.with_shares(images, conditions, pixel_mm)
+            where = {}
+            if self.network.told_dim:
+                place, locator = self._reframed(batch.place, batch.locator)
+                where = {"told": join_told(place, claims * ~nameless), "locator": locator}
+            predicted, drawn, gate = self.network.with_shares(images, conditions, pixel_mm, **where)
         else:
             predicted = self.network(images, conditions, pixel_mm)
         with torch.autocast(self.device.type, enabled=False):  # the loss is computed in full precision
@@ -61,8 +83,11 @@ class QualityRegression(lightning.LightningModule):
             loss = DSC_LOSSES[self.options.dsc_loss](predicted, dsc)
             loss = loss + self.options.ranking_weight * pair_ranking(predicted, dsc, embeddings)
             if drawn is not None:
-                parts["shares"] = shares_loss(drawn.float(), masks, reference, known)
+                parts["shares"] = shares_loss(drawn.float(), masks, reference, batch.known)
                 loss = loss + self.options.shares_weight * parts["shares"]
+            if gate is not None:
+                parts["identity"] = identity_loss(gate.flatten().float(), identity)
+                loss = loss + self.options.identity_weight * parts["identity"]
         parts |= {"loss": loss, "mae": (predicted.detach() - dsc).abs().mean()}
         for name, value in parts.items():
             self.log(name, value, prog_bar=True)
@@ -85,6 +110,40 @@ class QualityRegression(lightning.LightningModule):
         grid = torch.nn.functional.affine_grid(torch.stack(rows, dim=1).view(n, 2, 3), both.shape, align_corners=False)
         both = torch.nn.functional.grid_sample(both, grid, padding_mode="border", align_corners=False)
         return both[:, :-1], both[:, -1], pixel_mm / size
+
+    def _reframed(self, place: Tensor, locator: Tensor) -> tuple[Tensor, Tensor]:
+        """Places and locators as a body found a little otherwise gives them, or a picture that shows a part of it.
+
+        The box of the body is moved and resized, or, for ``crop_share`` of the pairs, cut to a part that still holds
+        the mask; half of the scans are made shorter.
+        """
+        place, n, wide = place.clone(), len(place), slice(LATERAL, DEPTH + 1)
+        rand = lambda *shape: torch.rand(shape, device=self.device)  # noqa: E731
+        center, half = place[:, wide], place[:, HALF_WIDTH : HALF_DEPTH + 1]
+        cut = (rand(n, 1) < self.options.crop_share) & (rand(n, 2) < 0.7) & (half < 0.75) & (center.abs() + half < 1)
+        least = torch.clamp(1.2 * half, min=0.25, max=0.9)
+        size = torch.where(cut, least + (0.95 - least) * rand(n, 2), 1 + 0.1 * (rand(n, 2) - 0.5))
+        low, high = torch.maximum(center + half - size, size - 1), torch.minimum(center - half + size, 1 - size)
+        middle = torch.where(cut, low + (high - low).clamp(min=0) * rand(n, 2), 0.06 * (rand(n, 2) - 0.5))
+        zero = torch.zeros(n, device=self.device)
+        rows = [size[:, 0], zero, middle[:, 0], zero, size[:, 1], middle[:, 1]]
+        grid = torch.nn.functional.affine_grid(torch.stack(rows, 1).view(n, 2, 3), locator.shape, align_corners=False)
+        locator = torch.nn.functional.grid_sample(locator, grid, align_corners=False)
+        gray = locator[:, :1] * (1 + 0.1 * (rand(n, 1, 1, 1) - 0.5)) + 0.06 * (rand(n, 1, 1, 1) - 0.5)
+        locator = torch.cat((gray, locator[:, 1:]), dim=1)
+        known = place[:, BODY_WIDTH : BODY_WIDTH + 1] > 0  # of files of old nothing is known
+        place[:, wide] = (center - middle) / size
+        place[:, HALF_WIDTH : HALF_DEPTH + 1] = half / size
+        place[:, AREA] /= size.prod(dim=1).sqrt()
+        place[:, BODY_WIDTH : BODY_DEPTH + 1] *= size
+        place[:, FOUND_LATERAL : FOUND_DEPTH + 1] *= ~cut
+        beyond = torch.where(rand(n, 1) < 0.5, rand(n, 2), 1.0).minimum(place[:, BELOW : ABOVE + 1])
+        place[:, BELOW : ABOVE + 1] = beyond
+        length = beyond.sum(dim=1)
+        place[:, SHARE_BELOW] = torch.where(
+            length * FAR_MM >= LONG_ENOUGH_MM, beyond[:, 0] / length.clamp(min=1e-3), 0.5
+        )
+        return place * known, locator
 
     def _jittered(self, images: Tensor) -> Tensor:
         """Random gain and offset of the CT channels, and some noise; the other channels stay as they are."""

@@ -48,8 +48,10 @@ class TrainingOptions:
             size (a factor of 1 +- zoom) and largest shift (share of the picture's width). None of them changes the DSC.
         mirror: data sets whose pairs are shown mirrored half of the time, under the other side's name: those of parts
             of the body where left and right look alike.
-        wrong_name_share: share of the pairs with a good mask that are told the name of another structure of the same
-            subject, often the other side's, so that their DSC is 0.
+        wrong_name_share: share of the pairs with a good mask that are told the name of another structure, often the
+            other side's or a neighbor's, so that their DSC is 0.
+        identity_weight: weight of the gate's cross-entropy (is this the named structure at all).
+        crop_share: share of the pairs whose small picture of the body is cut to a part of it.
         leave_out: structures not trained on (for experiments).
         most_pairs: train on a random choice of at most this many pairs (for experiments); 0 takes all.
         seed: of weights, order and augmentation.
@@ -81,6 +83,8 @@ class TrainingOptions:
     shift: float = 0.03
     mirror: tuple[str, ...] = ()
     wrong_name_share: float = 0.0
+    identity_weight: float = 0.2
+    crop_share: float = 0.3
     leave_out: tuple[str, ...] = ()
     most_pairs: int = 0
     seed: int = 0
@@ -101,10 +105,11 @@ class TrainingOptions:
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise UsageError(f"{name} must be at least {bound}, not {getattr(self, name)}")
-        for name in ("empty_share", "neutral_share", "wrong_name_share", "zoom", "shift"):
+        for name in ("empty_share", "neutral_share", "wrong_name_share", "crop_share", "zoom", "shift"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise UsageError(f"{name} must lie in 0..1, not {getattr(self, name)}")
-        for name in ("weight_decay", "shares_weight", "ranking_weight", "jitter_hu", "gain_jitter", "turn_degrees"):
+        weights = ("weight_decay", "shares_weight", "ranking_weight", "identity_weight")
+        for name in (*weights, "jitter_hu", "gain_jitter", "turn_degrees"):
             if not 0.0 <= getattr(self, name) < inf:
                 raise UsageError(f"{name} must be at least 0, not {getattr(self, name)}")
         if not 0.0 < self.learning_rate < inf:

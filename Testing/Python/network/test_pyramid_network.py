@@ -98,7 +98,7 @@ def test_an_empty_mask_is_right_where_no_reference_is_expected_and_missed_where_
 
 def test_gradients_reach_every_parameter():
     network = trained(SMALL).train()
-    output, logits = network.with_shares(*inputs())
+    output, logits, _ = network.with_shares(*inputs())
     (output.sum() + logits.mean()).backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
 

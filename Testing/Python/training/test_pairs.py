@@ -166,8 +166,9 @@ def test_pairs_survive_the_file_and_each_can_be_read_alone(some_pairs, tmp_path)
     for name, values in vars(some_pairs).items():
         assert (getattr(again, name) == values).all()
         assert getattr(again, name).dtype.kind == values.dtype.kind
-    images, reference = file.pictures(5)
+    images, reference, locator = file.pictures(5)
     assert (images == some_pairs.images[5]).all() and (reference == some_pairs.reference[5]).all()
+    assert (locator == some_pairs.locator[5]).all()
     assert path.stat().st_size < 0.6 * (some_pairs.images.nbytes + some_pairs.reference.nbytes)
 
 
