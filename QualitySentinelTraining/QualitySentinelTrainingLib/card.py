@@ -204,6 +204,26 @@ def _intervals(groups: Mapping[str, Mapping]) -> list[str]:
 
 def _experiments(experiments: Mapping, made_by) -> list[str]:
     lines = []
+    if i := experiments.get("identity"):
+        lines += [
+            "### Right and wrong names",
+            "",
+            "Reference masks scored as the structure that they show, as its other side, and as other structures of the",
+            "subject. AUROC: of own masks above others under a name; *sides*: above the other side's masks.",
+            "",
+            "| masks | own | wrong | mean, own | mean, wrong | AUROC | AUROC, sides | side swaps below 0.3 | highest |",
+            "|---|---|---|---|---|---|---|---|---|",
+        ]
+        worst = sorted((f["auroc"], name) for name, f in i["by_structure"].items() if f["auroc"] is not None)
+        shown = {"all": i["all"], **i["by_source"], **{name: i["by_structure"][name] for _, name in worst[:_NAMED]}}
+        for name, f in shown.items():
+            means = (_number(f[key]) for key in ("mean_own", "mean_wrong", "auroc", "auroc_sides"))
+            lines.append(_cells([
+                name, f["own"], f["wrong"], *means, f"{_share(f['swaps_below'])} of {f['swaps']}",
+                _number(f["highest_swap"]),
+            ]))  # fmt: skip
+        lines += ["", f"By structure: the {_NAMED} with the lowest AUROC; `evaluation.json` has all."]
+        lines += made_by("identity")
     if ordering := experiments.get("ordering"):
         lines += [
             "### A perfect mask above the same mask spoiled",

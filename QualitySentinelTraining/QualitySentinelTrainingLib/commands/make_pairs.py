@@ -34,6 +34,9 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     )  # fmt: skip
     parser.add_argument("--synthetic", type=int, default=0, metavar="N", help="subjects to make from each real one")
     parser.add_argument(
+        "--cropped", type=int, default=0, metavar="N", help="parts cut from the CT of each, around a structure"
+    )
+    parser.add_argument(
         "--painted", nargs=2, metavar=("DIR", "N"),
         help="also N painted CTs for each case of a folder that has masks (CASE/segmentations/) but no CT",
     )  # fmt: skip
@@ -68,7 +71,8 @@ def run(options: argparse.Namespace) -> int:
     if not sources:
         raise UsageError("nothing to make pairs from; give --data, --phantoms, or --painted")
     made, kept, left_out = make_pair_files(
-        sources, options.out, amounts, options.predictions, options.synthetic, options.jobs
+        sources, options.out, amounts, options.predictions, options.synthetic, options.jobs,
+        options.cropped,
     )
     print(f"{made} pair files written, {kept} already present, in {options.out}")
     if left_out:
@@ -110,7 +114,7 @@ class PairAmounts:
 
 def make_pair_files(
     sources: Sequence, out: Path, amounts: PairAmounts | None = None, predictions: Sequence[Path] = (),
-    synthetic: int = 0, jobs: int = 1,
+    synthetic: int = 0, jobs: int = 1, cropped: int = 0,
 ) -> tuple[int, int, list[str]]:  # fmt: skip
     """Write a pair file for every subject that has none yet in ``out``, the same whatever else is made.
 
@@ -123,6 +127,7 @@ def make_pair_files(
         predictions: folders that ``predictions.find_predictions`` understands; those of the subjects are used.
         synthetic: new subjects made from each that has a CT of its own.
         jobs: processes.
+        cropped: parts cut from the CT of each.
 
     Returns:
         Numbers of files made and of files that were there, and a line for each subject left out (also on stderr).
@@ -141,8 +146,8 @@ def make_pair_files(
 
     check_names(sources)
     check_writable(out)
-    if jobs < 1 or synthetic < 0:
-        raise UsageError("--jobs must be 1 or more, --synthetic 0 or more")
+    if jobs < 1 or synthetic < 0 or cropped < 0:
+        raise UsageError("--jobs must be 1 or more, --synthetic and --cropped 0 or more")
     drawn = {}
     for folder in predictions:
         found = find_predictions(folder)
@@ -155,9 +160,11 @@ def make_pair_files(
             drawn.setdefault(prediction.subject, []).append(prediction)
     tasks = []
     for source in sources:
-        tasks.append(_Task(source, None, tuple(drawn.get(source.name, ())), Path(out), amounts or PairAmounts()))
+        whole = _Task(source, None, tuple(drawn.get(source.name, ())), Path(out), amounts or PairAmounts())
+        made = [("cropped", number) for number in range(cropped)]
         if source.source != "phantom" and "," not in source.source:
-            tasks += [replace(tasks[-1], number=number, predictions=()) for number in range(synthetic)]
+            made += [("synthetic", number) for number in range(synthetic)]
+        tasks += [whole, *(replace(whole, made=one, predictions=()) for one in made)]
     todo = [task for task in tasks if not task.path.exists()]
     _name_others([task for task in tasks if task.path.exists()])
     left_out = []
@@ -171,17 +178,17 @@ def make_pair_files(
 
 @dataclass(frozen=True)
 class _Task:
-    """One pair file: of a subject, or of synthetic subject ``number`` made from it."""
+    """One pair file: of a subject, or of one ``made`` from it: how, and its number."""
 
     source: object
-    number: int | None
+    made: tuple[str, int] | None
     predictions: tuple
     out: Path
     amounts: PairAmounts
 
     @property
     def name(self) -> str:
-        return self.source.name if self.number is None else f"{self.source.name}_synthetic_{self.number}"
+        return self.source.name if self.made is None else f"{self.source.name}_{self.made[0]}_{self.made[1]}"
 
     @property
     def path(self) -> Path:
@@ -255,8 +262,8 @@ def _write(task: _Task, lines: list[str]) -> None:
     from ..recipe import PRESET
 
     rng, amounts, given = np.random.default_rng(crc32(task.name.encode())), task.amounts, []
-    if task.number is not None:
-        subject = _synthetic(task)
+    if task.made is not None:
+        subject = _made_subject(task)
     else:
         subject = task.source.read()
         if task.source.with_masks:
@@ -288,11 +295,12 @@ def _write(task: _Task, lines: list[str]) -> None:
     write_pairs(chain([first], written), task.path, PRESET, amounts.noted())
 
 
-def _synthetic(task: _Task):
-    try:
-        from ..synthesis import synthetic_subject
-    except ImportError as error:
-        from QualitySentinelLib.errors import UsageError
+def _made_subject(task: _Task):
+    import numpy as np
 
-        raise UsageError("--synthetic is not available in this installation") from error
-    return replace(synthetic_subject(task.source.read(), crc32(task.name.encode())), name=task.name)
+    from ..synthesis import cropped_subject, synthetic_subject
+
+    subject, seed = task.source.read(), crc32(task.name.encode())
+    if task.made[0] == "cropped":
+        return replace(cropped_subject(subject, np.random.default_rng(seed)), name=task.name)
+    return replace(synthetic_subject(subject, seed), name=task.name)

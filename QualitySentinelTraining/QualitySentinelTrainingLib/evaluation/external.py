@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from QualitySentinelLib.checkpoint import QualityModel
 from QualitySentinelLib.errors import UsageError
-from QualitySentinelLib.scorer import Scorer
+from QualitySentinelLib.scorer import Scorer, SliceChoice
 from QualitySentinelLib.scores import SegmentScore
 from QualitySentinelLib.volume import Segmentation
 from QualitySentinelLib.volume.segmentation import boxes_of_labels, segment_from_mask
@@ -31,13 +31,25 @@ _NEIGHBOURS = ndimage.generate_binary_structure(2, 1)[None]
 """The four in-plane neighbours of a voxel."""
 
 
-def score_masks(model: QualityModel, subject: Subject, candidates: Sequence[Candidate]) -> list[SegmentScore]:
-    """Score masks of one subject all at once, in the order given, as inference scores the segments of a file."""
+def score_masks(
+    model: QualityModel,
+    subject: Subject,
+    candidates: Sequence[Candidate],
+    names: Sequence[str] | None = None,
+    slices: SliceChoice = "all",
+) -> list[SegmentScore]:
+    """Score masks of one subject all at once, in the order given, as inference scores the segments of a file.
+
+    Args:
+        names: structures to score them as; by default their own.
+        slices: which of them.
+    """
+    names = names or [subject.structures[c.value] for c in candidates]
     segments = [
-        segment_from_mask(c.mask, c.corner, id=str(number), name=str(number), structure=subject.structures[c.value])
-        for number, c in enumerate(candidates)
+        segment_from_mask(c.mask, c.corner, id=str(number), name=str(number), structure=name)
+        for number, (c, name) in enumerate(zip(candidates, names, strict=True))
     ]
-    return Scorer(model).score(subject.ct, Segmentation(segments, subject.ct.frame, subject.name)).segments
+    return Scorer(model).score(subject.ct, Segmentation(segments, subject.ct.frame, subject.name), slices).segments
 
 
 def spoiled(subject: Subject, value: int, kind: str, step: int) -> Candidate:

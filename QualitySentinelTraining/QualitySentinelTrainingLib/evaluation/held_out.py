@@ -14,6 +14,7 @@ from ..model_files import seen_by
 from ..subjects import SubjectSource, read_all
 from .disagreement import disagreement
 from .external import KINDS, STEPS, Ordering, Series, ordering, series
+from .identity import Identity, identity
 from .report import Experiments
 
 NETWORKS = tuple(f"example_seg{name}.nii.gz" for name in ("", "_fast", "_fast_body_seg"))
@@ -54,6 +55,7 @@ def held_out_experiments(
         series=[_joined(Series, [series(m, read_all(s), kind, steps) for m, s in each]) for kind in KINDS],
         ordering=_joined(Ordering, [ordering(m, read_all(s)) for m, s in each]),
         disagreement=networks,
+        identity=_joined(Identity, [identity(m, _read(s)) for m, s in each]),
     )
 
 

@@ -21,12 +21,13 @@ from .disagreement import Disagreement
 from .evaluated import Evaluated, Segments
 from .external import Ordering, Series
 from .figures import figures
+from .identity import Identity
 from .slices_per_mask import slices_per_mask
 
 SCHEMA = "quality-sentinel-evaluation/1"
 _NOT_ALWAYS = (
-    "series.csv", "ordering.csv", "disagreement.csv", "data_amount.csv", "calibration_curve.csv", "series.png",
-    "disagreement.png", "data_amount.png", "missed.png", "scatter_slices.png", "scatter_segments.png",
+    "series.csv", "ordering.csv", "disagreement.csv", "identity.csv", "data_amount.csv", "calibration_curve.csv",
+    "series.png", "disagreement.png", "data_amount.png", "missed.png", "scatter_slices.png", "scatter_segments.png",
     "calibration.png", "risk_coverage.png", "by_structure.png", "by_error.png", "slices_per_mask.png",
 )  # fmt: skip
 """What is written only when there is something to show."""
@@ -42,6 +43,7 @@ class Experiments:
         series: spoiled masks step by step (:func:`.external.series`).
         ordering: perfect above spoiled masks (:func:`.external.ordering`).
         disagreement: of networks (:func:`.disagreement.disagreement`).
+        identity: right masks under right and wrong names (:func:`.identity.identity`).
         data_amount: rows of :func:`.data_amount.data_amount`.
         text: worth of the text conditioning, JSON-able: ``with``, ``without``: figures of slices with structure names
             and with a model trained without them; ``unseen``: by structure that was left out of training, figures by
@@ -53,6 +55,7 @@ class Experiments:
     series: Sequence[Series] = ()
     ordering: Ordering | None = None
     disagreement: Disagreement | None = None
+    identity: Identity | None = None
     data_amount: Sequence[Mapping] = ()
     text: Mapping | None = None
     architectures: Mapping | None = None
@@ -65,8 +68,9 @@ class Experiments:
             result["series"] = [one.figures() for one in self.series]
         if self.ordering is not None:
             result["ordering"] = self.ordering.figures()
-        if self.disagreement is not None:
-            result["disagreement"] = self.disagreement.figures()
+        for name in ("disagreement", "identity"):
+            if (measured := getattr(self, name)) is not None:
+                result[name] = measured.figures()
         if self.data_amount:
             result["data_amount"] = [dict(row) for row in self.data_amount]
         for name in ("text", "architectures"):
@@ -208,6 +212,8 @@ def _write_tables(
         write_rows(out / "ordering.csv", experiments.ordering.rows())
     if experiments.disagreement is not None:
         write_rows(out / "disagreement.csv", experiments.disagreement.rows())
+    if experiments.identity is not None:
+        write_rows(out / "identity.csv", experiments.identity.rows())
     if experiments.data_amount:
         write_rows(out / "data_amount.csv", experiments.data_amount)
 

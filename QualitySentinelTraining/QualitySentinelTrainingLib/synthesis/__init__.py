@@ -3,8 +3,9 @@
 What comes out keeps its person: it must never be tested on when its source was trained on.
 """
 
+from .crop import cropped_subject
 from .from_labels import painted_subject
 from .make import synthetic_subject
 from .options import SynthesisOptions
 
-__all__ = ["SynthesisOptions", "painted_subject", "synthetic_subject"]
+__all__ = ["SynthesisOptions", "cropped_subject", "painted_subject", "synthetic_subject"]

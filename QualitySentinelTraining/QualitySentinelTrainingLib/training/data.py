@@ -96,8 +96,8 @@ class PairDataset(Dataset):
     ) -> None:  # fmt: skip
         self.paths, self.preset = [], preset
         self._channels: list[list[int]] = []
-        kept = ("file", "row", "pixel_mm", "dsc", "place", "identity", "empty", "structure", "source", "origin", "person")
-        parts = {name: [] for name in kept}
+        kept = ("file", "row", "pixel_mm", "dsc", "place", "identity", "empty")
+        parts = {name: [] for name in (*kept, "structure", "source", "origin", "person")}
         names = {name: {} for name in ("structure", "source", "origin", "person")}
         for path in paths:
             try:

@@ -96,9 +96,35 @@ def test_an_empty_mask_is_right_where_no_reference_is_expected_and_missed_where_
     assert shares_of(build_network(SMALL), 0.5, 0.05)(images, embeddings, pixel_mm).max() < 0.02
 
 
-def test_gradients_reach_every_parameter():
-    network = trained(SMALL).train()
-    output, logits, _ = network.with_shares(*inputs())
+@torch.inference_mode()
+def test_the_gate_multiplies_the_dsc_of_masks_and_not_that_of_empty_ones():
+    torch.manual_seed(0)
+    network = build_network(SMALL | {"told_dim": 23}).eval()
+    plain = build_network(SMALL).eval()
+    plain.load_state_dict({k: v for k, v in network.state_dict().items() if not k.startswith("identity.")})
+    images, embeddings, pixel_mm = inputs()
+    images[0, 2] = -1.0
+    where = torch.randn(5, 23), torch.rand(5, 2, 64, 64)
+    known = torch.tensor(4.0).sigmoid()
+    expected = plain(images, embeddings, pixel_mm) * torch.tensor([1, *[known] * 4])[:, None]
+    assert (network(images, embeddings, pixel_mm, *where) - expected).abs().max() < 1e-6
+    for parameter in network.identity.parameters():
+        parameter.data.add_(torch.randn_like(parameter) * 0.1)
+    fast = optimize_for_inference(network)
+    output = network(images, embeddings, pixel_mm, *where)
+    assert (fast(images, embeddings, pixel_mm, *where) - output).abs().max() < 1e-5
+    assert (network(images, embeddings, pixel_mm, where[0].flip(1), where[1]) - output).abs().max() > 1e-4
+    assert (network(images, embeddings, pixel_mm, where[0], where[1].flip(3)) - output).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("told_dim", [0, 23])
+def test_gradients_reach_every_parameter(told_dim):
+    torch.manual_seed(0)
+    network = build_network(SMALL | {"told_dim": told_dim}).train()
+    for parameter in network.parameters():
+        parameter.data.add_(torch.randn_like(parameter) * 0.05)
+    where = (torch.randn(5, told_dim), torch.rand(5, 2, 64, 64)) if told_dim else ()
+    output, logits, _ = network.with_shares(*inputs(), *where)
     (output.sum() + logits.mean()).backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
 

@@ -19,6 +19,7 @@ from QualitySentinelLib.checkpoint import QualityModel
 from QualitySentinelLib.errors import InputError, ModelError, UsageError
 from QualitySentinelLib.network import build_network
 from QualitySentinelLib.slices import COMPACT
+from QualitySentinelLib.slices.place import LATERAL
 from QualitySentinelLib.text import EmbeddingTable
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.candidates import simulated_candidates
@@ -211,8 +212,11 @@ def test_mirrored_pairs_bear_the_other_sides_name(sided):
         name = next(name for name, vector in vectors.items() if torch.equal(before[2][row], vector))
         assert torch.equal(after[2][row], vectors[other.get(name, name)])
         seen.add(name)
+        assert torch.equal(after.locator[row], before.locator[row].flip(-1))
+        assert after.place[row, LATERAL] == -before.place[row, LATERAL]
+        assert after.claims[row, 0] == -before.claims[row, 0]
     assert seen == set(NAMES)
-    assert all(torch.equal(a, b) for a, b in zip(before[3:], after[3:], strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(before[3:6], after[3:6], strict=True))
 
 
 def test_a_good_mask_told_a_wrong_name_has_dsc_0_and_says_nothing_of_what_is_beside_it(sided):
