@@ -77,6 +77,7 @@ class PairDataset(Dataset):
         mirror: data sets whose pairs are shown mirrored half of the time, under the other side's name.
         wrong_name_share: share of good masks that are told the name of another structure of their subject, DSC 0.
         seed: of these choices.
+        unheard_name_share: share of the other pairs that are told a name that no pair has.
 
     Attributes:
         paths: the files used.
@@ -93,6 +94,7 @@ class PairDataset(Dataset):
     def __init__(
         self, paths: Sequence[Path], table: EmbeddingTable, preset: Preset, leave_out: Sequence[str] = (),
         most: int = 0, mirror: Sequence[str] = (), wrong_name_share: float = 0.0, seed: int = 0,
+        unheard_name_share: float = 0.0,
     ) -> None:  # fmt: skip
         self.paths, self.preset = [], preset
         self._channels: list[list[int]] = []
@@ -142,7 +144,7 @@ class PairDataset(Dataset):
         self._structure = columns["structure"]
         self._renaming = Renaming(
             self._structures, self._structure, self._file, np.isin(np.array(self.sources)[self.source], list(mirror)),
-            ~self.empty & (columns["dsc"] >= MASKS_OWN_FROM), wrong_name_share, table, seed,
+            ~self.empty & (columns["dsc"] >= MASKS_OWN_FROM), wrong_name_share, table, seed, unheard_name_share,
         )  # fmt: skip
         self._open: OrderedDict[int, PairFile] = OrderedDict()
         self._bad: set[int] = set()

@@ -70,7 +70,7 @@ def fit(model: QualityModel, paths: Sequence[Path], options: TrainingOptions, ou
     lightning.seed_everything(options.seed, verbose=False)
     dataset = PairDataset(
         paths, model.table, model.preset, options.leave_out, options.most_pairs, options.mirror,
-        options.wrong_name_share, options.seed,
+        options.wrong_name_share, options.seed, options.unheard_name_share,
     )  # fmt: skip
     sampler = EpochSampler(
         dataset,

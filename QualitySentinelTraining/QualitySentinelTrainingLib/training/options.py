@@ -50,6 +50,8 @@ class TrainingOptions:
             of the body where left and right look alike.
         wrong_name_share: share of the pairs with a good mask that are told the name of another structure, often the
             other side's or a neighbor's, so that their DSC is 0.
+        unheard_name_share: share of the other pairs that are told a name that none has: of structures that it was never
+            shown, a network must not call every mask wrong.
         identity_weight: weight of the gate's cross-entropy (is this the named structure at all).
         crop_share: share of the pairs whose small picture of the body is cut to a part of it.
         leave_out: structures not trained on (for experiments).
@@ -83,6 +85,7 @@ class TrainingOptions:
     shift: float = 0.03
     mirror: tuple[str, ...] = ()
     wrong_name_share: float = 0.0
+    unheard_name_share: float = 0.0
     identity_weight: float = 0.2
     crop_share: float = 0.3
     leave_out: tuple[str, ...] = ()
@@ -105,7 +108,8 @@ class TrainingOptions:
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise UsageError(f"{name} must be at least {bound}, not {getattr(self, name)}")
-        for name in ("empty_share", "neutral_share", "wrong_name_share", "crop_share", "zoom", "shift"):
+        shares = ("empty_share", "neutral_share", "wrong_name_share", "unheard_name_share", "crop_share")
+        for name in (*shares, "zoom", "shift"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise UsageError(f"{name} must lie in 0..1, not {getattr(self, name)}")
         weights = ("weight_decay", "shares_weight", "ranking_weight", "identity_weight")

@@ -56,18 +56,22 @@ class Renaming:
         may_mirror: pairs from where left and right look alike, bool [N]; half of their draws are mirrored.
         may_be_wrong: pairs whose mask lies on its own structure, bool [N].
         wrong_share: share of those told the name of another structure.
+        unheard_share: share of the others told a name that no pair has, of the same side: what a network was never
+            shown it must not call wrong.
         table: embeddings; names it lacks get the neutral one.
         seed: of the choice.
     """
 
     def __init__(
         self, structures: Sequence[str], structure: np.ndarray, file: np.ndarray, may_mirror: np.ndarray,
-        may_be_wrong: np.ndarray, wrong_share: float, table: EmbeddingTable, seed: int,
+        may_be_wrong: np.ndarray, wrong_share: float, table: EmbeddingTable, seed: int, unheard_share: float = 0.0,
     ) -> None:  # fmt: skip
         self._structure, self._file, self._seed, self._wrong_share = structure, file, seed, wrong_share
-        self._may_mirror, self._may_be_wrong = may_mirror, may_be_wrong
+        self._may_mirror, self._may_be_wrong, self._unheard_share = may_mirror, may_be_wrong, unheard_share
         own = list(structures)
         names = list(dict.fromkeys([*own, *(n for n in map(mirrored_name, own) if n in table)]))
+        unheard = [name for name in table.names if name not in names and mirrored_name(name) not in names]
+        names += unheard
         both = [names, [mirrored_name(name) for name in names]]
         self._vectors = np.stack([[table.vector(n if n in table else None) for n in some] for some in both])
         self._claims = np.stack([name_numbers(some) for some in both])
@@ -88,11 +92,14 @@ class Renaming:
                 "any": [n for n in own if not may_overlap(n, name)],
             }
             self._others.append({kind: np.array([number_of[n] for n in some], int) for kind, some in others.items()})
+        self._unheard = [
+            np.array([number_of[n] for n in unheard if _side(n) == _side(name)], int) for name in own
+        ]  # fmt: skip
 
     def draw(self, indices: Sequence[int]) -> Renamed:
         """For the pairs ``indices``."""
         rng = np.random.default_rng([self._seed, *indices])
-        draws = rng.random((4, len(indices)))
+        draws = rng.random((5, len(indices)))
         mirrored = self._may_mirror[indices] & (draws[0] < 0.5)
         wrong = self._may_be_wrong[indices] & (draws[1] < self._wrong_share)
         names = self._structure[indices].copy()
@@ -106,6 +113,9 @@ class Renaming:
             shares = np.cumsum([_KINDS[kind] for kind in choices])
             some = list(choices.values())[int(np.searchsorted(shares, draws[2, at] * shares[-1], side="right"))]
             names[at] = some[int(draws[3, at] * len(some))]
+        for at in np.flatnonzero(~wrong & (draws[4] < self._unheard_share)):
+            if len(some := self._unheard[names[at]]):
+                names[at] = some[int(draws[3, at] * len(some))]
         turned = mirrored.astype(int)
         return Renamed(mirrored, wrong, self._vectors[turned, names], self._claims[turned, names])
 
@@ -114,6 +124,10 @@ def without_level(name: str) -> str:
     """``vertebra`` for ``vertebra T12``, ``costa right`` for ``costa 7 right``; other names tell no level."""
     words = name.split(" ")
     return " ".join([words[0], *words[2:]]) if level_of(name) is not None else ""
+
+
+def _side(name: str) -> str:
+    return name.removeprefix(without_side(name))
 
 
 def may_overlap(one: str, other: str) -> bool:

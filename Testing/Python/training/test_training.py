@@ -30,6 +30,7 @@ from QualitySentinelTrainingLib.training.data import EpochSampler, PairDataset
 from QualitySentinelTrainingLib.training.fit import LAST
 from QualitySentinelTrainingLib.training.module import QualityRegression
 from QualitySentinelTrainingLib.training.options import CONFIGS, parsed_change
+from QualitySentinelTrainingLib.training.renaming import Renaming, may_overlap
 
 PRESET = replace(COMPACT, name="tiny", size=32)
 TINY = TrainingOptions(epochs=2, batch_size=8, accelerator="cpu", devices=1, workers=0)
@@ -235,6 +236,25 @@ def test_a_good_mask_told_a_wrong_name_has_dsc_0_and_says_nothing_of_what_is_bes
     assert told_right.any() and not told_right.all()
     for of_before, of_after in zip(before, after, strict=True):
         assert torch.equal(of_before[~renamed], of_after[~renamed])
+
+
+def test_wrong_names_lie_near_and_cannot_overlap():
+    assert may_overlap("lung left", "lung upper lobe left") and may_overlap("kidney", "kidney left")
+    assert may_overlap("spinal cord", "spinal canal") and may_overlap("heart", "pulmonary artery")
+    assert not may_overlap("kidney left", "kidney right") and not may_overlap("liver", "spleen")
+    assert not may_overlap("lung left", "lung right")
+    names = ["vertebra T11", "costa 3 left", "liver", "eyeball left", "uterus"]
+    table = EmbeddingTable("random", "{}", (*names, "vertebra T12", "costa 3 right"), np.eye(7, dtype=np.float32))
+    structure, file, yes = np.arange(3).repeat(200), np.arange(600), np.ones(600, bool)
+    renaming = Renaming([*names[:3], "vertebra T12"], structure, file, ~yes, yes, 1.0, table, 0)
+    wrong = renaming.draw(range(600)).vectors.argmax(axis=1).reshape(3, 200)
+    assert (wrong[0] == 5).mean() > 0.3  # the next vertebra
+    assert (wrong[1] == 6).mean() > 0.5  # the other side, which no pair has
+    assert not (wrong == np.arange(3)[:, None]).any() and not np.isin(wrong, (3, 4)).any()
+    unheard = Renaming(names[:3], structure, file, ~yes, yes, 0.0, table, 0, unheard_share=0.5).draw(range(600))
+    assert not unheard.wrong.any()
+    told = unheard.vectors.argmax(axis=1).reshape(3, 200)
+    assert set(told[0]) == {0, 4, 5} and set(told[1]) == {1, 3} and set(told[2]) == {2, 4}
 
 
 def test_what_a_batch_is_told_is_the_same_whenever_it_is_read(sided):
