@@ -55,7 +55,7 @@ def held_out_experiments(
         series=[_joined(Series, [series(m, read_all(s), kind, steps) for m, s in each]) for kind in KINDS],
         ordering=_joined(Ordering, [ordering(m, read_all(s)) for m, s in each]),
         disagreement=networks,
-        identity=_joined(Identity, [identity(m, _read(s)) for m, s in each]),
+        identity=_joined(Identity, [identity(m, read_all(s)) for m, s in each]),
     )
 
 
