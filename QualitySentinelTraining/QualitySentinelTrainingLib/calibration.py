@@ -22,7 +22,6 @@ from QualitySentinelLib.scores.aggregation import missed_below, segment_dsc
 
 from .evaluation.bootstrap import bootstrap_of
 from .evaluation.evaluated import Evaluated
-from .evaluation.metrics import agreement
 
 COVERAGE = 0.9
 """Share of unseen cases that the intervals are meant to hold."""
@@ -234,7 +233,7 @@ def coverage(evaluated: Evaluated, calibration: Mapping) -> dict:
         ``segment`` (those that the calibration has): ``n``, ``coverage`` (share of true DSC within
         its bounds, every row alike), ``coverage_95ci`` (bootstrap over persons), ``mean_width``, ``by_structure``
         (``n``, ``coverage``, ``mean_width``) and ``by_person`` (``persons``, ``mean``, ``lowest``, ``median``,
-        ``highest`` of the persons' own coverages); ``segment`` also has ``mae`` and ``bias`` of the calibrated DSC.
+        ``highest`` of the persons' own coverages).
         For ``missed``: shares flagged, of missed and of rightly empty slices.
 
         Slices and segments are counted :func:`without_removed`.
@@ -249,10 +248,8 @@ def coverage(evaluated: Evaluated, calibration: Mapping) -> dict:
         result["slice"] = _coverage(masked.dsc, low, high, masked.structure, masked.person)
     if "segment" in calibration:
         segments = evaluated.segments()
-        calibrated, _, low, high = segment_calibrated(segments.aggregated, segments.person, calibration)
+        *_, low, high = segment_calibrated(segments.aggregated, segments.person, calibration)
         result["segment"] = _coverage(segments.dsc, low, high, segments.structure, segments.person)
-        figures = agreement(calibrated, segments.dsc)
-        result["segment"] |= {name: figures[name] for name in ("mae", "bias")}
     if "missed" in calibration:
         empty = everything.empty
         flagged, truly = missed_flags(empty, calibration), empty.reference_area > 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -39,11 +38,10 @@ from .text import (
     range_text,
     threshold_text,
 )
-from .worst_slices import MAX_PICTURES, PER_SEGMENT, worst_slices
+from .worst_slices import worst_slices
 
 _TOP_PICTURES = 10
 """Two rows of them on a usual screen."""
-_TOP_PER_SEGMENT = 1
 _MOST_MARKS = 20000
 """With more slices than this in a case, plots mark only the flagged ones: marks are what makes the page large."""
 
@@ -54,10 +52,7 @@ def write_html_report(
     ct: CtVolume,
     segmentation: Segmentation,
     *,
-    title: str | None = None,
     created: datetime | None = None,
-    versions: Mapping[str, str] | None = None,
-    max_pictures: int = MAX_PICTURES,
 ) -> Path:
     """Write the report of a case as one self-contained page.
 
@@ -65,10 +60,7 @@ def write_html_report(
         path: the file to write.
         case_score: scored and flagged; its threshold is the page's.
         ct, segmentation: what was scored, on one grid; read a slice at a time.
-        title: what to call the case; by default the CT's file name, or its folder's when the file is just called "ct".
         created: date of the report; now when not given.
-        versions: versions by name; those of the running software when not given.
-        max_pictures: at most so many slices are pictured.
 
     Raises:
         InputError: the file cannot be written.
@@ -78,15 +70,14 @@ def write_html_report(
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters.update(printable=printable, breakable=_breakable, position=position_text, css=css_color)
-    created = created or datetime.now().astimezone()
     page = environment.get_template("template.html").render(
         case=case_score,
-        title=printable(title or case_title(ct.source) or "CT"),
+        title=printable(case_title(ct.source) or "CT"),
         ct_name=file_name(ct.source),
         segmentation_name=file_name(segmentation.source),
-        created=created,
+        created=created or datetime.now().astimezone(),
         duration=duration_text(case_score.seconds),
-        versions=versions if versions is not None else software_versions(),
+        versions=software_versions(),
         warnings=list(dict.fromkeys([*case_score.warnings, *ct.warnings, *segmentation.warnings])),
         threshold=case_score.threshold,
         threshold_text=threshold_text(case_score.threshold),
@@ -94,29 +85,28 @@ def write_html_report(
         missed_color=MISSED_COLOR,
         no_score_color=NO_SCORE_COLOR,
         missed_text=MISSED_TEXT,
-        **_content(case_score, ct, segmentation, max_pictures),
+        **_content(case_score, ct, segmentation),
     )
     return write_whole(path, page)
 
 
-def _content(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation, max_pictures: int) -> dict:
+def _content(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation) -> dict:
     labels = {i: printable(label) for i, label in segment_labels(case_score.segments).items()}
     ordered = case_score.worst_first()
     ranks = {s.segment_id: n for n, s in enumerate(ordered, start=1)}
-    pictures = _pictures(case_score, ct, segmentation, max_pictures)
+    pictures = _pictures(case_score, ct, segmentation)
     mark_all = sum(s.n_scored for s in ordered) <= _MOST_MARKS
     rows = [
         _row(s, labels[s.segment_id], rank, case_score.threshold, pictures.get(s.segment_id, []), mark_all)
         for rank, s in enumerate(ordered, start=1)
     ]
-    top = [(row, picture) for row in rows for picture in row["pictures"][:_TOP_PER_SEGMENT]]
+    top = [(row, row["pictures"][0]) for row in rows if row["pictures"]]
     scored = [s for s in ordered if s.predicted_dsc is not None]
     return {
         "rows": rows,
         "top": top[:_TOP_PICTURES],
         "overview": overview_pictures(case_score, ct, segmentation, ranks),
         "picture_px": PICTURE_PX,
-        "per_segment": PER_SEGMENT,
         "n_pictures": sum(len(p) for p in pictures.values()),
         "n_scored": len(scored),
         "n_below": sum(s.predicted_dsc < case_score.threshold for s in scored),
@@ -148,11 +138,11 @@ def _row(segment: SegmentScore, label: str, rank: int, threshold: float, picture
     }
 
 
-def _pictures(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation, at_most: int) -> dict[str, list[dict]]:
+def _pictures(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation) -> dict[str, list[dict]]:
     """Pictures of the worst slices by segment id, worst first."""
     segments = {s.id: s for s in segmentation}
     pictures: dict[str, list[dict]] = {}
-    for segment_id, chosen in worst_slices(case_score, at_most=at_most).items():
+    for segment_id, chosen in worst_slices(case_score).items():
         segment = segments.get(segment_id)
         for slice_score in chosen:
             missed = isinstance(slice_score, EmptySlice)
