@@ -50,6 +50,7 @@ def read_nifti(path: Path, what: str, layers: bool = False) -> Image:
             else:
                 stated = "", bool(header["goodRASFlag"] == 1), True
             affine, warnings = settle_geometry(affine, str(path), *stated)
+            warnings += _contradiction(path, file)
             names = label_table(getattr(header, "extensions", ()))
     except (EOFError, zlib.error, OSError, ValueError, OverflowError, KeyError, HeaderDataError) as error:
         if isinstance(error, OSError) and error.errno is not None:
@@ -63,6 +64,27 @@ def read_nifti(path: Path, what: str, layers: bool = False) -> Image:
         kind = "NIfTI" if ".nii" in path.name.lower() else "MGZ"
         raise InputError(f"{path}: is not a {kind} image; check what the file is or export the {what} again") from error
     return Image(voxels, affine, str(path), label_names=names, warnings=warnings)
+
+
+def _contradiction(path: Path, file) -> list[str]:
+    """A warning where qform and sform lay the patient in different directions."""
+    from nibabel import aff2axcodes
+
+    header = file.header
+    if "qform_code" not in header or not (header["qform_code"] and header["sform_code"]):
+        return []
+    try:
+        ways = [aff2axcodes(form) for form in (file.get_sform(), file.get_qform())]
+    except Exception:  # a quaternion that is none; the sform counts
+        return []
+    if ways[0] == ways[1]:
+        return []
+    sform, qform = ("".join(way) for way in ways)
+    warning = (
+        f"{path}: its header says two things of how the patient lies (sform {sform}, qform {qform}); the sform was "
+        "taken. If that is wrong, left and right may be swapped: export it with its geometry"
+    )
+    return [warning]
 
 
 @contextmanager
@@ -106,8 +128,9 @@ def _scaled(raw: np.ndarray, proxy) -> np.ndarray:
             scaled += scaled.dtype.type(int(inter))
             return scaled.astype(np.int16, copy=False)
     scaled = raw.astype(np.float32)
-    scaled *= np.float32(slope)
-    scaled += np.float32(inter)
+    with np.errstate(all="ignore"):  # what overflows is told of as infinite voxels
+        scaled *= np.float32(slope)
+        scaled += np.float32(inter)
     return scaled
 
 

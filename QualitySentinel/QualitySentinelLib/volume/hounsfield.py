@@ -194,14 +194,14 @@ def _without_high_padding(voxels: np.ndarray, high: float) -> Steps[tuple[np.nda
     """Voxels of the highest value as padding below, where they are too many for damage."""
     count = 0
     for slab in _chunks(voxels):
-        count += int(np.count_nonzero(voxels[slab] == voxels.dtype.type(high)))
+        count += int(np.count_nonzero(voxels[slab] >= high))
         yield
     if count < PADDING_SHARE * voxels.size:
         return voxels, []
     cleared = np.empty(voxels.shape, np.float32 if voxels.dtype.kind == "f" else np.int32)
     for slab in _chunks(voxels):
-        cleared[slab] = voxels[slab]
-        cleared[slab][voxels[slab] == voxels.dtype.type(high)] = PADDING_BELOW - 1
+        cleared[slab] = np.clip(voxels[slab].astype(np.float64), -(2**31), 2**31 - 1)  # of 64 bits, maybe
+        cleared[slab][voxels[slab] >= high] = PADDING_BELOW - 1
         yield
     return cleared, [f"padding (values of {high:g}) was set to {AIR_HU} HU"]
 
@@ -235,7 +235,7 @@ def _compact(voxels: np.ndarray) -> Steps[np.ndarray]:
         return voxels
     compact = np.empty(voxels.shape, np.int16 if whole else np.float32)
     for slab in _chunks(voxels):
-        compact[slab] = np.minimum(voxels[slab], _HIGHEST)
+        compact[slab] = np.minimum(voxels[slab], _HIGHEST) if voxels.dtype.itemsize > 1 else voxels[slab]
         yield
     return compact
 

@@ -66,6 +66,16 @@ def test_a_header_that_does_not_say_how_the_patient_lies_gives_a_warning(a_silen
     assert "left and right may be swapped" in warning
 
 
+def test_a_header_that_says_two_things_of_how_the_patient_lies_gives_a_warning(a_torso, tmp_path):
+    image = nibabel.Nifti1Image(a_torso.hu.T.copy(), a_torso.ijk_to_ras)
+    image.set_qform(np.diag([-1, 1, 1, 1]) @ a_torso.ijk_to_ras, 1)
+    image.set_sform(a_torso.ijk_to_ras, 1)
+    nibabel.save(image, tmp_path / "ct.nii.gz")
+    ct = read_ct(tmp_path / "ct.nii.gz")
+    assert np.array_equal(ct.hu, a_torso.hu)
+    assert "(sform LPS, qform RPS); the sform was taken" in ct.warnings[0]
+
+
 def test_a_folder_of_masks_without_orientation_gives_one_warning(a_torso, tmp_path):
     ct = read_ct(write_nrrd(tmp_path / "ct.nrrd", a_torso.hu))
     (tmp_path / "masks").mkdir()

@@ -136,6 +136,20 @@ def test_numbers_too_large_for_float32_are_cut_too():
     assert (hu.dtype, hu.max()) == (np.float32, 32767)
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.uint64])
+def test_numbers_of_any_size_are_read(dtype):
+    voxels = (
+        np.arange(27000).reshape(30, 30, 30).astype(dtype)
+        if dtype != np.int8
+        else np.tile(np.arange(-128, 127, dtype=np.int8), 4).reshape(10, 6, 17)
+    )
+    if dtype != np.int8:
+        voxels[0] = np.iinfo(dtype).max
+    hu, _ = as_hounsfield(voxels)
+    assert hu.dtype == np.int16
+    assert hu.max() == (126 if dtype == np.int8 else 26999)
+
+
 def test_an_empty_looking_ct_is_remarked_on():
     _, warnings = as_hounsfield(np.full((4, 5, 6), -1000, np.int16))
     assert "same value" in warnings[0]
