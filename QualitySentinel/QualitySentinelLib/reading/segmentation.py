@@ -51,6 +51,8 @@ def read_segmentation(
         try:
             _read(existing(one, "segmentation"), ct, collector)
         except InputError as error:
+            if not Path(one).exists():  # a slip of the user, not a damaged file
+                raise
             failures.append(error)
     if len(failures) == len(paths):
         raise failures[0]

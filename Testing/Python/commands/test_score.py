@@ -66,7 +66,7 @@ def score(tmp_path, a_model_file, capsys):
     """Runs the command; returns (exit code, lines on stderr, output folder)."""
 
     def run(ct, seg, *more, out=tmp_path / "out", model=a_model_file):
-        arguments = ["score", "--ct", ct, "--seg", seg, "--out", out, "--model", model, "--device", "cpu", "--quiet"]
+        arguments = ["score", "--ct", ct, "--out", out, "--model", model, "--device", "cpu", "--quiet", "--seg", seg]
         code = main([str(a) for a in (*arguments, *more)])
         return code, capsys.readouterr().err.strip().splitlines(), out
 
@@ -327,3 +327,18 @@ def test_segments_are_chosen_whatever_the_case_and_with_commas_in_quotes(score, 
     assert code == 0
     assert {row["status"] for row in rows(out / "segments.csv")} <= {"scored", "unknown structure"}
     assert_refused(score(a_ct, a_seg, "--segments", ",", out=tmp_path / "none"), 2, "no segment was named")
+
+
+def test_several_segmentations_are_scored_as_one_and_recorded(score, a_ct, a_label_array, tmp_path):
+    liver, spleen = (
+        write_image((a_label_array == value).astype(np.uint8), tmp_path / f"{name}.nrrd")
+        for value, name in ((1, "liver"), (2, "spleen"))
+    )
+    (tmp_path / "broken.nrrd").write_bytes(b"nothing")
+    code, _, out = score(a_ct, liver, tmp_path / "broken.nrrd", spleen, "--slices", "1")
+    assert code == 0
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert list(report["inputs"]) == ["ct", "seg", "seg_2", "seg_3"]
+    assert [row["segment"] for row in rows(out / "segments.csv")] == ["liver", "spleen"]
+    assert any("broken.nrrd" in warning for warning in report["warnings"])
+    assert_refused(score(a_ct, liver, tmp_path / "typo.nrrd", out=tmp_path / "b"), 3, "typo.nrrd", "no such file")
