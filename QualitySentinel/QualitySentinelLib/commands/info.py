@@ -20,7 +20,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     parser.add_argument("--model", default="bundled", help="'bundled' or a model file to describe")
     parser.add_argument(
         "--import-model", metavar="PATH",
-        help="first keep a model of ours, or a published .pth checkpoint, among the imported models",
+        help="first import a Quality Sentinel model or a published .pth checkpoint",
     )  # fmt: skip
     parser.add_argument("--embeddings", help="label_embedding.pkl, for a published .pth file to import")
     parser.set_defaults(run=run)

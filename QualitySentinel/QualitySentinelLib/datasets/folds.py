@@ -32,7 +32,7 @@ def split_by_patient(cases: Iterable[Case], folds: int = FOLDS, seed: int | None
     site_of = {patient_of[case.name]: case.site for case in cases}
     patients = sorted(site_of, key=natural_key)
     if not 1 <= folds <= len(patients):
-        raise UsageError(f"{folds} folds need as many patients; there are {len(patients)}")
+        raise UsageError(f"{folds} folds need as many patients; only {len(patients)} are available")
     if seed is not None:
         np.random.default_rng(seed).shuffle(patients)
     fold = {p: number % folds for number, p in enumerate(sorted(patients, key=lambda p: natural_key(site_of[p])))}

@@ -185,7 +185,7 @@ def find_bias(
     for name in [*chosen, *([person] if person else [])]:
         if name not in audit.metadata:
             there = ", ".join(audit.metadata) or "none"
-            raise UsageError(f"{name}: no metadata column of {audit.folder}; there are: {there}")
+            raise UsageError(f"{name}: no metadata column of {audit.folder}; available: {there}")
     person = patient_column(audit.metadata) if person is None else person or None
     outcomes, labels, n_cases = _outcomes(audit, chosen, person)
     tests: list[BiasTest] = []
@@ -237,7 +237,7 @@ def _tests_of(
         return tests
     n_words = words.nunique()
     if n_words > MOST_GROUPS:
-        notes.append(f"{name}: {n_words} different values, more than {MOST_GROUPS}: taken for no grouping")
+        notes.append(f"{name}: {n_words} different values, more than {MOST_GROUPS}: not used for grouping")
         return []
     return _grouped(name, words, outcomes, min_group, draws, seed, notes)
 

@@ -46,7 +46,7 @@ class CaseFiles:
         """
         case = self.case(name)
         if case is None or not self.at_hand:
-            raise UsageError(f"{name}: its files are not known; name the data set's folder")
+            raise UsageError(f"{name}: its files are unknown; give the data set's folder")
         return read_case(case, self._names)
 
     def _from_tables(self) -> dict[str, Case]:

@@ -144,7 +144,7 @@ def compare_audits(
         UsageError: ``audit`` has no such column.
     """
     if person and person not in audit.metadata:
-        raise UsageError(f"{person}: no metadata column of {audit.folder}; there are: {', '.join(audit.metadata)}")
+        raise UsageError(f"{person}: no metadata column of {audit.folder}; available: {', '.join(audit.metadata)}")
     here, there = _table(audit), _table(other)
     common = [c for c in here.index if c in set(there.index)]
     if paired is None:

@@ -113,7 +113,7 @@ def _check_all_there(shards: list[AuditFolder], runs: list[dict]) -> None:
             total = run["counts"]["cases"]
             problems.append(f"shard {part} in {shard.path} is not done ({len(shard.names())} of {total} cases)")
     if problems:
-        raise InputError(f"the shards cannot be put together: {'; '.join(problems)}; audit them, then merge again")
+        raise InputError(f"the shards cannot be merged: {'; '.join(problems)}; audit them, then merge again")
 
 
 def _some(numbers: list[str], most: int = 12) -> str:

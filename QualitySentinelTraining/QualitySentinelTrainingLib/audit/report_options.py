@@ -21,7 +21,7 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--person-column", metavar="COLUMN",
-        help="metadata column that tells persons with several CTs; 'none' for none (default: one that is called so)",
+        help="metadata column of patients who have several CTs; 'none' for none (default: detected)",
     )  # fmt: skip
     group.add_argument("--budget", type=int, metavar="K", help="list only the K lowest slices in budget.csv")
     group.add_argument(
@@ -103,8 +103,8 @@ def report_from(options: argparse.Namespace, dataset_folder: Path | None = None)
     if options.no_report:
         if before:
             print(
-                f"note: {options.out}: of an earlier report, which may not agree with the tables any more: "
-                f"{', '.join(before)}; run the command without --no-report to write it anew",
+                f"note: {options.out}: left from an earlier report, may be outdated: "
+                f"{', '.join(before)}; run the command without --no-report to rewrite it",
                 file=sys.stderr,
             )
         return None
@@ -123,5 +123,5 @@ def report_from(options: argparse.Namespace, dataset_folder: Path | None = None)
     gone = [name for name in before if name not in left_in(options.out)]
     if gone:
         names = ", ".join(gone)
-        print(f"note: {options.out}: this report has no {names}; removed what the earlier one left", file=sys.stderr)
+        print(f"note: {options.out}: this report has no {names}; removed those of the earlier one", file=sys.stderr)
     return page

@@ -67,7 +67,7 @@ class CaseWork(Work):
 
         setup = self.setup
         if not setup.root.exists():
-            raise InputError(f"{setup.root}: is not seen by the node {platform.node()}; share the folder")
+            raise InputError(f"{setup.root}: is not visible on node {platform.node()}; share the folder")
         self._scorer = Scorer(load_model(setup.model, setup.embeddings), device, threshold=setup.threshold)
         if self._scorer.device.type == "cpu":
             torch.set_num_threads(1)  # results depend on their number, and workers are many

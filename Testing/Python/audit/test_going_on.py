@@ -314,12 +314,12 @@ def test_a_report_that_is_older_than_the_tables_is_named(a_data_set, a_model_fil
     before = {name: (out / name).read_bytes() for name in ("report/index.html", "worst_first.csv", "excluded.csv")}
     result = audit(data, "--quiet")
     (line,) = result.err.splitlines()
-    assert line.startswith(f"note: {out}: of an earlier report, which may not agree with the tables any more: ")
+    assert line.startswith(f"note: {out}: left from an earlier report, may be outdated: ")
     assert all(name in line for name in before) and "bias.csv" not in line
     assert {name: (out / name).read_bytes() for name in before} == before
 
     assert main([str(w) for w in (*words, "--quiet")]) == 0
-    assert "this report has no excluded.csv; removed what the earlier one left" in capsys.readouterr().err
+    assert "this report has no excluded.csv; removed those of the earlier one" in capsys.readouterr().err
     assert not (out / "excluded.csv").exists()
 
 

@@ -32,5 +32,5 @@ def test_numbers_sort_as_numbers_and_digits_that_are_none_as_letters():
 
 
 def test_more_folds_than_patients_are_refused():
-    with pytest.raises(UsageError, match="3 folds need as many patients; there are 2"):
+    with pytest.raises(UsageError, match="3 folds need as many patients; only 2 are available"):
         split_by_patient(cases(["a", "b"]), 3)
