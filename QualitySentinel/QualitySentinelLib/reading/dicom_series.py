@@ -366,7 +366,7 @@ def _rescaled(pixels: np.ndarray, one: _Slice) -> np.ndarray:
         pixels = np.where(pixels == one.padding, pixels.dtype.type(AIR_HU), pixels)
     if pixels.dtype.kind in "iu" and pixels.min() >= -32768 and pixels.max() <= 32767:
         return pixels.astype(np.int16)
-    return pixels
+    return pixels.astype(np.float32) if pixels.dtype == np.float64 else pixels
 
 
 def _frames(path: Path) -> np.ndarray:
