@@ -13,7 +13,7 @@ from ..errors import InputError, UsageError
 from ..reading.names import read_names
 from .case import Case, DataSet
 from .layouts import LAYOUTS, Layout, manifest
-from .table import UNKNOWN, add_metadata, patient_column
+from .table import UNKNOWN, add_metadata, left_out, patient_column
 
 
 def find_cases(
@@ -45,9 +45,13 @@ def find_cases(
         cases, notes = found.cases, list(found.notes)
         if not cases:
             raise InputError(f"{dataset}: holds no cases of the layout '{chosen.name}'; name another with --layout")
-        table = metadata or next((p for t in chosen.tables for p in sorted(root.glob(t)) if p.is_file()), None)
-        if table is not None:
-            cases = add_metadata(cases, table, notes, wanted=metadata is not None)
+        if metadata is not None:
+            cases = add_metadata(cases, metadata, notes, wanted=True)
+        elif (table := next((p for t in chosen.tables for p in sorted(root.glob(t)) if p.is_file()), None)) is not None:
+            try:
+                cases = add_metadata(cases, table, notes, wanted=False)
+            except InputError as error:
+                notes.append(left_out(error, table))
     except OSError as error:
         where = error.filename or dataset
         raise InputError(f"{where}: cannot be read ({error.strerror or error}); check its permissions") from error

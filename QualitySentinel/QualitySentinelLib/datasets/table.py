@@ -80,6 +80,11 @@ def read_table(path: Path, notes: list[str] | None = None) -> list[dict[str, str
     return rows if delimiter == "," else _with_points(rows)
 
 
+def left_out(error: InputError, table: Path) -> str:
+    """The note that a table of metadata could not be read; cases are found without it."""
+    return f"{table.name}: {str(error).removeprefix(f'{table}: ')}; its metadata were left out"
+
+
 def _decoded(content: bytes) -> str | None:
     """Unicode text; ``None`` when it is in an older encoding."""
     try:

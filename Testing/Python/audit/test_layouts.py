@@ -221,8 +221,12 @@ def test_what_a_table_of_metadata_leaves_open_is_said(torso_writer, tmp_path):
     assert [dict(c.metadata) for c in found.cases] == [{"contrast": "none"}, {"contrast": "iv", "kvp": "120"}]
     assert found.notes == ["meta.csv: has several rows for 1 case (s0002); the last one counts"]
     table.write_text('image_id;comment\ns0001;"never closed\ns0002;x\n')
+    found = find_cases(tmp_path)
+    assert [dict(c.metadata) for c in found.cases] == [{}, {}]
+    (note,) = found.notes
+    assert note.startswith("meta.csv: is not a table") and note.endswith("its metadata were left out")
     with pytest.raises(InputError, match="meta.csv: is not a table"):
-        find_cases(tmp_path)
+        find_cases(tmp_path, metadata=table)
 
 
 def test_several_cts_of_a_person_are_known_in_dicom_but_not_the_person(torso_writer, tmp_path):

@@ -84,9 +84,11 @@ def test_links_are_followed_in_bids(torso_writer, tmp_path):
         (tmp_path / "data" / place).mkdir(parents=True)
     (tmp_path / "data" / "sub-1" / "ct").symlink_to(tmp_path / "store")
     (tmp_path / "data" / "derivatives" / "net" / "sub-1").symlink_to(tmp_path / "masks")
+    (tmp_path / "data" / "participants.tsv").write_text('participant_id\tsex\nsub-1\t"never closed\n')
     write_volume(tmp_path / "store" / "other_ct.nii.gz", np.zeros((3, 4, 5), np.int16), np.eye(4))
-    (case,) = find_cases(tmp_path / "data").cases
-    assert (case.name, case.patient, case.problem) == ("sub-1", "sub-1", "")
+    found = find_cases(tmp_path / "data")
+    assert [(case.name, case.patient, case.problem) for case in found.cases] == [("sub-1", "sub-1", "")]
+    assert found.notes[0].startswith("participants.tsv: is not a table")
 
 
 def test_one_damaged_file_of_names_fails_its_case_only(torso_writer, tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 from ...errors import InputError
 from ...reading.image import image_stem, is_image_file
 from ..case import Case
-from ..table import metadata_of, read_table
+from ..table import left_out, metadata_of, read_table
 from ..walk import files_below
 from .layout import Found, Layout, case_of
 
@@ -34,7 +34,8 @@ def find(root: Path) -> Found:
     for path in sorted(files_below(root / "derivatives")):
         if is_image_file(path) and image_stem(path).rpartition("_")[2] in _SEGMENTATION:
             of_subject[_entities(path).get("sub")].append(path)
-    patients = _participants(root)
+    notes = []
+    patients = _participants(root, notes)
     cases, names_seen = [], defaultdict(int)
     for ct in _cts(root):
         entities = _entities(ct)
@@ -51,7 +52,7 @@ def find(root: Path) -> Found:
             pipeline = seg.relative_to(root / "derivatives").parts[0]
             own = name if len(found) == 1 else f"{name}@{pipeline}/{image_stem(seg)}"
             cases.append(_case(root, own, ct, seg, metadata))
-    return Found(cases)
+    return Found(cases, notes)
 
 
 def _case(root: Path, name: str, ct: Path, seg: Path, metadata: dict[str, str]) -> Case:
@@ -80,13 +81,17 @@ def _belongs(segmentation: dict[str, str], ct: dict[str, str]) -> bool:
     return all(ct.get(key) == value for key, value in segmentation.items())
 
 
-def _participants(root: Path) -> dict[str, dict[str, str]]:
-    """Metadata by subject, from ``participants.tsv``."""
+def _participants(root: Path, notes: list[str]) -> dict[str, dict[str, str]]:
+    """Metadata by subject, from ``participants.tsv``; ``notes`` tells when it cannot be read."""
     path = root / "participants.tsv"
     if not path.is_file():
         return {}
     key = "participant_id"
-    return {r.get(key, "").removeprefix("sub-"): metadata_of(r, (key,)) for r in read_table(path)}
+    try:
+        return {r.get(key, "").removeprefix("sub-"): metadata_of(r, (key,)) for r in read_table(path, notes)}
+    except InputError as error:
+        notes.append(left_out(error, path))
+        return {}
 
 
 def _names(seg: Path, root: Path) -> dict[str, str] | None:
