@@ -6,6 +6,7 @@ Layouts that are understood, each in the folder of one checkpoint (``epoch_50``)
   folder above. ``CASE_0000.nii.gz`` beside it is the image, and left alone.
 - TotalSegmentator: ``CASE/segmentations/liver.nii.gz`` or ``CASE/liver.nii.gz``, one file per structure; or
   ``CASE.nii``, a label map with the names in its header.
+- published Quality Sentinel, beside the CT: ``SAMPLE/class_13/*.nii.gz``, binary masks of that class of the DAP Atlas.
 - MONAI bundles: ``CASE/CASE_trans.nii.gz`` (or ``_seg``, ``_pred``), or the same files without the inner folder; of
   ``CASE/ct.nii.gz`` they make ``CASE/ct/ct_trans.nii.gz`` or ``CASE/ct_trans.nii.gz``.
 """
@@ -13,13 +14,13 @@ Layouts that are understood, each in the folder of one checkpoint (``epoch_50``)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from QualitySentinelLib.anatomy import match_structure
+from QualitySentinelLib.anatomy import all_structures, match_structure
 from QualitySentinelLib.datasets.layouts.case_folders import LABEL_MAPS, MASK_FOLDER, NAME_FILES
 from QualitySentinelLib.datasets.layouts.layout import images_in
 from QualitySentinelLib.datasets.walk import folders_in
@@ -56,14 +57,14 @@ class Prediction:
             the folder searched, that says epochs; -1 when none does.
         subject: name of the case.
         path: label map, or folder of one mask per structure.
-        names: file that names the label values, or ``None``.
+        names: file that names the label values, or what it says; ``None`` when there is none.
     """
 
     checkpoint: str
     stage: int
     subject: str
     path: Path
-    names: Path | None = None
+    names: Path | Mapping[str, str] | None = None
 
 
 def find_predictions(root: Path) -> list[Prediction]:
@@ -84,6 +85,18 @@ def find_predictions(root: Path) -> list[Prediction]:
     if not found:
         raise InputError(f"{root}: holds no predictions; known layouts, one folder per checkpoint: {KNOWN_LAYOUTS}")
     return sorted(found, key=lambda p: (p.stage, p.checkpoint, p.subject))
+
+
+def masks_beside(folder: Path) -> list[Prediction]:
+    """The masks in the folder of a sample of the published layout; the file names tell the checkpoints."""
+    classes = {str(s.dap_id): s.name for s in all_structures() if s.dap_id is not None}
+    found = []
+    for inner in folders_in(folder):
+        structure = classes.get(inner.name.removeprefix("class_").partition("_")[0], inner.name)
+        for path in images_in(inner):
+            name = image_stem(path)
+            found.append(Prediction(name, stage_of(name), folder.name, path, {name: structure}))
+    return found
 
 
 def candidates_of(prediction: Prediction, subject: Subject, skipped: list[str] | None = None) -> list[Candidate]:

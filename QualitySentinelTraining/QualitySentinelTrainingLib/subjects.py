@@ -69,7 +69,7 @@ class SubjectSource:
         source: data set.
         read: gives the subject. It can be sent to another process.
         folder: of the CT, where it is in a data set.
-        with_masks: masks of networks lie beside the CT, as in the layout of the published Quality Sentinel.
+        with_masks: masks of networks lie beside the CT (``predictions.masks_beside``).
     """
 
     name: str

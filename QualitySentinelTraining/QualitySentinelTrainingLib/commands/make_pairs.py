@@ -141,7 +141,7 @@ def make_pair_files(
     from QualitySentinelLib.errors import UsageError
     from QualitySentinelLib.files import check_writable
 
-    from ..predictions import find_predictions
+    from ..predictions import find_predictions, masks_beside
     from ..subjects import check_names
 
     check_names(sources)
@@ -160,7 +160,8 @@ def make_pair_files(
             drawn.setdefault(prediction.subject, []).append(prediction)
     tasks = []
     for source in sources:
-        whole = _Task(source, None, tuple(drawn.get(source.name, ())), Path(out), amounts or PairAmounts())
+        masks = (*(masks_beside(source.folder) if source.with_masks else ()), *drawn.get(source.name, ()))
+        whole = _Task(source, None, masks, Path(out), amounts or PairAmounts())
         made = [("cropped", number) for number in range(cropped)]
         if source.source != "phantom" and "," not in source.source:
             made += [("synthetic", number) for number in range(synthetic)]
@@ -258,19 +259,12 @@ def _write(task: _Task, lines: list[str]) -> None:
     from ..candidates import candidates_with_removed_slices, simulated_candidates
     from ..pairs import make_pairs, write_pairs
     from ..predictions import candidates_of
-    from ..published_layout import masks_beside
     from ..recipe import PRESET
 
-    rng, amounts, given = np.random.default_rng(crc32(task.name.encode())), task.amounts, []
-    if task.made is not None:
-        subject = _made_subject(task)
-    else:
-        subject = task.source.read()
-        if task.source.with_masks:
-            given = masks_beside(task.source.folder, subject, lines)
+    rng, amounts = np.random.default_rng(crc32(task.name.encode())), task.amounts
+    subject = task.source.read() if task.made is None else _made_subject(task)
 
     def candidates():
-        yield from given
         for prediction in task.predictions:
             yield from candidates_of(prediction, subject, lines)
         yield from simulated_candidates(subject, rng, amounts.masks)

@@ -9,7 +9,7 @@ import pytest
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelTrainingLib.commands.train import PHANTOM_SEEDS
 from QualitySentinelTrainingLib.phantom import FIRST_UNSEEN_SEED
-from QualitySentinelTrainingLib.published_layout import masks_beside
+from QualitySentinelTrainingLib.predictions import candidates_of, masks_beside
 from QualitySentinelTrainingLib.subjects import SubjectSource, check_names, find_subjects, phantom_sources
 
 
@@ -97,7 +97,8 @@ def test_the_published_layout_comes_with_its_masks(a_torso, tmp_path):
     (source,) = find_subjects(tmp_path)
     subject, skipped = source.read(), []
     assert list(subject.structures.values()) == ["liver"]
-    assert [c.stage for c in masks_beside(source.folder, subject, skipped)] == [50] and skipped == []
+    (mask,) = masks_beside(source.folder)
+    assert [c.stage for c in candidates_of(mask, subject, skipped)] == [50] and skipped == []
 
 
 def test_no_name_of_a_data_set_passes_its_subjects_for_made_ones(a_torso, tmp_path):
