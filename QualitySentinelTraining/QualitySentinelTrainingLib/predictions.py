@@ -22,12 +22,11 @@ import numpy as np
 
 from QualitySentinelLib.anatomy import all_structures, match_structure
 from QualitySentinelLib.datasets.layouts.case_folders import LABEL_MAPS, MASK_FOLDER, NAME_FILES
-from QualitySentinelLib.datasets.layouts.layout import images_in
-from QualitySentinelLib.datasets.walk import folders_in
 from QualitySentinelLib.errors import InputError, QualitySentinelError
 from QualitySentinelLib.reading import read_segmentation
 from QualitySentinelLib.reading.image import image_stem
 from QualitySentinelLib.reading.names import read_names
+from QualitySentinelLib.reading.walk import folders_in, images_in
 
 from .candidates import Candidate
 from .subjects import Subject

@@ -44,7 +44,7 @@ def patient_folders(source: Path) -> list[Path]:
     Raises:
         InputError: there are none.
     """
-    folders = {path.parent for path in source.rglob("pt_*/ct.csv") if path.parent.name.removeprefix("pt_").isdigit()}
+    folders = {path.parent for path in source.rglob("pt_*/ct.csv") if path.parent.name.removeprefix("pt_").isdecimal()}
     if not folders:
         raise InputError(f"{source}: holds no pt_*/ct.csv; give a checkout of the OpenKBP repository")
     return sorted(folders, key=lambda folder: (int(folder.name.removeprefix("pt_")), folder))

@@ -11,8 +11,8 @@ from pathlib import Path
 from ..errors import InputError
 from ..reading import read_ct, read_segmentation
 from ..reading.ct import ct_from_image
+from ..reading.walk import files_below
 from ..volume import CtVolume, Segmentation
-from .walk import files_below
 
 NAMELESS = "DICOM data set"
 """Name of a data set whose folder may be named after a patient."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import InputError, QualitySentinelError
+from .walk import files_below
 
 SEGMENTATION_STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 """SOP classes Segmentation Storage and Label Map Segmentation Storage."""
@@ -69,7 +70,7 @@ def dicom_headers(
     """
     import pydicom
 
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()) if files is None else files:
+    for path in sorted(files_below(folder)) if files is None else files:
         if not (is_dicom(path) or path.suffix.lower() in (".dcm", ".ima") or _is_empty_number(path)):
             continue
         header = None

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..volume.collector import Found, SegmentCollector
-from .image import image_stem, is_image_file
+from .image import image_stem
 from .labels import as_labels
 from .seg_nrrd import has_segments
 from .volume_file import read_image
+from .walk import images_in
 
 
 def mask_files(folder: Path) -> list[Path]:
@@ -18,9 +19,7 @@ def mask_files(folder: Path) -> list[Path]:
     The CT of a TotalSegmentator case (``ct.nii.gz`` beside ``segmentations``) is not taken for a mask then.
     """
     inner = folder / "segmentations"
-    if inner.is_dir() and any(is_image_file(p) for p in inner.iterdir()):
-        folder = inner
-    return sorted(p for p in folder.iterdir() if p.is_file() and is_image_file(p))
+    return images_in(inner) or images_in(folder)
 
 
 def read_mask_folder(files: list[Path], folder: Path, ct_source: str, collector: SegmentCollector) -> None:

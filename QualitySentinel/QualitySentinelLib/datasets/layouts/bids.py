@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ...errors import InputError
 from ...reading.image import image_stem, is_image_file
+from ...reading.walk import files_below
 from ..case import Case
 from ..table import left_out, metadata_of, read_table
-from ..walk import files_below
 from .layout import Found, Layout, case_of
 
 _ENTITY = re.compile(r"(sub|ses|acq|rec|run)-([a-zA-Z0-9]+)")

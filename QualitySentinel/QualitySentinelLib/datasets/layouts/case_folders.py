@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ...errors import QualitySentinelError
 from ...reading.image import image_stem, is_image_file
+from ...reading.walk import folders_in, images_in
 from ..case import Case
-from ..walk import folders_in
-from .layout import Found, Layout, case_of, images_in, names_in
+from .layout import Found, Layout, case_of, names_in
 
 MASK_FOLDER = "segmentations"
 LABEL_MAPS = ("seg", "label", "labels", "segmentation")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...reading.image import image_stem
+from ...reading.walk import images_in
 from . import nnunet
-from .layout import Found, Layout, case_of, images_in
+from .layout import Found, Layout, case_of
 
 
 def fits(root: Path) -> bool:

@@ -11,9 +11,9 @@ from itertools import islice
 from pathlib import Path
 
 from ...reading.dicom_files import SEGMENTATION_STORAGE, dicom_headers, is_ct, is_dicom
+from ...reading.walk import files_below
 from ..case import Case
 from ..table import age_in_years
-from ..walk import files_below
 from .layout import Found, Layout
 
 _TOLD = {"PatientSex": "sex", "Manufacturer": "manufacturer", "ConvolutionKernel": "kernel"}

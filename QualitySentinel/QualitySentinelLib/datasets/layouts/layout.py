@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from ...reading.image import is_image_file
 from ...reading.names import read_names
 from ..case import Case
 
@@ -50,11 +49,6 @@ class Layout:
     tables: tuple[str, ...] = TABLES
     title: str = ""
     general: bool = False
-
-
-def images_in(folder: Path) -> list[Path]:
-    """The image files of a folder in alphabetical order; none when there is no such folder."""
-    return sorted(p for p in folder.iterdir() if p.is_file() and is_image_file(p)) if folder.is_dir() else []
 
 
 def case_of(root: Path, name: str, ct: Path | None, seg: Path | None, problem: str = "", **known) -> Case:

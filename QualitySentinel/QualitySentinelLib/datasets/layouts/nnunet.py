@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ...reading.image import image_stem
 from ...reading.names import read_json, read_names
-from .layout import Found, Layout, case_of, images_in
+from ...reading.walk import images_in
+from .layout import Found, Layout, case_of
 
 _CHANNEL = re.compile(r"(.+)_(\d{4})")
 PARTS = {"Tr": "train", "Ts": "test"}

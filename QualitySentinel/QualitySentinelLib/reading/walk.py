@@ -1,10 +1,12 @@
-"""Folders and files of a data set, also through links: data sets on clusters are often folders of links."""
+"""Folders and files, also through links: data sets on clusters are often folders of links."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from .image import is_image_file
 
 
 def files_below(root: Path) -> Iterator[Path]:
@@ -17,7 +19,8 @@ def files_below(root: Path) -> Iterator[Path]:
             continue
         seen.add(place)
         inner.sort()
-        yield from (path for name in sorted(names) if (path := Path(folder) / name).is_file())
+        paths = (Path(folder, name) for name in sorted(names))
+        yield from (path for path in paths if os.path.isfile(path))  # no error where it may not be looked at
 
 
 def folders_in(folder: Path) -> list[Path]:
@@ -27,5 +30,10 @@ def folders_in(folder: Path) -> list[Path]:
         OSError: it cannot be read.
     """
     here = Path(os.path.realpath(folder))
-    inner = (p for p in folder.iterdir() if not p.name.startswith(".") and p.is_dir())
+    inner = (p for p in folder.iterdir() if not p.name.startswith(".") and os.path.isdir(p))
     return sorted(p for p in inner if not (p.is_symlink() and here.is_relative_to(os.path.realpath(p))))
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The image files of a folder in alphabetical order; none when there is no such folder."""
+    return sorted(p for p in folder.iterdir() if is_image_file(p) and os.path.isfile(p)) if folder.is_dir() else []
