@@ -197,13 +197,14 @@ def test_broken_cases_are_named_and_the_others_scored(a_data_set, audit, torso_w
     data = a_data_set(4)
     ct = data / "s0002" / "ct.nii.gz"
     ct.write_bytes(ct.read_bytes()[:-400])
-    (data / "s0003" / "segmentations" / "liver.nii.gz").write_text("not an image")
+    other = data / "s0003" / "ct.nii.gz"
+    other.write_text("not an image")
     result = audit(data)
     assert result.code == 6
     assert "2 of 4 cases scored, 2 failed" in result.out
     truncated, no_image = [line for line in result.err.splitlines() if line.startswith("failed: ")]
     assert truncated == "failed: s0002: s0002/ct.nii.gz: ends too early (truncated); copy or download the CT again"
-    assert no_image.startswith("failed: s0003: s0003/segmentations/liver.nii.gz: is not a NIfTI image; ")
+    assert no_image.startswith("failed: s0003: s0003/ct.nii.gz: is not a NIfTI image; ")
     cases = {row["case"]: row for row in result.rows("cases")}
     assert [cases[f"s000{n}"]["status"] for n in (1, 2, 3, 4)] == ["done", "failed", "failed", "done"]
     assert {row["case"] for row in result.rows("segments")} == {"s0001", "s0004"}
@@ -218,7 +219,7 @@ def test_broken_cases_are_named_and_the_others_scored(a_data_set, audit, torso_w
     assert "1 case done again, because input files have changed" in mended.err
     assert "s0003" in mended.err and "failed: s0002" not in mended.err
 
-    torso_writer.masks(data / "s0003" / "segmentations", 3)
+    torso_writer.ct(other, 3)
     assert audit(data, "--retry-failed").code == 0
 
 

@@ -85,7 +85,7 @@ def test_a_number_leads_back_to_the_files(an_archive):
 
 def test_paths_of_other_layouts_are_relative(a_data_set, audit):
     data = a_data_set(1)
-    (data / "s0001" / "segmentations" / "notes.nii.gz").write_text("")
+    (data / "s0001" / "ct.nii.gz").write_text("")
     result = audit(data)
     assert result.code == 6
     tables = "".join((result.folder / f"{t}.csv").read_text() for t in ("cases", "segments", "slices"))
