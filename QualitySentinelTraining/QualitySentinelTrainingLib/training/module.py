@@ -83,7 +83,10 @@ class QualityRegression(lightning.LightningModule):
             loss = DSC_LOSSES[self.options.dsc_loss](predicted, dsc)
             loss = loss + self.options.ranking_weight * pair_ranking(predicted, dsc, embeddings)
             if drawn is not None:
-                parts["shares"] = shares_loss(drawn.float(), masks, reference, batch.known)
+                # With a gate it need not draw what a wrong name means: that would teach it to see less.
+                told = batch.known > (0 if gate is not None else -1)
+                drawings = (values[told] for values in (drawn.float(), masks, reference, batch.known))
+                parts["shares"] = shares_loss(*drawings) * told.float().mean()
                 loss = loss + self.options.shares_weight * parts["shares"]
             if gate is not None:
                 parts["identity"] = identity_loss(gate.flatten().float(), identity)
