@@ -21,7 +21,7 @@ from QualitySentinelLib.scorer.plan import REACH_MM
 from QualitySentinelLib.scores.aggregation import missed_below, segment_dsc
 
 from .evaluation.bootstrap import bootstrap_of
-from .evaluation.evaluated import Evaluated
+from .evaluation.evaluated import Evaluated, Segments
 
 COVERAGE = 0.9
 """Share of unseen cases that the intervals are meant to hold."""
@@ -30,6 +30,8 @@ FALSE_FLAGS = 0.05
 """Share of empty slices, rightly empty, that may be flagged as missed."""
 
 KNOTS = np.round(np.linspace(0.0, 1.0, 41), 6)
+LEAST_OF_SITE = 0.05
+"""On no data set may the bounds hold less than the asked share by more than this."""
 _FOLDS = 5
 _WINDOW_SHARE, _FEWEST, _MOST = 1 / 40, 150, 2000
 _LEVELS = np.concatenate([np.linspace(0.5, 0.98, 49), [0.99, 0.995, 1.0]])
@@ -72,11 +74,11 @@ def calibrate(
     masked, segments = judged.masked, judged.segments()
     if len(np.unique(masked.person)) < 2:
         raise UsageError("calibration needs slices of at least two patients; evaluate more subjects")
-    low, high = _conformal(masked.predicted, masked.dsc, masked.person, coverage, _identity)
+    low, high = _conformal(masked.predicted, masked.dsc, masked, coverage, _identity)
     map_ = _monotone_map(segments.aggregated, segments.dsc)
     shown = better_segment_score(evaluated)
     centre_of = _monotone_map if shown == "calibrated" else _identity
-    segment_low, segment_high = _conformal(segments.aggregated, segments.dsc, segments.person, coverage, centre_of)
+    segment_low, segment_high = _conformal(segments.aggregated, segments.dsc, segments, coverage, centre_of)
     result = {
         "coverage": coverage,
         "slice": {"predicted": _listed(KNOTS), "low": _listed(low), "high": _listed(high)},
@@ -164,12 +166,13 @@ class CrossCalibration(dict):
     of_person: dict[str, dict]
 
 
-def cross_calibrate(evaluated: Evaluated, folds: int = 5, **options) -> CrossCalibration:
+def cross_calibrate(evaluated: Evaluated, folds: int = 5, by_site: bool = False, **options) -> CrossCalibration:
     """Calibrate on everybody, and for measuring once more without the persons of each fold.
 
     Args:
         evaluated: slices of subjects that the model never saw, as from a cross-validation.
         folds: of persons; fewer when there are fewer persons.
+        by_site: each fold is a data set: what holds there was learned elsewhere.
         options: of :func:`calibrate`.
 
     Raises:
@@ -180,9 +183,9 @@ def cross_calibrate(evaluated: Evaluated, folds: int = 5, **options) -> CrossCal
     result = CrossCalibration(calibrate(evaluated, **options))
     result.of_person = {}
     fold = _folds_of(evaluated.person, folds)
-    for number in np.unique(fold):
-        calibration = calibrate(evaluated.take(fold != number), **options)
-        result.of_person |= dict.fromkeys(np.unique(evaluated.person[fold == number]).tolist(), calibration)
+    for left_out in _sites(evaluated.source) if by_site else (fold == number for number in np.unique(fold)):
+        calibration = calibrate(evaluated.take(~left_out), **options)
+        result.of_person |= dict.fromkeys(np.unique(evaluated.person[left_out]).tolist(), calibration)
     return result
 
 
@@ -330,20 +333,27 @@ class _Bands:
 
 
 def _conformal(
-    x: np.ndarray, y: np.ndarray, person: np.ndarray, coverage: float, centre_of: Callable
+    x: np.ndarray, y: np.ndarray, of: Evaluated | Segments, coverage: float, centre_of: Callable
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds at the knots that hold ``coverage`` of the rows left out of their own band's fit, all rows alike."""
+    """Bounds at the knots that hold ``coverage`` of the rows left out of their own band's fit, all rows alike, and
+    hardly less (:data:`LEAST_OF_SITE`) of the rows of any data set: the next CT is from another one.
+
+    Args:
+        x, y: predicted and true.
+        of: whose persons and data sets the rows are.
+    """
     x, y = np.asarray(x, float), np.asarray(y, float)
-    fold = _folds_of(person)
+    fold = _folds_of(of.person)
+    sites = [rows for rows in _sites(of.source) if rows.sum() >= _FEWEST]
     bands = [(fold == f, _Bands.fit(x[fold != f], y[fold != f], centre_of)) for f in np.unique(fold)]
     wanted = min(np.ceil((len(y) + 1) * coverage) / len(y), 1.0)
 
     def held(width: float) -> float:
-        inside = 0
+        inside = np.zeros(len(y), bool)
         for rows, band in bands:
             low, high = (np.interp(x[rows], KNOTS, bound) for bound in band.at(width))
-            inside += np.count_nonzero((y[rows] >= low - _HAIR) & (y[rows] <= high + _HAIR))
-        return inside / len(y)
+            inside[rows] = (y[rows] >= low - _HAIR) & (y[rows] <= high + _HAIR)
+        return min([inside.mean(), *(inside[rows].mean() + LEAST_OF_SITE for rows in sites)])
 
     # the share held grows with the width, so the smallest that suffices can be searched by halving
     too_little, enough = 0.0, float(len(_LEVELS))
@@ -362,6 +372,12 @@ def _folds_of(person: np.ndarray, folds: int = _FOLDS) -> np.ndarray:
         of_name[number] = np.argmin(sizes)
         sizes[of_name[number]] += counts[number]
     return of_name[member.reshape(-1)]
+
+
+def _sites(source: np.ndarray) -> Iterator[np.ndarray]:
+    """Rows of each data set, bool [N]; what follows a comma in its name does not count."""
+    site = np.array([str(name).split(",")[0] for name in source])
+    return (site == name for name in np.unique(site))
 
 
 def _identity(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -41,6 +41,11 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         help="measure intervals with calibrations fitted here, each patient's on the others, instead of the model's",
     )
     parser.add_argument(
+        "--leave-sites-out",
+        action="store_true",
+        help="as --cross-calibrate, but each data set's intervals are those fitted on the other data sets",
+    )
+    parser.add_argument(
         "--external", type=Path, nargs="+", metavar="DIR", help="with --tables: series of corrupted masks of this data"
     )
     parser.add_argument(
@@ -67,7 +72,10 @@ def run(options: argparse.Namespace) -> int:
     from ..card import write_card
     from ..evaluation import Evaluated
     from ..evaluation.held_out import held_out_experiments
+    from ..evaluation.pictures import worst_picture
     from ..evaluation.report import Experiments, write_evaluation
+    from ..evaluation.run import worst_slices
+    from ..pairs import pair_files
 
     if [options.data, options.pairs, options.tables].count(None) != 2:
         raise UsageError("evaluate needs one of --data, --pairs and --tables")
@@ -105,7 +113,7 @@ def run(options: argparse.Namespace) -> int:
     for name in ("layout", "source", "names", "patient"):
         if getattr(options, name):
             what += [f"--{name}", getattr(options, name) if name != "names" else Path(options.names).name]
-    for name in ("without_names", "cross_calibrate"):
+    for name in ("without_names", "cross_calibrate", "leave_sites_out"):
         if getattr(options, name):
             what.append("--" + name.replace("_", "-"))
     command = shlex.join(
@@ -114,13 +122,18 @@ def run(options: argparse.Namespace) -> int:
     calibration = model.metadata.get("calibration")
     persons = {str(person) for table in groups.values() for person in table.person}
     fitted_here = bool(persons & set(model.metadata.get("calibrated_on", ())))
-    if fitted_here and not options.cross_calibrate:
+    crossed = options.cross_calibrate or options.leave_sites_out
+    if fitted_here and not crossed:
         print("the model's intervals were fitted on these patients: each is measured with bounds fitted on the others")
-    if options.cross_calibrate or fitted_here:
-        calibration = cross_calibrate(Evaluated.concatenate(list(groups.values())))
+    if crossed or fitted_here:
+        table = Evaluated.concatenate(list(groups.values()))
+        calibration = cross_calibrate(table, by_site=options.leave_sites_out)
     for path in options.experiments:
         add_experiment(experiments, path)
     report = write_evaluation(options.out, groups, calibration, experiments, model.summary(), command)
+    if options.pairs:
+        paths = [path for folder in options.pairs for path in pair_files(folder)]
+        worst_picture(worst_slices(Evaluated.concatenate(list(groups.values())), paths), options.out / "worst.png")
     write_whole(options.out / "card.md", write_card({"name": model.name, **model.metadata}, report))
     print_figures(report["groups"])
     print(f"written: {options.out / 'evaluation.json'}, tables, pictures and card.md beside it")

@@ -235,6 +235,30 @@ def missed_picture(
     _save(figure, path)
 
 
+def worst_picture(slices: Sequence[tuple], path: Path) -> None:
+    """Slices beside their predictions: the crop that the network sees, mask and reference as contours.
+
+    Args:
+        slices: (crop [S, S], mask [S, S] and reference [S, S] in 0..1, title) each.
+        path: of the picture.
+    """
+    from matplotlib.figure import Figure
+
+    columns = 8
+    rows = -(-len(slices) // columns)
+    figure = Figure(figsize=(1.9 * columns, 2.25 * rows), layout="constrained")
+    figure.suptitle(f"The {len(slices)} worst slices: mask orange, reference blue")
+    for number, (crop, mask, reference, title) in enumerate(slices, start=1):
+        axes = figure.add_subplot(rows, columns, number)
+        axes.imshow(crop, cmap="gray")
+        for shown, color in ((mask, ORANGE), (reference, BLUE)):
+            if shown.min() < 0.5 < shown.max():
+                axes.contour(shown, [0.5], colors=color, linewidths=1.2)
+        axes.set_title(title, fontsize=7)
+        axes.axis("off")
+    _save(figure, path)
+
+
 def _figure(width: float = _WIDTH, height: float = 4.2, columns: int = 1, rows: tuple[int, ...] = (1,)):
     """A figure of inches and its axes; nothing of pyplot's state is touched."""
     from matplotlib.figure import Figure

@@ -16,6 +16,7 @@ from QualitySentinelLib.slices import Preset
 from ..candidates import Candidate
 from ..pairs import PairFile, Pairs, make_pairs, restored
 from ..pairs.columns import channels_for
+from ..pairs.file import SUFFIX
 from ..subjects import Subject
 from .evaluated import Evaluated
 
@@ -90,3 +91,31 @@ def evaluate_pair_files(model: QualityModel, paths: Iterable[Path]) -> Iterator[
             yield table if model.preset.neighbour else table.masked
         finally:
             file.close()
+
+
+def worst_slices(table: Evaluated, paths: Iterable[Path], count: int = 40) -> list[tuple]:
+    """What :func:`.pictures.worst_picture` shows of the slices predicted farthest from the truth, one of each mask.
+
+    Args:
+        table: the evaluation of ``paths``.
+        paths: pair files.
+        count: how many at most.
+    """
+    path_of = {path.name.removesuffix(SUFFIX): path for path in paths}
+    error = np.where(table.area > 0, np.abs(table.predicted - table.dsc), 0.0)
+    shown, masks = [], set()
+    for row in np.argsort(-error):
+        mask = (table.subject[row], table.mask[row])
+        if mask in masks or not error[row]:
+            continue
+        masks.add(mask)
+        file = PairFile(path_of[str(table.subject[row])])
+        at = np.flatnonzero((file.columns["mask"] == table.mask[row]) & (file.columns["k"] == table.k[row]))[0]
+        images, reference, _ = file.pictures(int(at))
+        file.close()
+        title = f"{table.subject[row]}\n{table.structure[row]}, k {table.k[row]}\n{table.kind[row][:32]}\n"
+        title += f"predicted {table.predicted[row]:.2f}, true {table.dsc[row]:.2f}"
+        shown.append((images[0], images[file.preset.mask_channel] / 254.0, reference / 255.0, title))
+        if len(shown) == count:
+            break
+    return shown

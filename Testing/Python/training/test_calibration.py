@@ -159,3 +159,16 @@ def test_masks_made_to_measure_missed_slices_do_not_raise_the_bounds(make_table)
     both = Evaluated.concatenate([table, flattered])
     plain, with_them = calibrate(table), calibrate(both)
     assert with_them["slice"] == plain["slice"] and with_them["segment"] == plain["segment"]
+
+
+def test_no_data_set_is_held_much_less_than_the_others(make_table):
+    table, odd = make_table(0, persons=40), make_table(1, persons=6, prefix="odd ")
+    odd.source = np.full(len(odd), "another scanner")
+    odd.predicted = np.clip(odd.dsc + 2.5 * (odd.predicted - odd.dsc), 0, 1)
+    together = Evaluated.concatenate([table, odd])
+    fresh = make_table(2, persons=30, prefix="fresh ")
+    fresh.predicted = np.clip(fresh.dsc + 2.5 * (fresh.predicted - fresh.dsc), 0, 1)
+    alone = coverage(fresh, calibrate(table))["slice"]["coverage"]
+    assert alone < 0.8 < coverage(fresh, calibrate(together))["slice"]["coverage"]
+    apart = cross_calibrate(together, by_site=True)
+    assert apart.of_person["odd 0"] == calibrate(table) and apart.of_person["p0"] == calibrate(odd)

@@ -1,7 +1,7 @@
 """The evaluation table, its figures and experiments, and what is written of them."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import nibabel
 import numpy as np
@@ -17,10 +17,11 @@ from QualitySentinelTrainingLib.evaluation import Evaluated, external
 from QualitySentinelTrainingLib.evaluation.data_amount import data_amount
 from QualitySentinelTrainingLib.evaluation.disagreement import disagreement
 from QualitySentinelTrainingLib.evaluation.figures import figures
+from QualitySentinelTrainingLib.evaluation.identity import identity
 from QualitySentinelTrainingLib.evaluation.missed import missed_figures
-from QualitySentinelTrainingLib.evaluation.pictures import bars_picture
+from QualitySentinelTrainingLib.evaluation.pictures import bars_picture, worst_picture
 from QualitySentinelTrainingLib.evaluation.report import Experiments, write_evaluation, write_rows
-from QualitySentinelTrainingLib.evaluation.run import evaluate, evaluate_pair_files, predict
+from QualitySentinelTrainingLib.evaluation.run import evaluate, evaluate_pair_files, predict, worst_slices
 from QualitySentinelTrainingLib.evaluation.slices_per_mask import slices_per_mask
 from QualitySentinelTrainingLib.evaluation.within_masks import within_masks
 from QualitySentinelTrainingLib.pairs import PairFile, make_pairs, write_pairs
@@ -444,3 +445,41 @@ def test_what_an_experiment_measured_comes_into_the_card(make_table, a_model_fil
     (tmp_path / "figures.json").write_text("{}")
     assert main(arguments) == 3
     assert "figures.json: not figures of an experiment" in capsys.readouterr().err
+
+
+def test_the_worst_slices_are_shown_one_of_each_mask(a_small_model, a_subject, tmp_path):
+    rng, path = np.random.default_rng(0), tmp_path / "torso.pairs.h5"
+    pairs = make_pairs(a_subject, simulated_candidates(a_subject, rng, 3), rng, a_small_model.preset, None, None)
+    write_pairs(pairs, path, a_small_model.preset)
+    (table,) = evaluate_pair_files(a_small_model, [path])
+    shown = worst_slices(table, [path], 4)
+    error = np.abs(table.masked.predicted - table.masked.dsc)
+    worst = table.masked.take([int(np.argmax(error))])
+    assert len(shown) == 4 and f"k {worst.k[0]}" in shown[0][3] and worst.structure[0] in shown[0][3]
+    assert len({title for *_, title in shown}) == 4
+    worst_picture(shown, tmp_path / "worst.png")
+    assert (tmp_path / "worst.png").stat().st_size > 5000
+
+
+def test_names_are_told_apart_by_a_model_that_knows_sides_and_not_by_one_that_does_not(a_small_model, a_torso):
+    labels, frame = a_torso.labels.copy(), AxialFrame.from_affine(a_torso.ijk_to_ras, a_torso.hu.shape)
+    liver = next(value for value, name in a_torso.names.items() if name == "liver")
+    half = labels.shape[2] // 2
+    right, left = (labels == liver).copy(), labels == liver
+    right[:, :, half:] = False
+    labels[right], labels[left & ~right] = 1, 2
+    labels[labels > 2] = 0
+    names = ("kidney right", "kidney left")
+    subject = Subject("torso", CtVolume(a_torso.hu, frame), labels, dict(enumerate(names, 1)), "invented")
+    table = replace(a_small_model.table, names=names)
+
+    class Knowing(type(a_small_model)):
+        def score(self, images, told, pixel_mm, place, locator):
+            claimed = np.array([1.0 if name == "kidney left" else -1.0 for name in told])
+            return (claimed * place[:, 0].numpy() > place[:, 0].numpy().mean() * claimed).astype(np.float32)
+
+    model = Knowing(**{f.name: getattr(a_small_model, f.name) for f in fields(a_small_model) if f.init})
+    model.table = table
+    told = identity(replace(a_small_model, table=table), [subject]).figures()["all"]
+    assert (told["own"], told["swaps"], told["wrong"]) == (2, 2, 2)
+    assert identity(model, [subject]).figures()["all"]["auroc"] == 1.0
