@@ -4,7 +4,7 @@ Usage: ``python Testing/Benchmarks/training_data.py SHARED_DATA OUT [MASKS]``. I
 
 - ``lungs``: whole lungs on ``ct_without_masks`` by threshold and connected air; no lung where they cannot be told apart;
 - ``merged``: TotalSegmentator's example with lobes joined to lungs, ribs, vertebrae and paired organs to one mask each;
-- ``two raters`` and ``rater2``: masks without a CT (``make-pairs --painted``), and the other rater's as predictions;
+- ``two raters`` and ``rater2``: masks without a CT (``make-pairs --painted``); the other rater's as predictions;
 - ``sites/chest64`` and ``sites/half chest``: lungs, for testing only;
 - ``whole``: from ``MASKS`` (folders of TotalSegmentator's data set) the same joined masks, to be painted.
 """
