@@ -2,7 +2,7 @@
 
 Usage: ``python Testing/Benchmarks/training_data.py SHARED_DATA OUT [MASKS]``. It writes folders of cases:
 
-- ``lungs``: whole lungs on ``ct_without_masks`` by threshold and connected air; no lung where they cannot be told apart;
+Usage: ``python Testing/Benchmarks/training_data.py SHARED_DATA OUT [MASKS]``. It writes:
 - ``merged``: TotalSegmentator's example with lobes joined to lungs, ribs, vertebrae and paired organs to one mask each;
 - ``two raters`` and ``rater2``: masks without a CT (``make-pairs --painted``); the other rater's as predictions;
 - ``sites/chest64`` and ``sites/half chest``: lungs, for testing only;
