@@ -13,8 +13,12 @@ BEFORE_ATTRIBUTE = "QualitySentinel.OverrideColorsBefore"
 """Attribute of the display node: override colours as they were, so that they come back in a reloaded scene too."""
 
 
-def show_score_colors(segmentation_node, case_score: CaseScore, scale: str = DEFAULT_SCALE) -> None:
-    """Give every scored segment the colour of its predicted DSC; segments without a score keep their own.
+def show_score_colors(
+    segmentation_node, case_score: CaseScore, scale: str = DEFAULT_SCALE, k: int | None = None
+) -> None:
+    """Give every scored segment the color of its predicted DSC; segments without a score keep their own.
+
+    With ``k``, a segment that has a score in this canonical slice gets the color of that instead.
 
     Raises:
         UsageError: there is no such scale; nothing has changed.
@@ -32,7 +36,8 @@ def show_score_colors(segmentation_node, case_score: CaseScore, scale: str = DEF
                 _set(display, score.segment_id, before.pop(score.segment_id, _override(display, score.segment_id)))
                 continue
             before.setdefault(score.segment_id, _override(display, score.segment_id))
-            display.SetSegmentOverrideColor(score.segment_id, *dsc_color(score.predicted_dsc, scale))
+            dsc = next((s.predicted_dsc for s in score.slices if s.k == k), score.predicted_dsc)
+            display.SetSegmentOverrideColor(score.segment_id, *dsc_color(dsc, scale))
         display.SetAttribute(BEFORE_ATTRIBUTE, json.dumps(before))
 
 

@@ -22,7 +22,7 @@ class Coloring:
     def __init__(self, segmentation_node, volume_node) -> None:
         self._segmentation_node, self._volume_node = segmentation_node, volume_node
         self._shown: tuple = ()
-        self.mode, self.scale = SEGMENTS, DEFAULT_SCALE
+        self.mode, self.scale = SLICES, DEFAULT_SCALE
 
     def set_mode(self, mode: str) -> None:
         """Colour by slice (the quality map), by segment, or as the file has it.
@@ -43,30 +43,31 @@ class Coloring:
         check_scale(scale)
         self.scale = scale
 
-    def is_due(self, case: CaseScore, masks: object, visible: object) -> bool:
+    def is_due(self, case: CaseScore, masks: object, visible: object, k: int | None) -> bool:
         """Whether something has changed since :meth:`update`.
 
         Args:
             case: the scores.
             masks: what stands for the masks as they are; another value when one was edited.
             visible: which segments are shown; another value when that has changed.
+            k: canonical slice of the axial view: where each slice has its color, outlines have that of this one.
         """
-        return self._state(case, masks, visible) != self._shown
+        return self._state(case, masks, visible, k) != self._shown
 
-    def update(self, case: CaseScore, masks: object, visible: object) -> None:
-        """Colour anew; arguments as for :meth:`is_due`."""
-        before, self._shown = self._shown, self._state(case, masks, visible)
+    def update(self, case: CaseScore, masks: object, visible: object, k: int | None) -> None:
+        """Color anew; arguments as for :meth:`is_due`."""
+        before, self._shown = self._shown, self._state(case, masks, visible, k)
         if self.mode == OWN:
             restore_colors(self._segmentation_node)
         else:
-            show_score_colors(self._segmentation_node, case, self.scale)
+            show_score_colors(self._segmentation_node, case, self.scale, k if self.mode == SLICES else None)
         if self.mode != SLICES:
             hide_quality_map(self._segmentation_node)
-        elif before[:2] == self._shown[:2]:
-            update_quality_map(self._segmentation_node, self._volume_node, case)
-        else:
+        elif before[:2] != self._shown[:2]:
             show_quality_map(self._segmentation_node, self._volume_node, case, self.scale)
+        elif before[:-1] != self._shown[:-1]:
+            update_quality_map(self._segmentation_node, self._volume_node, case)
 
-    def _state(self, case: CaseScore, masks: object, visible: object) -> tuple:
+    def _state(self, case: CaseScore, masks: object, visible: object, k: int | None) -> tuple:
         scores = [(s.segment_id, s.predicted_dsc, s.n_scored, s.status) for s in case.segments]
-        return self.mode, self.scale, scores, masks, visible
+        return self.mode, self.scale, scores, masks, visible, k if self.mode == SLICES else None

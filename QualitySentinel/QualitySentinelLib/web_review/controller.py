@@ -125,8 +125,6 @@ class ReviewController:
             "current": page_state.current(session, *place),
             "here": page_state.flags_in_slice(session, shown_k, scale),
             "shown": "" if shown_k is None else self._place(shown_k),
-            "can_undo": session.can_undo,
-            "can_redo": session.can_redo,
             "scoring": {
                 "running": scoring.running,
                 "unfinished": scoring.unfinished,

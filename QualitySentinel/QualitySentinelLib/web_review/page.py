@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 from trame_client.ui.html import DivLayout
 
+from ..anatomy import WINDOW_PRESETS
 from ..errors import QualitySentinelError, reason_of
+from ..review.presenter import ReviewPresenter
 from ..scene import SegmentationEdits, show_all, show_only
 from ..scene.segmentation_node import segmentation_steps
 from ..scores.colors import DEFAULT_SCALE
 from ..volume import Segment, Segmentation
 from .coloring import MODES, Coloring
 from .controller import ReviewController
+from .display import Display
 from .editing import Editing
 from .scene import add_ct, add_segmentation, start_scene
 from .views import CaseViews
@@ -40,7 +43,7 @@ class ReviewPage:
     def __init__(self, server, review: ReviewController, name: str) -> None:
         self._server, self._review = server, review
         self._loop = asyncio.get_running_loop()
-        self._alone = False
+        self._alone = self._zoomed = False
         self._visible = 0
         self._painted = 0.0
         self._drawing: asyncio.Handle | None = None
@@ -55,7 +58,10 @@ class ReviewPage:
         self._segmentation_node = add_segmentation(app, review.segmentation)
         self._edits = SegmentationEdits(self._segmentation_node, self._masks_edited)
         self._coloring = Coloring(self._segmentation_node, self._volume_node)
+        self._display = Display(self._volume_node, self._segmentation_node, self._draw_soon)
+        self._presenter = ReviewPresenter(review.session)
         self._editing = Editing(app, self._segmentation_node, self._volume_node, self._draw_soon)
+        self._views.drag_window(True)
         self._build(name)
         review.changed = self._draw_soon
         review.session.observe(lambda _event: self._follow())
@@ -77,15 +83,18 @@ class ReviewPage:
                 "trame__favicon": None,
                 "case_name": name,
                 "folder": str(self._review.keeper.folder),
+                "flat": self._views.is_flat,
+                "windows": [preset.name for preset in WINDOW_PRESETS],
             }
         )
         with DivLayout(server, classes="review") as layout:
             layout.root.add_child((_FILES / "page.html").read_text(encoding="utf-8"))
+        presenter, display = self._presenter, self._display
         for action in (
-            self.select, self.go_to, self.next_flagged, self.previous_flagged, self.threshold, self.accept,
-            self.unaccept, self.accept_or_not, self.accept_segment, self.undo, self.redo, self.alone, self.colors,
-            self.alone_or_not, self.next_colors, self.color_blind, self.fit, self.tool,
-            self.brush, self.undo_stroke, self.cancel, self.score, self.export,
+            *(getattr(presenter, name) for name in presenter.ACTIONS), presenter.select, self.go_to, self.step,
+            self._review.session.set_threshold, self.alone, self.colors, self.color_blind, self.fit, self.zoom,
+            display.use_window, display.toggle_masks, display.use_masks, display.use_opacity, display.step_opacity,
+            self.tool, self.brush, self.undo_stroke, self.cancel, self.score, self.export,
         ):  # fmt: skip
             server.controller.trigger(action.__name__)(self._guarded(action))
 
@@ -103,88 +112,46 @@ class ReviewPage:
 
     # What the buttons call
 
-    def select(self, segment_id: str) -> None:
-        """Look at a segment, at its worst slice."""
-        self._review.session.select(segment_id)
-
     def go_to(self, k: int) -> None:
         """Look at a slice of the selected segment."""
-        session = self._review.session
-        if session.selected is not None:
-            session.go_to(session.selected, k)
-            self._follow()  # the same slice again: the view may have been scrolled away
+        self._presenter.go_to(k)
+        self._follow()  # the same slice again: the view may have been scrolled away
 
-    def next_flagged(self) -> None:
-        """Look at the next open slice."""
-        self._review.session.next_flagged()
+    def step(self, slices: int) -> None:
+        """Scroll the axial view upwards, or downwards."""
+        if self._views.k is not None:
+            self._views.jump(self._views.k + int(slices), None)
 
-    def previous_flagged(self) -> None:
-        """Look at the open slice before."""
-        self._review.session.previous_flagged()
-
-    def threshold(self, value: float) -> None:
-        """Flag anew."""
-        self._review.session.set_threshold(value)
-
-    def accept(self) -> None:
-        """Accept the slice that is looked at."""
-        self._review.session.accept()
-
-    def unaccept(self) -> None:
-        """Take its accept back."""
-        self._review.session.unaccept()
-
-    def accept_or_not(self) -> None:
-        """Accept the slice that is looked at, or take its accept back: the key A."""
-        session = self._review.session
-        if session.current is not None:
-            (session.unaccept if session.is_accepted(*session.current) else session.accept)()
-
-    def accept_segment(self) -> None:
-        """Accept all open slices of the selected segment."""
-        session = self._review.session
-        if session.selected is not None:
-            session.accept_segment(session.selected)
-
-    def undo(self) -> None:
-        """Undo the last accept."""
-        self._review.session.undo()
-
-    def redo(self) -> None:
-        """Redo it."""
-        self._review.session.redo()
-
-    def alone(self, alone: bool) -> None:
-        """Show the selected segment alone, or all."""
-        self._alone = bool(alone)
+    def alone(self, alone: bool | None = None) -> None:
+        """Show the selected segment only, or all; by default the other of both."""
+        self._alone = not self._alone if alone is None else bool(alone)
         self._show_segments()
 
-    def alone_or_not(self) -> None:
-        """Change between both: the key S."""
-        self.alone(not self._alone)
-
-    def colors(self, mode: str) -> None:
-        """Colour masks by their slices' predicted DSC, by their segment's, or by their own colours."""
-        self._coloring.set_mode(mode)
-
-    def next_colors(self) -> None:
-        """The next of these: the key C."""
-        self._coloring.set_mode(MODES[(MODES.index(self._coloring.mode) + 1) % len(MODES)])
+    def colors(self, mode: str = "") -> None:
+        """Color masks by their slices' or segment's predicted DSC, or as the file has it; by default the next."""
+        self._coloring.set_mode(mode or MODES[(MODES.index(self._coloring.mode) + 1) % len(MODES)])
 
     def color_blind(self, safe: bool) -> None:
-        """Use colours that can be told apart without seeing red and green."""
+        """Use colors that can be told apart without seeing red and green."""
         self._coloring.set_scale("color-blind-safe" if safe else DEFAULT_SCALE)
 
     def fit(self) -> None:
         """Show the whole CT."""
-        k = self._views.k
-        self._views.fit()
-        if k is not None:
-            self._views.jump(k, None)
+        self._zoomed = False
+        self._views.show_whole()
+
+    def zoom(self) -> None:
+        """Show the selected segment large, and those selected after it; or the whole CT again."""
+        self._zoomed = not self._zoomed
+        if self._zoomed:
+            self._zoom()
+        else:
+            self.fit()
 
     def tool(self, tool: str) -> None:
         """Take the brush or the eraser; the same once more puts it down."""
         self._editing.use("" if tool == self._editing.tool else tool, self._review.session.selected)
+        self._views.drag_window(not self._editing.tool)
 
     def brush(self, diameter_mm: float) -> None:
         """Set the brush's diameter."""
@@ -214,11 +181,21 @@ class ReviewPage:
         now = (session.current, session.selected)
         if now[1] != (self._shown[1] if self._shown else None):
             self._show_segments()
+            if now[1] is not None:
+                segment = self._review.segmentation[now[1]]
+                self._display.look_at(segment.structure or segment.name)
+                if self._zoomed:
+                    self._zoom()
             if self._editing.tool:
                 self._editing.use(self._editing.tool, session.selected)
         self._shown = now
         if session.current is not None and session.current.k != self._views.k:
             self._views.jump(session.current.k, self._review.segmentation[session.current.segment_id])
+
+    def _zoom(self) -> None:
+        selected = self._review.session.selected
+        if selected is not None:
+            self._views.show_large(self._review.segmentation[selected])
 
     def _scrolled(self, k: int) -> None:
         """The axial view shows another slice: that is the one looked at now."""
@@ -240,12 +217,13 @@ class ReviewPage:
         now = self._loop.time()
         if self._review.scoring.running and now - self._painted < _PAINT_SECONDS:
             return
-        state = self._review.session.case, self._review.n_edits, self._visible
+        state = self._review.session.case, self._review.n_edits, self._visible, self._views.k
         if self._coloring.is_due(*state):
             self._painted = now
             try:
                 with self._edits.paused():
                     self._coloring.update(*state)
+                    self._display.apply()
             except QualitySentinelError as error:
                 self._review.tell(str(error), "error")
 
@@ -311,6 +289,12 @@ class ReviewPage:
             "alone": self._alone,
             "colors": self._coloring.mode,
             "scale": self._coloring.scale,
+            "masks": self._display.masks,
+            "opacity": self._display.opacity,
+            "window": self._display.state(),
+            "zoomed": self._zoomed,
+            "marks": self._views.marks(),
+            "actions": {name: vars(action) for name, action in self._presenter.actions().items()},
         }
         with self._server.state as state:
             state.update(self._review.state(self._views.k, self._coloring.scale) | own)

@@ -17,7 +17,6 @@ import slicer.util
 from trame_slicer.core import SlicerApp
 from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow
 
-from ..anatomy.windows import SOFT_TISSUE
 from ..errors import InputError
 from ..report import write_scored_segmentation
 from ..scores import CaseScore
@@ -45,13 +44,9 @@ def start_scene() -> SlicerApp:
 
 
 def add_ct(ct: CtVolume):
-    """A scalar volume node of the CT, in the file's voxel order, shown with a soft tissue window."""
+    """A scalar volume node of the CT, in the file's voxel order."""
     voxels = np.ascontiguousarray(ct.frame.to_file(ct.hu))
-    node = slicer.util.addVolumeFromArray(voxels, ct.frame.file_ijk_to_ras, Path(ct.source).name or "CT")
-    display = node.GetDisplayNode()
-    display.AutoWindowLevelOff()
-    display.SetWindowLevel(SOFT_TISSUE.width, SOFT_TISSUE.level)
-    return node
+    return slicer.util.addVolumeFromArray(voxels, ct.frame.file_ijk_to_ras, Path(ct.source).name or "CT")
 
 
 def add_segmentation(app: SlicerApp, segmentation: Segmentation):
@@ -69,7 +64,4 @@ def add_segmentation(app: SlicerApp, segmentation: Segmentation):
         raise InputError(f"{segmentation.source}: Slicer's reader cannot take it; save it as .seg.nrrd")
     node.SetName(Path(segmentation.source).name or "Segmentation")
     node.CreateDefaultDisplayNodes()
-    display = node.GetDisplayNode()
-    display.SetOpacity2DFill(0.35)
-    display.SetOpacity2DOutline(1.0)
     return node

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
+import slicer
+from slicer import (
+    vtkMRMLAbstractViewNode,
+    vtkMRMLApplicationLogic,
+    vtkMRMLInteractionNode,
+    vtkMRMLScalarBarDisplayableManager,
+)
 from trame_rca.encoders import RcaImageEncoder
 from trame_slicer.core import SlicerApp
 from trame_slicer.rca_view import RemoteSliceViewFactory
@@ -15,6 +23,12 @@ from ..scene.views import jump_to_slice
 from ..volume import CtVolume, Segment
 
 AXIAL, CORONAL, SAGITTAL = "axial", "coronal", "sagittal"
+_COLORS = {AXIAL: "#58b7ff", CORONAL: "#b79bff", SAGITTAL: "#ff9bd0"}
+"""Of the views' frames and the line of the axial slice; not Slicer's red, green and yellow, which mean a DSC here."""
+_AROUND_SEGMENT, _SMALLEST_MM = 1.4, 60.0
+"""How much more than the segment a view shows that is zoomed to it, and at least how much."""
+_FLAT = 1 / 3
+"""A CT that is so much lower than wide is better read in wide views below each other."""
 
 
 class CaseViews:
@@ -39,13 +53,23 @@ class CaseViews:
                 rca_encoder=RcaImageEncoder.TURBO_JPEG,
             )
         )  # fmt: skip
-        definitions = {
-            AXIAL: ViewLayoutDefinition.axial_view(AXIAL),
-            CORONAL: ViewLayoutDefinition.coronal_view(CORONAL),
-            SAGITTAL: ViewLayoutDefinition.sagittal_view(SAGITTAL),
+        self._views = {
+            name: app.view_manager.create_view(
+                ViewLayoutDefinition.slice_view(name.capitalize(), label=name, color=color)
+            )
+            for name, color in _COLORS.items()
         }
-        self._views = {name: app.view_manager.create_view(definition) for name, definition in definitions.items()}
+        for view in self._views.values():
+            view.set_mapped_in_layout(True)  # else no lines of other slices are drawn
+            view.set_ruler(vtkMRMLAbstractViewNode.RulerTypeThin, vtkMRMLAbstractViewNode.RulerColorWhite)
+            windows = view.get_displayable_manager_by_class(vtkMRMLScalarBarDisplayableManager)
+            windows.SetAdjustForegroundWindowLevelEnabled(False)  # the quality map is no CT
+        app.app_logic.SetIntersectingSlicesEnabled(vtkMRMLApplicationLogic.IntersectingSlicesVisibility, True)
+        for name in (CORONAL, SAGITTAL):  # lines across the axial view would only hide what is judged
+            logic = app.app_logic.GetSliceLogic(self._views[name].get_view_node())
+            logic.GetSliceDisplayNode().SetIntersectingSlicesVisibility(False)
         self.templates = {name: view.get_singleton_tag() for name, view in self._views.items()}
+        self._sizes: dict[str, tuple[int, ...]] = {}
         self._k: int | None = None
         self._volume_node = None
         self._axial.get_view_node().AddObserver(vtkCommand.ModifiedEvent, self._scrolled)
@@ -67,13 +91,65 @@ class CaseViews:
         self._volume_node = volume_node
         for view in self._views.values():
             view.set_background_volume_id(volume_node.GetID())
-            view.fit_view_to_content()
-        self._k = self.k
-
-    def fit(self) -> None:
-        """Show the whole CT in every view."""
-        for view in self._views.values():
             view.reset_view()
+        self._k = self.k
+        self.show_whole()
+        for view in self._views.values():
+            view.get_view_node().AddObserver(vtkCommand.ModifiedEvent, self._resized)
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the CT is a thin stack: much lower than wide."""
+        height, *across = np.multiply(self._ct.frame.shape, self._ct.frame.spacing)
+        return bool(height < _FLAT * max(across))
+
+    def marks(self) -> dict[str, dict[str, str]]:
+        """The patient's sides at the left, right, top and bottom of each view, as letters."""
+        marks = {}
+        for name, view in self._views.items():
+            across, up = slicer.util.arrayFromVTKMatrix(view.get_view_node().GetSliceToRAS())[:3, :2].T
+            marks[name] = {"left": _side(-across), "right": _side(across), "top": _side(up), "bottom": _side(-up)}
+        return marks
+
+    def drag_window(self, on: bool) -> None:
+        """Let dragging with the left button change the CT's window, or leave it to the brush."""
+        mode = vtkMRMLInteractionNode.AdjustWindowLevel if on else vtkMRMLInteractionNode.ViewTransform
+        slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLInteractionNode").SetCurrentInteractionMode(mode)
+
+    def show_whole(self) -> None:
+        """Show the whole CT in every view; the slice planes stay where they are."""
+        self._frame([(0, n) for n in self._ct.frame.shape])
+
+    def show_large(self, segment: Segment) -> None:
+        """Show a segment large in every view; the slice planes stay where they are."""
+        if not segment.is_empty:
+            self._frame([(axis.start, axis.stop) for axis in segment.box], _AROUND_SEGMENT)
+
+    def _frame(self, box: list[tuple[int, int]], more: float = 1.0) -> None:
+        """Fill the views with a box of voxels, ``(start, stop)`` along canonical k, j, i, times ``more``."""
+        ends = [(start - 0.5, stop - 0.5) for start, stop in reversed(box)]
+        self._corners = np.array([[*ijk, 1.0] for ijk in itertools.product(*ends)]) @ self._ct.frame.ijk_to_ras.T
+        self._more = more
+        for view in self._views.values():
+            self._frame_in(view.get_view_node())
+
+    def _frame_in(self, node) -> None:
+        to_ras = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())
+        on_slice = (self._corners @ np.linalg.inv(to_ras).T)[:, :2]
+        low, high = on_slice.min(axis=0), on_slice.max(axis=0)
+        to_ras[:, 3] = to_ras @ [*(low + high) / 2, 0.0, 1.0]
+        pixels = np.maximum(node.GetDimensions()[:2], 1)
+        mm = max(np.maximum(self._more * (high - low), _SMALLEST_MM) / pixels)
+        self._sizes[node.GetID()] = tuple(pixels)
+        with slicer.util.NodeModify(node):
+            node.GetSliceToRAS().DeepCopy(slicer.util.vtkMatrixFromArray(to_ras))
+            node.UpdateMatrices()
+            node.SetFieldOfView(*pixels * mm, node.GetFieldOfView()[2])
+
+    def _resized(self, node, _event) -> None:
+        """A view has another size in the page: what it was to show fills it again."""
+        if self._sizes[node.GetID()] != tuple(np.maximum(node.GetDimensions()[:2], 1)):
+            self._frame_in(node)
 
     def jump(self, k: int, segment: Segment | None) -> None:
         """Show a slice in the axial view, and the segment's middle in it in the others.
@@ -98,3 +174,9 @@ class CaseViews:
         if k is not None and k != self._k:
             self._k = k
             self._on_scroll(k)
+
+
+def _side(direction: np.ndarray) -> str:
+    """The patient's side that a direction in RAS points to most."""
+    axis = int(np.argmax(np.abs(direction)))
+    return ("RL", "AP", "SI")[axis][int(direction[axis] < 0)]

@@ -68,17 +68,20 @@ class Page:
         """The slice that the axial view says it shows."""
         return int(self.text("#shown").split()[1])
 
-    def picture(self, other_than: np.ndarray | None = None, like: np.ndarray | None = None) -> np.ndarray:
-        """What the axial view shows, uint8 [rows, columns, 3], when it has come to rest.
+    def picture(
+        self, other_than: np.ndarray | None = None, like: np.ndarray | None = None, view: str = "#axial"
+    ) -> np.ndarray:
+        """What a view shows, uint8 [rows, columns, 3], when it has come to rest.
 
         Args:
             other_than: wait until it shows something else.
             like: wait until it shows this.
+            view: which one; by default the axial view.
         """
         last = None
         end = time.monotonic() + PATIENCE_MS / 1000
         while time.monotonic() < end:
-            data = self.page.locator("#axial").screenshot()
+            data = self.page.locator(view).screenshot()
             now = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
             waited_for = like is not None and not np.array_equal(now, like)
             waited_for |= other_than is not None and np.array_equal(now, other_than)
@@ -86,7 +89,7 @@ class Page:
                 return now
             last = now
             time.sleep(0.2)
-        raise AssertionError("the axial view does not show what it should")
+        raise AssertionError(f"{view} does not show what it should")
 
     def drag(self, start, end) -> None:
         """Draw a line in the axial view, from and to points in pixels of its picture."""

@@ -67,23 +67,132 @@ def test_the_selected_segment_is_shown_alone_and_back(reader):
     reader.picture(like=before)
 
 
-def test_masks_are_colored_by_segment_by_slice_or_by_their_own(reader):
-    by_segment = reader.picture()
+def test_masks_are_colored_by_slice_by_segment_or_by_their_own(reader):
+    assert reader.page.locator("#colors [data-mode=slices]").get_attribute("class") == "on", "where the errors are"
+    by_slice = reader.picture()
     legend = reader.page.get_attribute("#legend i", "style")
-    reader.page.click("#colors [data-mode=slices]")
-    by_slice = reader.picture(other_than=by_segment)
     reader.page.click("#color-blind")
     reader.picture(other_than=by_slice)
     reader.wait("old => document.querySelector('#legend i').getAttribute('style') !== old", legend)
     reader.page.click("#color-blind")
     reader.picture(like=by_slice)
+    reader.page.click("#colors [data-mode=segments]")
+    by_segment = reader.picture(other_than=by_slice)
     reader.page.click("#colors [data-mode=own]")
     reader.page.wait_for_selector("#legend", state="hidden")
-    reader.picture(other_than=by_slice)
+    reader.picture(other_than=by_segment)
     reader.page.keyboard.press("c")
-    reader.page.keyboard.press("c")
-    reader.wait("() => document.querySelector('#colors [data-mode=segments]').classList.contains('on')")
-    reader.picture(like=by_segment)
+    reader.wait("() => document.querySelector('#colors [data-mode=slices]').classList.contains('on')")
+    reader.picture(like=by_slice)
+
+
+def test_the_window_is_that_of_the_structure_until_the_reader_chooses(reader):
+    reader.wait_for_text("#window-level", "W 400 · L 40")
+    before = reader.picture()
+    reader.page.keyboard.press("3")
+    reader.wait_for_text("#window-level", "W 1500 · L 300")
+    assert reader.page.locator("#window").input_value() == "bone"
+    reader.picture(other_than=before)
+    reader.page.select_option("#window", "")
+    reader.picture(like=before)
+    size = reader.page.locator("#axial").bounding_box()
+    reader.drag((size["width"] / 2, size["height"] / 2), (size["width"] / 2 + 60, size["height"] / 2 + 20))
+    reader.wait("() => !document.querySelector('#window-level').innerText.includes('W 400 ·')")
+    reader.picture(other_than=before)
+    reader.wait("() => document.querySelector('#window').value === 'own'")
+    reader.page.keyboard.press("0")
+    reader.picture(like=before)
+
+
+TOP, LEFT, RIGHT = 60, 30, 220
+"""Pixels at the edges of the axial view that have writing."""
+
+
+def colored(picture) -> np.ndarray:
+    """Where a picture of the axial view has a color, away from the writing."""
+    return np.ptp(picture.astype(int)[TOP:-TOP, LEFT:-RIGHT], axis=2) > 40
+
+
+def test_masks_are_filled_outlines_or_hidden_by_keys(reader):
+    filled = reader.picture()
+    reader.page.keyboard.press("o")
+    outlines = reader.picture(other_than=filled)
+    assert 0 < colored(outlines).sum() < colored(filled).sum() / 2
+    reader.page.keyboard.press("h")
+    assert not colored(reader.picture(other_than=outlines)).any()
+    reader.page.keyboard.press("h")
+    reader.picture(like=filled)
+    reader.page.keyboard.press("+")
+    reader.picture(other_than=filled)
+    reader.page.keyboard.press("-")
+    reader.picture(like=filled)
+
+
+def test_marks_say_where_the_patients_sides_are(reader):
+    reader.select("liver")
+    reader.page.click("#alone")
+    picture = reader.picture()
+    sides = {place: reader.text(f"#axial .side.{place}") for place in ("left", "right", "top", "bottom")}
+    assert sides == {"left": "R", "right": "L", "top": "A", "bottom": "P"}
+    assert LEFT + np.nonzero(colored(picture))[1].mean() < picture.shape[1] / 2, "the liver is on the right"
+    assert [reader.text(f"#{view} .side.{place}") for view in ("coronal", "sagittal") for place in ("left", "top")] == [
+        "R", "S", "A", "S",
+    ]  # fmt: skip
+    reader.page.click("#alone")
+
+
+def test_a_segment_is_shown_large_and_so_is_the_next(reader):
+    reader.select("kidney right")
+    reader.page.click("#alone")
+    whole = reader.picture()
+    reader.page.keyboard.press("f")
+    large = reader.picture(other_than=whole)
+    assert colored(large).sum() > 3 * colored(whole).sum()
+    reader.select("spleen")
+    assert colored(reader.picture(other_than=large)).any()
+    reader.select("kidney right")
+    reader.page.keyboard.press("f")
+    reader.picture(like=whole)
+    reader.page.click("#alone")
+
+
+def row_of_the_line(picture) -> int:
+    """The row of a picture of the coronal view in which the blue line of the axial slice is."""
+    blue = (np.subtract(picture[..., 2], picture[..., 0], dtype=int) > 60)[4:].sum(axis=1)  # the frame is blue, too
+    assert blue.max() > picture.shape[1] / 3
+    return int(blue.argmax())
+
+
+def test_a_line_shows_the_axial_slice_in_the_other_views(reader):
+    bars = reader.page.locator("#strip .slice")
+    rows, picture = [], None
+    for bar in (bars.first, bars.last):
+        bar.locator(".hit").click()
+        reader.wait("k => document.querySelector('#strip .current').dataset.k === k", bar.get_attribute("data-k"))
+        picture = reader.picture(other_than=picture, view="#coronal")
+        rows.append(row_of_the_line(picture))
+    assert rows[0] > rows[1], "superior is up"
+
+
+def test_the_list_of_keys_is_that_of_the_documentation(reader, repository):
+    reader.page.keyboard.press("?")
+    listed = reader.page.eval_on_selector_all(
+        "#keys tr", "rows => rows.map(row => [...row.cells].map(cell => cell.innerText.trim()))"
+    )
+    text = (repository / "docs" / "WEB_REVIEW.md").read_text(encoding="utf-8")
+    told = [[cell.strip() for cell in line.split("|")[1:3]] for line in text.splitlines() if line.startswith("| ")]
+    assert listed and told[1:] == listed
+    reader.page.keyboard.press("Escape")
+    reader.page.wait_for_selector("#keys", state="hidden")
+
+
+def test_there_is_a_light_style(reader):
+    color = "() => getComputedStyle(document.querySelector('.panel')).backgroundColor"
+    dark = reader.page.evaluate(color)
+    reader.page.keyboard.press("l")
+    assert reader.page.evaluate(color) == "rgb(255, 255, 255)" != dark
+    reader.page.click("#theme")
+    assert reader.page.evaluate(color) == dark
 
 
 def test_a_click_in_the_strip_plot_jumps_there(reader):
@@ -140,13 +249,25 @@ def test_counts_follow_the_threshold(reader):
     reader.wait("before => +document.querySelector('#n-flagged').innerText === before", before)
 
 
+def test_a_slice_is_accepted_and_the_next_one_shown_by_one_key(reader):
+    reader.select("spleen")
+    left, first = reader.number("open"), reader.slice
+    reader.page.keyboard.press("d")
+    reader.wait("left => +document.querySelector('#n-open').innerText === left - 1", left)
+    assert reader.slice != first
+    reader.page.keyboard.press("z")
+    reader.wait("left => +document.querySelector('#n-open').innerText === left", left)
+    reader.wait_for_text("#current", f"Slice {first} ")
+
+
 def test_accepts_are_taken_back_and_undone(reader):
     reader.select("spleen")
     left = reader.number("open")
     reader.page.click("#accept")
     reader.wait("left => +document.querySelector('#n-open').innerText === left - 1", left)
     assert reader.page.get_attribute("#strip .current", "data-mark") == "accepted"
-    reader.page.click("#unaccept")
+    reader.wait_for_text("#accept", "Undo accept")
+    reader.page.click("#accept")
     reader.wait("left => +document.querySelector('#n-open').innerText === left", left)
     reader.page.click("#accept-all")
     reader.wait("() => [...document.querySelectorAll('tr.selected td')].at(-1).innerText === '✓'")
@@ -174,11 +295,10 @@ def test_an_erased_slice_is_scored_again_alone_and_the_stroke_undone(reader):
     middle.locator(".hit").click()
     reader.wait("k => document.querySelector('#strip .current').dataset.k === k", k)
     reader.page.click("#alone")
-    shown = reader.picture().astype(int)
+    shown = reader.picture()
     before = bars_of(reader)
-    colored = np.ptp(shown[60:-60, 20:-220], axis=2) > 40  # the mask alone has a color
-    rows, columns = np.nonzero(colored)
-    row, column = 60 + int(np.median(rows)), 20 + int(np.median(columns))
+    rows, columns = np.nonzero(colored(shown))  # the mask alone has a color
+    row, column = TOP + int(np.median(rows)), LEFT + int(np.median(columns))
     reader.page.keyboard.press("e")
     reader.wait_for_text(".tool", "Erasing liver")
     reader.drag((column - 25, row), (column + 25, row))
@@ -206,9 +326,10 @@ def test_a_painted_slice_is_kept_and_exported(reader, review_files):
     reader.drag((size["width"] / 2, size["height"] / 2), (size["width"] / 2 + 40, size["height"] / 2))
     reader.page.wait_for_selector("#strip .edited")
     reader.wait("() => !document.querySelector('#cancel')")
+    reader.wait_for_text("#window-level", "W 400 · L 40")  # dragging has painted
     reader.page.keyboard.press("Escape")
     reader.page.click("#accept")
-    reader.wait("() => document.querySelector('#n-accepted') && document.querySelector('#unaccept')")
+    reader.wait_for_text("#accept", "Undo accept")
     reader.page.click("#export")
     reader.wait_for_text("#note", "Exported")
     out = review_files.out
