@@ -177,7 +177,7 @@ def test_a_line_shows_the_axial_slice_in_the_other_views(reader):
 def test_the_list_of_keys_is_that_of_the_documentation(reader, repository):
     reader.page.keyboard.press("?")
     listed = reader.page.eval_on_selector_all(
-        "#keys tr", "rows => rows.map(row => [...row.cells].map(cell => cell.innerText.trim()))"
+        "#keys dt", "terms => terms.map(term => [term.innerText, term.nextElementSibling.innerText])"
     )
     text = (repository / "docs" / "WEB_REVIEW.md").read_text(encoding="utf-8")
     told = [[cell.strip() for cell in line.split("|")[1:3]] for line in text.splitlines() if line.startswith("| ")]
@@ -250,6 +250,7 @@ def test_counts_follow_the_threshold(reader):
 
 
 def test_a_slice_is_accepted_and_the_next_one_shown_by_one_key(reader):
+    reader.select("liver")
     reader.select("spleen")
     left, first = reader.number("open"), reader.slice
     reader.page.keyboard.press("d")

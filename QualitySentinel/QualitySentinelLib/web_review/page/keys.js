@@ -38,8 +38,8 @@
   theme(localStorage.getItem('quality-sentinel-theme') || 'dark');  // reading rooms are dark
   const list = () => {
     const dialog = document.getElementById('keys');
-    const row = ([name, does]) => `<tr><td><kbd>${name}</kbd></td><td>${does}</td></tr>`;
-    dialog.querySelector('tbody').innerHTML = [...keys, ...mouse].map(row).join('');
+    const row = ([name, does]) => `<dt><kbd>${name}</kbd></dt><dd>${does}</dd>`;
+    dialog.querySelector('dl').innerHTML = [...keys, ...mouse].map(row).join('');
     return dialog;
   };
   // Keys are caught before buttons and views see them: Space goes on whatever was clicked last.
