@@ -21,13 +21,12 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         name,
         help="review one case in a web page on this computer",
         description="Score a case and review it in a local web page with Slicer's slice views: flagged slices, "
-        "accepts, corrections scored again, export. The page is served to this computer alone and to one browser, "
-        "which comes with the address that is printed. The review is kept in the output folder; the same command "
-        "takes it up again.",
+        "accepts, edits scored again, export. The page is served only to this computer, and only to the browser that "
+        "opens the printed address first. The review is saved in the output folder; the same command resumes it.",
     )
     add_case_arguments(parser)
     parser.add_argument(
-        "--out", type=Path, help="folder that keeps the review and takes the exports (default: SEG's name and -review)"
+        "--out", type=Path, help="folder for the review and its exports (default: SEG's name and -review)"
     )
     add_scoring_arguments(parser)
     parser.add_argument("--scores", type=Path, help="report.json of an earlier scoring: only what changed is scored")
@@ -44,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     from ..web_review.guard import check_port
 
     check_port(options.port)
-    with locked_folder(options.out, "another review is open there; end it, or choose another --out"):
+    with locked_folder(options.out, "another review is open there; end it or choose another --out"):
         _review(options)
     return 0
 

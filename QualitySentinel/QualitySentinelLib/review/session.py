@@ -78,7 +78,7 @@ class ReviewSession:
             UsageError: there is no such segment.
         """
         if segment_id not in self._rank:
-            raise UsageError(f"{segment_id}: no such segment in this review; select one of its table")
+            raise UsageError(f"{segment_id}: no such segment in this review; select one from its table")
         return self._worst_first[self._rank[segment_id]]
 
     def slice_score(self, segment_id: str, k: int) -> AnySlice | None:
@@ -510,6 +510,6 @@ class ReviewSession:
 def _restoring_warnings(gone: list[str], stale: int) -> Iterable[str]:
     if gone:
         names = ", ".join(" ".join(i.split()) for i in gone[:8]) + (", ..." if len(gone) > 8 else "")
-        yield f"segments of the kept review are gone: {names}; what was accepted or edited in them is dropped"
+        yield f"segments of the saved review no longer exist: {names}; their accepts and edits are dropped"
     if stale:
-        yield f"accepted slices of the kept review whose mask has changed since: {stale}; they are open again"
+        yield f"accepted slices whose mask has changed since the review was saved: {stale}; they are open again"

@@ -81,7 +81,7 @@ class ReviewState:
                 state._read_segment(_text(segment_id, "segments"), _mapping(kept, "segments"))
         except ValueError as error:
             raise InputError(
-                f"the review kept in the scene cannot be read ({error}); go on without it, or score again"
+                f"the saved review cannot be read ({error}); continue without it, or score again"
             ) from error
         return state
 

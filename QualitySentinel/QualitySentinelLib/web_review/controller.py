@@ -182,7 +182,7 @@ class ReviewController:
                 await asyncio.to_thread(self.keeper.write, case, state, self._corrected)
             except QualitySentinelError as error:
                 self._masks_kept = False
-                self.tell(f"The review is not kept: {error}", "error")
+                self.tell(f"The review could not be saved: {error}", "error")
 
     async def close(self) -> None:
         """Stop scoring, finish what is being written, and keep the review."""
@@ -217,7 +217,7 @@ class ReviewController:
         error = None if task.cancelled() else task.exception()
         if error is not None:  # a page cannot show a trace
             _LOG.error("unexpected", exc_info=error)
-            self.tell(f"unexpected {type(error).__name__}: {reason_of(error)}", "error")
+            self.tell(f"Something went wrong ({type(error).__name__}: {reason_of(error)})", "error")
 
 
 def _with_mask(segment: Segment, mask: Segment) -> Segment:

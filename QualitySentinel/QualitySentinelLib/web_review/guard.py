@@ -48,7 +48,7 @@ _USE = """const secret = localStorage.getItem({key});
 const socket = encodeURIComponent('ws://' + location.host + '/ws');
 if (secret) location.replace('/index.html?sessionURL=' + socket + '&secret=' + encodeURIComponent(secret));
 else document.getElementById('said').textContent =
-  'This browser has lost its key to the review. Start quality-sentinel review again.';"""
+  'This browser has lost its key to the review. Restart quality-sentinel review.';"""
 
 
 class Guard:
@@ -145,7 +145,7 @@ def check_loopback(host: str) -> None:
     except ValueError:
         local = False
     if not local:
-        raise UsageError(f"{host}: a review is served to this computer alone; it listens on {LOOPBACK} only")
+        raise UsageError(f"{host}: a review is served to this computer only; it listens on {LOOPBACK}")
 
 
 def check_port(port: int) -> None:
@@ -162,7 +162,7 @@ def check_port(port: int) -> None:
         try:
             probe.bind((LOOPBACK, port))
         except OSError as error:
-            raise UsageError(f"--port {port}: cannot be listened on ({error.strerror}); choose another") from error
+            raise UsageError(f"--port {port}: cannot be used ({error.strerror}); choose another") from error
 
 
 def _same(given: str | None, wanted: str) -> bool:

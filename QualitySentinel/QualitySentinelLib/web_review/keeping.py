@@ -79,15 +79,15 @@ class Keeper:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise InputError(f"{path}: the kept review cannot be read ({error}); move it away to begin anew") from error
+            raise InputError(f"{path}: cannot be read ({error}); move it away to start a new review") from error
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-            raise InputError(f"{path}: not a review of this version; move it away to begin anew")
+            raise InputError(f"{path}: not a review of this version; move it away to start a new one")
         try:
             fits = all(document["inputs"][role]["sha256"] == entry["sha256"] for role, entry in self.inputs.items())
         except (KeyError, TypeError) as error:
-            raise InputError(f"{path}: damaged ({error!r}); move it away to begin anew") from error
+            raise InputError(f"{path}: damaged ({error!r}); move it away to start a new one") from error
         if not fits:
-            raise UsageError(f"{self.folder}: holds the review of another case; choose another --out")
+            raise UsageError(f"{self.folder}: contains the review of another case; choose another --out")
         return document
 
     def session(self, document: Mapping) -> ReviewSession:
@@ -100,4 +100,4 @@ class Keeper:
             return ReviewSession.from_state(case_from_document(document["scores"]), document["review"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             path = self.folder / REVIEW_FILE
-            raise InputError(f"{path}: damaged ({error!r}); move it away to begin anew") from error
+            raise InputError(f"{path}: damaged ({error!r}); move it away to start a new one") from error

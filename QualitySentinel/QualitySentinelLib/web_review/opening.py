@@ -90,5 +90,5 @@ def _wanted(segmentation: Segmentation, words: list[str] | None) -> list[str]:
         return [s.id for s in segmentation]
     for word in words:
         if not any(is_called(word, s.id, s.name, s.structure) for s in segmentation):
-            raise UsageError(f"{segmentation.source}: no segment is called {word!r}")
+            raise UsageError(f"{segmentation.source}: no segment is named {word!r}")
     return [s.id for s in segmentation if any(is_called(word, s.id, s.name, s.structure) for word in words)]

@@ -249,7 +249,7 @@ class ReviewPage:
                 self._review.tell(str(error), "error")
                 return
             except Exception as error:  # a page cannot show a trace
-                self._review.tell(f"the edit cannot be read: {reason_of(error)}", "error")
+                self._review.tell(f"The edit could not be read: {reason_of(error)}", "error")
                 return
             different = await asyncio.to_thread(_different, masks, self._review.segmentation)
             if different:

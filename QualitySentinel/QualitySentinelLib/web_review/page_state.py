@@ -47,7 +47,7 @@ def _row(session: ReviewSession, segment: SegmentScore, label: str, scale: str) 
 def _hint(segment: SegmentScore) -> str:
     """One line on what the row leaves out."""
     if segment.status is Status.EMPTY:
-        return "no voxel belongs to this segment"
+        return "this segment is empty"
     known = f"read as {segment.structure}"
     if segment.is_unknown or not segment.structure:
         known = "unknown structure: scored without knowing what it is, so trust the score less"
@@ -122,7 +122,7 @@ def current(session: ReviewSession, slice_index: int | None, position_mm: float 
         "k": ref.k,
         "slice": str(slice_index),
         "where": f"S {position_mm:.1f} mm",
-        "told": "no score in this slice" if point is None else verdict(point),
+        "told": "this slice has no score" if point is None else verdict(point),
         "mark": "" if point is None else mark_of(point),
         "scored": point is not None,
         "accepted": session.is_accepted(*ref),

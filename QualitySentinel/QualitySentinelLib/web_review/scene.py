@@ -61,7 +61,7 @@ def add_segmentation(app: SlicerApp, segmentation: Segmentation):
         path = write_scored_segmentation(Path(folder) / "segmentation.seg.nrrd", segmentation, CaseScore([], 0.0))
         node = app.segmentation_editor.load_segmentation_from_file(str(path))
     if node is None:
-        raise InputError(f"{segmentation.source}: Slicer's reader cannot take it; save it as .seg.nrrd")
+        raise InputError(f"{segmentation.source}: Slicer cannot read it; save it as .seg.nrrd")
     node.SetName(Path(segmentation.source).name or "Segmentation")
     node.CreateDefaultDisplayNodes()
     return node

@@ -105,11 +105,11 @@ class Scoring:
         except QualitySentinelError as error:
             self.failure = " ".join(str(error).split())
         except Exception as error:  # a page cannot show a trace; the reader goes on without scores
-            self.failure = f"scoring failed: {reason_of(error)}"
+            self.failure = f"Scoring failed: {reason_of(error)}"
         self.running = False
         if progress is not None:
             self._session.update(progress.score)
             if progress.cancelled and not self.failure:
-                self.failure = "Cancelled: not every slice is scored"
+                self.failure = "Cancelled: some slices are not scored"
         self._left = self._left | self._wanted if self.failure else self._left - self._wanted
         self._tell()

@@ -69,9 +69,9 @@ async def _serve(make_review, name: str, port: int, browser: bool, host: str) ->
         await review.close()
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(server.stop(), 5)
-    print(f"The review is kept in {review.keeper.folder}", flush=True)
+    print(f"The review is saved in {review.keeper.folder}", flush=True)
     if scoring:
-        raise CancelledError("ended while scoring; what was scored is kept, the same command goes on")
+        raise CancelledError("stopped while scoring; finished scores are saved, and the same command resumes")
 
 
 def _pin_options(server: Server, secret: str) -> None:
@@ -93,8 +93,8 @@ async def _until_ready(server: Server, running: asyncio.Task, port: int) -> None
     if running in done:
         error = running.exception()
         if isinstance(error, OSError):
-            raise UsageError(f"port {port}: cannot be listened on ({error.strerror}); choose another --port") from error
-        raise error if error is not None else UsageError("the page ended before it was ready; start it again")
+            raise UsageError(f"port {port}: cannot be used ({error.strerror}); choose another --port") from error
+        raise error if error is not None else UsageError("the page stopped before it was ready; start it again")
 
 
 @contextlib.contextmanager
@@ -104,7 +104,7 @@ def _told_address(address: str, browser: bool) -> Iterator[None]:
     The browser gets it by way of a private file: other users of this computer can read the arguments of a program that
     is started, but not this file.
     """
-    print("Open this address, once, in a browser on this computer; Ctrl+C ends the review:", flush=True)
+    print("Open this address in one browser on this computer; Ctrl+C ends the review:", flush=True)
     print(address, flush=True)
     with tempfile.TemporaryDirectory(prefix="quality-sentinel-") as folder:  # only we may enter it
         if browser and _has_screen():

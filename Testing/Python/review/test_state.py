@@ -147,14 +147,14 @@ def _damage(state, path, value):
 )
 def test_a_damaged_state_is_refused_in_one_line(a_session, a_state, path, value):
     _damage(a_state, path, value)
-    with pytest.raises(InputError, match="review kept in the scene cannot be read") as refused:
+    with pytest.raises(InputError, match="saved review cannot be read") as refused:
         ReviewSession.from_state(a_session.case, a_state)
     assert "\n" not in str(refused.value) and len(str(refused.value)) < 250
 
 
 @pytest.mark.parametrize("state", [None, [], "state", 7, {}])
 def test_what_is_no_state_is_refused_in_one_line(a_case, state):
-    with pytest.raises(InputError, match="review kept in the scene cannot be read"):
+    with pytest.raises(InputError, match="saved review cannot be read"):
         ReviewSession.from_state(a_case, state)
 
 

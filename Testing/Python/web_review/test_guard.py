@@ -189,7 +189,7 @@ def test_a_websocket_without_cookie_is_refused(tmp_path):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", "", "127.0.0.1.example.org"])
 def test_it_refuses_to_listen_where_others_could_reach_it(host):
-    with pytest.raises(UsageError, match="this computer alone"):
+    with pytest.raises(UsageError, match="this computer only"):
         check_loopback(host)
 
 

@@ -39,7 +39,7 @@ def test_rows_are_worst_first_on_one_line_each(session):
     assert [(row["dsc"], row["flagged"], row["missed"], row["open"]) for row in rows] == [
         ("0.40", 1, 1, 2), ("0.90", 0, 0, 0), ("", 0, 0, 0),
     ]  # fmt: skip
-    assert "0.80 to 0.95" in rows[1]["hint"] and "no voxel" in rows[2]["hint"]
+    assert "0.80 to 0.95" in rows[1]["hint"] and "is empty" in rows[2]["hint"]
     assert not rows[1]["done"], "there was nothing to do"
 
 

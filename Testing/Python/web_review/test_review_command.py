@@ -57,7 +57,7 @@ def test_a_port_in_use_is_refused_before_the_case_is_read(a_case_on_disk, tmp_pa
         port = other.getsockname()[1]
         case = ["--ct", "missing.nii.gz", "--seg", str(a_case_on_disk.seg), "--out", str(tmp_path / "out")]
         assert main(["review", *case, f"--port={port}"]) == 2
-    assert f"--port {port}: cannot be listened on" in capsys.readouterr().err
+    assert f"--port {port}: cannot be used" in capsys.readouterr().err
 
 
 def test_results_do_not_land_among_the_inputs(a_case_on_disk, tmp_path, capsys):
