@@ -91,7 +91,7 @@ def test_a_selected_segment_that_is_gone_is_not_selected(a_session, a_case):
 def test_accepts_of_masks_that_were_edited_elsewhere_are_dropped_with_a_warning(a_session, a_state, edited):
     again = ReviewSession.from_state(edited(a_session.case, "spleen", {6: 0.4}), a_state)
     (warning,) = again.warnings
-    assert "mask has changed since: 1;" in warning
+    assert "mask has changed since the review was saved: 1;" in warning
     assert again.open_slices()[0] == SliceRef("spleen", 6) and again.progress.accepted == 2
 
 
