@@ -180,3 +180,29 @@ def test_names_with_digits_that_are_no_numbers(torso_writer, tmp_path):
     (tmp_path / "labels.json").write_text(NAMES)
     assert [case.name for case in find_cases(tmp_path, "folders").cases] == ["pt_1²", "pt_٣"]
     assert {source.name for source in find_subjects(tmp_path, layout="folders")} == {"pt_1²", "pt_٣"}
+
+
+def test_a_structure_set_is_a_segmentation_where_there_is_no_seg(torso_writer, tmp_path):
+    pytest.importorskip("skimage")
+    from pydicom import dcmread
+    from pydicom.dataset import Dataset
+    from Testing.Python.reading.test_rtstruct import box_contours, write_rtstruct
+
+    series = torso_writer.series(tmp_path / "one" / "ct")
+    torso_writer.series(tmp_path / "other" / "ct")
+    liver = box_contours(torso_writer._torso.ijk_to_ras, range(4, 10), (5, 14), (8, 20))
+    path = write_rtstruct(tmp_path / "one" / "rs.dcm", {"Liver": liver})
+    file, frame, study, referred = dcmread(path), Dataset(), Dataset(), Dataset()
+    referred.SeriesInstanceUID = dcmread(series[0]).SeriesInstanceUID
+    study.RTReferencedSeriesSequence, frame.RTReferencedStudySequence = [referred], [study]
+    file.ReferencedFrameOfReferenceSequence = [frame]
+    file.save_as(path)
+    found = find_cases(tmp_path)
+    (case,) = found.cases
+    assert (case.ct, case.seg, case.problem) == ("one/ct", "one/rs.dcm", "")
+    assert [s.structure for s in read_case(case)[1]] == ["liver"]
+    assert found.notes == ["1 CT series without a segmentation left out"]
+    torso_writer.dicom_seg(tmp_path / "one" / "seg.dcm", series)
+    found = find_cases(tmp_path)
+    assert [case.seg for case in found.cases] == ["one/seg.dcm"]
+    assert "1 RTSTRUCT objects left out, because there are DICOM SEG objects" in found.notes

@@ -1,4 +1,4 @@
-"""A tree of DICOM files: CT series, and SEG objects that refer to them. What is where, only headers say."""
+"""A tree of DICOM files: CT series, and SEG or RTSTRUCT objects that refer to them, found by their headers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from ...reading.dicom_files import SEGMENTATION_STORAGE, dicom_headers, is_ct, is_dicom
+from ...reading.dicom_files import RT_STRUCTURE_SET_STORAGE, SEGMENTATION_STORAGE, dicom_headers, is_ct, is_dicom
 from ...reading.walk import files_below
 from ..case import Case
 from ..table import age_in_years
@@ -29,7 +29,7 @@ _DESCRIPTIONS = ("SeriesDescription", "StudyDescription")
 """Keywords whose values must not be seen in any output; descriptions are blotted out where a message quotes them."""
 _KEYWORDS = (
     *_TOLD, *_PERSONS, *_NUMBERS, *_DESCRIPTIONS, "SOPClassUID", "Modality", "ImageType", "PatientAge",
-    "SliceThickness", "ReferencedSeriesSequence",
+    "SliceThickness", "ReferencedSeriesSequence", "ReferencedFrameOfReferenceSequence",
 )  # fmt: skip
 _OLDEST = 90
 """Higher ages are given as this one: so few people are older that their age may tell who they are."""
@@ -49,40 +49,57 @@ def fits(root: Path) -> bool:
 
 
 def find(root: Path) -> Found:
-    """Every SEG is a case, called by its path; CT series without one are counted in a note.
+    """Every SEG is a case, called by its path; in a tree without SEG, every RTSTRUCT is. Notes count what is left out.
 
-    A SEG belongs to the CT series it refers to; one that refers to none, to the CT series of its frame of reference
-    when there is only one.
+    It belongs to the CT series it refers to; if it refers to none, to the CT series of its frame of reference when
+    there is only one.
     """
     series: dict[str, _Series] = defaultdict(_Series)
-    files, segmentations, cases = sorted(files_below(root)), [], []
+    files, segmentations, structure_sets, cases = sorted(files_below(root)), [], [], []
     damaged = [path for path in files if not os.access(path, os.R_OK)]
+    files = [path for path in files if os.access(path, os.R_OK)] if damaged else files
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom remarks on odd values; readers say what matters
-        for path, header in dicom_headers(root, _KEYWORDS, [p for p in files if p not in damaged], damaged):
-            if str(header.get("SOPClassUID", "")) in SEGMENTATION_STORAGE:
+        for path, header in dicom_headers(root, _KEYWORDS, files, damaged):
+            kind = str(header.get("SOPClassUID", ""))
+            if kind in SEGMENTATION_STORAGE:
                 segmentations.append((path, _referenced(header), header))
+            elif kind == RT_STRUCTURE_SET_STORAGE:
+                structure_sets.append((path, _referenced(header), header))
             elif is_ct(header) and "LOCALIZER" not in (header.get("ImageType") or ()):
                 one = series[str(header.get("SeriesInstanceUID", ""))]
                 one.files.append(path)
                 one.header = one.header or header
         mixed, of_frame = _folders_of_several(series, root), defaultdict(list)
         for uid, one in series.items():
-            of_frame[str(one.header.get("FrameOfReferenceUID", ""))].append(uid)
+            of_frame[_frame_of_reference(one.header)].append(uid)
         used = set()
-        for path, uid, header in segmentations:
-            same = of_frame.get(str(header.get("FrameOfReferenceUID", "")), [])
+        for path, uid, header in segmentations or structure_sets:
+            same = of_frame.get(_frame_of_reference(header), [])
             uid = uid if uid in series else same[0] if not uid and len(same) == 1 else ""
             used.add(uid)
             cases.append(_case(root, path, header, series[uid] if uid else None, mixed))
-    unused = len(series.keys() - used)
-    cases = _with_persons(cases, [header for _, _, header in segmentations])
-    return Found(cases, [f"{unused} CT series without a segmentation left out"] if unused else [], damaged)
+    cases = _with_patients(cases, [header for _, _, header in segmentations or structure_sets])
+    notes = []
+    if unused := len(series.keys() - used):
+        notes.append(f"{unused} CT series without a segmentation left out")
+    if segmentations and structure_sets:
+        notes.append(f"{len(structure_sets)} RTSTRUCT objects left out, because there are DICOM SEG objects")
+    return Found(cases, notes, damaged)
 
 
 def _referenced(header) -> str:
-    items = header.get("ReferencedSeriesSequence") or ()
+    """UID of the CT series that a SEG or RTSTRUCT refers to; empty when it says none."""
+    items = list(header.get("ReferencedSeriesSequence") or ())
+    for frame in header.get("ReferencedFrameOfReferenceSequence") or ():
+        for study in frame.get("RTReferencedStudySequence") or ():
+            items += study.get("RTReferencedSeriesSequence") or ()
     return next((str(uid) for item in items if (uid := item.get("SeriesInstanceUID"))), "")
+
+
+def _frame_of_reference(header) -> str:
+    frames = header.get("ReferencedFrameOfReferenceSequence") or ()
+    return str(header.get("FrameOfReferenceUID") or next((f.get("FrameOfReferenceUID", "") for f in frames), ""))
 
 
 def _folders_of_several(series: dict[str, _Series], root: Path) -> set[Path]:
@@ -102,7 +119,7 @@ def _case(root: Path, path: Path, header, series: _Series | None, mixed: set[Pat
     seg = path.relative_to(root).as_posix()
     if series is None:
         secrets = _secrets(header)
-        problem = "the CT series of its DICOM SEG is not in the data set"
+        problem = "the CT series that its segmentation refers to is not in the data set"
         return Case(seg, "", seg, identifying=True, secrets=secrets, problem=problem)
     folder = Path(os.path.commonpath([p.parent for p in series.files]))
     files = tuple(p.relative_to(root).as_posix() for p in series.files) if folder in mixed else ()
@@ -111,14 +128,14 @@ def _case(root: Path, path: Path, header, series: _Series | None, mixed: set[Pat
     return Case(seg, ct, seg, ct_files=files, metadata=metadata, identifying=True, secrets=secrets)
 
 
-def _with_persons(cases: list[Case], headers: list) -> list[Case]:
-    """The cases, which are those of the SEG ``headers``, with a number for each person where some have several.
+def _with_patients(cases: list[Case], headers: list) -> list[Case]:
+    """The cases, which are those of ``headers``, with a number for each patient where some have several cases.
 
-    What tells them apart, PatientID, is told to nobody; persons are numbered in the order of their cases' files.
+    Patients are told apart by PatientID, which never appears in any output, and numbered in the order of their files.
     """
     ids = [_text(header.get("PatientID")) for header in headers]
     known = [one for one in ids if one]
-    if len(set(known)) in (1, len(known)):  # one for all is what anonymisers write
+    if len(set(known)) in (1, len(known)):  # one for all is what anonymizers write
         return cases
     first = {}
     for case, one in sorted(zip(cases, ids, strict=True), key=lambda pair: pair[0].name):
