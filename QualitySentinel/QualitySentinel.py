@@ -415,7 +415,7 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
             loaded = self.model(model)
             if session.case.model.get("sha256") != loaded.sha256:
                 raise ModelError(
-                    _("Edits are not scored: the scores are of another model than the chosen one; press Apply")
+                    _("Edits are not scored because another model is selected than the one used so far; press Apply")
                 )
             return loaded
 
@@ -429,7 +429,7 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
         """
         for progress in self.scoreSteps(volumeNode, segmentationNode, **options):
             if progress.cancelled:
-                raise CancelledError(_("scoring was cancelled"))
+                raise CancelledError(_("Scoring was canceled"))
         return progress.score
 
     def applyScores(self, segmentationNode, caseScore, colors=True):

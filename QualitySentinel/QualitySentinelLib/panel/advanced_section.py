@@ -84,7 +84,7 @@ class AdvancedSection:
 
     def _on_remove(self, *_args) -> None:
         if not slicer.util.confirmOkCancelDisplay(
-            _("Remove all imported models? The files that they were imported from are not touched."),
+            _("Remove all imported models? The files they were imported from are kept."),
             _("Quality Sentinel - Remove Downloads"),
         ):
             return
@@ -105,7 +105,7 @@ class AdvancedSection:
         with slicer.util.tryWithErrorDisplay(_("Failed to gather package info."), waitCursor=True):
             text = setup.package_info()
         slicer.util.infoDisplay(
-            _("What support wants to know is below, under details, to be copied. No data of patients is in it."),
+            _("Copy the text under Details into your support request. It contains no patient data."),
             _("Quality Sentinel - Package Info"),
             detailedText=text,
         )
@@ -114,8 +114,8 @@ class AdvancedSection:
 def removed_text(models: int, freed: int) -> str:
     """What is said when so many models were removed; ``freed`` in bytes."""
     if not models:
-        return _("There was no imported model.")
-    return _("Models removed: {models}. Space that became free: {megabytes:.1f} MB.").format(
+        return _("There are no imported models.")
+    return _("Models removed: {models}. Disk space freed: {megabytes:.1f} MB.").format(
         models=models, megabytes=freed / 1e6
     )
 

@@ -76,6 +76,6 @@ def removed_text(review: OpenReview) -> str:
     session, segmentation = review.session, review.segmentation_node.GetSegmentation()
     if session.selected is None or segmentation.GetSegment(session.selected) is not None:
         return ""
-    return _("{segment} was removed from the segmentation: there is nothing to correct").format(
+    return _("{segment} was removed from the segmentation, so there is nothing to correct").format(
         segment=session.labels[session.selected]
     )

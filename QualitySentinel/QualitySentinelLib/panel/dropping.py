@@ -13,7 +13,7 @@ def dropped_text(session: ReviewSession) -> str:
     if not accepted and not edited:
         return ""
     return _(
-        "This segmentation was reviewed on another CT, or the CT was moved or changed since. Scoring begins a new "
+        "This segmentation was reviewed on another CT, or the CT has been moved or changed since. Scoring starts a new "
         "review; slices marked as accepted ({accepted}) and as edited ({edited}) lose their marks. Masks are not "
         "changed.\n\nBegin a new review?"
     ).format(accepted=accepted, edited=edited)

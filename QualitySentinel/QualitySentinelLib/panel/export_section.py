@@ -91,4 +91,4 @@ def links_to(folder: Path) -> str:
         f'<a href="{qt.QUrl.fromLocalFile(str(path)).toString()}">{text}</a>'
         for path, text in ((folder / "report.html", _("report")), (folder, _("folder")))
     )
-    return _("Written to {path}. Open: {links}").format(path=escaped(str(folder)), links=", ".join(links))
+    return _("Saved in {path}. Open: {links}").format(path=escaped(str(folder)), links=", ".join(links))

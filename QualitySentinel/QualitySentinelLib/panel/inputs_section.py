@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -24,6 +25,7 @@ class InputsSection:
         self._node = None
         self._names: object = self  # anything but what there may be
         self._tags: list[int] = []
+        self._due = False
         self._going: set[str] = set()
 
     def propose(self, parameters) -> None:
@@ -46,7 +48,7 @@ class InputsSection:
             if segmentation_node is not None:
                 kind = slicer.vtkSegmentation
                 events = (kind.SegmentAdded, kind.SegmentRemoved, kind.SegmentModified)
-                self._tags = [segmentation_node.AddObserver(event, self._show_matches) for event in events]
+                self._tags = [segmentation_node.AddObserver(event, self._show_matches_soon) for event in events]
         self._show_matches()
         return before not in (None, segmentation_node)
 
@@ -93,9 +95,16 @@ class InputsSection:
         if volume_node:
             parameters.inputVolume = volume_node
 
-    def _show_matches(self, *_event) -> None:
+    def _show_matches_soon(self, *_event) -> None:
+        """Look at the names once for many events: every tag that is written, and every stroke of a brush, sends one."""
+        if not self._due:
+            self._due = True
+            qt.QTimer.singleShot(0, self._show_matches)
+
+    def _show_matches(self) -> None:
+        self._due = False
         names = None if self._node is None else names_of(self._node)
-        if names != self._names:  # a stroke of a brush changes none
+        if names != self._names:
             self._names = names
             label = self._ui.matchedLabel
             label.text, label.toolTip = matches_text(names)

@@ -242,8 +242,9 @@ class Panel:
         parameters = self._parameters
         if not parameters or not parameters.inputSegmentation:
             return
-        for name in SHOWN:
-            parameters.setValue(name, False)
+        with slicer.util.NodeModify(parameters):  # all at once
+            for name in SHOWN:
+                parameters.setValue(name, False)
         # Also of a review that is not open, because its scores could not be read
         for take_back in (
             hide_quality_map, hide_quality_surface, hide_legend, show_all, restore_colors, zoom.restore_zoom
@@ -311,8 +312,7 @@ class Panel:
             with slicer.util.tryWithErrorDisplay(_("Failed to show the scores.")):
                 review.display.apply(options)
         if options.scale != self.review_panel.scale:
-            self.review_panel.scale = options.scale
-            self.review_panel.draw()
+            self.review_panel.show_scale(options.scale)
 
     def _show_warnings(self) -> None:
         review, running = self.review_panel.review, self._scoring.running
@@ -320,7 +320,7 @@ class Panel:
         if review and not running and (unscored := self.rescoring.unscored(review)):
             warnings.insert(0, outdated_text(review, unscored))
         if self._kept_elsewhere and not review and not running:
-            warnings.append(_("This segmentation has a saved review, but its CT is not here, was moved or changed"))
+            warnings.append(_("This segmentation has a saved review, but its CT is missing, or was moved or changed"))
         show_warnings(self._ui.warningsLabel, warnings)
 
     def _on_scored(self, review: OpenReview | None, error: Exception | None) -> None:
@@ -370,7 +370,7 @@ class Panel:
         """Scoring edits again begins, or has ended."""
         if review is self.review_panel.review:
             self._ui.currentLabel.toolTip = (
-                _("Edited slices are being scored again") if self.rescoring.busy(review) else _("The current slice")
+                _("Rescoring the edited slices") if self.rescoring.busy(review) else _("The current slice")
             )
             self._show_warnings()
 

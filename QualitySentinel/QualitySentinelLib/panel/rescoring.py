@@ -132,7 +132,7 @@ class Rescoring:
 def reason(error: Exception) -> str:
     """Why edits were not scored, one line."""
     if isinstance(error, ModuleNotFoundError):  # nothing is installed without a click
-        return _("Edits are not scored: {package} is not installed. Apply asks and installs it").format(
+        return _("Edits are not scored because {package} is not installed. Press Apply to install it").format(
             package=error.name
         )
     return str(error)

@@ -32,7 +32,7 @@ class ResultsTable:
         self._table, self._on_choose = table, on_choose
         self._ids: list[str] = []
         self._filling = False
-        self.scale = DEFAULT_SCALE
+        self._scale = DEFAULT_SCALE
         self._fit_columns(True)
         table.horizontalHeader().setHighlightSections(False)
         table.connect("cellClicked(int,int)", self._on_cell)
@@ -60,6 +60,12 @@ class ResultsTable:
             for row, segment in enumerate(segments):
                 if segment.segment_id in changed:
                     self._fill(row, segment, labels[segment.segment_id], figures.of(segment.segment_id))
+
+    def show_scale(self, scale: str, session: ReviewSession | None) -> None:
+        """Use another color scale."""
+        self._scale = scale
+        for row, segment in enumerate(session.segments if session else ()):
+            self._table.item(row, DSC).setIcon(self._swatch(segment))
 
     def select(self, segment_id: str | None) -> None:
         """Mark the segment's row, and bring it into sight."""
@@ -110,13 +116,16 @@ class ResultsTable:
                 self._table.setItem(row, column, item)
             item.setText(text)
             item.setToolTip(tip)
+        self._table.item(row, DSC).setIcon(self._swatch(segment))
+
+    def _swatch(self, segment: SegmentScore) -> qt.QIcon:
         swatch = qt.QIcon()
         if segment.predicted_dsc is not None:
             pixmap = qt.QPixmap(SWATCH, SWATCH)
-            pixmap.fill(qt_color(dsc_color(segment.predicted_dsc, self.scale)))
+            pixmap.fill(qt_color(dsc_color(segment.predicted_dsc, self._scale)))
             for mode in (qt.QIcon.Normal, qt.QIcon.Selected):  # Qt would tint that of the selected row
                 swatch.addPixmap(pixmap, mode)
-        self._table.item(row, DSC).setIcon(swatch)
+        return swatch
 
     def _on_cell(self, row: int, _column: int, *_before: int) -> None:
         if not self._filling and 0 <= row < len(self._ids):

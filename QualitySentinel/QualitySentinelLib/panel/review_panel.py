@@ -62,9 +62,14 @@ class ReviewPanel:
         self._unsubscribe = (lambda: None) if review is None else review.session.observe(self._on_event)
         self.draw()
 
+    def show_scale(self, scale: str) -> None:
+        """Use another color scale, a name of ``scores.colors.SCALES``."""
+        self.scale = scale
+        self.table.show_scale(scale, self.session)
+        self._draw_current()
+
     def draw(self) -> None:
         """Draw everything anew."""
-        self.table.scale = self.scale
         self._figures.update(self.session)
         self.table.show(self.session, self._figures)
         self._draw_figures()
@@ -110,22 +115,22 @@ class ReviewPanel:
         ui.previousButton.enabled = ui.nextButton.enabled = self._figures.total.open > 0
         ui.acceptButton.enabled, ui.acceptButton.checked = scored, accepted
         ui.acceptButton.text = _("Accepted") if accepted else _("Accept")
-        takes_back = not counts.open and counts.progress.accepted > 0
-        ui.acceptSegmentButton.enabled = counts.open > 0 or takes_back
-        ui.acceptSegmentButton.text = _("Take segment back") if takes_back else _("Accept segment")
+        undoes = not counts.open and counts.progress.accepted > 0
+        ui.acceptSegmentButton.enabled = counts.open > 0 or undoes
+        ui.acceptSegmentButton.text = _("Undo accepts") if undoes else _("Accept segment")
         ui.undoButton.enabled = session is not None and session.can_undo
         ui.redoButton.enabled = session is not None and session.can_redo
         ui.correctButton.enabled = selected is not None
 
     def _current_text(self, points, k: int | None) -> str:
         if self.session is None:
-            return _("Apply scores the segmentation; then its slices are reviewed here")
+            return _("Press Apply to score the segmentation, then review its slices here")
         if self.session.selected is None:
             return _("Select a segment in the table, or press Next")
         label = self.session.labels[self.session.selected]
         point = next((p for p in points if p.k == k), None)
         if point is None:
-            return _("<b>{segment}</b>: no score here").format(segment=escaped(label))
+            return _("<b>{segment}</b>: no score at this slice").format(segment=escaped(label))
         return _("<b>{segment}</b>, slice {index} (S {position:.1f} mm): {verdict}").format(
             segment=escaped(label), index=point.slice_index, position=point.position_mm, verdict=verdict(point, _)
         )
@@ -143,7 +148,7 @@ class ReviewPanel:
             self.session.previous_flagged()
 
     def accept(self) -> None:
-        """Accept the slice that is looked at, or take that back."""
+        """Accept the current slice, or undo that."""
         if self.session is None or self.session.current is None:
             return
         current = self.session.current
@@ -157,7 +162,7 @@ class ReviewPanel:
         self._draw_current()  # Qt has toggled the button
 
     def accept_segment(self) -> None:
-        """Accept all open slices of the selected segment; when there is none, take back what was accepted in it."""
+        """Accept all open slices of the selected segment; when there is none, undo its accepts."""
         if self.session is None or self.session.selected is None:
             return
         if not self.session.accept_segment(self.session.selected):

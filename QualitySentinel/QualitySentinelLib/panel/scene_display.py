@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import slicer
+
 from .. import scene
 from ..anatomy.windows import window_of
 from ..review import Changed, ReviewEvent, ReviewSession
@@ -73,6 +75,11 @@ class SceneDisplay:
         before, self._options = self._options, options
         if before == options:
             return
+        self._node.CreateDefaultDisplayNodes()
+        with slicer.util.NodeModify(self._node.GetDisplayNode()):  # views draw all segments at every event
+            self._apply(before, options)
+
+    def _apply(self, before: DisplayOptions | None, options: DisplayOptions) -> None:
         moved = self._show_selected()  # first: map and surface show what is visible
         if before is None or before.window != options.window:
             self._show_window()

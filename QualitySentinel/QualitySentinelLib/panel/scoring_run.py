@@ -149,5 +149,5 @@ class ScoringRun:
 STAGES = {
     Stage.LOADING: _("Loading the model..."),
     Stage.READING: _("Reading the volumes..."),
-    Stage.PLANNING: _("Looking for slices..."),
+    Stage.PLANNING: _("Finding slices..."),
 }

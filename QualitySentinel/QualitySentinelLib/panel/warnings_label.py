@@ -35,7 +35,7 @@ def outdated_text(review: OpenReview, segment_ids: Collection[str]) -> str:
     shown = ", ".join(names[:MOST_NAMES])
     if len(names) > MOST_NAMES:
         shown = _("{names} and {count} more").format(names=shown, count=len(names) - MOST_NAMES)
-    return _("Edited since they were scored: {names}. Apply scores what has changed").format(names=shown)
+    return _("Edited since the last scoring: {names}. Press Apply to rescore the changes").format(names=shown)
 
 
 def _is_known(review: OpenReview, segment_id: str) -> bool:

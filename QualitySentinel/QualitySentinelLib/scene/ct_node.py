@@ -27,15 +27,15 @@ def ct_from_node(volume_node) -> CtVolume:
 def ct_steps(volume_node) -> Steps[CtVolume]:
     """As :func:`ct_from_node`, in steps of a few milliseconds."""
     if volume_node is None:
-        raise InputError("no CT is selected; choose a volume")
+        raise InputError("no CT is selected; select a volume")
     name = volume_node.GetName()
     image = volume_node.GetImageData()
     if image is None or not image.GetNumberOfPoints() or image.GetPointData().GetScalars() is None:
-        raise InputError(f"{name}: the volume holds no voxels; load it again")
+        raise InputError(f"{name}: the volume has no voxels; load it again")
     if image.GetNumberOfScalarComponents() != 1:
-        raise InputError(f"{name}: has {image.GetNumberOfScalarComponents()} values in each voxel; a CT has one")
+        raise InputError(f"{name}: has {image.GetNumberOfScalarComponents()} values per voxel; a CT has one")
     if volume_node.IsA("vtkMRMLLabelMapVolumeNode"):
-        raise InputError(f"{name}: is a label map; choose the CT itself")
+        raise InputError(f"{name}: is a label map; select the CT itself")
     try:
         hu, remarks = yield from hounsfield_steps(slicer.util.arrayFromVolume(volume_node))
     except NotHounsfieldError as error:

@@ -99,7 +99,7 @@ def kept_review(segmentation_node) -> ReviewSession | None:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InputError) as error:
         reason = " ".join(str(error).split())[:200]
         logging.warning(
-            f"{segmentation_node.GetName()}: the quality review kept in the scene cannot be read ({reason}); "
+            f"{segmentation_node.GetName()}: the quality review saved in the scene cannot be read ({reason}); "
             "score the segmentation again"
         )
         return None
@@ -176,9 +176,9 @@ def _fitted(case: CaseScore, segmentation_node) -> list[str]:
     renamed = [s.name for s in case.segments if s.name != names[s.segment_id]]
     for score in case.segments:
         score.name = names[score.segment_id]
-    warnings = [f"segments of the kept review are gone: {_listed(gone)}"] if gone else []
+    warnings = [f"segments of the saved review no longer exist: {_listed(gone)}"] if gone else []
     if renamed:
-        warnings.append(f"segments of the kept review are called otherwise now: {_listed(renamed)}")
+        warnings.append(f"segments of the saved review were renamed: {_listed(renamed)}")
     return warnings
 
 

@@ -65,11 +65,11 @@ def segmentation_steps(
         only_changed: of ``segment_ids``, those that are left out when their voxels are as the memory has them.
     """
     if segmentation_node is None:
-        raise InputError("no segmentation is selected; choose one")
+        raise InputError("no segmentation is selected; select one")
     name = segmentation_node.GetName()
     source = segmentation_node.GetSegmentation()
     if source is None or not source.GetNumberOfSegments():
-        raise InputError(f"{name}: the segmentation holds no segments; segment or load some first")
+        raise InputError(f"{name}: the segmentation has no segments; create or load some first")
     collector = SegmentCollector(_grid_of(ct_node), {}, segment_ids, name)
     everything = dict(enumerate(_found(source)))
     wanted = {position for position, found in everything.items() if collector.wants(found)}

@@ -9,8 +9,10 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import slicer
 import vtk
+from vtk.util.numpy_support import numpy_to_vtk
 
 from ..review import REVIEW_SEGMENT_COLUMNS, REVIEW_SLICE_COLUMNS, review_segment_rows, review_slice_rows
 from ..scores import CaseScore
@@ -28,8 +30,8 @@ _UNITS = {"position_mm": "mm"}
 _INTEGERS = """n_slices n_scored n_flagged missed_slices n_accepted n_corrected n_open
 slice_index flagged missed accepted edited""".split()
 _NUMBERS = "predicted_dsc dsc_low dsc_high first_dsc position_mm".split()
-_ARRAYS = dict.fromkeys(_INTEGERS, vtk.vtkIntArray) | dict.fromkeys(_NUMBERS, vtk.vtkDoubleArray)
-"""Array class of each column; text where nothing is said. A missing number is NaN."""
+_KINDS = dict.fromkeys(_INTEGERS, np.int32) | dict.fromkeys(_NUMBERS, np.float64)
+"""Type of each column of numbers; others are text. A missing number is NaN."""
 
 
 def update_tables(segmentation_node, case_score: CaseScore, session: ReviewSession | None = None) -> tuple:
@@ -68,6 +70,18 @@ def own_node(segmentation_node, role: str):
     return None if shared else node
 
 
+def _array(column: str, values: Sequence):
+    if column in _KINDS:  # a hundred times quicker than value by value
+        numbers = np.array([math.nan if value is None else value for value in values], dtype=_KINDS[column])
+        array = numpy_to_vtk(numbers, deep=True)
+    else:
+        array = vtk.vtkStringArray()
+        for value in values:
+            array.InsertNextValue("" if value is None else value)
+    array.SetName(column)
+    return array
+
+
 def _table(segmentation_node, role: str, name: str):
     table = own_node(segmentation_node, role)
     if table is None:
@@ -78,13 +92,8 @@ def _table(segmentation_node, role: str, name: str):
 
 
 def _fill(table_node, columns: Sequence[str], rows: Iterable[Sequence]) -> None:
-    arrays = [_ARRAYS.get(column, vtk.vtkStringArray)() for column in columns]
-    for array, column in zip(arrays, columns, strict=True):
-        array.SetName(column)
-    for row in rows:
-        for array, value in zip(arrays, row, strict=True):
-            missing = "" if isinstance(array, vtk.vtkStringArray) else math.nan
-            array.InsertNextValue(missing if value is None else value)
+    by_column = list(zip(*rows, strict=True)) or [()] * len(columns)
+    arrays = [_array(column, values) for column, values in zip(columns, by_column, strict=True)]
     with slicer.util.NodeModify(table_node):
         table_node.RemoveAllColumns()
         for array in arrays:

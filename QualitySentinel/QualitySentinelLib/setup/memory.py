@@ -59,14 +59,14 @@ def memory_warning(volume, device: str = "auto", segmentation=None) -> str | Non
     gpu_free = _gpu_memory(device)
     if gpu_free is not None and gpu_free < _GPU_NETWORK_BYTES:
         return (
-            f"The graphics card has {gpu_free / GIB:.1f} GiB of memory free, scoring takes about "
-            f"{_GPU_NETWORK_BYTES / GIB:.1f} GiB. Close what else uses it, or choose the device cpu."
+            f"The graphics card has {gpu_free / GIB:.1f} GiB of free memory; scoring needs about "
+            f"{_GPU_NETWORK_BYTES / GIB:.1f} GiB. Close other programs that use it, or select the device cpu."
         )
     needed, free = memory_needed(volume, segmentation, on_gpu=gpu_free is not None), available_memory()
     if free is None or needed <= free:
         return None
     return (
-        f"Scoring this CT takes about {needed / GIB:.1f} GiB of memory, {free / GIB:.1f} GiB are free. "
+        f"Scoring this CT needs about {needed / GIB:.1f} GiB of memory; {free / GIB:.1f} GiB are free. "
         "Close other programs or volumes first, or crop the CT; otherwise Slicer may become slow or stop."
     )
 

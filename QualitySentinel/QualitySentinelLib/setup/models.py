@@ -93,15 +93,15 @@ def import_model(path: str | os.PathLike, embeddings: str | os.PathLike | None =
     kind = path.suffix.lower()
     if kind == ".pkl":
         raise ModelError(
-            f"{path}: holds embeddings, not a network; choose the .pth file that belongs to it, with this one beside it"
+            f"{path}: contains embeddings, not a network; select the .pth file that belongs to it, in the same folder"
         )
     if kind not in (_SUFFIX, *CHECKPOINT_SUFFIXES):
         raise ModelError(
-            f"{path}: is no model; choose a {_SUFFIX} file of Quality Sentinel, or the published .pth file with its "
-            f"{EMBEDDINGS_NAME} beside it"
+            f"{path}: is not a model; select a {_SUFFIX} file of Quality Sentinel, or the published .pth file with "
+            f"{EMBEDDINGS_NAME} in the same folder"
         )
     if not path.is_file():
-        raise ModelError(f"{path}: there is no such file; check the path")
+        raise ModelError(f"{path}: no such file; check the path")
     try:
         return _copy(path) if kind == _SUFFIX else _convert(path, embeddings)
     except ModuleNotFoundError as error:
@@ -150,7 +150,7 @@ def _copy(path: Path) -> ModelChoice:
     with whole_file(target) as temporary:
         shutil.copyfile(path, temporary)
         if sha256_of(temporary) != sha256:
-            raise ModelError(f"{path}: has changed while it was copied; try again")
+            raise ModelError(f"{path}: changed while it was being copied; try again")
     return _keep(target, sha256, f"copy of {path.name}")
 
 
@@ -159,7 +159,7 @@ def _convert(path: Path, embeddings: str | os.PathLike | None) -> ModelChoice:
     beside = path.parent / EMBEDDINGS_NAME
     embeddings = Path(embeddings) if embeddings is not None else beside
     if not embeddings.is_file():
-        raise ModelError(f"{path}: a published checkpoint needs its {EMBEDDINGS_NAME}, and there is no {embeddings}")
+        raise ModelError(f"{path}: a published checkpoint needs its {EMBEDDINGS_NAME}, but {embeddings} does not exist")
     from ..checkpoint import load_model, save_model
 
     model = load_model(path, embeddings)

@@ -88,9 +88,9 @@ def _ensure_torch(force_cpu: bool) -> bool:
         return False
     if slicer.app.testingEnabled():  # PyTorchUtils would install without asking
         if missing:
-            raise ModelError(_("PyTorch is not installed, and testing mode installs nothing"))
+            raise ModelError(_("PyTorch is not installed, and testing mode does not install anything"))
         raise ModelError(
-            _("PyTorch is older than needed ({version}), and testing mode installs nothing").format(
+            _("PyTorch is too old ({version} is needed), and testing mode does not install anything").format(
                 version=TORCH_VERSION
             )
         )
@@ -109,7 +109,7 @@ def _ensure_torch(force_cpu: bool) -> bool:
             )
         ) from error
     if torch is None:
-        raise CancelledError(_("PyTorch was not installed; scoring needs it"))
+        raise CancelledError(_("Scoring needs PyTorch, which was not installed"))
     if in_use:
         _offer_restart_of_torch()
         return False
@@ -126,7 +126,7 @@ def _install_extension() -> None:
     import slicer
     from slicer.i18n import tr as _
 
-    by_hand = _("PyTorch extension is missing: install it in the Extensions Manager and restart Slicer")
+    by_hand = _("The PyTorch extension is missing; install it in the Extensions Manager and restart Slicer")
     if slicer.app.testingEnabled() or not hasattr(slicer.app, "extensionsManagerModel"):
         raise ModelError(by_hand)
     manager = slicer.app.extensionsManagerModel()
@@ -169,7 +169,7 @@ def _ensure_requirements() -> None:
         ) from error
     except RuntimeError as error:  # Slicer's way of saying that the user declined
         raise CancelledError(
-            _("Python packages were not installed ({names}); scoring needs them").format(names=names)
+            _("Scoring needs Python packages that were not installed ({names})").format(names=names)
         ) from error
 
 

@@ -18,7 +18,7 @@ from .models import BUNDLED, bundled_names, model_choices
 from .packages import REQUIREMENTS, TORCH_VERSION, installed_version, loaded_version, restart_needed
 
 MISSING = "missing"
-_APPLY_INSTALLS = "press Apply: it asks and then installs"
+_APPLY_INSTALLS = "press Apply to install it"
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,9 @@ def _torch() -> list[InstalledPart]:
     rows = []
     if inside_slicer and importlib.util.find_spec("PyTorchUtils") is None:
         if version is not None and _fits("torch", TORCH_VERSION):
-            rows.append(InstalledPart("PyTorch extension", "not installed, and not needed: torch is there"))
+            rows.append(InstalledPart("PyTorch extension", "not installed, and not needed because torch is"))
         else:
-            advice = "press Apply: it asks and then installs it, or take it from the Extensions Manager"
+            advice = "press Apply to install it, or get it from the Extensions Manager"
             rows.append(InstalledPart("PyTorch extension", MISSING, False, advice))
     if version is None:
         rows.append(
@@ -117,7 +117,7 @@ def _devices(ask: bool) -> list[InstalledPart]:
     torch = sys.modules.get("torch")
     if torch is None or not hasattr(torch, "cuda"):
         if installed_version("torch"):
-            rows.append(InstalledPart("graphics card", "not asked: PyTorch is not loaded yet"))
+            rows.append(InstalledPart("graphics card", "unknown until PyTorch is loaded"))
         return rows
     for index in range(torch.cuda.device_count()):
         said = torch.cuda.get_device_name(index)
@@ -128,7 +128,7 @@ def _devices(ask: bool) -> list[InstalledPart]:
     if torch.backends.mps.is_available():
         rows.append(InstalledPart("mps", "Apple GPU"))
     if len(rows) == 1:
-        rows.append(InstalledPart("graphics card", "none that PyTorch can use; scoring runs on the processor"))
+        rows.append(InstalledPart("graphics card", "none that PyTorch can use; scoring runs on the CPU"))
     return rows
 
 
@@ -159,7 +159,7 @@ def _models() -> list[InstalledPart]:
     else:
         rows = [InstalledPart("bundled model", ", ".join(bundled) or MISSING, False, "install Quality Sentinel again")]
     imported = [choice for choice in model_choices() if choice.source != BUNDLED]
-    return rows + [InstalledPart(f"model {c.name}", c.origin or "put there by hand") for c in imported]
+    return rows + [InstalledPart(f"model {c.name}", c.origin or "copied by hand") for c in imported]
 
 
 def _fits(package: str, wanted: str) -> bool:

@@ -75,7 +75,7 @@ def test_every_kind_of_edit_is_found(slicer, kept, a_ct_node, a_segmentation_nod
     panel.ui.autoRescoreCheckBox.checked = False
     compared(panel)
     label = segmentation.GetSegment(segment_id).GetName()
-    assert f"Edited since they were scored: {label}." in panel.ui.warningsLabel.text
+    assert f"Edited since the last scoring: {label}." in panel.ui.warningsLabel.text
 
 
 def test_without_scoring_of_edits_one_line_says_so_until_apply(kept, edit, open_panel, scorings):
@@ -84,7 +84,7 @@ def test_without_scoring_of_edits_one_line_says_so_until_apply(kept, edit, open_
     panel.ui.autoRescoreCheckBox.checked = False
     compared(panel)
     before = texts(panel.ui.resultsTable)
-    assert panel.ui.warningsLabel.text == "\u26a0 Edited since they were scored: spleen. Apply scores what has changed"
+    assert panel.ui.warningsLabel.text == "\u26a0 Edited since the last scoring: spleen. Press Apply to rescore the changes"
     apply(panel)
     assert panel.ui.warningsLabel.isHidden()
     assert texts(panel.ui.resultsTable) != before and scorings == []
@@ -99,7 +99,7 @@ def test_a_cancelled_apply_leaves_the_edits_unscored_and_says_so(kept, edit, ope
     panel.ui.applyButton.click()
     panel.ui.cancelButton.click()
     run_events_until(lambda: not panel.ui.cancelButton.enabled)
-    assert "Edited since they were scored: spleen." in panel.ui.warningsLabel.text
+    assert "Edited since the last scoring: spleen." in panel.ui.warningsLabel.text
 
 
 def test_edits_that_cannot_be_scored_stay_named(kept, edit, open_panel, monkeypatch):
@@ -113,7 +113,7 @@ def test_edits_that_cannot_be_scored_stay_named(kept, edit, open_panel, monkeypa
     edit(kept.segment("spleen").slices[2].k)
     panel = open_panel()
     run_events_until(lambda: "spleen" in panel.ui.warningsLabel.text)
-    assert "torch is not installed. Apply asks" in panel.ui.warningsLabel.text
+    assert "torch is not installed. Press Apply" in panel.ui.warningsLabel.text
     monkeypatch.undo()
     edit(kept.segment("spleen").slices[3].k)
     review = panel.panel.review_panel.review

@@ -66,7 +66,7 @@ def test_accepting_a_segment_and_taking_that_back(reviewed):
     click(ui.acceptSegmentButton)
     assert texts(ui.resultsTable)[0][4] == ""
     assert ui.reviewProgressBar.text == "4 of 5 reviewed"
-    assert ui.acceptSegmentButton.text == "Take segment back"
+    assert ui.acceptSegmentButton.text == "Undo accepts"
     click(ui.acceptSegmentButton)
     assert texts(ui.resultsTable)[0][4] == "4"
     assert ui.acceptSegmentButton.text == "Accept segment"
@@ -177,7 +177,7 @@ def test_a_segment_that_was_removed_is_not_corrected_but_named(slicer, reviewed,
     click_row(reviewed.ui.resultsTable, 0)
     a_segmentation_node.GetSegmentation().RemoveSegment("spleen")
     click(reviewed.ui.correctButton)
-    assert said == ["spleen was removed from the segmentation: there is nothing to correct"]
+    assert said == ["spleen was removed from the segmentation, so there is nothing to correct"]
     assert reviewed.panel.correcting is None
     assert "spleen" in reviewed.ui.warningsLabel.text
 

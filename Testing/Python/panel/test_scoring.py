@@ -37,8 +37,10 @@ def test_says_how_many_segments_are_matched_to_structures(panel, a_segmentation_
 def test_matches_follow_names_and_the_scene(slicer, panel, a_segmentation_node):
     label, segmentation = panel.ui.matchedLabel, a_segmentation_node.GetSegmentation()
     segmentation.GetSegment("spleen").SetName("xyzzy")
+    slicer.app.processEvents()
     assert label.text == "1 of 2 segments are matched to structures"
     segmentation.RemoveSegment("spleen")
+    slicer.app.processEvents()
     assert label.text == "All 1 segments are matched to structures"
     slicer.mrmlScene.Clear(0)
     slicer.app.processEvents()

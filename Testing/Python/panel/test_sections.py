@@ -112,7 +112,7 @@ class TestAdvanced:
         panel.ui.removeDownloadsButton.click()
         panel.ui.removeDownloadsButton.click()
         megabytes = f"{a_model_file.stat().st_size / 1e6:.1f} MB"
-        assert said == [f"Models removed: 1. Space that became free: {megabytes}.", "There was no imported model."]
+        assert said == [f"Models removed: 1. Disk space freed: {megabytes}.", "There are no imported models."]
 
     def test_a_model_that_is_not_here_is_said_to_be_missing(self, panel):
         panel.logic.getParameterNode().model = "/elsewhere/own.safetensors"

@@ -104,8 +104,8 @@ class TestGraphicsCard:
     def test_a_full_one_is_told(self, card, free):
         card(GIB // 4)
         free(64 * GIB)
-        assert "graphics card has 0.2 GiB of memory free" in memory_warning(LARGE, "auto")
-        assert "choose the device cpu" in memory_warning(LARGE, "cuda:0")
+        assert "graphics card has 0.2 GiB of free memory" in memory_warning(LARGE, "auto")
+        assert "select the device cpu" in memory_warning(LARGE, "cuda:0")
 
     def test_is_no_matter_when_the_processor_was_chosen(self, card, free):
         card(0)

@@ -103,10 +103,10 @@ class TestImporting:
     @pytest.mark.parametrize(
         ("name", "wanted"),
         [
-            ("model.onnx", "choose a .safetensors file of Quality Sentinel, or the published .pth file"),
-            ("label_embedding.pkl", "choose the .pth file that belongs to it"),
-            ("gone.pth", "there is no such file"),
-            ("gone.safetensors", "there is no such file"),
+            ("model.onnx", "select a .safetensors file of Quality Sentinel, or the published .pth file"),
+            ("label_embedding.pkl", "select the .pth file that belongs to it"),
+            ("gone.pth", "no such file"),
+            ("gone.safetensors", "no such file"),
         ],
     )
     def test_what_is_no_model_is_refused_in_one_line(self, models, tmp_path, name, wanted):

@@ -32,7 +32,7 @@ class TestRows:
         assert (missing.version, missing.ok, missing.advice) == (
             "missing",
             False,
-            "press Apply: it asks and then installs",
+            "press Apply to install it",
         )
         assert not old.ok and ">=999 is needed" in old.advice
         assert good.ok
