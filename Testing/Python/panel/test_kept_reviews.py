@@ -84,7 +84,8 @@ def test_without_scoring_of_edits_one_line_says_so_until_apply(kept, edit, open_
     panel.ui.autoRescoreCheckBox.checked = False
     compared(panel)
     before = texts(panel.ui.resultsTable)
-    assert panel.ui.warningsLabel.text == "\u26a0 Edited since the last scoring: spleen. Press Apply to rescore the changes"
+    said = "\u26a0 Edited since the last scoring: spleen. Press Apply to rescore the changes"
+    assert panel.ui.warningsLabel.text == said
     apply(panel)
     assert panel.ui.warningsLabel.isHidden()
     assert texts(panel.ui.resultsTable) != before and scorings == []
