@@ -25,8 +25,8 @@ from ..volume import CtVolume, Segment
 AXIAL, CORONAL, SAGITTAL = "axial", "coronal", "sagittal"
 _COLORS = {AXIAL: "#58b7ff", CORONAL: "#b79bff", SAGITTAL: "#ff9bd0"}
 """Of the views' frames and the line of the axial slice; not Slicer's red, green and yellow, which mean a DSC here."""
-_AROUND_SEGMENT, _SMALLEST_MM = 1.4, 60.0
-"""How much more than the segment a view shows that is zoomed to it, and at least how much."""
+_AROUND_CT, _AROUND_SEGMENT, _SMALLEST_MM = 1.1, 1.4, 60.0
+"""How much more than the CT, or the segment, a view shows: the scale bar needs room; and at least how much."""
 _FLAT = 1 / 3
 """A CT that is so much lower than wide is better read in wide views below each other."""
 
@@ -118,14 +118,14 @@ class CaseViews:
 
     def show_whole(self) -> None:
         """Show the whole CT in every view; the slice planes stay where they are."""
-        self._frame([(0, n) for n in self._ct.frame.shape])
+        self._frame([(0, n) for n in self._ct.frame.shape], _AROUND_CT)
 
     def show_large(self, segment: Segment) -> None:
         """Show a segment large in every view; the slice planes stay where they are."""
         if not segment.is_empty:
             self._frame([(axis.start, axis.stop) for axis in segment.box], _AROUND_SEGMENT)
 
-    def _frame(self, box: list[tuple[int, int]], more: float = 1.0) -> None:
+    def _frame(self, box: list[tuple[int, int]], more: float) -> None:
         """Fill the views with a box of voxels, ``(start, stop)`` along canonical k, j, i, times ``more``."""
         ends = [(start - 0.5, stop - 0.5) for start, stop in reversed(box)]
         self._corners = np.array([[*ijk, 1.0] for ijk in itertools.product(*ends)]) @ self._ct.frame.ijk_to_ras.T

@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
             page.wait_for_function("() => !document.querySelector('#cancel')")
             row = page.locator("tbody tr", has_text=SHOWN)
             (row if row.count() else page.locator("tbody tr")).first.click()
-            for key in ("a", "n", "a", "n", "n"):  # accept two slices, go on
+            for key in ("d", "d", "n"):  # accept two slices, go on
                 page.keyboard.press(key)
                 time.sleep(1)
             page.mouse.move(0, 0)
