@@ -158,7 +158,7 @@ def test_a_segment_is_shown_large_and_so_is_the_next(reader):
 
 def row_of_the_line(picture) -> int:
     """The row of a picture of the coronal view in which the blue line of the axial slice is."""
-    blue = (np.subtract(picture[..., 2], picture[..., 0], dtype=int) > 60)[4:].sum(axis=1)  # the frame is blue, too
+    blue = (np.subtract(picture[..., 2], picture[..., 0], dtype=int) > 25)[4:].sum(axis=1)  # the frame is blue, too
     assert blue.max() > picture.shape[1] / 3
     return int(blue.argmax())
 
