@@ -2,7 +2,7 @@
 
 Usage: ``python Testing/Benchmarks/training_data.py SHARED_DATA OUT [MASKS]``. It writes folders of cases:
 
-Usage: ``python Testing/Benchmarks/training_data.py SHARED_DATA OUT [MASKS]``. It writes:
+- ``lungs``: whole lungs on ``ct_without_masks`` by threshold and connected air, where the two can be told apart;
 - ``merged``: TotalSegmentator's example with lobes joined to lungs, ribs, vertebrae and paired organs to one mask each;
 - ``two raters`` and ``rater2``: masks without a CT (``make-pairs --painted``); the other rater's as predictions;
 - ``sites/chest64`` and ``sites/half chest``: lungs, for testing only;
@@ -21,7 +21,7 @@ from scipy import ndimage
 
 from QualitySentinelLib.anatomy import match_structure
 from QualitySentinelLib.reading import read_ct
-from QualitySentinelTrainingLib.subjects import read_subject
+from QualitySentinelTrainingLib.subjects import find_subjects
 
 LUNGS = {1: "lung right", 2: "lung left"}
 JOINED = {
@@ -107,8 +107,7 @@ def main(data: Path, out: Path, masks: Path | None = None) -> None:
         if labels is not None:
             labels[(labels == 1) & (name == RIGHT_LUNG_ILL)] = 0
             _case(out / "lungs" / name, ct, labels, LUNGS)
-    example = data / "totalsegmentator"
-    subject = read_subject("example", example / "example_ct.nii.gz", example / "example_seg_fast_force_split.nii.gz")
+    subject = next(s for s in find_subjects(data / "totalsegmentator") if s.name == "totalsegmentator_example").read()
     parts = joined(subject.labels, subject.structures)
     labels = sum(value * mask for value, mask in enumerate(parts.values(), start=1))
     _case(out / "merged/totalsegmentator_merged", subject.ct, labels, dict(enumerate(parts, start=1)))
