@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -208,6 +209,12 @@ class _Identity(nn.Module):
     def seen(self, told: torch.Tensor, locator: torch.Tensor) -> torch.Tensor:
         """What place and picture show ``[N, seen]``."""
         return torch.cat((self.seeing(torch.cat((self.picture(locator), told), dim=1)), told), dim=1)
+
+    def expect(self, learned_from: float, met: float) -> None:
+        """Set the gate right for a share ``met`` of wrong names, after training with another share of them."""
+        odds = [math.log(share / (1.0 - share)) for share in (learned_from, met)]
+        with torch.no_grad():
+            self.judge[-1].bias += odds[0] - odds[1]
 
     def gate(self, seen: torch.Tensor, text: torch.Tensor, looked: torch.Tensor) -> torch.Tensor:
         """Logits ``[N, 1]``, from what is seen, the name, and pooled features of the crop."""

@@ -135,6 +135,8 @@ def train(
         return None
     if options.text == "none":  # it knows the neutral embedding only; what it says of any other is noise
         model.table = model.table.without_names()
+    if getattr(model.network, "told_dim", 0) and (learned_from := dataset.wrong_share):
+        model.network.identity.expect(learned_from, options.wrong_names_met)
     training = dataset.trained_on()
     known = LICENCES | dict(licences or {})
     for name, source in training["sources"].items():

@@ -162,6 +162,12 @@ class PairDataset(Dataset):
             "sources": {name: source for name, source in sources.items() if source["pairs"]},
         }
 
+    @property
+    def wrong_share(self) -> float:
+        """Share of the pairs with a name known to be right or wrong that are told a wrong one."""
+        chance = np.where(self._identity == 0, 1.0, self._renaming.wrong_chance)[self._identity >= 0]
+        return float(chance.mean()) if len(chance) else 0.0
+
     def __len__(self) -> int:
         return len(self._row)
 

@@ -96,6 +96,11 @@ class Renaming:
             np.array([number_of[n] for n in unheard if _side(n) == _side(name)], int) for name in own
         ]  # fmt: skip
 
+    @property
+    def wrong_chance(self) -> np.ndarray:
+        """How often each pair is told a wrong name, [N] in 0..1."""
+        return self._may_be_wrong * self._wrong_share
+
     def draw(self, indices: Sequence[int]) -> Renamed:
         """For the pairs ``indices``."""
         rng = np.random.default_rng([self._seed, *indices])

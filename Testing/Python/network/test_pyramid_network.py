@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -108,6 +110,9 @@ def test_the_gate_multiplies_the_dsc_of_masks_and_not_that_of_empty_ones():
     known = torch.tensor(4.0).sigmoid()
     expected = plain(images, embeddings, pixel_mm) * torch.tensor([1, *[known] * 4])[:, None]
     assert (network(images, embeddings, pixel_mm, *where) - expected).abs().max() < 1e-6
+    network.identity.expect(0.2, 0.02)
+    believed = torch.tensor(4.0 + math.log(0.25) - math.log(2 / 98)).sigmoid()
+    assert (network(images, embeddings, pixel_mm, *where)[1:] - expected[1:] / known * believed).abs().max() < 1e-5
     for parameter in network.identity.parameters():
         parameter.data.add_(torch.randn_like(parameter) * 0.1)
     fast = optimize_for_inference(network)
