@@ -113,7 +113,7 @@ def find_subjects(
     for note in found.notes:
         print(f"note: {data}: {note}", file=sys.stderr)
     if not sources:
-        raise InputError(f"{data}: holds no case with CT and masks; see docs/TRAINING.md for the layouts")
+        raise InputError(f"{data}: has no case with CT and masks; see docs/AUDIT.md for the layouts")
     return sorted(sources, key=lambda s: natural_key(s.name))
 
 
@@ -132,7 +132,7 @@ def painted_sources(data: Path, number: int, source: str = "") -> list[SubjectSo
     what = f"{_called(source or Path(data).resolve().name, source)}, painted"
     cases = [case for case in find_cases(data, "folders").cases if case.seg and not case.ct]
     if not cases:
-        raise InputError(f"{data}: holds no masks without a CT; they lie in CASE/segmentations/liver.nii.gz and so on")
+        raise InputError(f"{data}: has no masks without a CT; expected CASE/segmentations/liver.nii.gz alone")
     return [
         SubjectSource(name, person, what, partial(_read_painted, case, what, name))
         for case in cases
@@ -196,7 +196,7 @@ def subject_of(ct: CtVolume, segmentation: Segmentation, name: str, source: str 
             same.append(segment)
     if not segments:
         raise InputError(
-            f"{segmentation.source}: holds no mask of a known structure; give --names, or name files like liver.nii.gz"
+            f"{segmentation.source}: has no mask of a known structure; give --names, or name files like liver.nii.gz"
         )
     values = {structure: value for value, structure in enumerate(segments, start=1)}
     labels = np.zeros(ct.frame.shape, np.min_scalar_type(len(values)))

@@ -44,7 +44,7 @@ def find_cases(
         found = chosen.find(dataset)
         cases, notes = found.cases, list(found.notes)
         if not cases:
-            raise InputError(f"{dataset}: holds no cases of the layout '{chosen.name}'; name another with --layout")
+            raise InputError(f"{dataset}: has no cases in the layout '{chosen.name}'; choose another with --layout")
         if metadata is not None:
             cases = add_metadata(cases, metadata, notes, wanted=True)
         elif (table := next((p for t in chosen.tables for p in sorted(root.glob(t)) if p.is_file()), None)) is not None:
@@ -108,13 +108,13 @@ def _recognized(dataset: Path) -> Layout:
     specific = [layout for layout in LAYOUTS.values() if not layout.general and layout.fits(dataset)]
     if len(specific) > 1:
         names = ", ".join(layout.name for layout in specific)
-        raise UsageError(f"{dataset}: could be any of the layouts {names}; name one with --layout")
+        raise UsageError(f"{dataset}: could be any of the layouts {names}; choose one with --layout")
     fitting = specific or (layout for layout in LAYOUTS.values() if layout.general and layout.fits(dataset))
     if (chosen := next(iter(fitting), None)) is not None:
         return chosen
     raise UsageError(
-        f"{dataset}: could not detect the data set's layout ({', '.join(LAYOUTS)}); name one with --layout, or write a "
-        "CSV manifest"
+        f"{dataset}: could not detect the data set's layout ({', '.join(LAYOUTS)}); choose one with --layout, or write "
+        "a CSV manifest"
     )
 
 

@@ -154,8 +154,8 @@ def add_metadata(cases: list[Case], table: Path, notes: list[str], wanted: bool)
     hits = 0 if key is None else len(names.intersection(named[key]))
     if not hits:
         if wanted:
-            raise UsageError(f"{table}: no column of it names the cases, such as {cases[0].name}")
-        notes.append(f"{table.name}: no column of it names the cases; it was not used")
+            raise UsageError(f"{table}: no column matches the case names, such as {cases[0].name}")
+        notes.append(f"{table.name}: no column matches the case names; the table was not used")
         return cases
     if hits < len(cases):
         notes.append(f"{table.name}: has no row for {len(cases) - hits} of {len(cases)} cases")
@@ -163,7 +163,7 @@ def add_metadata(cases: list[Case], table: Path, notes: list[str], wanted: bool)
     again = [name for name, rows_of_it in Counter(named[key]).items() if rows_of_it > 1 and name in names]
     if again:
         what = "1 case" if len(again) == 1 else f"{len(again)} cases"
-        notes.append(f"{table.name}: has several rows for {what} ({again[0]}); the last one counts")
+        notes.append(f"{table.name}: has several rows for {what} ({again[0]}); the last one is used")
     return [replace(case, metadata={**case.metadata, **of_case.get(_spelled(case.name), {})}) for case in cases]
 
 

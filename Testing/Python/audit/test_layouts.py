@@ -159,7 +159,7 @@ def test_a_named_layout_is_taken(torso_writer, tmp_path):
 def test_of_several_layouts_none_is_guessed(torso_writer, tmp_path):
     totalsegmentator(tmp_path, torso_writer)
     abdomenatlas(tmp_path, torso_writer)
-    with pytest.raises(UsageError, match="could be any of the layouts totalsegmentator, abdomenatlas; name one"):
+    with pytest.raises(UsageError, match="could be any of the layouts totalsegmentator, abdomenatlas; choose one"):
         find_cases(tmp_path)
 
 
@@ -181,7 +181,7 @@ def test_what_is_no_data_set_is_refused_in_one_line(tmp_path, make, error, text)
     [
         ("case,ct\na,b\n", "has no column 'seg'"),
         ("case,ct,seg\na,,c\n", "line 2 has no 'ct'"),
-        ("case,ct,seg\na,b,c\na,b,c\n", "has the case 'a@c' twice"),
+        ("case,ct,seg\na,b,c\na,b,c\n", "lists the case 'a@c' twice"),
         ("case,ct,seg,names\na,b,c,nowhere.json\n", "nowhere.json: no such file"),
     ],
 )
@@ -200,7 +200,7 @@ def test_a_table_of_metadata_may_lie_anywhere(torso_writer, tmp_path):
     assert [dict(c.metadata) for c in found.cases] == [{}, {"sex": "M", "scanner_kvp": "120"}]
     assert found.notes == ["clinic.tsv: has no row for 1 of 2 cases"]
     table.write_text("who\tsex\nnobody\tM\n")
-    with pytest.raises(UsageError, match="no column of it names the cases, such as BDMAP_00000001"):
+    with pytest.raises(UsageError, match="no column matches the case names, such as BDMAP_00000001"):
         find_cases(tmp_path / "data", metadata=table)
 
 
@@ -219,7 +219,7 @@ def test_what_a_table_of_metadata_leaves_open_is_said(torso_writer, tmp_path):
     table.write_text("image_id;contrast;kvp\ns0001;none;None\ns0002;n/a;100\ns0002;iv;120\n")
     found = find_cases(tmp_path)
     assert [dict(c.metadata) for c in found.cases] == [{"contrast": "none"}, {"contrast": "iv", "kvp": "120"}]
-    assert found.notes == ["meta.csv: has several rows for 1 case (s0002); the last one counts"]
+    assert found.notes == ["meta.csv: has several rows for 1 case (s0002); the last one is used"]
     table.write_text('image_id;comment\ns0001;"never closed\ns0002;x\n')
     found = find_cases(tmp_path)
     assert [dict(c.metadata) for c in found.cases] == [{}, {}]
@@ -343,7 +343,8 @@ def test_folders_of_other_names_are_not_left_out_unseen(torso_writer, tmp_path):
     torso_writer.labels(tmp_path / "pt_extra" / "seg.nii.gz")
     found = find_cases(tmp_path)
     assert [case.name for case in found.cases] == ["pt_1", "pt_20"]
-    assert found.notes == ["1 folder with CT and masks left out for the name (pt_extra); --layout folders takes all"]
+    why = "because of the name (pt_extra); use --layout folders to include all"
+    assert found.notes == [f"1 folder with CT and masks left out {why}"]
 
 
 def test_dicom_is_found_through_links_to_folders(torso_writer, tmp_path):

@@ -87,7 +87,7 @@ def test_cases_with_masks_and_no_ct_are_found(a_folder_of_masks):
     assert {source.person for source in painted_sources(a_folder_of_masks, 2)} == {"someone"}
     read = read_masks_alone(next(c for c in find_cases(a_folder_of_masks, "folders").cases if not c.ct))
     assert set(read.structures.values()) == set(WANTED)
-    with pytest.raises(InputError, match="holds no cases"):
+    with pytest.raises(InputError, match="has no cases"):
         painted_sources(a_folder_of_masks / "other", 1)
 
 

@@ -40,8 +40,9 @@ def named_folders(name: str, pattern: str, names: str | None = None, title: str 
         if not others:
             return Found(cases)
         what = "1 folder" if len(others) == 1 else f"{len(others)} folders"
-        some = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
-        return Found(cases, [f"{what} with CT and masks left out for the name ({some}); --layout folders takes all"])
+        some = ", ".join(others[:3]) + ", ..." * (len(others) > 3)
+        why = f"because of the name ({some}); use --layout folders to include all"
+        return Found(cases, [f"{what} with CT and masks left out {why}"])
 
     return Layout(name, fits, find, title=title)
 

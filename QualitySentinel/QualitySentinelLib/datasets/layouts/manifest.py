@@ -44,7 +44,7 @@ def find(path: Path) -> Found:
             continue
         empty = [c for c in _COLUMNS if not row[c]]
         if empty:
-            raise UsageError(f"{path}: line {number} has no '{empty[0]}'; fill it, or take the line away")
+            raise UsageError(f"{path}: line {number} has no '{empty[0]}'; fill it in, or delete the line")
         names = row.get("names") or None
         if names is not None and names not in name_presets():
             names = names_in(path.parent / names)
@@ -56,7 +56,7 @@ def find(path: Path) -> Found:
     several = [replace(c, name=f"{c.name}@{image_stem(c.seg)}") if often[c.name] > 1 else c for c in cases]
     again = next((name for name, count in Counter(c.name for c in several).items() if count > 1), None)
     if again is not None:
-        raise UsageError(f"{path}: has the case '{again}' twice; give each row of it another name")
+        raise UsageError(f"{path}: lists the case '{again}' twice; give each row another name")
     return Found(several, notes)
 
 
