@@ -1,18 +1,20 @@
-"""Reads the published ``label_embedding.pkl`` without unpickling it: a small interpreter of the few opcodes it needs.
+"""Reads the published ``label_embedding.pkl`` by a restricted unpickler.
 
 The file is a pickled ``{int: tensor}``; each tensor's storage is a ``torch.save`` blob of the old, sequential format,
-a pickle again. Both are parsed here (opcodes by ``pickletools``, which executes nothing) and interpreted with plain
-Python values; the few names a file may mention stand for functions of this module, any other name is refused. Nothing
-here walks a container recursively, and the work one file can cause is bounded by :class:`_Budget`.
+a pickle again. The few names a file may mention stand for functions of this module (``find_class``); other names and
+all instructions that are not needed are refused. It is Python's unpickler, not that of C: the latter's memory is no
+match for a hostile file. The work one file can cause is bounded by :class:`_Budget`.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import pickle
 import pickletools
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,22 +24,17 @@ from ..errors import ModelError, reason_of
 _FILE_BYTES = 64 << 20
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
-_MARK = object()
 
 
 class _Refused(ValueError):
     """The pickle does something that an embedding table has no need of."""
 
 
-class _Name(str):
-    """A global's dotted name: stands for it on the stack, never imported."""
-
-
 @dataclass
 class _Budget:
     """What one file may still ask for; the published one needs 14 000 instructions and 74 240 numbers."""
 
-    instructions: int = 2_000_000
+    instructions: int = 500_000
     numbers: int = 16_000_000
 
     def spend(self, instructions: int = 0, numbers: int = 0) -> None:
@@ -59,13 +56,17 @@ def read_label_embeddings(path: str | os.PathLike) -> dict[int, np.ndarray]:
         size = os.stat(path).st_size
         if size > _FILE_BYTES:
             raise _Refused(f"{size >> 20} MB is larger than any embedding table")
-        return _embeddings(_Interpreter(_Budget(), _call).run(io.BytesIO(path.read_bytes())))
+        budget = _Budget()
+        return _embeddings(_Unpickler(io.BytesIO(path.read_bytes()), budget, _names(budget)).load())
     except OSError as error:
         reason = error.strerror or error
         raise ModelError(f"{path}: the embeddings cannot be read ({reason}); check the path") from error
     except _Refused as error:
         raise ModelError(f"{path}: refused: {error}; get the published file again") from error
-    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, MemoryError) as error:
+    except (
+        ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, RecursionError, MemoryError,
+        pickle.PickleError,
+    ) as error:  # fmt: skip
         raise ModelError(
             f"{path}: not a readable embedding table ({reason_of(error, 120)}); get the published file again"
         ) from error
@@ -86,89 +87,75 @@ def _embeddings(value: object) -> dict[int, np.ndarray]:
     return table
 
 
-class _Interpreter:
-    """The stack machine of pickle for containers, numbers and texts.
+_ALLOWED = frozenset(
+    getattr(pickle, name)[0]
+    for name in (
+        "PROTO", "FRAME", "STOP", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT",
+        "SHORT_BINUNICODE", "BINUNICODE", "SHORT_BINBYTES", "BINBYTES", "MARK", "EMPTY_DICT", "EMPTY_LIST",
+        "EMPTY_TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "TUPLE", "APPEND", "APPENDS", "SETITEM", "SETITEMS", "MEMOIZE",
+        "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BINPERSID",
+    )
+)  # fmt: skip
+
+
+class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]  # the one in Python, which has no stub
+    """Containers, numbers and texts, and what the names that are given stand for.
 
     Args:
-        budget: shared by all interpreters of one file.
-        call: ``call(name, arguments, budget)`` does what REDUCE asks for, or refuses.
+        stream: where the pickle starts; left after it.
+        budget: shared by all unpicklers of one file.
+        names: what a dotted name stands for.
         persistent: the same for persistent ids; without it they are refused.
     """
 
-    def __init__(self, budget: _Budget, call, persistent=None) -> None:
-        self._budget, self._call, self._persistent = budget, call, persistent
+    def __init__(self, stream: io.BytesIO, budget: _Budget, names: dict[str, object], persistent=None) -> None:
+        super().__init__(stream)
+        self._budget, self._names, self._persistent = budget, names, persistent
+        self.dispatch = self  # type: ignore[misc]  # asked for each instruction
 
-    def run(self, stream: io.BytesIO) -> object:
-        """The value of the pickle that starts at the stream's position; leaves the stream after it."""
-        stack: list = []
-        memo: dict[int, object] = {}
-        for opcode, argument, _ in pickletools.genops(stream):
-            self._budget.spend(instructions=1)
-            name = opcode.name
-            if name in ("PROTO", "FRAME"):
-                continue
-            if name == "STOP":
-                return stack.pop()
-            if name in _CONSTANTS:
-                stack.append(_CONSTANTS[name])
-            elif name in _ARGUMENTS:
-                stack.append(argument)
-            elif name == "MARK":
-                stack.append(_MARK)
-            elif name in _EMPTY:
-                stack.append(_EMPTY[name]())
-            elif name in _TUPLES:
-                stack.append(tuple([stack.pop() for _ in range(_TUPLES[name])][::-1]))
-            elif name == "TUPLE":
-                stack.append(tuple(_to_mark(stack)))
-            elif name in ("APPEND", "APPENDS"):
-                items = _to_mark(stack) if name == "APPENDS" else [stack.pop()]
-                _expect(stack[-1], list).extend(items)
-            elif name in ("SETITEM", "SETITEMS"):
-                items = _to_mark(stack) if name == "SETITEMS" else [stack.pop(), stack.pop()][::-1]
-                _fill(_expect(stack[-1], dict), items)
-            elif name == "MEMOIZE":
-                memo[len(memo)] = stack[-1]
-            elif name in ("BINPUT", "LONG_BINPUT"):
-                memo[argument] = stack[-1]
-            elif name in ("BINGET", "LONG_BINGET"):
-                stack.append(memo[argument])
-            elif name == "GLOBAL":
-                stack.append(_name(*argument.split(" ", 1)))
-            elif name == "STACK_GLOBAL":
-                attribute, module = _expect(stack.pop(), str), _expect(stack.pop(), str)
-                stack.append(_name(module, attribute))
-            elif name == "REDUCE":
-                arguments, function = _expect(stack.pop(), tuple), _expect(stack.pop(), _Name)
-                stack.append(self._call(str(function), arguments, self._budget))
-            elif name == "BINPERSID" and self._persistent is not None:
-                stack.append(self._persistent(_expect(stack.pop(), tuple)))
-            else:
-                raise _Refused(f"the pickle instruction {name} has no place in an embedding table")
-        raise _Refused("the pickle has no end")
+    stack: list
+
+    def __getitem__(self, opcode: int):
+        """What is done for an instruction."""
+        self._budget.spend(instructions=1)
+        if opcode not in _ALLOWED:
+            name = next((o.name for o in pickletools.opcodes if o.code == chr(opcode)), opcode)
+            raise _Refused(f"the pickle instruction {name} has no place in an embedding table")
+        if opcode in (pickle.SETITEM[0], pickle.SETITEMS[0]):
+            keys = self.stack[-2:-1] if opcode == pickle.SETITEM[0] else self.stack[::2]
+            if not all(type(key) in (int, str) for key in keys):  # hashing a deep tuple recurses without a guard
+                raise _Refused("a dictionary key that is neither number nor text")
+        return super().dispatch[opcode]
+
+    def find_class(self, module: str, attribute: str) -> object:
+        """Nothing is imported."""
+        name = f"{module}.{attribute}"
+        if name not in self._names:
+            shown = "".join(c if c.isprintable() else "?" for c in name[:100])
+            raise _Refused(f"it asks for {shown}, which an embedding table does not need; the file may be an attack")
+        return self._names[name]
+
+    def persistent_load(self, identity: object) -> object:
+        """Only storages have an identity."""
+        if self._persistent is None:
+            raise _Refused("it refers to something outside of it")
+        return self._persistent(identity)
 
 
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_ARGUMENTS = {
-    "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "SHORT_BINUNICODE", "BINUNICODE", "SHORT_BINBYTES", "BINBYTES"
-}  # fmt: skip
-_EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
-_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-_STORAGES = {"torch.FloatStorage": np.dtype("<f4"), "torch.HalfStorage": np.dtype("<f2")}
-_NAMES = {
-    "torch._utils._rebuild_tensor_v2",
-    "torch.storage._load_from_bytes",
-    "collections.OrderedDict",
-    *_STORAGES,
-}
+_STORAGES: dict[str, object] = {"torch.FloatStorage": np.dtype("<f4"), "torch.HalfStorage": np.dtype("<f2")}
 
 
-def _name(module: str, attribute: str) -> _Name:
-    name = f"{module}.{attribute}"
-    if name not in _NAMES:
-        shown = "".join(c if c.isprintable() else "?" for c in name[:100])
-        raise _Refused(f"it asks for {shown}, which an embedding table does not need; the file may be an attack")
-    return _Name(name)
+def _names(budget: _Budget) -> dict[str, object]:
+    """The names that the outer pickle may mention: plain functions of ours."""
+    return {
+        "collections.OrderedDict": _empty,
+        "torch.storage._load_from_bytes": partial(_storage_of_blob, budget),
+        "torch._utils._rebuild_tensor_v2": partial(_tensor, budget),
+    }
+
+
+def _empty() -> OrderedDict:
+    return OrderedDict()
 
 
 def _expect(value: object, kind: type):
@@ -177,32 +164,7 @@ def _expect(value: object, kind: type):
     return value
 
 
-def _to_mark(stack: list) -> list:
-    items = []
-    while (item := stack.pop()) is not _MARK:
-        items.append(item)
-    return items[::-1]
-
-
-def _fill(target: dict, items: list) -> None:
-    for key, item in zip(items[::2], items[1::2], strict=True):
-        if type(key) not in (int, str):  # hashing a deep tuple recurses without a guard
-            raise _Refused("a dictionary key that is neither number nor text")
-        target[key] = item
-
-
-def _call(name: str, arguments: tuple, budget: _Budget) -> object:
-    """The calls that the outer pickle may make."""
-    if name == "collections.OrderedDict" and not arguments:
-        return OrderedDict()
-    if name == "torch.storage._load_from_bytes" and len(arguments) == 1:
-        return _storage_of_blob(_expect(arguments[0], bytes), budget)
-    if name == "torch._utils._rebuild_tensor_v2" and len(arguments) in (6, 7):
-        return _tensor(*arguments[:4], budget)
-    raise _Refused(f"it calls {name} in a way that an embedding table does not need")
-
-
-def _tensor(storage: object, offset: object, shape: object, strides: object, budget: _Budget) -> np.ndarray:
+def _tensor(budget: _Budget, storage, offset, shape, strides, _requires_grad, _hooks, _metadata=None) -> np.ndarray:
     """The tensor as a new float32 array, every element checked to lie inside the storage."""
     _expect(storage, np.ndarray)
     numbers = (offset, *_expect(shape, tuple), *_expect(strides, tuple))
@@ -222,14 +184,14 @@ def _tensor(storage: object, offset: object, shape: object, strides: object, bud
     return np.array(view, dtype=np.float32)
 
 
-def _storage_of_blob(blob: bytes, budget: _Budget) -> np.ndarray:
+def _storage_of_blob(budget: _Budget, blob: bytes) -> np.ndarray:
     """The one storage in a sequential ``torch.save`` blob: magic, protocol, system, value, keys, then raw numbers."""
-    stream = io.BytesIO(blob)
-    reader = _Interpreter(budget, _refuse_call, _storage_identity)
-    magic, protocol, system = (reader.run(stream) for _ in range(3))
+    stream = io.BytesIO(_expect(blob, bytes))
+    magic, protocol, system, found, keys = (
+        _Unpickler(stream, budget, _STORAGES, _storage_identity).load() for _ in range(5)
+    )
     if magic != _MAGIC or protocol != _PROTOCOL or _expect(system, dict).get("little_endian") is not True:
         raise _Refused("a storage that torch.save of the published environment has not written")
-    found, keys = reader.run(stream), reader.run(stream)
     if not isinstance(found, _StorageIdentity) or not isinstance(keys, list) or keys != [found.key]:
         raise _Refused("a blob that holds more or less than one storage")
     start = stream.tell() + 8
@@ -246,15 +208,9 @@ class _StorageIdentity:
     length: int
 
 
-def _storage_identity(identity: tuple) -> _StorageIdentity:
+def _storage_identity(identity: object) -> _StorageIdentity:
     """What the persistent id of a storage says: ``("storage", type, key, location, length, view)``."""
-    if len(identity) != 6 or identity[0] != "storage" or identity[5] is not None:
+    said = _expect(identity, tuple)
+    if len(said) != 6 or said[0] != "storage" or said[5] is not None or type(said[4]) is not int:
         raise _Refused("an unknown kind of storage")
-    dtype = _STORAGES.get(_expect(identity[1], _Name))
-    if dtype is None or type(identity[4]) is not int:
-        raise _Refused("an unknown kind of storage")
-    return _StorageIdentity(dtype, _expect(identity[2], str), identity[4])
-
-
-def _refuse_call(name: str, arguments: tuple, budget: _Budget) -> object:
-    raise _Refused(f"a storage calls {name}")
+    return _StorageIdentity(_expect(said[1], np.dtype), _expect(said[2], str), said[4])
