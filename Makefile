@@ -52,9 +52,11 @@ else
 	$(BIN)/python -m pytest $(ARGS)
 endif
 
-lint: $(INSTALLED) ## Check style, and that the CMake files list every script and resource
+lint: $(INSTALLED) ## Check style and types, and that the CMake files list every script and resource
 	$(BIN)/ruff check .
 	$(BIN)/python Testing/list_module_files.py --check
+	$(BIN)/python Testing/slicer_stubs.py
+	$(BIN)/mypy
 
 bench: $(INSTALLED) ## Measure speed, memory and the share of the network on this machine
 	$(BIN)/python Testing/Benchmarks/bench.py $(ARGS)
@@ -73,5 +75,5 @@ train: $(INSTALLED) ## Make pairs and train: make train DATA=folder [OUT=out] [A
 	$(BIN)/quality-sentinel train --pairs "$(OUT)/pairs" --out "$(OUT)" $(ARGS)
 
 clean: ## Remove .venv and everything generated
-	rm -rf $(VENV) build dist out runs .pytest_cache .ruff_cache .coverage
+	rm -rf $(VENV) build dist out runs .mypy_cache .pytest_cache .ruff_cache .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

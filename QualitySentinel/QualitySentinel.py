@@ -1,5 +1,5 @@
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import slicer
 import vtk
@@ -11,6 +11,9 @@ from slicer.ScriptedLoadableModule import *
 from slicer.util import VTKObservationMixin
 
 from QualitySentinelLib.errors import CancelledError, ModelError
+
+if TYPE_CHECKING:
+    from QualitySentinelLib.panel.panel import Panel
 
 # Other parts of the library are imported where they are used: they bring packages (PyTorch, SciPy) that Slicer does
 # not have or that would slow down its start.
@@ -130,10 +133,12 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Called when the user opens the module the first time and the widget is initialized."""
         # The module's own state first: without a parent, the base class calls setup() from its constructor.
         VTKObservationMixin.__init__(self)  # needed for parameter node observation
-        self.logic = self.panel = None
-        self._parameterNode = None
+        self.logic: QualitySentinelLogic | None = None
+        self.panel: Panel | None = None
+        self._parameterNode: Any = None
         self._parameterNodeGuiTag = None
-        self._layoutManager = self._moduleSelector = None
+        self._layoutManager: slicer.qSlicerLayoutManager | None = None
+        self._moduleSelector: slicer.qSlicerModuleSelectorToolBar | None = None
         ScriptedLoadableModuleWidget.__init__(self, parent)
 
     def setup(self) -> None:
@@ -295,7 +300,7 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
         self._modelSource = None
 
     def getParameterNode(self):
-        return QualitySentinelParameterNode(super().getParameterNode())
+        return QualitySentinelParameterNode(super().getParameterNode())  # type: ignore[call-arg]  # by its decorator
 
     @staticmethod
     def volumeOfSegmentation(segmentationNode):

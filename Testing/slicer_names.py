@@ -4,7 +4,7 @@
 
 Each PATH is a checkout or a bare mirror; what is read is the commit after ``@``. Without one, CTK and vtkAddon are read
 at the commit that Slicer's own build asks for, PythonQt at its HEAD. Nothing is built: names are read from headers and
-Python files. `Testing/slicer_calls.py` checks the product against the list; that needs no checkout and no network.
+Python files. `Testing/slicer_stubs.py` makes stubs for the type checker of it; that needs no checkout and no network.
 
 What is listed, because Slicer's Python can reach it:
 

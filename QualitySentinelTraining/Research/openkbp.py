@@ -14,6 +14,7 @@ nothing is stored.
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +108,7 @@ def convert(source: Path, out: Path, leave_out: Collection[str] = ()) -> list[Pa
         for path, voxels in images.items():
             image = nibabel.Nifti1Image(voxels, ijk_to_ras)
             image.header.set_xyzt_units("mm")
-            write_whole(path, lambda temporary, image=image: nibabel.save(image, temporary))
+            write_whole(path, partial(nibabel.save, image))
         written.append(case)
     return written
 

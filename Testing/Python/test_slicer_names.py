@@ -1,37 +1,121 @@
-"""What the product calls on Slicer, Qt, CTK and VTK exists there, by the list that Testing/slicer_names.py makes."""
+"""The type checker finds what Slicer does not have, by the list that Testing/slicer_names.py makes."""
 
 from __future__ import annotations
 
+import os
 import re
-import textwrap
 
 import pytest
 
 pytest.importorskip("vtk")
 pytest.importorskip("PySide6")
+pytest.importorskip("mypy")
 
-from Testing import slicer_calls, slicer_names
+from Testing import slicer_names, slicer_stubs
 
 
 @pytest.fixture(scope="module")
 def names():
     """The kept list."""
-    return slicer_calls.Names()
+    return slicer_stubs.Names()
 
 
-@pytest.fixture
-def problems_of(names, tmp_path):
-    """A function ``text``: what is wrong with a scripted module of this text, beside the .ui file below."""
-    folder = tmp_path / "Planted" / "Resources" / "UI"
-    folder.mkdir(parents=True)
-    (folder / "Planted.ui").write_text(UI, encoding="utf-8")
-    path = tmp_path / "Planted" / "Planted.py"
+WIDGET = """
+class PlantedWidget(ScriptedLoadableModuleWidget):
+    def setup(self):
+        self.root = slicer.util.loadUI(self.resourcePath("UI/Planted.ui"))
+        self.ui = slicer.util.childWidgetVariables(self.root)
+        {line}
+"""
+WRONG = {
+    "slicer.util.loadSegmntation('a')": 'no attribute "loadSegmntation"; maybe "loadSegmentation"',
+    "slicer.mrmlScene.AddNewNodeByClas('vtkMRMLTableNode')": 'maybe "AddNewNodeByClass"',
+    "slicer.mrmlScene.AddNewNodeByClass('vtkMRMLTableNode').AddColum()": 'maybe "AddColumn"',
+    "slicer.vtkMRMLSegmentationNod()": 'maybe "vtkMRMLSegmentationNode"',
+    "slicer.app.layoutManager().sliceWidgt('Red')": '"qSlicerLayoutManager" has no attribute "sliceWidgt"',
+    "slicer.app.layoutManager().sliceWidget('Red').sliceLogik()": 'maybe "sliceLogic"',
+    "slicer.modules.segmentation.logic()": 'maybe "segmentations"',
+    "from slicer.i18n import trr": 'maybe "tr"',
+    "from slicer.parameterNodeWrapper import WithinRnge": 'maybe "WithinRange"',
+    "vtk.vtkMatrix4x4().Invertt()": 'maybe "Invert"',
+    "ctk.ctkColapsibleButton()": 'maybe "ctkCollapsibleButton"',
+    "ctk.ctkCollapsibleButton().colapsed = True": 'maybe "collapsed"',
+    "ctk.ctkCollapsibleButton().setCollapsedHeight(1)": "has no attribute",  # C++ only: not a slot
+    "qt.QHeaderView.ResizeToContent": "has no attribute",
+    "qt.QPushButtn()": 'maybe "QPushButton"',
+    "qt.QPushButton().text()": '"str" not callable',  # a property in PythonQt
+    "qt.QTableWidget().rowCount()": '"int" not callable',
+    "qt.QPushButton().click = 1": "Cannot assign to a method",
+    "qt.QPushButton().connect('cliked(bool)', print)": "No overload variant",
+    "qt.QColor(1, 2, 3).toPython()": "has no attribute",  # PySide6's alone
+}
+WRONG_IN_A_PANEL = {
+    "self.ui.tresholdSliderWidget.value = 1": 'maybe "thresholdSliderWidget"',
+    "self.ui.thresholdSliderWidget.setMaximum(1)": "has no attribute",  # C++ only; the property is there
+    "self.ui.thresholdSliderWidget.connect('valueChange(double)', print)": "No overload variant",
+    "self.ui.applyButton.enable = True": "has no attribute",
+    "self.ui.inputVolumeSelector.setCurentNode(None)": "has no attribute",
+    "self.resourcePth('a')": "has no attribute",
+    "self.parent.isEnterd": "has no attribute",
+    "self.root.setMRMLScen(slicer.mrmlScene)": "has no attribute",
+}
+RIGHT = (
+    "self.ui.thresholdSliderWidget.maximum = self.ui.thresholdSliderWidget.value + 1",
+    "self.ui.thresholdSliderWidget.connect('valueChanged(double)', print)",
+    "self.ui.applyButton.text = self.ui.applyButton.name",
+    "self.ui.inputVolumeSelector.setCurrentNode(self.ui.inputVolumeSelector.currentNode())",
+    "self.ui.inputVolumeSelector.currentNode().GetSegmentation().GetNthSegmentID(0)",  # perhaps of a subclass
+    "slicer.app.layoutManager().sliceWidget('Red').sliceLogic().GetSliceNode().JumpSliceByCentering(1, 2, 3)",
+    "qt.QDialog(slicer.util.mainWindow()).exec_()",
+    "qt.QTimer.singleShot(0, self.cleanup)",
+    "qt.QShortcut(qt.QKeySequence('Space'), self.parent).connect('activated()', self.cleanup)",
+    "slicer.modules.segmentations.logic()",
+    "slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()",
+    "slicer.vtkMRMLPlotSeriesNode.PlotTypeBar",
+)
 
-    def check(text: str) -> list[str]:
-        path.write_text("import ctk, qt, slicer, vtk\n" + textwrap.dedent(text), encoding="utf-8")
-        return [f"{p.line - 1}: {p.text}" for p in slicer_calls.check([path], names).problems]
 
-    return check
+@pytest.fixture(scope="module")
+def found(tmp_path_factory, repository):
+    """What mypy says, with the product's own settings, of each of these lines."""
+    folder = tmp_path_factory.mktemp("planted")
+    slicer_stubs.main(folder / "stubs")
+    settings = (repository / "pyproject.toml").read_text(encoding="utf-8")
+    (folder / "pyproject.toml").write_text(settings.replace('"build/stubs"', '"stubs"'), encoding="utf-8")
+    from mypy import api
+
+    lines = ["import ctk, qt, slicer, vtk", "from slicer.ScriptedLoadableModule import *", *WRONG]
+    for line in (*WRONG_IN_A_PANEL, *RIGHT):
+        lines += WIDGET.format(line=line).replace("Planted", f"Planted{len(lines)}").splitlines()
+    (folder / "planted.py").write_text("\n".join(lines), encoding="utf-8")
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        said, errors, _ = api.run(["planted.py", "--no-incremental"])
+    finally:
+        os.chdir(before)
+    assert not errors
+    found: dict[str, list[str]] = {}
+    for number, text in re.findall(r"planted.py:(\d+): error: (.*)", said):
+        found.setdefault(lines[int(number) - 1].strip(), []).append(text)
+    return found
+
+
+@pytest.mark.parametrize(("line", "wanted"), [*WRONG.items(), *WRONG_IN_A_PANEL.items()])
+def test_a_planted_mistake_is_found(found, line, wanted):
+    assert len(found[line]) == 1 and wanted in found[line][0]
+
+
+@pytest.mark.parametrize("line", RIGHT)
+def test_what_exists_passes(found, line):
+    assert line not in found
+
+
+def test_a_class_in_text_that_slicer_does_not_have_is_found(names, tmp_path):
+    path = tmp_path / "planted.py"
+    path.write_text("\nscene.AddNewNodeByClass('vtkMRMLTabelNode')\n", encoding="utf-8")
+    (mistake,) = slicer_stubs.mistakes_in_text(path, names)
+    assert mistake.startswith(f"{path}:2: Slicer has no class vtkMRMLTabelNode; nearest: vtkMRMLTableNode,")
 
 
 UI = """<ui version="4.0"><class>Planted</class>
@@ -43,115 +127,6 @@ UI = """<ui version="4.0"><class>Planted</class>
 <connections><connection><sender>Planted</sender><signal>mrmlSceneChanged(vtkMRMLScene*)</signal>
 <receiver>input</receiver><slot>setMRMLScene(vtkMRMLScene*)</slot></connection></connections></ui>
 """
-WIDGET = """
-class PlantedWidget(slicer.ScriptedLoadableModule.ScriptedLoadableModuleWidget):
-    def setup(self):
-        self.root = slicer.util.loadUI(self.resourcePath("UI/Planted.ui"))
-        self.ui = slicer.util.childWidgetVariables(self.root)
-        {line}
-"""
-
-
-def test_everything_the_product_calls_exists_in_slicer(names):
-    """Every product file that runs in Slicer, and every .ui file."""
-    files = slicer_calls.product_files()
-    assert {"QualitySentinel.py", "QualitySentinelTraining.py", "batch_in_slicer.py", "QualitySentinel.ui"} <= {
-        path.name for path in files
-    }
-    report = slicer_calls.check(files, names)
-    assert not report.problems, "\n".join(map(str, report.problems))
-    assert report.by_class > len(report.by_name), "most names are checked against the class they belong to"
-
-
-def test_a_misspelt_call_fails_in_the_product_itself(names, repository, tmp_path):
-    """With file, line, and the nearest names that do exist."""
-    source = (repository / "QualitySentinel/QualitySentinelLib/scene/tags.py").read_text(encoding="utf-8")
-    path = tmp_path / "tags.py"
-    path.write_text(source.replace("segmentation.GetSegment(", "segmentation.GetSegmnt(", 1), encoding="utf-8")
-    line = source[: source.index("segmentation.GetSegment(")].count("\n") + 1
-    (problem,) = slicer_calls.check([path], names).problems
-    assert str(problem).startswith(f"{path}:{line}: vtkSegmentation has no GetSegmnt; nearest: GetSegment")
-
-
-@pytest.mark.parametrize(
-    ("line", "wanted"),
-    [
-        ("slicer.util.loadSegmntation('a')", "slicer.util has no loadSegmntation; nearest: loadSegmentation"),
-        ("slicer.mrmlScene.AddNewNodeByClas('vtkMRMLTableNode')", "vtkMRMLScene has no AddNewNodeByClas; nearest"),
-        ("slicer.mrmlScene.AddNewNodeByClass('vtkMRMLTabelNode')", "no such class; nearest: vtkMRMLTableNode"),
-        ("slicer.mrmlScene.AddNewNodeByClass('vtkMRMLTableNode').AddColum()", "vtkMRMLTableNode has no AddColum;"),
-        ("slicer.vtkMRMLSegmentationNod()", "slicer has no vtkMRMLSegmentationNod; nearest: vtkMRMLSegmentationNode"),
-        (
-            "slicer.app.layoutManager().sliceWidgt('Red')",
-            "qSlicerLayoutManager has no sliceWidgt; nearest: sliceWidget",
-        ),
-        ("slicer.app.layoutManager().sliceWidget('Red').sliceLogik()", "has no sliceLogik; nearest: sliceLogic"),
-        ("slicer.modules.segmentation.logic()", "slicer.modules has no segmentation; nearest: segmentations"),
-        ("import slicer.packagin", "Slicer has no module slicer.packagin; nearest: slicer.packaging"),
-        ("from slicer.i18n import trr", "slicer.i18n has no trr"),
-        ("from slicer.parameterNodeWrapper import WithinRnge", "has no WithinRnge; nearest: WithinRange"),
-        ("vtk.vtkMatrix4x4().Invertt()", "vtkMatrix4x4 has no Invertt; nearest: Invert"),
-        ("vtk.vtkMatrix4x5()", "vtk has no vtkMatrix4x5; nearest"),
-        ("ctk.ctkColapsibleButton()", "ctk has no ctkColapsibleButton; nearest: ctkCollapsibleButton"),
-        ("ctk.ctkCollapsibleButton().colapsed = True", "ctkCollapsibleButton has no colapsed; nearest: collapsed"),
-        ("ctk.ctkCollapsibleButton().setCollapsedHeight(1)", "has no setCollapsedHeight"),  # C++ only: not a slot
-        ("qt.QHeaderView.ResizeToContent", "QHeaderView has no ResizeToContent"),
-        ("qt.QPushButtn()", "qt has no QPushButtn; nearest: QPushButton"),
-        ("qt.QPushButton().text()", "QPushButton.text is a property in PythonQt: it cannot be called"),
-        ("qt.QTableWidget().rowCount()", "QTableWidget.rowCount is a property in PythonQt: it cannot be called"),
-        ("qt.QPushButton().click = 1", "QPushButton.click cannot be written"),
-        ("qt.QPushButton().connect('cliked(bool)', print)", "no signal cliked(bool); nearest: clicked(bool)"),
-        ("qt.QColor(1, 2, 3).toPython()", "QColor has no toPython"),  # PySide6's alone
-        ("def f(x): x.GetDisplayNodee()", "nothing has GetDisplayNodee; nearest: GetDisplayNode"),
-    ],
-)
-def test_a_planted_mistake_is_found(problems_of, line, wanted):
-    found = problems_of(line)
-    assert len(found) == 1, found
-    assert found[0].startswith("1: ")
-    assert wanted in found[0]
-
-
-@pytest.mark.parametrize(
-    ("line", "wanted"),
-    [
-        ("self.ui.treshold.value = 1", "no widget of the .ui file is named treshold; nearest: threshold"),
-        ("self.ui.threshold.setMaximum(1)", "ctkSliderWidget has no setMaximum"),  # C++ only; the property is there
-        ("self.ui.threshold.connect('valueChange(double)', print)", "no signal valueChange(double); nearest"),
-        ("self.ui.apply.enable = True", "QPushButton has no enable; nearest: enabled"),
-        ("self.ui.input.setCurentNode(None)", "qMRMLNodeComboBox has no setCurentNode; nearest: setCurrentNode"),
-        ("self.resourcePth('a')", "PlantedWidget has no resourcePth; nearest: resourcePath"),
-        ("self.parent.isEnterd", "has no isEnterd; nearest: isEntered"),
-        ("self.root.setMRMLScen(slicer.mrmlScene)", "qMRMLWidget has no setMRMLScen; nearest: setMRMLScene"),
-    ],
-)
-def test_a_planted_mistake_is_found_in_a_panel(problems_of, line, wanted):
-    found = problems_of(WIDGET.format(line=line))
-    assert len(found) == 1, found
-    assert found[0].startswith("6: ")
-    assert wanted in found[0]
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "self.ui.threshold.maximum = self.ui.threshold.value + 1",
-        "self.ui.threshold.connect('valueChanged(double)', print)",
-        "self.ui.apply.text = self.ui.apply.name",
-        "self.ui.input.setCurrentNode(self.ui.input.currentNode())",
-        "self.ui.input.currentNode().GetSegmentation().GetNthSegmentID(0)",  # a subclass may be what is there
-        "slicer.app.layoutManager().sliceWidget('Red').sliceLogic().GetSliceNode().JumpSliceByCentering(1, 2, 3)",
-        "qt.QDialog(slicer.util.mainWindow()).exec_()",
-        "qt.QTimer.singleShot(0, self.cleanup)",
-        "qt.QShortcut(qt.QKeySequence('Space'), self.parent).connect('activated()', self.cleanup)",
-        "slicer.modules.segmentations.logic()",
-        "vtk.vtkImageData().GetPointData().GetScalars().GetName()",
-        "slicer.vtkMRMLPlotSeriesNode.PlotTypeBar",
-    ],
-)
-def test_what_exists_passes(problems_of, line):
-    assert problems_of(WIDGET.format(line=line)) == []
-
 
 @pytest.mark.parametrize(
     ("right", "wrong", "wanted"),
@@ -166,11 +141,11 @@ def test_what_exists_passes(problems_of, line):
 def test_a_mistake_in_a_ui_file_is_found(names, tmp_path, right, wrong, wanted):
     path = tmp_path / "Planted.ui"
     path.write_text(UI, encoding="utf-8")
-    assert not slicer_calls.check([path], names).problems
+    assert not [*slicer_stubs.mistakes_in_ui(path, names)]
     path.write_text(UI.replace(right, wrong), encoding="utf-8")
-    (problem,) = slicer_calls.check([path], names).problems
-    assert wanted in str(problem)
-    assert problem.line == next(i for i, text in enumerate(path.read_text().splitlines(), 1) if wrong in text)
+    (problem,) = slicer_stubs.mistakes_in_ui(path, names)
+    line = next(i for i, text in enumerate(path.read_text().splitlines(), 1) if wrong in text)
+    assert wanted in problem and problem.startswith(f"{path}:{line}:")
 
 
 def test_the_list_says_what_it_was_made_of():

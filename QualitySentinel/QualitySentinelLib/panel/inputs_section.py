@@ -22,7 +22,7 @@ class InputsSection:
 
     def __init__(self, ui: SimpleNamespace) -> None:
         self._ui = ui
-        self._node = None
+        self._node: slicer.vtkMRMLSegmentationNode | None = None
         self._names: object = self  # anything but what there may be
         self._tags: list[int] = []
         self._due = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from types import SimpleNamespace
+from typing import Any
 
 import qt
 import slicer
@@ -55,7 +56,7 @@ class Panel:
 
     def __init__(self, ui: SimpleNamespace, widget, logic) -> None:
         self._ui, self._widget, self._logic = ui, widget, logic
-        self._parameters = None
+        self._parameters: Any = None  # the module's parameter node
         self._without_review: list | None = None
         self._kept_elsewhere = False
         self._edited_before: tuple = (None, set())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 import qt
 
@@ -19,11 +19,11 @@ class StepRun:
 
     def __init__(
         self,
-        steps: Iterator,
+        steps: Generator,
         on_step: Callable[[object], object],
         on_end: Callable[[Exception | None], object],
     ) -> None:
-        self._steps: Iterator | None = steps
+        self._steps: Generator | None = steps
         self._on_step, self._on_end = on_step, on_end
         self._step_soon()
 

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError, QualitySentinelError
 from .walk import files_below
@@ -57,7 +58,7 @@ def is_ct(header) -> bool:
 
 def dicom_headers(
     folder: Path, keywords: Sequence[str], files: Sequence[Path] | None = None, damaged: list[Path] | None = None
-) -> Iterator[tuple[Path, object]]:
+) -> Iterator[tuple[Path, Any]]:
     """Path and pydicom data set (``keywords`` only) of each DICOM file below ``folder``; other files are passed over.
 
     Elements that cannot be understood are left out of the data set, as if the file did not have them.

@@ -108,10 +108,10 @@ class _Slices:
         uneven = frame.planes is not None and frame.plane_axis == axis
         self.axis, self._places = axis, frame.planes if uneven else np.arange(frame.shape[axis], dtype=float)
         self._reach, self.remark = _ON_SLICE, ""
-        self._depths = depths = np.unique(np.round([d for d in depths if self._is_inside(d)], 2))
-        if not len(depths):
+        self._depths = np.unique(np.round([d for d in depths if self._is_inside(d)], 2))
+        if not len(self._depths):
             return
-        away = np.abs(depths[:, None] - self._places)
+        away = np.abs(self._depths[:, None] - self._places)
         off = int(np.count_nonzero(away.min(axis=1) > _ON_SLICE))
         apart = np.diff(np.unique(away.argmin(axis=1)))
         if 2 * off > len(depths) or (len(apart) and np.median(apart) > 1):  # drawn on another CT, or not on each slice

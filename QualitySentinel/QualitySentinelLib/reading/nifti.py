@@ -31,6 +31,7 @@ def read_nifti(path: Path, what: str, layers: bool = False) -> Image:
         InputError: truncated, not NIfTI, 2D, 4D, complex or RGB.
     """
     import nibabel
+    from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
 
     try:
@@ -60,7 +61,7 @@ def read_nifti(path: Path, what: str, layers: bool = False) -> Image:
         else:
             reason = "is damaged"
         raise InputError(f"{path}: {reason}; copy or download the {what} again") from error
-    except nibabel.filebasedimages.ImageFileError as error:
+    except ImageFileError as error:
         kind = "NIfTI" if ".nii" in path.name.lower() else "MGZ"
         raise InputError(f"{path}: is not a {kind} image; check what the file is or export the {what} again") from error
     return Image(voxels, affine, str(path), label_names=names, warnings=warnings)

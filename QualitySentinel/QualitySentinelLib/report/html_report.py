@@ -117,7 +117,7 @@ def _content(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation) ->
         "n_missed": case_score.n_missed,
         "n_with_missed": sum(s.n_missed > 0 for s in ordered),
         "looked_for_missed": any(s.empty_slices for s in ordered),
-        "has_interval": any(x.dsc_low is not None for s in ordered for x in (s, *s.slices)),
+        "has_interval": any(low is not None for s in ordered for low in (s.dsc_low, *(x.dsc_low for x in s.slices))),
         "coverage": _share_text((case_score.model.get("calibration") or {}).get("coverage")),
     }
 
@@ -131,7 +131,7 @@ def _row(segment: SegmentScore, label: str, rank: int, threshold: float, picture
         "colors": _colors(segment.predicted_dsc),
         "dsc": dsc_text(segment.predicted_dsc, threshold),
         "below": segment.predicted_dsc is not None and segment.predicted_dsc < threshold,
-        "range": range_text(segment.dsc_low, segment.dsc_high),
+        "range": _range(segment),
         "strips": {scale: dsc_strip(segment, scale) for scale in SCALES} if segment.slices else {},
         "plot": dsc_plot(segment, label, threshold, mark_all) if segment.slices else "",
         "pictures": pictures,
@@ -147,7 +147,7 @@ def _pictures(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation) -
         for slice_score in chosen:
             missed = isinstance(slice_score, EmptySlice)
             k = _canonical_slice(slice_score, ct)
-            masked = slice_score.nearest_k if missed else k
+            masked = slice_score.nearest_k if isinstance(slice_score, EmptySlice) else k
             if segment is None or k is None or masked not in segment.occupied_slices():
                 continue
             picture = slice_picture(ct, segment, k, mask_from=masked if missed else None)
@@ -157,7 +157,7 @@ def _pictures(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation) -
                     "slice": slice_score,
                     "missed": missed,
                     "dsc_text": dsc_text(slice_score.predicted_dsc, case_score.threshold),
-                    "range": "" if missed else range_text(slice_score.dsc_low, slice_score.dsc_high),
+                    "range": "" if isinstance(slice_score, EmptySlice) else _range(slice_score),
                     "colors": _colors(slice_score.predicted_dsc),
                     "window": picture.window.name,
                 }
@@ -168,6 +168,10 @@ def _pictures(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation) -
 def _colors(dsc: float | None) -> dict[str, str]:
     """The color of a DSC by scale, as CSS has it: the reader chooses the scale in the page."""
     return {scale: css_color(dsc_color(dsc, scale)) for scale in SCALES}
+
+
+def _range(score: SegmentScore | SliceScore) -> str:
+    return range_text(score.dsc_low, score.dsc_high)
 
 
 def _canonical_slice(slice_score: SliceScore | EmptySlice, ct: CtVolume) -> int | None:

@@ -153,7 +153,8 @@ def _picture(
         write_orientation(draw, size, *_EDGES[axis])
         draw_scale_bar(draw, size, px_per_mm)
         uris[scale] = jpeg_data_uri(image, 88)
-    return OverviewPicture(_PLANES[axis], uris, *size, tuple(numbered))
+    width, height = size
+    return OverviewPicture(_PLANES[axis], uris, width, height, tuple(numbered))
 
 
 def _apart(places: Mapping[int, tuple[int, int]]) -> list[int]:

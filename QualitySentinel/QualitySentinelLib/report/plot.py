@@ -29,7 +29,7 @@ def dsc_plot(segment: SegmentScore, label: str, threshold: float, mark_all: bool
     """
     slices = sorted(segment.slices, key=lambda s: s.position_mm)
     missed = segment.missed_slices
-    shown = sorted([*slices, *missed], key=lambda s: s.position_mm)
+    shown = sorted(segment.listed_slices, key=lambda s: s.position_mm)
     step = _step(shown)
     low, high = shown[0].position_mm - step / 2, shown[-1].position_mm + step / 2
 
@@ -68,11 +68,11 @@ def dsc_plot(segment: SegmentScore, label: str, threshold: float, mark_all: bool
     for run in runs:
         line = "L".join(f"{x(s.position_mm):.1f} {y(s.predicted_dsc):.1f}" for s in run)
         parts.append(f'<path class="line" d="M{line}"/>')
-    for s in slices:
-        if s.flagged or mark_all:
-            parts.append(_point(s, x(s.position_mm), y(s.predicted_dsc), threshold))
-    for s in missed:
-        parts.append(_cross(s, x(s.position_mm), y(s.predicted_dsc)))
+    for one in slices:
+        if one.flagged or mark_all:
+            parts.append(_point(one, x(one.position_mm), y(one.predicted_dsc), threshold))
+    for empty in missed:
+        parts.append(_cross(empty, x(empty.position_mm), y(empty.predicted_dsc)))
     parts.append("</svg>")
     return Markup("".join(str(p) for p in parts))  # numbers of ours, and text escaped above
 

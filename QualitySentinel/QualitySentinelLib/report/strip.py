@@ -16,7 +16,7 @@ def dsc_strip(segment: SegmentScore, scale: str = DEFAULT_SCALE) -> str:
     ``segment`` has at least one scored slice.
     """
     missed = segment.missed_slices
-    shown = [s.k for s in (*segment.slices, *missed)]
+    shown = [s.k for s in segment.listed_slices]
     first = min(shown)
     pixels = np.zeros((2 if missed else 1, max(shown) - first + 1, 4), dtype=np.uint8)
     for s in segment.slices:

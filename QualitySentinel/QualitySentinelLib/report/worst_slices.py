@@ -38,7 +38,7 @@ def _spread(segment: SegmentScore, count: int) -> list[SliceScore | EmptySlice]:
     """Up to ``count`` flagged or missed slices, worst first, no two closer than an eighth of the segment."""
     apart = max(2, segment.n_slices // 8)
     chosen: list[SliceScore | EmptySlice] = []
-    doubtful = [*(s for s in segment.slices if s.flagged), *segment.missed_slices]
+    doubtful = [s for s in segment.listed_slices if isinstance(s, EmptySlice) or s.flagged]
     for slice_score in sorted(doubtful, key=lambda s: s.predicted_dsc):
         if len(chosen) < count and all(abs(slice_score.k - other.k) >= apart for other in chosen):
             chosen.append(slice_score)

@@ -85,7 +85,7 @@ class LastCt:
         scene, node_id = volume_node.GetScene(), volume_node.GetID()
         self._unwatch()
         if scene is not None:
-            look = lambda *_: scene.GetNodeByID(node_id) is None and self.forget()  # noqa: E731
+            look = lambda *_: None if scene.GetNodeByID(node_id) else self.forget()  # noqa: E731
             kind = slicer.vtkMRMLScene
             self._watched = scene, [scene.AddObserver(e, look) for e in (kind.NodeRemovedEvent, kind.EndCloseEvent)]
 

@@ -120,7 +120,8 @@ def lies_on(case: CaseScore, volume_node) -> bool:
     return all(
         s.k < len(positions) and abs(s.position_mm - positions[s.k]) < _SAME_PLACE_MM
         for segment in case.segments
-        for s in (*segment.slices, *segment.empty_slices)
+        for slices in (segment.slices, segment.empty_slices)
+        for s in slices
     )
 
 

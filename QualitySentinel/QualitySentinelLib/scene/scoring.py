@@ -208,7 +208,7 @@ def _made_of(segmentation_node, case: CaseScore) -> dict[str, tuple]:
     for score in case.segments:
         segment = segmentation.GetSegment(score.segment_id)
         if segment is not None:
-            digests = tuple((s.k, s.digest) for s in (*score.slices, *score.empty_slices))
+            digests = tuple((s.k, s.digest) for slices in (score.slices, score.empty_slices) for s in slices)
             tags = read_tags(segment, READ_TAGS)
             made_of[score.segment_id] = segment.GetName(), tags, score.name, score.structure, digests
     return made_of

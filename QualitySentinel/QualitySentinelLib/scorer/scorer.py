@@ -285,7 +285,7 @@ class _Earlier:
         if same is None or structure != segment.structure or same.digest != _digest(segment, k, near):
             return None
         copy = replace(same)  # flags are set anew
-        if near is not None:  # an edit farther away may have put it between slices of the mask
+        if isinstance(copy, EmptySlice):  # an edit farther away may have put it between slices of the mask
             copy.inner = _is_inner(segment, k)
         return copy
 

@@ -30,7 +30,7 @@ def unescaped(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
-def writer_to(stream) -> csv.writer:
+def writer_to(stream):
     """A writer of such tables to a text stream opened with ``newline=""``."""
     return csv.writer(stream, lineterminator="\r\n")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 
 class Status(StrEnum):
@@ -123,6 +124,11 @@ class SegmentScore:
     def missed_slices(self) -> list[EmptySlice]:
         """Slices where the mask is missing though the structure is expected, ascending."""
         return [s for s in self.empty_slices if s.missed]
+
+    @property
+    def listed_slices(self) -> list[Any]:
+        """What tables and pictures show: the scored slices of the mask and the missed ones, ascending."""
+        return sorted([*self.slices, *self.missed_slices], key=lambda s: s.k)
 
     @property
     def n_missed(self) -> int:

@@ -62,7 +62,7 @@ def slice_rows(case_score: CaseScore) -> Iterator[tuple]:
     labels = segment_labels(case_score.segments)
     for segment in case_score.segments:
         name = labels[segment.segment_id], segment.structure
-        for s in sorted([*segment.slices, *segment.missed_slices], key=lambda s: s.k):
+        for s in segment.listed_slices:
             place = s.slice_index, s.position_mm, s.predicted_dsc
             if isinstance(s, EmptySlice):
                 yield *name, *place, 0, None, None, 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class SentenceEncoder:
 
     def __init__(self, device: str = "cpu") -> None:
         self._device = device
-        self._model = None
+        self._model: Any = None
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of unit length, float32 ``[N, 384]``.

@@ -62,6 +62,7 @@ class Placement:
         to_ct = np.linalg.inv(frame.ijk_to_ras) @ ijk_to_ras
         self._linear = turn @ to_ct[:3, :3] @ turn  # file [K, J, I] -> canonical [k, j, i]
         self._offset = turn @ to_ct[:3, 3]
+        self.exact, self._axes = False, (0, 1, 2)
         is_truly_there = self._planes is not None and self._meets_planes()
         self._find_exact()
         if self.exact and (not is_truly_there or shape[self._axes[frame.plane_axis]] == frame.shape[frame.plane_axis]):

@@ -132,11 +132,12 @@ def boxes_of_labels(labels: np.ndarray, values: Iterable[int]) -> dict[int, Box]
     if filled is None:
         return {}
     found = ndimage.find_objects(labels[filled], max_label=max(wanted))
-    return {
+    boxes = {
         v: tuple(slice(s.start + f.start, s.stop + f.start) for s, f in zip(found[v - 1], filled, strict=True))
         for v in sorted(wanted)
         if v > 0 and found[v - 1] is not None
     }
+    return boxes
 
 
 def _filled_box(labels: np.ndarray) -> Box | None:

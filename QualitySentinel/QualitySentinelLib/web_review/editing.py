@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import slicer
 from trame_slicer.core import SlicerApp
@@ -80,12 +80,12 @@ class Editing:
 class _Stroke:
     """Keeps the masks as they are before each stroke."""
 
-    history: ClassVar = None
+    history: ClassVar[Any] = None
 
     def paint_glyph_at_world_coordinates(self, polydata, paint_coordinates_world):
         """Called by trame-slicer when the mouse button is released."""
         self.history.SaveState()
-        super().paint_glyph_at_world_coordinates(polydata, paint_coordinates_world)
+        super().paint_glyph_at_world_coordinates(polydata, paint_coordinates_world)  # type: ignore[misc]  # a mixin
 
 
 class _Paint(_Stroke, SegmentationEffectPaint):

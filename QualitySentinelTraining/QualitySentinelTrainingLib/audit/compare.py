@@ -279,7 +279,7 @@ def _corrected(rows: list[tuple]) -> list[Difference]:
     if not rows:
         return []
     q = multipletests([r[-1] for r in rows], LEVEL, "fdr_bh")[1]
-    found = [Difference(*row, float(value)) for row, value in zip(rows, q, strict=True)]
+    found = [Difference(*(*row, float(value))) for row, value in zip(rows, q, strict=True)]
     return sorted(found, key=lambda r: (r.structure != OVERALL, r.difference, r.structure))
 
 

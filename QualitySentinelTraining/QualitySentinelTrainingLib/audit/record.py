@@ -79,7 +79,6 @@ def segment_records(score: CaseScore, segmentation: Segmentation, scrub: Scrubbe
 
 def _segment(score: SegmentScore, segment: Segment, segmentation: Segmentation, label: str) -> dict:
     volume, centroid = _size_and_place(segment, segmentation)
-    slices = sorted([*score.slices, *score.missed_slices], key=lambda s: s.k)
     rows = [
         (
             s.slice_index, _rounded(s.position_mm, POSITION_DECIMALS), _rounded(s.predicted_dsc), None, None,
@@ -88,7 +87,7 @@ def _segment(score: SegmentScore, segment: Segment, segmentation: Segmentation, 
             s.slice_index, _rounded(s.position_mm, POSITION_DECIMALS), _rounded(s.predicted_dsc),
             _rounded(s.dsc_low), _rounded(s.dsc_high), int(s.flagged), 0, _rounded(s.area_mm2, _AREA_DECIMALS), s.k,
         )
-        for s in slices
+        for s in score.listed_slices
     ]  # fmt: skip
     columns = zip(*rows, strict=True) if rows else ((),) * len(SLICE_FIELDS)
     values = (

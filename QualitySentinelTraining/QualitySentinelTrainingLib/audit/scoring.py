@@ -6,6 +6,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from QualitySentinelLib.datasets import Case, fingerprint, read_case
 from QualitySentinelLib.errors import InputError, UsageError
@@ -16,6 +17,9 @@ from QualitySentinelLib.volume.segmentation import is_called
 from ..runs import Result, Work
 from .privacy import Scrubber
 from .record import segment_records
+
+if TYPE_CHECKING:
+    from QualitySentinelLib.scorer import Scorer
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,8 @@ class CaseWork(Work):
     """
 
     def __init__(self, setup: ScoringSetup) -> None:
-        self.setup, self.device, self._scorer = setup, setup.device, None
+        self.setup, self.device = setup, setup.device
+        self._scorer: Scorer | None = None
 
     def start(self, device: str) -> None:
         """Load the model.

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from QualitySentinelLib.commands.score import add_scoring_arguments
 from QualitySentinelLib.errors import CancelledError, UsageError
@@ -105,7 +106,8 @@ class _Progress:
 
     def __init__(self, quiet: bool) -> None:
         self.done = self.total = 0
-        self._quiet, self._bar, self._failed = quiet, None, 0
+        self._quiet, self._failed = quiet, 0
+        self._bar: Any = None
 
     def show(self, done: int, total: int, head: dict | None) -> None:
         """What ``run_audit`` tells."""

@@ -9,9 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import chain, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 from .data_options import add_data_options, subjects_of
+
+if TYPE_CHECKING:
+    from ..subjects import SubjectSource
 
 _MASKS_AT_ONCE = 16
 """Candidate masks whose pairs are held in memory at once."""
@@ -181,7 +185,7 @@ def make_pair_files(
 class _Task:
     """One pair file: of a subject, or of one ``made`` from it: how, and its number."""
 
-    source: object
+    source: SubjectSource
     made: tuple[str, int] | None
     predictions: tuple
     out: Path

@@ -24,7 +24,7 @@ def moved(mask: np.ndarray, steps) -> np.ndarray:
 def shift(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """Moved as a whole, mostly within the slice."""
     way = case.rng.normal(0, 1, 3) * ((0, 1, 1) if case.rng.random() < 0.5 else (0.6, 1, 1))
-    way *= severity * np.pi / 2 * case.radius / max(np.linalg.norm(way), 1e-6)
+    way *= severity * np.pi / 2 * case.radius / max(float(np.linalg.norm(way)), 1e-6)
     steps = np.rint(way / np.asarray(case.spacing)).astype(int)
     if not steps.any():
         steps[case.rng.integers(1, 3)] = case.rng.choice([-1, 1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -138,7 +138,7 @@ class Evaluated:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self._KINDS)
-        formats = {"f": lambda v: f"{v:.9g}", "i": str, "s": str, "b": lambda v: "1" if v else "0"}
+        formats: dict[str, Callable] = {"f": lambda v: f"{v:.9g}", "i": str, "s": str, "b": lambda v: "1" if v else "0"}
         columns = [[formats[kind](v) for v in getattr(self, name).tolist()] for name, kind in self._KINDS.items()]
         writer.writerows(zip(*columns, strict=True))
         content = text.getvalue().encode()

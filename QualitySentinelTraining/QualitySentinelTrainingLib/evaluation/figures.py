@@ -80,7 +80,7 @@ def with_intervals(
     predicted: np.ndarray, true: np.ndarray, person: np.ndarray, draws: int = DRAWS, names: tuple[str, ...] = FIGURES
 ) -> dict:
     """Figures of agreement, ``persons``, and ``<name>_95ci`` (bootstrap over persons) of those in ``names``."""
-    result = agreement(predicted, true)
+    result: dict = agreement(predicted, true)
     result["persons"] = len(np.unique(person))
     if draws:
         intervals = bootstrap_intervals(predicted, true, person, names, draws)

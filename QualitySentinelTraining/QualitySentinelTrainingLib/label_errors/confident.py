@@ -96,7 +96,6 @@ class ErrorFinder:
         self.joint, self.method = joint, "both" if method == "Qij" else method
         # Rows are true classes there: the transpose of the joint.
         prune = _keep_at_least_n_per_class(joint.calibrated.T, n=least_kept, frac_noise=1.0).astype(np.int64)
-        classes = len(prune)
         self._cutoffs: list[_Cutoff] = []
         classes = range(len(prune))
         for label in classes:

@@ -46,7 +46,7 @@ def make_pairs(
     rows, crops, references, places, locators = [], [], [], [], []
     for number, candidate in enumerate(candidates, start=1):
         judged = _Judged(subject, candidate, boxes[candidate.value])
-        chosen = [(k, None) for k in _some(rng, judged.held, slices_per_mask)]
+        chosen: list[tuple[int, int | None]] = [(k, None) for k in _some(rng, judged.held, slices_per_mask)]
         if preset.neighbour and len(judged.held):
             empty = judged.empty()
             chosen += [(k, empty[k]) for k in _some(rng, np.array(list(empty), int), empty_per_mask)]

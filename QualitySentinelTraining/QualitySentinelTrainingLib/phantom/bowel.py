@@ -50,8 +50,8 @@ def paint_colon(canvas: Canvas, hu: dict) -> None:
     """Paint colon and rectum."""
     rng = canvas.rng
     width = rng.uniform(0.75, 1.15)
-    for name, points in (("colon", _COLON), ("rectum", _RECTUM)):
-        points = np.array(points, dtype=float)
+    for name, way in (("colon", _COLON), ("rectum", _RECTUM)):
+        points = np.array(way, dtype=float)
         points[:, :3] += rng.normal(0, 6, (len(points), 3)) * (1 if name == "colon" else 0.3)
         points[:, 3] *= width * rng.uniform(0.8, 1.2, len(points))
         path = smooth_path(points, 5)

@@ -114,12 +114,12 @@ def paint_airways(canvas: Canvas, hu: dict) -> None:
     for path in (trunk, [(*carina, radius * 0.8), (42, 18, 290, 5)], [(*carina, radius * 0.8), (-40, 18, 294, 6)]):
         canvas.paint_tube(np.array([(p[0], p[1], p[2], p[3] + 1.5) for p in path], dtype=float), 30)
         canvas.paint_tube(np.array(path, dtype=float), -990, "trachea" if path is trunk else None)
-    points = [(3, 20 + shift[1], 440, 6.5), (4, 26, 350, 7), (6, 24, 290, 7.5), (14, 18, 235, 8), (26, 6, 204, 9)]
-    path = smooth_path(points, 3)
-    path[:, :2] += rng.normal(0, 2, 2)
-    canvas.paint_tube(path, hu["muscle"] - 8 + rng.uniform(-8, 12), "esophagus", rough=0.9)
+    gullet = [(3, 20 + shift[1], 440, 6.5), (4, 26, 350, 7), (6, 24, 290, 7.5), (14, 18, 235, 8), (26, 6, 204, 9)]
+    line = smooth_path(gullet, 3)
+    line[:, :2] += rng.normal(0, 2, 2)
+    canvas.paint_tube(line, hu["muscle"] - 8 + rng.uniform(-8, 12), "esophagus", rough=0.9)
     if rng.random() < 0.5:  # swallowed gas
-        at = path[rng.integers(len(path) - 2)]
+        at = line[rng.integers(len(line) - 2)]
         canvas.paint_tube(np.array([(*at[:3], 3.5), (at[0], at[1], at[2] - 18, 2.5)]), -850)
     for side, sign in (("left", 1), ("right", -1)):
         lobe = [(sign * 17, -4, 405, 6), (sign * 19, -6, 425, 10), (sign * 17, -4, 448, 6)]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.files import check_writable, locked_folder, write_whole
@@ -104,9 +105,9 @@ class Run:
         self.records = self.path / f"{kind.item}s"
         self.document_path = self.path / f"{kind.name}.json"
         self.failed: dict[str, str] = {}
-        self.engine = None
+        self.engine: Any = None
 
-    def __enter__(self) -> Run:
+    def __enter__(self) -> Self:
         """Keep other processes out of the folder, clear what a killed one left half written, write the document.
 
         Raises:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from QualitySentinelLib import errors
 from QualitySentinelLib.errors import ModelError, QualitySentinelError, reason_of
@@ -56,19 +56,19 @@ class Work:
     def start(self, device: str) -> None:
         """Load in a worker what all items need, such as a model."""
 
-    def fingerprint(self, item: Item) -> str:
+    def fingerprint(self, item: Any) -> str:
         """Digest of the item's inputs. The item is done again when it changes."""
         return ""
 
-    def facts(self, item: Item) -> dict:
+    def facts(self, item: Any) -> dict:
         """What the record's head says of the item, also when it fails."""
         return {}
 
-    def read(self, item: Item) -> object:
+    def read(self, item: Any) -> object:
         """The item's data. Runs in a thread of its own while another item is worked on."""
         return item
 
-    def do(self, item: Item, data: object) -> Result:
+    def do(self, item: Any, data: Any) -> Result:
         """The item's results.
 
         Args:
@@ -76,7 +76,7 @@ class Work:
         """
         raise NotImplementedError
 
-    def reason(self, item: Item, text: str) -> str:
+    def reason(self, item: Any, text: str) -> str:
         """What the record may say of an error."""
         return text
 
@@ -87,7 +87,7 @@ class FunctionWork(Work):
 
     function: Callable[[Item], Result]
 
-    def do(self, item: Item, data: object) -> Result:
+    def do(self, item: Any, data: Any) -> Result:
         """Call it."""
         return self.function(item)
 
@@ -114,9 +114,9 @@ class Finished:
 class ReadItem:
     """An item in memory, or why it is not."""
 
-    item: Item
+    item: Any
     fingerprint: str
-    data: object = None
+    data: Any = None
     error: Exception | None = None
     seconds: float = 0.0
 
@@ -127,7 +127,7 @@ class Worker:
     def __init__(self, work: Work) -> None:
         self._work = work
 
-    def read(self, item: Item) -> ReadItem:
+    def read(self, item: Any) -> ReadItem:
         """The item in memory; what is wrong with it is kept, not raised."""
         started = time.perf_counter()
         read = ReadItem(item, self._work.fingerprint(item))
@@ -156,13 +156,13 @@ class Worker:
         return _finished(self._work, read.item, read.fingerprint, result, error, seconds)
 
 
-def given_up(work: Work, item: Item, reason: str) -> Finished:
+def given_up(work: Work, item: Any, reason: str) -> Finished:
     """An item that takes its workers with it."""
     return _finished(work, item, work.fingerprint(item), Result(), QualitySentinelError(reason), {})
 
 
 def _finished(
-    work: Work, item: Item, fingerprint: str, result: Result, error: Exception | None, seconds: dict
+    work: Work, item: Any, fingerprint: str, result: Result, error: Exception | None, seconds: dict
 ) -> Finished:
     head = {
         "item": item.name, "status": FAILED if error else DONE,

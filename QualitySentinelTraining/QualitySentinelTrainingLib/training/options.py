@@ -185,6 +185,6 @@ def _checked(key: str, value: object) -> object:
     if not isinstance(value, fitting) or isinstance(value, bool) != isinstance(default, bool):
         wanted = "list of names" if isinstance(default, tuple) else type(default).__name__
         raise UsageError(f"{key} must be of type {wanted}, not {value!r}")
-    if isinstance(default, dict) and not all(type(v) in (int, float) and 0 <= v < inf for v in value.values()):
+    if isinstance(value, dict) and not all(type(v) in (int, float) and 0 <= v < inf for v in value.values()):
         raise UsageError(f"{key} must give a share of 0 or more to each name, not {value!r}")
     return float(value) if isinstance(default, float) else value

@@ -109,7 +109,7 @@ class Renaming:
         wrong = self._may_be_wrong[indices] & (draws[1] < self._wrong_share)
         names = self._structure[indices].copy()
         for at in np.flatnonzero(wrong):
-            own, of_subject = names[at], self._of_file[int(self._file[indices[at]])]
+            own, of_subject = names[at], self._of_file[int(self._file[indices[int(at)]])]
             choices = self._others[own] | {"subject": of_subject[of_subject != own]}
             choices = {kind: some for kind, some in choices.items() if len(some)}
             if not choices:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from ...reading.dicom_files import RT_STRUCTURE_SET_STORAGE, SEGMENTATION_STORAGE, dicom_headers, is_ct, is_dicom
 from ...reading.walk import files_below
@@ -40,7 +41,7 @@ _LOOKED_AT = 200
 @dataclass
 class _Series:
     files: list[Path] = field(default_factory=list)
-    header: object = None
+    header: Any = None
 
 
 def fits(root: Path) -> bool:

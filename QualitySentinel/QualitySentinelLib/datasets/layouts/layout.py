@@ -54,8 +54,8 @@ class Layout:
 def case_of(root: Path, name: str, ct: Path | None, seg: Path | None, problem: str = "", **known) -> Case:
     """The case of a CT and a segmentation, one of which may be missing: then ``problem`` says so."""
     problem = problem or ("has no CT" if ct is None else "has no segmentation" if seg is None else "")
-    where = [path.relative_to(root).as_posix() if path is not None else "" for path in (ct, seg)]
-    return Case(name, *where, problem=problem, **known)
+    ct_path, seg_path = (path.relative_to(root).as_posix() if path is not None else "" for path in (ct, seg))
+    return Case(name, ct_path, seg_path, problem=problem, **known)
 
 
 @lru_cache(maxsize=64)
