@@ -180,7 +180,7 @@ def test_a_folder_that_cannot_be_written_is_told(make_review, tmp_path):
         await review.export()
         assert review.note["kind"] == "error" and "kept" in review.note["text"]
         await review.keep()
-        assert "not kept" in review.note["text"]
+        assert "could not be saved" in review.note["text"]
 
     own_loop.run(story())
 
