@@ -174,9 +174,9 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneChanged)
         self.addObserver(scene, scene.StartImportEvent, self.onSceneStartImport)
         self.addObserver(scene, scene.EndImportEvent, self.onSceneChanged)
-        self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAdded)
-        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
-        self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
+        self.addObserver(scene, scene.NodeAddedEvent, self.panel.node_added)
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.panel.node_going)
+        self.addObserver(scene, scene.NodeRemovedEvent, self.panel.node_gone)
 
         # Make sure parameter node is initialized (needed for module reload)
         self.initializeParameterNode()
@@ -225,21 +225,6 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         # If this module is shown then recreate a new parameter node immediately
         if self.parent.isEntered:
             self.initializeParameterNode()
-
-    @vtk.calldata_type(vtk.VTK_OBJECT)
-    def onNodeAdded(self, caller, event, node) -> None:
-        """Called when a node has come into the scene."""
-        self.panel.node_added(node)
-
-    @vtk.calldata_type(vtk.VTK_OBJECT)
-    def onNodeAboutToBeRemoved(self, caller, event, node) -> None:
-        """Called before a node goes from the scene."""
-        self.panel.node_going(node)
-
-    @vtk.calldata_type(vtk.VTK_OBJECT)
-    def onNodeRemoved(self, caller, event, node) -> None:
-        """Called when a node has gone from the scene."""
-        self.panel.node_gone(node)
 
     def onLayoutChanged(self, layout) -> None:
         """Called when the views were arranged anew."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import qt
 import slicer
+import vtk
 from slicer.i18n import tr as _
 
 from ..errors import CancelledError
@@ -113,14 +114,16 @@ class Panel:
         if self.review_panel.review:
             self.review_panel.review.display.show_in_new_views()
 
-    def node_added(self, node) -> None:
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def node_added(self, _scene, _event, node) -> None:
         """A node came into the scene: a CT or a segmentation is selected soon, when it is complete."""
         kinds = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode")
         if node.GetClassName() in kinds and not self._proposing and not slicer.mrmlScene.IsImporting():
             self._proposing = True
             qt.QTimer.singleShot(0, self._propose)
 
-    def node_going(self, node) -> None:
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def node_going(self, _scene, _event, node) -> None:
         """A node is about to be removed: a review needs both of its nodes."""
         self._inputs.going(node)
         for review in self.reviews:
@@ -134,7 +137,8 @@ class Panel:
                 if self.review_panel.review is review:
                     self.show_review(None)
 
-    def node_gone(self, node) -> None:
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def node_gone(self, _scene, _event, node) -> None:
         """A node was removed."""
         self._inputs.gone(node)
 

@@ -96,8 +96,7 @@ class SceneRecord:
                 tags.write_score_tags(self._node, self._session.case, self._session)
             self._tags_due = False
             yield
-        tables.update_tables(self._node, self._session.case, session=self._session)
-        yield
+        yield from tables.update_tables_steps(self._node, self._session.case, self._session)
         if self._session.selected is not None:
             update_plot(self._node, self._session.selected)
         self._due = False

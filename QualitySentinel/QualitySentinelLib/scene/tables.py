@@ -17,6 +17,7 @@ from vtk.util.numpy_support import numpy_to_vtk
 from ..review import REVIEW_SEGMENT_COLUMNS, REVIEW_SLICE_COLUMNS, review_segment_rows, review_slice_rows
 from ..scores import CaseScore
 from ..scores.tables import SEGMENT_COLUMNS, SLICE_COLUMNS, segment_rows, slice_rows
+from ..steps import Steps, run_to_end
 from .folders import into_folder
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ _UNITS = {"position_mm": "mm"}
 _INTEGERS = """n_slices n_scored n_flagged missed_slices n_accepted n_corrected n_open
 slice_index flagged missed accepted edited""".split()
 _NUMBERS = "predicted_dsc dsc_low dsc_high first_dsc position_mm".split()
+_ROWS = 1000
+"""That are made in one step."""
+
 _KINDS = dict.fromkeys(_INTEGERS, np.int32) | dict.fromkeys(_NUMBERS, np.float64)
 """Type of each column of numbers; others are text. A missing number is NaN."""
 
@@ -42,16 +46,31 @@ def update_tables(segmentation_node, case_score: CaseScore, session: ReviewSessi
         case_score: the scores; those of the session when there is one.
         session: their review: columns say what the reader accepted and corrected.
     """
+    return run_to_end(update_tables_steps(segmentation_node, case_score, session))
+
+
+def update_tables_steps(
+    segmentation_node, case_score: CaseScore, session: ReviewSession | None = None
+) -> Steps[tuple]:
+    """As :func:`update_tables`, in steps of some milliseconds; the scores must not change between them."""
     name = segmentation_node.GetName()
-    segments = _table(segmentation_node, SEGMENTS_ROLE, f"{name} predicted DSC by segment")
-    slices = _table(segmentation_node, SLICES_ROLE, f"{name} predicted DSC by slice")
     if session is None:
-        _fill(segments, SEGMENT_COLUMNS, segment_rows(case_score))
-        _fill(slices, SLICE_COLUMNS, slice_rows(case_score))
+        parts = (SEGMENT_COLUMNS, segment_rows(case_score)), (SLICE_COLUMNS, slice_rows(case_score))
     else:
-        _fill(segments, REVIEW_SEGMENT_COLUMNS, review_segment_rows(session))
-        _fill(slices, REVIEW_SLICE_COLUMNS, review_slice_rows(session))
-    return segments, slices
+        parts = (
+            (REVIEW_SEGMENT_COLUMNS, review_segment_rows(session)), (REVIEW_SLICE_COLUMNS, review_slice_rows(session))
+        )  # fmt: skip
+    tables = []
+    for role, what, (columns, rows) in zip((SEGMENTS_ROLE, SLICES_ROLE), ("segment", "slice"), parts, strict=True):
+        tables.append(_table(segmentation_node, role, f"{name} predicted DSC by {what}"))
+        gathered = []
+        for row in rows:
+            gathered.append(row)
+            if len(gathered) % _ROWS == 0:
+                yield
+        _fill(tables[-1], columns, gathered)
+        yield
+    return tuple(tables)
 
 
 def tables_of(segmentation_node) -> tuple:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from scipy import ndimage
 
 from .frame import AxialFrame
 from .segmentation import Box, boxes_of_labels, segment_from_mask
@@ -225,4 +224,6 @@ def _nearest(mask: np.ndarray, matrix: np.ndarray, origin: np.ndarray, shape: tu
         wanted = [np.rint(matrix[axes[a], a] * np.arange(shape[a]) + origin[axes[a]]).astype(int) for a in range(3)]
         wanted = [np.clip(w, 0, mask.shape[axes[a]] - 1) for a, w in enumerate(wanted)]  # the border of mask is 0
         return np.transpose(mask, axes)[np.ix_(*wanted)]
+    from scipy import ndimage  # half of the time in which Slicer's panel opens
+
     return ndimage.affine_transform(mask, matrix, offset=origin, output_shape=shape, order=0, mode="constant")

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from scipy import ndimage
 
 from .frame import AxialFrame
 
@@ -131,6 +130,8 @@ def boxes_of_labels(labels: np.ndarray, values: Iterable[int]) -> dict[int, Box]
     filled = _filled_box(labels)  # quick, where the search below is slow and most of a mask is empty
     if filled is None:
         return {}
+    from scipy import ndimage  # half of the time in which Slicer's panel opens
+
     found = ndimage.find_objects(labels[filled], max_label=max(wanted))
     boxes = {
         v: tuple(slice(s.start + f.start, s.stop + f.start) for s, f in zip(found[v - 1], filled, strict=True))
