@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zlib import crc32
 
+from ..runs import Kind, Result, Run
 from .data_options import add_data_options, subjects_of
 
 if TYPE_CHECKING:
     from ..subjects import SubjectSource
 
+_PAIRS = Kind("make-pairs", "quality-sentinel-make-pairs/1", "subject")
 _MASKS_AT_ONCE = 16
 """Candidate masks whose pairs are held in memory at once."""
 
@@ -144,6 +145,7 @@ def make_pair_files(
 
     from QualitySentinelLib.errors import UsageError
     from QualitySentinelLib.files import check_writable
+    from QualitySentinelLib.scores.versions import software_versions
 
     from ..predictions import find_predictions, masks_beside
     from ..subjects import check_names
@@ -170,14 +172,22 @@ def make_pair_files(
         if source.source != "phantom" and "," not in source.source:
             made += [("synthetic", number) for number in range(synthetic)]
         tasks += [whole, *(replace(whole, made=one, predictions=()) for one in made)]
-    todo = [task for task in tasks if not task.path.exists()]
-    _name_others([task for task in tasks if task.path.exists()])
-    left_out = []
-    for lines, done in tqdm(_each(todo, jobs), total=len(todo), unit="subject", desc="pairs", disable=not todo):
-        for line in lines:
-            tqdm.write(f"skipped: {line}", file=sys.stderr)
-        if not done:
-            left_out.append(lines[-1])
+    document = {"key": {}, "amounts": tasks[0].amounts.noted(), "versions": software_versions()}
+    with Run(out, _PAIRS, document) as run:
+        known = {task.name for task in tasks if run.record_path(task.name).exists()}
+        plan = run.plan((task for task in tasks if not task.path.exists() or task.name in known), retry_failed=True)
+        for name, path in plan.damaged.items():
+            print(f"{path}: it or the pair file is damaged; {name} is made again", file=sys.stderr)
+        todo = {task.name for task in plan.todo}
+        _name_others([task for task in tasks if task.name not in todo])
+        results = run.carry_out(plan, _make, jobs)
+        for finished in tqdm(results, total=len(todo), unit="subject", desc="pairs", disable=not todo):
+            for line in finished.head.get("left_out", ()):
+                tqdm.write(f"skipped: {line}", file=sys.stderr)
+            if finished.failed:
+                tqdm.write(f"skipped: {finished.head['item']}: {finished.head['reason']}", file=sys.stderr)
+        run.finish()
+        left_out = [f"{name}: {reason}" for name, reason in run.failed.items()]
     return len(todo) - len(left_out), len(tasks) - len(todo), left_out
 
 
@@ -215,47 +225,8 @@ def _name_others(kept: Sequence[_Task]) -> None:
         )
 
 
-def _each(tasks: list[_Task], jobs: int) -> Iterator[tuple[list[str], bool]]:
-    """What :func:`_make` says of each task, in the order they are done."""
-    if jobs == 1 or len(tasks) < 2:
-        yield from map(_make, tasks)
-        return
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
-
-    from QualitySentinelLib.errors import InputError
-
-    threads = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"  # each process fills one core; it is read when torch is imported there
-    pool = ProcessPoolExecutor(min(jobs, len(tasks)), get_context("spawn"))
-    try:
-        for future in as_completed([pool.submit(_make, task) for task in tasks]):
-            yield future.result()
-    except BrokenProcessPool as error:
-        raise InputError("a process was killed, perhaps because memory ran out; run again with fewer --jobs") from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        os.environ.pop("OMP_NUM_THREADS")
-        if threads is not None:
-            os.environ["OMP_NUM_THREADS"] = threads
-
-
-def _make(task: _Task) -> tuple[list[str], bool]:
-    """Make one pair file: a line for all that was left out, and whether the file was made."""
-    from QualitySentinelLib.errors import QualitySentinelError
-
-    lines = []
-    try:
-        _write(task, lines)
-        return lines, True
-    except QualitySentinelError as error:
-        return [*lines, f"{task.name}: {error}"], False
-    except Exception as error:  # whatever is wrong with one subject, the others are made
-        return [*lines, f"{task.name}: unexpected {type(error).__name__}: {error}"], False
-
-
-def _write(task: _Task, lines: list[str]) -> None:
+def _make(task: _Task) -> Result:
+    """Make one pair file."""
     import numpy as np
 
     from QualitySentinelLib.errors import InputError
@@ -265,7 +236,7 @@ def _write(task: _Task, lines: list[str]) -> None:
     from ..predictions import candidates_of
     from ..recipe import PRESET
 
-    rng, amounts = np.random.default_rng(crc32(task.name.encode())), task.amounts
+    rng, amounts, lines = np.random.default_rng(crc32(task.name.encode())), task.amounts, []
     subject = task.source.read() if task.made is None else _made_subject(task)
 
     def candidates():
@@ -289,8 +260,9 @@ def _write(task: _Task, lines: list[str]) -> None:
     written = parts()
     first = next((pairs for pairs in written if len(pairs)), None)
     if first is None:
-        raise InputError("gives no pairs: its masks are empty")
+        raise InputError("; ".join(["gives no pairs: its masks are empty", *lines]))
     write_pairs(chain([first], written), task.path, PRESET, amounts.noted())
+    return Result({"left_out": lines}, files={task.path.name: task.path})
 
 
 def _made_subject(task: _Task):

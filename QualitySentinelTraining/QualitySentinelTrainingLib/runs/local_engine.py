@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -61,7 +62,7 @@ class LocalEngine:
             yield finished
 
     def _alone(self, items: Iterable[Item], clock: _Clock) -> Iterator[Finished]:
-        with _one_thread():
+        with _torch_threads_kept():
             self._work.start(self._work.device)
             worker = Worker(self._work)
             clock.start()
@@ -232,12 +233,8 @@ def _take(channel: connection.Connection, worker: Worker, reads: SimpleQueue) ->
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Numerical libraries that are loaded now, here or in a new process, use one thread."""
-    import sys
-
+    """Numerical libraries of a process that is started now use one thread."""
     before = {name: os.environ.get(name) for name in _THREADS}
-    torch = sys.modules.get("torch")
-    threads = torch.get_num_threads() if torch else None
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     try:
         yield
@@ -247,6 +244,16 @@ def _one_thread() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _torch_threads_kept() -> Iterator[None]:
+    """Work that is done in this process may change the number of threads until it ends."""
+    torch = sys.modules.get("torch")
+    threads = torch.get_num_threads() if torch else None
+    try:
+        yield
+    finally:
         if torch:
             torch.set_num_threads(threads)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -124,9 +125,8 @@ class Run:
         with ExitStack() as stack:
             taken = f"another {self.kind.name} is writing there; wait for it, or choose another folder"
             stack.enter_context(locked_folder(self.records, taken))
-            for folder in (self.path, self.records):
-                for left in folder.glob(_UNFINISHED):
-                    _remove(left)
+            self._clear()
+            stack.callback(self._clear)
             before = self.document() if self._own is not None else None
             if before is not None:
                 self._check_same(before.get("key", {}))
@@ -181,16 +181,18 @@ class Run:
             UsageError: there is no such engine, or it is not installed.
             ModelError: the model or device is at fault.
         """
-        work = work if isinstance(work, Work) else FunctionWork(work)
-        return self.carry_out(self.plan(items, work, retry_failed), work, workers, engine, ray_address)
+        plan = self.plan(items, work if isinstance(work, Work) else None, retry_failed)
+        return self.carry_out(plan, work, workers, engine, ray_address)
 
     def carry_out(
-        self, plan: Plan, work: Work, workers: int | None = None, engine: str = "local", ray_address: str | None = None
-    ) -> Iterator[Finished]:
+        self, plan: Plan, work: Work | Callable[[Item], Result], workers: int | None = None, engine: str = "local",
+        ray_address: str | None = None,
+    ) -> Iterator[Finished]:  # fmt: skip
         """What :meth:`work` does, for a plan that is already made."""
         self.failed |= plan.failed
         if not plan.todo:
             return
+        work = work if isinstance(work, Work) else FunctionWork(work)
         self.engine = _engine(engine, work, workers, ray_address, len(plan.todo))
         results = self.engine.results(plan.todo)
         self._stack.callback(results.close)  # ends the workers, too, when something else goes wrong
@@ -286,6 +288,14 @@ class Run:
                 raise
             return self.kind.older(content)
 
+    def _clear(self) -> None:
+        """Remove what killed processes left half written."""
+        for left in (*self.path.glob(_UNFINISHED), *self.records.glob(_UNFINISHED)):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+
     def _check_same(self, before: dict) -> None:
         now = self._own["key"]
         name = first_difference(before, now)
@@ -320,12 +330,3 @@ def _engine(name: str, work: Work, workers: int | None, ray_address: str | None,
 
         return RayEngine(work, workers, ray_address)
     raise UsageError(f"--engine {name}: give local or ray")
-
-
-def _remove(left: Path) -> None:
-    import shutil
-
-    if left.is_dir():
-        shutil.rmtree(left, ignore_errors=True)
-    else:
-        left.unlink(missing_ok=True)

@@ -94,6 +94,34 @@ def test_a_broken_subject_is_named_and_the_others_are_made(a_data_set, tmp_path,
     assert [path.name for path in pair_files(tmp_path / "pairs")] == ["case_1.pairs.h5", "case_3.pairs.h5"]
 
 
+def test_what_a_kill_left_is_cleared_and_a_file_that_was_cut_is_made_again(a_data_set, tmp_path, capsys):
+    arguments = ("--data", a_data_set, "--out", tmp_path / "pairs", "--masks", 1)
+    assert command(*arguments) == 0
+    files = pair_files(tmp_path / "pairs")
+    whole, left = files[0].read_bytes(), tmp_path / "pairs" / ".writing-abc-case_1.pairs.h5"
+    files[0].write_bytes(whole[:-500])
+    left.write_text("half")
+    capsys.readouterr()
+    assert command(*arguments) == 0
+    said = capsys.readouterr()
+    assert "1 pair files made, 2 were there" in said.out
+    assert "case_1.jsonl: it or the pair file is damaged; case_1 is made again" in said.err
+    assert len(read(files[0]).dsc) and not left.exists()
+
+
+def test_files_without_records_are_kept(a_data_set, tmp_path, capsys):
+    """As versions before 0.2 made them."""
+    import shutil
+
+    arguments = ("--data", a_data_set, "--out", tmp_path / "pairs", "--masks", 1)
+    assert command(*arguments) == 0
+    shutil.rmtree(tmp_path / "pairs" / "subjects")
+    (tmp_path / "pairs" / "make-pairs.json").unlink()
+    capsys.readouterr()
+    assert command(*arguments) == 0
+    assert "0 pair files made, 3 were there" in capsys.readouterr().out
+
+
 def test_predictions_of_networks_become_masks_of_their_subjects(a_data_set, a_torso, tmp_path):
     for epoch in (10, 50):
         folder = tmp_path / "predictions" / f"epoch_{epoch}"
