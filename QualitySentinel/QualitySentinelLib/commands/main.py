@@ -8,13 +8,13 @@ import importlib.util
 import os
 import sys
 from collections.abc import Sequence
+from errno import ELOOP
+from pathlib import Path
 
 from .. import __version__
-from ..errors import CancelledError, QualitySentinelError
+from ..errors import CancelledError, InputError, QualitySentinelError
 from ..threads import use_threads
-
-DEBUG_VARIABLE = "QUALITY_SENTINEL_DEBUG"
-"""Set it to see the whole trace of an error instead of its one line."""
+from .printing import DEBUG_VARIABLE, library_remarks_hidden, printing
 
 _COMMANDS = {
     "score": "QualitySentinelLib.commands.score",
@@ -56,12 +56,17 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (see the parser's epilog)."""
-    _print_any_name()
+    with printing(), library_remarks_hidden():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         options = build_parser().parse_args(arguments)
     except SystemExit as stop:  # argparse: 0 after --help, 2 after a usage error
         return int(stop.code or 0)
     try:
+        _check_links(options)
         use_threads(getattr(options, "threads", None))  # before a command imports PyTorch
         return int(options.run(options) or 0)
     except QualitySentinelError as error:
@@ -86,11 +91,19 @@ def _installed(module: str) -> bool:
     return importlib.util.find_spec(library) is not None and importlib.util.find_spec(module) is not None
 
 
-def _print_any_name() -> None:
-    """Let names that the terminal's encoding lacks be printed with escapes, instead of ending a finished run."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # Slicer's console has streams of its own
-            stream.reconfigure(errors="backslashreplace")
+def _check_links(options: argparse.Namespace) -> None:
+    """Refuse paths that are loops of links; Python raises for them in many places.
+
+    Raises:
+        InputError: one is.
+    """
+    values = [v for value in vars(options).values() for v in (value if isinstance(value, list) else [value])]
+    for path in filter(lambda value: isinstance(value, Path), values):
+        try:
+            path.stat()
+        except OSError as error:
+            if error.errno == ELOOP:
+                raise InputError(f"{path}: is a loop of links; give another path") from error
 
 
 def _refuse(error: object, code: int) -> int:

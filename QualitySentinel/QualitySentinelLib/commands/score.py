@@ -25,7 +25,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     add_case_arguments(parser)
     parser.add_argument("--out", required=True, type=Path, help="folder for the results (made when missing)")
     add_scoring_arguments(parser)
-    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary; warnings stay")
     parser.set_defaults(run=run)
 
 
@@ -99,6 +99,7 @@ def run(options: argparse.Namespace) -> int:
         options.out, case, ct, segmentation, inputs=input_files(options), options=_recorded(options),
         total_seconds=time.perf_counter() - started,
     )  # fmt: skip
+    _warn(case)
     if not options.quiet:
         _summarise(case, options.out)
     return 0
@@ -149,6 +150,13 @@ def _summarise(case, out: Path, worst: int = 8) -> None:
         print(f"{name:32}  {segment.predicted_dsc:13.2f}  {segment.n_flagged:5d} of {segment.n_scored:<5d}{missed}")
     if len(scored) > worst:
         print(f"... and {len(scored) - worst} more")
+    print(f"{len(scored)} of {len(case.segments)} segments scored in {case.seconds:.1f} s on {case.device}.")
+    print(f"Open {out / 'report.html'}")
+
+
+def _warn(case) -> None:
+    """Print what a user must know to trust the scores."""
+    scored = (s for s in case.worst_first() if s.predicted_dsc is not None)
     if unknown := [" ".join(s.name.split()) for s in scored if s.is_unknown]:
         print(
             f"warning: unknown structure: {', '.join(unknown)}: scored without knowing what it is, so trust the score "
@@ -157,5 +165,3 @@ def _summarise(case, out: Path, worst: int = 8) -> None:
         )
     for warning in case.warnings:
         print("warning:", warning, file=sys.stderr)
-    print(f"{len(scored)} of {len(case.segments)} segments scored in {case.seconds:.1f} s on {case.device}.")
-    print(f"Open {out / 'report.html'}")

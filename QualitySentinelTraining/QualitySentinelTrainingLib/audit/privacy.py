@@ -35,11 +35,12 @@ class Scrubber:
         for place in sorted(filter(os.path.isabs, places), key=len, reverse=True):
             self._patterns.append((re.compile(rf"(?<![\w.-]){re.escape(place)}(?=[\s:,;()']|$)"), itself))
         if self._hide:
-            for what, paths in (("CT", (*case.ct_files, case.ct)), ("SEG", (case.seg,))):
-                self._blot(what, (place for place in paths if place not in ("", ".")))
+            self._blot("CT", case.ct_files)
+            for what, place in sorted({"SEG": case.seg, "CT": case.ct}.items(), key=lambda told: -len(told[1])):
+                self._blot(what, {place} - {"", "."})  # the longer first: the SEG may lie in the folder of the CT
             self._patterns.append((re.compile(r"\b(CT|SEG)(/[^\s:,;()']+)+"), r"\1"))  # a file in the folder of the CT
             parts = {part for place in (case.ct, case.seg) for part in Path(place).parts}
-            self._blot(BLOT, {text for part in parts for text in (part, Path(part).stem) if len(text) > 2})
+            self._blot(BLOT, {text for part in parts for text in (part, Path(part).stem) if len(text) > 2} - {"SEG"})
             self._blot(BLOT, case.secrets, re.IGNORECASE)
 
     def _blot(self, what: str, texts: Iterable[str], flags: int = 0) -> None:

@@ -55,7 +55,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     parser.add_argument(
         "--title", help="name of the data set in tables and report (default: its folder; none for DICOM)"
     )
-    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary; warnings stay")
     add_report_arguments(parser)
     parser.set_defaults(run=run)
 
@@ -94,6 +94,8 @@ def run(options: argparse.Namespace) -> int:
         ) from stop
     finally:
         progress.close()
+    for note in outcome.notes:
+        print("note:", note, file=sys.stderr)
     if not options.quiet:
         _summarise(outcome, options.out)
     if options.shard is not None:  # a shard is no data set: its report would be one of chance
@@ -191,6 +193,4 @@ def _summarise(outcome, out: Path) -> None:
             f"{scored_now} now, in {outcome.seconds:.1f} s: {60 * scored_now / outcome.seconds:.1f} a minute, "
             f"workers: {outcome.workers}{scoring}"
         )
-    for note in outcome.notes:
-        print("note:", note, file=sys.stderr)
     print(f"Tables are in {out}")

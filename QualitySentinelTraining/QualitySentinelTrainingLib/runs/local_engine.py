@@ -26,7 +26,7 @@ from .work import Finished, Item, ReadItem, Work, Worker, given_up, raise_stoppe
 _AHEAD = 2
 """Items that a worker has at once: one is worked on while the next is read."""
 _KILLED = "the process that worked on it was killed, perhaps for want of memory"
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 
 
 class LocalEngine:
@@ -153,7 +153,7 @@ class _Process:
         self.channel, theirs = context.Pipe()
         device = device_of_worker(work.device, number)
         self._process = context.Process(target=_do, args=(theirs, work, device), daemon=True)
-        with _one_thread(), _interrupts_ignored():
+        with _quiet_one_thread(), _interrupts_ignored():
             self._process.start()
         theirs.close()
 
@@ -232,10 +232,10 @@ def _take(channel: connection.Connection, worker: Worker, reads: SimpleQueue) ->
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Numerical libraries of a process that is started now use one thread."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
+def _quiet_one_thread() -> Iterator[None]:
+    """Libraries of a process that is started now use one thread, and print no remarks for programmers."""
+    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
+    os.environ.update(_ENVIRONMENT)
     try:
         yield
     finally:

@@ -110,6 +110,12 @@ def test_what_is_taken_out_of_texts(text, expected):
     assert Scrubber(case, Path("/data/set"))(text) == expected
 
 
+def test_a_seg_in_the_folder_of_its_ct_is_called_seg():
+    case = AuditCase("case_0001", "p1", "p1/SEG.dcm", ("p1/IM0000.dcm",), identifying=True)
+    text = "/data/set/p1/SEG.dcm: lies elsewhere than the CT /data/set/p1; /data/set/p1/IM0000.dcm, p1/IM0001.dcm"
+    assert Scrubber(case, Path("/data/set"))(text) == "SEG: lies elsewhere than the CT CT; CT, CT"
+
+
 def test_the_folder_of_a_dicom_tree_may_be_named_after_a_patient(torso_writer, audit, tmp_path, monkeypatch):
     """No file that is handed on names it; the case can be opened all the same."""
     data = tmp_path / "Quasimodo^Esmeralda"

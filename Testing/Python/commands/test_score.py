@@ -14,7 +14,7 @@ import pytest
 import SimpleITK as sitk
 
 from QualitySentinelLib.commands.main import main
-from QualitySentinelLib.commands.score import _summarise
+from QualitySentinelLib.commands.score import _summarise, _warn
 from QualitySentinelLib.scores import CaseScore, EmptySlice, SegmentScore, Status
 
 CONTRACT = ["report.html", "report.json", "scored.seg.nrrd", "segments.csv", "slices.csv"]
@@ -116,6 +116,7 @@ def test_the_summary_says_which_structures_are_unknown(tmp_path, capsys):
         SegmentScore("2", "liver", "liver", Status.SCORED, 1, predicted_dsc=0.9),
     ]
     _summarise(CaseScore(segments, 0.8), tmp_path)
+    _warn(CaseScore(segments, 0.8))
     out, err = capsys.readouterr()
     roi, liver = out.splitlines()[1:3]
     assert liver.startswith("liver") and "unknown" not in liver
@@ -342,3 +343,39 @@ def test_several_segmentations_are_scored_as_one_and_recorded(score, a_ct, a_lab
     assert [row["segment"] for row in rows(out / "segments.csv")] == ["liver", "spleen"]
     assert any("broken.nrrd" in warning for warning in report["warnings"])
     assert_refused(score(a_ct, liver, tmp_path / "typo.nrrd", out=tmp_path / "b"), 3, "typo.nrrd", "no such file")
+
+
+def test_warnings_of_a_quiet_run_are_printed(score, a_ct_array, a_seg, names, tmp_path):
+    ct = write_image((a_ct_array + 1024).astype(np.uint16), tmp_path / "shifted.nii.gz")
+    code, errors, _ = score(ct, a_seg, "--names", names)
+    assert code == 0
+    assert [line for line in errors if line.startswith(f"warning: {ct}: its values are not ")]
+
+
+def test_a_reader_who_leaves_does_not_stop_the_work(a_ct, a_seg, names, a_model_file, tmp_path):
+    """As ``| head`` does."""
+    words = [sys.executable, "-m", "QualitySentinelLib", "score", "--ct", a_ct, "--seg", a_seg, "--names", names]
+    words += ["--out", tmp_path / "out", "--model", a_model_file, "--device", "cpu"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [str(w) for w in words], stdout=writer, stderr=subprocess.PIPE, text=True, env=env, check=False
+    )
+    os.close(writer)
+    assert done.returncode == 0, done.stderr
+    assert "BrokenPipe" not in done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == CONTRACT
+
+
+def test_a_loop_of_links_is_refused(score, a_ct, a_seg, tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    code, errors, _ = score(a_ct, a_seg, out=tmp_path / "a")
+    assert (code, errors) == (3, [f"quality-sentinel: {tmp_path / 'a'}: is a loop of links; give another path"])
+
+
+def test_remarks_of_libraries_are_not_printed(score, a_ct, a_label_array, tmp_path):
+    far = write_image(a_label_array, tmp_path / "far.nii.gz", origin=(1e20, 0, 0))
+    code, errors, _ = score(a_ct, far)
+    assert code in (3, 4) and len(errors) == 1

@@ -104,7 +104,7 @@ def test_what_a_kill_left_is_cleared_and_a_file_that_was_cut_is_made_again(a_dat
     capsys.readouterr()
     assert command(*arguments) == 0
     said = capsys.readouterr()
-    assert "1 pair files made, 2 were there" in said.out
+    assert "1 pair files written, 2 already present" in said.out
     assert "case_1.jsonl: it or the pair file is damaged; case_1 is made again" in said.err
     assert len(read(files[0]).dsc) and not left.exists()
 
@@ -119,7 +119,7 @@ def test_files_without_records_are_kept(a_data_set, tmp_path, capsys):
     (tmp_path / "pairs" / "make-pairs.json").unlink()
     capsys.readouterr()
     assert command(*arguments) == 0
-    assert "0 pair files made, 3 were there" in capsys.readouterr().out
+    assert "0 pair files written, 3 already present" in capsys.readouterr().out
 
 
 def test_predictions_of_networks_become_masks_of_their_subjects(a_data_set, a_torso, tmp_path):
