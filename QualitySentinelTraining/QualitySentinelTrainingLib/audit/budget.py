@@ -25,7 +25,7 @@ class BudgetPlan:
         order: ``worst``: lowest predicted DSC first; ``gain``: largest gain of the data set's mean first.
         slices: one row per slice worth correcting, in that order: ``case``, ``segment``, ``structure``,
             ``slice_index``, ``predicted_dsc``, ``missed``, ``reached``, ``gain`` (of the data set's mean DSC).
-        mean_before: mean of the segments' aggregates as they are.
+        mean_before: mean of the segments' predicted DSC, as ``segments.csv`` has them.
         gains: float64 [k]; ``gains[k - 1]`` is what the first k corrections together add to that mean.
         cautious: the same from the upper bounds of the slices' intervals; ``None`` where there are none.
         n_segments: segments the mean is over.
@@ -57,7 +57,9 @@ def budget_plan(audit: Audit, order: str = "worst", doubtful_only: bool = True) 
     The volumetric DSC of a segment is taken as scoring aggregates it, ``D = sum(a d) / (sum(a) + sum(m))``: over its
     slices with mask, with areas ``a`` and predicted DSC ``d``, and over its missed slices, each of which adds
     ``m = (1 - d) a / 2`` below the line, with ``a`` the mask area nearby. When not all slices were scored, ``sum(a)``
-    and ``sum(a d)`` are scaled to all of them. The data set's mean DSC is the mean of D over its N scored segments.
+    and ``sum(a d)`` are scaled to all of them. What the tables do not list, such as empty slices that are not missed,
+    goes below the line, so that D is the segment's predicted DSC in the tables. The data set's mean DSC is the mean of
+    D over its N scored segments.
 
     *What correction reaches.* A corrected slice is expected to be predicted as good slices of its structure are: ``r``
     is the median of the structure's slices that are not flagged (the threshold, when all are). It is not 1: two
@@ -87,7 +89,7 @@ def budget_plan(audit: Audit, order: str = "worst", doubtful_only: bool = True) 
     if order not in ORDERS:
         raise UsageError(f"{order}: no such order; choose one of {', '.join(ORDERS)}")
     slices = _slices(audit)
-    codes, scale = _segment_of(slices, audit.segments)
+    codes, scale, table_dsc = _segment_of(slices, audit.segments)
     d, missed = slices["predicted_dsc"].to_numpy(float), slices["missed"].to_numpy(bool)
     n = len(scale)
     area = _areas(slices, codes)
@@ -98,6 +100,8 @@ def budget_plan(audit: Audit, order: str = "worst", doubtful_only: bool = True) 
     has_mask = np.bincount(codes, ~missed, n) > 0
     scored = has_mask & (below > 0)
     n_segments = int(scored.sum())
+    told = scored & (table_dsc > 0) & (above > 0)
+    below[told] = above[told] / table_dsc[told]
     mean = float((above[scored] / below[scored]).mean()) if n_segments else 0.0
     high = slices["dsc_high"].to_numpy(float) if "dsc_high" in slices.columns else np.full(len(d), np.nan)
 
@@ -146,19 +150,19 @@ def _areas(slices: pd.DataFrame, codes: np.ndarray) -> np.ndarray:
     return area
 
 
-def _segment_of(slices: pd.DataFrame, segments: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Number of each slice's segment, and by how much the scored slices of each segment are to be scaled to all."""
+def _segment_of(slices: pd.DataFrame, segments: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Number of each slice's segment; by segment the factor from the scored slices to all, and its predicted DSC."""
     import pandas as pd
 
     groups = slices.groupby(["case", "segment"], observed=True, sort=False)
     codes = groups.ngroup().to_numpy()
     first = slices.loc[~pd.Series(codes, index=slices.index).duplicated(), ["case", "segment"]].astype(str)
     first = first.assign(code=codes[~pd.Series(codes).duplicated().to_numpy()])
-    known = segments[["case", "segment", "n_slices", "n_scored"]].drop_duplicates(["case", "segment"])
+    known = segments[["case", "segment", "n_slices", "n_scored", "predicted_dsc"]].drop_duplicates(["case", "segment"])
     merged = first.merge(known.astype({"case": str, "segment": str}), on=["case", "segment"], how="left")
     merged = merged.sort_values("code")
     ratio = (merged["n_slices"] / merged["n_scored"].where(merged["n_scored"] > 0)).fillna(1.0).clip(lower=1.0)
-    return codes, ratio.to_numpy(float)
+    return codes, ratio.to_numpy(float), merged["predicted_dsc"].to_numpy(float)
 
 
 def _reached(slices: pd.DataFrame, threshold: float) -> np.ndarray:
