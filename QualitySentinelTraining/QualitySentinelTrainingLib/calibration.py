@@ -20,8 +20,8 @@ from QualitySentinelLib.errors import UsageError
 from QualitySentinelLib.scorer.plan import REACH_MM
 from QualitySentinelLib.scores.aggregation import missed_below, segment_dsc
 
-from .evaluation.bootstrap import bootstrap_of
 from .evaluation.evaluated import Evaluated, Segments
+from .stats import bootstrap_of
 
 COVERAGE = 0.9
 """Share of unseen cases that the intervals are meant to hold."""

@@ -34,8 +34,8 @@ from QualitySentinelTrainingLib.audit.frames import read_audit
 from QualitySentinelTrainingLib.candidates import MARGIN_MM
 from QualitySentinelTrainingLib.dice import volume_dice
 from QualitySentinelTrainingLib.errors import simulate
-from QualitySentinelTrainingLib.evaluation.bootstrap import bootstrap_of
 from QualitySentinelTrainingLib.model_files import seen_by
+from QualitySentinelTrainingLib.stats import average_precision, bootstrap_of
 from QualitySentinelTrainingLib.subjects import Subject, read_subject
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "openkbp"
@@ -183,19 +183,6 @@ def measured(segments, truth: list[dict], seen: set[str]) -> dict:
     clean = true[~spoilt]
     figures["segments"] = {"scored": len(rows), "not scored": len(truth) - len(rows), "unspoiled": len(clean)}
     return figures
-
-
-def average_precision(score: np.ndarray, positive: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """Mean precision at the positives, highest score first; things of one score are ranked together. Arrays [N]."""
-    w = np.ones(len(score)) if weights is None else weights
-    group = np.unique(-score, return_inverse=True)[1]
-    hits, all_ = np.bincount(group, w * positive), np.bincount(group, w)
-    total = hits.sum()
-    if not total > 0:
-        return float("nan")
-    with np.errstate(invalid="ignore"):
-        precision = np.cumsum(hits) / np.cumsum(all_)
-    return float(np.nansum(precision * hits) / total)
 
 
 def lines_of(figures: dict) -> list[str]:

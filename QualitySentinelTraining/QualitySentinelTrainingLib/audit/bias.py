@@ -15,8 +15,8 @@ import numpy as np
 from QualitySentinelLib.datasets.table import patient_column
 from QualitySentinelLib.errors import UsageError
 
+from ..stats import LEVEL, RankTest, adjusted, bootstrap_interval, drawn_means, rank_correlation, rank_test
 from .frames import META
-from .interval import bootstrap_interval
 from .people import (
     age_groups,
     as_numbers,
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
     from .frames import Audit
 
-LEVEL = 0.05
-"""Of all differences found, about this share is expected to be chance at most (Benjamini and Hochberg 1995)."""
 MIN_GROUP = 10
 """Smaller groups are not compared."""
 MIN_NUMERIC = 20
@@ -69,11 +67,8 @@ class BiasTest:
     Attributes:
         column: metadata column, without ``meta_``; ``age group`` for the groups made of ``age``.
         structure: the structure's name, or :data:`OVERALL`.
-        test: ``Mann-Whitney U``, ``Kruskal-Wallis`` or ``Spearman``.
-        n: units that took part.
-        p: of the test; ``q`` the same corrected for all tests of the report.
-        effect_name, effect: ``Cliff's delta`` (-1..1, the rank-biserial correlation), ``epsilon squared`` (0..1) or
-            ``Spearman's rho`` (-1..1).
+        test, n, p, effect_name, effect: as :class:`.stats.RankTest` has them; ``q`` is ``p`` corrected for all tests of
+            the report.
         difference: of the first group's mean DSC less the second's (two groups), else ``None``.
         low, high: 95 % interval of ``difference``, or of rho; ``None`` with more than two groups, whose means have
             intervals of their own.
@@ -179,8 +174,6 @@ def find_bias(
     Raises:
         UsageError: there is no such column.
     """
-    from statsmodels.stats.multitest import multipletests
-
     chosen = list(audit.metadata if columns is None else columns)
     for name in [*chosen, *([person] if person else [])]:
         if name not in audit.metadata:
@@ -193,9 +186,8 @@ def find_bias(
     for name in chosen:
         if name != person and len(outcomes):
             tests += _tests_of(name, labels[META + name], outcomes, min_group, draws, seed, notes)
-    if tests:
-        for test, q in zip(tests, multipletests([t.p for t in tests], LEVEL, "fdr_bh")[1], strict=True):
-            test.q = float(q)
+    for test, q in zip(tests, adjusted([t.p for t in tests]), strict=True):
+        test.q = float(q)
     tests.sort(key=lambda t: (t.q, t.p, t.structure != OVERALL, t.column, t.structure))
     return Bias(tests, notes, person, n_cases, len(outcomes))
 
@@ -243,8 +235,6 @@ def _tests_of(
 
 
 def _spearman(name: str, numbers: pd.Series, outcomes: pd.DataFrame) -> list[BiasTest]:
-    from scipy import stats
-
     tests = []
     for structure in outcomes.columns:
         y = outcomes[structure]
@@ -253,14 +243,8 @@ def _spearman(name: str, numbers: pd.Series, outcomes: pd.DataFrame) -> list[Bia
         x, dsc = numbers.to_numpy()[both], y.to_numpy()[both]
         if n < MIN_NUMERIC or not np.ptp(x) or not np.ptp(dsc):
             continue
-        rho, p = stats.spearmanr(x, dsc)
-        rho = float(rho)
-        half = 1.959964 * np.sqrt((1 + rho * rho / 2) / (n - 3))
-        z = np.arctanh(np.clip(rho, -0.999999, 0.999999))
-        tests.append(BiasTest(
-            name, structure, "Spearman", n, float(p), "Spearman's rho", rho, None, float(np.tanh(z - half)),
-            float(np.tanh(z + half)),
-        ))  # fmt: skip
+        found = rank_correlation(x, dsc)
+        tests.append(_test(name, structure, found, low=found.low, high=found.high))
     return tests
 
 
@@ -277,7 +261,8 @@ def _grouped(
         notes.append(f"{name}: fewer than two groups of {min_group} or more: nothing to compare")
         return []
     members = {g: (words == g).to_numpy() for g in groups}
-    drawn = {g: _drawn_means(outcomes, members[g], draws, [seed, place]) for place, g in enumerate(groups)}
+    all_dsc = outcomes.to_numpy()
+    drawn = {g: drawn_means(all_dsc[members[g]], draws, [seed, place]) for place, g in enumerate(groups)}
     tests = []
     for column, structure in enumerate(outcomes.columns):
         y = outcomes[structure].to_numpy()
@@ -287,51 +272,19 @@ def _grouped(
             continue
         there.sort(key=lambda g: -values[g].mean())
         sides = tuple(_group(g, values[g], drawn[g][:, column]) for g in there)
-        make = _two_groups if len(there) == 2 else _more_groups
-        tests.append(make(name, structure, sides, [values[g] for g in there], [drawn[g][:, column] for g in there]))
+        found = _test(name, structure, rank_test([values[g] for g in there]), groups=sides)
+        if len(there) == 2:
+            first, second = there
+            found.difference = float(values[first].mean() - values[second].mean())
+            drawn_difference = drawn[first][:, column] - drawn[second][:, column]
+            found.low, found.high = bootstrap_interval(drawn_difference, min(len(values[g]) for g in there))
+        tests.append(found)
     return tests
 
 
-def _drawn_means(outcomes: pd.DataFrame, member: np.ndarray, draws: int, seed: list[int]) -> np.ndarray:
-    """Means [draws, structures] of a group's cases drawn with replacement; nan where none of them has the structure.
-
-    The same cases are drawn for all structures, which is what a draw of cases means.
-    """
-    y = outcomes.to_numpy()[member]
-    n = len(y)
-    rng = np.random.default_rng(seed)  # another stream for each group, so that their draws are independent
-    there = np.isfinite(y)
-    filled = np.where(there, y, 0.0)
-    means = np.empty((draws, y.shape[1]))
-    for start in range(0, draws, 256):  # a matrix of all draws at once would grow with the data set
-        times = rng.multinomial(n, np.full(n, 1 / n), min(256, draws - start)).astype(float)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            means[start : start + len(times)] = (times @ filled) / (times @ there)
-    return means
+def _test(column: str, structure: str, found: RankTest, **more) -> BiasTest:
+    return BiasTest(column, structure, found.name, found.n, found.p, found.effect_name, found.effect, **more)
 
 
 def _group(name: str, values: np.ndarray, drawn: np.ndarray) -> Group:
     return Group(name, len(values), float(values.mean()), *bootstrap_interval(drawn, len(values)))
-
-
-def _two_groups(name, structure, sides, values, drawn) -> BiasTest:
-    from scipy import stats
-
-    first, second = values
-    u, p = stats.mannwhitneyu(first, second, alternative="two-sided")
-    delta = 2 * float(u) / (len(first) * len(second)) - 1
-    low, high = bootstrap_interval(drawn[0] - drawn[1], min(len(first), len(second)))
-    return BiasTest(
-        name, structure, "Mann-Whitney U", len(first) + len(second), float(p), "Cliff's delta", delta,
-        float(first.mean() - second.mean()), low, high, sides,
-    )  # fmt: skip
-
-
-def _more_groups(name, structure, sides, values, drawn) -> BiasTest:
-    from scipy import stats
-
-    h, p = stats.kruskal(*values)
-    n = sum(map(len, values))
-    return BiasTest(
-        name, structure, "Kruskal-Wallis", n, float(p), "epsilon squared", float(h) / (n - 1), groups=sides
-    )  # fmt: skip

@@ -13,9 +13,9 @@ import numpy as np
 from QualitySentinelLib.datasets.table import patient_column
 from QualitySentinelLib.errors import UsageError
 
-from .bias import LEVEL, OVERALL
+from ..stats import LEVEL, adjusted, bootstrap_interval, drawn_means, rank_test, signed_rank_p
+from .bias import OVERALL
 from .frames import META
-from .interval import bootstrap_interval
 from .people import by_person, who_was_scanned
 
 if TYPE_CHECKING:
@@ -233,8 +233,6 @@ def _doubts(audit: Audit, other: Audit) -> list[str]:
 
 
 def _paired_rows(a: pd.DataFrame, b: pd.DataFrame, draws: int, seed: int) -> list[Difference]:
-    from scipy import stats
-
     change = a - b
     columns = {OVERALL: change.mean(axis=1), **{s: change[s] for s in change.columns}}
     rows = []
@@ -244,7 +242,7 @@ def _paired_rows(a: pd.DataFrame, b: pd.DataFrame, draws: int, seed: int) -> lis
             continue
         sides = [side.loc[d.index].mean(axis=1) if structure == OVERALL else side.loc[d.index, structure]
                  for side in (a, b)]  # fmt: skip
-        p = float(stats.wilcoxon(d).pvalue) if (d != 0).any() else 1.0
+        p = signed_rank_p(d.to_numpy())
         low, high = bootstrap_interval(_means(d.to_numpy(), draws, [seed, 0]), len(d))
         means = [float(s.mean()) for s in sides]
         rows.append((structure, len(d), len(d), *means, float(d.mean()), low, high, p))
@@ -253,7 +251,6 @@ def _paired_rows(a: pd.DataFrame, b: pd.DataFrame, draws: int, seed: int) -> lis
 
 def _unpaired_rows(a: pd.DataFrame, b: pd.DataFrame, draws: int, seed: int) -> list[Difference]:
     import pandas as pd
-    from scipy import stats
 
     means = pd.concat([a, b]).mean()
     level = float(means.mean()) if len(means) else 0.0
@@ -266,7 +263,7 @@ def _unpaired_rows(a: pd.DataFrame, b: pd.DataFrame, draws: int, seed: int) -> l
         if min(len(x), len(y)) < LEAST_UNITS:
             continue
         alike = not np.ptp(np.concatenate([x, y]))
-        p = 1.0 if alike else float(stats.mannwhitneyu(x, y, alternative="two-sided").pvalue)
+        p = 1.0 if alike else rank_test([x, y]).p
         low, high = bootstrap_interval(_means(x, draws, [seed, 0]) - _means(y, draws, [seed, 1]), min(len(x), len(y)))
         rows.append((structure, len(x), len(y), float(x.mean()), float(y.mean()), float(x.mean() - y.mean()), low, high,
                      p))  # fmt: skip
@@ -274,21 +271,13 @@ def _unpaired_rows(a: pd.DataFrame, b: pd.DataFrame, draws: int, seed: int) -> l
 
 
 def _corrected(rows: list[tuple]) -> list[Difference]:
-    from statsmodels.stats.multitest import multipletests
-
-    if not rows:
-        return []
-    q = multipletests([r[-1] for r in rows], LEVEL, "fdr_bh")[1]
+    q = adjusted([row[-1] for row in rows])
     found = [Difference(*(*row, float(value))) for row, value in zip(rows, q, strict=True)]
     return sorted(found, key=lambda r: (r.structure != OVERALL, r.difference, r.structure))
 
 
 def _means(values: np.ndarray, draws: int, seed: list[int]) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    n = len(values)
-    parts = [rng.multinomial(n, np.full(n, 1 / n), min(256, draws - start)) @ values / n
-             for start in range(0, draws, 256)]  # fmt: skip
-    return np.concatenate(parts)
+    return drawn_means(values[:, None], draws, seed)[:, 0]
 
 
 def _changed(a: pd.DataFrame, b: pd.DataFrame) -> list[dict]:

@@ -7,7 +7,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from QualitySentinelLib.errors import UsageError, not_installed
+from QualitySentinelLib.errors import UsageError
 
 from .report_files import left_in
 
@@ -62,9 +62,11 @@ def check_report_options(options: argparse.Namespace) -> None:
 
     from .frames import read_audit
 
-    missing = [] if options.no_report else [p for p in ("pandas", "statsmodels") if find_spec(p) is None]
-    if missing:
-        raise not_installed("the report", " and ".join(missing), "audit", ", or leave the report out with --no-report")
+    if not options.no_report and find_spec("pandas") is None:
+        raise UsageError(
+            "the report needs pandas; install it with: pip install 'quality-sentinel[audit]', or leave the report out "
+            "with --no-report"
+        )
     if options.slicer and not options.open:
         raise UsageError("--slicer needs --open CASE")
     if options.exclude_below is not None:

@@ -4,7 +4,7 @@
 :mod:`.slices_per_mask` and :mod:`.data_amount` are the experiments, :mod:`.report` writes all of it.
 """
 
+from ..stats import agreement
 from .evaluated import Evaluated, Segments
-from .metrics import agreement
 
 __all__ = ["Evaluated", "Segments", "agreement"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .bootstrap import DRAWS
+from ..stats import DRAWS
 from .evaluated import Evaluated
 from .figures import with_intervals
 

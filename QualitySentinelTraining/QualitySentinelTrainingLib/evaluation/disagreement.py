@@ -14,7 +14,7 @@ from QualitySentinelLib.reading import read_ct, read_segmentation
 from QualitySentinelLib.scorer import Scorer
 from QualitySentinelLib.volume import Segment, Segmentation
 
-from .metrics import spearman_r
+from ..stats import spearman_r
 from .within_masks import FEWEST_SLICES, orders_of
 
 

@@ -18,9 +18,8 @@ from QualitySentinelLib.volume.segmentation import boxes_of_labels, segment_from
 
 from ..candidates import Candidate
 from ..dice import slice_dice, volume_dice
+from ..stats import agreement, auroc, bootstrap_of
 from ..subjects import Subject
-from .bootstrap import bootstrap_of
-from .metrics import agreement, auroc
 
 KINDS = ("erosion", "dilation", "shift")
 STEPS = (0, 1, 2, 3, 4, 5)

@@ -9,9 +9,8 @@ import numpy as np
 from QualitySentinelLib.scores.aggregation import AGGREGATIONS
 
 from ..calibration import coverage, segment_calibrated
-from .bootstrap import DRAWS, bootstrap_intervals
+from ..stats import DRAWS, FIGURES, agreement, bootstrap_intervals, calibration_curve
 from .evaluated import Evaluated
-from .metrics import FIGURES, agreement, calibration_curve
 from .missed import missed_figures
 from .within_masks import within_masks
 

@@ -12,10 +12,10 @@ from QualitySentinelLib.checkpoint import QualityModel
 from QualitySentinelLib.volume.segmentation import boxes_of_labels
 
 from ..candidates import Candidate
+from ..stats import auroc
 from ..subjects import Subject
 from ..synthesis.names import mirrored_name
 from .external import score_masks
-from .metrics import auroc
 
 OWN, SIDE, ANOTHER = "own name", "other side's name", "another's name"
 _OTHERS = 12

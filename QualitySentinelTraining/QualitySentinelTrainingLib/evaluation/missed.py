@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..calibration import FALSE_FLAGS, below_thresholds, missed_flags, missed_thresholds
-from .bootstrap import bootstrap_of
+from ..stats import auroc, bootstrap_of
 from .evaluated import Evaluated
-from .metrics import auroc
 
 _NAN = float("nan")
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from QualitySentinelLib.files import whole_file
 
-from .metrics import calibration_curve, risk_coverage
+from ..stats import calibration_curve, risk_coverage
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7F7F7F"
 _WIDTH = 7.0

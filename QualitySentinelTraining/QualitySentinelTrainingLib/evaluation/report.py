@@ -15,8 +15,8 @@ import numpy as np
 from QualitySentinelLib.files import write_whole
 
 from ..calibration import segment_calibrated
+from ..stats import DRAWS
 from . import pictures
-from .bootstrap import DRAWS
 from .disagreement import Disagreement
 from .evaluated import Evaluated, Segments
 from .external import Ordering, Series

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .bootstrap import DRAWS, bootstrap_of
+from ..stats import DRAWS, bootstrap_of, spearman_r
 from .evaluated import Evaluated
-from .metrics import spearman_r
 
 FEWEST_SLICES = 5
 """Slices that a mask must have for an order of its own."""

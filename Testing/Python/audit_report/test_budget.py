@@ -35,6 +35,15 @@ def test_the_gain_is_that_of_the_mean_over_segments(tmp_path):
     assert plan.gain(1000) == plan.gain(1)
 
 
+def test_the_mean_is_that_of_the_segments_table(tmp_path):
+    """Whatever the score of a segment was made of."""
+    made = audit_of(tmp_path, GOOD, [0.9, 0.9, 0.9, 0.5])
+    made.segment("c1", "liver")["predicted_dsc"] = 0.7
+    plan = budget_plan(read_audit(made.write()))
+    assert plan.mean_before == pytest.approx((0.9 + 0.7) / 2)
+    assert 0 < plan.gain(1) < 0.1
+
+
 def test_gains_add_up_to_what_the_corrected_masks_would_have(tmp_path):
     plan = budget_plan(read_audit(audit_of(tmp_path, GOOD, [0.9, 0.2, 0.5, 0.9], missed=[0.1, 0.3]).write()))
     before = (0.9 + 0.2 + 0.5 + 0.9) / (4 + (0.9 + 0.7) / 2)

@@ -20,6 +20,7 @@ from QualitySentinelLib.scores.colors import COLOR_SCALE
 from QualitySentinelLib.scores.flags import check_threshold
 
 from ...runs.file_names import file_name
+from ...stats import LEVEL
 from .. import bias as bias_tests
 from ..bias import Bias, find_bias
 from ..budget import BudgetPlan, budget_plan
@@ -321,7 +322,7 @@ def _index(
         "comparison_limit": _limit([r.low for r in comparison.rows] + [r.high for r in comparison.rows])
         if comparison is not None else 0.1,
         "bias": bias,
-        "bias_level": bias_tests.LEVEL,
+        "bias_level": LEVEL,
         "bias_min_group": bias_tests.MIN_GROUP,
         "bias_min_numeric": bias_tests.MIN_NUMERIC,
         "bias_overall": _overall_tests(bias) if bias is not None else [],

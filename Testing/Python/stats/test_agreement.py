@@ -5,12 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from QualitySentinelTrainingLib.evaluation.bootstrap import bootstrap_intervals
-from QualitySentinelTrainingLib.evaluation.metrics import (
+from QualitySentinelTrainingLib.stats import (
     FIGURES,
     Agreement,
     agreement,
     auroc,
+    average_precision,
+    bootstrap_intervals,
     calibration_curve,
     risk_coverage,
 )
@@ -103,3 +104,30 @@ def test_the_bootstrap_draws_whole_persons():
 
 def test_one_person_gives_no_interval():
     assert bootstrap_intervals(np.array([0.1, 0.4]), np.array([0.2, 0.3]), np.array(["a", "a"])) == {}
+
+
+def test_figures_and_intervals_are_those_of_version_0_1():
+    rng = np.random.default_rng(3)
+    true = rng.random(60)
+    predicted = np.clip(true + rng.normal(0, 0.2, 60), 0, 1)
+    assert agreement(predicted, true) == pytest.approx({
+        "n": 60, "pearson_r": 0.8349263059958175, "spearman_r": 0.8380076383172855, "mae": 0.1526507074243891,
+        "bias": 0.0069329248182435155, "auroc_below_0.5": 0.9555555555555556, "auroc_below_0.7": 0.905608755129959,
+        "auroc_below_0.8": 0.91, "aurc": 0.3038243921383231, "aurc_excess": 0.03665861788398672,
+        "ece": 0.10573745079202457,
+    }, rel=1e-9)  # fmt: skip
+    intervals = bootstrap_intervals(predicted, true, np.repeat(np.arange(12), 5), draws=50)
+    assert intervals["pearson_r"] == pytest.approx((0.7576039361904461, 0.9004756727635577), rel=1e-9)
+    assert intervals["auroc_below_0.7"] == pytest.approx((0.8201933452855359, 0.974204904940306), rel=1e-9)
+    assert intervals["ece"] == pytest.approx((0.07612832781873131, 0.15970035878234748), rel=1e-9)
+
+
+def test_average_precision_is_that_of_scikit_learn():
+    """Its values on these, with ties, plain and weighted."""
+    rng = np.random.default_rng(3)
+    true = rng.random(60)
+    score = -np.clip(true + rng.normal(0, 0.2, 60), 0, 1).round(1)
+    weights = rng.integers(0, 3, 60)
+    assert average_precision(score, true < 0.5) == pytest.approx(0.9614060668009501, rel=1e-9)
+    assert average_precision(score, true < 0.5, weights) == pytest.approx(0.9716449545078577, rel=1e-9)
+    assert math.isnan(average_precision(score, true < 0))
