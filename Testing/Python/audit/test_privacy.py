@@ -111,7 +111,7 @@ def test_what_is_taken_out_of_texts(text, expected):
 
 
 def test_a_seg_in_the_folder_of_its_ct_is_called_seg():
-    case = AuditCase("case_0001", "p1", "p1/SEG.dcm", ("p1/IM0000.dcm",), identifying=True)
+    case = Case("case_0001", "p1", "p1/SEG.dcm", ct_files=("p1/IM0000.dcm",), identifying=True)
     text = "/data/set/p1/SEG.dcm: lies elsewhere than the CT /data/set/p1; /data/set/p1/IM0000.dcm, p1/IM0001.dcm"
     assert Scrubber(case, Path("/data/set"))(text) == "SEG: lies elsewhere than the CT CT; CT, CT"
 
