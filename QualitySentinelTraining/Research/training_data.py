@@ -1,6 +1,6 @@
 """Data sets that model 0.6 was trained and tested on, besides those read as they are: made from ``shared/data``.
 
-Usage: ``python Testing/Benchmarks/training_data.py SHARED_DATA OUT [MASKS]``. It writes folders of cases:
+Usage: ``python QualitySentinelTraining/Research/training_data.py SHARED_DATA OUT [MASKS]``. It writes folders of cases:
 
 - ``lungs``: whole lungs on ``ct_without_masks`` by threshold and connected air, where the two can be told apart;
 - ``merged``: TotalSegmentator's example with lobes joined to lungs, ribs, vertebrae and paired organs to one mask each;
@@ -20,8 +20,8 @@ import numpy as np
 from scipy import ndimage
 
 from QualitySentinelLib.anatomy import match_structure
-from QualitySentinelLib.reading import read_ct
-from QualitySentinelTrainingLib.subjects import find_subjects
+from QualitySentinelLib.reading import read_ct, read_segmentation
+from QualitySentinelTrainingLib.subjects import subject_of
 
 LUNGS = {1: "lung right", 2: "lung left"}
 JOINED = {
@@ -107,7 +107,9 @@ def main(data: Path, out: Path, masks: Path | None = None) -> None:
         if labels is not None:
             labels[(labels == 1) & (name == RIGHT_LUNG_ILL)] = 0
             _case(out / "lungs" / name, ct, labels, LUNGS)
-    subject = next(s for s in find_subjects(data / "totalsegmentator") if s.name == "totalsegmentator_example").read()
+    example = read_ct(data / "totalsegmentator/example_ct.nii.gz")
+    found = read_segmentation(data / "totalsegmentator/example_seg_fast_force_split.nii.gz", example)
+    subject = subject_of(example, found, "example")
     parts = joined(subject.labels, subject.structures)
     labels = sum(value * mask for value, mask in enumerate(parts.values(), start=1))
     _case(out / "merged/totalsegmentator_merged", subject.ct, labels, dict(enumerate(parts, start=1)))
