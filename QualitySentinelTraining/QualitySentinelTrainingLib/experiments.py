@@ -20,12 +20,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from QualitySentinelLib.checkpoint import QualityModel, load_model
 from QualitySentinelLib.errors import QualitySentinelError, UsageError
 from QualitySentinelLib.files import write_whole
+from QualitySentinelLib.slices import blank_batch
 
 from .commands.train import MODEL_FILE, outside_fold, owner_of, train
 from .evaluation import Evaluated
@@ -176,8 +176,8 @@ def _gigaflops(model: QualityModel) -> float:
 
 
 def _score_some(model: QualityModel) -> None:
-    images = torch.zeros(_TIMED, model.preset.channels, model.preset.size, model.preset.size)
-    model.score(images, [None] * _TIMED, torch.ones(_TIMED))
+    batch = blank_batch(_TIMED, model.preset)
+    model.score(batch.images, [None] * _TIMED, batch.pixel_mm, batch.place, batch.locator)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

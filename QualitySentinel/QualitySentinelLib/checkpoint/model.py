@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -57,6 +58,20 @@ class QualityModel:
             "sha256": self.sha256,
         }
 
+    @property
+    def sees_places(self) -> bool:
+        """Whether it is told where in the body a mask lies."""
+        return bool(getattr(self.network, "told_dim", 0))
+
+    @cached_property
+    def trained_structures(self) -> frozenset[str]:
+        """Structures that some stage of its training held; empty when the file does not say."""
+        found, stage = set(), self.metadata.get("training")
+        while isinstance(stage, dict):
+            found.update(stage.get("structures") or ())
+            stage = stage.get("started_from")
+        return frozenset(found)
+
     def embeddings(self, names: Sequence[str | None]) -> torch.Tensor:
         """Text embeddings, float32 ``[N, D]`` on the CPU; unknown and ``None`` names get the neutral one."""
         vectors = [self.table.vector(name if name in self.table else None) for name in names]
@@ -89,7 +104,7 @@ class QualityModel:
             embeddings = self.embeddings(names).to(device)
             scale = None if pixel_mm is None else pixel_mm.to(device, torch.float32)
             where = {}
-            if getattr(self.network, "told_dim", 0):
+            if self.sees_places:
                 where = {"told": told(place.to(device), names), "locator": locator.to(device)}
             raw = self._inference_network()(images, embeddings, scale, **where)[:, 0].float().cpu().numpy()
         if not np.isfinite(raw).all():

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from ..anatomy.sides import WRONG_SIDE, mistaken_sides
 from ..checkpoint import QualityModel
@@ -15,8 +14,8 @@ from ..errors import CancelledError, UsageError
 from ..scores import CaseScore, EmptySlice, Progress, SegmentScore, SliceScore, Stage, Status
 from ..scores.aggregation import aggregate
 from ..scores.flags import DEFAULT_THRESHOLD, check_threshold, flag
-from ..slices import make_batch
-from ..slices.place import PLACE
+from ..slices import SliceBatch, blank_batch, make_batch
+from ..slices.place import body_of
 from ..steps import Breath, Steps
 from ..volume import CtVolume, Segment, Segmentation
 from ..volume.collector import one_line
@@ -27,6 +26,11 @@ from .plan import REACH_MM, SliceChoice, parse_slice_choice, plan_empty_slices, 
 
 Item = tuple[Segment, int, int | None]
 """A segment, the canonical slice to score, and, where the segment is empty in it, the nearest slice of its mask."""
+
+_NAMED = 5
+"""Structures that a warning names."""
+_WHOLE = 0.5
+"""Share of the slices in which the body should not leave the picture sideways."""
 
 
 class Scorer:
@@ -66,15 +70,12 @@ class Scorer:
 
     def warm_up_steps(self) -> Steps[Scorer]:
         """What the first slice would have to wait for: bring the network to the device, run it once; returns self."""
-        preset = self.model.preset
         try:
             self.model.network.to(self.device)
             yield
             self.model.make_ready()
             yield
-            images = torch.zeros((1, preset.channels, preset.size, preset.size), device=self.device)
-            where = torch.zeros((1, len(PLACE))), torch.zeros((1, 2, preset.locator, preset.locator))
-            self.model.score(images, [None], torch.ones(1, device=self.device), *where)
+            self._score(blank_batch(1, self.model.preset, self.device), [None])
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):  # the run itself finds room, or says that there is none
                 raise
@@ -131,6 +132,7 @@ class Scorer:
             raise UsageError(f"{segmentation.source}: the segmentation is not on the CT's grid; resample it first")
         wanted = _chosen_segments(segmentation, segments)
         warnings = [*ct.warnings, *segmentation.warnings, *_mistaken_sides(segmentation)]
+        warnings += self._doubts(ct, [segment for segment in segmentation if segment.id in wanted])
         in_file_order = self.model.preset.frame == "file"
         if in_file_order and not ct.frame.is_axial_file_order:
             warnings.append(f"{ct.source}: stored slices are not axial; axial ones are scored, as the model expects")
@@ -204,6 +206,21 @@ class Scorer:
     def _calibration(self) -> dict:
         return self.model.metadata.get("calibration") or {}
 
+    def _doubts(self, ct: CtVolume, segments: Iterable[Segment]) -> list[str]:
+        """A line for what the model has not learned to judge: structures, and a CT without a whole body."""
+        strange = sorted({s.structure for s in segments if s.structure and not self._was_trained_on(s.structure)})
+        doubts = []
+        if strange:
+            more = f" and {len(strange) - _NAMED} more" if len(strange) > _NAMED else ""
+            named = ", ".join(strange[:_NAMED]) + more
+            doubts.append(f"the model was never trained on {named}: trust these scores less; they have no ranges")
+        if self.model.sees_places and body_of(ct).found[:, 0].mean() < _WHOLE:
+            doubts.append(f"{ct.source}: the body is cut off at its sides: left and right are told apart less surely")
+        return doubts
+
+    def _was_trained_on(self, structure: str) -> bool:
+        return not self.model.trained_structures or structure in self.model.trained_structures
+
     def _knows(self, segment: Segment) -> bool:
         return segment.structure is not None and segment.structure in self.model.table.names
 
@@ -224,12 +241,15 @@ class Scorer:
                 slices, neighbours = [(segment, k) for segment, k, _ in batch], [near for *_, near in batch]
                 prepared = make_batch(ct, slices, self.model.preset, self.device, neighbours=neighbours)
                 names = [segment.structure for segment, _, _ in batch]
-                return self.model.score(prepared.images, names, prepared.pixel_mm, prepared.place, prepared.locator)
+                return self._score(prepared, names)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 problem = error.__class__.__name__
             self._make_room(problem, case)
+
+    def _score(self, batch: SliceBatch, names: Sequence[str | None]) -> np.ndarray:
+        return self.model.score(batch.images, names, batch.pixel_mm, batch.place, batch.locator)
 
     def _make_room(self, problem: str, case: CaseScore) -> None:
         """Halve the batch; when it cannot shrink, leave the GPU for the CPU."""
@@ -256,7 +276,7 @@ class Scorer:
         Bounds were measured on structures that the model knows, those of segments with every slice scored.
         """
         gone = set()
-        if score.status is Status.UNKNOWN_STRUCTURE:
+        if score.status is Status.UNKNOWN_STRUCTURE or not self._was_trained_on(score.structure or ""):
             gone = {"slice", "segment"}
         elif score.n_scored < score.n_slices:
             gone = {"segment"}

@@ -4,7 +4,7 @@ One implementation serves scoring and training: :func:`make_batch` (volumes and 
 planes) share the crop, the resampling and the intensity windows that a :class:`Preset` describes.
 """
 
-from .batch import PlaneCrop, SliceBatch, coverage, crop_plane, make_batch, neighbour_strength, prepare
+from .batch import PlaneCrop, SliceBatch, blank_batch, coverage, crop_plane, make_batch, neighbour_strength, prepare
 from .preset import Preset, Window
 from .presets import COMPACT, PUBLISHED
 
@@ -15,6 +15,7 @@ __all__ = [
     "Preset",
     "SliceBatch",
     "Window",
+    "blank_batch",
     "coverage",
     "crop_plane",
     "make_batch",

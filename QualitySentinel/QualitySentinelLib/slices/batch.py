@@ -157,6 +157,17 @@ def make_batch(
     return batch
 
 
+def blank_batch(number: int, preset: Preset, device: torch.device | str = "cpu") -> SliceBatch:
+    """A batch of zeros with all that ``preset`` makes, to run a network on before there is a slice."""
+
+    def zeros(*shape: int) -> torch.Tensor:
+        return torch.zeros((number, *shape), device=device)
+
+    images = zeros(preset.channels, preset.size, preset.size)
+    where = (zeros(len(PLACE)), zeros(2, preset.locator, preset.locator)) if preset.locator else ()
+    return SliceBatch(images, torch.ones(number, device=device), *where)
+
+
 def neighbour_strength(distance_mm: float) -> float:
     """How strongly the mask of a slice ``distance_mm`` away shows in the neighbour channel, 0..1."""
     return math.exp(-distance_mm / _NEIGHBOUR_FADES_MM)

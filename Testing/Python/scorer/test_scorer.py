@@ -11,6 +11,7 @@ from QualitySentinelLib.network import build_network
 from QualitySentinelLib.scorer import Scorer
 from QualitySentinelLib.scorer import scorer as scorer_module
 from QualitySentinelLib.scores import Status
+from QualitySentinelLib.slices.place import TOLD
 from QualitySentinelLib.volume import AxialFrame, CtVolume, Segmentation
 from QualitySentinelLib.volume.segmentation import segment_from_mask
 
@@ -173,7 +174,7 @@ def test_bounds_are_only_given_where_they_were_measured(a_small_model, a_ct, a_s
 def test_the_models_calibration_decides_reach_missed_slices_and_intervals(
     a_small_model, a_ct, a_segmentation, monkeypatch
 ):
-    def seen(_, images, names, pixel_mm):
+    def seen(_, images, *__):
         own = images[:, 2].amax(dim=(1, 2)) > 0
         return np.where(own, 0.8, 0.3)
 
@@ -316,3 +317,30 @@ def test_the_gpu_gives_the_scores_of_the_cpu(a_small_model, a_ct, a_segmentation
     cpu = Scorer(a_small_model, "cpu").score(a_ct, a_segmentation)
     gpu = Scorer(a_small_model, "cuda").score(a_ct, a_segmentation)
     np.testing.assert_allclose([s.raw for s in cpu["liver"].slices], [s.raw for s in gpu["liver"].slices], atol=1e-3)
+
+
+def test_structures_never_trained_on_are_named_and_have_no_ranges(a_small_model, a_ct, a_segmentation):
+    curve = {"predicted": [0.0, 1.0], "low": [0.0, 0.9], "high": [0.3, 1.0]}
+    training = {"structures": ["spleen"], "started_from": {"structures": []}}
+    model = replace(a_small_model, metadata={"training": training, "calibration": {"coverage": 0.9, "slice": curve}})
+    case = Scorer(model, "cpu").score(a_ct, a_segmentation)
+    (warning,) = (line for line in case.warnings if "never trained on" in line)
+    assert "liver:" in warning and "spleen" not in warning
+    assert all(s.dsc_low is None for s in case["liver"].slices)
+    assert all(s.dsc_low is not None for s in case["spleen"].slices)
+
+
+def test_a_model_that_knows_places_sees_them_and_says_when_the_body_is_cut(a_small_model, a_frame, a_segmentation):
+    architecture = a_small_model.architecture | {"told_dim": TOLD}
+    torch.manual_seed(0)
+    network = build_network(architecture).eval()
+    for parameter in network.identity.judge.parameters():
+        torch.nn.init.normal_(parameter)
+    model = replace(a_small_model, network=network, architecture=architecture)
+    hu = np.full(SHAPE, -1000, np.int16)
+    hu[:, 8:40, 8:40] = 40
+    whole, cut = hu.copy(), hu.copy()
+    cut[:, 8:40, :] = 40
+    cases = [Scorer(model, "cpu").score(CtVolume(ct, a_frame, "ct.nii.gz"), a_segmentation) for ct in (whole, cut)]
+    assert ["cut off at its sides" in " ".join(case.warnings) for case in cases] == [False, True]
+    assert len(list(Scorer(model, "cpu").warm_up_steps())) == 2
