@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..errors import ModelError
+from ..errors import not_installed
 from .checks import choice, whole_number
 
 BACKBONES = {"resnet18": 512, "resnet34": 512, "resnet50": 2048, "resnet101": 2048, "resnet152": 2048}
@@ -70,9 +70,7 @@ def _resnet(backbone: str) -> nn.Module:
     try:
         from torchvision import models
     except ImportError as error:
-        raise ModelError(
-            "published checkpoints need torchvision, which is not installed: pip install torchvision"
-        ) from error
+        raise not_installed("a published checkpoint", "torchvision", "published") from error
     return getattr(models, backbone)(weights=None)
 
 

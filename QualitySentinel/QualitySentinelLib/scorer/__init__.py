@@ -2,6 +2,6 @@
 
 from ..scores.progress import Progress, Stage
 from .plan import SliceChoice, plan_slices
-from .scorer import Scorer
+from .scorer import Scorer, score
 
-__all__ = ["Progress", "Scorer", "SliceChoice", "Stage", "plan_slices"]
+__all__ = ["Progress", "Scorer", "SliceChoice", "Stage", "plan_slices", "score"]

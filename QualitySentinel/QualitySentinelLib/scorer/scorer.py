@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -9,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from ..anatomy.sides import WRONG_SIDE, mistaken_sides
-from ..checkpoint import QualityModel
+from ..checkpoint import QualityModel, load_model
+from ..checkpoint.load import BUNDLED
 from ..errors import CancelledError, UsageError
 from ..scores import CaseScore, EmptySlice, Progress, SegmentScore, SliceScore, Stage, Status
 from ..scores.aggregation import aggregate
@@ -31,6 +33,29 @@ _NAMED = 5
 """Structures that a warning names."""
 _WHOLE = 0.5
 """Share of the slices in which the body should not leave the picture sideways."""
+
+
+def score(
+    ct: CtVolume,
+    segmentation: Segmentation,
+    model: QualityModel | str | os.PathLike = BUNDLED,
+    slices: SliceChoice = "all",
+    segments: Iterable[str] | None = None,
+    **options,
+) -> CaseScore:
+    """Predict the DSC of every slice and every segment of a segmentation.
+
+    Args:
+        ct: what :func:`QualitySentinelLib.read_ct` gives.
+        segmentation: what :func:`QualitySentinelLib.read_segmentation` gives.
+        model: a model, or what :func:`QualitySentinelLib.load_model` takes. To score many cases, load it once.
+        slices: ``"all"``, or a number of slices per segment.
+        segments: ids, names or structures of the segments to score; by default every one.
+        options: of :class:`Scorer`, such as ``device`` and ``threshold``.
+    """
+    if not isinstance(model, QualityModel):
+        model = load_model(model)
+    return Scorer(model, **options).score(ct, segmentation, slices, segments)
 
 
 class Scorer:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from QualitySentinelLib.errors import ModelError
+from QualitySentinelLib.errors import UsageError
 from QualitySentinelLib.network import build_network, optimize_for_inference
 from QualitySentinelLib.network.published import BACKBONES, architecture_of, unused_shapes, without_unused
 
@@ -87,5 +87,5 @@ def test_outputs_for_all_145_labels_equal_upstreams(shared):
 
 def test_without_torchvision_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchvision", None)
-    with pytest.raises(ModelError, match="need torchvision, which is not installed: pip install torchvision"):
+    with pytest.raises(UsageError, match="a published checkpoint needs torchvision, which is not installed"):
         build_network({"kind": "published", "backbone": "resnet18"})

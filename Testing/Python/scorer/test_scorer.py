@@ -344,3 +344,15 @@ def test_a_model_that_knows_places_sees_them_and_says_when_the_body_is_cut(a_sma
     cases = [Scorer(model, "cpu").score(CtVolume(ct, a_frame, "ct.nii.gz"), a_segmentation) for ct in (whole, cut)]
     assert ["cut off at its sides" in " ".join(case.warnings) for case in cases] == [False, True]
     assert len(list(Scorer(model, "cpu").warm_up_steps())) == 2
+
+
+def test_the_package_scores_in_three_calls(a_case_on_disk, a_small_model):
+    import QualitySentinelLib as quality_sentinel
+
+    ct = quality_sentinel.read_ct(a_case_on_disk.ct)
+    segmentation = quality_sentinel.read_segmentation(a_case_on_disk.seg, ct)
+    case = quality_sentinel.score(ct, segmentation, a_small_model, slices=2, device="cpu", threshold=0.5)
+    assert case.threshold == 0.5 and case.worst_first()[0].predicted_dsc is not None
+    assert all(hasattr(quality_sentinel, name) for name in quality_sentinel.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'scores_of_all'"):
+        _ = quality_sentinel.scores_of_all
