@@ -2,10 +2,11 @@
 
     python Testing/Benchmarks/panel_bench.py --ct FILE --seg FILE
 
-In the headless Slicer of ``Testing/Host``, with the bundled model on the CPU and no view drawn: time from Apply to the
-first colored segment, the longest time for which the event loop stood still while scoring (a 1 ms timer misses its
-turn), first with PyTorch and the model still to be loaded, then with both in memory; the same for the quality map of
-all segments; and how long after an edit of one slice its new score is there. Prints one line of JSON at the end.
+In the headless Slicer of ``Testing/Host``, with the bundled model on the CPU and no view drawn: what the first opening
+of the module takes; time from Apply to the first colored segment, the longest time for which the event loop stood still
+while scoring (a 1 ms timer misses its turn), first with PyTorch and the model still to be loaded, then with both in
+memory; the same for the quality map of all segments; and how long after an edit of one slice its new score is there.
+Prints one line of JSON at the end.
 """
 
 from __future__ import annotations
@@ -77,7 +78,9 @@ def open_case(ct: str, seg: str):
     volume, segmentation = slicer.util.loadVolume(ct), slicer.util.loadSegmentation(seg)
     segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
     slicer.util.setSliceViewerLayers(background=volume, fit=True)
+    before = time.process_time()
     slicer.util.selectModule("QualitySentinel")
+    print(f"{MARK}first opening: {1000 * (time.process_time() - before):.0f} ms of computing")
     panel = slicer.util.getModuleWidget("QualitySentinel")
     panel.ui.forceCpuCheckBox.checked = True
     return panel, volume, segmentation
@@ -178,7 +181,8 @@ def edit_one_slice(panel, volume, segmentation) -> dict:
     """Erase a disc in one slice with the Segment Editor's own logic; seconds until the panel has its new score."""
     import numpy as np
     import slicer
-    from QualitySentinelLib.panel.panel.rescoring import DELAY_MS
+
+    from QualitySentinelLib.panel.rescoring import DELAY_MS
 
     session = panel.panel.review_panel.session
     segment = max(session.segments, key=lambda s: s.n_scored)

@@ -140,7 +140,7 @@ class SceneDisplay:
             self.apply(replace(self._options, show_only=False))
 
     def leave(self) -> None:
-        """Take away what belongs to the review that is shown in the panel, and show all segments. Colours stay."""
+        """Take away what belongs to the review that is shown in the panel, and show all segments. Colors stay."""
         if self._options is not None and self._node.GetScene():
             parts = ("quality_map", "quality_surface", "legend", "flag_marks", "show_only", "window", "zoom")
             self.apply(replace(self._options, **dict.fromkeys(parts, False)))

@@ -61,7 +61,7 @@ class StripPlot(qt.QWidget):
             points: inferior to superior; those that are not there are gaps.
             threshold: where the line is drawn, DSC in 0..1.
             current: canonical k of the slice that is looked at.
-            scale: name of the colour scale, a name of ``scores.colors.SCALES``.
+            scale: name of the color scale, a name of ``scores.colors.SCALES``.
         """
         self._points = tuple(points)
         self._by_k = {p.k: p for p in self._points}
@@ -215,5 +215,5 @@ def slice_tip(point: StripPoint) -> str:
 
 
 def faint(color: qt.QColor, alpha: int) -> qt.QColor:
-    """A colour that lets through what is behind it; ``alpha`` in 0..255."""
+    """A color that lets through what is behind it; ``alpha`` in 0..255."""
     return qt.QColor(color.red(), color.green(), color.blue(), alpha)

@@ -1,4 +1,4 @@
-"""Layer 8a (needs ``slicer`` and ``vtk``): MRML nodes to arrays, and scores back to colours, tags and tables.
+"""Layer 8a (needs ``slicer`` and ``vtk``): MRML nodes to arrays, and scores back to colors, tags and tables.
 
 Nothing here needs torch, Qt or the application: the scene and its logics are enough.
 """

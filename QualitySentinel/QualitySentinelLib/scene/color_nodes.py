@@ -1,4 +1,4 @@
-"""Needs ``slicer``. The colour scales as colour nodes of the scene: one for each scale in use."""
+"""Needs ``slicer``. The color scales as color nodes of the scene: one for each scale in use."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def scale_node(scale: str = DEFAULT_SCALE):
 
 
 def remove_unused_scales() -> None:
-    """Remove the scales that nothing in the scene is coloured by any more."""
+    """Remove the scales that nothing in the scene is colored by any more."""
     used = {display.GetColorNodeID() for display in slicer.util.getNodesByClass("vtkMRMLDisplayNode")}
     for node in _ours():
         if node.GetID() not in used:

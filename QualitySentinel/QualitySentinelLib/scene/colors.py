@@ -1,4 +1,4 @@
-"""Needs ``slicer``. Segments coloured by predicted DSC, reversibly: only override colours, never the stored ones."""
+"""Needs ``slicer``. Segments colored by predicted DSC, reversibly: only override colors, never the stored ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..scores import CaseScore
 from ..scores.colors import DEFAULT_SCALE, check_scale, dsc_color
 
 BEFORE_ATTRIBUTE = "QualitySentinel.OverrideColorsBefore"
-"""Attribute of the display node: override colours as they were, so that they come back in a reloaded scene too."""
+"""Attribute of the display node: override colors as they were, so that they come back in a reloaded scene too."""
 
 
 def show_score_colors(
@@ -55,7 +55,7 @@ def restore_colors(segmentation_node) -> None:
 
 
 def score_colors_shown(segmentation_node) -> bool:
-    """Whether segments are coloured by their scores now."""
+    """Whether segments are colored by their scores now."""
     display = segmentation_node.GetDisplayNode()
     return display is not None and display.GetAttribute(BEFORE_ATTRIBUTE) is not None
 
@@ -65,7 +65,7 @@ def _colors_before(display) -> dict[str, list[float] | None]:
 
 
 def _override(display, segment_id: str) -> list[float] | None:
-    """The segment's override colour, ``None`` when it has none (negative components)."""
+    """The segment's override color, ``None`` when it has none (negative components)."""
     color = [float(c) for c in display.GetSegmentOverrideColor(segment_id)]
     return color if min(color) >= 0 else None
 

@@ -18,7 +18,7 @@ def ct_from_node(volume_node) -> CtVolume:
     Linear parent transforms are applied to the geometry; voxels are never interpolated.
 
     Raises:
-        InputError: there is no volume or it is empty, in colour, a label map, or not in Hounsfield units.
+        InputError: there is no volume or it is empty, in color, a label map, or not in Hounsfield units.
         MismatchError: the volume is under a transform that is not linear.
     """
     return run_to_end(ct_steps(volume_node))

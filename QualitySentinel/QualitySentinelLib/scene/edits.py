@@ -1,8 +1,8 @@
 """Needs ``slicer`` and ``vtk``. Tells when segments are edited, whoever edits them: Segment Editor, a script, an undo.
 
-Slicer says *that* something changed by many events, and *what* by few of them: a segment's tag, name and colour share
+Slicer says *that* something changed by many events, and *what* by few of them: a segment's tag, name and color share
 one event, and painting over a neighbour names only the segment that was painted. So every event only makes us look:
-each segment is compared with what it was. Our own tags, colours and visibility do not count.
+each segment is compared with what it was. Our own tags, colors and visibility do not count.
 """
 
 from __future__ import annotations

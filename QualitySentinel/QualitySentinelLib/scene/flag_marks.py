@@ -44,11 +44,11 @@ class Mark(NamedTuple):
 
     @property
     def worst(self) -> float:
-        """The DSC whose colour the frame has; a missed slice is as bad as can be."""
+        """The DSC whose color the frame has; a missed slice is as bad as can be."""
         return 0.0 if self.missed else min((dsc for dsc, _ in self.flagged), default=1.0)
 
     def lines(self, room: int = 200) -> list[tuple[str, float]]:
-        """(text, DSC of its colour) of each line, in at most so many letters if that is possible at all."""
+        """(text, DSC of its color) of each line, in at most so many letters if that is possible at all."""
         lines = []
         if self.missed:
             lines.append((_listed("Missed: ", [label for _, label in self.missed], room), 0.0))
@@ -89,7 +89,7 @@ class FlagMarks:
         self.update()
 
     def update(self, scale: str | None = None) -> None:
-        """Look at the review, and for new views, again; ``scale``: another colour scale from now on."""
+        """Look at the review, and for new views, again; ``scale``: another color scale from now on."""
         self._scale = scale or self._scale
         self._marks = None
         self._forget_views_that_are_gone()
@@ -263,7 +263,7 @@ def _frame_actor() -> vtk.vtkActor2D:
 
 
 def _text_actor() -> vtk.vtkTextActor:
-    """A line of text in the middle, on a coloured ground, below its position."""
+    """A line of text in the middle, on a colored ground, below its position."""
     actor = vtk.vtkTextActor()
     actor.GetPositionCoordinate().SetCoordinateSystemToNormalizedViewport()
     text = actor.GetTextProperty()

@@ -1,6 +1,6 @@
-"""Needs ``slicer``. The colour scale in the views: Slicer's own colour legend, made for the segmentation.
+"""Needs ``slicer``. The color scale in the views: Slicer's own color legend, made for the segmentation.
 
-A legend shows the colours and the range of the display node that it belongs to. A segmentation's display node uses
+A legend shows the colors and the range of the display node that it belongs to. A segmentation's display node uses
 neither for anything else, so that it can carry them for segments, map and surface alike.
 """
 
@@ -14,7 +14,7 @@ from ..scores.colors import DEFAULT_SCALE
 from .color_nodes import remove_unused_scales, scale_node
 
 BEFORE_ATTRIBUTE = "QualitySentinel.LegendBefore"
-"""Attribute of the segmentation's display node: its colour node and range as they were."""
+"""Attribute of the segmentation's display node: its color node and range as they were."""
 
 TITLE = "Predicted DSC"
 _SIZE = (0.07, 0.3)
@@ -25,7 +25,7 @@ _LABELS = 6
 
 
 def show_legend(segmentation_node, scale: str = DEFAULT_SCALE) -> None:
-    """Show the colours of DSC 0 to 1 in all views in which the segmentation is visible.
+    """Show the colors of DSC 0 to 1 in all views in which the segmentation is visible.
 
     Raises:
         UsageError: there is no such scale.
@@ -51,7 +51,7 @@ def show_legend(segmentation_node, scale: str = DEFAULT_SCALE) -> None:
         legend.SetSize(*_SIZE)
         legend.SetPosition(*_POSITION)
         legend.SetVisibility(True)
-    legend.Modified()  # the views look at the display node's colours only then
+    legend.Modified()  # the views look at the display node's colors only then
     remove_unused_scales()
 
 

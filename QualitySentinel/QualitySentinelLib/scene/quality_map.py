@@ -330,7 +330,7 @@ def _is_drawn_by(record: _Record, map_node, volume_node) -> bool:
 
 
 def _new_map(segmentation_node):
-    """A volume node that shows 0..1 in colour, as it is, and nothing else."""
+    """A volume node that shows 0..1 in color, as it is, and nothing else."""
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"DSC map ({NO_SCORE:.0f}: no score)")
     display = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
     with slicer.util.NodeModify(display):

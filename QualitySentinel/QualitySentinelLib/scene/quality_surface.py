@@ -1,4 +1,4 @@
-"""Needs ``slicer`` and ``vtk``. The surface of segments in 3D, in the colours of their slices' predicted DSC."""
+"""Needs ``slicer`` and ``vtk``. The surface of segments in 3D, in the colors of their slices' predicted DSC."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BEFORE_ATTRIBUTE = "QualitySentinel.QualitySurfaceBefore"
 SCALARS = "Predicted DSC"
 
 _REACH = 1.5
-"""How many slices a smoothed surface may reach beyond the slice that it is coloured by."""
+"""How many slices a smoothed surface may reach beyond the slice that it is colored by."""
 
 
 def show_quality_surface(
@@ -35,7 +35,7 @@ def show_quality_surface(
     scale: str = DEFAULT_SCALE,
     volume_node=None,
 ) -> None:
-    """Show segments as a model coloured along the slices; parts without a score are grey.
+    """Show segments as a model colored along the slices; parts without a score are gray.
 
     The segments' own surfaces are hidden in 3D meanwhile; :func:`hide_quality_surface` brings them back. Called again,
     it shows what is given now instead.

@@ -24,7 +24,7 @@ def test_the_table_says_what_each_segment_needs(reviewed):
     assert reviewed.ui.summaryLabel.text == "<b>4</b> flagged and <b>1</b> missed slices in 2 of 2 segments"
 
 
-def test_swatches_have_the_colour_of_the_scale(reviewed):
+def test_swatches_have_the_color_of_the_scale(reviewed):
     def swatch():
         return reviewed.ui.resultsTable.item(0, 1).icon().pixmap(8).toImage().pixelColor(1, 1).getRgb()[:3]
 

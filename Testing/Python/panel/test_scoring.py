@@ -60,7 +60,7 @@ def test_data_loaded_while_the_panel_is_open_are_chosen(slicer, open_panel, a_to
     assert panel.ui.inputVolumeSelector.currentNode() is ct, "what is chosen stays"
 
 
-def test_apply_scores_colours_and_lists_worst_first(panel, a_segmentation_node):
+def test_apply_scores_colors_and_lists_worst_first(panel, a_segmentation_node):
     panel.ui.applyButton.click()
     assert panel.ui.cancelButton.enabled and not panel.ui.applyButton.enabled
     assert not panel.ui.progressBar.isHidden()
@@ -148,7 +148,7 @@ def test_the_threshold_flags_anew_as_the_slider_moves(scored):
     assert len(set(counts)) >= 2
 
 
-def test_colours_are_restored_and_stay_away(scored, a_segmentation_node):
+def test_colors_are_restored_and_stay_away(scored, a_segmentation_node):
     display = a_segmentation_node.GetDisplayNode()
     scored.ui.restoreColorsButton.click()
     assert max(display.GetSegmentOverrideColor("liver")) < 0

@@ -35,7 +35,7 @@ def column(plot, k):
     return pixels(plot)[:, round(left) + 1 : max(round(left) + 2, round(right) - 1)]
 
 
-def test_bars_have_height_and_colour_of_their_dsc(plot):
+def test_bars_have_height_and_color_of_their_dsc(plot):
     plot.show_strip([point(0, 0.3, flagged=True), point(1, 0.95), point(3, 0.6)], 0.0, None)
     for k, dsc in ((0, 0.3), (1, 0.95), (3, 0.6)):
         assert share_of(column(plot, k), dsc_color(dsc)) == pytest.approx(dsc * 80 / plot.height, abs=0.08)

@@ -80,7 +80,7 @@ def pixels(widget):
 
 
 def share_of(picture, rgb, within=6):
-    """How much of a picture has a colour, 0..1; RGB in 0..1."""
+    """How much of a picture has a color, 0..1; RGB in 0..1."""
     import numpy as np
 
     return float((np.abs(picture.astype(int) - np.round(np.multiply(rgb, 255))).max(axis=-1) <= within).mean())

@@ -63,8 +63,8 @@ def test_what_is_no_ct_is_refused(slicer, a_torso):
 
     empty = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Nothing")
     labels = slicer.util.addVolumeFromArray(a_torso.labels, nodeClassName="vtkMRMLLabelMapVolumeNode", name="Labels")
-    grey = slicer.util.addVolumeFromArray((a_torso.hu % 256).astype(np.uint8), name="Screenshot")
-    for node, message in ((None, "no CT"), (empty, "no voxels"), (labels, "label map"), (grey, "Screenshot: ")):
+    gray = slicer.util.addVolumeFromArray((a_torso.hu % 256).astype(np.uint8), name="Screenshot")
+    for node, message in ((None, "no CT"), (empty, "no voxels"), (labels, "label map"), (gray, "Screenshot: ")):
         with pytest.raises(InputError, match=message):
             ct_from_node(node)
 

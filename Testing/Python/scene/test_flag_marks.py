@@ -136,7 +136,7 @@ def test_a_flagged_slice_has_a_frame_in_its_color_and_leaves_no_trace(
     assert np.array_equal(shown[60:-10, 10:-10], blank[60:-10, 10:-10])  # the picture itself is not touched
     jump_to_slice(a_ct_node, FINE)
     assert a_real_view.texts() == []
-    assert np.ptp(a_real_view.pixels()[120, :3], axis=1).max() == 0  # no colour
+    assert np.ptp(a_real_view.pixels()[120, :3], axis=1).max() == 0  # no color
     jump_to_slice(a_ct_node, MISSED)
     assert words_on(a_real_view.pixels()[:70], 0.0) > 20 and words_on(a_real_view.pixels()[:70], 0.5) > 20
     jump_to_slice(a_ct_node, FLAGGED)

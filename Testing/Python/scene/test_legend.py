@@ -1,4 +1,4 @@
-"""The colour scale in the views, and the way back."""
+"""The color scale in the views, and the way back."""
 
 from __future__ import annotations
 

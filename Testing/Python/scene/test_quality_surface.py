@@ -1,4 +1,4 @@
-"""Segments in 3D, each height in the colour of its slice; reversible."""
+"""Segments in 3D, each height in the color of its slice; reversible."""
 
 from __future__ import annotations
 

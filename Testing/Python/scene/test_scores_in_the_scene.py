@@ -1,4 +1,4 @@
-"""Scores in the scene: override colours, tags and tables, all of them reversible or replaced, and saved with it."""
+"""Scores in the scene: override colors, tags and tables, all of them reversible or replaced, and saved with it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def override(node, segment_id):
     return tuple(node.GetDisplayNode().GetSegmentOverrideColor(segment_id))
 
 
-def test_segments_take_the_colour_of_their_score_and_keep_their_own(a_segmentation_node, a_score):
+def test_segments_take_the_color_of_their_score_and_keep_their_own(a_segmentation_node, a_score):
     from QualitySentinelLib.scene import score_colors_shown, show_score_colors
 
     own = a_segmentation_node.GetSegmentation().GetSegment("liver").GetColor()
@@ -38,7 +38,7 @@ def test_segments_take_the_colour_of_their_score_and_keep_their_own(a_segmentati
     assert score_colors_shown(a_segmentation_node)
 
 
-def test_colours_come_back_as_they_were_also_after_scoring_twice(a_segmentation_node, a_score):
+def test_colors_come_back_as_they_were_also_after_scoring_twice(a_segmentation_node, a_score):
     from QualitySentinelLib.scene import restore_colors, score_colors_shown, show_score_colors
 
     a_segmentation_node.GetDisplayNode().SetSegmentOverrideColor("spleen", 0.0, 0.0, 1.0)  # the user's own wish
@@ -51,7 +51,7 @@ def test_colours_come_back_as_they_were_also_after_scoring_twice(a_segmentation_
     restore_colors(a_segmentation_node)  # nothing left to do
 
 
-def test_a_segment_that_lost_its_score_gets_its_own_colour_back(a_segmentation_node, a_score):
+def test_a_segment_that_lost_its_score_gets_its_own_color_back(a_segmentation_node, a_score):
     from QualitySentinelLib.scene import show_score_colors
 
     show_score_colors(a_segmentation_node, a_score)
@@ -203,7 +203,7 @@ def test_two_segmentations_have_tables_of_their_own(slicer, a_segmentation_node,
     assert not set(update_tables(a_segmentation_node, a_score)) & set(update_tables(other, a_score))
 
 
-def test_a_saved_scene_brings_colours_tables_and_the_way_back(slicer, a_segmentation_node, a_score, tmp_path):
+def test_a_saved_scene_brings_colors_tables_and_the_way_back(slicer, a_segmentation_node, a_score, tmp_path):
     from QualitySentinelLib.scene import restore_colors, show_score_colors, update_tables
     from QualitySentinelLib.scene.tables import tables_of
 

@@ -137,10 +137,10 @@ def test_texts_can_be_read_on_their_ground(all_open, style):
     """The strip plot and the labels draw with the style's colors: text and ground are far apart."""
     for widget in (all_open.ui.summaryLabel, all_open.ui.currentLabel, all_open.panel.review_panel.strip_plot):
         show(widget)
-        grey = pixels_of(widget).astype(int).mean(axis=2)
+        gray = pixels_of(widget).astype(int).mean(axis=2)
         ground = 255 if style == "light" else 0
-        assert abs(grey - ground).min() < 60, "no ground"
-        assert grey.max() - grey.min() > 120, f"{widget} has no text that can be read"
+        assert abs(gray - ground).min() < 60, "no ground"
+        assert gray.max() - gray.min() > 120, f"{widget} has no text that can be read"
 
 
 def test_long_names_are_shortened_and_nothing_grows(slicer, style, a_ct, a_torso, segmentation_node_of, open_panel):
