@@ -104,7 +104,7 @@ class Panel:
 
     def module_selected(self, name: str) -> None:
         """Any module was opened: who leaves the Segment Editor for a third one corrects no longer."""
-        if self._correcting and name not in ("SegmentEditor", self._widget.moduleName):
+        if self._correcting and name not in ("SegmentEditor", "QualitySentinel"):
             review = self._correcting.review
             self._end_correcting()
             review.display.let_others_see()
