@@ -65,7 +65,7 @@ bench-audit: $(INSTALLED) ## Measure audits of data sets: throughput, memory, ki
 	$(BIN)/python Testing/Benchmarks/audit_bench.py $(ARGS)
 
 experiments: $(INSTALLED) ## Compare trainings: make experiments PAIRS=folder ARGS="architectures" (or text, data-amount)
-	$(BIN)/python -m QualitySentinelTrainingLib.experiments $(ARGS) --pairs "$(PAIRS)"
+	$(BIN)/python QualitySentinelTraining/Research/experiments.py $(ARGS) --pairs "$(PAIRS)"
 
 screenshots: $(INSTALLED) ## Draw the pictures of README.md again
 	$(BIN)/python Testing/screenshots.py $(ARGS)

@@ -14,7 +14,6 @@ from QualitySentinelTrainingLib.calibration import calibrate
 from QualitySentinelTrainingLib.candidates import Candidate, simulated_candidates
 from QualitySentinelTrainingLib.dice import volume_dice
 from QualitySentinelTrainingLib.evaluation import Evaluated, external
-from QualitySentinelTrainingLib.evaluation.data_amount import data_amount
 from QualitySentinelTrainingLib.evaluation.disagreement import disagreement
 from QualitySentinelTrainingLib.evaluation.figures import figures
 from QualitySentinelTrainingLib.evaluation.identity import identity
@@ -26,6 +25,7 @@ from QualitySentinelTrainingLib.evaluation.slices_per_mask import slices_per_mas
 from QualitySentinelTrainingLib.evaluation.within_masks import within_masks
 from QualitySentinelTrainingLib.pairs import PairFile, make_pairs, write_pairs
 from QualitySentinelTrainingLib.subjects import Subject
+from Research.experiments import data_amount
 
 
 @pytest.fixture

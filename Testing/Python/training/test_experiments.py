@@ -11,9 +11,9 @@ from QualitySentinelLib.checkpoint import load_model
 from QualitySentinelLib.slices import COMPACT
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.candidates import simulated_candidates
-from QualitySentinelTrainingLib.experiments import main
 from QualitySentinelTrainingLib.pairs import make_pairs, write_pairs
 from QualitySentinelTrainingLib.subjects import Subject
+from Research.experiments import main
 
 pytestmark = pytest.mark.usefixtures("a_tiny_network")
 

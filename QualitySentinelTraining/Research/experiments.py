@@ -15,7 +15,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -26,18 +26,17 @@ from QualitySentinelLib.checkpoint import QualityModel, load_model
 from QualitySentinelLib.errors import QualitySentinelError, UsageError
 from QualitySentinelLib.files import write_whole
 from QualitySentinelLib.slices import blank_batch
-
-from .commands.train import MODEL_FILE, outside_fold, owner_of, train
-from .evaluation import Evaluated
-from .evaluation.data_amount import data_amount
-from .evaluation.figures import with_intervals
-from .evaluation.report import plain
-from .evaluation.run import evaluate_pair_files
-from .model_files import persons_seen
-from .pairs import pair_files
-from .recipe import ARCHITECTURES
-from .training import TrainingOptions, read_options
-from .training.options import parsed_change
+from QualitySentinelTrainingLib.commands.train import MODEL_FILE, outside_fold, owner_of, train
+from QualitySentinelTrainingLib.evaluation import Evaluated
+from QualitySentinelTrainingLib.evaluation.figures import with_intervals
+from QualitySentinelTrainingLib.evaluation.report import plain
+from QualitySentinelTrainingLib.evaluation.run import evaluate_pair_files
+from QualitySentinelTrainingLib.model_files import persons_seen
+from QualitySentinelTrainingLib.pairs import pair_files
+from QualitySentinelTrainingLib.recipe import ARCHITECTURES
+from QualitySentinelTrainingLib.stats import DRAWS
+from QualitySentinelTrainingLib.training import TrainingOptions, read_options
+from QualitySentinelTrainingLib.training.options import parsed_change
 
 STRUCTURES = ("kidney left", "parotid gland left", "lung right", "vertebra L3")
 """Structures left out by default: each has near ones that are trained on."""
@@ -146,6 +145,24 @@ def text(bench: Bench, structures: Sequence[str] = STRUCTURES) -> dict:
     }
 
 
+def data_amount(trained: Iterable[tuple[int, Evaluated]], unit: str = "pairs", draws: int = DRAWS) -> list[dict]:
+    """Figures of models trained alike but for the amount of data, evaluated on the same unseen subjects (Fig. 2a).
+
+    Args:
+        trained: (amount, evaluation of the model trained with it).
+        unit: of the amount: ``"pairs"``, ``"subjects"``.
+
+    Returns:
+        Rows by ascending amount: ``amount``, ``unit`` and the slices' figures with intervals.
+    """
+    rows = []
+    for amount, evaluated in sorted(trained, key=lambda item: item[0]):
+        masked = evaluated.masked
+        measured = with_intervals(masked.predicted, masked.dsc, masked.person, draws, ("pearson_r", "mae"))
+        rows.append({"amount": int(amount), "unit": unit, **measured})
+    return rows
+
+
 def amounts(bench: Bench, persons: Sequence[int]) -> list[dict]:
     """Figures of models trained with growing numbers of persons, the same steps each; phantoms are persons too."""
     owners = {path: owner_of(path)[0] for path in bench.train_on}
@@ -211,7 +228,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             result = text(bench, options.structures)
         else:
             result = amounts(bench, options.persons)
-        command = shlex.join(["python", "-m", "QualitySentinelTrainingLib.experiments", *(arguments or sys.argv[1:])])
+        script = "QualitySentinelTraining/Research/experiments.py"
+        command = shlex.join(["python", script, *(arguments or sys.argv[1:])])
         result = plain({
             "experiment": options.experiment, "command": command, "options": asdict(settings), "left_out": left_out,
             "result": result,
