@@ -123,8 +123,8 @@ def main(data: Path, out: Path, masks: Path | None = None) -> None:
         lung = ct.frame.to_canonical(nibabel.load(folder / "seg.nii.gz").get_fdata().astype(np.uint8).T)
         _case(out / f"sites/half chest/half_chest_{when}", ct, lung, {1: "lung right"})
     raters = data / "two_raters_head_neck"
-    found = {int(v): match_structure(n) for v, n in json.loads((raters / "names.json").read_text()).items()}
-    names = {value: structure.name for value, structure in found.items() if structure}
+    matched = {int(v): match_structure(n) for v, n in json.loads((raters / "names.json").read_text()).items()}
+    names = {value: structure.name for value, structure in matched.items() if structure}
     for folder in sorted(path for path in raters.iterdir() if path.is_dir()):
         image = nibabel.load(folder / "seg.nii.gz")
         labels = np.asarray(image.dataobj)

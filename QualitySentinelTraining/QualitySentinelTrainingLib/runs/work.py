@@ -24,7 +24,9 @@ _WORKERS_PER_GPU = 2
 class Item(Protocol):
     """Anything with a name, unique in its run, that can be sent to another process."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Its name."""
 
 
 @dataclass
