@@ -142,9 +142,9 @@ def main(data: Path, out: Path, masks: Path | None = None) -> None:
         files = sorted((folder / "segmentations").glob("*.nii.gz"))
         images = {file.name.removesuffix(".nii.gz"): nibabel.load(file) for file in files}
         known = {stem: match_structure(stem) for stem in images}
-        values = dict(enumerate((stem for stem in images if known[stem]), start=1))
-        labels = sum(n * (np.asarray(images[stem].dataobj) > 0).astype(np.uint8) for n, stem in values.items())
-        for name, mask in joined(labels, {n: known[stem].name for n, stem in values.items()}).items():
+        stems = dict(enumerate((stem for stem in images if known[stem]), start=1))
+        labels = sum(n * (np.asarray(images[stem].dataobj) > 0).astype(np.uint8) for n, stem in stems.items())
+        for name, mask in joined(labels, {n: known[stem].name for n, stem in stems.items()}).items():
             file = out / "whole" / folder.name / "segmentations" / f"{name.replace(' ', '_')}.nii.gz"
             _write(file, mask.astype(np.uint8).T, next(iter(images.values())).affine)
 
