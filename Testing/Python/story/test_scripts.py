@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).resolve().parents[3] / "README.md"
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "COMMAND_LINE.md"
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def test_the_script_for_many_cases(slicer, open_panel, case, a_small_model, monk
     import QualitySentinelLib.checkpoint
 
     monkeypatch.setattr(QualitySentinelLib.checkpoint, "load_model", lambda *_: a_small_model)
-    script = next(s for s in re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.S) if "case1" in s)
-    exec(compile(script, "README.md", "exec"), {})
+    script = next(s for s in re.findall(r"```python\n(.*?)```", DOCS.read_text("utf-8"), re.S) if "case1" in s)
+    exec(compile(script, "COMMAND_LINE.md", "exec"), {})
     assert re.findall(r"^case\d|case\d(?=: )", capsys.readouterr().err) == ["case2"], "there is no second case"
     assert (case / "quality" / "segments.csv").is_file()
 
