@@ -39,7 +39,7 @@ class InputsSection:
             if found:
                 parameters.inputVolume = found
 
-    def show(self, segmentation_node) -> bool:
+    def show(self, segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
         """Say how this segmentation's segments are matched, now and when they change; whether it replaces another."""
         before = self._node
         if segmentation_node is not before:
@@ -83,7 +83,7 @@ class InputsSection:
         """A node was removed."""
         self._going.discard(node.GetID())
 
-    def volume_of_review(self, parameters, segmentation_node, session):
+    def volume_of_review(self, parameters, segmentation_node: slicer.vtkMRMLSegmentationNode, session):
         """The CT on which a review that came with the scene was made, ``None`` when it is not there any more."""
         likely = [node for node in (parameters.inputVolume, volume_of(segmentation_node)) if node]
         there = [node for node in likely + possible_volumes() if node.GetID() not in self._going]

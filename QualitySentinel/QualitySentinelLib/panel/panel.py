@@ -412,7 +412,7 @@ def scoring_options(parameters) -> dict:
     }
 
 
-def may_begin_anew(segmentation_node, review: OpenReview | None) -> bool:
+def may_begin_anew(segmentation_node: slicer.vtkMRMLSegmentationNode, review: OpenReview | None) -> bool:
     """Whether the user agrees that what was accepted and corrected in a review on another CT is dropped."""
     session = review.session if review else kept_review(segmentation_node)
     text = dropped_text(session) if session else ""

@@ -41,7 +41,7 @@ def show_score_colors(
         display.SetAttribute(BEFORE_ATTRIBUTE, json.dumps(before))
 
 
-def restore_colors(segmentation_node) -> None:
+def restore_colors(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
     """Make all segments look as before the first :func:`show_score_colors`; nothing happens if there was none."""
     display = segmentation_node.GetDisplayNode()
     if display is None or display.GetAttribute(BEFORE_ATTRIBUTE) is None:
@@ -54,7 +54,7 @@ def restore_colors(segmentation_node) -> None:
         display.RemoveAttribute(BEFORE_ATTRIBUTE)
 
 
-def score_colors_shown(segmentation_node) -> bool:
+def score_colors_shown(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
     """Whether segments are colored by their scores now."""
     display = segmentation_node.GetDisplayNode()
     return display is not None and display.GetAttribute(BEFORE_ATTRIBUTE) is not None

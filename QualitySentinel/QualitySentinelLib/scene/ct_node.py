@@ -12,7 +12,7 @@ from ..volume.hounsfield import NotHounsfieldError, hounsfield_steps
 from .world import volume_to_world
 
 
-def ct_from_node(volume_node) -> CtVolume:
+def ct_from_node(volume_node: slicer.vtkMRMLScalarVolumeNode) -> CtVolume:
     """The CT in a vtkMRMLScalarVolumeNode; its array is the node's own memory unless values had to be corrected.
 
     Linear parent transforms are applied to the geometry; voxels are never interpolated.
@@ -24,7 +24,7 @@ def ct_from_node(volume_node) -> CtVolume:
     return run_to_end(ct_steps(volume_node))
 
 
-def ct_steps(volume_node) -> Steps[CtVolume]:
+def ct_steps(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Steps[CtVolume]:
     """As :func:`ct_from_node`, in steps of a few milliseconds."""
     if volume_node is None:
         raise InputError("no CT is selected; select a volume")
@@ -65,7 +65,7 @@ class LastCt:
         self._ct: CtVolume | None = None
         self._watched: tuple = (None, [])
 
-    def steps(self, volume_node) -> Steps[CtVolume]:
+    def steps(self, volume_node: slicer.vtkMRMLScalarVolumeNode) -> Steps[CtVolume]:
         """As :func:`ct_steps`."""
         state = _state(volume_node)
         if state is None or state != self._state:
@@ -80,7 +80,7 @@ class LastCt:
         """Let go of the voxels."""
         self._state = self._ct = None
 
-    def _watch(self, volume_node) -> None:
+    def _watch(self, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
         """Forget when the node leaves its scene. DeleteEvent may come while Python collects garbage, and crash."""
         scene, node_id = volume_node.GetScene(), volume_node.GetID()
         self._unwatch()
@@ -96,7 +96,7 @@ class LastCt:
             scene.RemoveObserver(tag)
 
 
-def _state(volume_node) -> tuple | None:
+def _state(volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple | None:
     """Equal only while a volume has the same voxels, name and place; ``None`` without a volume to be read."""
     image = None if volume_node is None else volume_node.GetImageData()
     if image is None:

@@ -12,7 +12,7 @@ BEFORE_ATTRIBUTE = "QualitySentinel.WindowBefore"
 """Attribute of the volume's display node: whether its window was automatic, its width and its level."""
 
 
-def show_window(volume_node, preset: WindowPreset) -> None:
+def show_window(volume_node: slicer.vtkMRMLScalarVolumeNode, preset: WindowPreset) -> None:
     """Show a CT in a window; :func:`restore_window` brings the one back that it had before the first call."""
     volume_node.CreateDefaultDisplayNodes()
     display = volume_node.GetDisplayNode()
@@ -24,7 +24,7 @@ def show_window(volume_node, preset: WindowPreset) -> None:
         display.SetWindowLevel(preset.width, preset.level)
 
 
-def restore_window(volume_node) -> None:
+def restore_window(volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
     """Undo :func:`show_window`; nothing happens if there was none."""
     display = volume_node.GetDisplayNode()
     if display is None or display.GetAttribute(BEFORE_ATTRIBUTE) is None:

@@ -32,7 +32,7 @@ class SegmentationEdits:
         edits.remove()
     """
 
-    def __init__(self, segmentation_node, on_edit: Callable[[set[str]], None]) -> None:
+    def __init__(self, segmentation_node: slicer.vtkMRMLSegmentationNode, on_edit: Callable[[set[str]], None]) -> None:
         self._node = segmentation_node
         self._on_edit = on_edit
         self._paused = 0
@@ -78,7 +78,7 @@ def _events() -> tuple[int, ...]:
     )
 
 
-def _states(segmentation_node) -> dict[str, tuple]:
+def _states(segmentation_node: slicer.vtkMRMLSegmentationNode) -> dict[str, tuple]:
     """By segment id what a score depends on: name, terminology, label value, and which voxels of what time."""
     segmentation = segmentation_node.GetSegmentation()
     if segmentation is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import slicer
 
 
-def into_folder(segmentation_node, *nodes) -> None:
+def into_folder(segmentation_node: slicer.vtkMRMLSegmentationNode, *nodes) -> None:
     """Put nodes into the folder of a segmentation's results, beside the segmentation; it is made when there is none."""
     tree = slicer.mrmlScene.GetSubjectHierarchyNode()
     if tree is None:

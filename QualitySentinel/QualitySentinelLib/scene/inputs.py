@@ -8,7 +8,7 @@ from .quality_map import MAP_ROLE
 from .world import volume_to_world
 
 
-def source_volume(segmentation_node):
+def source_volume(segmentation_node: slicer.vtkMRMLSegmentationNode):
     """The volume that a segmentation was made on, ``None`` where that is not known."""
     if segmentation_node is None:
         return None
@@ -27,12 +27,12 @@ def possible_volumes() -> list:
     ]
 
 
-def volume_of(segmentation_node):
+def volume_of(segmentation_node: slicer.vtkMRMLSegmentationNode):
     """The volume that a segmentation was made on, else the scene's first volume, ``None`` when it has none."""
     return source_volume(segmentation_node) or next(iter(possible_volumes()), None)
 
 
-def volume_state(volume_node) -> tuple:
+def volume_state(volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple:
     """What tells whether a volume is still the same: which node, its voxels' modification time, and its place.
 
     Raises:

@@ -40,12 +40,12 @@ _words: WeakKeyDictionary[ReviewSession, dict[str, tuple[SegmentScore, str]]] = 
 from the threshold and are set anew when a review is read."""
 
 
-def keep_review(segmentation_node, session: ReviewSession) -> None:
+def keep_review(segmentation_node: slicer.vtkMRMLSegmentationNode, session: ReviewSession) -> None:
     """Keep the scores and the review in the scene; what was kept of this segmentation before is replaced."""
     run_to_end(keep_review_steps(segmentation_node, session))
 
 
-def keep_review_steps(segmentation_node, session: ReviewSession) -> Steps[None]:
+def keep_review_steps(segmentation_node: slicer.vtkMRMLSegmentationNode, session: ReviewSession) -> Steps[None]:
     """As :func:`keep_review`, in a step of a few milliseconds for each segment that has changed since; the last writes.
 
     A review that changes between two steps is to be kept again; what is written then is of both, and is replaced.
@@ -75,7 +75,7 @@ def keep_review_steps(segmentation_node, session: ReviewSession) -> Steps[None]:
         node.SetText(text)
 
 
-def kept_review(segmentation_node) -> ReviewSession | None:
+def kept_review(segmentation_node: slicer.vtkMRMLSegmentationNode) -> ReviewSession | None:
     """The review kept with a segmentation, or ``None`` when there is none or it cannot be read.
 
     Segments that are gone are left out; those that were renamed keep their scores under the new name. Both are said
@@ -108,7 +108,7 @@ def kept_review(segmentation_node) -> ReviewSession | None:
     return session
 
 
-def lies_on(case: CaseScore, volume_node) -> bool:
+def lies_on(case: CaseScore, volume_node: slicer.vtkMRMLScalarVolumeNode) -> bool:
     """Whether a volume has its slices where those of the scores are: else they are not of this CT, or it was moved."""
     if volume_node.GetImageData() is None:
         return False
@@ -125,7 +125,7 @@ def lies_on(case: CaseScore, volume_node) -> bool:
     )
 
 
-def forget_review(segmentation_node) -> None:
+def forget_review(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
     """Keep nothing of the review of this segmentation any more."""
     node = segmentation_node.GetNodeReference(REVIEW_ROLE)
     if node is not None:
@@ -162,13 +162,13 @@ def _unpacked(text: str) -> tuple[dict, list[dict]]:
     return documents[0], documents[1:]
 
 
-def _is_shared(node, segmentation_node) -> bool:
+def _is_shared(node, segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
     """Whether another segmentation refers to the node, too: a copy of a segmentation copies its references."""
     others = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
     return any(o.GetNodeReference(REVIEW_ROLE) == node and o != segmentation_node for o in others)
 
 
-def _fitted(case: CaseScore, segmentation_node) -> list[str]:
+def _fitted(case: CaseScore, segmentation_node: slicer.vtkMRMLSegmentationNode) -> list[str]:
     """Leave out segments that are gone, call the others as they are called now, and say so."""
     segmentation = segmentation_node.GetSegmentation()
     names = {segment_id: segmentation.GetSegment(segment_id).GetName() for segment_id in segmentation.GetSegmentIDs()}

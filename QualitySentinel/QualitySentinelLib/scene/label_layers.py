@@ -81,7 +81,7 @@ def filled_box_steps(labels: np.ndarray) -> Steps[tuple[slice, slice, slice] | N
     return tuple(slice(int(r[0]), int(r[-1]) + 1) for r in ranges) if len(ranges[0]) else None
 
 
-def frame_of(volume_node) -> AxialFrame:
+def frame_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> AxialFrame:
     """The canonical frame of a volume node in the world.
 
     Raises:
@@ -113,7 +113,7 @@ def label_layers(segmentation_node, volume_node, segment_ids: Iterable[str] | No
     return [layer for layer in layers if layer.labels.size]
 
 
-def _by_image(segmentation_node, segment_ids: list[str]) -> list[tuple]:
+def _by_image(segmentation_node: slicer.vtkMRMLSegmentationNode, segment_ids: list[str]) -> list[tuple]:
     """(label map, its segments); the label map is ``None`` for segments that are kept as surfaces."""
     segmentation = segmentation_node.GetSegmentation()
     groups: dict[str, tuple] = {}

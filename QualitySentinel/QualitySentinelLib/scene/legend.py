@@ -24,7 +24,7 @@ _LABELS = 6
 """One for each tenth; the text is as high as their distance lets it be, whatever size it is given."""
 
 
-def show_legend(segmentation_node, scale: str = DEFAULT_SCALE) -> None:
+def show_legend(segmentation_node: slicer.vtkMRMLSegmentationNode, scale: str = DEFAULT_SCALE) -> None:
     """Show the colors of DSC 0 to 1 in all views in which the segmentation is visible.
 
     Raises:
@@ -55,7 +55,7 @@ def show_legend(segmentation_node, scale: str = DEFAULT_SCALE) -> None:
     remove_unused_scales()
 
 
-def hide_legend(segmentation_node) -> None:
+def hide_legend(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
     """Remove the legend; nothing happens if none is shown."""
     display = segmentation_node.GetDisplayNode()
     if display is None or display.GetAttribute(BEFORE_ATTRIBUTE) is None:
@@ -70,7 +70,7 @@ def hide_legend(segmentation_node) -> None:
     remove_unused_scales()
 
 
-def legend_shown(segmentation_node) -> bool:
+def legend_shown(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
     """Whether the segmentation has a legend in the views now."""
     display = segmentation_node.GetDisplayNode()
     return display is not None and display.GetAttribute(BEFORE_ATTRIBUTE) is not None

@@ -54,7 +54,7 @@ _SERIES = (
 )
 
 
-def update_plot(segmentation_node, segment_id: str):
+def update_plot(segmentation_node: slicer.vtkMRMLSegmentationNode, segment_id: str):
     """Let the segmentation's chart show a segment; it is made when there is none.
 
     Slices are numbered as in the tables. ``update_tables`` must have been called before.
@@ -76,7 +76,7 @@ def update_plot(segmentation_node, segment_id: str):
     return chart
 
 
-def remove_plot(segmentation_node) -> None:
+def remove_plot(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
     """Remove the chart and all that belongs to it; nothing happens if there is none."""
     chart, table = (segmentation_node.GetNodeReference(role) for role in (CHART_ROLE, TABLE_ROLE))
     nodes = [table.GetStorageNode(), table] if table is not None else []
@@ -130,7 +130,7 @@ def _fill(table_node, rows: Sequence[dict[str, float]]) -> None:
         table_node.SetUseColumnTitleAsColumnHeader(True)
 
 
-def _new_table(segmentation_node):
+def _new_table(segmentation_node: slicer.vtkMRMLSegmentationNode):
     name = f"{segmentation_node.GetName()} DSC of one segment"
     table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", name)
     segmentation_node.SetNodeReferenceID(TABLE_ROLE, table.GetID())
@@ -138,7 +138,7 @@ def _new_table(segmentation_node):
     return table
 
 
-def _new_chart(segmentation_node, table_node):
+def _new_chart(segmentation_node: slicer.vtkMRMLSegmentationNode, table_node):
     chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode", f"{segmentation_node.GetName()} DSC by slice")
     kinds = slicer.vtkMRMLPlotSeriesNode
     for drawn in _SERIES:

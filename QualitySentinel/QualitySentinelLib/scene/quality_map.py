@@ -147,14 +147,14 @@ def update_quality_map_steps(
     _records[map_node.GetID()] = _Record(map_node.GetImageData().GetMTime(), shown)
 
 
-def show_in_new_views(segmentation_node) -> None:
+def show_in_new_views(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
     """Show the map in slice views that were not there when it was shown; nothing happens when it is not."""
     map_node = segmentation_node.GetNodeReference(MAP_ROLE)
     if map_node is not None:
         _to_foreground(segmentation_node, map_node, new_ones_only=True)
 
 
-def hide_quality_map(segmentation_node) -> None:
+def hide_quality_map(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
     """Remove the map; views and fills are as before :func:`show_quality_map`. Nothing happens if none is shown."""
     map_node = segmentation_node.GetNodeReference(MAP_ROLE)
     _restore_views(segmentation_node, map_node)
@@ -169,12 +169,12 @@ def hide_quality_map(segmentation_node) -> None:
     remove_unused_scales()
 
 
-def quality_map_shown(segmentation_node) -> bool:
+def quality_map_shown(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
     """Whether the segmentation has a map in the views now."""
     return segmentation_node.GetNodeReference(MAP_ROLE) is not None
 
 
-def _wanted(segmentation_node, case_score: CaseScore) -> dict[str, dict[int, _Drawn]]:
+def _wanted(segmentation_node: slicer.vtkMRMLSegmentationNode, case_score: CaseScore) -> dict[str, dict[int, _Drawn]]:
     """What the map should show, by segment id and canonical k."""
     display = segmentation_node.GetDisplayNode()
     present = set(segmentation_node.GetSegmentation().GetSegmentIDs())
@@ -288,7 +288,7 @@ def _box(layers: list[LabelLayer]) -> tuple[tuple[int, int, int], tuple[int, int
     return tuple(int(n) for n in low), tuple(int(n) for n in high - low)
 
 
-def _file_geometry(volume_node, frame: AxialFrame, corner, shape) -> vtk.vtkMatrix4x4:
+def _file_geometry(volume_node: slicer.vtkMRMLScalarVolumeNode, frame: AxialFrame, corner, shape) -> vtk.vtkMatrix4x4:
     """The volume's own IJK to RAS, moved to the first voxel of a canonical box in the file's order."""
     first = np.zeros(4)
     for axis in range(3):
@@ -301,7 +301,7 @@ def _file_geometry(volume_node, frame: AxialFrame, corner, shape) -> vtk.vtkMatr
     return slicer.util.vtkMatrixFromArray(moved)
 
 
-def _place_of(map_node, volume_node) -> tuple[AxialFrame, tuple[int, int, int]]:
+def _place_of(map_node, volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple[AxialFrame, tuple[int, int, int]]:
     """The map's frame, and canonical ``(k, j, i)`` of its first voxel in the CT."""
     frame = frame_of(map_node)
     to_ct = np.linalg.inv(frame_of(volume_node).ijk_to_ras) @ frame.ijk_to_ras
@@ -317,7 +317,7 @@ def _covers(corner, shape, layers: list[LabelLayer]) -> bool:
     )
 
 
-def _is_drawn_by(record: _Record, map_node, volume_node) -> bool:
+def _is_drawn_by(record: _Record, map_node, volume_node: slicer.vtkMRMLScalarVolumeNode) -> bool:
     """Whether the map's voxels are those of the record, and still lie on the CT's."""
     image = map_node.GetImageData()
     if image is None or image.GetMTime() != record.time:
@@ -329,7 +329,7 @@ def _is_drawn_by(record: _Record, map_node, volume_node) -> bool:
     return bool(np.allclose(to_ct, on_grid, atol=1e-3))
 
 
-def _new_map(segmentation_node):
+def _new_map(segmentation_node: slicer.vtkMRMLSegmentationNode):
     """A volume node that shows 0..1 in color, as it is, and nothing else."""
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"DSC map ({NO_SCORE:.0f}: no score)")
     display = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
@@ -345,7 +345,7 @@ def _new_map(segmentation_node):
     return node
 
 
-def _to_foreground(segmentation_node, map_node, new_ones_only: bool = False) -> None:
+def _to_foreground(segmentation_node: slicer.vtkMRMLSegmentationNode, map_node, new_ones_only: bool = False) -> None:
     """Show the map in all slice views, and remember what was there."""
     segmentation_node.CreateDefaultDisplayNodes()
     display = segmentation_node.GetDisplayNode()
@@ -363,7 +363,7 @@ def _to_foreground(segmentation_node, map_node, new_ones_only: bool = False) -> 
         display.SetAttribute(BEFORE_ATTRIBUTE, json.dumps(before))
 
 
-def _restore_views(segmentation_node, map_node) -> None:
+def _restore_views(segmentation_node: slicer.vtkMRMLSegmentationNode, map_node) -> None:
     """Undo :func:`_to_foreground`, but in no view whose foreground a user has changed since."""
     display = segmentation_node.GetDisplayNode()
     if display is None or display.GetAttribute(BEFORE_ATTRIBUTE) is None:

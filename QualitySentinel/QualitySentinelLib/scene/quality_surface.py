@@ -79,7 +79,7 @@ def show_quality_surface(
     remove_unused_scales()
 
 
-def hide_quality_surface(segmentation_node) -> None:
+def hide_quality_surface(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
     """Remove the model and show the segments in 3D as before; nothing happens if none is shown."""
     _show_own_surfaces(segmentation_node)
     model = segmentation_node.GetNodeReference(SURFACE_ROLE)
@@ -92,7 +92,7 @@ def hide_quality_surface(segmentation_node) -> None:
     remove_unused_scales()
 
 
-def quality_surface_shown(segmentation_node) -> bool:
+def quality_surface_shown(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
     """Whether the segmentation has such a model now."""
     return segmentation_node.GetNodeReference(SURFACE_ROLE) is not None
 
@@ -111,7 +111,7 @@ def _segments_to_show(segmentation_node, case_score: CaseScore, segment_id: str 
     ]
 
 
-def _slice_finder(segmentation_node, volume_node):
+def _slice_finder(segmentation_node: slicer.vtkMRMLSegmentationNode, volume_node: slicer.vtkMRMLScalarVolumeNode):
     """A function of points ``[N, 3]`` (the segmentation's own mm) and a segment's score: canonical k of each, float."""
     if volume_node is None:
         volume_node = segmentation_node.GetNodeReference(
@@ -154,7 +154,7 @@ def _scored_surface(surface: vtk.vtkPolyData, segment: SegmentScore, slice_of) -
     return scored
 
 
-def _new_model(segmentation_node):
+def _new_model(segmentation_node: slicer.vtkMRMLSegmentationNode):
     name = f"{segmentation_node.GetName()} predicted DSC"
     model = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", name)
     model.CreateDefaultDisplayNodes()
@@ -163,7 +163,7 @@ def _new_model(segmentation_node):
     return model
 
 
-def _hide_own_surfaces(segmentation_node, shown: list[SegmentScore]) -> None:
+def _hide_own_surfaces(segmentation_node: slicer.vtkMRMLSegmentationNode, shown: list[SegmentScore]) -> None:
     display = segmentation_node.GetDisplayNode()
     before = {s.segment_id: bool(display.GetSegmentVisibility3D(s.segment_id)) for s in shown}
     with slicer.util.NodeModify(display):
@@ -172,7 +172,7 @@ def _hide_own_surfaces(segmentation_node, shown: list[SegmentScore]) -> None:
         display.SetAttribute(BEFORE_ATTRIBUTE, json.dumps(before))
 
 
-def _show_own_surfaces(segmentation_node) -> None:
+def _show_own_surfaces(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
     display = segmentation_node.GetDisplayNode()
     if display is None or display.GetAttribute(BEFORE_ATTRIBUTE) is None:
         return

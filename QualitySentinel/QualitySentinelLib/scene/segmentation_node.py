@@ -86,7 +86,7 @@ def segmentation_steps(
     return collector.finish()
 
 
-def _grid_of(ct_node) -> CtVolume:
+def _grid_of(ct_node: slicer.vtkMRMLScalarVolumeNode) -> CtVolume:
     """The CT for its grid and name alone: its voxels are not looked at."""
     voxels = slicer.util.arrayFromVolume(ct_node)
     frame = AxialFrame.from_affine(volume_to_world(ct_node), voxels.shape)
@@ -102,7 +102,7 @@ def _found(segmentation) -> Iterator[Found]:
 
 
 @contextmanager
-def _with_labelmaps(segmentation_node, ct_node):
+def _with_labelmaps(segmentation_node: slicer.vtkMRMLSegmentationNode, ct_node: slicer.vtkMRMLScalarVolumeNode):
     """The node itself, or, when it has closed surfaces alone, a passing copy with binary labelmaps on the CT's grid."""
     source = segmentation_node.GetSegmentation()
     if source.ContainsRepresentation(_BINARY_LABELMAP):
@@ -125,7 +125,7 @@ def _with_labelmaps(segmentation_node, ct_node):
         slicer.mrmlScene.RemoveNode(copy)
 
 
-def _layers(segmentation_node, wanted: dict[int, Found]) -> list[list[int]]:
+def _layers(segmentation_node: slicer.vtkMRMLSegmentationNode, wanted: dict[int, Found]) -> list[list[int]]:
     """Positions of the wanted segments, those that share a labelmap together; each segment without one alone."""
     layers: dict[str, list[int]] = {}
     for position, found in wanted.items():
@@ -223,7 +223,7 @@ def is_empty_labelmap(image) -> bool:
     return image is None or not image.GetNumberOfPoints() or image.GetPointData().GetScalars() is None
 
 
-def labelmap_to_world(image, segmentation_node) -> np.ndarray:
+def labelmap_to_world(image, segmentation_node: slicer.vtkMRMLSegmentationNode) -> np.ndarray:
     """4x4 matrix from ``(i, j, k, 1)`` of the labelmap's *array* to the world.
 
     Slicer crops labelmaps to what they hold: their voxel indices do not begin at 0 but at their extent.

@@ -73,12 +73,12 @@ def update_tables_steps(
     return tuple(tables)
 
 
-def tables_of(segmentation_node) -> tuple:
+def tables_of(segmentation_node: slicer.vtkMRMLSegmentationNode) -> tuple:
     """The segmentation's (segments table, slices table), ``None`` where there is none."""
     return segmentation_node.GetNodeReference(SEGMENTS_ROLE), segmentation_node.GetNodeReference(SLICES_ROLE)
 
 
-def own_node(segmentation_node, role: str):
+def own_node(segmentation_node: slicer.vtkMRMLSegmentationNode, role: str):
     """The node that the segmentation refers to in a role, ``None`` without one or when another one refers to it too.
 
     Slicer copies references when it clones a segmentation: who writes next takes a node of its own.
@@ -101,7 +101,7 @@ def _array(column: str, values: Sequence):
     return array
 
 
-def _table(segmentation_node, role: str, name: str):
+def _table(segmentation_node: slicer.vtkMRMLSegmentationNode, role: str, name: str):
     table = own_node(segmentation_node, role)
     if table is None:
         table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", name)

@@ -48,7 +48,7 @@ def write_score_tags(segmentation_node, case_score: CaseScore, session: ReviewSe
                     segment.RemoveTag(tag)
 
 
-def remove_score_tags(segmentation_node) -> None:
+def remove_score_tags(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
     """Take all of our tags off all segments."""
     segmentation = segmentation_node.GetSegmentation()
     with slicer.util.NodeModify(segmentation_node):

@@ -72,7 +72,7 @@ def segment_center(segmentation_node, segment_id: str, volume_node, k: int) -> t
     return None
 
 
-def show_only(segmentation_node, segment_id: str) -> None:
+def show_only(segmentation_node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> None:
     """Hide all other segments. :func:`show_all` brings back what was visible before, in a reloaded scene too."""
     segmentation_node.CreateDefaultDisplayNodes()
     display = segmentation_node.GetDisplayNode()
@@ -85,7 +85,7 @@ def show_only(segmentation_node, segment_id: str) -> None:
         display.SetAttribute(VISIBILITY_ATTRIBUTE, json.dumps(before))
 
 
-def show_all(segmentation_node) -> None:
+def show_all(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
     """Show the segments that were visible before the first :func:`show_only`; nothing happens if there was none."""
     display = segmentation_node.GetDisplayNode()
     if display is None or display.GetAttribute(VISIBILITY_ATTRIBUTE) is None:
@@ -98,7 +98,7 @@ def show_all(segmentation_node) -> None:
         display.RemoveAttribute(VISIBILITY_ATTRIBUTE)
 
 
-def one_shown(segmentation_node) -> bool:
+def one_shown(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
     """Whether a segment is shown alone now."""
     display = segmentation_node.GetDisplayNode()
     return display is not None and display.GetAttribute(VISIBILITY_ATTRIBUTE) is not None

@@ -28,7 +28,7 @@ def local_to_world(node) -> np.ndarray:
     return slicer.util.arrayFromVTKMatrix(matrix)
 
 
-def volume_to_world(volume_node) -> np.ndarray:
+def volume_to_world(volume_node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
     """4x4 matrix from ``(i, j, k, 1)`` of a volume node's array to the world, parent transforms applied.
 
     Raises:

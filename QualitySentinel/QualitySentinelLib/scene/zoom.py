@@ -48,7 +48,7 @@ def zoom_to_segment(segmentation_node, segment_id: str, volume_node) -> None:
     display.SetAttribute(BEFORE_ATTRIBUTE, json.dumps(before))
 
 
-def restore_zoom(segmentation_node) -> None:
+def restore_zoom(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
     """Show as much as before :func:`zoom_to_segment`, of the slices that are shown now; nothing if there was none."""
     display = segmentation_node.GetDisplayNode()
     if display is None or display.GetAttribute(BEFORE_ATTRIBUTE) is None:
