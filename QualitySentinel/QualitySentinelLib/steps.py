@@ -5,8 +5,9 @@ An application drives them from its event loop; everybody else runs them to thei
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TypeVar
 
 Made = TypeVar("Made")
@@ -57,3 +58,30 @@ def paced(steps: Steps[Made], seconds: float | None) -> Steps[Made]:
                 breath.begin()
     finally:
         steps.close()
+
+
+def in_thread(work: Callable[[], Made], name: str, wait_seconds: float = 0.02) -> Steps[Made]:
+    """Do ``work`` in a thread, and yield until it is done; returns or raises what it does.
+
+    Slicer's main thread holds Python's lock while it waits for events, so that another thread runs only when Python
+    code of the main thread lets it: each step here waits for the thread, and no longer than a user may not notice. Who
+    stops between two steps leaves the work to come to its end alone.
+    """
+    done: list[Made] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:  # whoever waits for the thread raises it
+            errors.append(error)
+
+    # No daemon: a thread that dies while libraries are loaded takes a closing application with it.
+    thread = threading.Thread(target=run, name=f"Quality Sentinel {name}")
+    thread.start()
+    while thread.is_alive():
+        thread.join(wait_seconds)
+        yield
+    if errors:
+        raise errors[0]
+    return done[0]

@@ -25,10 +25,11 @@ import published_loop
 
 from QualitySentinelLib.checkpoint import QualityModel, load_model
 from QualitySentinelLib.files import write_whole
-from QualitySentinelLib.network import build_network
+from QualitySentinelLib.network import build_network, optimize_for_inference
+from QualitySentinelLib.network.backends import OpenVinoBackend, TorchBackend
 from QualitySentinelLib.reading import read_ct, read_segmentation
 from QualitySentinelLib.scorer import Scorer
-from QualitySentinelLib.slices import PUBLISHED
+from QualitySentinelLib.slices import PUBLISHED, make_batch
 from QualitySentinelLib.text import EmbeddingTable
 from QualitySentinelLib.volume import Segmentation
 
@@ -197,6 +198,107 @@ def compact_against_resnet50(scratch: Path) -> dict:
     return result
 
 
+def backends(scratch: Path) -> dict:
+    """Milliseconds a slice of one forward pass by what runs it, in turn, and how much the scores differ from PyTorch's.
+
+    ONNX Runtime takes part where ``onnx`` and ``onnxruntime`` are installed, torch.compile where there is a compiler.
+    """
+    ct_path, seg_path = a_case(scratch)
+    ct = read_ct(ct_path)
+    segmentation = read_segmentation(seg_path, ct)
+    figures = {}
+    for name, model in (("bundled", load_model("bundled")), ("published", a_published_model(["liver"]))):
+        items = [(s, int(k)) for s in segmentation for k in s.occupied_slices()[::9]][: 32 if name == "bundled" else 8]
+        batch = make_batch(ct, items, model.preset)
+        structures = [segment.structure for segment, _ in items]
+        inputs = model.inputs(batch.images, structures, batch.pixel_mm, batch.place, batch.locator)
+        runners = {"torch": TorchBackend(model.network)}
+        for label, make, *arguments in (
+            ("openvino float32", OpenVinoBackend, inputs, "float32"),
+            ("openvino bfloat16", OpenVinoBackend, inputs, "bfloat16"),
+            ("onnxruntime float32", _onnx_runtime, inputs, scratch / f"{name}.onnx"),
+            ("torch.compile float32", _compiled),
+        ):
+            try:
+                runners[label] = make(model.network, *arguments)
+                runners[label](inputs)
+            except Exception as error:  # not installed, or cannot run this network: that is the result
+                runners.pop(label, None)
+                print(f"{name}: {label}: {type(error).__name__}: {' '.join(str(error).split())[:90]}")
+        expected, best = runners["torch"](inputs), dict.fromkeys(runners, float("inf"))
+        for _ in range(5):  # in turn, so that a busy moment does not strike one alone
+            for label, run in runners.items():
+                started = time.perf_counter()
+                run(inputs)
+                best[label] = min(best[label], time.perf_counter() - started)
+        figures[name] = {}
+        for label, run in runners.items():
+            row = {
+                "ms_per_slice": 1e3 * best[label] / len(items), "ratio": best["torch"] / best[label],
+                "largest_difference": float(np.abs(run(inputs) - expected).max()),
+            }  # fmt: skip
+            figures[name][label] = row
+            print(f"{name}: {label:22} {row['ms_per_slice']:6.2f} ms a slice, {row['ratio']:.2f} times as fast, "
+                  f"scores differ by {row['largest_difference']:.0e}")  # fmt: skip
+    return figures
+
+
+def _onnx_runtime(network: torch.nn.Module, inputs, path: Path):
+    import onnxruntime
+
+    fused = optimize_for_inference(network).to(memory_format=torch.contiguous_format)
+    names = [f"input{n}" for n in range(len(inputs))]
+    torch.onnx.export(fused, tuple(x[:2] for x in inputs), path, dynamo=False, input_names=names,
+                      dynamic_axes={n: {0: "slices"} for n in names})  # fmt: skip
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda given: session.run(None, {n: x.numpy() for n, x in zip(names, given, strict=True)})[0][:, 0]
+
+
+def _compiled(network: torch.nn.Module):
+    run = torch.compile(optimize_for_inference(network))
+
+    def score(inputs):
+        with torch.inference_mode():
+            return run(inputs[0].contiguous(memory_format=torch.channels_last), *inputs[1:])[:, 0].numpy()
+
+    return score
+
+
+def busy_cores(scratch: Path) -> dict:
+    """Seconds to score the liver alone, and beside a busy process on each core, as threads wait."""
+    ct, seg = a_case(scratch)
+    code = (
+        "import sys; from QualitySentinelLib.threads import use_threads; use_threads();"
+        "from QualitySentinelLib.checkpoint import load_model; from QualitySentinelLib.scorer import Scorer;"
+        "from QualitySentinelLib.reading import read_ct, read_segmentation;"
+        "ct = read_ct(sys.argv[1]); seg = read_segmentation(sys.argv[2], ct);"
+        "s = Scorer(load_model(), 'cpu', backend='torch');"
+        "s.score(ct, seg, slices=1, segments=['liver']); print(s.score(ct, seg, segments=['liver']).seconds)"
+    )
+    ways = {
+        "as we set it": {}, "one thread": {"OMP_NUM_THREADS": "1"},
+        "spinning (PyTorch's default)": {"OMP_WAIT_POLICY": "active", "KMP_BLOCKTIME": "200",
+                                         "OMP_NUM_THREADS": str(os.cpu_count())},
+    }  # fmt: skip
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "KMP_", "MKL_"))}
+    figures = {}
+    for beside in (0, os.cpu_count() or 1):
+        others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(beside)]
+        try:
+            for way, variables in ways.items():
+                command = [sys.executable, "-c", code, str(ct), str(seg)]
+                done = subprocess.run(command, env=inherited | variables, stdout=subprocess.PIPE, text=True, check=True)
+                figures[f"{way}, {beside} busy processes"] = float(done.stdout.split()[-1])
+                print(f"{way}, beside {beside} busy processes: {float(done.stdout.split()[-1]):.2f} s")
+        finally:
+            for other in others:
+                other.kill()
+    return figures
+
+
 def growth(scratch: Path) -> dict:
     """Seconds against the number of slices and of segments: straight lines are wanted (R2 of a linear fit)."""
     ct_path, seg_path = a_case(scratch)
@@ -272,6 +374,8 @@ def panel(scratch: Path) -> dict:
 SECTIONS = {
     "against-published-loop": against_published_loop,
     "compact-against-resnet50": compact_against_resnet50,
+    "backends": backends,
+    "busy-cores": busy_cores,
     "growth": growth,
     "one-slice-edit": one_slice_edit,
     "peak-memory": peak_memory,

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
 from ..errors import ModelError
-from ..network import optimize_for_inference
+from ..network.backends import Backend, Inputs, choose_backend
 from ..slices import Preset
-from ..slices.place import told
+from ..slices.place import PLACE, told
 from ..text.table import EmbeddingTable
 
 
@@ -29,6 +30,10 @@ class QualityModel:
         table: text embeddings of the structures it knows.
         metadata: JSON-able: structures, training data, metrics, calibration.
         sha256: of the file or files it came from; empty for a model in memory.
+        path: the file it came from; what OpenVINO makes of the network is kept beside it.
+        backend: what runs the network: ``"auto"`` (the fastest that is installed), ``"torch"`` or ``"openvino"``.
+        precision: ``"auto"`` (the fastest that changes no score noticeably), ``"float32"`` or ``"bfloat16"``.
+        backend_warning: why the backend that was asked for is not used; empty when it is.
     """
 
     name: str
@@ -38,8 +43,12 @@ class QualityModel:
     table: EmbeddingTable
     metadata: dict = field(default_factory=dict)
     sha256: str = ""
-    _fast: nn.Module | None = field(default=None, init=False, repr=False, compare=False)
-    _fast_of: tuple | None = field(default=None, init=False, repr=False, compare=False)
+    path: Path | None = None
+    backend: str = "auto"
+    precision: str = "auto"
+    backend_warning: str = field(default="", init=False, compare=False)
+    _running: Backend | None = field(default=None, init=False, repr=False, compare=False)
+    _running_of: tuple | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def device(self) -> torch.device:
@@ -56,6 +65,7 @@ class QualityModel:
             "encoder": self.table.encoder,
             "structures": len(self.table.names),
             "sha256": self.sha256,
+            **({"backend": self._running.name, "precision": self._running.precision} if self._running else {}),
         }
 
     @property
@@ -98,30 +108,57 @@ class QualityModel:
         """
         if not len(images):
             return np.zeros(0, dtype=np.float32)
-        device = self.device
-        with torch.inference_mode():
-            images = images.to(device, torch.float32).contiguous(memory_format=torch.channels_last)
-            embeddings = self.embeddings(names).to(device)
-            scale = None if pixel_mm is None else pixel_mm.to(device, torch.float32)
-            where = {}
-            if self.sees_places:
-                where = {"told": told(place.to(device), names), "locator": locator.to(device)}
-            raw = self._inference_network()(images, embeddings, scale, **where)[:, 0].float().cpu().numpy()
+        raw = self._chosen_backend()(self.inputs(images, names, pixel_mm, place, locator))
         if not np.isfinite(raw).all():
             raise ModelError(f"model {self.name}: gives NaN or infinite scores; its weights are damaged, get it again")
         return raw
 
     def make_ready(self) -> None:
         """Do now what the first :meth:`score` would do before it scores."""
-        with torch.inference_mode():
-            self._inference_network()
+        self._chosen_backend()
 
-    def _inference_network(self) -> nn.Module:
-        """The fused copy, made again when the weights have been moved, replaced or trained further."""
+    def inputs(
+        self,
+        images: torch.Tensor,
+        names: Sequence[str | None],
+        pixel_mm: torch.Tensor | None,
+        place: torch.Tensor | None,
+        locator: torch.Tensor | None,
+    ) -> Inputs:
+        """The network's inputs, in the order of its ``forward``."""
+        inputs = images, self.embeddings(names), torch.ones(len(images)) if pixel_mm is None else pixel_mm
+        if self.sees_places:
+            inputs += told(place, names), locator
+        return inputs
+
+    def _chosen_backend(self) -> Backend:
+        """What runs the network; chosen again when the weights have been moved, replaced or trained further."""
         parameters = [*self.network.parameters(), *self.network.buffers()]
         state = tuple((id(p), p.data_ptr(), 0 if p.is_inference() else p._version) for p in parameters)
-        if self._fast is None or self._fast_of != state:
-            self._fast = None  # frees the old copy before the new one is made
-            self._fast = optimize_for_inference(self.network)
-            self._fast_of = state
-        return self._fast
+        state = (self.backend, self.precision, *state)
+        if self._running is None or self._running_of != state:
+            self._running = None  # frees the old copy before the new one is made
+            kept_as = self.path.parent / "converted" / self.sha256[:16] if self.path and self.sha256 else None
+            self._running, warning = choose_backend(
+                self.network, self._example(), self.backend, self.precision, kept_as
+            )
+            self.backend_warning, self._running_of = warning or "", state
+        return self._running
+
+    def _example(self, slices: int = 16) -> Inputs:
+        """Inputs that look like slices, always the same: smooth pictures with a disc for a mask."""
+        generator, size = torch.Generator().manual_seed(0), self.preset.size
+
+        def smooth(channels: int, side: int) -> torch.Tensor:
+            coarse = torch.rand((slices, channels, side // 16, side // 16), generator=generator)
+            return nn.functional.interpolate(coarse, size=(side, side), mode="bilinear")
+
+        images = 2.0 * smooth(self.preset.channels, size) - 1.0
+        distance = torch.linspace(-1, 1, size).square()
+        disc = (distance[:, None] + distance[None]).expand(slices, -1, -1) < torch.linspace(0.02, 0.5, slices)[
+            :, None, None
+        ]
+        images[:, self.preset.mask_channel] = disc * 2.0 - 1.0
+        names = [self.table.names[n % len(self.table.names)] if self.table.names else None for n in range(slices)]
+        place, locator = torch.zeros((slices, len(PLACE))), smooth(2, self.preset.locator or 16)
+        return self.inputs(images, names, None, place, locator)

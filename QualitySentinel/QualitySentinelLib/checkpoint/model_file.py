@@ -111,7 +111,7 @@ def load_model_file(path: str | os.PathLike) -> QualityModel:
             raise ModelError(f"the network needs {told} numbers of a mask's place, which the preset does not give")
         metadata = _metadata(header)
         network.eval()
-        return QualityModel(header["name"], network, architecture, preset, table, metadata, sha256_of(path))
+        return QualityModel(header["name"], network, architecture, preset, table, metadata, sha256_of(path), path)
     except ModelError as error:
         raise ModelError(f"{path}: not a usable model: {error}") from error
     except OSError as error:

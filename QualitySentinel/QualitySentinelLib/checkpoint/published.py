@@ -67,7 +67,7 @@ def load_published(
         )
     digest = hashlib.sha256((sha256_of(path) + sha256_of(embeddings)).encode()).hexdigest()
     metadata = {"source": "published checkpoint", "structures": list(table.names)}
-    return QualityModel(path.stem, network, architecture, PUBLISHED, table, metadata, digest)
+    return QualityModel(path.stem, network, architecture, PUBLISHED, table, metadata, digest, path)
 
 
 def read_state_dict(path: str | os.PathLike) -> dict[str, torch.Tensor]:

@@ -25,6 +25,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     add_case_arguments(parser)
     parser.add_argument("--out", required=True, type=Path, help="folder for the results (made when missing)")
     add_scoring_arguments(parser)
+    add_backend_arguments(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary; warnings stay")
     parser.set_defaults(run=run)
 
@@ -78,6 +79,18 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_backend_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that scores one case. (An audit computes alike on every machine, in float32.)"""
+    parser.add_argument(
+        "--backend", choices=("auto", "torch", "openvino"), default="auto",
+        help="what runs the network on a CPU: OpenVINO where it is installed (auto, default), or PyTorch",
+    )  # fmt: skip
+    parser.add_argument(
+        "--precision", choices=("auto", "float32", "bfloat16"), default="auto",
+        help="of the arithmetic: bfloat16 where the processor has it and no score changes by 0.003 (auto, default)",
+    )  # fmt: skip
+
+
 def _words(text: str) -> list[str]:
     return [word.strip() for word in next(csv.reader([text], skipinitialspace=True), []) if word.strip()]
 
@@ -93,7 +106,10 @@ def run(options: argparse.Namespace) -> int:
 
     ct = read_ct(options.ct, options.series)
     segmentation = read_segmentation(segmentation_files(options), ct, names=options.names)
-    scorer = Scorer(load_model(options.model, options.embeddings), options.device, threshold=options.threshold)
+    scorer = Scorer(
+        load_model(options.model, options.embeddings), options.device, threshold=options.threshold,
+        backend=options.backend, precision=options.precision,
+    )  # fmt: skip
     case = _score_with_progress(scorer, ct, segmentation, options)
     write_results(
         options.out, case, ct, segmentation, inputs=input_files(options), options=_recorded(options),

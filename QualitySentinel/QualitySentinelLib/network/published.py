@@ -61,7 +61,7 @@ class PublishedNetwork(nn.Module):
         for stage in self.net.values():
             x = stage(x)
         v = x.mean(dim=(2, 3))
-        c = torch.cat((v, embeddings.expand(len(v), -1)), dim=1)
+        c = torch.cat((v, embeddings.expand(v.shape[0], -1)), dim=1)
         return self.fc2(self.attention2(c) * self.fc1(self.attention1(c) * v))
 
 

@@ -135,7 +135,7 @@ class PyramidNetwork(nn.Module):
         """Raw DSC ``[N, 1]``; the logits of the shares ``[N, 2, S/2, S/2]``: inside the mask, outside it; and those of
         the gate ``[N, 1]``, if there is one.
         """
-        number = len(images)
+        number = images.shape[0]  # not len(): a traced network takes any number of slices
         text = self.embedding_norm(embeddings).expand(number, -1)
         scale = torch.zeros_like(text[:, :1]) if pixel_mm is None else torch.log2(pixel_mm.reshape(-1, 1)).to(text)
         asked = torch.cat((text, scale.expand(number, 1)), dim=1)

@@ -18,7 +18,7 @@ from ..scores.aggregation import aggregate
 from ..scores.flags import DEFAULT_THRESHOLD, check_threshold, flag
 from ..slices import SliceBatch, blank_batch, make_batch
 from ..slices.place import body_of
-from ..steps import Breath, Steps
+from ..steps import Breath, Steps, in_thread
 from ..volume import CtVolume, Segment, Segmentation
 from ..volume.collector import one_line
 from ..volume.segmentation import is_called
@@ -66,6 +66,8 @@ class Scorer:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         batch_size: slices at once; by default as many as suit the device.
         threshold: slices predicted below it are flagged.
+        backend, precision: what runs the network on a CPU, see :class:`~..checkpoint.QualityModel`; by default as the
+            model has it.
         step_seconds: about how long a step of :meth:`run` may take, for an application that must stay alive between
             steps; batches grow and shrink to that. By default they are as large as suits the device.
 
@@ -84,9 +86,12 @@ class Scorer:
         batch_size: int | None = None,
         threshold: float = DEFAULT_THRESHOLD,
         step_seconds: float | None = None,
+        backend: str | None = None,
+        precision: str | None = None,
     ) -> None:
         if batch_size is not None and batch_size < 1:
             raise UsageError(f"batch size must be at least 1, not {batch_size}")
+        model.backend, model.precision = backend or model.backend, precision or model.precision
         self.model = model
         self.device = choose_device(device)
         self.threshold = check_threshold(threshold)
@@ -98,8 +103,7 @@ class Scorer:
         try:
             self.model.network.to(self.device)
             yield
-            self.model.make_ready()
-            yield
+            yield from in_thread(self.model.make_ready, "prepares the network")
             self._score(blank_batch(1, self.model.preset, self.device), [None])
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):  # the run itself finds room, or says that there is none
@@ -219,7 +223,9 @@ class Scorer:
                 if not missing[segment.id]:
                     self._finish(segment, scores[segment.id])
             self._pace.took(len(batch), time.perf_counter() - began)
-            case.device = str(self.device)
+            case.device, case.model = str(self.device), self._summary()
+            if (warning := self.model.backend_warning) and warning not in case.warnings:
+                case.warnings.append(warning)
             yield progress(done, batch[-1][0].id)
 
     def _summary(self) -> dict:

@@ -38,7 +38,10 @@ def open_review(options: argparse.Namespace, scores: CaseScore | None = None) ->
     from ..scorer.plan import parse_slice_choice
 
     parse_slice_choice(options.slices)
-    scorer = Scorer(load_model(options.model, options.embeddings), options.device, threshold=options.threshold)
+    scorer = Scorer(
+        load_model(options.model, options.embeddings), options.device, threshold=options.threshold,
+        backend=options.backend, precision=options.precision,
+    )  # fmt: skip
     inputs = {role: {"path": str(path), "sha256": sha256_of(path)} for role, path in input_files(options).items()}
     keeper = Keeper(options.out, inputs)
     kept = keeper.read()

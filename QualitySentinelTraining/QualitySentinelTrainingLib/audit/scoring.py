@@ -73,7 +73,9 @@ class CaseWork(Work):
         setup = self.setup
         if not setup.root.exists():
             raise InputError(f"{setup.root}: is not visible on node {platform.node()}; share the folder")
-        self._scorer = Scorer(load_model(setup.model, setup.embeddings), device, threshold=setup.threshold)
+        model = load_model(setup.model, setup.embeddings)
+        # Not bfloat16: whether a processor has it must not show in the tables.
+        self._scorer = Scorer(model, device, threshold=setup.threshold, precision="float32")
         if self._scorer.device.type == "cpu":
             torch.set_num_threads(1)  # results depend on their number, and workers are many
 

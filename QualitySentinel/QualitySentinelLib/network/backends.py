@@ -1,0 +1,213 @@
+"""Where the forward pass runs: PyTorch, on any device and as the reference, or OpenVINO, faster on a CPU.
+
+A backend is made for one network with its present weights, and maps the network's inputs to its raw output.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..errors import InputError, not_installed
+from ..files import whole_folder
+from .inference import optimize_for_inference
+
+BACKENDS = ("auto", "torch", "openvino")
+PRECISIONS = ("auto", "float32", "bfloat16")
+EQUAL = 1e-5
+"""Scores of another backend in float32 may differ by this much from PyTorch's."""
+CLOSE = 3e-3
+"""And in bfloat16 by this much; where they differ more, float32 is used."""
+
+Inputs = Sequence[torch.Tensor | None]
+"""What ``network.forward`` takes, in its order."""
+
+
+class Backend(Protocol):
+    """Runs one network.
+
+    Attributes:
+        name: ``"torch"`` or ``"openvino"``.
+        precision: ``"float32"`` or ``"bfloat16"``: of the arithmetic; inputs and outputs are float32.
+    """
+
+    name: str
+    precision: str
+
+    def __call__(self, inputs: Inputs) -> np.ndarray:
+        """Raw output, float32 ``[N]``."""
+
+
+class TorchBackend:
+    """The fused network in PyTorch, on the device of its weights."""
+
+    name = "torch"
+
+    def __init__(self, network: nn.Module, precision: str = "float32") -> None:
+        self.precision = precision
+        self._network = optimize_for_inference(network)
+        self._device = next(self._network.parameters()).device
+
+    def __call__(self, inputs: Inputs) -> np.ndarray:
+        with torch.inference_mode():
+            images, *others = [None if x is None else x.to(self._device, torch.float32) for x in inputs]
+            images = images.contiguous(memory_format=torch.channels_last)
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+                return self._network(images, *others)[:, 0].float().cpu().numpy()
+
+
+class OpenVinoBackend:
+    """The fused network in OpenVINO, on the CPU, with as many threads as PyTorch uses.
+
+    Args:
+        network: on the CPU.
+        inputs: an example of what it will be given; any number of slices may follow.
+        precision: ``"float32"`` or ``"bfloat16"``.
+        kept_as: file without suffix under which the converted network is kept, or found from an earlier time.
+            Converting takes seconds.
+    """
+
+    name = "openvino"
+
+    def __init__(self, network: nn.Module, inputs: Inputs, precision: str, kept_as: Path | None = None) -> None:
+        openvino = _import_openvino()
+        self.precision = precision
+        self._given = [x is not None for x in inputs]
+        core = openvino.Core()
+        model = _kept(core, kept_as)
+        if model is None:
+            model = _converted(network, inputs)
+            if _keep(openvino, model, kept_as):  # what is read gives the same scores the first time as later
+                model = _kept(core, kept_as)
+        options = {
+            "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        self._compiled = core.compile_model(model, "CPU", options)
+
+    def __call__(self, inputs: Inputs) -> np.ndarray:
+        arrays = [x.numpy() for x, given in zip(inputs, self._given, strict=True) if given]
+        return self._compiled(arrays)[0][:, 0].copy()
+
+
+def choose_backend(
+    network: nn.Module,
+    example: Inputs,
+    backend: str = "auto",
+    precision: str = "auto",
+    kept_as: Path | None = None,
+) -> tuple[Backend, str | None]:
+    """The fastest backend that is equal to PyTorch, and a warning where one that was asked for cannot be had.
+
+    OpenVINO's scores of the ``example`` are compared with PyTorch's: float32 must be :data:`EQUAL`, bfloat16
+    :data:`CLOSE`. So what is chosen depends on network, processor and example only.
+
+    Args:
+        network: with its weights, on the device where it will run.
+        example: inputs of a few slices.
+        backend, precision: one of :data:`BACKENDS`, :data:`PRECISIONS`.
+        kept_as: see :class:`OpenVinoBackend`.
+
+    Raises:
+        UsageError: OpenVINO was asked for and is not installed.
+    """
+    on_cpu = next(network.parameters()).device.type == "cpu"
+    if backend == "openvino" and not openvino_is_installed():
+        raise not_installed("--backend openvino", "OpenVINO", "cpu", "; or choose --backend torch")
+    if backend == "torch" or not on_cpu or not openvino_is_installed():
+        return TorchBackend(network, "bfloat16" if precision == "bfloat16" else "float32"), None
+    reference = TorchBackend(network)
+    expected, reason = reference(example), "its scores differ"
+    wanted = ("bfloat16", "float32") if precision == "auto" else (precision,)
+    for one in wanted:
+        if one == "bfloat16" and precision == "auto" and not has_bfloat16():
+            continue
+        try:
+            candidate = OpenVinoBackend(network, example, one, kept_as)
+            with np.errstate(invalid="ignore"):  # weights that give no numbers: PyTorch's fail the same way, and say so
+                differs = float(np.abs(candidate(example) - expected).max())
+        except Exception as error:  # whatever a library of another maker meets: PyTorch can always score
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            continue
+        if differs <= (CLOSE if one == "bfloat16" else EQUAL):
+            return candidate, None
+        reason = f"its {one} scores differ by {differs:.1e}"
+    return reference, f"OpenVINO is not used, {reason}; scoring continues with PyTorch"
+
+
+def openvino_is_installed() -> bool:
+    """Whether OpenVINO can be imported; it is not imported."""
+    return "openvino" in sys.modules or importlib.util.find_spec("openvino") is not None
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor computes in bfloat16, as OpenVINO says."""
+    return "BF16" in _import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _import_openvino():
+    """The library, without the one that would tell its makers that it is used."""
+    if "openvino" not in sys.modules:
+        sys.modules.setdefault("openvino_telemetry", None)  # importing it then fails, which OpenVINO provides for
+    import openvino
+
+    return openvino
+
+
+def _converted(network: nn.Module, inputs: Inputs):
+    """The network as OpenVINO's own model, for any number of slices."""
+    openvino = _import_openvino()
+    # Not channels last: OpenVINO chooses a layout of its own.
+    fused = optimize_for_inference(network).to(memory_format=torch.contiguous_format)
+    example = tuple(x[:2] for x in inputs if x is not None)
+    given = [x is not None for x in inputs]
+
+    class Given(nn.Module):
+        """Takes only the inputs that there are: a trace knows no ``None``."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = fused
+
+        def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
+            rest = iter(tensors)
+            return self.network(*(next(rest) if one else None for one in given))
+
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit, which OpenVINO itself relies on
+        traced = torch.jit.trace(Given().eval(), example, check_trace=False)
+    model = openvino.convert_model(traced, example_input=example, share_weights=False)
+    model.reshape({i: [-1, *x.shape[1:]] for i, x in enumerate(example)})
+    return model
+
+
+def _kept(core, path: Path | None):
+    """The converted network of an earlier time; ``None`` when there is none that can be read."""
+    if path is None or not path.with_suffix(".xml").is_file():
+        return None
+    try:
+        return core.read_model(path.with_suffix(".xml"))
+    except RuntimeError:  # damaged, or of another version
+        return None
+
+
+def _keep(openvino, model, path: Path | None) -> bool:
+    """Write a converted network for the next time; whether that was possible."""
+    if path is None or not os.access(path.parent.parent, os.W_OK):
+        return False
+    try:
+        with whole_folder(path.parent) as folder:
+            openvino.save_model(model, folder / path.with_suffix(".xml").name, compress_to_fp16=False)
+    except InputError:  # only time is lost
+        return False
+    return True
