@@ -30,6 +30,21 @@ _COMMANDS = {
 }
 _THREADED = ("score", "review", "train-segmenters", "train", "evaluate")
 """Commands whose one process computes; the others have workers, or nothing to compute."""
+_EXAMPLES = {
+    "score": (
+        "quality-sentinel score --ct ct.nii.gz --seg segmentation.nii.gz --out results",
+        "quality-sentinel score --ct dicom/ --seg masks/ --segments liver,spleen --slices 10 --out quick_look",
+    ),
+    "review": (
+        "quality-sentinel review --ct ct.nii.gz --seg segmentation.nii.gz",
+        "quality-sentinel review --ct ct.nii.gz --seg segmentation.nii.gz --scores results/report.json --out review",
+    ),
+    "audit": (
+        "quality-sentinel audit DATASET --out audit --workers 4",
+        "quality-sentinel audit DATASET --layout nnunet --out audit --shard 1/8",
+    ),
+}
+"""Shown below the options of a command."""
 _UNEXPECTED = 1
 
 
@@ -46,6 +61,9 @@ def build_parser() -> argparse.ArgumentParser:
     for name, module in _COMMANDS.items():
         if _installed(module):
             importlib.import_module(module).add_parser(commands.add_parser, name)
+            if name in _EXAMPLES:
+                commands.choices[name].epilog = "\n  ".join(("Examples:", *_EXAMPLES[name]))
+                commands.choices[name].formatter_class = _KeepsExamples
             if name in _THREADED:
                 commands.choices[name].add_argument(
                     "--threads", type=_thread_count, metavar="N",
@@ -77,6 +95,13 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _refuse("not enough memory; close other programs or score fewer segments (--segments)", _UNEXPECTED)
     except Exception as error:
         return _refuse(f"unexpected {type(error).__name__}: {error} (set {DEBUG_VARIABLE}=1 for details)", _UNEXPECTED)
+
+
+class _KeepsExamples(argparse.HelpFormatter):
+    """Wraps every text but examples, which are lines to copy."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith("Examples:") else super()._fill_text(text, width, indent)
 
 
 def _thread_count(text: str) -> int:

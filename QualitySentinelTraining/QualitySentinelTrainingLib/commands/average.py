@@ -28,6 +28,7 @@ def run(options: argparse.Namespace) -> int:
     """Average and write."""
     average_models(options.models, options.out)
     print(f"model: {options.out} (mean of {len(options.models)}; not calibrated)")
+    print(f"Evaluate it: quality-sentinel evaluate --model {options.out} --data DATASET --out evaluation")
     return 0
 
 

@@ -48,6 +48,7 @@ def run(options: argparse.Namespace) -> int:
     )
     held = sorted(model.metadata["calibration"].keys() & {"slice", "segment", "missed"})
     print(f"model: {options.out} (calibrated: {', '.join(held)})")
+    print(f"Score with it: quality-sentinel score --model {options.out} --ct CT --seg SEG --out results")
     return 0
 
 

@@ -80,6 +80,7 @@ def run(options: argparse.Namespace) -> int:
         options.cropped,
     )
     print(f"{made} pair files written, {kept} already present, in {options.out}")
+    print(f"Train on them: quality-sentinel train --pairs {options.out} --out model")
     if left_out:
         raise InputError(f"{len(left_out)} of {made + kept + len(left_out)} subjects were skipped (named above)")
     return 0

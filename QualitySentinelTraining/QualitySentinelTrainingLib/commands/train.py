@@ -84,7 +84,9 @@ def run(options: argparse.Namespace) -> int:
     )
     if model is not None:
         write_whole(options.out / "training.json", json.dumps(model.metadata["training"], indent=2))
-        print(f"model: {options.out / MODEL_FILE}")
+        file = options.out / MODEL_FILE
+        print(f"model: {file}")
+        print(f"Evaluate it: quality-sentinel evaluate --model {file} --data DATASET --out evaluation")
     return 0
 
 

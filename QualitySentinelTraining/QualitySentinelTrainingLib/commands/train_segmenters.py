@@ -48,6 +48,7 @@ def run(options: argparse.Namespace) -> int:
     results = train_segmenters(sources, options.out, settings, options.fold, options.device)
     print(_table(results))
     print(f"predictions: {options.out}")
+    print(f"Make pairs of them: quality-sentinel make-pairs --data DATASET --predictions {options.out} --out pairs")
     return 0
 
 

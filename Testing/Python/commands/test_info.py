@@ -2,7 +2,9 @@
 
 import json
 
-from QualitySentinelLib.commands.main import main
+import pytest
+
+from QualitySentinelLib.commands.main import build_parser, main
 
 
 def test_people_read_the_model_the_devices_and_the_versions(a_model_file, capsys):
@@ -26,3 +28,14 @@ def test_a_model_that_is_not_there_is_one_line_and_exit_code_5(tmp_path, capsys)
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
     assert "no.safetensors" in lines[0]
+
+
+@pytest.mark.parametrize("command", ["score", "review"])
+def test_help_shows_two_commands_to_copy_that_can_be_parsed(command, capsys):
+    assert main([command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    examples = [line.strip() for line in shown.splitlines() if line.startswith("  quality-sentinel")]
+    assert len(examples) == 2
+    for example in examples:
+        options = build_parser().parse_args(example.split()[1:])
+        assert options.command == command and str(options.ct) in ("ct.nii.gz", "dicom")
