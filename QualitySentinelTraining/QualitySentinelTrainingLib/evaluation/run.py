@@ -94,7 +94,8 @@ def evaluate_pair_files(model: QualityModel, paths: Iterable[Path]) -> Iterator[
 
 
 def worst_slices(table: Evaluated, paths: Iterable[Path], count: int = 40) -> list[tuple]:
-    """What :func:`.pictures.worst_picture` shows of the slices predicted farthest from the truth, one of each mask.
+    """What :func:`.pictures.worst_picture` shows of the slices predicted farthest from the truth, one of each structure
+    of a subject.
 
     Args:
         table: the evaluation of ``paths``.
@@ -103,12 +104,12 @@ def worst_slices(table: Evaluated, paths: Iterable[Path], count: int = 40) -> li
     """
     path_of = {path.name.removesuffix(SUFFIX): path for path in paths}
     error = np.where(table.area > 0, np.abs(table.predicted - table.dsc), 0.0)
-    shown, masks = [], set()
+    shown, had = [], set()
     for row in np.argsort(-error):
-        mask = (table.subject[row], table.mask[row])
-        if mask in masks or not error[row]:
+        one = table.subject[row], table.structure[row]
+        if one in had or not error[row]:
             continue
-        masks.add(mask)
+        had.add(one)
         file = PairFile(path_of[str(table.subject[row])])
         at = np.flatnonzero((file.columns["mask"] == table.mask[row]) & (file.columns["k"] == table.k[row]))[0]
         images, reference, _ = file.pictures(int(at))
