@@ -96,6 +96,7 @@ def architectures(bench: Bench) -> dict:
     result = {}
     for name in ARCHITECTURES:
         model = bench.trained(name, architecture=name)
+        model.backend = "torch"  # the same for both, and its operations can be counted
         result[name] = {
             "parameters": sum(p.numel() for p in model.network.parameters()),
             "milliseconds_per_slice": _milliseconds(model),

@@ -116,7 +116,7 @@ def hounsfield_steps(voxels: np.ndarray) -> Steps[tuple[np.ndarray, list[str]]]:
             doubt = "" if is_certain else " (1000 would be right for some programs; too little air is left to tell)"
             warnings.append(
                 f"its values are not HU but {offset} above (water at {offset}); {offset} was subtracted{doubt}. "
-                "Export it with its rescale intercept to be rid of this warning"
+                "Export it with its rescale intercept to avoid this warning"
             )
         elif not negative:
             warnings.append(

@@ -72,7 +72,8 @@ class TestImporting:
 
         model = load_model(choice.source)
         assert model.architecture["backbone"] == "resnet18" and "liver" in model.table
-        assert model.score(torch.zeros(1, model.preset.channels, 64, 64), ["liver"]).shape == (1,)
+        images = torch.zeros(1, model.preset.channels, model.preset.size, model.preset.size)
+        assert model.score(images, ["liver"]).shape == (1,)
 
     def test_what_was_converted_says_where_it_came_from(self, models, published_files):
         from QualitySentinelLib.files import sha256_of
@@ -92,7 +93,8 @@ class TestImporting:
 
         before = load_model(*published_files)
         after = load_model(import_model(*published_files).source)
-        images = torch.rand(2, before.preset.channels, 64, 64, generator=torch.Generator().manual_seed(0))
+        preset, generator = before.preset, torch.Generator().manual_seed(0)
+        images = torch.rand(2, preset.channels, preset.size, preset.size, generator=generator)
         known = ["liver", "spleen"]
         assert np.allclose(before.score(images, known), after.score(images, known), atol=1e-6)
 

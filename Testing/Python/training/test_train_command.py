@@ -96,7 +96,7 @@ def test_options_come_from_a_readable_file(pairs, tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "code", "named"),
-    [(["--fold", "5"], 2, "--fold 5"), (["--set", "epochs=x"], 2, "epochs"), (["--licence", "MIT"], 2, "--licence"),
+    [(["--fold", "5"], 2, "--fold 5"), (["--set", "epochs=x"], 2, "epochs"), (["--licence", "MIT"], 2, "--license MIT"),
      (["--licence", "OpenKPB=MIT"], 2, "OpenKPB: no pairs come from it; available: OpenKBP, phantom"),
      (["--config", "gone.toml"], 3, "gone.toml")],
 )  # fmt: skip
