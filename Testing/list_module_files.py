@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 MODULES = ("QualitySentinel", "QualitySentinelTraining")
 RESEARCH = "Research"
 """Folder of a module that is not installed."""
+CONVERTED = "converted"
+"""What scoring keeps beside the model (``network/backends.py``): made on each machine, never installed."""
 LISTS = ("MODULE_PYTHON_SCRIPTS", "MODULE_PYTHON_RESOURCES")
 
 
@@ -26,7 +28,7 @@ def files_of(module_folder: Path) -> dict[str, list[str]]:
     files = {name: [] for name in LISTS}
     for path in sorted(module_folder.rglob("*")):
         relative = path.relative_to(module_folder)
-        left_out = any(part in ("__pycache__", RESEARCH) or part.startswith(".") for part in relative.parts)
+        left_out = any(part in ("__pycache__", RESEARCH, CONVERTED) or part.startswith(".") for part in relative.parts)
         if path.is_dir() or left_out or path.suffix == ".pyc" or path.name == "CMakeLists.txt":
             continue
         files[LISTS[0] if path.suffix == ".py" else LISTS[1]].append(relative.as_posix())
