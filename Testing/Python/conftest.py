@@ -133,7 +133,7 @@ def a_small_model():
         network = build_network(architecture).eval()
         torch.nn.init.normal_(network.head[-1].weight, std=0.1)
     table = EmbeddingTable("random", "{}", ("liver", "spleen"), np.eye(2, 8, dtype=np.float32))
-    return QualityModel("small", network, architecture, COMPACT, table, sha256="0" * 64, precision="float32")
+    return QualityModel("small", network, architecture, COMPACT, table, sha256="0" * 64)
 
 
 @pytest.fixture(scope="session")

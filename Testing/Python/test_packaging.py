@@ -39,7 +39,9 @@ def test_the_wheel_carries_both_libraries_and_the_models_and_nothing_of_slicer(t
         for module in (ROOT / "QualitySentinel", ROOT / "QualitySentinelTraining")
         for path in module.glob("*Lib/**/*.py")
     }
-    models = {f"QualitySentinelLib/Resources/Models/{p.name}" for p in ROOT.glob("QualitySentinel/Resources/Models/*")}
+    models = (path.name for path in ROOT.glob("QualitySentinel/Resources/Models/*.*"))
+    models = {f"QualitySentinelLib/Resources/Models/{name}" for name in models}
+    assert not any("converted" in name for name in names)
     assert expected | models <= names
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {
         "QualitySentinelLib",

@@ -32,7 +32,7 @@ class QualityModel:
         sha256: of the file or files it came from; empty for a model in memory.
         path: the file it came from; what OpenVINO makes of the network is kept beside it.
         backend: what runs the network: ``"auto"`` (the fastest that is installed), ``"torch"`` or ``"openvino"``.
-        precision: ``"auto"`` (the fastest that changes no score noticeably), ``"float32"`` or ``"bfloat16"``.
+        precision: of the arithmetic: ``"float32"``, or ``"bfloat16"``, which is faster and changes scores a little.
         backend_warning: why the backend that was asked for is not used; empty when it is.
     """
 
@@ -45,7 +45,7 @@ class QualityModel:
     sha256: str = ""
     path: Path | None = None
     backend: str = "auto"
-    precision: str = "auto"
+    precision: str = "float32"
     backend_warning: str = field(default="", init=False, compare=False)
     _running: Backend | None = field(default=None, init=False, repr=False, compare=False)
     _running_of: tuple | None = field(default=None, init=False, repr=False, compare=False)

@@ -22,11 +22,13 @@ from ..files import whole_folder
 from .inference import optimize_for_inference
 
 BACKENDS = ("auto", "torch", "openvino")
-PRECISIONS = ("auto", "float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16")
 EQUAL = 1e-5
 """Scores of another backend in float32 may differ by this much from PyTorch's."""
-CLOSE = 3e-3
-"""And in bfloat16 by this much; where they differ more, float32 is used."""
+CLOSE = 0.05
+"""And in bfloat16 by this much; where made-up slices already differ more, PyTorch is used. On real CTs single scores of
+the bundled model differ by up to 0.04 (``make bench``), so that bfloat16 is never chosen unasked.
+"""
 
 Inputs = Sequence[torch.Tensor | None]
 """What ``network.forward`` takes, in its order."""
@@ -104,7 +106,7 @@ def choose_backend(
     network: nn.Module,
     example: Inputs,
     backend: str = "auto",
-    precision: str = "auto",
+    precision: str = "float32",
     kept_as: Path | None = None,
 ) -> tuple[Backend, str | None]:
     """The fastest backend that is equal to PyTorch, and a warning where one that was asked for cannot be had.
@@ -125,34 +127,24 @@ def choose_backend(
     if backend == "openvino" and not openvino_is_installed():
         raise not_installed("--backend openvino", "OpenVINO", "cpu", "; or choose --backend torch")
     if backend == "torch" or not on_cpu or not openvino_is_installed():
-        return TorchBackend(network, "bfloat16" if precision == "bfloat16" else "float32"), None
+        return TorchBackend(network, precision), None
     reference = TorchBackend(network)
-    expected, reason = reference(example), "its scores differ"
-    wanted = ("bfloat16", "float32") if precision == "auto" else (precision,)
-    for one in wanted:
-        if one == "bfloat16" and precision == "auto" and not has_bfloat16():
-            continue
-        try:
-            candidate = OpenVinoBackend(network, example, one, kept_as)
-            with np.errstate(invalid="ignore"):  # weights that give no numbers: PyTorch's fail the same way, and say so
-                differs = float(np.abs(candidate(example) - expected).max())
-        except Exception as error:  # whatever a library of another maker meets: PyTorch can always score
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            continue
-        if differs <= (CLOSE if one == "bfloat16" else EQUAL):
+    expected = reference(example)
+    try:
+        candidate = OpenVinoBackend(network, example, precision, kept_as)
+        with np.errstate(invalid="ignore"):  # weights that give no numbers: PyTorch's fail the same way, and say so
+            differs = float(np.abs(candidate(example) - expected).max())
+        if differs <= (CLOSE if precision == "bfloat16" else EQUAL):
             return candidate, None
-        reason = f"its {one} scores differ by {differs:.1e}"
+        reason = f"its {precision} scores differ by {differs:.1e}"
+    except Exception as error:  # whatever a library of another maker meets: PyTorch can always score
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     return reference, f"OpenVINO is not used, {reason}; scoring continues with PyTorch"
 
 
 def openvino_is_installed() -> bool:
     """Whether OpenVINO can be imported; it is not imported."""
     return "openvino" in sys.modules or importlib.util.find_spec("openvino") is not None
-
-
-def has_bfloat16() -> bool:
-    """Whether this processor computes in bfloat16, as OpenVINO says."""
-    return "BF16" in _import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _import_openvino():

@@ -74,8 +74,7 @@ class CaseWork(Work):
         if not setup.root.exists():
             raise InputError(f"{setup.root}: is not visible on node {platform.node()}; share the folder")
         model = load_model(setup.model, setup.embeddings)
-        # Not bfloat16: whether a processor has it must not show in the tables.
-        self._scorer = Scorer(model, device, threshold=setup.threshold, precision="float32")
+        self._scorer = Scorer(model, device, threshold=setup.threshold)
         if self._scorer.device.type == "cpu":
             torch.set_num_threads(1)  # results depend on their number, and workers are many
 

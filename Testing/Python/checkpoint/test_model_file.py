@@ -118,7 +118,6 @@ def test_scores_that_are_no_numbers_are_an_error_and_never_pass_unflagged(a_mode
 
 
 def test_scores_follow_weights_that_change(a_model):
-    a_model.precision = "float32"
     before = a_model.score(images(), ["liver"] * 4)
     with torch.no_grad():
         a_model.network.head[-1].bias[0] += 1.0

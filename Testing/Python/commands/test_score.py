@@ -327,7 +327,7 @@ def test_segments_are_chosen_whatever_the_case_and_with_commas_in_quotes(score, 
     code, _, out = score(a_ct, a_seg, "--names", given, "--segments", '"liver, right", SPLEEN')
     assert code == 0
     assert {row["status"] for row in rows(out / "segments.csv")} <= {"scored", "unknown structure"}
-    assert_refused(score(a_ct, a_seg, "--segments", ",", out=tmp_path / "none"), 2, "no segment was named")
+    assert_refused(score(a_ct, a_seg, "--segments", ",", out=tmp_path / "none"), 2, "no segment to score was named")
 
 
 def test_several_segmentations_are_scored_as_one_and_recorded(score, a_ct, a_label_array, tmp_path):

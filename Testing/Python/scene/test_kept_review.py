@@ -143,7 +143,7 @@ def test_removed_and_renamed_segments_are_said(a_segmentation_node, a_session, c
     assert [s.segment_id for s in session.case.segments] == ["liver"]
     assert session.labels["liver"] == "Leber"
     assert session.is_accepted("liver", 8)
-    assert "gone: spleen" in caplog.text and "otherwise now: liver" in caplog.text
+    assert "no longer exist: spleen" in caplog.text and "were renamed: liver" in caplog.text
 
 
 def packed(document) -> str:
