@@ -30,8 +30,9 @@ FALSE_FLAGS = 0.05
 """Share of empty slices, rightly empty, that may be flagged as missed."""
 
 KNOTS = np.round(np.linspace(0.0, 1.0, 41), 6)
-LEAST_OF_SITE = 0.05
-"""On no data set may the bounds hold less than the asked share by more than this."""
+LEAST_OF_SITE = 0.1
+"""On no data set may the bounds hold less than the asked share by more than this: half of it made the bundled model's
+bounds of slices 1.4 times as wide, for the sake of one patient."""
 _FOLDS = 5
 _WINDOW_SHARE, _FEWEST, _MOST = 1 / 40, 150, 2000
 _LEVELS = np.concatenate([np.linspace(0.5, 0.98, 49), [0.99, 0.995, 1.0]])
