@@ -77,7 +77,7 @@ async def _serve(make_review, name: str, port: int, browser: bool, host: str) ->
 def _pin_options(server: Server, secret: str) -> None:
     """Let trame read its options from here alone, not from our command line or ``TRAME_ARGS``: they include --host."""
     read = server.cli.parse_known_args
-    server.cli.parse_known_args = lambda *_: read(["--authKey", secret])
+    server.cli.parse_known_args = lambda *_: read([f"--authKey={secret}"])
 
 
 def _protect(guard: Guard, web_server) -> None:

@@ -196,3 +196,13 @@ def test_it_refuses_to_listen_where_others_could_reach_it(host):
 def test_loopback_addresses_are_fine():
     check_loopback("127.0.0.1")
     check_loopback("::1")
+
+
+def test_a_secret_that_begins_with_a_dash_is_no_option():
+    from trame.app import get_server
+
+    from QualitySentinelLib.web_review.server import _pin_options
+
+    server = get_server("secret with a dash")  # one in 64 secrets begins so
+    _pin_options(server, "-abc")
+    assert server.cli.parse_known_args()[0].authKey == "-abc"
