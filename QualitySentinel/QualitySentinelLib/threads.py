@@ -64,15 +64,16 @@ def usable_cores() -> int:
 
 
 @contextmanager
-def new_processes_use(number: int) -> Iterator[None]:
-    """Processes started meanwhile use ``number`` threads each; this one goes on as before."""
-    before = {name: os.environ.get(name) for name in _COUNTS}
-    os.environ.update(dict.fromkeys(_COUNTS, str(number)))
+def new_processes_use(number: int, **variables: str) -> Iterator[None]:
+    """Processes started meanwhile use ``number`` threads each, and have these environment variables besides."""
+    variables |= dict.fromkeys(_COUNTS, str(number))
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
         for name, value in before.items():
             if value is None:
-                del os.environ[name]
+                os.environ.pop(name, None)
             else:
                 os.environ[name] = value

@@ -154,10 +154,8 @@ class QualityModel:
             return nn.functional.interpolate(coarse, size=(side, side), mode="bilinear")
 
         images = 2.0 * smooth(self.preset.channels, size) - 1.0
-        distance = torch.linspace(-1, 1, size).square()
-        disc = (distance[:, None] + distance[None]).expand(slices, -1, -1) < torch.linspace(0.02, 0.5, slices)[
-            :, None, None
-        ]
+        distance, radii = torch.linspace(-1, 1, size).square(), torch.linspace(0.02, 0.5, slices)
+        disc = distance[:, None] + distance < radii[:, None, None]
         images[:, self.preset.mask_channel] = disc * 2.0 - 1.0
         names = [self.table.names[n % len(self.table.names)] if self.table.names else None for n in range(slices)]
         place, locator = torch.zeros((slices, len(PLACE))), smooth(2, self.preset.locator or 16)

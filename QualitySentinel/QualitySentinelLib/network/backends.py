@@ -30,7 +30,7 @@ CLOSE = 0.05
 the bundled model differ by up to 0.04 (``make bench``), so that bfloat16 is never chosen unasked.
 """
 
-Inputs = Sequence[torch.Tensor | None]
+Inputs = Sequence[torch.Tensor]
 """What ``network.forward`` takes, in its order."""
 
 
@@ -61,7 +61,7 @@ class TorchBackend:
 
     def __call__(self, inputs: Inputs) -> np.ndarray:
         with torch.inference_mode():
-            images, *others = [None if x is None else x.to(self._device, torch.float32) for x in inputs]
+            images, *others = [x.to(self._device, torch.float32) for x in inputs]
             images = images.contiguous(memory_format=torch.channels_last)
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
                 return self._network(images, *others)[:, 0].float().cpu().numpy()
@@ -83,7 +83,6 @@ class OpenVinoBackend:
     def __init__(self, network: nn.Module, inputs: Inputs, precision: str, kept_as: Path | None = None) -> None:
         openvino = _import_openvino()
         self.precision = precision
-        self._given = [x is not None for x in inputs]
         core = openvino.Core()
         model = _kept(core, kept_as)
         if model is None:
@@ -98,8 +97,7 @@ class OpenVinoBackend:
         self._compiled = core.compile_model(model, "CPU", options)
 
     def __call__(self, inputs: Inputs) -> np.ndarray:
-        arrays = [x.numpy() for x, given in zip(inputs, self._given, strict=True) if given]
-        return self._compiled(arrays)[0][:, 0].copy()
+        return self._compiled([x.numpy() for x in inputs])[0][:, 0].copy()
 
 
 def choose_backend(
@@ -161,23 +159,10 @@ def _converted(network: nn.Module, inputs: Inputs):
     openvino = _import_openvino()
     # Not channels last: OpenVINO chooses a layout of its own.
     fused = optimize_for_inference(network).to(memory_format=torch.contiguous_format)
-    example = tuple(x[:2] for x in inputs if x is not None)
-    given = [x is not None for x in inputs]
-
-    class Given(nn.Module):
-        """Takes only the inputs that there are: a trace knows no ``None``."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = fused
-
-        def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
-            rest = iter(tensors)
-            return self.network(*(next(rest) if one else None for one in given))
-
+    example = tuple(x[:2] for x in inputs)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit, which OpenVINO itself relies on
-        traced = torch.jit.trace(Given().eval(), example, check_trace=False)
+        traced = torch.jit.trace(fused, example, check_trace=False)
     model = openvino.convert_model(traced, example_input=example, share_weights=False)
     model.reshape({i: [-1, *x.shape[1:]] for i, x in enumerate(example)})
     return model

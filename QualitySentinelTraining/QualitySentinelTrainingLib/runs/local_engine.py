@@ -20,13 +20,13 @@ from multiprocessing import connection, get_context
 from queue import SimpleQueue
 
 from QualitySentinelLib.errors import InputError, QualitySentinelError, UsageError
+from QualitySentinelLib.threads import new_processes_use
 
 from .work import Finished, Item, ReadItem, Work, Worker, given_up, raise_stopped, stopped
 
 _AHEAD = 2
 """Items that a worker has at once: one is worked on while the next is read."""
 _KILLED = "the process that worked on it was killed, perhaps for want of memory"
-_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 
 
 class LocalEngine:
@@ -153,7 +153,8 @@ class _Process:
         self.channel, theirs = context.Pipe()
         device = device_of_worker(work.device, number)
         self._process = context.Process(target=_do, args=(theirs, work, device), daemon=True)
-        with _quiet_one_thread(), _interrupts_ignored():
+        # One thread each, because results depend on their number; and no remarks for programmers.
+        with new_processes_use(1, PYTHONWARNINGS="ignore"), _interrupts_ignored():
             self._process.start()
         theirs.close()
 
@@ -229,21 +230,6 @@ def _take(channel: connection.Connection, worker: Worker, reads: SimpleQueue) ->
             reads.put(pool.submit(worker.read, channel.recv()))
     except (EOFError, OSError):
         os._exit(0)
-
-
-@contextmanager
-def _quiet_one_thread() -> Iterator[None]:
-    """Libraries of a process that is started now use one thread, and print no remarks for programmers."""
-    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
-    os.environ.update(_ENVIRONMENT)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextmanager
