@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from QualitySentinelLib.errors import UsageError
 from QualitySentinelLib.scores.flags import check_threshold
 
+from ..pages.table import write_table
 from .budget import BudgetPlan
 from .case_files import CaseFiles
-from .csv_table import write_table
 from .open_case import audit_open_command, command_of_row
 
 if TYPE_CHECKING:

@@ -19,6 +19,9 @@ from QualitySentinelLib.scores import SegmentScore, dsc_color
 from QualitySentinelLib.scores.colors import COLOR_SCALE
 from QualitySentinelLib.scores.flags import check_threshold
 
+from ...pages.charts import gain_curve, group_bars, histogram, interval_bar
+from ...pages.page import render
+from ...pages.table import write_table
 from ...runs.file_names import file_name
 from ...stats import LEVEL
 from .. import bias as bias_tests
@@ -26,7 +29,6 @@ from ..bias import Bias, find_bias
 from ..budget import BudgetPlan, budget_plan
 from ..case_files import CaseFiles
 from ..compare import Comparison, compare_audits
-from ..csv_table import write_table
 from ..frames import Audit, read_audit
 from ..lists import write_budget, write_excluded, write_worst_first
 from ..missing import MISSING_COLUMNS, USUAL_SHARE, MissingStructure, missing_structures
@@ -34,11 +36,10 @@ from ..open_case import SLICER_SCRIPT, audit_open_command, command_of_row, write
 from ..report_files import FOLDER, INDEX, lists_in
 from ..swaps import SWAP_COLUMNS, find_swaps
 from .case_scores import COLUMNS, CaseScores
-from .charts import gain_curve, group_bars, histogram, interval_bar
 from .overview import Overview, overview_of
-from .page import render
 from .pictures import PICTURED_CASES, case_pictures
 
+_TEMPLATES = Path(__file__).parent
 ALL_CASES = "cases.html"
 MOST_PAGES = 500
 """Cases with a page of their own; of larger data sets the worst."""
@@ -149,10 +150,10 @@ def write_audit_report(
     of_structures = _draw_structures(settings, overview, scores, max_pictured // 2)
     progress("writing pages")
     _write_case_pages(settings, overview, scores, swaps)
-    write_whole(out / FOLDER / ALL_CASES, render("cases.html", cases=overview.cases, **settings.shared()))
+    write_whole(out / FOLDER / ALL_CASES, render("cases.html", _TEMPLATES, cases=overview.cases, **settings.shared()))
     content = _index(settings, overview, bias, comparison, plans, swaps, missing, not_pictured, exclude_below)
     content["structure_pictures"] = of_structures
-    return write_whole(out / FOLDER / INDEX, render("index.html", **content, **settings.shared()))
+    return write_whole(out / FOLDER / INDEX, render("index.html", _TEMPLATES, **content, **settings.shared()))
 
 
 def _write_lists(audit, files, bias, comparison, plan, swaps, missing, budget, exclude_below) -> None:
@@ -235,6 +236,7 @@ def _write_case_pages(settings: _Settings, overview: Overview, scores: CaseScore
         around = [order[i] if 0 <= i < len(order) else None for i in (place - 1, place + 1)]
         page = render(
             "case.html",
+            _TEMPLATES,
             case=case,
             rank=place + 1,
             n_cases=len(overview.cases),

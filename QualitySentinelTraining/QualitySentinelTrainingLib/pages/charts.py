@@ -1,8 +1,9 @@
-"""Charts of an audit as inline SVG, in the style of a case's plot (classes of ``style.css``)."""
+"""Charts as inline SVG, in the style of a case's plot (classes of ``style.css`` and ``page.css``)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -18,7 +19,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 44
 
 
 def histogram(dsc: np.ndarray, threshold: float, what: str) -> Markup:
-    """How many things have which predicted DSC; bars in the colour of their DSC, the threshold dashed.
+    """How many things have which predicted DSC; bars in the color of their DSC, the threshold dashed.
 
     Args:
         dsc: [N] in 0..1, none missing.
@@ -45,6 +46,84 @@ def histogram(dsc: np.ndarray, threshold: float, what: str) -> Markup:
     return Markup("".join(parts))  # numbers and words of ours
 
 
+@dataclass(frozen=True)
+class Line:
+    """A line of a chart.
+
+    Attributes:
+        label: for its title, and for the key unless the line has a CSS class of its own.
+        x, y: [N].
+        low, high: [N], of a band around it; none without them.
+        css: class that styles the line; by default it gets the next of our colors.
+    """
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+    css: str = ""
+
+
+_COLORS = ("#1f77b4", "#d9820b", "#2e8b57", "#b3120c", "#8a2cc4", "#7a6233", "#c2428b", "#5f6b7a", "#8f9a00", "#12a5a8")
+"""Told apart on white and on black; more lines than that start again, dashed."""
+
+
+def line_chart(
+    lines: Sequence[Line], x_label: str, title: str, y_range: tuple[float, float] | None = None,
+    marked: float | None = None,
+) -> Markup:  # fmt: skip
+    """Lines with their bands over one axis; empty when no line has a point.
+
+    Args:
+        lines: their points are drawn in the order given; not finite ones are left out.
+        x_label: under the axis, which starts at 0.
+        title: read aloud instead of the chart.
+        y_range: ends of the axis; by default 0 and a round number above everything.
+        marked: a place on the axis.
+    """
+    lines = [line for line in lines if len(line.x)]
+    if not lines:
+        return Markup("")
+    highest = max((v for line in lines for v in (*line.y, *(line.high or ())) if np.isfinite(v)), default=1.0)
+    top, steps = _scale(highest if highest > 0 else 1.0)
+    bottom, top, steps = (*y_range, 4) if y_range else (0.0, top, steps)
+    longest = max(max(line.x) for line in lines) or 1.0
+
+    def point(x: float, y: float) -> str:
+        across = _LEFT + x / longest * (WIDTH - _LEFT - _RIGHT)
+        return f"{across:.1f} {_y(float(np.clip((y - bottom) / (top - bottom), 0, 1))):.1f}"
+
+    def path(x: Sequence[float], y: Sequence[float]) -> str:
+        return "L".join(point(a, b) for a, b in zip(x, y, strict=True) if np.isfinite(b))
+
+    parts = [_open(title), _levels(top - bottom, steps, lambda v: f"{v + bottom:.6f}".rstrip("0").rstrip(".") or "0")]
+    for place, line in enumerate(lines):
+        color = _COLORS[place % len(_COLORS)]
+        dashes = ' stroke-dasharray="6 3"' if place >= len(_COLORS) else ""
+        style = f'class="line {escape(line.css)}"' if line.css else f'class="line" style="stroke:{color}"{dashes}'
+        if line.low is not None and line.high is not None:
+            band = path([*line.x, *reversed(line.x)], [*line.high, *reversed(line.low)])
+            parts.append(f'<path class="band" style="fill:{color};stroke:none" d="M{band}Z"/>')
+        parts.append(f'<path {style} d="M{path(line.x, line.y)}"><title>{escape(line.label)}</title></path>')
+    if marked is not None and marked <= longest:
+        parts.append(f'<path class="threshold" d="M{point(marked, bottom)}L{point(marked, top)}"/>')
+    step = max(_scale(longest / 6)[0], 1 if longest > 3 else 0)
+    for n in range(int(longest / step + 1e-9) + 1):
+        parts.append(_tick(_LEFT + n * step / longest * (WIDTH - _LEFT - _RIGHT), f"{n * step:g}"))
+    parts.append(_axis(x_label))
+    parts.append("</svg>")
+    keyed = [(place, line) for place, line in enumerate(lines) if not line.css]
+    if keyed:
+        parts.append('<p class="key">')
+        for place, line in keyed:
+            look = "dashed" if place >= len(_COLORS) else "solid"
+            parts.append(f'<span><i class="k-line" style="border-top:2px {look} {_COLORS[place % len(_COLORS)]}"></i> '
+                         f"{escape(line.label)}</span> ")  # fmt: skip
+        parts.append("</p>")
+    return Markup("".join(parts))
+
+
 def gain_curve(curves: Sequence[tuple[str, str, np.ndarray]], marked: int | None = None) -> Markup:
     """Expected gain of the mean DSC against the number of slices corrected.
 
@@ -52,33 +131,12 @@ def gain_curve(curves: Sequence[tuple[str, str, np.ndarray]], marked: int | None
         curves: (label, CSS class, gains after 1, 2, ... corrections); the labels are for the titles.
         marked: a number of slices to mark.
     """
-    longest = max((len(g) for _, _, g in curves), default=0)
-    if not longest:
-        return Markup("")
-    highest = max(float(g.max()) for _, _, g in curves if len(g))
-    top, steps = _scale(highest if highest > 0 else 1.0)
-    base = HEIGHT - _BOTTOM
-    parts = [_open("Expected gain of the mean DSC against the number of slices corrected")]
-    parts.append(_levels(top, steps, lambda gain: f"{gain:.6f}".rstrip("0").rstrip(".") or "0"))
-
-    def across(k: float) -> float:
-        return _LEFT + k / longest * (WIDTH - _LEFT - _RIGHT)
-
+    lines = []
     for label, css, gains in curves:
-        k = np.unique(np.linspace(1, len(gains), min(len(gains), 200)).astype(int))
-        points = "L".join(f"{across(n):.1f} {_y(max(gains[n - 1], 0) / top):.1f}" for n in k)
-        parts.append(f'<path class="line {escape(css)}" d="M{across(0):.1f} {base}L{points}"><title>'
-                     f"{escape(label)}</title></path>")  # fmt: skip
-    if marked is not None and marked <= longest:
-        parts.append(f'<path class="threshold" d="M{across(marked):.1f} {_TOP}V{base}"/>')
-    step = _scale(longest / 6)[0]
-    n = 0.0
-    while n <= longest:
-        parts.append(_tick(across(n), number(n)))
-        n += max(step, 1)
-    parts.append(_axis("slices corrected"))
-    parts.append("</svg>")
-    return Markup("".join(parts))
+        k = np.unique(np.linspace(1, len(gains), min(len(gains), 200)).astype(int)) if len(gains) else []
+        lines += [Line(label, [0, *k], [0.0, *(max(float(gains[n - 1]), 0.0) for n in k)], css=css)] if len(k) else []
+    title = "Expected gain of the mean DSC against the number of slices corrected"
+    return line_chart(lines, "slices corrected", title, marked=marked)
 
 
 def interval_bar(

@@ -1,4 +1,4 @@
-"""CSV tables of an audit's lists, with names as the score tables write them."""
+"""CSV tables, with names as the score tables write them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,120 @@
+"""HTML pages of the reports on many cases: templates, their style, and how they write numbers."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+import QualitySentinelLib.report
+from QualitySentinelLib.files import write_whole
+from QualitySentinelLib.report.text import dsc_text, position_text, printable, range_text
+from QualitySentinelLib.scores import dsc_color
+from QualitySentinelLib.scores.colors import css_color
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a report.
+
+    Attributes:
+        title: its heading.
+        text: one paragraph above the rest.
+        chart: inline SVG, see ``charts.py``.
+        columns: heads of the table; those of numbers are told by their values.
+        rows: of the table. Numbers have three decimals, missing ones a dash.
+        note: small print below.
+    """
+
+    title: str
+    text: str = ""
+    chart: Markup | str = ""
+    columns: Sequence[str] = ()
+    rows: Iterable[Sequence] = ()
+    note: str = ""
+
+
+def write_report(path: str | os.PathLike, title: str, lead: str, sections: Sequence[Section]) -> Path:
+    """Write one page that needs no network and no other file: a title, what it is about, and sections.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    tables = [[[_cell(value) for value in row] for row in section.rows] for section in sections]
+    created = datetime.now().astimezone()
+    parts = list(zip(sections, tables, strict=True))
+    return write_whole(path, render("report.html", title=title, lead=lead, parts=parts, created=created))
+
+
+def _cell(value: object) -> tuple[str, str]:
+    """Text of a table's cell, and its class: numbers are set to the right."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "–"}[value], "num" if value is None else ""
+    if isinstance(value, int):
+        return number(value), "num"
+    if isinstance(value, float):
+        return "–" if value != value else f"{value:.3f}", "num"
+    return str(value), ""
+
+
+@cache
+def environment(*more: Path) -> Environment:
+    """The templates of this room and of the folders ``more``, and those of a case's report for its style."""
+    folders = [*more, Path(__file__).parent, Path(QualitySentinelLib.report.__file__).parent]
+    env = Environment(
+        loader=FileSystemLoader(folders), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    env.filters.update(
+        printable=printable, breakable=breakable, position=position_text, css=css_color, color=dsc_color,
+        dsc=dsc_text, signed=signed, p_value=p_value, number=number, percent=percent, count=count,
+    )  # fmt: skip
+    env.globals.update(range_text=range_text)
+    return env
+
+
+def render(template: str, *folders: Path, **content) -> str:
+    """One page as text; its template lies in this room or in one of ``folders``."""
+    return environment(*folders).get_template(template).render(**content)
+
+
+def breakable(name: str) -> Markup:
+    """A name that may be broken after its underscores and slashes."""
+    return Markup(re.sub(r"([_/])", r"\1<wbr>", str(escape(printable(str(name))))))
+
+
+def signed(value: float | None, decimals: int = 3) -> str:
+    """A difference with its sign; a dash where there is none."""
+    if value is None or value != value:
+        return "–"
+    return f"{value:+.{decimals}f}".replace("-", "−")
+
+
+def p_value(p: float) -> str:
+    """A p or q value as papers give it."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def number(n: float) -> str:
+    """A count with thin spaces between thousands."""
+    return f"{int(n):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def percent(share: float | None) -> str:
+    """A share of 1 as per cent."""
+    if share is None or share != share:
+        return "–"
+    text = f"{100 * share:.0f}" if share >= 0.0995 else f"{100 * share:.1f}".removesuffix(".0")
+    return f"{text}\N{NARROW NO-BREAK SPACE}%"
+
+
+def count(n: int, what: str, many: str = "") -> str:
+    """``1 case``, ``2 cases``."""
+    return f"{number(n)} {what if n == 1 else many or what + 's'}"
