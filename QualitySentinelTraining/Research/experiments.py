@@ -32,11 +32,11 @@ from QualitySentinelTrainingLib.evaluation.figures import with_intervals
 from QualitySentinelTrainingLib.evaluation.report import plain
 from QualitySentinelTrainingLib.evaluation.run import evaluate_pair_files
 from QualitySentinelTrainingLib.model_files import persons_seen
+from QualitySentinelTrainingLib.option_files import parsed_change
 from QualitySentinelTrainingLib.pairs import pair_files
 from QualitySentinelTrainingLib.recipe import ARCHITECTURES
 from QualitySentinelTrainingLib.stats import DRAWS
 from QualitySentinelTrainingLib.training import TrainingOptions, read_options
-from QualitySentinelTrainingLib.training.options import parsed_change
 
 STRUCTURES = ("kidney left", "parotid gland left", "lung right", "vertebra L3")
 """Structures left out by default: each has near ones that are trained on."""

@@ -56,9 +56,9 @@ def run(options: argparse.Namespace) -> int:
     from QualitySentinelLib.errors import UsageError
     from QualitySentinelLib.files import check_writable, write_whole
 
+    from ..option_files import parsed_change
     from ..pairs import pair_files
     from ..training import read_options
-    from ..training.options import parsed_change
 
     settings = read_options(options.config, **dict(map(parsed_change, options.set)))
     licences = {}

@@ -2,127 +2,126 @@
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from math import inf
 from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from QualitySentinelLib.anatomy import all_structures
-from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.errors import UsageError
 
-from ..recipe import ARCHITECTURES
+from ..option_files import Doc, NonNegativeFloat, NonNegativeInt, Options, PositiveFloat, PositiveInt, Share
+from ..option_files import read_options as read_any
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
 """Examples of option files."""
+Shares = dict[str, NonNegativeFloat]
 
 
 @dataclass(frozen=True)
-class TrainingOptions:
-    """What shapes a training run; every field is a line of the TOML file.
+class TrainingOptions(Options):
+    """What shapes a training run; every field is a line of the TOML file."""
 
-    Attributes:
-        architecture: ``compact`` (ours) or ``resnet50`` (the published network on one window, for comparison).
-        text: ``sentence`` (the encoder that ships as a package), ``clip`` (open_clip; downloads weights) or ``none``
-            (every structure gets the neutral embedding, for comparison).
-        epochs: how many.
-        pairs_per_epoch: pairs drawn for each epoch; 0 takes every pair once.
-        source_shares: relative share of each source in the draw (a table); sources not named count 1. It and
-            ``empty_share`` count with ``pairs_per_epoch`` above 0 only.
-        origin_shares: relative share of masks of each origin among the pairs of a source (a table, ``network`` and
-            ``simulated``); those not named count 1. Without it, as many as there are. It, too, counts with
-            ``pairs_per_epoch`` only.
-        empty_share: share of the draw that shows empty slices.
-        batch_size: pairs per step and device.
-        learning_rate: peak of the one-cycle schedule.
-        weight_decay: decoupled (AdamW).
-        shares_weight: weight of the dense term (where the reference is) against the DSC's own.
-        ranking_weight: weight of the optimal pair ranking.
-        dsc_loss: ``huber`` (squared up to an error of 0.15, then absolute), ``squared``, or ``published`` (squared,
-            weighted by the published steps).
-        neutral_share: share of pairs whose text is replaced by the neutral embedding, so that an unknown structure is
-            scored sensibly and the network cannot lean on the name alone.
-        jitter_hu: spread of the random offset, and largest spread of the noise, of the CT, in HU.
-        gain_jitter: spread of the random gain of the CT channels.
-        turn_degrees, zoom, shift: largest random turn of picture, mask and reference together, largest change of their
-            size (a factor of 1 +- zoom) and largest shift (share of the picture's width). None of them changes the DSC.
-        mirror: data sets whose pairs are shown mirrored half of the time, under the other side's name: those of parts
-            of the body where left and right look alike.
-        wrong_name_share: share of the pairs with a good mask that are told the name of another structure, often the
-            other side's or a neighbor's, so that their DSC is 0.
-        wrong_names_met: share of masks under a wrong name that a user is expected to meet; the gate, which learned from
-            many more, is set right for it at the end (prior correction: Saerens, Latinne, Decaestecker 2002).
-        unheard_name_share: share of the other pairs that are told a name that none has: of structures that it was never
-            shown, a network must not call every mask wrong.
-        identity_weight: weight of the gate's cross-entropy (is this the named structure at all).
-        crop_share: share of the pairs whose small picture of the body is cut to a part of it.
-        leave_out: structures not trained on (for experiments).
-        most_pairs: train on a random choice of at most this many pairs (for experiments); 0 takes all.
-        seed: of weights, order and augmentation.
-        precision: as Lightning names it: ``32-true``, ``16-mixed``, ``bf16-mixed``.
-        accelerator: as Lightning names it: ``auto``, ``cpu``, ``gpu``.
-        devices: how many; ``auto`` takes all.
-        strategy: as Lightning names it: ``auto``, ``ddp``.
-        workers: processes that read pairs; 0 reads in the training process.
-    """
-
-    architecture: str = "compact"
-    text: str = "sentence"
-    epochs: int = 10
-    pairs_per_epoch: int = 0
-    source_shares: dict[str, float] = field(default_factory=dict)
-    origin_shares: dict[str, float] = field(default_factory=dict)
-    empty_share: float = 0.2
-    batch_size: int = 64
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
-    shares_weight: float = 4.0
-    ranking_weight: float = 1.0
-    dsc_loss: str = "huber"
-    neutral_share: float = 0.15
-    jitter_hu: float = 15.0
-    gain_jitter: float = 0.05
-    turn_degrees: float = 10.0
-    zoom: float = 0.12
-    shift: float = 0.03
-    mirror: tuple[str, ...] = ()
-    wrong_name_share: float = 0.0
-    wrong_names_met: float = 0.01
-    unheard_name_share: float = 0.0
-    identity_weight: float = 0.2
-    crop_share: float = 0.3
-    leave_out: tuple[str, ...] = ()
-    most_pairs: int = 0
-    seed: int = 0
-    precision: str = "32-true"
-    accelerator: str = "auto"
-    devices: str | int = "auto"
-    strategy: str = "auto"
-    workers: int = 0
+    architecture: Annotated[
+        Literal["compact", "resnet50"], Doc("ours, or the published network on one window, for comparison")
+    ] = "compact"
+    text: Annotated[
+        Literal["sentence", "clip", "none"],
+        Doc(
+            "the encoder that ships as a package; open_clip, which downloads weights; or the neutral embedding for "
+            "every structure, for comparison"
+        ),
+    ] = "sentence"
+    epochs: PositiveInt = 10
+    pairs_per_epoch: Annotated[
+        NonNegativeInt, Doc("pairs drawn for each epoch; 0 takes every pair once; the shares below count above 0 only")
+    ] = 0
+    source_shares: Annotated[Shares, Doc("relative share of each source in the draw; those not named count 1")] = field(
+        default_factory=dict
+    )
+    origin_shares: Annotated[
+        Shares,
+        Doc(
+            "relative share of masks of each origin (network, simulated) among the pairs of a source; those not named "
+            "count 1; without it, as many as there are"
+        ),
+    ] = field(default_factory=dict)
+    empty_share: Annotated[Share, Doc("share of the draw that shows empty slices")] = 0.2
+    batch_size: Annotated[PositiveInt, Doc("pairs per step and device")] = 64
+    learning_rate: Annotated[PositiveFloat, Doc("peak of the one-cycle schedule")] = 2e-3
+    weight_decay: Annotated[NonNegativeFloat, Doc("decoupled (AdamW)")] = 1e-2
+    shares_weight: Annotated[
+        NonNegativeFloat, Doc("weight of the dense term (where the reference is) against the DSC's own")
+    ] = 4.0
+    ranking_weight: Annotated[NonNegativeFloat, Doc("weight of the optimal pair ranking")] = 1.0
+    dsc_loss: Annotated[
+        Literal["huber", "squared", "published"],
+        Doc("squared up to an error of 0.15, then absolute; squared; squared, weighted by the published steps"),
+    ] = "huber"
+    neutral_share: Annotated[
+        Share,
+        Doc(
+            "share of pairs whose text is replaced by the neutral embedding, so that an unknown structure is scored "
+            "sensibly and the network cannot lean on the name alone"
+        ),
+    ] = 0.15
+    jitter_hu: Annotated[
+        NonNegativeFloat, Doc("spread of the random offset, and largest spread of the noise, of the CT, in HU")
+    ] = 15.0
+    gain_jitter: Annotated[NonNegativeFloat, Doc("spread of the random gain of the CT channels")] = 0.05
+    turn_degrees: Annotated[
+        NonNegativeFloat, Doc("largest random turn of picture, mask and reference together; the DSC stays true")
+    ] = 10.0
+    zoom: Annotated[Share, Doc("largest random change of their size, a factor of 1 +- zoom")] = 0.12
+    shift: Annotated[Share, Doc("largest random shift of them, as a share of the picture's width")] = 0.03
+    mirror: Annotated[
+        tuple[str, ...],
+        Doc(
+            "data sets whose pairs are shown mirrored half of the time, under the other side's name: those of parts of "
+            "the body where left and right look alike"
+        ),
+    ] = ()
+    wrong_name_share: Annotated[
+        Share,
+        Doc(
+            "share of the pairs with a good mask that are told the name of another structure, often the other side's "
+            "or a neighbor's, so that their DSC is 0"
+        ),
+    ] = 0.0
+    wrong_names_met: Annotated[
+        float,
+        Field(gt=0.0, lt=1.0),
+        Doc(
+            "share of masks under a wrong name that a user is expected to meet; the gate, which learned from many "
+            "more, is set right for it at the end (prior correction: Saerens, Latinne, Decaestecker 2002)"
+        ),
+    ] = 0.01
+    unheard_name_share: Annotated[
+        Share,
+        Doc(
+            "share of the other pairs that are told a name that none has: a network must not call every mask of a "
+            "structure wrong that it was never shown"
+        ),
+    ] = 0.0
+    identity_weight: Annotated[
+        NonNegativeFloat, Doc("weight of the gate's cross-entropy (is this the named structure at all)")
+    ] = 0.2
+    crop_share: Annotated[Share, Doc("share of the pairs whose small picture of the body is cut to a part of it")] = 0.3
+    leave_out: Annotated[tuple[str, ...], Doc("structures not trained on (for experiments)")] = ()
+    most_pairs: Annotated[
+        NonNegativeInt, Doc("train on a random choice of at most so many pairs (for experiments); 0 takes all")
+    ] = 0
+    seed: Annotated[NonNegativeInt, Doc("of weights, order and augmentation")] = 0
+    precision: Annotated[str, Doc("as Lightning names it: 32-true, 16-mixed, bf16-mixed")] = "32-true"
+    accelerator: Annotated[str, Doc("as Lightning names it: auto, cpu, gpu")] = "auto"
+    devices: Annotated[str | int, Doc("how many; auto takes all")] = "auto"
+    strategy: Annotated[str, Doc("as Lightning names it: auto, ddp")] = "auto"
+    workers: Annotated[NonNegativeInt, Doc("processes that read pairs; 0 reads in the training process")] = 0
 
     def __post_init__(self) -> None:
-        if self.architecture not in ARCHITECTURES:
-            raise UsageError(f"architecture {self.architecture!r}: must be one of {', '.join(ARCHITECTURES)}")
-        if self.dsc_loss not in ("huber", "squared", "published"):
-            raise UsageError(f"dsc_loss {self.dsc_loss!r}: must be huber, squared or published")
-        if self.text not in ("sentence", "clip", "none"):
-            raise UsageError(f"text {self.text!r}: must be sentence, clip or none")
-        least = {"epochs": 1, "batch_size": 1, "pairs_per_epoch": 0, "most_pairs": 0, "workers": 0, "seed": 0}
-        for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise UsageError(f"{name} must be at least {bound}, not {getattr(self, name)}")
-        shares = ("empty_share", "neutral_share", "wrong_name_share", "unheard_name_share", "crop_share")
-        for name in (*shares, "zoom", "shift"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise UsageError(f"{name} must lie in 0..1, not {getattr(self, name)}")
-        weights = ("weight_decay", "shares_weight", "ranking_weight", "identity_weight")
-        for name in (*weights, "jitter_hu", "gain_jitter", "turn_degrees"):
-            if not 0.0 <= getattr(self, name) < inf:
-                raise UsageError(f"{name} must be at least 0, not {getattr(self, name)}")
-        if not 0.0 < self.wrong_names_met < 1.0:
-            raise UsageError(f"wrong_names_met must lie between 0 and 1, not {self.wrong_names_met}")
-        if not 0.0 < self.learning_rate < inf:
-            raise UsageError(f"learning_rate must be above 0, not {self.learning_rate}")
+        super().__post_init__()
         known = {structure.name for structure in all_structures()}
         if unknown := sorted(set(self.leave_out) - known):
             near = get_close_matches(unknown[0], known, 1)
@@ -131,60 +130,6 @@ class TrainingOptions:
 
 
 def read_options(path: Path | None, **changes) -> TrainingOptions:
-    """Options of a TOML file (none: the defaults), with those of ``changes`` that are not ``None`` in their place.
-
-    Args:
-        path: a file, or the name of one of those in :data:`CONFIGS`, without its suffix.
-        changes: options by name.
-
-    Raises:
-        InputError: the file cannot be read, is no TOML, or has a key or a value that is none of ours; names the file.
-        UsageError: a change is not sensible.
-    """
-    given = {}
-    if path is not None:
-        ours = CONFIGS / f"{path}.toml"
-        path = ours if not Path(path).exists() and ours.is_file() else path
-        try:
-            given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise InputError(f"{path}: not a readable TOML file ({error}); see docs/TRAINING.md") from error
-    try:
-        given = {key: _checked(key, value) for key, value in given.items()}
-        TrainingOptions(**given)
-    except UsageError as error:
-        raise InputError(f"{path}: {error}") from error
-    given |= {key: _checked(key, value) for key, value in changes.items() if value is not None}
-    return TrainingOptions(**given)
-
-
-def parsed_change(text: str) -> tuple[str, object]:
-    """Name and value of a change given as ``name=value``; the value is as in TOML, text needs no quotes.
-
-    Raises:
-        UsageError: it is nothing like that.
-    """
-    key, sign, value = (part.strip() for part in text.partition("="))
-    if not (key and sign and value):
-        raise UsageError(f"--set {text}: give it as name=value, for example epochs=5")
-    try:
-        return key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key, value
-
-
-def _checked(key: str, value: object) -> object:
-    """The value, as the option's type."""
-    if key not in {f.name for f in fields(TrainingOptions)}:
-        known = ", ".join(f.name for f in fields(TrainingOptions))
-        raise UsageError(f"{key!r} is not a training option; available: {known}")
-    default = getattr(TrainingOptions(), key)
-    if isinstance(default, tuple) and isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return tuple(value)
-    fitting = (int, float) if isinstance(default, float) else (str, int) if key == "devices" else type(default)
-    if not isinstance(value, fitting) or isinstance(value, bool) != isinstance(default, bool):
-        wanted = "list of names" if isinstance(default, tuple) else type(default).__name__
-        raise UsageError(f"{key} must be of type {wanted}, not {value!r}")
-    if isinstance(value, dict) and not all(type(v) in (int, float) and 0 <= v < inf for v in value.values()):
-        raise UsageError(f"{key} must give a share of 0 or more to each name, not {value!r}")
-    return float(value) if isinstance(default, float) else value
+    """Options of a TOML file, or of one of :data:`CONFIGS` by its name; see :func:`..option_files.read_options`."""
+    ours = CONFIGS / f"{path}.toml"
+    return read_any(TrainingOptions, ours if path and not Path(path).exists() and ours.is_file() else path, **changes)

@@ -23,13 +23,14 @@ from QualitySentinelLib.slices.place import LATERAL
 from QualitySentinelLib.text import EmbeddingTable
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.candidates import simulated_candidates
+from QualitySentinelTrainingLib.option_files import parsed_change
 from QualitySentinelTrainingLib.pairs import make_pairs, pair_files, write_pairs
 from QualitySentinelTrainingLib.subjects import Subject
 from QualitySentinelTrainingLib.training import TrainingOptions, fit, read_options
 from QualitySentinelTrainingLib.training.data import EpochSampler, PairDataset
 from QualitySentinelTrainingLib.training.fit import LAST
 from QualitySentinelTrainingLib.training.module import QualityRegression
-from QualitySentinelTrainingLib.training.options import CONFIGS, parsed_change
+from QualitySentinelTrainingLib.training.options import CONFIGS
 from QualitySentinelTrainingLib.training.renaming import Renaming, may_overlap
 
 PRESET = replace(COMPACT, name="tiny", size=32)
@@ -520,9 +521,9 @@ def test_the_examples_of_options_are_valid_and_found_by_name(path):
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [("epoch = 3", "'epoch' is not a training option"), ('epochs = "3"', "epochs must be of type int"),
-     ("epochs = 0", "at least 1"), ("empty_share = 2", "0..1"), ("epochs", "not a readable TOML file"),
-     ("[source_shares]\nphantom = -1", "source_shares")],
+    [("epoch = 3", "'epoch' is not an option; perhaps epochs"), ('epochs = "3"', "should be a valid integer"),
+     ("epochs = 0", "greater than 0"), ("empty_share = 2", "less than or equal to 1"),
+     ("epochs", "not a readable TOML file"), ("[source_shares]\nphantom = -1", "source_shares")],
 )  # fmt: skip
 def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path, text, problem):
     path = tmp_path / "train.toml"
