@@ -21,7 +21,9 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for predictions and networks")
     parser.add_argument("--epochs", type=int, nargs="+", help="write predictions after these (default: the paper's)")
     parser.add_argument("--folds", type=int, default=2)
-    parser.add_argument("--fold", type=int, action="append", help="train this fold only; several processes share OUT")
+    parser.add_argument("--dimensions", type=int, default=2, help="2: networks of slices; 3: of stacks of slices")
+    parser.add_argument("--probabilities", action="store_true", help="write class probabilities, too")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default %(default)s)")
     parser.add_argument("--steps", type=int, help="batches in an epoch")
     parser.add_argument("--size", type=int, help="pixels on a side of the networks' field of view")
     parser.add_argument("--pixel-mm", type=float, help="size of these pixels")
@@ -44,8 +46,10 @@ def run(options: argparse.Namespace) -> int:
     given = {name: value for name, value in given.items() if value is not None}
     if options.epochs:
         given["epochs"] = tuple(options.epochs)
-    settings = SegmentationOptions(folds=options.folds, seed=options.seed, **given)
-    results = train_segmenters(sources, options.out, settings, options.fold, options.device)
+    settings = SegmentationOptions(folds=options.folds, seed=options.seed, dimensions=options.dimensions, **given)
+    results = train_segmenters(
+        sources, options.out, settings, options.device, jobs=options.jobs, probabilities=options.probabilities
+    )
     print(_table(results))
     print(f"predictions: {options.out}")
     print(f"Make pairs of them: quality-sentinel make-pairs --data DATASET --predictions {options.out} --out pairs")

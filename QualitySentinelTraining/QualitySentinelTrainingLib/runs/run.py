@@ -123,7 +123,7 @@ class Run:
                     f"{foreign}: is of no {self.kind.name} and would be written over; choose another folder"
                 )
         with ExitStack() as stack:
-            taken = f"another {self.kind.name} is writing there; wait for it, or choose another folder"
+            taken = f"another {self.kind.name} run is writing there; wait for it, or choose another folder"
             stack.enter_context(locked_folder(self.records, taken))
             self._clear()
             stack.callback(self._clear)

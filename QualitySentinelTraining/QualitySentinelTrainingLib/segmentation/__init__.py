@@ -1,10 +1,10 @@
 """Segmentation networks trained out-of-fold: their class probabilities, and their masks with real errors."""
 
-from .error_makers import StageDice, train_segmenters
+from .folds import StageDice, out_of_fold, train_segmenters
 from .network import SegmentationNetwork
 from .options import SegmentationOptions
 from .probabilities import Probabilities, read_probabilities, write_probabilities
-from .training import out_of_fold, train
+from .training import train
 
 __all__ = [
     "Probabilities",

@@ -1,70 +1,26 @@
-"""Training segmentation networks, out-of-fold or on everybody; what was done before a stop is not done again.
+"""Training a segmentation network, on some subjects; what was trained before a stop is not trained again.
 
-Layout of an out-of-fold run's folder::
-
-    folds.json                               who is in which fold, which network saw whom, the options
-    networks/fold_0/epoch_0010.safetensors   the network that predicts fold 0 (it never saw it), with its optimizer
-    probabilities/labels.json                {"labels": {"background": 0, "brainstem": 1, ...}}
-    probabilities/pt_1.npz                   class probabilities on the grid of the CT, as nnU-Net writes them
+``FOLDER/epoch_0010.safetensors`` is the network after 10 epochs, with its optimizer.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from QualitySentinelLib.datasets import fold_of
-from QualitySentinelLib.errors import InputError, ModelError, QualitySentinelError, UsageError, reason_of
-from QualitySentinelLib.files import check_writable, write_whole
+from QualitySentinelLib.errors import InputError, ModelError, QualitySentinelError, reason_of
+from QualitySentinelLib.files import check_writable
 
-from ..subjects import Subject, SubjectSource, check_names
+from ..subjects import Subject, SubjectSource
 from .field import Field
 from .network import SegmentationNetwork
 from .options import SegmentationOptions
-from .probabilities import PROBABILITIES_SUFFIX, write_names, write_probabilities
 
 Say = Callable[[str], None]
-
-
-def out_of_fold(
-    sources: Sequence[SubjectSource], out: Path, options: SegmentationOptions | None = None,
-    only_folds: Sequence[int] | None = None, device: str = "auto", say: Say = print,
-) -> dict[str, Path]:  # fmt: skip
-    """Class probabilities of every subject by a network that never saw its person; see the module's description.
-
-    Args:
-        sources: the subjects.
-        out: folder of the run.
-        options: the networks of the last of their ``epochs`` predict.
-        only_folds: numbers of the folds to do; all by default.
-        device: ``cpu``, ``cuda`` or ``auto``.
-        say: told of each fold, and of subjects that cannot be read: those are left out.
-
-    Returns:
-        The file of each subject of these folds, by name; ``read_probabilities`` reads it.
-
-    Raises:
-        UsageError, ModelError, InputError: as :func:`folds_of_run` and :class:`Training` do.
-    """
-    options, folder = options or SegmentationOptions(), out / "probabilities"
-    written = {}
-    for training in folds_of_run(sources, out, options, only_folds, device, say):
-        done = {s.name: folder / f"{s.name}{PROBABILITIES_SUFFIX}" for s in training.unseen}
-        if todo := [source for source in training.unseen if not done[source.name].is_file()]:
-            *_, (_, network) = training.stages(options.epochs[-1:])
-            write_names(folder, network.classes)
-            for source in todo:
-                if source.name in training.readable:
-                    ct = source.read().ct
-                    write_probabilities(done[source.name], network.predict_probabilities(ct), ct.frame)
-            say(f"{training.name}: probabilities of {len(todo)} subjects written")
-        written |= {name: path for name, path in done.items() if path.is_file()}
-    return written
 
 
 def train(
@@ -74,52 +30,11 @@ def train(
     """One network, trained on everybody; ``out`` keeps it at each number of epochs.
 
     Raises:
-        UsageError, ModelError, InputError: as :class:`Training` does.
+        ModelError, InputError: as :class:`Training` does; there is no such device, or ``out`` cannot be written.
     """
     options = options or SegmentationOptions()
     check_writable(out)
-    *_, (_, network) = Training(sources, (), out, options, _device(device), say).stages(options.epochs)
-    return network
-
-
-def folds_of_run(
-    sources: Sequence[SubjectSource], out: Path, options: SegmentationOptions, only_folds: Sequence[int] | None,
-    device: str, say: Say,
-) -> Iterator[Training]:  # fmt: skip
-    """The trainings of an out-of-fold run, one per fold; nothing is trained yet.
-
-    Several processes may share ``out`` when each has folds of its own.
-
-    Raises:
-        UsageError: two subjects share a name, there are fewer persons than folds, there is no such fold, or ``out`` was
-            made from other subjects or with other options.
-        ModelError: there is no such device.
-        InputError: ``out`` cannot be written.
-    """
-    check_writable(out)
-    check_names(sources)
-    device = _device(device)
-    for fold in only_folds or ():
-        if not 0 <= fold < options.folds:
-            raise UsageError(f"--fold {fold}: give 0 to {options.folds - 1}")
-    folds = _agreed_folds(out / "folds.json", _plan(sources, person_folds(sources, options.folds), options))
-    for fold in range(options.folds) if only_folds is None else only_folds:
-        seen = [source for source in sources if folds[source.name] != fold]
-        unseen = [source for source in sources if folds[source.name] == fold]
-        yield Training(seen, unseen, out / "networks" / f"fold_{fold}", options, device, say, fold)
-
-
-def person_folds(sources: Sequence[SubjectSource], count: int) -> dict[str, int]:
-    """Fold 0..count-1 of each subject by name; those of one person share it. The order given does not matter.
-
-    Raises:
-        UsageError: fewer persons than folds.
-    """
-    # one row of persons, whatever their sources: else a fold could stay empty when each source has few of them
-    fold = fold_of({source.person: "" for source in sources}, count)
-    if len(fold) < count:
-        raise UsageError(f"{count} folds need as many patients; only {len(fold)} are available")
-    return {source.name: fold[source.person] for source in sources}
+    return Training(sources, (), out, options, usable_device(device), say).up_to(options.epochs[-1])
 
 
 def stage_name(epochs: int) -> str:
@@ -139,12 +54,9 @@ class Training:
         say: told of what cannot be used.
         fold: number of the network; its weights and batches are drawn from it and the seed.
 
-    Attributes:
-        readable: names of the subjects that could be read; filled by :meth:`stages`.
-
     Raises:
-        InputError: nobody can be read, or nothing is there to learn (by :meth:`stages`).
-        UsageError: a subject is of another person than its source says, or the folder holds another network.
+        InputError: nobody can be read, a subject is of another person than its source says, or nothing is there to
+            learn (by :meth:`up_to`).
     """
 
     def __init__(
@@ -153,29 +65,38 @@ class Training:
     ) -> None:  # fmt: skip
         assert not {s.person for s in seen} & {s.person for s in unseen}
         self.seen, self.unseen, self.folder, self.fold = list(seen), list(unseen), folder, fold
-        self.options, self.device, self.say, self.readable = options, device, say, set()
+        self.options, self.device, self.say, self.classes = options, device, say, ()
 
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return self.folder.name.replace("_", " ")
+    def file(self, epochs: int) -> Path:
+        """Where the network lies after so many epochs."""
+        return self.folder / f"{stage_name(epochs)}.safetensors"
 
-    def stages(self, wanted: Sequence[int]) -> Iterator[tuple[int, SegmentationNetwork]]:
-        """The network after each number of epochs wanted, ascending; what is in the folder is not trained again."""
-        classes = self._prepare()
-        network, optimizer, done = self._latest(wanted[0], classes)
-        for stage in sorted({*wanted, *(epochs for epochs in self.options.epochs if done < epochs < wanted[-1])}):
+    def up_to(self, epochs: int) -> SegmentationNetwork:
+        """The network after so many epochs, one of the options'; it is kept after each of those on the way."""
+        stages = [stage for stage in self.options.epochs if stage <= epochs]
+        network, done = self._latest(stages)
+        if done == epochs:
+            return network
+        self.classes = self.classes or self._prepare()
+        if network is None or network.classes != self.classes:  # a subject could not be read then
+            learned = self.contoured.any(axis=0)
+            network, done = SegmentationNetwork(
+                self.options, self.classes, learned, self.options.seed + self.fold, self.device
+            ), 0  # fmt: skip
+        optimizer = torch.optim.AdamW(network.module.parameters(), lr=self.options.learning_rate, weight_decay=1e-4)
+        if done:
+            network.load_state(self.file(done), optimizer)
+        for stage in (stage for stage in stages if stage > done):
             for epoch in range(done, stage):
                 self._train_epoch(network, optimizer, epoch)
-            if done < stage:
-                network.save(self.folder / f"{stage_name(stage)}.safetensors", optimizer)
-                done = stage
-            if stage in wanted:
-                yield stage, network
+            network.save(self.file(stage), optimizer)
+            done = stage
+        return network
 
     def _prepare(self) -> tuple[str, ...]:
         """Load everybody once: which classes there are, and the slices to train on (kept in memory)."""
         parts, held = [], []
+        readable = set()
         for source in [*self.seen, *self.unseen]:
             try:
                 subject = source.read()
@@ -183,16 +104,16 @@ class Training:
                 self.say(f"{error}; {source.name} is left out")
                 continue
             if subject.person != source.person:
-                raise UsageError(
+                raise InputError(
                     f"subject {source.name} is of person {subject.person}, but its source says {source.person}; "
                     "folds never split a person"
                 )
-            self.readable.add(source.name)
+            readable.add(source.name)
             held.append(set(subject.structures.values()))
             if source in self.seen:
                 parts.append((self._training_slices(subject), subject.structures))
         for sources in (self.seen, self.unseen):
-            if sources and not any(source.name in self.readable for source in sources):
+            if sources and not any(source.name in readable for source in sources):
                 raise InputError(f"{self.folder}: no subject to train on or predict can be read; check the data")
         structures = sorted(set().union(*held))
         if not structures:
@@ -233,26 +154,15 @@ class Training:
             start += length
         return np.concatenate(rows)
 
-    def _latest(
-        self, before: int, classes: tuple[str, ...]
-    ) -> tuple[SegmentationNetwork, torch.optim.Optimizer, int]:
-        """The network of the last stage up to ``before`` whose file is whole, or a new one; and its epochs."""
-        for stage in sorted((s for s in self.options.epochs if s <= before), reverse=True):
-            path = self.folder / f"{stage_name(stage)}.safetensors"
-            if path.is_file():
-                network, optimizer = self._new(classes)
+    def _latest(self, stages: Sequence[int]) -> tuple[SegmentationNetwork | None, int]:
+        """The network of the last of these stages whose file is whole, and its epochs."""
+        for stage in reversed(stages):
+            if self.file(stage).is_file():
                 try:
-                    network.load_state(path, optimizer)
-                except Exception as error:  # safetensors and torch raise many kinds for a damaged file
-                    self.say(f"{path}: cannot be used ({type(error).__name__}); its stage is trained again")
-                    continue
-                return network, optimizer, stage
-        return *self._new(classes), 0
-
-    def _new(self, classes: tuple[str, ...]) -> tuple[SegmentationNetwork, torch.optim.Optimizer]:
-        learned, options = self.contoured.any(axis=0), self.options
-        network = SegmentationNetwork(options, classes, learned, options.seed + self.fold, self.device)
-        return network, torch.optim.AdamW(network.module.parameters(), lr=options.learning_rate, weight_decay=1e-4)
+                    return SegmentationNetwork.load(self.file(stage), self.device), stage
+                except InputError as error:
+                    self.say(f"{error} (done now)")
+        return None, 0
 
     def _train_epoch(self, network: SegmentationNetwork, optimizer: torch.optim.Optimizer, epoch: int) -> None:
         options = self.options
@@ -289,7 +199,7 @@ def _augmented(hu: torch.Tensor, labels: torch.Tensor, rng: np.random.Generator)
     return moved * gain + offset, labels
 
 
-def _device(name: str) -> str:
+def usable_device(name: str) -> str:
     """The device to train on, before any work is done.
 
     Raises:
@@ -302,40 +212,3 @@ def _device(name: str) -> str:
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # without CUDA torch raises AssertionError
         raise ModelError(f"--device {name}: is not available ({reason_of(error)}); give cpu, cuda or auto") from error
     return name
-
-
-def _plan(sources: Sequence[SubjectSource], folds: dict[str, int], options: SegmentationOptions) -> dict:
-    """What ``folds.json`` says; plain JSON."""
-    return {
-        "options": options.shaping(),
-        "fold_of": dict(sorted(folds.items())),
-        "person_of": {s.name: s.person for s in sorted(sources, key=lambda s: s.name)},
-        "trained_on": {
-            str(fold): sorted(name for name, other in folds.items() if other != fold) for fold in range(options.folds)
-        },
-    }
-
-
-def _agreed_folds(path: Path, plan: dict) -> dict[str, int]:
-    """Fold of each subject: as the file says where there is one, else as planned; the file is written then."""
-    if not path.is_file():
-        write_whole(path, json.dumps(plan, indent=1))
-        return plan["fold_of"]
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-        before["options"] = SegmentationOptions().shaping() | before["options"]  # of a version that had fewer
-        for key in ("options", "person_of"):
-            if before[key] != plan[key]:
-                raise UsageError(f"{path}: made with other {_what_differs(key, before, plan)}; give another --out")
-        return {name: int(before["fold_of"][name]) for name in plan["fold_of"]}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: is damaged; give another output folder") from error
-
-
-def _what_differs(key: str, before: dict, plan: dict) -> str:
-    """The options that differ, with their values then; or the first subject that differs."""
-    then, now = before[key], plan[key]
-    others = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
-    if key == "options":
-        return "options (" + ", ".join(f"{name} {then.get(name)}" for name in others) + ")"
-    return f"subjects or persons ({others[0]}" + (f" and {len(others) - 1} more)" if others[1:] else ")")

@@ -371,7 +371,7 @@ def test_two_audits_do_not_share_a_folder(a_data_set, audit, tmp_path):
     with AuditFolder(tmp_path / "out"):
         result = audit(data)
     assert result.code == 2
-    assert "another audit is writing there" in result.err
+    assert "another audit run is writing there" in result.err
     assert audit(data).code == 0
 
 

@@ -85,7 +85,7 @@ def test_a_damaged_record_or_file_is_noticed_and_done_again(tmp_path):
 
 def test_other_ways_and_other_runs_are_kept_out(tmp_path):
     with Run(tmp_path, KIND, {"key": {"power": 2}}):
-        with pytest.raises(UsageError, match="another square is writing there"), Run(tmp_path, KIND, {"key": {}}):
+        with pytest.raises(UsageError, match="another square run is writing there"), Run(tmp_path, KIND, {"key": {}}):
             pass
     for key, words in (({"power": 3}, "power 2, not 3"), ({}, "power 2, not none"), ({"power": 2, "of": 1}, "of none")):
         with pytest.raises(UsageError, match=words), Run(tmp_path, KIND, {"key": key}):

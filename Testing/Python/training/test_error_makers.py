@@ -12,8 +12,10 @@ from QualitySentinelLib.errors import InputError, ModelError, UsageError
 from QualitySentinelLib.reading import read_segmentation
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.commands import train_segmenters as command
-from QualitySentinelTrainingLib.segmentation import SegmentationOptions, train_segmenters
+from QualitySentinelTrainingLib.runs import Run
+from QualitySentinelTrainingLib.segmentation import SegmentationOptions, read_probabilities, train_segmenters
 from QualitySentinelTrainingLib.segmentation.field import Field
+from QualitySentinelTrainingLib.segmentation.folds import FOLDS
 from QualitySentinelTrainingLib.segmentation.loss import partial_label_loss
 from QualitySentinelTrainingLib.subjects import Subject, SubjectSource
 
@@ -50,9 +52,8 @@ def test_no_subject_is_predicted_by_a_network_that_saw_its_person(a_source, tmp_
     predicted = set()
     for fold in ("0", "1"):
         saw = {plan["person_of"][name] for name in plan["trained_on"][fold]}
-        rows = (tmp_path / "networks" / f"fold_{fold}" / "epoch_0001.csv").read_text().splitlines()[1:]
-        asked = {row.split(",")[0] for row in rows}
-        assert asked
+        asked = {name for name, of in plan["fold_of"].items() if of == int(fold)}
+        assert asked and all((tmp_path / "epoch_0001" / f"{name}.nii.gz").is_file() for name in asked)
         assert not saw & {plan["person_of"][name] for name in asked}
         predicted |= asked
     assert predicted == {source.name for source in sources}
@@ -63,7 +64,7 @@ def test_no_subject_is_predicted_by_a_network_that_saw_its_person(a_source, tmp_
 def test_a_subject_of_another_person_than_its_source_says_is_refused(a_source, tmp_path):
     sources = [a_source(number, f"person_{number}") for number in range(2)]
     sources.append(source("case_2", a_source(2, "person_0").read, "person_2"))
-    with pytest.raises(UsageError, match="case_2 is of person person_0"):
+    with pytest.raises(InputError, match="case_2 is of person person_0"):
         train_segmenters(sources, tmp_path, SMALL, say=lambda _: None)
 
 
@@ -118,12 +119,16 @@ def test_what_is_complete_is_not_even_loaded_and_stages_can_be_added(a_source, t
     assert {row.epochs for row in results} == {1, 2}
 
 
+def first_of_fold_0(folder):
+    return next(n for n, fold in json.loads((folder / "folds.json").read_text())["fold_of"].items() if fold == 0)
+
+
 def test_a_damaged_network_file_is_named_and_trained_again(a_source, tmp_path):
     sources = [a_source(number) for number in range(2)]
     train_segmenters(sources, tmp_path, SMALL, say=lambda _: None)
     network = tmp_path / "networks" / "fold_0" / "epoch_0001.safetensors"
     network.write_bytes(b"half")
-    (network.parent / "epoch_0001.csv").unlink()
+    (tmp_path / "epoch_0001" / f"{first_of_fold_0(tmp_path)}.nii.gz").unlink()
     told = []
     train_segmenters(sources, tmp_path, SMALL, say=told.append)
     assert any(str(network) in line for line in told)
@@ -145,9 +150,9 @@ def test_other_options_need_another_folder(a_source, tmp_path):
     sources = [a_source(number) for number in range(2)]
     train_segmenters(sources, tmp_path, SMALL, say=lambda _: None)
     other = SegmentationOptions(**{**vars(SMALL), "steps": 3})
-    with pytest.raises(UsageError, match="folds.json: made with other options"):
+    with pytest.raises(UsageError, match="was made with steps 2, not 3; choose another folder"):
         train_segmenters(sources, tmp_path, other, say=lambda _: None)
-    with pytest.raises(UsageError, match="folds.json: made with other subjects"):
+    with pytest.raises(UsageError, match="was made with .* choose another folder"):
         train_segmenters([*sources, a_source(2)], tmp_path, SMALL, say=lambda _: None)
 
 
@@ -162,15 +167,11 @@ def test_requests_that_make_no_sense_are_refused(a_source, tmp_path):
         with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} {value}"):
             SegmentationOptions(**{name: value})
     sources, quiet = [a_source(number) for number in range(2)], {"say": lambda _: None}
-    with pytest.raises(UsageError, match="--fold 7"):
-        train_segmenters(sources, tmp_path / "out", SMALL, [7], **quiet)
     with pytest.raises(ModelError, match="--device toaster.*give cpu"):
         train_segmenters(sources, tmp_path / "out", SMALL, device="toaster", **quiet)
     assert not (tmp_path / "out").exists()  # the next try is not refused for this one's options
     with pytest.raises(UsageError, match="as many patients"):
         train_segmenters([a_source(0, "same"), a_source(1, "same")], tmp_path, SMALL)
-    with pytest.raises(UsageError, match="fold 7"):
-        train_segmenters([a_source(0), a_source(1)], tmp_path, SMALL, only_folds=[7])
 
 
 def test_a_subject_that_cannot_be_read_is_named_and_left_out(a_source, tmp_path):
@@ -268,12 +269,24 @@ def test_the_command_reads_what_nnunet_does_and_never_splits_a_person(a_torso, t
     assert fold["AutoPET_0a_1"] == fold["AutoPET_0a_2"] != fold["AutoPET_0b_1"] == fold["AutoPET_0b_2"]
 
 
-def test_a_damaged_table_is_named_and_its_stage_predicted_again(a_source, tmp_path):
+def test_a_damaged_record_is_named_and_its_prediction_made_again(a_source, tmp_path):
     sources = [a_source(number) for number in range(2)]
     results = train_segmenters(sources, tmp_path, SMALL, say=lambda _: None)
-    for text in ("", "subject,struc", "subject,structure,dsc\ncase_0,liver\n"):
-        table = tmp_path / "networks" / "fold_0" / "epoch_0001.csv"
-        table.write_text(text)
+    record = next((tmp_path / "items").glob("epoch_0001%2Fcase_0*"))
+    for content in (b"", b"half a line", record.read_bytes()[:-9]):
+        record.write_bytes(content)
         told = []
         assert train_segmenters(sources, tmp_path, SMALL, say=told.append) == results
-        assert str(table) in told[0] and "\n" not in told[0]
+        assert any(str(record) in line for line in told) and not any("\n" in line for line in told)
+
+
+def test_two_runs_never_write_into_one_folder(a_source, tmp_path):
+    with Run(tmp_path, FOLDS), pytest.raises(UsageError, match="another folds run is writing there"):
+        train_segmenters([a_source(0), a_source(1)], tmp_path, SMALL, say=lambda _: None)
+
+
+def test_error_makers_write_probabilities_where_asked(a_source, tmp_path):
+    sources = [a_source(number) for number in range(2)]
+    train_segmenters(sources, tmp_path, SMALL, say=lambda _: None, probabilities=True)
+    read = read_probabilities(tmp_path / "probabilities" / "case_0.npz", sources[0].read().ct)
+    assert read.classes == ("background", "liver", "spleen")

@@ -94,7 +94,7 @@ def test_everybody_is_predicted_by_a_network_that_never_saw_the_patient_and_only
     written["case_2"].unlink()
     assert out_of_fold(sources, tmp_path, TINY, device="cpu", say=quiet) == written
     assert [path.name for path, time in before.items() if path.stat().st_mtime_ns != time] == ["case_2.npz"]
-    with pytest.raises(UsageError, match="folds.json: made with other options .dimensions 2"):
+    with pytest.raises(UsageError, match="was made with dimensions 2, not 3"):
         out_of_fold(sources, tmp_path, replace(TINY, dimensions=3), device="cpu", say=quiet)
 
 
