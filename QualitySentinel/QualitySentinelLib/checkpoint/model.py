@@ -73,6 +73,11 @@ class QualityModel:
         """Whether it is told where in the body a mask lies."""
         return bool(getattr(self.network, "told_dim", 0))
 
+    @property
+    def draws(self) -> bool:
+        """Whether it draws the reference that it expects, on the CT's own rows and columns: :meth:`draw`."""
+        return hasattr(self.network, "with_shares") and self.preset.frame == "canonical"
+
     @cached_property
     def trained_structures(self) -> frozenset[str]:
         """Structures that some stage of its training held; empty when the file does not say."""
@@ -108,7 +113,19 @@ class QualityModel:
         """
         if not len(images):
             return np.zeros(0, dtype=np.float32)
-        raw = self._chosen_backend()(self.inputs(images, names, pixel_mm, place, locator))
+        return self._finite(self._chosen_backend()(self.inputs(images, names, pixel_mm, place, locator)))
+
+    def draw(self, images: torch.Tensor, names: Sequence[str | None], *others) -> tuple[np.ndarray, np.ndarray]:
+        """What :meth:`score` gives of at least one slice, and, from the same pass, the reference that is expected.
+
+        Returns:
+            raw DSC, and shares float32 ``[N, 2, s, s]`` in 0..1, s cells along a side of the crop: the share of the
+            mask in each cell that belongs to the reference, and the share of the rest of the cell that does.
+        """
+        raw, shares = self._chosen_backend().draw(self.inputs(images, names, *others))
+        return self._finite(raw), shares
+
+    def _finite(self, raw: np.ndarray) -> np.ndarray:
         if not np.isfinite(raw).all():
             raise ModelError(f"model {self.name}: gives NaN or infinite scores; its weights are damaged, get it again")
         return raw

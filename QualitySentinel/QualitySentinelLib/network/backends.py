@@ -48,6 +48,23 @@ class Backend(Protocol):
     def __call__(self, inputs: Inputs) -> np.ndarray:
         """Raw output, float32 ``[N]``."""
 
+    def draw(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
+        """Raw output, and the shares of the reference that a network with ``with_shares`` draws, float32
+        ``[N, 2, s, s]`` in 0..1: of the mask inside each cell, and of the rest of it.
+        """
+
+
+class _Drawing(nn.Module):
+    """A network that gives the shares it draws beside its output."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        raw, logits, _ = self.network.with_shares(*inputs)
+        return raw, logits.sigmoid()
+
 
 class TorchBackend:
     """The fused network in PyTorch, on the device of its weights."""
@@ -60,11 +77,18 @@ class TorchBackend:
         self._device = next(self._network.parameters()).device
 
     def __call__(self, inputs: Inputs) -> np.ndarray:
+        return self._run(self._network, inputs)[:, 0].float().cpu().numpy()
+
+    def draw(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
+        raw, shares = self._run(_Drawing(self._network), inputs)
+        return raw[:, 0].float().cpu().numpy(), shares.float().cpu().numpy()
+
+    def _run(self, network: nn.Module, inputs: Inputs):
         with torch.inference_mode():
             images, *others = [x.to(self._device, torch.float32) for x in inputs]
             images = images.contiguous(memory_format=torch.channels_last)
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-                return self._network(images, *others)[:, 0].float().cpu().numpy()
+                return network(images, *others)
 
 
 class OpenVinoBackend:
@@ -85,7 +109,7 @@ class OpenVinoBackend:
         self.precision = precision
         core = openvino.Core()
         model = _kept(core, kept_as)
-        if model is None:
+        if model is None or len(model.outputs) != 1 + hasattr(network, "with_shares"):  # of before it gave shares
             model = _converted(network, inputs)
             if _keep(openvino, model, kept_as):  # what is read gives the same scores the first time as later
                 model = _kept(core, kept_as)
@@ -98,6 +122,10 @@ class OpenVinoBackend:
 
     def __call__(self, inputs: Inputs) -> np.ndarray:
         return self._compiled([x.numpy() for x in inputs])[0][:, 0].copy()
+
+    def draw(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
+        outputs = self._compiled([x.numpy() for x in inputs])
+        return outputs[0][:, 0].copy(), outputs[1]
 
 
 def choose_backend(
@@ -159,6 +187,7 @@ def _converted(network: nn.Module, inputs: Inputs):
     openvino = _import_openvino()
     # Not channels last: OpenVINO chooses a layout of its own.
     fused = optimize_for_inference(network).to(memory_format=torch.contiguous_format)
+    fused = _Drawing(fused) if hasattr(network, "with_shares") else fused
     example = tuple(x[:2] for x in inputs)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit, which OpenVINO itself relies on

@@ -19,6 +19,7 @@ from ..scores.flags import DEFAULT_THRESHOLD, check_threshold, flag
 from ..slices import SliceBatch, blank_batch, make_batch
 from ..slices.place import body_of
 from ..steps import Breath, Steps, in_thread
+from ..suggestions.drawing import WHOLE, Drawing, Drawings
 from ..volume import CtVolume, Segment, Segmentation
 from ..volume.collector import one_line
 from ..volume.segmentation import is_called
@@ -118,13 +119,14 @@ class Scorer:
         segments: Iterable[str] | None = None,
         previous: CaseScore | None = None,
         cancelled: Callable[[], bool] = lambda: False,
+        drawings: Drawings | None = None,
     ) -> CaseScore:
         """Run :meth:`run` to its end.
 
         Raises:
             CancelledError: ``cancelled`` said so.
         """
-        *_, progress = self.run(ct, segmentation, slices, segments, previous, cancelled)
+        *_, progress = self.run(ct, segmentation, slices, segments, previous, cancelled, drawings)
         if progress.cancelled:
             raise CancelledError("scoring was cancelled")
         return progress.score
@@ -137,6 +139,7 @@ class Scorer:
         segments: Iterable[str] | None = None,
         previous: CaseScore | None = None,
         cancelled: Callable[[], bool] = lambda: False,
+        drawings: Drawings | None = None,
     ) -> Iterator[Progress]:
         """Score a case batch by batch, yielding progress before the first batch and after each.
 
@@ -151,6 +154,9 @@ class Scorer:
             previous: an earlier score of the same CT by the same model: a slice whose mask has not changed since
                 keeps its score, only the others are run.
             cancelled: asked between batches; when it says yes the run ends with ``Progress.cancelled``.
+            drawings: filled with the reference that the model expects in each slice, from the pass that scores it; a
+                slice that has no drawing there yet is run, whatever ``previous`` says. A model that draws nothing
+                (``QualityModel.draws``) leaves it as it is.
 
         Raises:
             UsageError: unknown segment or slice choice, or the two volumes do not share a grid.
@@ -162,6 +168,9 @@ class Scorer:
         wanted = _chosen_segments(segmentation, segments)
         warnings = [*ct.warnings, *segmentation.warnings, *_mistaken_sides(segmentation)]
         warnings += self._doubts(ct, [segment for segment in segmentation if segment.id in wanted])
+        if drawings is not None and not self.model.draws:
+            warnings.append(f"model {self.model.name} draws no reference: there are no error maps")
+            drawings = None
         in_file_order = self.model.preset.frame == "file"
         if in_file_order and not ct.frame.is_axial_file_order:
             warnings.append(f"{ct.source}: stored slices are not axial; axial ones are scored, as the model expects")
@@ -199,7 +208,7 @@ class Scorer:
                         return
                     breath.begin()
                 kept = earlier.slice_score(segment, k, near)
-                if kept is None:
+                if kept is None or (drawings is not None and drawings.of(kept) is None):
                     items.append((segment, k, near))
                 else:
                     _add(score, kept)
@@ -214,7 +223,7 @@ class Scorer:
                 yield progress(done, items[done][0].id, cancelled=True)
                 return
             began = time.perf_counter()
-            raw = self._predict(ct, items[done : done + self._pace.size], case)
+            raw = self._predict(ct, items[done : done + self._pace.size], case, drawings)
             batch = items[done : done + len(raw)]  # memory may have allowed fewer than planned
             done += len(batch)
             for (segment, k, near), value in zip(batch, raw, strict=True):
@@ -263,7 +272,9 @@ class Scorer:
             plan |= plan_empty_slices(segment, ct.frame.shape[0], ct.frame.spacing[0], reach_mm)
         return plan
 
-    def _predict(self, ct: CtVolume, items: Sequence[Item], case: CaseScore) -> np.ndarray:
+    def _predict(
+        self, ct: CtVolume, items: Sequence[Item], case: CaseScore, drawings: Drawings | None
+    ) -> np.ndarray:
         """Raw outputs for the first of ``items``: all of them, or as many as the device's memory holds at once."""
         while True:
             batch = items[: self._pace.size]
@@ -272,15 +283,21 @@ class Scorer:
                 slices, neighbours = [(segment, k) for segment, k, _ in batch], [near for *_, near in batch]
                 prepared = make_batch(ct, slices, self.model.preset, self.device, neighbours=neighbours)
                 names = [segment.structure for segment, _, _ in batch]
-                return self._score(prepared, names)
+                if drawings is None:
+                    return self._score(prepared, names)
+                raw, shares = self._score(prepared, names, self.model.draw)
+                drawn = np.rint(shares * WHOLE).astype(np.uint8)
+                for (segment, k, near), box, one in zip(batch, prepared.boxes, drawn, strict=True):
+                    drawings.keep(segment.id, k, Drawing(box, one.copy(), _digest(segment, k, near)))
+                return raw
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 problem = error.__class__.__name__
             self._make_room(problem, case)
 
-    def _score(self, batch: SliceBatch, names: Sequence[str | None]) -> np.ndarray:
-        return self.model.score(batch.images, names, batch.pixel_mm, batch.place, batch.locator)
+    def _score(self, batch: SliceBatch, names: Sequence[str | None], judge: Callable | None = None):
+        return (judge or self.model.score)(batch.images, names, batch.pixel_mm, batch.place, batch.locator)
 
     def _make_room(self, problem: str, case: CaseScore) -> None:
         """Halve the batch; when it cannot shrink, leave the GPU for the CPU."""

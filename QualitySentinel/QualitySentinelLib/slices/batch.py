@@ -29,12 +29,14 @@ class SliceBatch:
     Attributes:
         images: float32 ``[N, C, S, S]``: the preset's CT windows, the mask, and the neighbour where the preset has it.
         pixel_mm: float32 ``[N]``: side of an input pixel in mm (geometric mean of both directions).
+        boxes: crop boxes, see ``crop.py``, in the preset's order of rows and columns.
         place: float32 ``[N, P]``: where in the body the masks lie (see ``place.py``); ``None`` without a locator.
         locator: float32 ``[N, 2, L, L]``: the body's box in the slice, and the mask in it; ``None`` likewise.
     """
 
     images: torch.Tensor
     pixel_mm: torch.Tensor
+    boxes: Sequence[CropBox] = ()
     place: torch.Tensor | None = None
     locator: torch.Tensor | None = None
 
@@ -165,7 +167,7 @@ def blank_batch(number: int, preset: Preset, device: torch.device | str = "cpu")
 
     images = zeros(preset.channels, preset.size, preset.size)
     where = (zeros(len(PLACE)), zeros(2, preset.locator, preset.locator)) if preset.locator else ()
-    return SliceBatch(images, torch.ones(number, device=device), *where)
+    return SliceBatch(images, torch.ones(number, device=device), (), *where)
 
 
 def neighbour_strength(distance_mm: float) -> float:
@@ -190,7 +192,7 @@ def prepare(crops: Sequence[PlaneCrop], preset: Preset, device: torch.device | s
     images = torch.empty((len(crops), preset.channels, preset.size, preset.size), device=device)
     for numbers in _chunks(sides, preset.size):
         images[numbers] = _images([crops[n] for n in numbers], preset, device)
-    return SliceBatch(images, torch.from_numpy(pixel_mm.astype(np.float32)).to(device))
+    return SliceBatch(images, torch.from_numpy(pixel_mm.astype(np.float32)).to(device), [c.box for c in crops])
 
 
 def _chunks(sides: np.ndarray, size: int) -> Iterator[list[int]]:

@@ -108,3 +108,26 @@ def test_importing_openvino_tells_nobody():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["None", "[]"]
+
+
+@pytest.mark.parametrize("told_dim", [0, 23])
+def test_both_draw_the_same_reference_beside_the_same_scores(told_dim):
+    network, given = a_network(told_dim=told_dim), inputs(5, told_dim)
+    expected, shares = TorchBackend(network).draw(given)
+    np.testing.assert_allclose(expected, TorchBackend(network)(given), atol=EQUAL)
+    assert shares.shape == (5, 2, 32, 32) and 0 <= shares.min() < shares.max() <= 1
+    raw, drawn = OpenVinoBackend(network, given, "float32").draw(given)
+    np.testing.assert_allclose(raw, expected, atol=EQUAL)
+    np.testing.assert_allclose(drawn, shares, atol=1e-4)
+
+
+def test_a_network_kept_before_networks_drew_is_converted_again(tmp_path):
+    network, given, kept_as = a_network(), inputs(), tmp_path / "converted" / "abc"
+    openvino = backends._import_openvino()
+    OpenVinoBackend(network, given, "float32", kept_as)
+    only_scores = openvino.Core().read_model(kept_as.with_suffix(".xml"))
+    old = openvino.Model([only_scores.outputs[0].get_node().input_value(0)], only_scores.get_parameters(), "old")
+    backends._keep(openvino, old, kept_as)
+    raw, shares = OpenVinoBackend(network, given, "float32", kept_as).draw(given)
+    np.testing.assert_allclose(raw, TorchBackend(network)(given), atol=EQUAL)
+    assert shares.shape == (6, 2, 32, 32)

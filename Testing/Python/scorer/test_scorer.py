@@ -12,6 +12,7 @@ from QualitySentinelLib.scorer import Scorer
 from QualitySentinelLib.scorer import scorer as scorer_module
 from QualitySentinelLib.scores import Status
 from QualitySentinelLib.slices.place import TOLD
+from QualitySentinelLib.suggestions import Drawings
 from QualitySentinelLib.volume import AxialFrame, CtVolume, Segmentation
 from QualitySentinelLib.volume.segmentation import segment_from_mask
 
@@ -356,3 +357,37 @@ def test_the_package_scores_in_three_calls(a_case_on_disk, a_small_model):
     assert all(hasattr(quality_sentinel, name) for name in quality_sentinel.__all__)
     with pytest.raises(AttributeError, match="no attribute 'scores_of_all'"):
         _ = quality_sentinel.scores_of_all
+
+
+def test_drawings_come_with_every_score_and_change_none(a_small_model, a_ct, a_segmentation):
+    scorer, drawings = Scorer(a_small_model, "cpu"), Drawings()
+    plain = scorer.score(a_ct, a_segmentation)
+    case = scorer.score(a_ct, a_segmentation, drawings=drawings)
+    scored = [s for segment in case.segments for s in (*segment.slices, *segment.empty_slices)]
+    assert len(drawings) == len(scored) and all(drawings.of(s) is not None for s in scored)
+    for a, b in zip(plain.segments, case.segments, strict=True):
+        np.testing.assert_allclose(raws(a), raws(b), atol=1e-5)
+    row_start, row_stop, *_ = drawings.of(case["liver"].slices[0]).box
+    assert (row_start + row_stop) / 2 == 12.5  # the middle of its mask, rows 5 to 19
+
+
+def test_slices_without_a_drawing_are_run_for_it_and_no_others(a_small_model, a_ct, a_frame, a_segmentation):
+    scorer, drawings = Scorer(a_small_model, "cpu"), Drawings()
+    before = scorer.score(a_ct, a_segmentation, segments=["liver"], drawings=drawings)
+    *_, again = scorer.run(a_ct, a_segmentation, segments=["liver"], previous=before, drawings=drawings)
+    assert again.total == 0
+    edited = masks()
+    edited["liver"][7, 5:12] = False
+    after = segmentation_of(a_frame, edited)
+    *_, last = scorer.run(a_ct, after, segments=["liver"], previous=before, drawings=drawings)
+    assert last.total == 1
+    assert all(drawings.of(s) is not None for s in last.score["liver"].slices)
+    assert drawings.of(before["liver"].slices[4]) is None  # the mask that was edited
+
+
+def test_a_model_that_draws_nothing_says_so_and_scores(a_small_model, a_ct, a_segmentation):
+    model = replace(a_small_model, preset=replace(a_small_model.preset, frame="file", locator=0))
+    drawings = Drawings()
+    case = Scorer(model, "cpu").score(a_ct, a_segmentation, drawings=drawings)
+    assert len(drawings) == 0 and any("no error maps" in warning for warning in case.warnings)
+    assert case["liver"].predicted_dsc is not None

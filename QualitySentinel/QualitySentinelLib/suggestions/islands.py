@@ -1,0 +1,76 @@
+"""Connected parts of what is suggested: one after another can be looked at, and applied or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .error_map import DEFAULT_THRESHOLD, ErrorMap, Kind
+
+_JOINED = np.ones((3, 3, 3), bool)
+_JOINED[[0, 2]] = False
+_JOINED[[0, 2], 1, 1] = True  # corners join within a slice, faces across slices
+
+
+@dataclass(frozen=True)
+class Island:
+    """A connected part of what should be removed, or added.
+
+    Attributes:
+        kind: which of the two.
+        voxels: canonical ``(k, j, i)`` of its voxels, int32 ``[n, 3]``.
+        volume_mm3: its volume.
+        k: the slice that holds most of it.
+        area_mm2: its area there.
+    """
+
+    kind: Kind
+    voxels: np.ndarray
+    volume_mm3: float
+    k: int
+    area_mm2: float
+
+    @property
+    def middle(self) -> tuple[int, int]:
+        """Row and column of the voxel of slice :attr:`k` that is nearest to the middle of the island there."""
+        there = self.voxels[self.voxels[:, 0] == self.k, 1:]
+        return tuple(int(v) for v in there[np.argmin(((there - there.mean(axis=0)) ** 2).sum(axis=1))])
+
+
+def islands(
+    maps: Iterable[ErrorMap], spacing: tuple[float, float, float], threshold: float = DEFAULT_THRESHOLD
+) -> list[Island]:
+    """The islands in the error maps of one segment, largest first.
+
+    Args:
+        maps: of some or all of its slices.
+        spacing: mm, ``(k, j, i)``.
+        threshold: as for :class:`ErrorMap`.
+    """
+    from scipy import ndimage  # half of the time in which Slicer's panel opens
+
+    maps = list(maps)
+    found: list[Island] = []
+    for kind in Kind:
+        voxels = np.concatenate([np.zeros((0, 3), np.int32), *(_voxels(m, kind, threshold) for m in maps)])
+        if not len(voxels):
+            continue
+        corner = voxels.min(axis=0)
+        there = np.zeros(voxels.max(axis=0) - corner + 1, bool)
+        there[tuple((voxels - corner).T)] = True
+        parts, _ = ndimage.label(there, _JOINED)
+        part = parts[tuple((voxels - corner).T)]
+        order = np.argsort(part, kind="stable")
+        for one in np.split(voxels[order], np.flatnonzero(np.diff(part[order])) + 1):
+            ks, counts = np.unique(one[:, 0], return_counts=True)
+            most = int(counts.argmax())
+            area = float(counts[most] * spacing[1] * spacing[2])
+            found.append(Island(kind, one, len(one) * float(np.prod(spacing)), int(ks[most]), area))
+    return sorted(found, key=lambda island: (-island.volume_mm3, island.k))
+
+
+def _voxels(error_map: ErrorMap, kind: Kind, threshold: float) -> np.ndarray:
+    rows = np.argwhere(error_map.suggested(kind, threshold)).astype(np.int32) + np.array(error_map.corner, np.int32)
+    return np.insert(rows, 0, error_map.k, axis=1)
