@@ -126,9 +126,12 @@ def parsed_change(text: str) -> tuple[str, object]:
 
 
 def add_options(parser: Any, cls: type[Options], *names: str) -> None:
-    """Add the options ``names`` to an argparse parser or group: ``--pixel-mm`` for ``pixel_mm``; default ``None``."""
+    """Add the options ``names``, by default all, to an argparse parser or group: ``--pixel-mm`` for ``pixel_mm``.
+
+    Their value is ``None`` where they are not given.
+    """
     defaults = {f.name: f.default for f in fields(cls)}
-    for name in names:
+    for name in names or defaults:
         hint, help_text = _hints(cls)[name]
         item, many = (get_args(hint)[0], "+") if get_origin(hint) is tuple else (hint, None)
         while get_origin(item) in (Annotated, Union, UnionType):
@@ -140,14 +143,15 @@ def add_options(parser: Any, cls: type[Options], *names: str) -> None:
         if item is bool:
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, **told)
         elif get_origin(item) is Literal:
-            parser.add_argument(flag, choices=get_args(item), nargs=many, **told)
+            choices = get_args(item)
+            parser.add_argument(flag, choices=choices, type=type(choices[0]), nargs=many, **told)
         else:
             parser.add_argument(flag, type=item, nargs=many, **told)
 
 
 def given_options(namespace: argparse.Namespace, cls: type[Options], *names: str) -> dict[str, Any]:
-    """Those options ``names`` that the command line gave, as keyword arguments of ``cls``."""
-    given = {name: getattr(namespace, name) for name in names}
+    """Those options ``names``, by default all, that the command line gave, as keyword arguments of ``cls``."""
+    given = {name: getattr(namespace, name) for name in names or (f.name for f in fields(cls))}
     return {name: tuple(v) if isinstance(v, list) else v for name, v in given.items() if v is not None}
 
 

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from ..option_files import add_options, given_options
+from ..segmentation import SegmentationOptions
 from .data_options import add_data_options, subjects_of
 
 
@@ -19,17 +21,10 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     )
     add_data_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder for predictions and networks")
-    parser.add_argument("--epochs", type=int, nargs="+", help="write predictions after these (default: the paper's)")
-    parser.add_argument("--folds", type=int, default=2)
-    parser.add_argument("--dimensions", type=int, default=2, help="2: networks of slices; 3: of stacks of slices")
     parser.add_argument("--probabilities", action="store_true", help="write class probabilities, too")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default %(default)s)")
-    parser.add_argument("--steps", type=int, help="batches in an epoch")
-    parser.add_argument("--size", type=int, help="pixels on a side of the networks' field of view")
-    parser.add_argument("--pixel-mm", type=float, help="size of these pixels")
-    parser.add_argument("--learning-rate", type=float)
+    add_options(parser, SegmentationOptions)
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default %(default)s)")
     parser.set_defaults(run=run)
 
 
@@ -37,16 +32,12 @@ def run(options: argparse.Namespace) -> int:
     """Train, predict, and print the mean DSC of each structure at each stage."""
     from QualitySentinelLib.errors import UsageError
 
-    from ..segmentation import SegmentationOptions, train_segmenters
+    from ..segmentation import train_segmenters
 
     sources = subjects_of(options, options.data)
     if not sources:
         raise UsageError("nothing to train on; give --data, --phantoms, or both")
-    given = {name: getattr(options, name) for name in ("steps", "size", "pixel_mm", "learning_rate")}
-    given = {name: value for name, value in given.items() if value is not None}
-    if options.epochs:
-        given["epochs"] = tuple(options.epochs)
-    settings = SegmentationOptions(folds=options.folds, seed=options.seed, dimensions=options.dimensions, **given)
+    settings = SegmentationOptions(**given_options(options, SegmentationOptions))
     results = train_segmenters(
         sources, options.out, settings, options.device, jobs=options.jobs, probabilities=options.probabilities
     )

@@ -1,19 +1,27 @@
-"""Segmentation networks trained out-of-fold: their class probabilities, and their masks with real errors."""
+"""Segmentation networks trained out-of-fold: their class probabilities, and their masks with real errors.
 
-from .folds import StageDice, out_of_fold, train_segmenters
-from .network import SegmentationNetwork
-from .options import SegmentationOptions
-from .probabilities import Probabilities, read_probabilities, write_probabilities
-from .training import train
+What it exports is loaded when it is first asked for: the command line shows its options without PyTorch.
+"""
 
-__all__ = [
-    "Probabilities",
-    "SegmentationNetwork",
-    "SegmentationOptions",
-    "StageDice",
-    "out_of_fold",
-    "read_probabilities",
-    "train",
-    "train_segmenters",
-    "write_probabilities",
-]
+_EXPORTS = {
+    "Probabilities": "probabilities",
+    "SegmentationNetwork": "network",
+    "SegmentationOptions": "options",
+    "StageDice": "folds",
+    "out_of_fold": "folds",
+    "read_probabilities": "probabilities",
+    "train": "training",
+    "train_segmenters": "folds",
+    "write_probabilities": "probabilities",
+}
+"""Name and the module that holds it."""
+
+__all__ = list(_EXPORTS)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{_EXPORTS[name]}", __name__), name)

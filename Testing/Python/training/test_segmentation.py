@@ -117,9 +117,9 @@ def test_classes_that_a_network_was_never_shown_have_probability_0(sources):
 
 @pytest.mark.parametrize(
     ("changed", "said"),
-    [({"dimensions": 4}, "--dimensions 4: give 2 or 3"), ({"dropout": 1.0}, "--dropout 1.0"),
-     ({"dimensions": 3, "depth": 6}, "--depth 6: give a multiple of 4"),
-     ({"deep_supervision": True, "widths": (8, 16)}, "--widths")],
+    [({"dimensions": 4}, "dimensions is 4: input should be 2 or 3"), ({"dropout": 1.0}, "dropout is 1.0"),
+     ({"dimensions": 3, "depth": 6}, "depth is 6: give a multiple of 4"),
+     ({"deep_supervision": True, "widths": (8, 16)}, "widths")],
 )  # fmt: skip
 def test_options_that_make_no_network_are_refused(changed, said):
     with pytest.raises(UsageError, match=said):
