@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from zlib import crc32
@@ -48,6 +48,8 @@ class Subject:
         structures: label value to structure name.
         source: data set it belongs to; figures are given by source.
         person: subjects of one patient share this, and a fold; by default the name.
+        trust: by label value, how much each slice is trusted, 0..1, float ``[k]``; what is not there is trusted fully.
+            Segmentation networks learn from a label as often as it is trusted.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Subject:
     structures: dict[int, str]
     source: str = ""
     person: str = ""
+    trust: dict[int, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.person = self.person or self.name

@@ -78,6 +78,8 @@ class Training:
         if done == epochs:
             return network
         self.classes = self.classes or self._prepare()
+        if network is not None:
+            network.learned |= self.contoured.any(axis=0) if network.classes == self.classes else False
         if network is None or network.classes != self.classes:  # a subject could not be read then
             learned = self.contoured.any(axis=0)
             network, done = SegmentationNetwork(
@@ -111,7 +113,7 @@ class Training:
             readable.add(source.name)
             held.append(set(subject.structures.values()))
             if source in self.seen:
-                parts.append((self._training_slices(subject), subject.structures))
+                parts.append((*self._training_slices(subject), subject.structures, subject.trust))
         for sources in (self.seen, self.unseen):
             if sources and not any(source.name in readable for source in sources):
                 raise InputError(f"{self.folder}: no subject to train on or predict can be read; check the data")
@@ -122,27 +124,29 @@ class Training:
             raise InputError(f"{len(structures)} structures in the data; a label map holds 1 to 254")
         number = {name: value for value, name in enumerate(structures, start=1)}
         hu, labels, contoured = [], [], []
-        for (slices_hu, slices_labels), names in parts:
+        for slices, slices_hu, slices_labels, names, trust in parts:
             table = np.zeros(256, np.uint8)
-            has = np.zeros(len(number) + 1, bool)
-            has[0] = True
+            has = np.zeros((len(slices), len(number) + 1), np.float32)
+            has[:, 0] = 1.0
             for value, name in names.items():
                 table[value] = number[name]
-                has[number[name]] = True
+                has[:, number[name]] = trust[value][slices] if value in trust else 1.0
             hu.append(slices_hu)
             labels.append(table[slices_labels])
-            contoured.append(np.repeat(has[None], len(slices_hu), axis=0))
+            contoured.append(has)
         self.hu, self.labels = np.concatenate(hu), np.concatenate(labels)
         self.contoured = np.concatenate(contoured)
         self.stacks = self._stacks([len(part) for part in hu])
         if not len(self.hu):
             raise InputError("no training CT shows a body; are the CTs in Hounsfield units?")
+        if not self.contoured[:, 1:].any():
+            raise InputError(f"{self.folder}: no label is trusted, so there is nothing to learn; trust more of them")
         return ("background", *structures)
 
-    def _training_slices(self, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
+    def _training_slices(self, subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         field = Field.on_body(subject.ct, self.options.size, self.options.pixel_mm)
         slices = field.training_slices(subject.ct, self.options.slice_mm)
-        return field.look(subject.ct, slices), field.look_at_labels(subject.labels, slices)
+        return slices, field.look(subject.ct, slices), field.look_at_labels(subject.labels, slices)
 
     def _stacks(self, lengths: Sequence[int]) -> np.ndarray:
         """Rows of the slices of each item to train on, ``[items, D]``: in 3D a stack around each slice of its CT."""
@@ -168,17 +172,26 @@ class Training:
         options = self.options
         rng = np.random.default_rng([options.seed, self.fold, epoch])  # so a resumed run does what the other had done
         weight = 1.0 + self.labels.reshape(len(self.labels), -1).any(axis=1)
+        weight *= self.contoured[:, 1:].any(axis=1)
         chosen = rng.choice(len(weight), (options.steps, options.batch_size), p=weight / weight.sum())
         for index in chosen:
             rows = self.stacks[index]
             hu = torch.from_numpy(self.hu[rows]).to(self.device, torch.float32)
             labels = torch.from_numpy(self.labels[rows]).to(self.device, torch.float32)
             hu, labels = _augmented(hu, labels, rng)
-            contoured = torch.from_numpy(self.contoured[index]).to(self.device)
-            loss = network.loss(hu, labels.long(), contoured)
+            contoured = torch.from_numpy(_drawn(self.contoured[rows].min(axis=1), rng)).to(self.device)
+            labels = labels.long()
+            labels *= contoured.gather(1, labels.flatten(1)).view(labels.shape)
+            loss = network.loss(hu, labels, contoured)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
+
+
+def _drawn(trust: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Which labels count this time, bool ``[n, K]``: each as often as it is trusted. Nothing is drawn without doubt."""
+    certain = (trust == 0) | (trust == 1)
+    return trust > 0 if certain.all() else trust > rng.random(trust.shape)
 
 
 def _augmented(hu: torch.Tensor, labels: torch.Tensor, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:

@@ -224,3 +224,24 @@ def test_what_is_no_probability_of_the_ct_is_refused_in_one_line(a_turned_ct, ex
     assert "do not lie on those of the CT" in refused(expected, elsewhere, name="case.nii.gz")
     with pytest.raises(InputError, match="nobody.npz: no such file"):
         read_probabilities(tmp_path / "nobody.npz", a_turned_ct)
+
+
+def test_a_label_that_is_not_trusted_teaches_nothing(sources, tmp_path):
+    def read(trust):
+        subject = sources[0].read()
+        wrong = np.where(subject.labels == 1, 2, subject.labels)  # the liver is called spleen
+        both = {1: "liver", 2: "spleen"}
+        return replace(subject, name="wrong", labels=wrong.astype(np.uint8), structures=both, person="p", trust=trust)
+
+    def found(trust, folder):
+        wrong = [SubjectSource(f"wrong_{n}", "p", "torsos", lambda: read(trust)) for n in range(3)]
+        options = replace(TINY, steps=60, learning_rate=5e-3)
+        network = train([sources[2], *wrong], tmp_path / folder, options, "cpu", quiet)
+        subject = sources[2].read()
+        return np.mean(network.predict_labels(subject.ct)[subject.labels == 1] == 1)
+
+    nowhere = np.zeros(len(sources[0].read().labels))
+    assert found({1: nowhere, 2: nowhere}, "distrusted") > 0.6 > 0.4 > found({}, "trusted")
+    unused = SubjectSource("wrong", "p", "torsos", lambda: read({1: nowhere, 2: nowhere}))
+    with pytest.raises(InputError, match="no label is trusted"):
+        train([unused], tmp_path, TINY, "cpu", quiet)
