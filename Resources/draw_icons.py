@@ -164,11 +164,11 @@ def _flat(color: tuple[int, int, int], size: tuple[int, int]) -> list[Image.Imag
 def main() -> None:
     """Write the three icons and the thumbnail of the sample data."""
     sys.path.insert(0, str(ROOT / "QualitySentinel"))
-    from QualitySentinelLib.files import write_whole
+    from QualitySentinelLib.files import atomic_write
 
     def save(picture: Image.Image, size: int, path: str) -> None:
         small = picture.resize((size, size), Image.Resampling.LANCZOS)
-        write_whole(ROOT / path, lambda target: small.save(target, format="PNG", optimize=True))
+        atomic_write(ROOT / path, lambda target: small.save(target, format="PNG", optimize=True))
 
     large, small = draw_slice(), draw_slice()
     draw_contour(large, width=0.030)
@@ -176,7 +176,7 @@ def main() -> None:
 
     page = thumbnail(large).quantize(128, Image.Quantize.MAXCOVERAGE)  # keeps the few colored pixels among the gray
     path = ROOT / "QualitySentinel/Resources/Icons/CTLiverSegmented.png"
-    write_whole(path, lambda target: page.save(target, format="PNG", optimize=True))
+    atomic_write(path, lambda target: page.save(target, format="PNG", optimize=True))
 
     # Thicker, and closer to the organ: a toolbar shows it at 24 pixels.
     draw_contour(small, width=0.048)

@@ -70,14 +70,14 @@ def differences(root: Path = ROOT) -> list[str]:
 def update(root: Path = ROOT) -> None:
     """Write both modules' lists."""
     sys.path.insert(0, str(root / "QualitySentinel"))
-    from QualitySentinelLib.files import write_whole
+    from QualitySentinelLib.files import atomic_write
 
     for module in MODULES:
         path = root / module / "CMakeLists.txt"
         old = path.read_text(encoding="utf-8")
         new = with_files(old, files_of(root / module), module)
         if new != old:
-            write_whole(path, new)
+            atomic_write(path, new)
 
 
 def _pattern(name: str) -> re.Pattern[str]:

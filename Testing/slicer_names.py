@@ -500,9 +500,9 @@ def main(arguments: list[str] | None = None) -> int:
         repositories[name] = Repository(path, revision or "HEAD")
     text = make_list(repositories)
     sys.path.insert(0, str(ROOT / "QualitySentinel"))
-    from QualitySentinelLib.files import write_whole
+    from QualitySentinelLib.files import atomic_write
 
-    write_whole(options["out"], text)
+    atomic_write(options["out"], text)
     print(f"{options['out']}: {text.count(chr(10))} lines, {len(text)} bytes")
     return 0
 

@@ -20,7 +20,7 @@ def _cannot_be_written(path: Path, error: OSError) -> InputError:
 
 
 @contextmanager
-def whole_file(path: str | os.PathLike) -> Iterator[Path]:
+def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` when the block ends well, else remove it.
 
     The temporary name keeps every suffix of ``path`` (``.seg.nrrd``, ``.nii.gz``), because writers choose the
@@ -50,7 +50,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
+def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary folder inside ``path``; move its files into ``path`` when the block ends well, else drop it.
 
     For results that belong together: a failure while they are written leaves ``path`` as it was.
@@ -140,10 +140,10 @@ def locked_folder(folder: str | os.PathLike, taken: str) -> Iterator[None]:
             os.close(descriptor)
 
 
-def write_whole(path: str | os.PathLike, content: str | bytes | Callable[[Path], object]) -> Path:
+def atomic_write(path: str | os.PathLike, content: str | bytes | Callable[[Path], object]) -> Path:
     """Write ``content`` (text as UTF-8, bytes, or a function that writes to the path it is given) whole."""
     path = Path(path)
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         if callable(content):
             content(temporary)
         else:

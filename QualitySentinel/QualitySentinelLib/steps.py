@@ -15,7 +15,7 @@ Steps = Generator[None, None, Made]
 """Work in steps: yields between them, returns what it made."""
 
 
-class Breath:
+class TimeBudget:
     """Tells a long loop when to let others run.
 
     Args:
@@ -26,11 +26,11 @@ class Breath:
         self._seconds = seconds
         self._since = time.perf_counter()
 
-    def is_due(self) -> bool:
+    def is_spent(self) -> bool:
         """Whether the time is over."""
         return self._seconds is not None and time.perf_counter() - self._since >= self._seconds
 
-    def begin(self) -> None:
+    def renew(self) -> None:
         """Others have run: the time begins anew."""
         self._since = time.perf_counter()
 
@@ -46,16 +46,16 @@ def run_to_end(steps: Steps[Made]) -> Made:
 
 def paced(steps: Steps[Made], seconds: float | None) -> Steps[Made]:
     """The same work in fewer steps: as many of ``steps`` at once as go into ``seconds``; all of them with ``None``."""
-    breath = Breath(seconds)
+    budget = TimeBudget(seconds)
     try:
         while True:
             try:
                 next(steps)
             except StopIteration as end:
                 return end.value
-            if breath.is_due():
+            if budget.is_spent():
                 yield
-                breath.begin()
+                budget.renew()
     finally:
         steps.close()
 

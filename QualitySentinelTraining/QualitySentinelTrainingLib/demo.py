@@ -20,7 +20,7 @@ from scipy.ndimage import find_objects
 
 from QualitySentinelLib.commands.main import main as quality_sentinel
 from QualitySentinelLib.errors import QualitySentinelError, UsageError
-from QualitySentinelLib.files import whole_file, write_whole
+from QualitySentinelLib.files import atomic_file, atomic_write
 
 from .candidates import MARGIN_MM
 from .dice import slice_dice, volume_dice
@@ -131,7 +131,7 @@ def write_case(planted: Planted, out: Path) -> None:
     truth = np.where(np.isin(phantom.labels, list(planted.kinds)), phantom.labels, 0).astype(np.uint8)
     _write_image(out / "truth.nii.gz", truth, phantom.ijk_to_ras)
     names = {str(value): phantom.names[value] for value in planted.kinds}
-    write_whole(out / "names.json", json.dumps(names, indent=1) + "\n")
+    atomic_write(out / "names.json", json.dumps(names, indent=1) + "\n")
 
 
 def _write_image(path: Path, array: np.ndarray, ijk_to_ras: np.ndarray) -> None:
@@ -141,7 +141,7 @@ def _write_image(path: Path, array: np.ndarray, ijk_to_ras: np.ndarray) -> None:
     image.SetSpacing(spacing.tolist())
     image.SetDirection((to_lps[:, :3] / spacing).ravel().tolist())
     image.SetOrigin(to_lps[:, 3].tolist())
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         sitk.WriteImage(image, str(temporary), useCompression=True)
 
 

@@ -30,7 +30,7 @@ def new_model(architecture: str = "compact", encoder: TextEncoder | None = None)
     if architecture == "compact":
         preset = PRESET
         description = {
-            "kind": "pyramid",
+            "kind": "compact",
             "embedding_dim": dimension,
             "in_channels": preset.channels,
             "mask_channel": preset.mask_channel,

@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from QualitySentinelLib.checkpoint import QualityModel, load_model
 from QualitySentinelLib.errors import QualitySentinelError, UsageError
-from QualitySentinelLib.files import write_whole
+from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.slices import blank_batch
 from QualitySentinelTrainingLib.commands.train import MODEL_FILE, outside_fold, owner_of, train
 from QualitySentinelTrainingLib.evaluation import Evaluated
@@ -235,7 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "experiment": options.experiment, "command": command, "options": asdict(settings), "left_out": left_out,
             "result": result,
         })  # fmt: skip
-        write_whole(out / "figures.json", json.dumps(result, indent=2))
+        atomic_write(out / "figures.json", json.dumps(result, indent=2))
     except QualitySentinelError as error:
         print(f"experiments: {error}", file=sys.stderr)
         return error.exit_code

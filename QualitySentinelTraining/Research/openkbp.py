@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from QualitySentinelLib.errors import InputError
-from QualitySentinelLib.files import write_whole
+from QualitySentinelLib.files import atomic_write
 
 SIDE = 128
 """Voxels along each axis of every patient's cube."""
@@ -108,7 +108,7 @@ def convert(source: Path, out: Path, leave_out: Collection[str] = ()) -> list[Pa
         for path, voxels in images.items():
             image = nibabel.Nifti1Image(voxels, ijk_to_ras)
             image.header.set_xyzt_units("mm")
-            write_whole(path, partial(nibabel.save, image))
+            atomic_write(path, partial(nibabel.save, image))
         written.append(case)
     return written
 

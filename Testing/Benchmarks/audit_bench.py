@@ -21,7 +21,7 @@ import nibabel
 import numpy as np
 
 from QualitySentinelLib.datasets import find_cases, read_case
-from QualitySentinelLib.files import write_whole
+from QualitySentinelLib.files import atomic_write
 from QualitySentinelTrainingLib.audit.privacy import Scrubber
 from QualitySentinelTrainingLib.audit.record import segment_records
 from QualitySentinelTrainingLib.audit.run import AuditOptions, run_audit
@@ -61,7 +61,7 @@ def main() -> None:
         for name in options.only:
             print(f"\n== {name}", flush=True)
             figures[name] = SECTIONS[name](Path(scratch), options)
-    write_whole(options.out / "audit.json", json.dumps(figures, indent=2))
+    atomic_write(options.out / "audit.json", json.dumps(figures, indent=2))
     print(f"\nfigures: {options.out / 'audit.json'}")
 
 
@@ -168,7 +168,7 @@ def one_by_one(data, cases, scorer, scratch: Path, reports: bool) -> float:
             write_results(scratch / "one" / case.name, score, ct, segmentation, inputs=inputs)
         else:
             rows = segment_records(score, segmentation, Scrubber(case, data.root))
-            write_whole(scratch / "one" / f"{case.name}.json", json.dumps(rows))
+            atomic_write(scratch / "one" / f"{case.name}.json", json.dumps(rows))
     return (time.perf_counter() - started) / len(cases)
 
 

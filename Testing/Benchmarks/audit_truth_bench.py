@@ -29,7 +29,7 @@ import numpy as np
 from QualitySentinelLib.checkpoint import load_model
 from QualitySentinelLib.commands.main import main as quality_sentinel
 from QualitySentinelLib.datasets import Case
-from QualitySentinelLib.files import write_whole
+from QualitySentinelLib.files import atomic_write
 from QualitySentinelTrainingLib.audit.frames import read_audit
 from QualitySentinelTrainingLib.candidates import MARGIN_MM
 from QualitySentinelTrainingLib.dice import volume_dice
@@ -67,7 +67,7 @@ def main() -> int:
     print(f"set of {len(folders)} cases made in {made:.0f} s, audited in {time.perf_counter() - started:.0f} s "
           f"(exit code {code}; what an earlier run had done is not in it), {os.cpu_count()} cores")  # fmt: skip
     figures = measured(read_audit(options.out / "audit").segments, truth, seen)
-    write_whole(options.out / "audit_truth.json", json.dumps(figures, indent=1) + "\n")
+    atomic_write(options.out / "audit_truth.json", json.dumps(figures, indent=1) + "\n")
     for line in lines_of(figures):
         print(line)
     if options.picture:
@@ -132,12 +132,12 @@ def write_case(folder: Path, out: Path, spoil: bool, rng: np.random.Generator) -
         name = structure.replace(" ", "_")
         voxels = np.ascontiguousarray(subject.ct.frame.to_file(mask).astype(np.uint8).T)
         path = out / "segmentations" / f"{name}.nii.gz"
-        write_whole(path, lambda p, v=voxels: nibabel.save(nibabel.Nifti1Image(v, image.affine), p))
+        atomic_write(path, lambda p, v=voxels: nibabel.save(nibabel.Nifti1Image(v, image.affine), p))
         rows.append({
             "case": folder.name, "segment": name, "structure": structure, "kind": kind,
             "true_dsc": round(volume_dice(mask, reference), 5),
         })  # fmt: skip
-    write_whole(out / "truth.json", json.dumps(rows))
+    atomic_write(out / "truth.json", json.dumps(rows))
 
 
 def spoiled(subject: Subject, reference: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, str]:

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import published_loop
 
 from QualitySentinelLib.checkpoint import QualityModel, load_model
-from QualitySentinelLib.files import write_whole
+from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.network import build_network, optimize_for_inference
 from QualitySentinelLib.network.backends import OpenVinoBackend, TorchBackend
 from QualitySentinelLib.reading import read_ct, read_segmentation
@@ -49,7 +49,7 @@ def main() -> None:
         for name in options.only:
             print(f"\n== {name}")
             figures[name] = SECTIONS[name](Path(scratch))
-    write_whole(options.out / "bench.json", json.dumps(figures, indent=2))
+    atomic_write(options.out / "bench.json", json.dumps(figures, indent=2))
     print(f"\nfigures: {options.out / 'bench.json'}")
 
 

@@ -20,7 +20,7 @@ import pandas as pd
 from audit_truth_bench import spoiled
 
 from QualitySentinelLib.checkpoint import load_model
-from QualitySentinelLib.files import write_whole
+from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.scorer import Scorer
 from QualitySentinelLib.volume import Segmentation
 from QualitySentinelLib.volume.segmentation import segment_from_mask
@@ -58,7 +58,7 @@ def main() -> int:
     )
     table = pd.DataFrame(rows)
     if options.out:
-        write_whole(options.out, table.to_csv(index=False))
+        atomic_write(options.out, table.to_csv(index=False))
     for name, group in table.groupby("masks", sort=False):
         held = ((group.low <= group.shown) & (group.shown <= group.high)).mean()
         true = ((group.low <= group.dsc) & (group.dsc <= group.high)).mean()

@@ -125,7 +125,7 @@ def a_small_model():
     from QualitySentinelLib.text import EmbeddingTable
 
     architecture = {
-        "kind": "pyramid", "embedding_dim": 8, "in_channels": COMPACT.channels, "mask_channel": COMPACT.mask_channel,
+        "kind": "compact", "embedding_dim": 8, "in_channels": COMPACT.channels, "mask_channel": COMPACT.mask_channel,
         "widths": [8, 8, 16, 16], "map_width": 8,
     }  # fmt: skip
     with torch.random.fork_rng():

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from QualitySentinelLib.errors import InputError, UsageError
-from QualitySentinelLib.files import locked_folder, sha256_of, whole_folder, write_whole
+from QualitySentinelLib.files import atomic_folder, atomic_write, locked_folder, sha256_of
 
 
 def full_disk(path):
@@ -14,7 +14,7 @@ def full_disk(path):
 
 
 def test_a_file_is_written_under_its_name_and_readable_by_colleagues(tmp_path):
-    path = write_whole(tmp_path / "new" / "a.seg.nrrd", "content")
+    path = atomic_write(tmp_path / "new" / "a.seg.nrrd", "content")
     assert path.read_text() == "content"
     assert os.listdir(path.parent) == ["a.seg.nrrd"]
     umask = os.umask(0)
@@ -24,25 +24,25 @@ def test_a_file_is_written_under_its_name_and_readable_by_colleagues(tmp_path):
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt(), ValueError("no")])
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, error):
-    path = write_whole(tmp_path / "table.csv", "old")
+    path = atomic_write(tmp_path / "table.csv", "old")
 
     def half(temporary):
         temporary.write_text("half of it")
         raise error
 
     with pytest.raises(InputError if isinstance(error, OSError) else type(error)):
-        write_whole(path, half)
+        atomic_write(path, half)
     assert os.listdir(tmp_path) == ["table.csv"]
     assert path.read_text() == "old"
 
 
 def test_a_folder_changes_only_when_all_its_files_are_written(tmp_path):
-    write_whole(tmp_path / "a", "old a")
+    atomic_write(tmp_path / "a", "old a")
 
     def write(b):
-        with whole_folder(tmp_path) as new:
-            write_whole(new / "a", "new a")
-            write_whole(new / "b", b)
+        with atomic_folder(tmp_path) as new:
+            atomic_write(new / "a", "new a")
+            atomic_write(new / "b", b)
 
     with pytest.raises(InputError) as caught:
         write(full_disk)
@@ -55,9 +55,9 @@ def test_a_folder_changes_only_when_all_its_files_are_written(tmp_path):
 
 
 def test_the_fingerprint_of_a_folder_knows_names_and_contents(tmp_path):
-    write_whole(tmp_path / "a", "1")
+    atomic_write(tmp_path / "a", "1")
     before = sha256_of(tmp_path)
-    write_whole(tmp_path / "b", "")
+    atomic_write(tmp_path / "b", "")
     with_b = sha256_of(tmp_path)
     (tmp_path / "b").rename(tmp_path / "c")
     assert len({before, with_b, sha256_of(tmp_path)}) == 3
@@ -72,7 +72,7 @@ def test_a_folder_is_lent_to_one_at_a_time(tmp_path):
         assert folder.is_dir()
     assert not folder.exists(), "nothing was put into it"
     with locked_folder(folder, "somebody has it"):
-        write_whole(folder / "a", "kept")
+        atomic_write(folder / "a", "kept")
     with locked_folder(folder, "somebody has it"):
         pass
     assert (folder / "a").read_text() == "kept"

@@ -50,7 +50,7 @@ def test_pictures_are_made_and_not_blank(able_to_draw, repository, a_case_on_dis
     for name in WINDOWS:
         panel, views = pictures[f"{name}.png"][:, :390], pictures[f"{name}.png"][30:, 405:]
         assert panel.std() > 5, name
-        colored = np.ptp(views, axis=2) > 15  # a CT is grey: what has a color is a segment
+        colored = np.ptp(views, axis=2) > 15  # a CT is gray: what has a color is a segment
         assert colored.mean() > 0.01, name
     before, after = pictures["panel_review.png"], pictures["QualitySentinel.png"]
     assert (abs(before - after).max(axis=2) > 30).mean() > 0.001, "two pictures of the same"

@@ -13,7 +13,7 @@ from .structures import all_structures
 REVERSED_MM = 10.0
 """A left structure this far on the right of its partner is suspicious; less may be a tilted patient."""
 OFF_SIDE_MM = 25.0
-"""A structure this far beyond the midline is on the wrong side; the midline is known to about a centimetre."""
+"""A structure this far beyond the midline is on the wrong side; the midline is known to about a centimeter."""
 WRONG_SIDE = "wrong side"
 _LEAST_MIDLINE = 3
 """So many places must agree on the midline before a single structure is judged by it."""

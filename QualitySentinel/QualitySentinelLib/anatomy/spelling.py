@@ -22,7 +22,7 @@ _FILLERS = frozenset({"of", "the", "and", "or", "in", "a", "an", "plus"})
 
 _SAME_WORD = {
     "oesophagus": "esophagus", "oesophageal": "esophageal", "tumour": "tumor", "haemorrhage": "hemorrhage",
-    "coeliac": "celiac", "oedema": "edema", "arota": "aorta",  # so spelt in the label list of AMOS
+    "coeliac": "celiac", "oedema": "edema", "arota": "aorta",  # so spelled in the label list of AMOS
     "vertebrae": "vertebra", "costae": "costa", "costal": "costa", "bronchi": "bronchus", "ovaries": "ovary",
     "testes": "testis", "scapulae": "scapula", "claviculae": "clavicula", "metastases": "metastasis",
     "atria": "atrium", "femora": "femur", "humeri": "humerus",

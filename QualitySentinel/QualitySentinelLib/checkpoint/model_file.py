@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ..errors import ModelError, reason_of
-from ..files import sha256_of, whole_file
+from ..files import atomic_file, sha256_of
 from ..network import build_network
 from ..slices import Preset
 from ..slices.place import TOLD
@@ -43,7 +43,7 @@ def save_model(model: QualityModel, path: str | os.PathLike, half: bool = False)
         model: its weights must be finite.
         path: the file.
         half: store matrices and kernels as float16 (half the size; they are computed with as float32 all the same).
-            Biases and normalisation statistics stay float32, embeddings become float16 too.
+            Biases and normalization statistics stay float32, embeddings become float16 too.
 
     Returns:
         The path written.
@@ -71,7 +71,7 @@ def save_model(model: QualityModel, path: str | os.PathLike, half: bool = False)
         "metadata": model.metadata,
     }
     text = json.dumps(header, ensure_ascii=False, sort_keys=True)
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         save_file(tensors, str(temporary), metadata={HEADER_KEY: text, "format": "pt"})
     return path
 

@@ -1,4 +1,4 @@
-"""``quality-sentinel score``: one CT and its segmentation in, tables, report and coloured segmentation out."""
+"""``quality-sentinel score``: one CT and its segmentation in, tables, report and colored segmentation out."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def run(options: argparse.Namespace) -> int:
     )  # fmt: skip
     _warn(case)
     if not options.quiet:
-        _summarise(case, options.out)
+        _summarize(case, options.out)
     return 0
 
 
@@ -155,7 +155,7 @@ def _recorded(options: argparse.Namespace) -> dict:
     return {name: getattr(options, name) for name in kept}
 
 
-def _summarise(case, out: Path, worst: int = 8) -> None:
+def _summarize(case, out: Path, worst: int = 8) -> None:
     """Print the worst segments and where everything lies."""
     scored = [s for s in case.worst_first() if s.predicted_dsc is not None]
     looked_for_missed = any(s.empty_slices for s in scored)  # else a nought would say that nothing is missed

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from ..errors import InputError, not_installed
-from ..files import whole_folder
+from ..files import atomic_folder
 from .inference import optimize_for_inference
 
 BACKENDS = ("auto", "torch", "openvino")
@@ -212,7 +212,7 @@ def _keep(openvino, model, path: Path | None) -> bool:
     if path is None or not os.access(path.parent.parent, os.W_OK):
         return False
     try:
-        with whole_folder(path.parent) as folder:
+        with atomic_folder(path.parent) as folder:
             openvino.save_model(model, folder / path.with_suffix(".xml").name, compress_to_fp16=False)
     except InputError:  # only time is lost
         return False

@@ -10,16 +10,17 @@ from ..errors import ModelError
 
 _KINDS = {
     "published": ("published", "PublishedNetwork"),
-    "pyramid": ("pyramid", "PyramidNetwork"),
+    "compact": ("compact", "CompactNetwork"),
+    "pyramid": ("compact", "CompactNetwork"),  # its name in model files of before 0.7
 }
 
 
 def build_network(architecture: dict) -> nn.Module:
-    """The network that ``architecture`` describes, in training mode, randomly initialised.
+    """The network that ``architecture`` describes, in training mode, randomly initialized.
 
     Args:
-        architecture: ``{"kind": "published" | "pyramid", ...}``; the other keys are the keyword arguments of
-            :class:`~.published.PublishedNetwork` or :class:`~.pyramid.PyramidNetwork`.
+        architecture: ``{"kind": "published" | "compact", ...}``; the other keys are the keyword arguments of
+            :class:`~.published.PublishedNetwork` or :class:`~.compact.CompactNetwork`.
 
     Raises:
         ModelError: unknown kind, unknown key, or a value that makes no sensible network.

@@ -1,4 +1,4 @@
-"""The same network, faster to run: batch normalisation folded into the convolutions, channels last in memory."""
+"""The same network, faster to run: batch normalization folded into the convolutions, channels last in memory."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 def optimize_for_inference(network: nn.Module) -> nn.Module:
     """A copy of ``network`` for inference only, equal in its results to float32 rounding (below 1e-5).
 
-    Every convolution followed by a batch normalisation (attributes ``convX`` and ``bnX`` of one module, or neighbours
+    Every convolution followed by a batch normalization (attributes ``convX`` and ``bnX`` of one module, or neighbours
     in a ``Sequential``) becomes one convolution. Parameters need no gradient; the original stays as it was.
     """
     network = copy.deepcopy(network).eval()
     with torch.no_grad():
         for module in list(network.modules()):
-            for convolution, normalisation in _pairs(module):
-                fused = fuse_conv_bn_eval(module._modules[convolution], module._modules[normalisation])
+            for convolution, normalization in _pairs(module):
+                fused = fuse_conv_bn_eval(module._modules[convolution], module._modules[normalization])
                 module._modules[convolution] = fused
-                module._modules[normalisation] = nn.Identity()
+                module._modules[normalization] = nn.Identity()
     return network.requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def _pairs(module: nn.Module) -> list[tuple[str, str]]:
-    """Names of the (convolution, batch normalisation) children of ``module`` that follow each other."""
+    """Names of the (convolution, batch normalization) children of ``module`` that follow each other."""
     names = list(module._modules)
     if isinstance(module, nn.Sequential):
         candidates = list(itertools.pairwise(names))

@@ -66,7 +66,7 @@ class PublishedNetwork(nn.Module):
 
 
 def _resnet(backbone: str) -> nn.Module:
-    """torchvision's ResNet, randomly initialised. No other network needs torchvision."""
+    """torchvision's ResNet, randomly initialized. No other network needs torchvision."""
     try:
         from torchvision import models
     except ImportError as error:

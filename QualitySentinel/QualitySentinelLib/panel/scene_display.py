@@ -123,8 +123,8 @@ class SceneDisplay:
         """Let the views show the slice that is looked at."""
         current = self._session.current
         if current is not None and self._volume.GetScene():
-            centre = views.segment_center(self._node, current.segment_id, self._volume, current.k)
-            views.jump_to_slice(self._volume, current.k, centre)
+            center = views.segment_center(self._node, current.segment_id, self._volume, current.k)
+            views.jump_to_slice(self._volume, current.k, center)
 
     def show_in_new_views(self) -> None:
         """The layout has changed: views that were not there show what the others show."""

@@ -13,7 +13,7 @@ from .image import Image, existing
 from .volume_file import read_image
 
 LEAST_SPACING_MM = 0.02
-"""No CT of a patient has smaller voxels; a header that says so is in metres, or damaged. The crop around a mask is
+"""No CT of a patient has smaller voxels; a header that says so is in meters, or damaged. The crop around a mask is
 measured in mm: at such a scale a single slice would fill the memory."""
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..volume import AxialFrame
-from ..volume.collector import Found, SegmentCollector, one_line
+from ..volume.collector import SegmentCollector, SegmentHeader, one_line
 from .dicom_files import refusing_damage
 
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
@@ -52,7 +52,7 @@ def _read(path: Path, dataset, collector: SegmentCollector) -> None:
         number = int(roi.ROINumber)
         item = drawn.get(number)
         color = item.get("ROIDisplayColor") if item is not None else None
-        found = Found(
+        found = SegmentHeader(
             id=str(number), name=str(roi.get("ROIName", "") or f"ROI {number}"), keys=(str(number),),
             color=tuple(int(c) / 255 for c in color) if color and len(color) == 3 else None,
         )  # fmt: skip
@@ -133,7 +133,7 @@ class _Slices:
         return np.flatnonzero(mine & (np.abs(self._places - depth) <= self._reach)).tolist()
 
 
-def _add(found: Found, contours: list[np.ndarray], slices: _Slices, collector: SegmentCollector, source: str) -> None:
+def _add(found: SegmentHeader, contours: list, slices: _Slices, collector: SegmentCollector, source: str) -> None:
     from skimage.draw import polygon2mask
 
     pieces = [(number, contour) for contour in contours for number in slices.of(contour[:, slices.axis].mean())]

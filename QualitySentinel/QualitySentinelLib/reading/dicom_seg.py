@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..volume.collector import SAME_PLANE, Found, SegmentCollector
+from ..volume.collector import SAME_PLANE, SegmentCollector, SegmentHeader
 from .dicom_files import SEGMENTATION_STORAGE, functional_group, refusing_damage
 from .image import image_stem
 
@@ -51,7 +51,7 @@ def _read(path: Path, dataset, collector: SegmentCollector) -> None:
         number = int(item.SegmentNumber)
         if kind == "LABELMAP" and number == 0:
             continue  # the background
-        found[number] = Found(
+        found[number] = SegmentHeader(
             id=str(number),
             name=str(item.get("SegmentLabel", "") or f"{image_stem(path)} {number}"),
             color=_color(item),

@@ -86,7 +86,7 @@ def refuse_dimensions(path: Path, size: tuple[int, ...], what: str) -> None:
 FARTHEST_MM = 1e6
 """No scanner is a kilometer long; numbers beyond that are damage, and overflow in what is computed with them."""
 
-_MILLIMETRES = {"m": 1000.0, "meter": 1000.0, "cm": 10.0, "um": 1e-3, "µm": 1e-3, "micron": 1e-3}
+_MILLIMETERS = {"m": 1000.0, "meter": 1000.0, "cm": 10.0, "um": 1e-3, "µm": 1e-3, "micron": 1e-3}
 _PLAUSIBLE_MM = (0.05, 50.0)
 _WAYS = (("right", "left"), ("front", "back"), ("head", "feet"))
 
@@ -94,12 +94,12 @@ _WAYS = (("right", "left"), ("front", "back"), ("head", "feet"))
 def settle_geometry(
     affine: np.ndarray, source: str, unit: str, says_how: bool, says_size: bool
 ) -> tuple[np.ndarray, list[str]]:
-    """The affine of a file in millimetres, and a warning for what its header does not say.
+    """The affine of a file in millimeters, and a warning for what its header does not say.
 
     Args:
         affine: 4x4, ``(i, j, k, 1)`` to RAS, in ``unit``.
         source: the file, for messages.
-        unit: of length, as the header names it; millimetres where it names none.
+        unit: of length, as the header names it; millimeters where it names none.
         says_how: the header says how the patient lies.
         says_size: it says how large voxels are.
 
@@ -110,7 +110,7 @@ def settle_geometry(
     if not (np.abs(affine[:3]) < FARTHEST_MM).all():
         raise invalid
     warnings, sizes = [], np.linalg.norm(affine[:3, :3], axis=0)
-    factor = _MILLIMETRES.get(unit.strip().lower(), 1.0)
+    factor = _MILLIMETERS.get(unit.strip().lower(), 1.0)
     if factor != 1.0:
         fits = [bool(((_PLAUSIBLE_MM[0] <= s) & (s <= _PLAUSIBLE_MM[1])).all()) for s in (sizes * factor, sizes)]
         if fits[1] and not fits[0]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..volume.collector import Found, SegmentCollector
+from ..volume.collector import SegmentCollector, SegmentHeader
 from .image import Image, image_stem
 from .labels import as_labels
 from .seg_nrrd import has_segments, read_seg_nrrd
@@ -44,18 +44,18 @@ def add_label_map(image: Image, collector: SegmentCollector) -> None:
     labels, meaning, warnings = as_labels(layers[0], image.source)
     collector.warnings += warnings
     if not meaning:
-        found = Found(stem, _mask_name(stem), keys=(stem,))
+        found = SegmentHeader(stem, _mask_name(stem), keys=(stem,))
         if collector.wants(found):
             collector.add_empty(found)
         return
     if len(meaning) == 1 and next(iter(meaning.values())) not in image.label_names:
         label, value = next(iter(meaning.items()))
-        known = {label: Found(stem, _mask_name(stem), keys=(str(value), stem), rename=True)}
+        known = {label: SegmentHeader(stem, _mask_name(stem), keys=(str(value), stem), rename=True)}
     else:
         known = {}
         for label, value in meaning.items():
             name = image.label_names.get(value)
-            known[label] = Found(str(value), name or f"label {value}", keys=(str(value),), rename=True)
+            known[label] = SegmentHeader(str(value), name or f"label {value}", keys=(str(value),), rename=True)
         if not any(collector.has_name(str(v)) or v in image.label_names for v in meaning.values()):
             _ask_for_names(image, f"{len(meaning)} label values", collector)
     _add(labels, known, image, collector)
@@ -87,7 +87,7 @@ def _add_layers(image: Image, collector: SegmentCollector) -> None:
     if not any(collector.has_name(n) for n in numbers):
         _ask_for_names(image, f"{len(masks) - background} layers", collector)
     for number, (value, labels) in list(zip(numbers, masks, strict=True))[background:]:
-        found = Found(number, f"label {number}", keys=(number,), rename=True)
+        found = SegmentHeader(number, f"label {number}", keys=(number,), rename=True)
         if not collector.wants(found):
             continue
         if value is None:
@@ -111,7 +111,7 @@ def _mask_name(stem: str) -> str:
     return stem
 
 
-def _add(labels, known: dict[int, Found], image: Image, collector: SegmentCollector) -> None:
+def _add(labels, known: dict[int, SegmentHeader], image: Image, collector: SegmentCollector) -> None:
     wanted = [(label, found) for label, found in known.items() if collector.wants(found)]
     if wanted:
         collector.add(wanted, labels, image.ijk_to_ras, image.source)

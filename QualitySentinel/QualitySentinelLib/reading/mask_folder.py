@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import InputError
-from ..volume.collector import Found, SegmentCollector
+from ..volume.collector import SegmentCollector, SegmentHeader
 from .image import image_stem
 from .labels import as_labels
 from .seg_nrrd import has_segments
@@ -35,7 +35,7 @@ def read_mask_folder(files: list[Path], folder: Path, ct_source: str, collector:
         if ct_source and path.resolve() == Path(ct_source).resolve():
             continue
         stem = image_stem(path)
-        found = Found(stem, stem, keys=(stem,))
+        found = SegmentHeader(stem, stem, keys=(stem,))
         if not collector.wants(found):
             read += 1
             continue

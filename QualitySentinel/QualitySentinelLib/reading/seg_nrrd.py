@@ -1,4 +1,4 @@
-"""``.seg.nrrd``, the format of Slicer's segmentations: segments with names, colours and tags, in layers.
+"""``.seg.nrrd``, the format of Slicer's segmentations: segments with names, colors and tags, in layers.
 
 The fields are those of Slicer's ``vtkMRMLSegmentationStorageNode``: ``Segment0_ID``, ``Segment0_Name``,
 ``Segment0_Color``, ``Segment0_LabelValue``, ``Segment0_Layer``, ``Segment0_Tags`` and so on. The array may be cropped
@@ -13,7 +13,7 @@ import re
 import numpy as np
 
 from ..errors import InputError
-from ..volume.collector import Found, SegmentCollector
+from ..volume.collector import SegmentCollector, SegmentHeader
 from .image import Image
 from .labels import as_labels
 
@@ -39,7 +39,7 @@ def read_seg_nrrd(image: Image, collector: SegmentCollector) -> None:
     )
     fractional = "fractional" in representation.lower()
     numbers = sorted(int(m.group(1)) for m in map(_SEGMENT_ID.match, metadata) if m)
-    by_layer: dict[int, list[tuple[int, int, Found]]] = {}
+    by_layer: dict[int, list[tuple[int, int, SegmentHeader]]] = {}
     for position, number in enumerate(numbers):
         field = {key: metadata.get(f"Segment{number}_{key}") for key in ("ID", "Name", "Color", "Tags")}
         try:
@@ -49,7 +49,7 @@ def read_seg_nrrd(image: Image, collector: SegmentCollector) -> None:
             raise InputError(f"{image.source}: its header is damaged (Segment{number}); save it again") from error
         if not 0 <= layer < len(layers):
             raise InputError(f"{image.source}: segment {number} is in layer {layer}, which is missing; save it again")
-        found = Found(
+        found = SegmentHeader(
             id=field["ID"] or f"Segment_{number}",
             name=field["Name"] or field["ID"] or f"Segment_{number}",
             color=_color(field["Color"]),

@@ -9,10 +9,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from ..files import write_whole
+from ..files import atomic_write
 from ..scores import (
     CaseScore,
-    EmptySlice,
     SegmentScore,
     SliceScore,
     Status,
@@ -87,7 +86,7 @@ def write_html_report(
         missed_text=MISSED_TEXT,
         **_content(case_score, ct, segmentation),
     )
-    return write_whole(path, page)
+    return atomic_write(path, page)
 
 
 def _content(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation) -> dict:
@@ -145,19 +144,18 @@ def _pictures(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation) -
     for segment_id, chosen in worst_slices(case_score).items():
         segment = segments.get(segment_id)
         for slice_score in chosen:
-            missed = isinstance(slice_score, EmptySlice)
             k = _canonical_slice(slice_score, ct)
-            masked = slice_score.nearest_k if isinstance(slice_score, EmptySlice) else k
+            masked = k if slice_score.has_mask else slice_score.nearest_k
             if segment is None or k is None or masked not in segment.occupied_slices():
                 continue
-            picture = slice_picture(ct, segment, k, mask_from=masked if missed else None)
+            picture = slice_picture(ct, segment, k, mask_from=slice_score.nearest_k)
             pictures.setdefault(segment_id, []).append(
                 {
                     "uri": picture.uri,
                     "slice": slice_score,
-                    "missed": missed,
+                    "missed": slice_score.missed,
                     "dsc_text": dsc_text(slice_score.predicted_dsc, case_score.threshold),
-                    "range": "" if isinstance(slice_score, EmptySlice) else _range(slice_score),
+                    "range": _range(slice_score),
                     "colors": _colors(slice_score.predicted_dsc),
                     "window": picture.window.name,
                 }
@@ -174,7 +172,7 @@ def _range(score: SegmentScore | SliceScore) -> str:
     return range_text(score.dsc_low, score.dsc_high)
 
 
-def _canonical_slice(slice_score: SliceScore | EmptySlice, ct: CtVolume) -> int | None:
+def _canonical_slice(slice_score: SliceScore, ct: CtVolume) -> int | None:
     """Where the slice lies in the canonical frame, checked by its position.
 
     A model whose preset takes slices in the file's order numbers them so; when these are not axial, there is none.

@@ -7,7 +7,7 @@ import math
 
 from markupsafe import Markup, escape
 
-from ..scores import EmptySlice, SegmentScore, SliceScore
+from ..scores import SegmentScore, SliceScore
 from .text import MISSED_TEXT, dsc_text, position_text, range_text
 
 WIDTH, HEIGHT = 620, 250
@@ -17,7 +17,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 22, 12, 62
 def dsc_plot(segment: SegmentScore, label: str, threshold: float, mark_all: bool = True) -> Markup:
     """SVG with DSC (0..1) over patient position (mm) and slice number, inferior on the left.
 
-    The line is the predicted DSC, the band around it its interval, the grey area the mask's own area (scaled to its
+    The line is the predicted DSC, the band around it its interval, the gray area the mask's own area (scaled to its
     largest). Slices below the threshold are triangles, the others dots; missed slices are columns with a cross at
     their predicted DSC. Each has a title that shows on hovering.
 
@@ -88,7 +88,7 @@ def _point(s: SliceScore, x: float, y: float, threshold: float) -> str:
     return f'<circle class="point" cx="{x:.1f}" cy="{y:.1f}" r="2.6">{title}</circle>'
 
 
-def _cross(s: EmptySlice, x: float, y: float) -> str:
+def _cross(s: SliceScore, x: float, y: float) -> str:
     return (
         f'<path class="missed" d="M{x - 4:.1f} {y - 4:.1f}l8 8m0 -8l-8 8">'
         f"<title>slice {s.slice_index}, {position_text(s.position_mm)}: {MISSED_TEXT}, "
@@ -96,8 +96,8 @@ def _cross(s: EmptySlice, x: float, y: float) -> str:
     )
 
 
-def _ticks(slices: list[SliceScore | EmptySlice], low: float, high: float, x, base: float) -> str:
-    """The marks below: millimetres at round values, and the file's slice numbers under them."""
+def _ticks(slices: list[SliceScore], low: float, high: float, x, base: float) -> str:
+    """The marks below: millimeters at round values, and the file's slice numbers under them."""
     span = high - low
     spacing = next((s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500) if span / s <= 8), 1000)
     first, last = slices[0], slices[-1]
@@ -125,7 +125,7 @@ def _ticks(slices: list[SliceScore | EmptySlice], low: float, high: float, x, ba
     return "".join(parts)
 
 
-def _step(slices: list[SliceScore | EmptySlice]) -> float:
+def _step(slices: list[SliceScore]) -> float:
     """The least distance of two neighbours, mm; 1 for a single slice."""
     gaps = [b.position_mm - a.position_mm for a, b in itertools.pairwise(slices)]
     return min((g for g in gaps if g > 0), default=1.0)

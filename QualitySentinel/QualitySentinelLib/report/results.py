@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from ..files import whole_folder
+from ..files import atomic_folder
 from ..review import (
     REVIEW_SEGMENT_COLUMNS,
     REVIEW_SLICE_COLUMNS,
@@ -44,7 +44,7 @@ def write_results(
         InputError: the folder cannot be written or the disk is full; what was there before is left as it was.
     """
     case = case_score if session is None else session.case
-    with whole_folder(folder) as new:
+    with atomic_folder(folder) as new:
         if session is None:
             write_segments_csv(new / "segments.csv", case)
             write_slices_csv(new / "slices.csv", case)

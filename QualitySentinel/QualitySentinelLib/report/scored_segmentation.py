@@ -1,4 +1,4 @@
-"""The scored segmentation as a ``.seg.nrrd`` that Slicer opens: the input's segments, coloured by predicted DSC."""
+"""The scored segmentation as a ``.seg.nrrd`` that Slicer opens: the input's segments, colored by predicted DSC."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import whole_file
+from ..files import atomic_file
 from ..scores import CaseScore
 from ..scores.colors import dsc_color
 from ..scores.tags import TAG_PREFIX, score_tags
-from ..volume import Box, Segment, Segmentation
+from ..volume import Segment, Segmentation
 
 _GZIP = 31  # zlib's code for a gzip container with the largest window
 
@@ -31,7 +31,7 @@ def write_scored_segmentation(
     Args:
         path: ends in ``.seg.nrrd``.
         segmentation: as it was read.
-        case_score: its scores; a segment without one keeps its colour and gets no tags.
+        case_score: its scores; a segment without one keeps its color and gets no tags.
         colors: predicted DSC (``None`` when there is no score) to RGB in 0..1.
         accepted: by segment id how many flagged or missed slices a reader accepted, if there is a review.
 
@@ -51,8 +51,8 @@ def write_scored_segmentation(
             color = colors(score.predicted_dsc)
         tags = {k: v for k, v in segment.tags.items() if not k.startswith(TAG_PREFIX)}
         tags |= score_tags(score, case_score, accepted)
-        header += _segment_lines(number, segment, layer, value, color, tags, _file_extent(segment.box, frame))
-    with whole_file(path) as temporary, open(temporary, "wb") as stream:
+        header += _segment_lines(number, segment, layer, value, color, tags, _file_extent(segment, frame))
+    with atomic_file(path) as temporary, open(temporary, "wb") as stream:
         # "replace": file names that are not UTF-8 have lone surrogates
         stream.write(("\n".join(header) + "\n\n").encode("utf-8", "replace"))
         packer = zlib.compressobj(4, zlib.DEFLATED, _GZIP)
@@ -132,12 +132,12 @@ def _segment_lines(number, segment: Segment, layer: int, value: int, color, tags
     return [f"Segment{number}_{key}:={text}" for key, text in fields.items()]
 
 
-def _file_extent(box: Box | None, frame) -> tuple[int, ...]:
+def _file_extent(segment: Segment, frame) -> tuple[int, ...]:
     """Inclusive first and last index along the file's i, j, k; 0 -1 for an empty segment."""
-    if box is None:
+    if segment.is_empty:
         return (0, -1, 0, -1, 0, -1)
     ranges = [(0, 0)] * 3
-    for axis, (piece, size) in enumerate(zip(box, frame.shape, strict=True)):
+    for axis, (piece, size) in enumerate(zip(segment.box, frame.shape, strict=True)):
         first, last = piece.start, piece.stop - 1
         if frame.flipped[axis]:
             first, last = size - 1 - last, size - 1 - first

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..scores import CaseScore, EmptySlice, SegmentScore, SliceScore
-from .refs import AnySlice, SliceRef, all_slices
+from ..scores import CaseScore, SegmentScore, SliceScore
+from .refs import SliceRef
 
 SAME_DECIMALS = 6
 """DSC that agree so far count as the same: the same slice in another batch differs by rounding, and nobody sees it."""
@@ -97,16 +97,16 @@ def _segment_change(old: SegmentScore | None, new: SegmentScore) -> SegmentChang
     return SegmentChange(new.segment_id, None if old is None else old.predicted_dsc, new.predicted_dsc, slices)
 
 
-def _shown(segment: SegmentScore) -> dict[int, AnySlice]:
+def _shown(segment: SegmentScore) -> dict[int, SliceScore]:
     """Slices with mask and missed ones, by k: what tables, plots and pictures show."""
-    return {s.k: s for s in all_slices(segment) if isinstance(s, SliceScore) or s.missed}
+    return {s.k: s for s in segment.listed_slices}
 
 
-def _seen(score: AnySlice | None) -> tuple[object, ...] | None:
+def _seen(score: SliceScore | None) -> tuple[object, ...] | None:
     """All of a slice that anybody sees."""
     if score is None:
         return None
-    if isinstance(score, EmptySlice):
+    if not score.has_mask:
         return score.position_mm, _rounded(score.predicted_dsc)
     return (
         score.position_mm, score.digest, score.area_mm2, score.flagged,
@@ -125,5 +125,5 @@ def _rounded(dsc: float | None) -> float | None:
     return None if dsc is None else round(dsc, SAME_DECIMALS)
 
 
-def _dsc(score: AnySlice | None) -> float | None:
+def _dsc(score: SliceScore | None) -> float | None:
     return None if score is None else score.predicted_dsc

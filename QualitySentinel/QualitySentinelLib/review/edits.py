@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from ..scores import SegmentScore, SliceScore
-from .refs import NO_MASK, AnySlice, SliceRef, is_complete, mask_digest
+from .refs import NO_MASK, SliceRef, is_complete, mask_digest
 
 SHOWN_DECIMALS = 2
 """A change that nobody sees in the figures is none."""
@@ -62,16 +62,12 @@ class FirstScore:
     missed: bool = False
 
     @classmethod
-    def of(cls, score: AnySlice) -> FirstScore:
+    def of(cls, score: SliceScore) -> FirstScore:
         """The slice as it is scored now."""
-        if isinstance(score, SliceScore):
-            return cls(score.digest, score.predicted_dsc)
-        return cls(NO_MASK, score.predicted_dsc, score.missed)
+        return cls(score.digest if score.has_mask else NO_MASK, score.predicted_dsc, score.missed)
 
-    def is_of(self, score: AnySlice | None) -> bool:
+    def is_of(self, score: SliceScore | None) -> bool:
         """Whether the slice as it is scored now, or not at all, would be taken for this."""
-        if isinstance(score, SliceScore):
-            return self.digest == score.digest and self.dsc == score.predicted_dsc and not self.missed
         return self == (FirstScore(NO_MASK) if score is None else FirstScore.of(score))
 
     def was_doubtful(self, threshold: float) -> bool:
@@ -91,7 +87,7 @@ class FirstScores:
         for ref, first in (known or {}).items():
             self._first.setdefault(ref.segment_id, {})[ref.k] = first
 
-    def learn(self, segment: SegmentScore, slices: Iterable[AnySlice], before: SegmentScore | None) -> None:
+    def learn(self, segment: SegmentScore, slices: Iterable[SliceScore], before: SegmentScore | None) -> None:
         """Take the scores of slices met for the first time.
 
         Args:
@@ -104,7 +100,7 @@ class FirstScores:
         for score in slices:
             known = first.get(score.k)
             if known is None:
-                painted = isinstance(score, SliceScore) and before is not None and is_complete(before)
+                painted = score.has_mask and before is not None and is_complete(before)
                 first[score.k] = FirstScore(NO_MASK) if painted else FirstScore.of(score)
             elif known.dsc is None and known.digest == mask_digest(segment, score):
                 first[score.k] = FirstScore.of(score)
@@ -120,7 +116,7 @@ class FirstScores:
             for k, score in first.items():
                 first[k] = replace(score, dsc=None)
 
-    def edit(self, segment: SegmentScore, k: int, score: AnySlice | None) -> Edit | None:
+    def edit(self, segment: SegmentScore, k: int, score: SliceScore | None) -> Edit | None:
         """What became of slice ``k``, if its mask is known to differ from the first; ``score``: the slice's, if any."""
         first = self._first.get(segment.segment_id, {}).get(k)
         now = mask_digest(segment, score)
@@ -129,15 +125,15 @@ class FirstScores:
         return Edit(segment.segment_id, k, first.dsc, None if score is None else score.predicted_dsc)
 
     def edits(
-        self, segment: SegmentScore, slices: Mapping[int, AnySlice]
-    ) -> Iterator[tuple[Edit, FirstScore, AnySlice | None]]:
+        self, segment: SegmentScore, slices: Mapping[int, SliceScore]
+    ) -> Iterator[tuple[Edit, FirstScore, SliceScore | None]]:
         """(edit, first score, score now) of each edited slice of a segment, upwards; ``slices``: its slices by k."""
         first = self._first.get(segment.segment_id, {})
         for k in sorted(first):
             if edit := self.edit(segment, k, slices.get(k)):
                 yield edit, first[k], slices.get(k)
 
-    def differing(self, segment: SegmentScore, slices: Mapping[int, AnySlice]) -> dict[int, FirstScore]:
+    def differing(self, segment: SegmentScore, slices: Mapping[int, SliceScore]) -> dict[int, FirstScore]:
         """First scores that cannot be had from the segment's scores of now, by k, upwards."""
         first = self._first.get(segment.segment_id, {})
         return {k: first[k] for k in sorted(k for k in first if not first[k].is_of(slices.get(k)))}

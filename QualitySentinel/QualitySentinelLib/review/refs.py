@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..scores import EmptySlice, SegmentScore, SliceScore, Status
-
-AnySlice = SliceScore | EmptySlice
-"""The score of a slice with mask, or of one without that was searched for missed parts."""
+from ..scores import SegmentScore, SliceScore, Status
 
 NO_MASK = ""
 """Stands for the digest of a slice in which the segment has no voxel."""
@@ -25,14 +22,9 @@ class SliceRef(NamedTuple):
     k: int
 
 
-def all_slices(segment: SegmentScore) -> list[AnySlice]:
+def all_slices(segment: SegmentScore) -> list[SliceScore]:
     """The slices of a segment with mask, then those without."""
     return [*segment.slices, *segment.empty_slices]
-
-
-def is_doubtful(score: AnySlice) -> bool:
-    """Whether a reader should look at it: predicted below the threshold, or a missed slice."""
-    return score.missed if isinstance(score, EmptySlice) else score.flagged
 
 
 def is_scored(segment: SegmentScore) -> bool:
@@ -45,16 +37,16 @@ def is_complete(segment: SegmentScore) -> bool:
     return is_scored(segment) and segment.n_scored >= segment.n_slices
 
 
-def mask_digest(segment: SegmentScore, score: AnySlice | None) -> str | None:
+def mask_digest(segment: SegmentScore, score: SliceScore | None) -> str | None:
     """Fingerprint of the mask in a slice of the segment: ``NO_MASK`` where it is empty, ``None`` when unknown.
 
-    The digest of an :class:`EmptySlice` is that of the nearest slice with mask. A reader who edits that one has not
+    The digest of a slice without mask is that of the nearest slice with mask. A reader who edits that one has not
     touched the empty slice, so it does not count here.
 
     Args:
         segment: the slice's segment.
         score: the slice's score, ``None`` when it has none.
     """
-    if isinstance(score, SliceScore):
+    if score is not None and score.has_mask:
         return score.digest
     return NO_MASK if score is not None or is_complete(segment) else None

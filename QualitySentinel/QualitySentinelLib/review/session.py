@@ -15,7 +15,7 @@ from .edits import Edit, FirstScores
 from .events import Changed, ReviewEvent
 from .observers import Observer, Observers
 from .own_scores import copied, fingerprint, further
-from .refs import AnySlice, SliceRef, all_slices, is_doubtful, mask_digest
+from .refs import SliceRef, all_slices, mask_digest
 from .state import ReviewState
 from .strip import StripPoint
 
@@ -45,7 +45,7 @@ class ReviewSession:
 
     def __init__(self, case_score: CaseScore, threshold: float | None = None) -> None:
         self._threshold = check_threshold(case_score.threshold if threshold is None else threshold)
-        self._slices: dict[str, dict[int, AnySlice]] = {}
+        self._slices: dict[str, dict[int, SliceScore]] = {}
         self._first = FirstScores()
         self._accepts = Accepts()
         self._selected: str | None = None
@@ -81,7 +81,7 @@ class ReviewSession:
             raise UsageError(f"{segment_id}: no such segment in this review; select one from its table")
         return self._worst_first[self._rank[segment_id]]
 
-    def slice_score(self, segment_id: str, k: int) -> AnySlice | None:
+    def slice_score(self, segment_id: str, k: int) -> SliceScore | None:
         """The score of a slice, with mask or without; ``None`` when it has none.
 
         Raises:
@@ -103,10 +103,10 @@ class ReviewSession:
                 slice_index=s.slice_index,
                 position_mm=s.position_mm,
                 dsc=s.predicted_dsc,
-                low=s.dsc_low if isinstance(s, SliceScore) else None,
-                high=s.dsc_high if isinstance(s, SliceScore) else None,
-                flagged=isinstance(s, SliceScore) and s.flagged,
-                missed=not isinstance(s, SliceScore),
+                low=s.dsc_low,
+                high=s.dsc_high,
+                flagged=s.flagged,
+                missed=s.missed,
                 accepted=SliceRef(segment_id, s.k) in self._accepts,
                 edit=self._first.edit(segment, s.k, s),
             )
@@ -184,8 +184,8 @@ class ReviewSession:
         """
         segment = self.segment(segment_id)
 
-        def rank(s: AnySlice) -> tuple[bool, bool, float, int]:
-            return SliceRef(segment_id, s.k) in self._accepts, not is_doubtful(s), s.predicted_dsc, s.k
+        def rank(s: SliceScore) -> tuple[bool, bool, float, int]:
+            return SliceRef(segment_id, s.k) in self._accepts, not s.is_doubtful, s.predicted_dsc, s.k
 
         worst = min(self._shown(segment), key=rank, default=None)
         return None if worst is None else SliceRef(segment_id, worst.k)
@@ -221,7 +221,7 @@ class ReviewSession:
             ref
             for segment in self._worst_first
             for s in self._shown(segment)
-            if is_doubtful(s) and (ref := SliceRef(segment.segment_id, s.k)) not in self._accepts
+            if s.is_doubtful and (ref := SliceRef(segment.segment_id, s.k)) not in self._accepts
         )
 
     def next_flagged(self) -> SliceRef | None:
@@ -279,7 +279,7 @@ class ReviewSession:
             UsageError: there is no such segment.
         """
         shown = self._shown(self.segment(segment_id))
-        return self._accept([SliceRef(segment_id, s.k) for s in shown if is_doubtful(s)])
+        return self._accept([SliceRef(segment_id, s.k) for s in shown if s.is_doubtful])
 
     def unaccept_segment(self, segment_id: str) -> tuple[SliceRef, ...]:
         """Take back all accepts of a segment in one step, also of slices that are not flagged with this threshold.
@@ -432,23 +432,23 @@ class ReviewSession:
     def _find(self, segment_id: str) -> SegmentScore | None:
         return self.segment(segment_id) if segment_id in self._rank else None
 
-    def _shown(self, segment: SegmentScore) -> list[AnySlice]:
+    def _shown(self, segment: SegmentScore) -> list[SliceScore]:
         """Slices with mask and missed ones, inferior to superior."""
         slices = self._slices[segment.segment_id].values()
-        return [s for s in slices if isinstance(s, SliceScore) or s.missed]
+        return [s for s in slices if s.has_mask or s.missed]
 
     def _counts(self, segments: Iterable[SegmentScore]) -> ReviewCounts:
         flagged = missed = doubted = accepted = corrected = still_open = 0
         for segment in segments:
             flagged += segment.n_flagged
             missed += segment.n_missed
-            doubtful = [s for s in self._shown(segment) if is_doubtful(s)]
+            doubtful = [s for s in self._shown(segment) if s.is_doubtful]
             doubted += bool(doubtful)
             fine = sum(SliceRef(segment.segment_id, s.k) in self._accepts for s in doubtful)
             accepted += fine
             still_open += len(doubtful) - fine
             for _, first, score in self._first.edits(segment, self._slices[segment.segment_id]):
-                corrected += first.was_doubtful(self._threshold) and (score is None or not is_doubtful(score))
+                corrected += first.was_doubtful(self._threshold) and (score is None or not score.is_doubtful)
         return ReviewCounts(flagged, missed, doubted, ReviewProgress(accepted, corrected, still_open))
 
     def _place_of(self, ref: SliceRef) -> tuple[int, int]:

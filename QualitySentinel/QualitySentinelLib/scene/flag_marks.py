@@ -15,7 +15,6 @@ import vtk
 
 from ..errors import MismatchError
 from ..review import ReviewSession
-from ..scores import EmptySlice
 from ..scores.colors import DEFAULT_SCALE, dsc_color
 from .label_layers import frame_of
 from .views import is_axial
@@ -183,7 +182,7 @@ def marks_of(session: ReviewSession) -> dict[int, Mark]:
     missed: dict[int, list] = {}
     for segment_id, k in session.open_slices():
         score = session.slice_score(segment_id, k)
-        found = missed if isinstance(score, EmptySlice) else flagged
+        found = flagged if score.has_mask else missed
         found.setdefault(k, []).append((score.predicted_dsc, labels[segment_id]))
     return {
         k: Mark(tuple(sorted(flagged.get(k, ()))), tuple(sorted(missed.get(k, ()))))

@@ -152,5 +152,5 @@ def _resampled(segmentation_node, volume_node, ids: list[str]) -> list[LabelLaye
     return [
         LabelLayer(tuple(s.start for s in segment.box), segment.labels, {segment.value: segment.id})
         for segment in segmentation_from_node(segmentation_node, volume_node, ids)
-        if segment.box is not None
+        if not segment.is_empty
     ]

@@ -17,7 +17,7 @@ import vtk
 from ..errors import InputError
 from ..steps import Steps, run_to_end
 from ..volume import AxialFrame, CtVolume, Segmentation
-from ..volume.collector import Found, SegmentCollector
+from ..volume.collector import SegmentCollector, SegmentHeader
 from ..volume.segmentation import Box
 from .layer_memory import LayerMemory, recorded
 from .tags import read_tags
@@ -93,12 +93,12 @@ def _grid_of(ct_node: slicer.vtkMRMLScalarVolumeNode) -> CtVolume:
     return CtVolume(frame.to_canonical(voxels), frame, ct_node.GetName())
 
 
-def _found(segmentation) -> Iterator[Found]:
+def _found(segmentation) -> Iterator[SegmentHeader]:
     """What the segmentation says of each segment, in its order."""
     for segment_id in segmentation.GetSegmentIDs():
         segment = segmentation.GetSegment(segment_id)
         color = tuple(float(c) for c in segment.GetColor())
-        yield Found(id=segment_id, name=segment.GetName(), color=color, tags=read_tags(segment))
+        yield SegmentHeader(id=segment_id, name=segment.GetName(), color=color, tags=read_tags(segment))
 
 
 @contextmanager
@@ -125,7 +125,7 @@ def _with_labelmaps(segmentation_node: slicer.vtkMRMLSegmentationNode, ct_node: 
         slicer.mrmlScene.RemoveNode(copy)
 
 
-def _layers(segmentation_node: slicer.vtkMRMLSegmentationNode, wanted: dict[int, Found]) -> list[list[int]]:
+def _layers(segmentation_node: slicer.vtkMRMLSegmentationNode, wanted: dict[int, SegmentHeader]) -> list[list[int]]:
     """Positions of the wanted segments, those that share a labelmap together; each segment without one alone."""
     layers: dict[str, list[int]] = {}
     for position, found in wanted.items():
@@ -139,7 +139,7 @@ def _add_layer(
     collector: SegmentCollector,
     segmentation_node,
     sharing: list[str],
-    members: list[Found],
+    members: list[SegmentHeader],
     memory: LayerMemory | None,
     only_changed: Collection[str],
 ) -> Steps[set[str]]:

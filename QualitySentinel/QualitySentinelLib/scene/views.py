@@ -34,7 +34,7 @@ def jump_to_slice(volume_node, k: int, center_ras: Sequence[float] | None = None
         MismatchError: the volume is under a transform that is not linear.
     """
     frame = frame_of(volume_node)
-    middle = frame.slice_centre_ras(min(max(int(k), 0), frame.shape[0] - 1))
+    middle = frame.slice_center_ras(min(max(int(k), 0), frame.shape[0] - 1))
     normal = np.cross(frame.ijk_to_ras[:3, 0], frame.ijk_to_ras[:3, 1])
     normal /= np.linalg.norm(normal)
     for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
@@ -54,7 +54,7 @@ def is_axial(slice_node) -> bool:
 def segment_center(segmentation_node, segment_id: str, volume_node, k: int) -> tuple[float, float, float] | None:
     """A point of the world (RAS mm) in the middle of a segment's mask in canonical slice ``k``.
 
-    It is the mask voxel nearest to the centre of mass, so that views through it cut the mask. Where the mask has no
+    It is the mask voxel nearest to the center of mass, so that views through it cut the mask. Where the mask has no
     voxel in the slice, that of the nearest slice with some, moved into slice ``k``: there something may be missed.
 
     Returns:

@@ -13,18 +13,18 @@ from ..anatomy.sides import WRONG_SIDE, mistaken_sides
 from ..checkpoint import QualityModel, load_model
 from ..checkpoint.load import BUNDLED
 from ..errors import CancelledError, UsageError
-from ..scores import CaseScore, EmptySlice, Progress, SegmentScore, SliceScore, Stage, Status
+from ..scores import CaseScore, Progress, SegmentScore, SliceScore, Stage, Status
 from ..scores.aggregation import aggregate
 from ..scores.flags import DEFAULT_THRESHOLD, check_threshold, flag
 from ..slices import SliceBatch, blank_batch, make_batch
 from ..slices.place import body_of
-from ..steps import Breath, Steps, in_thread
+from ..steps import Steps, TimeBudget, in_thread
 from ..suggestions.drawing import WHOLE, Drawing, Drawings
 from ..volume import CtVolume, Segment, Segmentation
 from ..volume.collector import one_line
 from ..volume.segmentation import is_called
+from .batch_sizer import BatchSizer
 from .device import batch_size_for, choose_device, is_out_of_memory
-from .pace import Pace
 from .plan import REACH_MM, SliceChoice, parse_slice_choice, plan_empty_slices, plan_slices
 
 Item = tuple[Segment, int, int | None]
@@ -97,7 +97,7 @@ class Scorer:
         self.device = choose_device(device)
         self.threshold = check_threshold(threshold)
         self._step_seconds = step_seconds
-        self._pace = Pace(batch_size or batch_size_for(self.device, model.preset.size**2), step_seconds)
+        self._batches = BatchSizer(batch_size or batch_size_for(self.device, model.preset.size**2), step_seconds)
 
     def warm_up_steps(self) -> Steps[Scorer]:
         """What the first slice would have to wait for: bring the network to the device, run it once; returns self."""
@@ -191,7 +191,7 @@ class Scorer:
             total = len(items) if stage is Stage.SCORING else 0
             return Progress(done, total, case.seconds, segment_id, case, cancelled, stage)
 
-        breath = Breath(self._step_seconds)
+        budget = TimeBudget(self._step_seconds)
         earlier = _Earlier(previous, self.model.sha256)
         from_top = in_file_order and ct.frame.flipped[0]
         missing = {}
@@ -201,12 +201,12 @@ class Scorer:
             plan = self._plan(segment, ct, slices, from_top) if segment.id in wanted else {}
             missing[segment.id] = len(plan)
             for k, near in plan.items():
-                if breath.is_due():
+                if budget.is_spent():
                     yield progress(0, None, stage=Stage.PLANNING)
                     if cancelled():
                         yield progress(0, None, cancelled=True)
                         return
-                    breath.begin()
+                    budget.renew()
                 kept = earlier.slice_score(segment, k, near)
                 if kept is None or (drawings is not None and drawings.of(kept) is None):
                     items.append((segment, k, near))
@@ -223,7 +223,7 @@ class Scorer:
                 yield progress(done, items[done][0].id, cancelled=True)
                 return
             began = time.perf_counter()
-            raw = self._predict(ct, items[done : done + self._pace.size], case, drawings)
+            raw = self._predict(ct, items[done : done + self._batches.size], case, drawings)
             batch = items[done : done + len(raw)]  # memory may have allowed fewer than planned
             done += len(batch)
             for (segment, k, near), value in zip(batch, raw, strict=True):
@@ -231,7 +231,7 @@ class Scorer:
                 missing[segment.id] -= 1
                 if not missing[segment.id]:
                     self._finish(segment, scores[segment.id])
-            self._pace.took(len(batch), time.perf_counter() - began)
+            self._batches.took(len(batch), time.perf_counter() - began)
             case.device, case.model = str(self.device), self._summary()
             if (warning := self.model.backend_warning) and warning not in case.warnings:
                 case.warnings.append(warning)
@@ -277,7 +277,7 @@ class Scorer:
     ) -> np.ndarray:
         """Raw outputs for the first of ``items``: all of them, or as many as the device's memory holds at once."""
         while True:
-            batch = items[: self._pace.size]
+            batch = items[: self._batches.size]
             try:
                 self.model.network.to(self.device)
                 slices, neighbours = [(segment, k) for segment, k, _ in batch], [near for *_, near in batch]
@@ -301,13 +301,13 @@ class Scorer:
 
     def _make_room(self, problem: str, case: CaseScore) -> None:
         """Halve the batch; when it cannot shrink, leave the GPU for the CPU."""
-        if self._pace.size > 1:
-            self._pace.most = self._pace.size // 2
-            case.warnings.append(f"{self.device} ran out of memory: continuing with {self._pace.most} slices at a time")
+        if self._batches.size > 1:
+            self._batches.most = self._batches.size // 2
+            case.warnings.append(f"{self.device} ran out of memory: scoring {self._batches.most} slices at a time")
         elif self.device.type != "cpu":
             case.warnings.append(f"{self.device} ran out of memory even for one slice: continuing on the CPU")
             self.device = choose_device("cpu")
-            self._pace = Pace(batch_size_for(self.device, self.model.preset.size**2), self._step_seconds)
+            self._batches = BatchSizer(batch_size_for(self.device, self.model.preset.size**2), self._step_seconds)
         else:
             raise MemoryError(f"not enough memory to score a single slice ({problem})")
 
@@ -346,16 +346,14 @@ class _Earlier:
             by_k = {s.k: s for s in score.slices}, {s.k: s for s in score.empty_slices}
             self._segments[score.segment_id] = (score.structure, *by_k)
 
-    def slice_score(self, segment: Segment, k: int, near: int | None) -> SliceScore | EmptySlice | None:
+    def slice_score(self, segment: Segment, k: int, near: int | None) -> SliceScore | None:
         """A copy of the score of a planned slice, or ``None`` when it must be run."""
         structure, masked, empty = self._segments.get(segment.id, (None, {}, {}))
         same = (masked if near is None else empty).get(k)
         if same is None or structure != segment.structure or same.digest != _digest(segment, k, near):
             return None
-        copy = replace(same)  # flags are set anew
-        if isinstance(copy, EmptySlice):  # an edit farther away may have put it between slices of the mask
-            copy.inner = _is_inner(segment, k)
-        return copy
+        # flags are set anew; an edit farther away may have put an empty slice between slices of the mask
+        return replace(same, inner=near is not None and _is_inner(segment, k))
 
 
 def _blank(segment: Segment) -> SegmentScore:
@@ -363,26 +361,18 @@ def _blank(segment: Segment) -> SegmentScore:
     return SegmentScore(segment.id, segment.name, segment.structure, status)
 
 
-def _add(score: SegmentScore, slice_score: SliceScore | EmptySlice) -> None:
-    (score.empty_slices if isinstance(slice_score, EmptySlice) else score.slices).append(slice_score)
+def _add(score: SegmentScore, slice_score: SliceScore) -> None:
+    (score.slices if slice_score.has_mask else score.empty_slices).append(slice_score)
 
 
-def _slice_score(ct: CtVolume, segment: Segment, k: int, near: int | None, raw: float) -> SliceScore | EmptySlice:
+def _slice_score(ct: CtVolume, segment: Segment, k: int, near: int | None, raw: float) -> SliceScore:
     masked = k if near is None else near
     area = int(segment.areas[masked - segment.box[0].start])
-    values = {
-        "segment_id": segment.id,
-        "k": k,
-        "slice_index": ct.frame.file_slice(k),
-        "position_mm": ct.frame.position_mm(k),
-        "predicted_dsc": min(max(raw, 0.0), 1.0),
-        "raw": raw,
-        "area_mm2": area * ct.frame.spacing[1] * ct.frame.spacing[2],
-        "digest": _digest(segment, k, near),
-    }
-    if near is None:
-        return SliceScore(**values)
-    return EmptySlice(**values, nearest_k=near, inner=_is_inner(segment, k))
+    return SliceScore(
+        segment.id, k, ct.frame.file_slice(k), ct.frame.position_mm(k), min(max(raw, 0.0), 1.0), raw,
+        area * ct.frame.spacing[1] * ct.frame.spacing[2], _digest(segment, k, near),
+        nearest_k=near, inner=near is not None and _is_inner(segment, k),
+    )  # fmt: skip
 
 
 def _mistaken_sides(segmentation: Segmentation) -> list[str]:

@@ -12,7 +12,7 @@ from .report_json import (
     read_report_json,
     write_report_json,
 )
-from .score import CaseScore, EmptySlice, SegmentScore, SliceScore, Status
+from .score import CaseScore, SegmentScore, SliceScore, Status
 from .tables import read_segments_csv, read_slices_csv, write_segments_csv, write_slices_csv
 from .versions import software_versions
 
@@ -21,7 +21,6 @@ __all__ = [
     "DEFAULT_AGGREGATION",
     "DEFAULT_THRESHOLD",
     "CaseScore",
-    "EmptySlice",
     "Progress",
     "SegmentScore",
     "SliceScore",

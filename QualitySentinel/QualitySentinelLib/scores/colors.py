@@ -1,4 +1,4 @@
-"""The colour of a predicted DSC: the scales of the report, the tags and the scene."""
+"""The color of a predicted DSC: the scales of the report, the tags and the scene."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SCALES: dict[str, Stops] = {DEFAULT_SCALE: COLOR_SCALE, "color-blind-safe": COLO
 
 
 def dsc_color(dsc: float | None, scale: str = DEFAULT_SCALE) -> tuple[float, float, float]:
-    """RGB in 0..1 of a DSC; grey where there is no score (None, NaN). Values beyond 0..1 take the end's colour.
+    """RGB in 0..1 of a DSC; gray where there is no score (None, NaN). Values beyond 0..1 take the end's color.
 
     Args:
         dsc: 0..1.

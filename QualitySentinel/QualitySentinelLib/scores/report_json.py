@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..errors import InputError
-from ..files import sha256_of, write_whole
+from ..files import atomic_write, sha256_of
 from .labels import segment_labels
-from .score import CaseScore, EmptySlice, SegmentScore, SliceScore, Status
+from .score import CaseScore, SegmentScore, SliceScore, Status
 from .versions import software_versions
 
 SCHEMA = "quality-sentinel-report/1"
@@ -64,7 +64,7 @@ def write_report_json(
     if review is not None:
         document["review"] = dict(review)
     # ASCII with escapes: any name survives, even one that is not valid UTF-8
-    return write_whole(path, json.dumps(_plain(document), indent=1, allow_nan=False) + "\n")
+    return atomic_write(path, json.dumps(_plain(document), indent=1, allow_nan=False) + "\n")
 
 
 def read_report_json(path: str | os.PathLike) -> CaseScore:
@@ -143,9 +143,11 @@ def _input(entry: str | os.PathLike | Mapping) -> dict:
 _SEGMENT_FIELDS, _SLICE_FIELDS, _EMPTY_FIELDS = (
     tuple(f.name for f in fields(kind) if f.name not in left_out)
     for kind, left_out in (
-        (SegmentScore, ("slices", "empty_slices")), (SliceScore, ("segment_id",)), (EmptySlice, ("segment_id",)),
+        (SegmentScore, ("slices", "empty_slices")),
+        (SliceScore, ("segment_id", "nearest_k", "inner", "missed")),
+        (SliceScore, ("segment_id", "flagged", "dsc_low", "dsc_high")),
     )
-)  # fmt: skip
+)
 
 
 def _segment(segment: SegmentScore, label: str) -> dict:
@@ -166,17 +168,15 @@ def _segment_score(entry: Mapping) -> SegmentScore:
     segment_id = values["segment_id"]
     return SegmentScore(
         **values,
-        slices=[SliceScore(segment_id, **_slice_values(s, _SLICE_FIELDS)) for s in entry["slices"]],
-        empty_slices=[EmptySlice(segment_id, **_slice_values(s, _EMPTY_FIELDS)) for s in entry.get("empty_slices", [])],
+        slices=[_slice_score(segment_id, s, _SLICE_FIELDS) for s in entry["slices"]],
+        empty_slices=[_slice_score(segment_id, s, _EMPTY_FIELDS) for s in entry.get("empty_slices", [])],
     )
 
 
-def _slice_values(entry: Mapping, names: Sequence[str]) -> dict:
-    """What the entry has of ``names``: reports of earlier versions lack those that came later, with defaults."""
+def _slice_score(segment_id: str, entry: Mapping, names: Sequence[str]) -> SliceScore:
+    """Reports of earlier versions lack what came later, which has defaults."""
     values = {name: entry[name] for name in names if name in entry}
-    if values["raw"] is None:
-        values["raw"] = math.nan
-    return values
+    return SliceScore(segment_id, **values | ({"raw": math.nan} if values["raw"] is None else {}))
 
 
 def _plain(value):

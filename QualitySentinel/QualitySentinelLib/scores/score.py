@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 
 class Status(StrEnum):
@@ -20,19 +19,25 @@ class Status(StrEnum):
 
 @dataclass
 class SliceScore:
-    """The score of one slice of one segment.
+    """The score of one slice of one segment, with mask voxels or, where it was searched for missed parts, without.
 
     Attributes:
         segment_id: the segment it belongs to.
         k: canonical slice index.
         slice_index: the file's own 0-based slice number along its axial axis.
         position_mm: patient S coordinate of the slice, mm.
-        predicted_dsc: predicted Dice coefficient, clamped to 0..1.
+        predicted_dsc: predicted Dice coefficient, clamped to 0..1. Without mask it is the predicted probability that
+            nothing is missed: the DSC of two empty masks counts as 1, that of an empty one and a structure that is
+            there is 0.
         raw: the network's output before clamping and calibration.
-        area_mm2: mask area in the slice, mm2.
-        digest: fingerprint of the mask it was made from (``Segment.slice_digest``).
-        flagged: predicted below the threshold.
+        area_mm2: mask area in the slice, mm2; without mask, that in the nearest slice with one.
+        digest: fingerprint of the mask it was made from (``Segment.slice_digest``); without mask, of the nearest one
+            and its distance.
+        flagged: it has a mask, predicted below the threshold.
         dsc_low, dsc_high: interval around the predicted DSC, or ``None`` when the model gives none.
+        nearest_k: without mask: the segment's slice nearest to this one, which shows the network where to look.
+        inner: without mask: it lies between slices of the mask, not beyond its ends.
+        missed: without mask, and so low that the structure is expected here (``calibration["missed"]``).
     """
 
     segment_id: str
@@ -46,36 +51,19 @@ class SliceScore:
     flagged: bool = False
     dsc_low: float | None = None
     dsc_high: float | None = None
-
-
-@dataclass
-class EmptySlice:
-    """A slice in which a segment has no voxel, asked whether it misses something there.
-
-    Attributes:
-        segment_id: the segment.
-        k, slice_index, position_mm: as in :class:`SliceScore`.
-        predicted_dsc: predicted probability, 0..1, that nothing is missed: the DSC of two empty masks counts as 1,
-            that of an empty one and a structure that is there is 0.
-        raw: the network's output before clamping.
-        nearest_k: the segment's slice nearest to this one, which shows the network where to look.
-        area_mm2: mask area in that nearest slice, mm2.
-        digest: fingerprint of that mask and of its distance.
-        inner: it lies between slices of the mask, not beyond its ends.
-        missed: so low that the structure is expected here (``calibration["missed"]``).
-    """
-
-    segment_id: str
-    k: int
-    slice_index: int
-    position_mm: float
-    predicted_dsc: float
-    raw: float
-    nearest_k: int
-    area_mm2: float
-    digest: str
+    nearest_k: int | None = None
     inner: bool = False
     missed: bool = False
+
+    @property
+    def has_mask(self) -> bool:
+        """The segment has voxels in the slice."""
+        return self.nearest_k is None
+
+    @property
+    def is_doubtful(self) -> bool:
+        """A reader should look at it: predicted below the threshold, or missed."""
+        return self.flagged or self.missed
 
 
 @dataclass
@@ -103,7 +91,7 @@ class SegmentScore:
     mean_dsc: float | None = None
     area_weighted_dsc: float | None = None
     slices: list[SliceScore] = field(default_factory=list)
-    empty_slices: list[EmptySlice] = field(default_factory=list)
+    empty_slices: list[SliceScore] = field(default_factory=list)
 
     @property
     def is_unknown(self) -> bool:
@@ -121,12 +109,12 @@ class SegmentScore:
         return sum(s.flagged for s in self.slices)
 
     @property
-    def missed_slices(self) -> list[EmptySlice]:
+    def missed_slices(self) -> list[SliceScore]:
         """Slices where the mask is missing though the structure is expected, ascending."""
         return [s for s in self.empty_slices if s.missed]
 
     @property
-    def listed_slices(self) -> list[Any]:
+    def listed_slices(self) -> list[SliceScore]:
         """What tables and pictures show: the scored slices of the mask and the missed ones, ascending."""
         return sorted([*self.slices, *self.missed_slices], key=lambda s: s.k)
 

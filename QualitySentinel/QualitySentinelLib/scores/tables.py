@@ -16,10 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import InputError
-from ..files import write_whole
+from ..files import atomic_write
 from .csv_text import csv_text, escaped, unescaped
 from .labels import segment_labels
-from .score import CaseScore, EmptySlice
+from .score import CaseScore
 
 SEGMENT_COLUMNS = (
     "segment", "structure", "n_slices", "n_scored", "predicted_dsc", "dsc_low", "dsc_high", "n_flagged", "status",
@@ -64,10 +64,7 @@ def slice_rows(case_score: CaseScore) -> Iterator[tuple]:
         name = labels[segment.segment_id], segment.structure
         for s in segment.listed_slices:
             place = s.slice_index, s.position_mm, s.predicted_dsc
-            if isinstance(s, EmptySlice):
-                yield *name, *place, 0, None, None, 1
-            else:
-                yield *name, *place, int(s.flagged), s.dsc_low, s.dsc_high, 0
+            yield *name, *place, int(s.flagged), s.dsc_low, s.dsc_high, int(s.missed)
 
 
 def write_segments_csv(path: str | os.PathLike, case_score: CaseScore) -> Path:
@@ -119,7 +116,7 @@ def write_table(path: str | os.PathLike, columns: Sequence[str], rows: Iterable[
         InputError: the file cannot be written.
     """
     cells = ([_cell(column, value) for column, value in zip(columns, row, strict=True)] for row in rows)
-    return write_whole(path, csv_text(columns, cells))
+    return atomic_write(path, csv_text(columns, cells))
 
 
 def _read(path: str | os.PathLike, required: Sequence[str], columns: Sequence[str]) -> list[dict]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError, ModelError
-from ..files import sha256_of, whole_file, write_whole
+from ..files import atomic_file, atomic_write, sha256_of
 
 BUNDLED = "bundled"
 CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt")
@@ -147,7 +147,7 @@ def _copy(path: Path) -> ModelChoice:
     if known:
         return known
     target = _free_name(path.stem)
-    with whole_file(target) as temporary:
+    with atomic_file(target) as temporary:
         shutil.copyfile(path, temporary)
         if sha256_of(temporary) != sha256:
             raise ModelError(f"{path}: changed while it was being copied; try again")
@@ -211,7 +211,7 @@ def _read_list() -> dict[str, dict]:
 
 
 def _write_list(models: dict[str, dict]) -> None:
-    write_whole(model_folder() / _LIST, json.dumps({"models": models}, indent=1, ensure_ascii=False, sort_keys=True))
+    atomic_write(model_folder() / _LIST, json.dumps({"models": models}, indent=1, ensure_ascii=False, sort_keys=True))
 
 
 def _remove(path: Path) -> int:

@@ -132,10 +132,7 @@ def make_batch(
         plane = ct.hu[k]
         near = neighbours[number] if neighbours is not None else None
         shown = k if near is None else near
-        if segment.box is not None and segment.box[0].start <= shown < segment.box[0].stop:
-            mask, origin = segment.slice_mask(shown), (segment.box[1].start, segment.box[2].start)
-        else:
-            mask, origin = np.zeros((1, 1), dtype=bool), (0, 0)
+        mask, origin = segment.slice_mask(shown), (segment.box[1].start, segment.box[2].start)
         item_spacing = spacing
         if turn is not None:
             origin = turn.extent((origin[0], origin[0] + mask.shape[0], origin[1], origin[1] + mask.shape[1]))[::2]

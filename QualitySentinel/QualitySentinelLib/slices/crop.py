@@ -1,4 +1,4 @@
-"""Where to crop a slice: the published rule in pixels, and ours in millimetres.
+"""Where to crop a slice: the published rule in pixels, and ours in millimeters.
 
 A crop box is ``(row start, row stop, column start, column stop)``, half open, in pixel edges: pixel r covers r..r+1.
 An extent is the same for the mask: ``(first row, last row + 1, first column, last column + 1)``.
@@ -79,7 +79,7 @@ def published_training_crop(
 
 
 def square_crop(extent: tuple[int, int, int, int], spacing: tuple[float, float], preset: Preset) -> CropBox:
-    """Our crop: a square in mm, centred on the mask's extent. It may reach outside the image (padded, not distorted).
+    """Our crop: a square in mm, centered on the mask's extent. It may reach outside the image (padded, not distorted).
 
     Its side is the largest of ``min_side_mm``, the mask's larger extent plus twice ``margin_mm``, and
     ``extent_factor`` times that extent.

@@ -1,7 +1,7 @@
 """Batched separable resampling by a triangle filter: two batched matrix products, on any device.
 
 The filter is that of Pillow's ``BILINEAR`` and of torch's ``interpolate(mode="bilinear", antialias=True,
-align_corners=False)``: a triangle whose half-width is one pixel of the coarser of the two grids, normalised to sum one,
+align_corners=False)``: a triangle whose half-width is one pixel of the coarser of the two grids, normalized to sum one,
 on the pixels that the box touches.
 """
 
@@ -47,10 +47,10 @@ def triangle_weights(
         float32 ``[N, S, H]`` on ``device``; rows sum to one.
     """
     scale = lengths / size
-    centres = starts[:, None] + scale[:, None] * (np.arange(size) + 0.5) - 0.5  # in pixel indices
+    centers = starts[:, None] + scale[:, None] * (np.arange(size) + 0.5) - 0.5  # in pixel indices
     # Split into whole and fraction: float32 then holds the distance to near pixels to 1e-7 at any position.
-    whole = np.floor(centres)
-    fraction = torch.from_numpy((centres - whole).astype(np.float32)).to(device)
+    whole = np.floor(centers)
+    fraction = torch.from_numpy((centers - whole).astype(np.float32)).to(device)
     nearest = torch.from_numpy(whole.astype(np.float32)).to(device)
     sharpness = torch.from_numpy((1.0 / np.maximum(scale, 1.0)).astype(np.float32)).to(device)
     pixels = torch.arange(count, dtype=torch.float32, device=device)

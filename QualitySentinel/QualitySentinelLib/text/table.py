@@ -81,7 +81,7 @@ class EmbeddingTable:
 
         Raises:
             KeyError: the table does not have that name. Ask first (``name in table``): a silent neutral vector would
-                hide a misspelt name in training.
+                hide a misspelled name in training.
         """
         return self.neutral if name is None else self.vectors[self._rows[name]]
 

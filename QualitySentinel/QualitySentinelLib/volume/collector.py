@@ -21,7 +21,7 @@ IGNORED = "ignore"
 
 
 @dataclass(frozen=True)
-class Found:
+class SegmentHeader:
     """What a file says of one segment, before its mask is placed."""
 
     id: str
@@ -91,7 +91,7 @@ class SegmentCollector:
         """Whether the ``names`` argument speaks of ``key``."""
         return key in self._names
 
-    def wants(self, found: Found) -> bool:
+    def wants(self, found: SegmentHeader) -> bool:
         """Whether the user asked for this segment; readers ask before they read a mask."""
         if self._names.get(key := self._key(found)) == IGNORED:
             self._used_names.add(key)
@@ -106,7 +106,7 @@ class SegmentCollector:
 
     def add(
         self,
-        found: Sequence[tuple[int, Found]],
+        found: Sequence[tuple[int, SegmentHeader]],
         labels: np.ndarray,
         ijk_to_ras: np.ndarray,
         source: str,
@@ -128,7 +128,7 @@ class SegmentCollector:
         if not placement.overlaps:
             self._elsewhere = self._elsewhere or self._describe_elsewhere(source, ijk_to_ras, labels.shape)
             there = boxes_of_labels(labels, values) if boxes is None else boxes
-            masks = {value: PlacedMask(None, None, value, 1.0) for value in there}
+            masks = dict.fromkeys(there, PlacedMask(lost=1.0))
         else:
             masks = placement.place(labels, values, boxes)
         if masks and placement.overlaps and not placement.exact and source not in self._resampled:
@@ -136,16 +136,14 @@ class SegmentCollector:
         for value, what in found:
             self._append(what, masks.get(value), source)
 
-    def add_empty(self, found: Found) -> None:
+    def add_empty(self, found: SegmentHeader) -> None:
         """Add a segment that the file names but gives no voxel."""
         self._append(found, None, self._source)
 
     def release(self) -> None:
         """Let go of the last file's array: keep of the last segment only a copy of its box."""
         segment = self._segments[-1]
-        if segment.labels is not None:
-            segment.labels = (segment.labels == segment.value).view(np.uint8)
-            segment.value = 1
+        segment.labels, segment.value = segment.voxels().view(np.uint8), 1
 
     def reorder(self, positions: Sequence[int]) -> None:
         """Sort the segments added last by their position in the file (layers are read one after the other)."""
@@ -180,7 +178,7 @@ class SegmentCollector:
         if self._names and len(unused) == len(self._names) and self._segments:
             self.warnings.append(f"{self._source}: none of the names given (--names) fits a label or file in it")
         if not any(not s.is_empty for s in self._segments):
-            self.warnings.append(f"{self._source}: holds no labelled voxel")
+            self.warnings.append(f"{self._source}: holds no labeled voxel")
         return Segmentation(self._segments, self._ct.frame, self._source, self.warnings)
 
     def _place_for(self, ijk_to_ras: np.ndarray, shape: tuple[int, ...], by_plane: bool) -> Placement:
@@ -189,14 +187,14 @@ class SegmentCollector:
             self._placement = (key, Placement(ijk_to_ras, shape, self._ct.frame, by_plane))
         return self._placement[1]
 
-    def _append(self, found: Found, mask: PlacedMask | None, source: str) -> None:
+    def _append(self, found: SegmentHeader, mask: PlacedMask | None, source: str) -> None:
         name, structure = self._name_and_structure(found)
         if mask is None:
-            mask = PlacedMask(None, None, 1)
-        elif mask.box is None and mask.lost == 0.0:
+            mask = PlacedMask()
+        elif not mask.labels.size and mask.lost == 0.0:
             self._filled += 1
             self.warnings.append(f"{source}: segment '{one_line(name)}' is smaller than the CT's voxels and was lost")
-        elif mask.box is None:
+        elif not mask.labels.size:
             self._outside += 1
             if self._elsewhere is None:
                 self.warnings.append(f"{source}: segment '{one_line(name)}' lies outside the CT and was left out")
@@ -211,7 +209,7 @@ class SegmentCollector:
         unique, tags = self._unique(found.id), dict(found.tags)
         self._segments.append(Segment(unique, name, mask.box, mask.labels, mask.value, structure, found.color, tags))
 
-    def _name_and_structure(self, found: Found) -> tuple[str, str | None]:
+    def _name_and_structure(self, found: SegmentHeader) -> tuple[str, str | None]:
         """The name to show and the structure: the user's word first, then the file's."""
         given = self._key(found)
         if given is None:
@@ -220,7 +218,7 @@ class SegmentCollector:
         called = self._names[given]
         return (called if found.rename else found.name), matched_structure(called, None)
 
-    def _key(self, found: Found) -> str | None:
+    def _key(self, found: SegmentHeader) -> str | None:
         """Under what the ``names`` argument speaks of a segment."""
         return next((k for k in (*found.keys, found.id, found.name) if k in self._names), None)
 
@@ -234,9 +232,9 @@ class SegmentCollector:
         return unique
 
     def _describe_elsewhere(self, source: str, ijk_to_ras: np.ndarray, shape: tuple[int, ...]) -> str:
-        centre = (ijk_to_ras @ [*((n - 1) / 2 for n in shape[::-1]), 1.0])[:3]
-        ct_centre = (self._ct.frame.ijk_to_ras @ [*((n - 1) / 2 for n in self._ct.frame.shape[::-1]), 1.0])[:3]
-        distance = np.linalg.norm(centre - ct_centre)
+        center = (ijk_to_ras @ [*((n - 1) / 2 for n in shape[::-1]), 1.0])[:3]
+        ct_center = (self._ct.frame.ijk_to_ras @ [*((n - 1) / 2 for n in self._ct.frame.shape[::-1]), 1.0])[:3]
+        distance = np.linalg.norm(center - ct_center)
         if sorted(shape) == sorted(self._ct.frame.shape):
             remedy = "their matrix sizes agree, so one header lost its geometry: copy it from the other"
         else:

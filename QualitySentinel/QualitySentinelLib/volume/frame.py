@@ -121,11 +121,11 @@ class AxialFrame:
         return self.file_slice(file_slice)
 
     def position_mm(self, k: int) -> float:
-        """Patient S coordinate (mm, RAS) of the centre of canonical slice ``k``."""
-        return float(self.slice_centre_ras(k)[2])
+        """Patient S coordinate (mm, RAS) of the center of canonical slice ``k``."""
+        return float(self.slice_center_ras(k)[2])
 
-    def slice_centre_ras(self, k: int) -> np.ndarray:
-        """RAS mm of the centre of canonical slice ``k``, shape (3,)."""
+    def slice_center_ras(self, k: int) -> np.ndarray:
+        """RAS mm of the center of canonical slice ``k``, shape (3,)."""
         _, height, width = self.shape
         if self.planes is not None and self.plane_axis == 0:
             k = self.planes[k]

@@ -1,7 +1,7 @@
 """Is this array in Hounsfield units? Correct it where that can be done safely, else say why not.
 
 A real CT in HU has air near -1000, fat near -100, water at 0, and soft tissue at 20 to 80. Files that are called CT
-and are not in HU come in four kinds: grey values of a screenshot or a windowed export (0..255), floats rescaled for a
+and are not in HU come in four kinds: gray values of a screenshot or a windowed export (0..255), floats rescaled for a
 network (0..1, or around 0), stored values whose rescale intercept of -1024 was lost, and images of another modality.
 The criteria below are blunt on purpose: they must not fire on tight crops, phantoms or metal.
 """
@@ -60,7 +60,7 @@ def as_hounsfield(voxels: np.ndarray) -> tuple[np.ndarray, list[str]]:
     1. NaN and infinite voxels become -1024, with a warning that counts them; refused when they are more than half.
        So does the highest value when it is above 31000 and 1 in 100 voxels has it (padding), with a warning.
     2. All values within 50 of each other, and not all equal: refused (rescaled floats such as 0..1 or -1..1).
-    3. No negative value (padding below -1500 aside) and none above 255: refused (grey values of a screenshot).
+    3. No negative value (padding below -1500 aside) and none above 255: refused (gray values of a screenshot).
     4. Fewer than 1 in 1000 voxels below -100 (padding aside), no more than 1 in 1000 below 0, of those above 400
        at least 40 % between 874 and 1174, and at most half as many between 400 and 800, where an offset CT has only
        parts of the lung but an MR image has much: stored values without their intercept. 1024 is subtracted, or 1000

@@ -1,6 +1,6 @@
 """Putting masks on the CT's grid: exactly where the grids agree up to axis order and flips, else by nearest neighbour.
 
-Tolerance: two grids agree when no corner of the one lies further than ``GRID_TOLERANCE`` voxels from a voxel centre
+Tolerance: two grids agree when no corner of the one lies further than ``GRID_TOLERANCE`` voxels from a voxel center
 of the other. Below half a voxel nearest neighbour would give the same masks; the tolerance only absorbs the rounding
 of headers (float32 in NIfTI, short decimal strings in DICOM).
 
@@ -10,13 +10,13 @@ was made from a file that lost the true places (a conversion, ``scored.seg.nrrd`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
 
 from .frame import AxialFrame
-from .segmentation import Box, boxes_of_labels, segment_from_mask
+from .segmentation import NO_BOX, NO_VOXELS, Box, boxes_of_labels, segment_from_mask
 
 GRID_TOLERANCE = 0.01
 """In voxels of the CT."""
@@ -27,16 +27,16 @@ class PlacedMask:
     """A mask on the CT's grid.
 
     Attributes:
-        box: canonical box, or ``None`` when nothing of the mask is inside the CT.
+        lost: share of the mask's voxels outside the CT, 0..1.
+        box: canonical box; ``NO_BOX`` when nothing of the mask is inside the CT.
         labels: ``[dk, dj, di]`` inside ``box``; voxels equal to ``value`` belong.
         value: the mask's value in ``labels``.
-        lost: share of the mask's voxels outside the CT, 0..1.
     """
 
-    box: Box | None
-    labels: np.ndarray | None
-    value: int
     lost: float = 0.0
+    box: Box = NO_BOX
+    labels: np.ndarray = field(default_factory=lambda: NO_VOXELS)
+    value: int = 1
 
 
 class Placement:
@@ -79,7 +79,7 @@ class Placement:
         return points @ self._linear.T + self._offset
 
     def _meets_planes(self) -> bool:
-        """Whether each plane of the uneven CT that lies in the file's volume meets voxel centres of the file."""
+        """Whether each plane of the uneven CT that lies in the file's volume meets voxel centers of the file."""
         to_file, axis = np.linalg.inv(self._linear), self.frame.plane_axis
         steps = np.delete(to_file, axis, axis=1)
         if np.abs(steps - np.rint(steps)).max() > GRID_TOLERANCE or (np.abs(np.rint(steps)).sum(axis=0) != 1).any():
@@ -141,18 +141,18 @@ class Placement:
             if inside != box:
                 before = np.count_nonzero(view[box] == value)
                 if any(s.start >= s.stop for s in inside):
-                    placed[value] = PlacedMask(None, None, value, 1.0)
+                    placed[value] = PlacedMask(lost=1.0)
                     continue
                 kept = view[inside] == value
                 lost = 1.0 - np.count_nonzero(kept) / before
                 tight = boxes_of_labels(kept.view(np.uint8), [1])
                 if not tight:
-                    placed[value] = PlacedMask(None, None, value, 1.0)
+                    placed[value] = PlacedMask(lost=1.0)
                     continue
                 pairs = zip(inside, tight[1], strict=True)
                 inside = tuple(slice(s.start + t.start, s.start + t.stop) for s, t in pairs)
             on_ct = tuple(slice(s.start + c, s.stop + c) for s, c in zip(inside, corner, strict=True))
-            placed[value] = PlacedMask(on_ct, view[inside], value, lost)
+            placed[value] = PlacedMask(lost, on_ct, view[inside], value)
         return placed
 
     def _turned(self, box: Box) -> Box:
@@ -180,11 +180,11 @@ class Placement:
             if self._planes is not None or (low < -0.5).any() or (high > np.array(self.frame.shape) - 0.5).any():
                 lost = self._share_outside(mask, start)
             if (first >= last).any():
-                placed[value] = PlacedMask(None, None, 1, 1.0)
+                placed[value] = PlacedMask(lost=1.0)
                 continue
             moved = self._looked_up(mask, to_file, start, first, last)
             segment = segment_from_mask(moved, tuple(int(f) for f in first), id="", name="")
-            placed[value] = PlacedMask(segment.box, segment.labels, 1, float(lost))
+            placed[value] = PlacedMask(float(lost), segment.box, segment.labels)
         return placed
 
     def _looked_up(self, mask, to_file, start, first, last) -> np.ndarray:

@@ -13,6 +13,9 @@ from .frame import AxialFrame
 
 Box = tuple[slice, slice, slice]
 """Half-open canonical index ranges ``(k, j, i)``."""
+NO_BOX: Box = (slice(0, 0),) * 3
+NO_VOXELS = np.zeros((0, 0, 0), dtype=np.uint8)
+"""Box and labels of a segment without voxels."""
 
 
 @dataclass
@@ -22,7 +25,7 @@ class Segment:
     Attributes:
         id: unique within the segmentation: the label value, file stem or Slicer segment id.
         name: the name as the file or node gives it (may hold any characters, may repeat).
-        box: bounding box; ``None`` when the segment is empty.
+        box: bounding box; ``NO_BOX`` when the segment is empty.
         labels: the label voxels inside ``box``, ``[dk, dj, di]`` (a view of a shared label map where there is one).
         value: the segment's value in ``labels``.
         structure: name of the anatomical structure it was matched to, or ``None`` when unknown.
@@ -32,8 +35,8 @@ class Segment:
 
     id: str
     name: str
-    box: Box | None = None
-    labels: np.ndarray | None = None
+    box: Box = NO_BOX
+    labels: np.ndarray = field(default_factory=lambda: NO_VOXELS)
     value: int = 1
     structure: str | None = None
     color: tuple[float, float, float] | None = None
@@ -42,27 +45,24 @@ class Segment:
     @property
     def is_empty(self) -> bool:
         """No voxel belongs to the segment."""
-        return self.box is None
+        return not self.labels.size
 
     def voxels(self) -> np.ndarray:
         """Boolean mask inside :attr:`box`, ``[dk, dj, di]``."""
         return self.labels == self.value
 
     def slice_mask(self, k: int) -> np.ndarray:
-        """Boolean mask ``[dj, di]`` of canonical slice ``k`` inside the box's rows and columns."""
-        return self.labels[k - self.box[0].start] == self.value
+        """Boolean mask ``[dj, di]`` of canonical slice ``k`` inside the box's rows and columns; false outside it."""
+        inside = self.box[0].start <= k < self.box[0].stop
+        return self.labels[k - self.box[0].start] == self.value if inside else np.zeros(self.labels.shape[1:], bool)
 
     @cached_property
     def areas(self) -> np.ndarray:
         """Mask voxels in each slice of the box, int64 ``[dk]``."""
-        if self.is_empty:
-            return np.zeros(0, dtype=np.int64)
         return np.array([np.count_nonzero(plane == self.value) for plane in self.labels], dtype=np.int64)
 
     def occupied_slices(self) -> np.ndarray:
         """Canonical k of the slices that hold at least one mask voxel, ascending, int64."""
-        if self.is_empty:
-            return np.zeros(0, dtype=np.int64)
         return np.flatnonzero(self.areas) + self.box[0].start
 
     def slice_digest(self, k: int) -> str:

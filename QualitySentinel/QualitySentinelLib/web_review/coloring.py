@@ -1,4 +1,4 @@
-"""Needs ``slicer``. Which colours the masks have in the views: by slice, by segment, or their own."""
+"""Needs ``slicer``. Which colors the masks have in the views: by slice, by segment, or their own."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ MODES = (SLICES, SEGMENTS, OWN)
 
 
 class Coloring:
-    """Keeps the colours in the views up to date with the scores.
+    """Keeps the colors in the views up to date with the scores.
 
     Attributes:
         mode: one of :data:`MODES`.
-        scale: name of the colour scale.
+        scale: name of the color scale.
     """
 
     def __init__(self, segmentation_node, volume_node) -> None:
@@ -25,7 +25,7 @@ class Coloring:
         self.mode, self.scale = SLICES, DEFAULT_SCALE
 
     def set_mode(self, mode: str) -> None:
-        """Colour by slice (the quality map), by segment, or as the file has it.
+        """Color by slice (the quality map), by segment, or as the file has it.
 
         Raises:
             UsageError: there is no such mode.
@@ -35,7 +35,7 @@ class Coloring:
         self.mode = mode
 
     def set_scale(self, scale: str) -> None:
-        """Use another colour scale.
+        """Use another color scale.
 
         Raises:
             UsageError: there is no such scale.

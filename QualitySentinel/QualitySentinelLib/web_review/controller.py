@@ -105,7 +105,7 @@ class ReviewController:
 
         Args:
             shown_k: canonical slice in the axial view.
-            scale: name of the colour scale.
+            scale: name of the color scale.
         """
         session, scoring, frame = self.session, self.scoring, self.ct.frame
         if self._figures is None or self._figures["legend"] != page_state.legend(scale):

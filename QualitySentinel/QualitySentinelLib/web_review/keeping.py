@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import InputError, UsageError
-from ..files import write_whole
+from ..files import atomic_write
 from ..report import write_scored_segmentation
 from ..review import ReviewSession
 from ..scores import CaseScore
@@ -56,7 +56,7 @@ class Keeper:
             "review": state,
             "scores": case_document(case),
         }
-        write_whole(self.folder / REVIEW_FILE, json.dumps(document, allow_nan=False) + "\n")
+        atomic_write(self.folder / REVIEW_FILE, json.dumps(document, allow_nan=False) + "\n")
 
     def write_masks(self, segmentation: Segmentation) -> None:
         """Write the segmentation as it is now, whole.

@@ -26,7 +26,7 @@ _FILES = Path(__file__).with_name("page")
 _SETTLE_SECONDS = 0.5
 """An edit is over when nothing was edited for so long."""
 _PAINT_SECONDS = 1.0
-"""While scoring, masks are not coloured anew more often."""
+"""While scoring, masks are not colored anew more often."""
 
 
 class ReviewPage:
@@ -213,7 +213,7 @@ class ReviewPage:
                 show_only(self._segmentation_node, selected)
 
     def _paint(self) -> None:
-        """Colour the masks anew; while scoring, not at every step: it takes longer than one."""
+        """Color the masks anew; while scoring, not at every step: it takes longer than one."""
         now = self._loop.time()
         if self._review.scoring.running and now - self._painted < _PAINT_SECONDS:
             return
@@ -303,10 +303,5 @@ class ReviewPage:
 def _different(masks: list[Segment], known: Segmentation) -> list[Segment]:
     """Those of ``masks`` that are others than the known ones of the same id."""
     before = {s.id: s for s in known}
-    return [s for s in masks if s.id in before and not _same_mask(s, before[s.id])]
-
-
-def _same_mask(one: Segment, other: Segment) -> bool:
-    if one.is_empty or other.is_empty:
-        return one.is_empty and other.is_empty
-    return one.box == other.box and bool(np.array_equal(one.voxels(), other.voxels()))
+    pairs = ((s, before[s.id]) for s in masks if s.id in before)
+    return [s for s, old in pairs if s.box != old.box or not np.array_equal(s.voxels(), old.voxels())]

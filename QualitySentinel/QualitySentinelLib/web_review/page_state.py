@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ..review import ReviewSession, StripPoint, verdict
-from ..review.refs import is_doubtful
-from ..scores import EmptySlice, SegmentScore, Status, dsc_color
+from ..scores import SegmentScore, Status, dsc_color
 from ..scores.colors import DEFAULT_SCALE, SCALES, css_color
 
 Color = str
@@ -12,12 +11,12 @@ Color = str
 
 
 def hex_color(dsc: float | None, scale: str = DEFAULT_SCALE) -> Color:
-    """The colour of a predicted DSC, as the page's style sheet has it."""
+    """The color of a predicted DSC, as the page's style sheet has it."""
     return css_color(dsc_color(dsc, scale))
 
 
 def legend(scale: str = DEFAULT_SCALE) -> str:
-    """The colour scale from DSC 0 to 1, as a CSS gradient."""
+    """The color scale from DSC 0 to 1, as a CSS gradient."""
     stops = ", ".join(f"{hex_color(dsc, scale)} {100 * dsc:g}%" for dsc, _ in SCALES[scale])
     return f"linear-gradient(to right, {stops})"
 
@@ -137,16 +136,15 @@ def flags_in_slice(session: ReviewSession, k: int | None, scale: str = DEFAULT_S
     labels = session.labels
     for segment in session.segments:
         score = session.slice_score(segment.segment_id, k)
-        if score is None or not is_doubtful(score) or session.is_accepted(segment.segment_id, k):
+        if score is None or not score.is_doubtful or session.is_accepted(segment.segment_id, k):
             continue
-        missed = isinstance(score, EmptySlice)
         name = " ".join(labels[segment.segment_id].split())
         found.append(
             {
                 "id": segment.segment_id,
-                "text": f"{name} missing" if missed else f"{name} {score.predicted_dsc:.2f}",
+                "text": f"{name} missing" if score.missed else f"{name} {score.predicted_dsc:.2f}",
                 "color": hex_color(score.predicted_dsc, scale),
-                "missed": missed,
+                "missed": score.missed,
                 "dsc": score.predicted_dsc,
             }
         )

@@ -50,7 +50,7 @@ def add_ct(ct: CtVolume):
 
 
 def add_segmentation(app: SlicerApp, segmentation: Segmentation):
-    """A segmentation node with the same ids, names, colours and tags.
+    """A segmentation node with the same ids, names, colors and tags.
 
     By way of a ``.seg.nrrd``: Slicer's own reader builds the layers, and what we write it reads.
 

@@ -18,7 +18,7 @@ from trame_client.widgets.core import VirtualNode
 from trame_server import Server
 
 from ..errors import CancelledError, UsageError
-from ..files import write_whole
+from ..files import atomic_write
 from .controller import ReviewController
 from .guard import LOOPBACK, Guard, check_loopback
 from .page import ReviewPage
@@ -109,7 +109,7 @@ def _told_address(address: str, browser: bool) -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="quality-sentinel-") as folder:  # only we may enter it
         if browser and _has_screen():
             refresh = f'<!doctype html><meta http-equiv="refresh" content="0; url={address}">\n'
-            page = write_whole(Path(folder) / "open.html", refresh)
+            page = atomic_write(Path(folder) / "open.html", refresh)
             webbrowser.open(page.as_uri())
         yield
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from QualitySentinelLib.errors import InputError, UsageError
-from QualitySentinelLib.files import write_whole
+from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.scores.flags import DEFAULT_THRESHOLD
 
 from .case_files import CaseFiles
@@ -158,7 +158,7 @@ def write_slicer_script(out_folder: str | os.PathLike) -> Path:
     Raises:
         InputError: it cannot be written.
     """
-    return write_whole(Path(out_folder) / SLICER_SCRIPT, Path(__file__).with_name(SLICER_SCRIPT).read_bytes())
+    return atomic_write(Path(out_folder) / SLICER_SCRIPT, Path(__file__).with_name(SLICER_SCRIPT).read_bytes())
 
 
 def _resolved(out_folder: str | os.PathLike, case: str, dataset_folder: str | os.PathLike | None) -> list[str]:
@@ -173,7 +173,7 @@ def _resolved(out_folder: str | os.PathLike, case: str, dataset_folder: str | os
         raise InputError(f"{files.folder}: holds no CT and segmentation of {case}; name the data set's folder")
     names = files.names_of(found)
     if isinstance(names, Mapping):
-        names = str(write_whole(audit.folder / NAMES_FILE, json.dumps(dict(names), indent=1) + "\n"))
+        names = str(atomic_write(audit.folder / NAMES_FILE, json.dumps(dict(names), indent=1) + "\n"))
     command = open_command({"case": case, "ct": found.ct, "seg": found.seg}, files.folder, names)
     if found.ct_files:
         links = f"{AuditFolder(audit.folder.resolve()).review_path(case)}-ct"

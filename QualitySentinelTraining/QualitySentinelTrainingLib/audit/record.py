@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from QualitySentinelLib.scores import CaseScore, EmptySlice, SegmentScore, segment_labels
+from QualitySentinelLib.scores import CaseScore, SegmentScore, segment_labels
 from QualitySentinelLib.scores.tables import DSC_DECIMALS, POSITION_DECIMALS
 from QualitySentinelLib.volume import Segment, Segmentation
 
@@ -81,11 +81,9 @@ def _segment(score: SegmentScore, segment: Segment, segmentation: Segmentation, 
     volume, centroid = _size_and_place(segment, segmentation)
     rows = [
         (
-            s.slice_index, _rounded(s.position_mm, POSITION_DECIMALS), _rounded(s.predicted_dsc), None, None,
-            0, 1, 0.0, s.k,
-        ) if isinstance(s, EmptySlice) else (
-            s.slice_index, _rounded(s.position_mm, POSITION_DECIMALS), _rounded(s.predicted_dsc),
-            _rounded(s.dsc_low), _rounded(s.dsc_high), int(s.flagged), 0, _rounded(s.area_mm2, _AREA_DECIMALS), s.k,
+            s.slice_index, _rounded(s.position_mm, POSITION_DECIMALS), _rounded(s.predicted_dsc), _rounded(s.dsc_low),
+            _rounded(s.dsc_high), int(s.flagged), int(s.missed),
+            _rounded(s.area_mm2, _AREA_DECIMALS) if s.has_mask else 0.0, s.k,
         )
         for s in score.listed_slices
     ]  # fmt: skip

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from QualitySentinelLib.files import write_whole
+from QualitySentinelLib.files import atomic_write
 
 from ..runs import Kind, Run
 from .record import older_record
@@ -41,4 +41,4 @@ class AuditFolder(Run):
         Raises:
             InputError: it cannot be written.
         """
-        write_whole(self.records / PLACE_FILE, json.dumps({"dataset": str(dataset)}) + "\n")
+        atomic_write(self.records / PLACE_FILE, json.dumps({"dataset": str(dataset)}) + "\n")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from QualitySentinelLib.files import whole_folder
+from QualitySentinelLib.files import atomic_folder
 from QualitySentinelLib.scores.csv_text import escaped, writer_to
 from QualitySentinelLib.scores.tables import DSC_DECIMALS, POSITION_DECIMALS
 
@@ -48,7 +48,7 @@ def write_tables(folder: Path, records: Iterable[Record], dataset: str) -> None:
         InputError: the folder cannot be written or the disk is full, or a record cannot be read.
     """
     cases, metadata, timings = [], [], []
-    with whole_folder(folder) as new:
+    with atomic_folder(folder) as new:
         with ExitStack() as stack:
             segments = stack.enter_context(_Table(new / "segments", SEGMENT_COLUMNS))
             slices = stack.enter_context(_Table(new / "slices", SLICE_COLUMNS))

@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
     for note in outcome.notes:
         print("note:", note, file=sys.stderr)
     if not options.quiet:
-        _summarise(outcome, options.out)
+        _summarize(outcome, options.out)
     if options.shard is not None:  # a shard is no data set: its report would be one of chance
         return _name_failed(outcome.failed, options.out)
     return _report(options, outcome.data.root, outcome.failed)
@@ -179,7 +179,7 @@ def _name_failed(failed: dict[str, str], out: Path) -> int:
     return FAILED_CASES if failed else 0
 
 
-def _summarise(outcome, out: Path) -> None:
+def _summarize(outcome, out: Path) -> None:
     scored_now = outcome.done + len(outcome.failed) - outcome.kept
     total = outcome.done + len(outcome.failed)
     print(

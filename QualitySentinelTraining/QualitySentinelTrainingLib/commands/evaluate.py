@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     """Measure and write."""
     from QualitySentinelLib.checkpoint import load_model
     from QualitySentinelLib.errors import UsageError
-    from QualitySentinelLib.files import check_writable, write_whole
+    from QualitySentinelLib.files import atomic_write, check_writable
 
     from ..calibration import cross_calibrate
     from ..card import write_card
@@ -134,7 +134,7 @@ def run(options: argparse.Namespace) -> int:
     if options.pairs:
         paths = [path for folder in options.pairs for path in pair_files(folder)]
         worst_picture(worst_slices(Evaluated.concatenate(list(groups.values())), paths), options.out / "worst.png")
-    write_whole(options.out / "card.md", write_card({"name": model.name, **model.metadata}, report))
+    atomic_write(options.out / "card.md", write_card({"name": model.name, **model.metadata}, report))
     print_figures(report["groups"])
     print(f"written: {options.out / 'evaluation.json'}, tables, pictures and card.md beside it")
     return 0

@@ -54,7 +54,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train and write the model."""
     from QualitySentinelLib.errors import UsageError
-    from QualitySentinelLib.files import check_writable, write_whole
+    from QualitySentinelLib.files import atomic_write, check_writable
 
     from ..option_files import parsed_change
     from ..pairs import pair_files
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
         paths, options.out, settings, options.fold, options.folds, licences, command, options.start_from, options.name
     )
     if model is not None:
-        write_whole(options.out / "training.json", json.dumps(model.metadata["training"], indent=2))
+        atomic_write(options.out / "training.json", json.dumps(model.metadata["training"], indent=2))
         file = options.out / MODEL_FILE
         print(f"model: {file}")
         print(f"Evaluate it: quality-sentinel evaluate --model {file} --data DATASET --out evaluation")

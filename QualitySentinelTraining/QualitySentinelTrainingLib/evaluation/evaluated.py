@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from QualitySentinelLib.errors import InputError
-from QualitySentinelLib.files import write_whole
-from QualitySentinelLib.scores import EmptySlice, SegmentScore, SliceScore, Status
+from QualitySentinelLib.files import atomic_write
+from QualitySentinelLib.scores import SegmentScore, SliceScore, Status
 from QualitySentinelLib.scores.aggregation import DEFAULT_AGGREGATION, aggregate
 
 _TYPES = {"f": np.float32, "i": np.int32, "b": bool}
@@ -142,7 +142,7 @@ class Evaluated:
         columns = [[formats[kind](v) for v in getattr(self, name).tolist()] for name, kind in self._KINDS.items()]
         writer.writerows(zip(*columns, strict=True))
         content = text.getvalue().encode()
-        return write_whole(path, gzip.compress(content, 6, mtime=0) if str(path).endswith(".gz") else content)
+        return atomic_write(path, gzip.compress(content, 6, mtime=0) if str(path).endswith(".gz") else content)
 
     @classmethod
     def read(cls, path: Path) -> Evaluated:
@@ -227,7 +227,7 @@ def segment_score(evaluated: Evaluated, rows: np.ndarray, n_slices: int | None =
         for k, dsc, area in _cells(evaluated, masked, "k", "predicted", "area")
     ]
     empty_slices = [
-        EmptySlice("", k, k, 0.0, dsc, dsc, k, float(area), "", inner)
+        SliceScore("", k, k, 0.0, dsc, dsc, float(area), "", nearest_k=k, inner=inner)
         for k, dsc, area, inner in _cells(evaluated, empty, "k", "predicted", "nearest_area", "inner")
     ]
     return SegmentScore(

@@ -1,6 +1,6 @@
 """Pictures of an evaluation, drawn with matplotlib without a display.
 
-Colours are those of Okabe and Ito (2008), which readers with any common colour blindness can tell apart.
+Colors are those of Okabe and Ito (2008), which readers with any common color blindness can tell apart.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from QualitySentinelLib.files import whole_file
+from QualitySentinelLib.files import atomic_file
 
 from ..stats import calibration_curve, risk_coverage
 
-BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7F7F7F"
+BLUE, ORANGE, GREEN, RED, GRAY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7F7F7F"
 _WIDTH = 7.0
 _DPI = 120
 _MOST_BARS = 40
@@ -59,7 +59,7 @@ def calibration_picture(
         coverage: share that the interval is to hold.
     """
     figure, (axes, below) = _figure(6.0, 6.2, rows=(4, 1))
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1.2, linestyle="--", label="perfect calibration")
+    axes.plot([0, 1], [0, 1], color=GRAY, linewidth=1.2, linestyle="--", label="perfect calibration")
     if band:
         axes.fill_between(band["predicted"], band["low"], band["high"], color=ORANGE, alpha=0.25, linewidth=0,
                           label=f"{_percent(coverage)}interval of a {what}")  # fmt: skip
@@ -87,7 +87,7 @@ def risk_coverage_picture(predicted: np.ndarray, true: np.ndarray, path: Path) -
     shown = np.unique(np.linspace(0, len(share) - 1, min(len(share), 600)).astype(int))
     axes.plot(100 * share[shown], risk[shown], color=BLUE, linewidth=2, label="kept by predicted DSC")
     axes.plot(100 * share[shown], oracle[shown], color=GREEN, linewidth=1.6, linestyle="--", label="kept by true DSC")
-    axes.axhline(risk[-1], color=GREY, linewidth=1.2, linestyle=":", label="kept at random")
+    axes.axhline(risk[-1], color=GRAY, linewidth=1.2, linestyle=":", label="kept at random")
     axes.set(xlim=(0, 100), ylim=(0, 1.3 * max(risk.max(), 0.01)), xlabel="slices kept, best predicted first (%)",
              ylabel="mean of 1 − true DSC among those kept", title="Risk and coverage")  # fmt: skip
     axes.legend(loc="upper left")
@@ -126,7 +126,7 @@ def bars_picture(groups: Mapping[str, Mapping], path: Path, title: str, least: i
     right.set_yticks(y, [])
     if left_out > 0:
         for axes in (left, right):
-            axes.axhline(_MOST_BARS // 2 - 0.5, color=GREY, linewidth=0.8, linestyle="--")
+            axes.axhline(_MOST_BARS // 2 - 0.5, color=GRAY, linewidth=0.8, linestyle="--")
     figure.suptitle(title, fontsize=11)
     _save(figure, path)
 
@@ -182,7 +182,7 @@ def series_picture(series: Sequence[Mapping], path: Path) -> None:
     figure, panels = _figure(_WIDTH, 3.7, columns=len(series))
     for axes, one in zip(np.atleast_1d(panels), series, strict=True):
         steps = [s["step"] for s in one["by_step"]]
-        for name, label, color, style in (("true", "true", GREY, "s--"), ("predicted", "predicted", BLUE, "o-")):
+        for name, label, color, style in (("true", "true", GRAY, "s--"), ("predicted", "predicted", BLUE, "o-")):
             mean = np.array([s[name] for s in one["by_step"]], float)
             spread = np.array([s[f"{name}_sd"] for s in one["by_step"]], float)
             low, high = np.clip(mean - spread, 0, 1), np.clip(mean + spread, 0, 1)
@@ -283,5 +283,5 @@ def _unit_square(axes, x_label: str | None, y_label: str, equal: bool = True) ->
 
 
 def _save(figure, path: Path) -> None:
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         figure.savefig(temporary, dpi=_DPI, metadata={"Software": None})

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from QualitySentinelLib.files import write_whole
+from QualitySentinelLib.files import atomic_write
 
 from ..calibration import segment_calibrated
 from ..stats import DRAWS
@@ -142,7 +142,7 @@ def write_evaluation(
     table = Evaluated.concatenate(list(groups.values()))
     for name in _NOT_ALWAYS:
         (out / name).unlink(missing_ok=True)
-    write_whole(out / "evaluation.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
+    atomic_write(out / "evaluation.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
     _write_tables(out, table, report, calibration, experiments)
     _draw(out, table, report, calibration, experiments)
     return report
@@ -167,7 +167,7 @@ def write_rows(path: Path, rows: Iterable[Mapping]) -> None:
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(flat)
-    write_whole(path, text.getvalue())
+    atomic_write(path, text.getvalue())
 
 
 def _flat(row: Mapping) -> dict:

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 import QualitySentinelLib.report
-from QualitySentinelLib.files import write_whole
+from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.report.text import dsc_text, position_text, printable, range_text
 from QualitySentinelLib.scores import dsc_color
 from QualitySentinelLib.scores.colors import css_color
@@ -50,7 +50,7 @@ def write_report(path: str | os.PathLike, title: str, lead: str, sections: Seque
     tables = [[[_cell(value) for value in row] for row in section.rows] for section in sections]
     created = datetime.now().astimezone()
     parts = list(zip(sections, tables, strict=True))
-    return write_whole(path, render("report.html", title=title, lead=lead, parts=parts, created=created))
+    return atomic_write(path, render("report.html", title=title, lead=lead, parts=parts, created=created))
 
 
 def _cell(value: object) -> tuple[str, str]:

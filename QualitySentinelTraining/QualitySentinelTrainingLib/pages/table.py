@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from QualitySentinelLib.files import write_whole
+from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.scores.csv_text import csv_text, escaped
 
 _DECIMALS = 4
@@ -19,7 +19,7 @@ def write_table(path: str | os.PathLike, columns: Sequence[str], rows: Iterable[
     Raises:
         InputError: the file cannot be written.
     """
-    return write_whole(path, csv_text(columns, ([_cell(value) for value in row] for row in rows)))
+    return atomic_write(path, csv_text(columns, ([_cell(value) for value in row] for row in rows)))
 
 
 def _cell(value) -> str | int:

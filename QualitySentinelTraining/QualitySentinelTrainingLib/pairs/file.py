@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from QualitySentinelLib.errors import InputError, reason_of
-from QualitySentinelLib.files import whole_file
+from QualitySentinelLib.files import atomic_file
 from QualitySentinelLib.slices import Preset
 from QualitySentinelLib.slices.place import PLACE
 
@@ -117,7 +117,7 @@ def write_pairs(pairs: Pairs | Iterable[Pairs], path: Path, preset: Preset, amou
     if preset.locator:
         shapes["locator"] = (2, preset.locator, preset.locator)
     columns: dict[str, list[np.ndarray]] = {name: [] for name in COLUMNS}
-    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_file(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["quality_sentinel_pairs"] = _VERSION
         file.attrs["preset"] = json.dumps(preset.to_json())
         if amounts is not None:

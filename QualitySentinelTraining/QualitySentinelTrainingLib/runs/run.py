@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from QualitySentinelLib.errors import InputError, UsageError
-from QualitySentinelLib.files import check_writable, locked_folder, write_whole
+from QualitySentinelLib.files import atomic_write, check_writable, locked_folder
 
 from .file_names import file_name
 from .record import FAILED, Record, head_of
@@ -20,7 +20,7 @@ from .work import Finished, FunctionWork, Item, Result, Work, default_workers
 
 SUFFIX = ".jsonl"
 _UNFINISHED = ".writing-*"
-"""What ``files.whole_file`` leaves when its process is killed."""
+"""What ``files.atomic_file`` leaves when its process is killed."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ class Run:
         Raises:
             InputError: the disk is full, or the folder cannot be written.
         """
-        write_whole(self.record_path(name), record if isinstance(record, bytes) else record.to_bytes())
+        atomic_write(self.record_path(name), record if isinstance(record, bytes) else record.to_bytes())
 
     def head(self, name: str) -> dict | None:
         """The head of an item's record; ``None`` without one, or when it or one of its files is damaged."""
@@ -307,7 +307,7 @@ class Run:
 
     def _write_document(self, complete: bool) -> None:
         document = {"schema": self.kind.schema, **self._own, "complete": complete}
-        write_whole(self.document_path, json.dumps(document, indent=1, allow_nan=False) + "\n")
+        atomic_write(self.document_path, json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 def first_difference(before: dict, now: dict) -> str | None:

@@ -20,7 +20,7 @@ import numpy as np
 
 from QualitySentinelLib.datasets import fold_of
 from QualitySentinelLib.errors import InputError, UsageError
-from QualitySentinelLib.files import check_writable, write_whole
+from QualitySentinelLib.files import atomic_write, check_writable
 from QualitySentinelLib.volume import AxialFrame
 
 from ..dice import volume_dice
@@ -119,7 +119,7 @@ def write_label_map(path: Path, labels: np.ndarray, frame: AxialFrame) -> None:
 
     voxels = np.ascontiguousarray(frame.to_file(labels).transpose())
     image = nibabel.Nifti1Image(voxels, frame.file_ijk_to_ras)
-    write_whole(path, lambda temporary: nibabel.save(image, temporary))
+    atomic_write(path, lambda temporary: nibabel.save(image, temporary))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from QualitySentinelLib.errors import InputError, reason_of
-from QualitySentinelLib.files import write_whole
+from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.volume import CtVolume
 
 from .field import Field
@@ -167,7 +167,7 @@ class SegmentationNetwork:
             tensors |= {f"optimizer.{number}.{key}": torch.as_tensor(value) for key, value in state.items()}
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         about = {"options": self.options.shaping(), "classes": self.classes, "learned": self.learned.tolist()}
-        write_whole(path, lambda temporary: save_file(tensors, temporary, {_HEADER: json.dumps(about)}))
+        atomic_write(path, lambda temporary: save_file(tensors, temporary, {_HEADER: json.dumps(about)}))
 
     def load_state(self, path: Path, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Take the weights of a file of :meth:`save`, and give the optimizer its state.

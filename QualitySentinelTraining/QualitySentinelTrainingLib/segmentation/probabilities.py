@@ -23,7 +23,7 @@ import numpy as np
 
 from QualitySentinelLib.datasets.layouts.case_folders import NAME_FILES
 from QualitySentinelLib.errors import InputError, reason_of
-from QualitySentinelLib.files import write_whole
+from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.reading.image import existing, image_stem, is_image_file
 from QualitySentinelLib.reading.names import read_names
 from QualitySentinelLib.reading.volume_file import read_image
@@ -59,7 +59,7 @@ def write_names(folder: Path, classes: Sequence[str]) -> None:
         InputError: it cannot be written.
     """
     labels = {"labels": {name: value for value, name in enumerate(classes)}}
-    write_whole(folder / "labels.json", json.dumps(labels, indent=1))
+    atomic_write(folder / "labels.json", json.dumps(labels, indent=1))
 
 
 def write_probabilities(path: Path, values: np.ndarray, frame: AxialFrame) -> None:
@@ -69,7 +69,7 @@ def write_probabilities(path: Path, values: np.ndarray, frame: AxialFrame) -> No
         InputError: the file cannot be written.
     """
     in_file = np.stack([frame.to_file(one).astype(np.float16) for one in values])
-    write_whole(path, lambda temporary: np.savez_compressed(temporary, probabilities=in_file))
+    atomic_write(path, lambda temporary: np.savez_compressed(temporary, probabilities=in_file))
 
 
 def read_probabilities(path: str | Path, ct: CtVolume, classes: Sequence[str] | None = None) -> Probabilities:

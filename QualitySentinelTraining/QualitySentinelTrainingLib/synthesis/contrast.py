@@ -1,4 +1,4 @@
-"""The source's own grey values in another examination: contrast phase, tube voltage, calibration."""
+"""The source's own gray values in another examination: contrast phase, tube voltage, calibration."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class SynthesisOptions:
         most_displacement_mm: no component of a displacement is larger.
         mirror_share: share of mirrored subjects among those that can be mirrored (``is_mirrorable``).
         painted_share: share of subjects whose CT is painted from labels and tissue classes; the others keep their
-            CT's grey values, changed in contrast, sharpness and noise.
+            CT's gray values, changed in contrast, sharpness and noise.
         close_up_share: share of fields of view smaller than the body.
         keep_share: this share of the structures must keep its centre inside the field of view.
     """

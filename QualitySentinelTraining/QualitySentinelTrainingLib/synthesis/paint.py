@@ -1,4 +1,4 @@
-"""A CT painted from labels and tissue classes, so that no grey value is the source's own."""
+"""A CT painted from labels and tissue classes, so that no gray value is the source's own."""
 
 from __future__ import annotations
 

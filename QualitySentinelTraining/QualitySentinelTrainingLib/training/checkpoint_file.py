@@ -10,7 +10,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from QualitySentinelLib.errors import InputError, reason_of
-from QualitySentinelLib.files import write_whole
+from QualitySentinelLib.files import atomic_write
 
 
 class CheckpointFile(TorchCheckpointIO):
@@ -26,7 +26,7 @@ class CheckpointFile(TorchCheckpointIO):
         Raises:
             InputError: it cannot be written.
         """
-        write_whole(path, lambda temporary: torch.save(checkpoint, temporary))
+        atomic_write(path, lambda temporary: torch.save(checkpoint, temporary))
 
     def load_checkpoint(self, path: str | os.PathLike, *_: object, **__: object) -> dict[str, Any]:
         """Tensors, numbers, text and containers of them; on the CPU, Lightning moves them where they belong.

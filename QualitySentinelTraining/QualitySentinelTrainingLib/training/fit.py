@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 
 from QualitySentinelLib.checkpoint import QualityModel
 from QualitySentinelLib.errors import CancelledError, InputError, ModelError, reason_of
-from QualitySentinelLib.files import write_whole
+from QualitySentinelLib.files import atomic_write
 
 from .checkpoint_file import CheckpointFile
 from .data import Batch, EpochSampler, PairDataset
@@ -200,7 +200,7 @@ def _resumable(out: Path, options: TrainingOptions, paths: Sequence[Path]) -> st
             )
         return str(out / LAST)
     if is_first_process():
-        write_whole(path, wanted)
+        atomic_write(path, wanted)
     return None
 
 

@@ -260,7 +260,7 @@ def test_a_damaged_record_is_scored_again(a_data_set, audit):
 
 
 def test_a_full_disk_ends_the_audit_in_one_line(a_data_set, audit, monkeypatch):
-    real, room = runs_run.write_whole, iter(range(3))
+    real, room = runs_run.atomic_write, iter(range(3))
 
     def write(path, content):
         if next(room, None) is None:
@@ -271,7 +271,7 @@ def test_a_full_disk_ends_the_audit_in_one_line(a_data_set, audit, monkeypatch):
         return real(path, content)
 
     data = a_data_set(4)
-    monkeypatch.setattr(runs_run, "write_whole", write)
+    monkeypatch.setattr(runs_run, "atomic_write", write)
     result = audit(data)
     assert result.code == 3
     assert "No space left on device" in result.err and "Traceback" not in result.err

@@ -20,7 +20,7 @@ from QualitySentinelLib.slices import COMPACT
 from QualitySentinelLib.text.table import EmbeddingTable
 
 ARCHITECTURE = {
-    "kind": "pyramid",
+    "kind": "compact",
     "embedding_dim": 12,
     "in_channels": COMPACT.channels,
     "mask_channel": COMPACT.mask_channel,
@@ -217,7 +217,7 @@ def test_wrong_calibrations_are_refused(a_model_file, key, value, said):
 
 
 def test_a_network_that_takes_another_channel_for_the_mask_is_refused(a_model, tmp_path):
-    architecture = {"kind": "pyramid", "embedding_dim": 12, "in_channels": COMPACT.channels, "widths": [8, 8, 8, 8]}
+    architecture = {"kind": "compact", "embedding_dim": 12, "in_channels": COMPACT.channels, "widths": [8, 8, 8, 8]}
     for channel in (COMPACT.mask_channel, COMPACT.mask_channel + 1):
         a_model.architecture = architecture | {"mask_channel": channel}
         a_model.network = build_network(a_model.architecture)

@@ -14,8 +14,8 @@ import pytest
 import SimpleITK as sitk
 
 from QualitySentinelLib.commands.main import main
-from QualitySentinelLib.commands.score import _summarise, _warn
-from QualitySentinelLib.scores import CaseScore, EmptySlice, SegmentScore, Status
+from QualitySentinelLib.commands.score import _summarize, _warn
+from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status
 
 CONTRACT = ["report.html", "report.json", "scored.seg.nrrd", "segments.csv", "slices.csv"]
 
@@ -115,7 +115,7 @@ def test_the_summary_says_which_structures_are_unknown(tmp_path, capsys):
         SegmentScore("1", "ROI 3", None, Status.UNKNOWN_STRUCTURE, 1, predicted_dsc=0.1),
         SegmentScore("2", "liver", "liver", Status.SCORED, 1, predicted_dsc=0.9),
     ]
-    _summarise(CaseScore(segments, 0.8), tmp_path)
+    _summarize(CaseScore(segments, 0.8), tmp_path)
     _warn(CaseScore(segments, 0.8))
     out, err = capsys.readouterr()
     roi, liver = out.splitlines()[1:3]
@@ -126,10 +126,10 @@ def test_the_summary_says_which_structures_are_unknown(tmp_path, capsys):
 
 def test_the_summary_speaks_of_missed_slices_only_where_they_were_looked_for(tmp_path, capsys):
     case = CaseScore([SegmentScore(n, n, n, Status.SCORED, 1, predicted_dsc=0.5) for n in ("liver", "thing")], 0.8)
-    _summarise(case, tmp_path)
+    _summarize(case, tmp_path)
     assert "missed" not in capsys.readouterr().out
-    case.segments[0].empty_slices = [EmptySlice("liver", 3, 3, 0.0, 0.1, 0.1, 2, 1.0, "", missed=True)]
-    _summarise(case, tmp_path)
+    case.segments[0].empty_slices = [SliceScore("liver", 3, 3, 0.0, 0.1, 0.1, 1.0, "", nearest_k=2, missed=True)]
+    _summarize(case, tmp_path)
     header, liver, thing = capsys.readouterr().out.splitlines()[:3]
     assert header.endswith("missed slices") and liver.split()[-1] == "1"
     assert len(liver) == len(header) > len(thing)  # the second was not searched

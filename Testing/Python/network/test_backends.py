@@ -16,7 +16,7 @@ from QualitySentinelLib.network.backends import EQUAL, OpenVinoBackend, TorchBac
 pytest.importorskip("openvino")
 
 SMALL = {
-    "kind": "pyramid", "embedding_dim": 8, "widths": [8, 8, 16, 16], "blocks": [1, 1, 1, 1], "map_width": 8,
+    "kind": "compact", "embedding_dim": 8, "widths": [8, 8, 16, 16], "blocks": [1, 1, 1, 1], "map_width": 8,
     "condition_dim": 8, "head_dim": 8,
 }  # fmt: skip
 

@@ -87,7 +87,7 @@ def edit(slicer, a_ct_node, a_segmentation_node, a_torso):
 @pytest.fixture
 def a_case():
     """Scores of the torso, not by a model: the spleen is bad at its ends and misses a slice, the liver is fine."""
-    from QualitySentinelLib.scores import CaseScore, EmptySlice, SegmentScore, SliceScore, Status
+    from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status
 
     def segment(name, dsc, first, missed=()):
         def place(k):
@@ -100,7 +100,7 @@ def a_case():
             for k, d in enumerate(dsc, first)
         ]
         empty = [
-            EmptySlice(**place(k), predicted_dsc=0.2, raw=0.2, nearest_k=k - 1, digest=f"near {k}", missed=True)
+            SliceScore(**place(k), predicted_dsc=0.2, raw=0.2, nearest_k=k - 1, digest=f"near {k}", missed=True)
             for k in missed
         ]
         mean = sum(dsc) / len(dsc)

@@ -100,12 +100,12 @@ def test_a_4d_image_is_refused(capfd, a_torso, a_ct, tmp_path):
     assert_refused(capfd, lambda: read_segmentation(tmp_path / "four.nii.gz", a_ct), InputError, "4D")
 
 
-def test_complex_and_colour_images_are_refused(capfd, a_torso, tmp_path):
+def test_complex_and_color_images_are_refused(capfd, a_torso, tmp_path):
     nibabel.save(nibabel.Nifti1Image(a_torso.hu.T.astype(np.complex64), np.eye(4)), tmp_path / "complex.nii.gz")
     assert_refused(capfd, lambda: read_ct(tmp_path / "complex.nii.gz"), InputError, "complex")
-    colour = sitk.GetImageFromArray(np.zeros((3, 4, 5, 3), np.uint8), isVector=True)
-    sitk.WriteImage(colour, str(tmp_path / "colour.nrrd"))
-    assert_refused(capfd, lambda: read_ct(tmp_path / "colour.nrrd"), InputError, "colour.nrrd", "3 values")
+    color = sitk.GetImageFromArray(np.zeros((3, 4, 5, 3), np.uint8), isVector=True)
+    sitk.WriteImage(color, str(tmp_path / "color.nrrd"))
+    assert_refused(capfd, lambda: read_ct(tmp_path / "color.nrrd"), InputError, "color.nrrd", "3 values")
 
 
 def test_a_header_without_a_valid_place_in_space_is_refused(capfd, a_torso, tmp_path):

@@ -233,5 +233,5 @@ def test_the_dcmqi_example_agrees_with_its_label_map(shared):
     assert from_dicom.structure == from_nrrd.structure == "liver"
     assert from_dicom.box == from_nrrd.box
     assert np.array_equal(from_dicom.voxels(), from_nrrd.voxels())
-    assert [round(255 * c) for c in from_dicom.color] == [221, 130, 101]  # Slicer's colour of a liver
+    assert [round(255 * c) for c in from_dicom.color] == [221, 130, 101]  # Slicer's color of a liver
     assert "~SRT^T-62000^Liver~" in from_dicom.tags["TerminologyEntry"]

@@ -90,7 +90,7 @@ def test_an_empty_segmentation_is_an_empty_segment_and_a_warning(a_torso, a_ct, 
     path = write_volume(tmp_path / "spleen.nii.gz", np.zeros_like(a_torso.labels), a_torso.ijk_to_ras)
     seg = read_segmentation(path, a_ct)
     assert [(s.name, s.is_empty) for s in seg] == [("spleen", True)]
-    assert "no labelled voxel" in seg.warnings[0]
+    assert "no labeled voxel" in seg.warnings[0]
 
 
 def test_one_voxel_and_a_mask_that_touches_every_border_are_segments(a_torso, a_ct, write_volume, tmp_path):

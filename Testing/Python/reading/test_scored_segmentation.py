@@ -67,7 +67,7 @@ def test_it_is_read_again_as_it_was_written(a_scored_case, tmp_path):
     assert again["liver"].structure == "liver"
 
 
-def test_scores_are_tags_and_colours_and_the_terminology_is_kept(a_scored_case, tmp_path):
+def test_scores_are_tags_and_colors_and_the_terminology_is_kept(a_scored_case, tmp_path):
     ct, segmentation, scores = a_scored_case
     again = read_segmentation(write_scored_segmentation(tmp_path / "s.seg.nrrd", segmentation, scores), ct)
     liver, tumour, dot, empty = again
@@ -157,14 +157,14 @@ def test_what_slicer_saves_from_it_is_read_on_the_same_grid(a_scored_case, slice
 
 
 def test_a_segmentation_of_old_slicer_has_a_layer_for_each_segment(a_torso, a_ct, tmp_path):
-    """Before Slicer 4.11: 4D, no Layer and no LabelValue, colours and ids only."""
+    """Before Slicer 4.11: 4D, no Layer and no LabelValue, colors and ids only."""
     masks = np.stack([a_torso.labels == 1, a_torso.labels > 0], axis=-1).astype(np.uint8)
     header = "\n".join(
         [
             "NRRD0004", "type: unsigned char", "dimension: 4", "space: left-posterior-superior", "sizes: 2 48 32 20",
             "space directions: none (6,0,0) (0,6,0) (0,0,5)", "kinds: list domain domain domain", "encoding: gzip",
             "space origin: (-141,-93,-100)", "Segment0_ID:=Segment_1", "Segment0_Name:=liver", "Segment0_Color:=1 0 0",
-            "Segment1_ID:=Segment_1", "Segment1_Name:=liver", "Segment1_Color:=no colour",
+            "Segment1_ID:=Segment_1", "Segment1_Name:=liver", "Segment1_Color:=no color",
         ]
     )  # fmt: skip
     (tmp_path / "old.seg.nrrd").write_bytes(header.encode() + b"\n\n" + gzip.compress(masks.tobytes()))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from QualitySentinelLib.scores import CaseScore, EmptySlice, SegmentScore, SliceScore, Status, aggregate, flag
+from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status, aggregate, flag
 from QualitySentinelLib.volume import AxialFrame, CtVolume, Segment, Segmentation
 from QualitySentinelLib.volume.segmentation import boxes_of_labels, segment_from_mask
 
@@ -86,8 +86,11 @@ def a_case_with_missed_slices(a_scored_case):
     end = int(spleen.occupied_slices()[0])
     for k, near, dsc in ((end - 1, end, 0.3), (inner, inner - 1, 0.1), (end - 2, end, 0.9)):
         score.empty_slices.append(
-            EmptySlice("2", k, ct.frame.file_slice(k), ct.frame.position_mm(k), dsc, dsc, near, 100.0, "", k == inner)
-        )
+            SliceScore(
+                "2", k, ct.frame.file_slice(k), ct.frame.position_mm(k), dsc, dsc, 100.0, "", nearest_k=near,
+                inner=k == inner,
+            )
+        )  # fmt: skip
     aggregate(score, calibration=CALIBRATION)
     a_scored_case.score.segments[1] = score
     return a_scored_case

@@ -13,7 +13,7 @@ from QualitySentinelLib.report.drawing import MISSED_COLOR
 from QualitySentinelLib.report.overview import overview_pictures
 from QualitySentinelLib.report.slice_picture import slice_picture
 from QualitySentinelLib.report.strip import dsc_strip
-from QualitySentinelLib.scores import CaseScore, EmptySlice, SegmentScore, SliceScore, Status, dsc_color, flag
+from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status, dsc_color, flag
 from QualitySentinelLib.volume import AxialFrame, CtVolume, Segment, Segmentation
 from QualitySentinelLib.volume.segmentation import boxes_of_labels, segment_from_mask
 
@@ -79,7 +79,7 @@ def test_a_slice_without_the_mask_has_no_picture():
         slice_picture(ct, segment_from_mask(mask, id="1", name="liver"), 5)
 
 
-def test_a_missed_slice_is_shown_with_the_nearest_slices_mask_dashed_in_another_colour():
+def test_a_missed_slice_is_shown_with_the_nearest_slices_mask_dashed_in_another_color():
     ct = a_ct()
     ct.hu[5, 45:55, 45:55] = 200
     mask = a_box(ct.hu.shape, (3, 8), (30, 70), (40, 60))
@@ -158,9 +158,11 @@ def test_the_strip_has_one_pixel_per_slice_inferior_first_and_gaps_where_nothing
     assert pixels[0, 0, :3] == pytest.approx([255 * c for c in dsc_color(0.1)], abs=1)
 
 
-def test_missed_slices_fill_the_lower_half_of_the_strip_in_a_colour_of_their_own():
+def test_missed_slices_fill_the_lower_half_of_the_strip_in_a_color_of_their_own():
     segment = SegmentScore("1", "a", None, Status.SCORED, 1, slices=[SliceScore("1", 5, 5, 5.0, 0.9, 0.9, 1.0, "")])
-    segment.empty_slices = [EmptySlice("1", k, k, float(k), 0.1, 0.1, 5, 1.0, "", missed=k == 6) for k in (4, 6)]
+    segment.empty_slices = [
+        SliceScore("1", k, k, float(k), 0.1, 0.1, 1.0, "", nearest_k=5, missed=k == 6) for k in (4, 6)
+    ]
     pixels = decoded(dsc_strip(segment))
     assert pixels[..., 3].tolist() == [[255, 0], [255, 255]]
     assert pixels[1, 1, :3] == pytest.approx([255 * c for c in MISSED_COLOR], abs=1)

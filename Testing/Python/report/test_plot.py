@@ -7,7 +7,7 @@ import pytest
 
 from QualitySentinelLib.report.plot import HEIGHT, WIDTH, dsc_plot
 from QualitySentinelLib.report.text import dsc_text, duration_text, file_name, position_text, printable
-from QualitySentinelLib.scores import EmptySlice, SegmentScore, SliceScore, Status
+from QualitySentinelLib.scores import SegmentScore, SliceScore, Status
 
 
 def a_segment(ks, n_slices=None, dsc=0.9, flagged=()):
@@ -44,7 +44,7 @@ def test_a_mark_tells_slice_position_and_dsc():
 def test_missed_slices_lie_within_the_frame_even_beyond_the_mask():
     segment = a_segment([5, 6, 7])
     segment.empty_slices = [
-        EmptySlice("1", k, 99 - k, 2.5 * k, 0.1, 0.1, 5, 10.0, "", missed=k != 4) for k in (3, 4, 8)
+        SliceScore("1", k, 99 - k, 2.5 * k, 0.1, 0.1, 10.0, "", nearest_k=5, missed=k != 4) for k in (3, 4, 8)
     ]
     svg = dsc_plot(segment, "liver", 0.8)
     ET.fromstring(svg)

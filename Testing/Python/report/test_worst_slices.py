@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from QualitySentinelLib.report.worst_slices import worst_slices
-from QualitySentinelLib.scores import CaseScore, EmptySlice, SegmentScore, SliceScore, Status, flag
+from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status, flag
 
 
 def a_case(**dsc_by_id):
@@ -44,6 +44,7 @@ def test_when_nothing_is_flagged_the_lowest_slice_of_each_of_the_lowest_segments
 def test_missed_slices_take_their_place_among_the_flagged_ones():
     case = a_case(a=[0.9, 0.5, 0.9, 0.9, 0.9, 0.9], b=[0.9, 0.95])
     case["a"].empty_slices = [
-        EmptySlice("a", k, k, float(k), dsc, dsc, 5, 1.0, "", missed=dsc < 0.4) for k, dsc in ((8, 0.1), (10, 0.6))
+        SliceScore("a", k, k, float(k), dsc, dsc, 1.0, "", nearest_k=5, missed=dsc < 0.4)
+        for k, dsc in ((8, 0.1), (10, 0.6))
     ]
     assert ks(worst_slices(case)) == {"a": [8, 1]}

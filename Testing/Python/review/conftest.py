@@ -8,7 +8,7 @@ import random
 import pytest
 
 from QualitySentinelLib.review import ReviewSession
-from QualitySentinelLib.scores import CaseScore, EmptySlice, SegmentScore, SliceScore, Status, aggregate, flag
+from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status, aggregate, flag
 
 MODEL = {"name": "compact", "sha256": "ab" * 32}
 
@@ -34,7 +34,7 @@ def _masked(segment_id, k, dsc, digest):
 
 
 def _empty(segment_id, k, dsc):
-    return EmptySlice(segment_id, k, 99 - k, -50.0 + 2.5 * k, dsc, dsc, k - 1, 100.0, f"near{k - 1}+1")
+    return SliceScore(segment_id, k, 99 - k, -50.0 + 2.5 * k, dsc, dsc, 100.0, f"near{k - 1}+1", nearest_k=k - 1)
 
 
 def case_of(*segments, threshold=0.8):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from QualitySentinelLib.errors import InputError, ModelError, UsageError
-from QualitySentinelLib.files import write_whole
+from QualitySentinelLib.files import atomic_write
 from QualitySentinelTrainingLib.runs import Kind, Result, Run, Work
 
 KIND = Kind("square", "test-square/1", item="number", tables=("squares.csv",))
@@ -39,7 +39,7 @@ def square(number: Number, folder: Path | None = None) -> Result:
         os.kill(os.getpid(), signal.SIGKILL)
     files = {}
     if folder is not None:
-        files["big/" + number.name] = write_whole(folder / "big" / number.name, str(number.value**2))
+        files["big/" + number.name] = atomic_write(folder / "big" / number.name, str(number.value**2))
     return Result({"value": number.value}, [{"square": number.value**2}], files)
 
 

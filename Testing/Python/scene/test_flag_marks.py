@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from QualitySentinelLib.review import ReviewSession
-from QualitySentinelLib.scores import CaseScore, EmptySlice, SegmentScore, SliceScore, Status, dsc_color, flag
+from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status, dsc_color, flag
 
 FLAGGED, FINE, MISSED = 7, 8, 12
 
@@ -20,7 +20,7 @@ def a_review() -> ReviewSession:
     liver = SegmentScore("liver", "liver", "liver", Status.SCORED, 2, 0.7)
     liver.slices = [_slice("liver", FLAGGED, 0.6), _slice("liver", FINE, 0.95)]
     liver.empty_slices = [
-        EmptySlice("liver", MISSED, MISSED, 0.0, 0.1, 0.1, FINE, 1.0, "digest", inner=True, missed=True)
+        SliceScore("liver", MISSED, MISSED, 0.0, 0.1, 0.1, 1.0, "digest", nearest_k=FINE, inner=True, missed=True)
     ]
     spleen = SegmentScore("spleen", "spleen", "spleen", Status.SCORED, 1, 0.3)
     spleen.slices = [_slice("spleen", FLAGGED, 0.3), _slice("spleen", MISSED, 0.5)]

@@ -11,7 +11,7 @@ import zlib
 import pytest
 
 from QualitySentinelLib.review import ReviewSession
-from QualitySentinelLib.scores import CaseScore, EmptySlice, SegmentScore, SliceScore, Status
+from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status
 
 
 def a_slice(segment_id, k, dsc, digest="0123456789abcdef"):
@@ -23,7 +23,7 @@ def a_case(**names) -> CaseScore:
     for segment_id in ("liver", "spleen"):
         slices = [a_slice(segment_id, k, (k % 7) / 8) for k in range(4, 12)]
         score = SegmentScore(segment_id, segment_id, segment_id, Status.SCORED, 8, 0.5, slices=slices)
-        score.empty_slices = [EmptySlice(segment_id, 12, 7, -40.0, 0.1, 0.1, 11, 100.0, "x+1", False, True)]
+        score.empty_slices = [SliceScore(segment_id, 12, 7, -40.0, 0.1, 0.1, 100.0, "x+1", nearest_k=11, missed=True)]
         segments.append(score)
     return CaseScore(segments, 0.8, {"name": "test", "sha256": "0" * 64}, "cpu", 1.5, ["a warning"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from QualitySentinelLib.scores import CaseScore, EmptySlice, SegmentScore, SliceScore, Status, flag
+from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status, flag
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def a_score() -> CaseScore:
         SliceScore("liver", k, 99 - k, 5.0 * k, dsc, dsc, 1.0, "d", dsc_low=dsc - 0.1, dsc_high=dsc + 0.05)
         for k, dsc in ((5, 0.9), (6, 0.5))
     ]
-    liver.empty_slices = [EmptySlice("liver", 8, 91, 40.0, 0.2, 0.2, 6, 1.0, "d", missed=True)]
+    liver.empty_slices = [SliceScore("liver", 8, 91, 40.0, 0.2, 0.2, 1.0, "d", nearest_k=6, missed=True)]
     spleen = SegmentScore("spleen", "spleen", "spleen", Status.SCORED, 1, 0.7)
     spleen.slices = [SliceScore("spleen", 7, 92, 35.0, 0.7, 0.7, 1.0, "d")]
     case = CaseScore([liver, spleen], 0.8)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from QualitySentinelLib.scores import CaseScore, EmptySlice, SegmentScore, SliceScore, Status, dsc_color
+from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status, dsc_color
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_missed_slices_are_counted_in_tags_and_tables_and_listed(a_segmentation_
     from QualitySentinelLib.scene.tags import read_tags
 
     a_score["liver"].empty_slices = [
-        EmptySlice("liver", k, k, -100 + 5.0 * k, 0.1, 0.1, 5, 100.0, "digest", missed=k == 4) for k in (4, 6)
+        SliceScore("liver", k, k, -100 + 5.0 * k, 0.1, 0.1, 100.0, "digest", nearest_k=5, missed=k == 4) for k in (4, 6)
     ]
     write_score_tags(a_segmentation_node, a_score)
     liver = a_segmentation_node.GetSegmentation().GetSegment("liver")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from QualitySentinelLib.errors import UsageError
-from QualitySentinelLib.scores import EmptySlice, SegmentScore, SliceScore, Status, aggregate
+from QualitySentinelLib.scores import SegmentScore, SliceScore, Status, aggregate
 
 CALIBRATION = {
     "coverage": 0.9,
@@ -15,8 +15,8 @@ CALIBRATION = {
 SHOWN_CALIBRATED = {**CALIBRATION, "segment": {**CALIBRATION["segment"], "shown": "calibrated"}}
 
 
-def an_empty_slice(k, nothing_missed, area, nearest_k=11):
-    return EmptySlice("5", k, 99 - k, -50.0 + 2.5 * k, nothing_missed, nothing_missed, nearest_k, area, "digest")
+def an_empty_slice(k, dsc, area, nearest_k=11):
+    return SliceScore("5", k, 99 - k, -50.0 + 2.5 * k, dsc, dsc, area, "digest", nearest_k=nearest_k)
 
 
 def test_the_mean_counts_every_slice_alike(a_segment_score):

@@ -82,7 +82,7 @@ def test_red_green_blind_readers_tell_doubtful_from_good_better_on_the_safe_scal
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_color_stands_out_on_soft_tissue(scale):
-    """Soft tissue in the usual window is middle grey; masks are drawn over it."""
+    """Soft tissue in the usual window is middle gray; masks are drawn over it."""
     tissue = seen([(0.5, 0.5, 0.5)], "none")
     colors = seen([dsc_color(d, scale) for d in np.linspace(0, 1, 101)], "none")
     assert np.linalg.norm(colors - tissue, axis=1).min() > EASILY_TOLD

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from QualitySentinelLib.errors import InputError
-from QualitySentinelLib.scores import EmptySlice, flag, read_report_document, read_report_json, write_report_json
+from QualitySentinelLib.scores import SliceScore, flag, read_report_document, read_report_json, write_report_json
 
 
 def test_scores_come_back_equal(tmp_path, a_case_score):
@@ -31,7 +31,7 @@ def test_scores_with_numpy_numbers_and_hostile_names_come_back_equal(tmp_path, a
 def test_empty_slices_come_back_equal_whether_missed_or_not(tmp_path, a_case_score):
     liver = a_case_score.segments[0]
     liver.empty_slices = [
-        EmptySlice("5", k, 99 - k, -50.0 + 2.5 * k, 0.25, 0.25, 10, 80.0, "digest", inner=k > 9, missed=k > 9)
+        SliceScore("5", k, 99 - k, -50.0 + 2.5 * k, 0.25, 0.25, 80.0, "digest", nearest_k=10, inner=k > 9, missed=k > 9)
         for k in (9, 13)
     ]
     liver.slices[0].dsc_low = 0.25

@@ -6,8 +6,8 @@ import pytest
 
 from QualitySentinelLib.errors import InputError
 from QualitySentinelLib.scores import (
-    EmptySlice,
     SegmentScore,
+    SliceScore,
     Status,
     flag,
     read_segments_csv,
@@ -82,7 +82,7 @@ def test_missed_slices_have_rows_among_the_others_and_empty_slices_in_order_have
     liver = a_case_score.segments[0]
     liver.slices[1].dsc_low, liver.slices[1].dsc_high = 0.8, 0.95
     liver.empty_slices = [
-        EmptySlice("5", k, 99 - k, -50.0 + 2.5 * k, dsc, dsc, 10, 10.0, "digest", missed=dsc < 0.4)
+        SliceScore("5", k, 99 - k, -50.0 + 2.5 * k, dsc, dsc, 10.0, "digest", nearest_k=10, missed=dsc < 0.4)
         for k, dsc in ((9, 0.125), (13, 0.95))
     ]
     flag(a_case_score)

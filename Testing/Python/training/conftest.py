@@ -55,7 +55,7 @@ def a_tiny_network(monkeypatch):
 
     def untrained(options):
         architecture = {
-            "kind": "pyramid", "embedding_dim": 4, "in_channels": COMPACT.channels,
+            "kind": "compact", "embedding_dim": 4, "in_channels": COMPACT.channels,
             "mask_channel": COMPACT.mask_channel, "widths": [4, 8, 8, 8], "blocks": [1, 1, 1, 1], "map_width": 8,
             "condition_dim": 8, "head_dim": 8,
         }  # fmt: skip

@@ -40,7 +40,7 @@ TINY = TrainingOptions(epochs=2, batch_size=8, accelerator="cpu", devices=1, wor
 def a_tiny_model() -> QualityModel:
     """A network that draws the reference, of a few thousand weights, always the same."""
     architecture = {
-        "kind": "pyramid", "embedding_dim": 4, "in_channels": PRESET.channels, "mask_channel": PRESET.mask_channel,
+        "kind": "compact", "embedding_dim": 4, "in_channels": PRESET.channels, "mask_channel": PRESET.mask_channel,
         "widths": [4, 8, 8, 8], "blocks": [1, 1, 1, 1], "map_width": 8, "condition_dim": 8, "head_dim": 8,
     }  # fmt: skip
     torch.manual_seed(0)

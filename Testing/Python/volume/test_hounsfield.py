@@ -48,9 +48,9 @@ def test_a_real_ct_without_its_intercept_is_corrected(a_real_ct):
 
 
 def test_a_real_ct_as_a_screenshot_is_refused(a_real_ct):
-    grey = (np.clip((a_real_ct + 160.0) / 400.0, 0, 1) * 255).astype(np.uint8)
+    gray = (np.clip((a_real_ct + 160.0) / 400.0, 0, 1) * 255).astype(np.uint8)
     with pytest.raises(NotHounsfieldError, match="screenshot"):
-        as_hounsfield(grey)
+        as_hounsfield(gray)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-1.0, 1.0), (-2.0, 2.0)])

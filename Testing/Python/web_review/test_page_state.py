@@ -7,7 +7,7 @@ import json
 import pytest
 
 from QualitySentinelLib.review import ReviewSession
-from QualitySentinelLib.scores import CaseScore, EmptySlice, SegmentScore, SliceScore, Status
+from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status
 from QualitySentinelLib.web_review import page_state
 
 
@@ -18,7 +18,7 @@ def a_slice(segment_id: str, k: int, dsc: float) -> SliceScore:
 @pytest.fixture
 def session() -> ReviewSession:
     """A good liver, a bad spleen that misses a slice, an empty segment; the names are not nice."""
-    missed = EmptySlice("s", 5, 4, 25.0, 0.1, 0.1, 4, 100.0, "", inner=False, missed=True)
+    missed = SliceScore("s", 5, 4, 25.0, 0.1, 0.1, 100.0, "", nearest_k=4, inner=False, missed=True)
     return ReviewSession(
         CaseScore(
             [

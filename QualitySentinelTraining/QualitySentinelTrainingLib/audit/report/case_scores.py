@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from QualitySentinelLib.scores import EmptySlice, SegmentScore, SliceScore, Status
+from QualitySentinelLib.scores import SegmentScore, SliceScore, Status
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,18 +49,15 @@ class CaseScores:
             segment = by_name.get(name)
             if segment is not None:
                 score.segment_id = name
-                (segment.empty_slices if isinstance(score, EmptySlice) else segment.slices).append(score)
+                (segment.slices if score.has_mask else segment.empty_slices).append(score)
         return sorted(segments, key=lambda s: (s.predicted_dsc is None, s.predicted_dsc or 0.0))
 
-    def _scores(self, rows: np.ndarray) -> Iterator[SliceScore | EmptySlice]:
+    def _scores(self, rows: np.ndarray) -> Iterator[SliceScore]:
         columns = [self._columns[c][rows].tolist() for c in COLUMNS]
         for index, position, dsc, low, high, flagged, missed, area, k in zip(*columns, strict=True):
             low, high = (None if v is None or v != v else float(v) for v in (low, high))
-            place = "", int(k), int(index), float(position), float(dsc), float(dsc)
-            if missed:
-                yield EmptySlice(*place, -1, _number(area), "", missed=True)
-            else:
-                yield SliceScore(*place, _number(area), "", bool(flagged), low, high)
+            place = "", int(k), int(index), float(position), float(dsc), float(dsc), _number(area), ""
+            yield SliceScore(*place, bool(flagged), low, high, nearest_k=-1 if missed else None, missed=bool(missed))
 
 
 def _segment_score(row: dict) -> SegmentScore:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from QualitySentinelLib.report.slice_picture import PICTURE_PX, slice_picture
 from QualitySentinelLib.report.text import dsc_text, range_text
 from QualitySentinelLib.report.worst_slices import worst_slices
-from QualitySentinelLib.scores import CaseScore, EmptySlice, SegmentScore, dsc_color, segment_labels
+from QualitySentinelLib.scores import CaseScore, SegmentScore, dsc_color, segment_labels
 from QualitySentinelLib.volume import CtVolume, Segment
 
 from ..case_files import CaseFiles
@@ -56,7 +56,7 @@ def _by_label(segmentation) -> dict[str, Segment]:
 
 
 def _picture(ct: CtVolume, segment: Segment, slice_score, threshold: float) -> dict | None:
-    missed = isinstance(slice_score, EmptySlice)
+    missed = slice_score.missed
     k, occupied = slice_score.k, segment.occupied_slices()
     if not len(occupied) or not 0 <= k < ct.frame.shape[0]:
         return None
@@ -69,7 +69,7 @@ def _picture(ct: CtVolume, segment: Segment, slice_score, threshold: float) -> d
         "px": PICTURE_PX,
         "slice": slice_score,
         "missed": missed,
-        "flagged": not missed and slice_score.flagged,
+        "flagged": slice_score.flagged,
         "dsc": slice_score.predicted_dsc,
         "dsc_text": dsc_text(slice_score.predicted_dsc, threshold),
         "range": "" if missed else range_text(slice_score.dsc_low, slice_score.dsc_high),

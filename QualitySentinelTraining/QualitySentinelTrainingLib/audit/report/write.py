@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from QualitySentinelLib.errors import QualitySentinelError, UsageError
-from QualitySentinelLib.files import write_whole
+from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.report.drawing import MISSED_COLOR
 from QualitySentinelLib.report.plot import dsc_plot
 from QualitySentinelLib.report.strip import dsc_strip
@@ -150,10 +150,10 @@ def write_audit_report(
     of_structures = _draw_structures(settings, overview, scores, max_pictured // 2)
     progress("writing pages")
     _write_case_pages(settings, overview, scores, swaps)
-    write_whole(out / FOLDER / ALL_CASES, render("cases.html", _TEMPLATES, cases=overview.cases, **settings.shared()))
+    atomic_write(out / FOLDER / ALL_CASES, render("cases.html", _TEMPLATES, cases=overview.cases, **settings.shared()))
     content = _index(settings, overview, bias, comparison, plans, swaps, missing, not_pictured, exclude_below)
     content["structure_pictures"] = of_structures
-    return write_whole(out / FOLDER / INDEX, render("index.html", _TEMPLATES, **content, **settings.shared()))
+    return atomic_write(out / FOLDER / INDEX, render("index.html", _TEMPLATES, **content, **settings.shared()))
 
 
 def _write_lists(audit, files, bias, comparison, plan, swaps, missing, budget, exclude_below) -> None:
@@ -252,7 +252,7 @@ def _write_case_pages(settings: _Settings, overview: Overview, scores: CaseScore
             **shared,
         )
         name = settings.pages[case["case"]]
-        write_whole(folder / name, page)
+        atomic_write(folder / name, page)
         written.add(name)
     for old in folder.glob("*.html"):
         if old.name not in written:

@@ -1,4 +1,4 @@
-"""The pyramid network, small and ours: draws the reference that it expects, and judges the mask by it."""
+"""The compact network, ours: draws the reference that it expects, and judges the mask by it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _BEYOND_UNIT = 1e-3
 """Share of the crop that the untrained head expects of the reference beyond the crop, about."""
 
 
-class PyramidNetwork(nn.Module):
+class CompactNetwork(nn.Module):
     """Judges a mask by drawing its own: predicts where the reference is, and from that the DSC of the slice.
 
     A stem (two 3x3 convolutions and a pooling, stride 4) and four stages of basic residual blocks (He et al. 2016; the
-    activation comes last so that batch normalisation folds into the convolutions). What the structure is (its text
-    embedding, layer-normalised) and how large a pixel is (log2 of mm) pass through one hidden layer; the result scales
+    activation comes last so that batch normalization folds into the convolutions). What the structure is (its text
+    embedding, layer-normalized) and how large a pixel is (log2 of mm) pass through one hidden layer; the result scales
     and shifts the channels of every block of the last three stages (FiLM, Perez et al. 2018).
 
     The maps of all stages are summed from coarse to fine (feature pyramid, Lin et al. 2017) and give, at half the

@@ -5,43 +5,43 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from QualitySentinelLib.scorer.pace import Pace
-from QualitySentinelLib.steps import Breath, paced, run_to_end
+from QualitySentinelLib.scorer.batch_sizer import BatchSizer
+from QualitySentinelLib.steps import TimeBudget, paced, run_to_end
 
 
-def sizes(pace, seconds_of, batches=12):
+def sizes(sizer, seconds_of, batches=12):
     found = []
     for _ in range(batches):
-        found.append(pace.size)
-        pace.took(found[-1], seconds_of(found[-1]))
+        found.append(sizer.size)
+        sizer.took(found[-1], seconds_of(found[-1]))
     return found
 
 
 def test_batches_grow_to_what_the_time_allows_and_stay_there():
-    assert sizes(Pace(256, 0.05), lambda n: 0.002 * n)[-3:] == [16, 16, 16]
-    assert sizes(Pace(256, 0.05), lambda n: 0.0001 * n)[-1] == 256  # a fast device gets its large batches
-    assert sizes(Pace(8, 0.05), lambda n: 0.0001 * n)[-1] == 8
+    assert sizes(BatchSizer(256, 0.05), lambda n: 0.002 * n)[-3:] == [16, 16, 16]
+    assert sizes(BatchSizer(256, 0.05), lambda n: 0.0001 * n)[-1] == 256  # a fast device gets its large batches
+    assert sizes(BatchSizer(8, 0.05), lambda n: 0.0001 * n)[-1] == 8
 
 
 def test_batches_shrink_when_slices_become_dearer_but_never_below_one():
-    pace = Pace(256, 0.05)
-    sizes(pace, lambda n: 0.0005 * n)
-    assert sizes(pace, lambda n: 0.02 * n)[-1] == 2
-    assert sizes(pace, lambda n: 9.0)[-1] == 1
+    sizer = BatchSizer(256, 0.05)
+    sizes(sizer, lambda n: 0.0005 * n)
+    assert sizes(sizer, lambda n: 0.02 * n)[-1] == 2
+    assert sizes(sizer, lambda n: 9.0)[-1] == 1
 
 
 def test_a_small_last_batch_says_nothing():
-    pace = Pace(256, 0.05)
-    pace.took(1, 0.0001)
-    assert pace.size == 4
+    sizer = BatchSizer(256, 0.05)
+    sizer.took(1, 0.0001)
+    assert sizer.size == 4
 
 
 def test_without_a_time_batches_are_as_large_as_the_device_holds_and_memory_has_the_last_word():
-    pace = Pace(16)
-    assert sizes(pace, lambda n: 9.0, 3) == [16, 16, 16]
-    pace.most = 3
-    assert pace.size == 3
-    hurried = Pace(64, 0.05)
+    sizer = BatchSizer(16)
+    assert sizes(sizer, lambda n: 9.0, 3) == [16, 16, 16]
+    sizer.most = 3
+    assert sizer.size == 3
+    hurried = BatchSizer(64, 0.05)
     sizes(hurried, lambda n: 0.0001)
     hurried.most = 4
     assert sizes(hurried, lambda n: 0.0001, 3) == [4, 4, 4]
@@ -62,7 +62,7 @@ def test_steps_are_put_together_until_the_time_is_over(monkeypatch):
     assert len(list(paced(work(), 0.0099))) == 4
     assert len(list(paced(work(), 0.0))) == 20
     assert run_to_end(paced(work(), 0.01)) == "made"
-    assert not Breath(None).is_due() and Breath(0.0).is_due()
+    assert not TimeBudget(None).is_spent() and TimeBudget(0.0).is_spent()
 
 
 def test_work_that_is_given_up_is_told():

@@ -1,4 +1,4 @@
-"""The pyramid network: what it depends on, what empty and perfect masks give, and that folding changes nothing."""
+"""The compact network: what it depends on, what empty and perfect masks give, and that folding changes nothing."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 from QualitySentinelLib.errors import ModelError
 from QualitySentinelLib.network import build_network, optimize_for_inference
 
-PYRAMID = {"kind": "pyramid", "embedding_dim": 384, "in_channels": 4}
-SMALL = PYRAMID | {"widths": [8, 8, 16, 16], "blocks": [1, 1, 1, 1], "map_width": 8, "embedding_dim": 12}
+COMPACT = {"kind": "compact", "embedding_dim": 384, "in_channels": 4}
+SMALL = COMPACT | {"widths": [8, 8, 16, 16], "blocks": [1, 1, 1, 1], "map_width": 8, "embedding_dim": 12}
 
 
 def inputs(number=5, dimension=12):
@@ -36,7 +36,7 @@ def trained(architecture):
 
 
 def test_it_is_small():
-    numbers = sum(p.numel() for p in build_network(PYRAMID).parameters())
+    numbers = sum(p.numel() for p in build_network(COMPACT).parameters())
     assert numbers * 4 <= 13e6
 
 
@@ -137,10 +137,10 @@ def test_gradients_reach_every_parameter(told_dim):
 @pytest.mark.parametrize(
     "architecture",
     [
-        None, [], {}, {"kind": "transformer"}, {"kind": ["compact"]}, PYRAMID | {"widths": [8]},
-        PYRAMID | {"widths": [8, 8, 8, 10**9]}, PYRAMID | {"activation": "eval"}, PYRAMID | {"depth": 3},
-        PYRAMID | {"blocks": 2}, PYRAMID | {"mask_channel": 4},
-        PYRAMID | {"embedding_dim": "384"}, PYRAMID | {"in_channels": True},
+        None, [], {}, {"kind": "transformer"}, {"kind": ["compact"]}, COMPACT | {"widths": [8]},
+        COMPACT | {"widths": [8, 8, 8, 10**9]}, COMPACT | {"activation": "eval"}, COMPACT | {"depth": 3},
+        COMPACT | {"blocks": 2}, COMPACT | {"mask_channel": 4},
+        COMPACT | {"embedding_dim": "384"}, COMPACT | {"in_channels": True},
         {"kind": "published", "backbone": "vgg16"}, {"kind": "published", "hidden_dim": -1},
     ],
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Pace:
+class BatchSizer:
     """The size of the next batch, from how long the last ones took.
 
     Sizes are powers of two, because each size that is new to it costs the network some preparation.
