@@ -7,14 +7,13 @@ from collections.abc import Mapping
 
 from ..files import atomic_folder
 from ..review import (
-    REVIEW_SEGMENT_COLUMNS,
-    REVIEW_SLICE_COLUMNS,
     ReviewSession,
     review_document,
     review_segment_rows,
     review_slice_rows,
 )
 from ..scores import CaseScore, write_report_json, write_segments_csv, write_slices_csv
+from ..scores.columns import REVIEW_SEGMENT_COLUMNS, REVIEW_SLICE_COLUMNS
 from ..scores.tables import write_table
 from ..volume import CtVolume, Segmentation
 from .html_report import write_html_report

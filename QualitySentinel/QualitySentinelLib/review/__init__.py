@@ -6,8 +6,6 @@ from .edits import Edit, Effect
 from .events import Changed, ReviewEvent
 from .refs import SliceRef
 from .rows import (
-    REVIEW_SEGMENT_COLUMNS,
-    REVIEW_SLICE_COLUMNS,
     review_document,
     review_segment_rows,
     review_slice_rows,
@@ -18,8 +16,6 @@ from .strip import StripPoint
 from .words import verdict
 
 __all__ = [
-    "REVIEW_SEGMENT_COLUMNS",
-    "REVIEW_SLICE_COLUMNS",
     "SCHEMA",
     "Changed",
     "Edit",

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ..scores.tables import SEGMENT_COLUMNS, SLICE_COLUMNS, segment_rows, slice_rows
+from ..scores.tables import segment_rows, slice_rows
 
 if TYPE_CHECKING:
     from .session import ReviewSession
-
-REVIEW_SEGMENT_COLUMNS = (*SEGMENT_COLUMNS, "n_accepted", "n_corrected", "n_open")
-REVIEW_SLICE_COLUMNS = (*SLICE_COLUMNS, "accepted", "edited", "first_dsc")
 
 
 def review_slice_rows(session: ReviewSession) -> Iterator[tuple[object, ...]]:

@@ -14,9 +14,10 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
-from ..review import REVIEW_SEGMENT_COLUMNS, REVIEW_SLICE_COLUMNS, review_segment_rows, review_slice_rows
+from ..review import review_segment_rows, review_slice_rows
 from ..scores import CaseScore
-from ..scores.tables import SEGMENT_COLUMNS, SLICE_COLUMNS, segment_rows, slice_rows
+from ..scores.columns import COLUMNS, REVIEW_SEGMENT_COLUMNS, REVIEW_SLICE_COLUMNS, SEGMENT_COLUMNS, SLICE_COLUMNS
+from ..scores.tables import segment_rows, slice_rows
 from ..steps import Steps, run_to_end
 from .folders import into_folder
 
@@ -27,15 +28,11 @@ SEGMENTS_ROLE = "QualitySentinelSegments"
 SLICES_ROLE = "QualitySentinelSlices"
 """Node reference roles from the segmentation node to its tables."""
 
-_UNITS = {"position_mm": "mm"}
-_INTEGERS = """n_slices n_scored n_flagged missed_slices n_accepted n_corrected n_open
-slice_index flagged missed accepted edited""".split()
-_NUMBERS = "predicted_dsc dsc_low dsc_high first_dsc position_mm".split()
 _ROWS = 1000
 """That are made in one step."""
 
-_KINDS = dict.fromkeys(_INTEGERS, np.int32) | dict.fromkeys(_NUMBERS, np.float64)
-"""Type of each column of numbers; others are text. A missing number is NaN."""
+_DTYPES = {int: np.int32, bool: np.int32, float: np.float64}
+"""Of the columns of numbers; others are text. A missing number is NaN."""
 
 
 def update_tables(segmentation_node, case_score: CaseScore, session: ReviewSession | None = None) -> tuple:
@@ -90,8 +87,9 @@ def own_node(segmentation_node: slicer.vtkMRMLSegmentationNode, role: str):
 
 
 def _array(column: str, values: Sequence):
-    if column in _KINDS:  # a hundred times quicker than value by value
-        numbers = np.array([math.nan if value is None else value for value in values], dtype=_KINDS[column])
+    dtype = _DTYPES.get(COLUMNS[column].kind)
+    if dtype is not None:  # a hundred times quicker than value by value
+        numbers = np.array([math.nan if value is None else value for value in values], dtype=dtype)
         array = numpy_to_vtk(numbers, deep=True)
     else:
         array = vtk.vtkStringArray()
@@ -118,6 +116,7 @@ def _fill(table_node, columns: Sequence[str], rows: Iterable[Sequence]) -> None:
         for array in arrays:
             table_node.AddColumn(array)
         for column in columns:
-            if column in _UNITS:
-                table_node.SetColumnUnitLabel(column, _UNITS[column])
+            table_node.SetColumnDescription(column, COLUMNS[column].meaning)
+            if COLUMNS[column].unit:
+                table_node.SetColumnUnitLabel(column, COLUMNS[column].unit)
         table_node.SetUseColumnTitleAsColumnHeader(True)

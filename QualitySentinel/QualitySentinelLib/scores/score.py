@@ -61,6 +61,11 @@ class SliceScore:
         return self.nearest_k is None
 
     @property
+    def own_area_mm2(self) -> float:
+        """Mask area in the slice itself, mm2."""
+        return self.area_mm2 if self.has_mask else 0.0
+
+    @property
     def is_doubtful(self) -> bool:
         """A reader should look at it: predicted below the threshold, or missed."""
         return self.flagged or self.missed

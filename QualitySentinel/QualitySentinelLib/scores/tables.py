@@ -1,70 +1,58 @@
-"""The tables ``segments.csv`` and ``slices.csv``. Their columns are documented in docs/OUTPUTS.md.
+"""Tables of scores: their rows, and how every table of ours is written as CSV and read again.
 
-RFC 4180: comma, CRLF, quotes doubled; UTF-8 without a byte order mark; a missing value is an empty cell.
-
-Segment names come from other people's files. A name that a spreadsheet would take for a formula (it begins with
-``=``, ``+``, ``-``, ``@``, a tab or a line break) is written with an apostrophe before it, which spreadsheets show
-as text; the read functions take it off again, so names survive unchanged.
+RFC 4180: comma, CRLF, quotes doubled; UTF-8 without a byte order mark; a missing value is an empty cell; yes and no are
+1 and 0. Names come from other people's files: one that a spreadsheet would take for a formula gets an apostrophe before
+it, which spreadsheets show as text, and which is taken off when it is read.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import InputError
 from ..files import atomic_write
-from .csv_text import csv_text, escaped, unescaped
+from .columns import (
+    COLUMNS,
+    REVIEW_SEGMENT_COLUMNS,
+    REVIEW_SLICE_COLUMNS,
+    SEGMENT_COLUMNS,
+    SLICE_COLUMNS,
+    Column,
+)
 from .labels import segment_labels
 from .score import CaseScore
 
-SEGMENT_COLUMNS = (
-    "segment", "structure", "n_slices", "n_scored", "predicted_dsc", "dsc_low", "dsc_high", "n_flagged", "status",
-    "missed_slices",
-)  # fmt: skip
-SLICE_COLUMNS = (
-    "segment", "structure", "slice_index", "position_mm", "predicted_dsc", "flagged", "dsc_low", "dsc_high", "missed",
-)  # fmt: skip
-
-DSC_DECIMALS = 4
-"""One ten-thousandth: finer than any predictor is accurate, fine enough for ranks to agree with the raw numbers."""
-POSITION_DECIMALS = 3
-
-_INTEGERS = {
-    "n_slices", "n_scored", "n_flagged", "slice_index", "missed_slices", "n_accepted", "n_corrected", "n_open",
-}  # fmt: skip
-_FLOATS = {"predicted_dsc", "dsc_low", "dsc_high", "position_mm", "first_dsc"}
-_YES_OR_NO = {"flagged", "missed", "accepted", "edited", "corrected"}
-
+_OURS = {*REVIEW_SEGMENT_COLUMNS, *REVIEW_SLICE_COLUMNS}
 _FIRST_SEGMENT_COLUMNS = SEGMENT_COLUMNS[:9]
 _FIRST_SLICE_COLUMNS = SLICE_COLUMNS[:6]
 """Columns of the first version, which every file has. Others came later, or belong to a review: read when there."""
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # spreadsheets in Japanese take the wide signs too
 
 
-def segment_rows(case_score: CaseScore) -> Iterator[tuple]:
-    """Values of ``SEGMENT_COLUMNS``, one row per segment, in the segmentation's order; missing ones are ``None``."""
+def segment_rows(case_score: CaseScore, columns: Sequence[str] = SEGMENT_COLUMNS) -> Iterator[tuple]:
+    """One row per segment, in the segmentation's order; missing values are ``None``."""
     labels = segment_labels(case_score.segments)
     for s in case_score.segments:
-        yield (
-            labels[s.segment_id], s.structure, s.n_slices, s.n_scored, s.predicted_dsc, s.dsc_low, s.dsc_high,
-            s.n_flagged, str(s.status), s.n_missed,
-        )  # fmt: skip
+        yield labels[s.segment_id], *(COLUMNS[name].of(s) for name in columns[1:])
 
 
-def slice_rows(case_score: CaseScore) -> Iterator[tuple]:
-    """Values of ``SLICE_COLUMNS``, one row per scored slice of the mask and per missed slice; missing ones ``None``.
+def slice_rows(case_score: CaseScore, columns: Sequence[str] = SLICE_COLUMNS) -> Iterator[tuple]:
+    """One row per scored slice of the mask and per missed slice; missing values are ``None``.
 
     Segments in the segmentation's order, slices from inferior to superior.
     """
     labels = segment_labels(case_score.segments)
+    own = [COLUMNS[name] for name in columns[2:]]
     for segment in case_score.segments:
         name = labels[segment.segment_id], segment.structure
         for s in segment.listed_slices:
-            place = s.slice_index, s.position_mm, s.predicted_dsc
-            yield *name, *place, int(s.flagged), s.dsc_low, s.dsc_high, int(s.missed)
+            yield *name, *(column.of(s) for column in own)
 
 
 def write_segments_csv(path: str | os.PathLike, case_score: CaseScore) -> Path:
@@ -109,14 +97,61 @@ def read_slices_csv(path: str | os.PathLike) -> list[dict]:
     return _read(path, _FIRST_SLICE_COLUMNS, SLICE_COLUMNS)
 
 
-def write_table(path: str | os.PathLike, columns: Sequence[str], rows: Iterable[Sequence]) -> Path:
-    """Write a table as the others are written; what a value is follows from its column's name.
+def write_table(path: str | os.PathLike, columns: Sequence[str | Column], rows: Iterable[Sequence]) -> Path:
+    """Write a table as CSV; numbers of columns that ``columns.COLUMNS`` does not know have four decimals.
 
     Raises:
         InputError: the file cannot be written.
     """
-    cells = ([_cell(column, value) for column, value in zip(columns, row, strict=True)] for row in rows)
-    return atomic_write(path, csv_text(columns, cells))
+    table = io.StringIO(newline="")
+    CsvTable(table, columns).write(rows)
+    return atomic_write(path, table.getvalue())
+
+
+class CsvTable:
+    """Writes a CSV table to a text stream that was opened with ``newline=""``; its head at once."""
+
+    def __init__(self, stream, columns: Sequence[str | Column]) -> None:
+        self._columns = [column_of(c) for c in columns]
+        self._writer = csv.writer(stream, lineterminator="\r\n")
+        self._writer.writerow([column.name for column in self._columns])
+
+    def write(self, rows: Iterable[Sequence]) -> None:
+        """Write rows."""
+        self._writer.writerows([_cell(c, value) for c, value in zip(self._columns, row, strict=True)] for row in rows)
+
+
+def column_of(column: str | Column) -> Column:
+    """The column of a name; one that ``COLUMNS`` does not know holds whatever its values are."""
+    return column if isinstance(column, Column) else COLUMNS.get(column, Column(column))
+
+
+def escaped(text: str) -> str:
+    """A name as a cell: no formula, and no lone surrogates (file names that are not UTF-8 have them)."""
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    return "'" + text if _FORMULA.match(text) else text
+
+
+def unescaped(cell: str) -> str:
+    """The name in a cell.
+
+    Example:
+        >>> unescaped(escaped("=1+1"))
+        '=1+1'
+    """
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def _cell(column: Column, value) -> str | int:
+    if hasattr(value, "item"):  # numpy
+        value = value.item()
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
+    if column.kind is float or isinstance(value, float):
+        if column.decimals is None:
+            return f"{value:.10g}"
+        return f"{round(value, column.decimals) + 0.0:.{column.decimals}f}"  # + 0.0: no minus sign before zero
+    return escaped(str(value)) if not isinstance(value, int) else int(value)
 
 
 def _read(path: str | os.PathLike, required: Sequence[str], columns: Sequence[str]) -> list[dict]:
@@ -135,30 +170,15 @@ def _read(path: str | os.PathLike, required: Sequence[str], columns: Sequence[st
 
 
 def _typed(row: Mapping[str, str]) -> dict:
-    typed: dict = {}
-    for column, cell in row.items():
-        if column is None or cell is None:
-            raise ValueError("a row is shorter or longer than the first")
-        if column in _INTEGERS:
-            typed[column] = int(cell)
-        elif column in _FLOATS:
-            typed[column] = float(cell) if cell else None
-        elif column in _YES_OR_NO:
-            typed[column] = bool(int(cell))
-        else:
-            typed[column] = unescaped(cell)
-            if column == "structure" and not cell:
-                typed[column] = None
-    return typed
+    if None in row or None in row.values():
+        raise ValueError("a row is shorter or longer than the first")
+    return {name: _value(name, cell) for name, cell in row.items()}
 
 
-def _cell(column: str, value) -> str | int:
-    if column in _FLOATS:
-        return _number(value, POSITION_DECIMALS if column == "position_mm" else DSC_DECIMALS)
-    return value if column in _INTEGERS or column in _YES_OR_NO else escaped(value or "")
-
-
-def _number(value: float | None, decimals: int) -> str:
-    if value is None or not math.isfinite(value):
-        return ""
-    return f"{round(float(value), decimals) + 0.0:.{decimals}f}"  # + 0.0: no minus sign before zero
+def _value(name: str, cell: str) -> object:
+    kind = COLUMNS[name].kind if name in _OURS else str
+    if kind is str:
+        return unescaped(cell) if cell or name != "structure" else None
+    if kind is float:
+        return float(cell) if cell else None
+    return kind(int(cell))

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from QualitySentinelLib.errors import InputError, UsageError, reason_of
+from QualitySentinelLib.scores.columns import COLUMNS
 from QualitySentinelLib.scores.flags import DEFAULT_THRESHOLD
+from QualitySentinelLib.scores.tables import unescaped
 
 from .store import AuditFolder
+from .table_files import META
 
 if TYPE_CHECKING:
     import pandas as pd
 
-META = "meta_"
-"""Columns of the cases table that begin so are metadata of the data set: ``meta_sex``, ``meta_age``."""
 CASE_COLUMNS = ("case", "dataset", "status", "reason", "ct", "seg", "n_segments")
 SEGMENT_COLUMNS = (
     "case", "segment", "structure", "n_slices", "n_scored", "predicted_dsc", "n_flagged", "missed_slices", "status",
@@ -27,9 +28,9 @@ SEGMENT_COLUMNS = (
 SLICE_COLUMNS = ("case", "segment", "structure", "slice_index", "position_mm", "predicted_dsc", "flagged", "missed")
 """What the analysis cannot do without; the tables hold more."""
 
-_WORDS = {"case", "segment", "structure", "dataset", "status", "reason", "ct", "seg", "device", "model_sha256"}
+_WORDS = {name for name, column in COLUMNS.items() if column.kind is str}
+_YES_OR_NO = {name for name, column in COLUMNS.items() if column.kind is bool}
 _REPEATED = ["case", "segment", "structure"]
-_YES_OR_NO = ("flagged", "missed")
 _YES = {"1", "true", "yes", "1.0"}
 
 
@@ -132,9 +133,8 @@ class Audit:
         missing = [c for c in (needed if columns is None else columns) if c not in frame.columns]
         if missing:
             raise InputError(f"{path}: lacks the column {missing[0]}; run the audit again with this version")
-        for column in _YES_OR_NO:
-            if column in frame.columns:
-                frame[column] = _as_bool(frame[column])
+        for column in _YES_OR_NO.intersection(frame.columns):
+            frame[column] = _as_bool(frame[column])
         if "structure" in frame.columns and name != "slices":
             frame["structure"] = frame["structure"].astype(object).where(frame["structure"].notna(), None)
         return frame
@@ -206,8 +206,6 @@ def _as_bool(answers: pd.Series) -> pd.Series:
 
 def _without_apostrophe(names: pd.Series) -> pd.Series:
     """Names without the apostrophe that keeps spreadsheets from taking them for formulas."""
-    from QualitySentinelLib.scores.csv_text import unescaped
-
     if names.dtype.name == "category":
         return names.cat.rename_categories({c: unescaped(c) for c in names.cat.categories})
     return names.map(unescaped, na_action="ignore")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from QualitySentinelLib.errors import UsageError
 from QualitySentinelLib.scores.flags import check_threshold
 
-from ..pages.table import write_table
+from ..pages import write_table
 from .budget import BudgetPlan
 from .case_files import CaseFiles
 from .open_case import audit_open_command, command_of_row
@@ -131,7 +131,7 @@ def write_budget(plan: BudgetPlan, path: str | os.PathLike, k: int | None = None
     table = plan.slices if k is None else plan.slices.head(k)
     rows = (
         [rank, row.case, row.segment, row.structure, row.slice_index, row.predicted_dsc, row.missed, row.reached,
-         f"{row.gain:.8f}", f"{so_far:.8f}"]
+         row.gain, so_far]
         for rank, (row, so_far) in enumerate(zip(table.itertuples(), plan.gains, strict=False), start=1)
     )  # fmt: skip
     return write_table(path, BUDGET_COLUMNS, rows)

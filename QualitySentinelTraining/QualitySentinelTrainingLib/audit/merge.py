@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from QualitySentinelLib.errors import InputError, MismatchError, UsageError
-from QualitySentinelLib.scores.csv_text import escaped
+from QualitySentinelLib.scores.tables import escaped
 
 from ..runs import Shard
 from ..runs.run import first_difference

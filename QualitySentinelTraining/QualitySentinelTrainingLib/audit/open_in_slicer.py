@@ -48,7 +48,7 @@ def look_up(options, words, out):
         return f"{words[0]}: no case of {out}; see the column 'case' of cases.csv"
     if not row.get("ct") or not row.get("seg"):
         return f"{words[0]}: the tables hold no paths of it; name them with --ct and --seg"
-    from QualitySentinelLib.scores.csv_text import unescaped
+    from QualitySentinelLib.scores.tables import unescaped
 
     run = read_run(out)
     dataset = options["dataset"] or run.get("dataset") or ""
@@ -59,7 +59,7 @@ def look_up(options, words, out):
 
 def find_case(table, name):
     """The row of a case, or None."""
-    from QualitySentinelLib.scores.csv_text import unescaped
+    from QualitySentinelLib.scores.tables import unescaped
 
     with open(table, encoding="utf-8-sig", newline="") as stream:
         for row in csv.DictReader(stream):

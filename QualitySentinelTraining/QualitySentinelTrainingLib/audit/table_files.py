@@ -9,13 +9,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from QualitySentinelLib.files import atomic_folder
-from QualitySentinelLib.scores.csv_text import escaped, writer_to
-from QualitySentinelLib.scores.tables import DSC_DECIMALS, POSITION_DECIMALS
+from QualitySentinelLib.scores.columns import Column
+from QualitySentinelLib.scores.tables import CsvTable, column_of, write_table
 
 from ..runs import Record
 from .record import SEGMENT_FIELDS, SLICE_FIELDS, slice_rows
 
 META = "meta_"
+"""Columns of the cases table that begin so are metadata of the data set: ``meta_sex``, ``meta_age``."""
 CASE_COLUMNS = (
     "case", "dataset", "status", "reason", "ct", "seg", "n_segments", "device", "model_sha256", "warnings",
 )  # fmt: skip
@@ -26,13 +27,6 @@ _ROWS_AT_ONCE = 1 << 16
 
 _CODE = re.compile(r"[+-]?0[0-9]|.*_")
 """What Python takes for a number, though it tells things apart: ``007``, ``1_2``."""
-_INTEGERS = {"n_segments", "n_slices", "n_scored", "n_flagged", "missed_slices", "slice_index", "k"}
-_YES_OR_NO = {"flagged", "missed"}
-_DECIMALS = {
-    "predicted_dsc": DSC_DECIMALS, "dsc_low": DSC_DECIMALS, "dsc_high": DSC_DECIMALS,
-    "position_mm": POSITION_DECIMALS, "volume_ml": 3, "area_mm2": 3, "centroid_r_mm": 2, "centroid_a_mm": 2,
-    "centroid_s_mm": 2,
-}  # fmt: skip
 
 
 def write_tables(folder: Path, records: Iterable[Record], dataset: str) -> None:
@@ -68,12 +62,11 @@ def write_tables(folder: Path, records: Iterable[Record], dataset: str) -> None:
                         slices.add((record.name, *row))
         names = list(dict.fromkeys(name for one in metadata for name in one))
         numbers = {name for name in names if all(_is_number(one[name]) for one in metadata if name in one)}
-        columns = (*CASE_COLUMNS, *(META + name for name in names))
-        with _Table(new / "cases", columns, {META + name for name in numbers}) as table:
+        of_metadata = [Column(META + name, float if name in numbers else str, decimals=None) for name in names]
+        with _Table(new / "cases", (*CASE_COLUMNS, *of_metadata)) as table:
             for row, told in zip(cases, metadata, strict=True):
                 table.add((*row, *(_value(told.get(name), name in numbers) for name in names)))
-        with _Csv(new / "timings.csv", ("case", "read_seconds", "score_seconds"), frozenset()) as table:
-            table.write(timings)
+        write_table(new / "timings.csv", ("case", "read_seconds", "score_seconds"), timings)
 
 
 def _is_number(text: str) -> bool:
@@ -90,17 +83,18 @@ def _value(text: str | None, number: bool) -> str | float | None:
 class _Table:
     """One table in both formats, written in groups of rows."""
 
-    def __init__(self, stem: Path, columns: Sequence[str], numbers: set[str] = frozenset()) -> None:
-        self._columns, self._rows, self._numbers = columns, [], numbers
-        self._csv, self._stem = _Csv(stem.with_suffix(".csv"), columns, numbers), stem
-
-    def __enter__(self) -> _Table:
+    def __init__(self, stem: Path, columns: Sequence[str | Column]) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        self._csv.__enter__()
-        self._schema = pa.schema([(name, self._type(name)) for name in self._columns])
-        self._parquet = pq.ParquetWriter(self._stem.with_suffix(".parquet"), self._schema, compression="zstd")
+        kinds = {int: pa.int64(), bool: pa.bool_(), float: pa.float64(), str: pa.string()}
+        schema = pa.schema([(column.name, kinds[column.kind]) for column in map(column_of, columns)])
+        self._rows: list[Sequence] = []
+        self._stream = open(stem.with_suffix(".csv"), "w", encoding="utf-8", newline="")
+        self._csv = CsvTable(self._stream, columns)
+        self._parquet = pq.ParquetWriter(stem.with_suffix(".parquet"), schema, compression="zstd")
+
+    def __enter__(self) -> _Table:
         return self
 
     def __exit__(self, *problem) -> None:
@@ -109,7 +103,7 @@ class _Table:
                 self._flush()
         finally:
             self._parquet.close()
-            self._csv.__exit__(*problem)
+            self._stream.close()
 
     def add(self, row: Sequence) -> None:
         """Add a row."""
@@ -123,54 +117,16 @@ class _Table:
         if not self._rows:
             return
         self._csv.write(self._rows)
+        schema = self._parquet.schema
         columns = zip(*self._rows, strict=True)
-        arrays = [pa.array(self._valid(c, f), f.type) for c, f in zip(columns, self._schema, strict=True)]
-        self._parquet.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
+        arrays = [pa.array(_valid(c, field.type), field.type) for c, field in zip(columns, schema, strict=True)]
+        self._parquet.write_table(pa.Table.from_arrays(arrays, schema=schema))
         self._rows = []
 
-    def _type(self, name: str):
-        import pyarrow as pa
 
-        if name in _INTEGERS:
-            return pa.int64()
-        if name in _YES_OR_NO:
-            return pa.bool_()
-        return pa.float64() if name in _DECIMALS or name in self._numbers else pa.string()
-
-    def _valid(self, values: Iterable, field) -> list:
-        if field.name in _YES_OR_NO:
-            return [bool(v) for v in values]
-        if str(field.type) == "string":  # no lone surrogates: names that are not UTF-8 have them
-            return [None if v is None else v.encode("utf-8", "replace").decode("utf-8") for v in values]
-        return list(values)
-
-
-class _Csv:
-    """A CSV file: RFC 4180, UTF-8, names kept from becoming formulas."""
-
-    def __init__(self, path: Path, columns: Sequence[str], numbers: set[str] | frozenset[str]) -> None:
-        self._path, self._columns, self._numbers = path, columns, numbers
-
-    def __enter__(self) -> _Csv:
-        self._stream = open(self._path, "w", encoding="utf-8", newline="")
-        self._writer = writer_to(self._stream)
-        self._writer.writerow(self._columns)
-        return self
-
-    def __exit__(self, *problem) -> None:
-        self._stream.close()
-
-    def write(self, rows: Iterable[Sequence]) -> None:
-        """Write rows."""
-        self._writer.writerows(
-            [self._cell(name, value) for name, value in zip(self._columns, row, strict=True)] for row in rows
-        )
-
-    def _cell(self, column: str, value) -> str | int:
-        if value is None:
-            return ""
-        if column in _DECIMALS:
-            return f"{value:.{_DECIMALS[column]}f}"
-        if isinstance(value, float):
-            return f"{value:.10g}"
-        return escaped(value) if isinstance(value, str) else value
+def _valid(values: Sequence, kind) -> list:
+    if str(kind) == "bool":
+        return [bool(v) for v in values]
+    if str(kind) == "string":  # no lone surrogates: names that are not UTF-8 have them
+        return [None if v is None else v.encode("utf-8", "replace").decode("utf-8") for v in values]
+    return list(values)

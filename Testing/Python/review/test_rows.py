@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 
 from QualitySentinelLib.review import (
-    REVIEW_SEGMENT_COLUMNS,
-    REVIEW_SLICE_COLUMNS,
     ReviewSession,
     review_document,
     review_segment_rows,
     review_slice_rows,
 )
-from QualitySentinelLib.scores.tables import SEGMENT_COLUMNS, SLICE_COLUMNS, segment_rows, slice_rows
+from QualitySentinelLib.scores.columns import (
+    REVIEW_SEGMENT_COLUMNS,
+    REVIEW_SLICE_COLUMNS,
+    SEGMENT_COLUMNS,
+    SLICE_COLUMNS,
+)
+from QualitySentinelLib.scores.tables import segment_rows, slice_rows
 
 
 def test_the_columns_begin_with_those_of_the_slice_table():

@@ -90,9 +90,10 @@ def test_tags_carry_the_score_and_are_replaced_by_the_next(a_segmentation_node, 
 
 
 def test_accepted_slices_are_in_tags_and_tables_once_there_is_a_review(a_segmentation_node, a_score):
-    from QualitySentinelLib.review import REVIEW_SEGMENT_COLUMNS, REVIEW_SLICE_COLUMNS, ReviewSession
+    from QualitySentinelLib.review import ReviewSession
     from QualitySentinelLib.scene import update_tables, write_score_tags
     from QualitySentinelLib.scene.tags import read_tags
+    from QualitySentinelLib.scores.columns import REVIEW_SEGMENT_COLUMNS, REVIEW_SLICE_COLUMNS
 
     session = ReviewSession(a_score)
     session.accept("spleen", 8)
@@ -157,7 +158,7 @@ def test_all_tags_together_wake_the_views_once(a_segmentation_node, a_score):
 
 def test_tables_have_the_columns_of_the_files(a_segmentation_node, a_score):
     from QualitySentinelLib.scene import update_tables
-    from QualitySentinelLib.scores.tables import SEGMENT_COLUMNS, SLICE_COLUMNS
+    from QualitySentinelLib.scores.columns import SEGMENT_COLUMNS, SLICE_COLUMNS
 
     segments, slices = update_tables(a_segmentation_node, a_score)
     assert columns(segments) == list(SEGMENT_COLUMNS)

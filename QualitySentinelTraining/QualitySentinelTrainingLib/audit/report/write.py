@@ -19,9 +19,9 @@ from QualitySentinelLib.scores import SegmentScore, dsc_color
 from QualitySentinelLib.scores.colors import COLOR_SCALE
 from QualitySentinelLib.scores.flags import check_threshold
 
+from ...pages import write_table
 from ...pages.charts import gain_curve, group_bars, histogram, interval_bar
 from ...pages.page import render
-from ...pages.table import write_table
 from ...runs.file_names import file_name
 from ...stats import LEVEL
 from .. import bias as bias_tests
