@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..scores import EmptySlice, SliceScore
+from ..scores import SliceScore
 
 WHOLE = 255
 """A share of 1."""
@@ -59,7 +59,7 @@ class Drawings:
         """Keep the drawing of canonical slice ``k`` in place of an earlier one."""
         self._kept[segment_id, k] = drawing
 
-    def of(self, score: SliceScore | EmptySlice | None) -> Drawing | None:
+    def of(self, score: SliceScore | None) -> Drawing | None:
         """The drawing that was made with this score; ``None`` when there is none, or only one of another mask."""
         found = None if score is None else self._kept.get((score.segment_id, score.k))
         return found if found is not None and found.digest == score.digest else None

@@ -62,7 +62,7 @@ def error_map(drawing: Drawing | None, segment: Segment, k: int, shape: tuple[in
     """
     if drawing is None:
         return None
-    held = segment.box is not None and segment.box[0].start <= k < segment.box[0].stop and segment.slice_mask(k).any()
+    held = segment.slice_mask(k).any()
     if held and segment.slice_digest(k) != drawing.digest:
         return None
     corner, (inside, outside) = drawing.on_grid(shape)
