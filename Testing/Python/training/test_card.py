@@ -38,7 +38,7 @@ def test_every_figure_stands_beside_the_command_that_made_it(make_table):
     assert "| aorta: unseen | 10 | 0.500 | 0.100 |" in card and "Made by `quality-sentinel text-worth`." in card
     stages = card.index("### Stage 1 of 2"), card.index("### Stage 2 of 2, from the weights of the one before")
     assert stages[0] < card.index("| phantom | 1 | 50 | ours |") < stages[1] < card.index("| OpenKBP | 3 | 70 | MIT |")
-    assert "(fold 0 of 5, persons: 1): pt_4" in card and "epochs 4" in card and "`quality-sentinel train`" in card
+    assert "(fold 0 of 5, patients: 1): pt_4" in card and "epochs 4" in card and "`quality-sentinel train`" in card
     assert "### Missed slices" in card and "### Intervals" in card
     assert "nan" not in card and "None" not in card
 
@@ -51,10 +51,10 @@ def test_the_card_says_which_segment_score_users_see(make_table, shown, said):
 
 def test_what_was_not_measured_is_not_told(make_table):
     card = write_card(HEADER, report({"one": make_table(1, 1, prefix="t").masked}))
-    for title in ("Missed slices", "Intervals", "name is worth", "disagreement", "spoiled"):
+    for title in ("Missed slices", "Intervals", "name is worth", "disagreement", "corrupted"):
         assert f"### {title}" not in card
     assert "Slices that a mask misses entirely were not measured." in card
-    assert "one person only" in card
+    assert "one patient only" in card
     assert "nan" not in card and "None" not in card
 
 
