@@ -11,7 +11,7 @@ Vovk 2015), and the band that ships is fitted on everybody.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import isotonic_regression
@@ -20,8 +20,11 @@ from QualitySentinelLib.errors import UsageError
 from QualitySentinelLib.scorer.plan import REACH_MM
 from QualitySentinelLib.scores.aggregation import missed_below, segment_dsc
 
-from .evaluation.evaluated import Evaluated, Segments
+from .evaluation.table import EvaluationTable
 from .stats import bootstrap_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COVERAGE = 0.9
 """Share of unseen cases that the intervals are meant to hold."""
@@ -48,7 +51,7 @@ _STRICT = 0.02
 
 
 def calibrate(
-    evaluated: Evaluated,
+    evaluated: EvaluationTable,
     coverage: float = COVERAGE,
     false_flags: float = FALSE_FLAGS,
     reach_mm: float = REACH_MM,
@@ -93,7 +96,7 @@ def calibrate(
     return result
 
 
-def better_segment_score(evaluated: Evaluated) -> str:
+def better_segment_score(evaluated: EvaluationTable) -> str:
     """Which segment score is nearer to the true volumetric DSC on persons left out of the fit.
 
     Correct masks, which are what a reader meets most, must not lose: bad masks alone would have every score lowered.
@@ -116,7 +119,7 @@ def better_segment_score(evaluated: Evaluated) -> str:
     return "calibrated" if better else "area_weighted"
 
 
-def without_removed(evaluated: Evaluated) -> Evaluated:
+def without_removed(evaluated: EvaluationTable) -> EvaluationTable:
     """The masks but for those that are perfect apart from removed slices; all of them when there are no others.
 
     Those are there to measure missed slices. Nobody meets so many perfect masks: bounds fitted on them would promise a
@@ -126,7 +129,7 @@ def without_removed(evaluated: Evaluated) -> Evaluated:
     return evaluated.take(others) if len(others) else evaluated
 
 
-def missed_thresholds(evaluated: Evaluated, false_flags: float = FALSE_FLAGS) -> dict[str, float]:
+def missed_thresholds(evaluated: EvaluationTable, false_flags: float = FALSE_FLAGS) -> dict[str, float]:
     """The predictions below which empty slices are flagged: at most ``false_flags`` of the rightly empty lie below.
 
     ``inner_threshold`` is that of slices with slices of the mask on both sides, ``threshold`` that of those beyond its
@@ -167,7 +170,7 @@ class CrossCalibration(dict):
     of_person: dict[str, dict]
 
 
-def cross_calibrate(evaluated: Evaluated, folds: int = 5, by_site: bool = False, **options) -> CrossCalibration:
+def cross_calibrate(evaluated: EvaluationTable, folds: int = 5, by_site: bool = False, **options) -> CrossCalibration:
     """Calibrate on everybody, and for measuring once more without the persons of each fold.
 
     Args:
@@ -211,7 +214,7 @@ def segment_calibrated(
     return tuple(results)
 
 
-def missed_flags(empty: Evaluated, calibration: Mapping) -> np.ndarray:
+def missed_flags(empty: EvaluationTable, calibration: Mapping) -> np.ndarray:
     """Which empty slices are flagged as missed, bool [N]."""
     flagged = np.zeros(len(empty), bool)
     for rows, own in _own(empty.person, calibration):
@@ -229,7 +232,7 @@ def _own(person: np.ndarray, calibration: Mapping) -> Iterator[tuple[np.ndarray,
         yield np.flatnonzero(person == name), calibration.of_person.get(str(name), calibration)
 
 
-def coverage(evaluated: Evaluated, calibration: Mapping) -> dict:
+def coverage(evaluated: EvaluationTable, calibration: Mapping) -> dict:
     """How well a calibration holds on subjects that took no part in it (or, a cross-calibration, on its own).
 
     Returns:
@@ -242,18 +245,22 @@ def coverage(evaluated: Evaluated, calibration: Mapping) -> dict:
 
         Slices and segments are counted :func:`without_removed`.
     """
+    import pandas as pd
+
     everything, evaluated = evaluated, without_removed(evaluated)
     result: dict = {
         "nominal": calibration.get("coverage"), "cross_fitted": isinstance(calibration, CrossCalibration)
     }  # fmt: skip
     if "slice" in calibration:
         masked = evaluated.masked
-        low, high = slice_bounds(masked.predicted, masked.person, calibration)
-        result["slice"] = _coverage(masked.dsc, low, high, masked.structure, masked.person)
+        slices = pd.DataFrame({name: getattr(masked, name) for name in ("dsc", "structure", "person")})
+        result["slice"] = _coverage(slices, *slice_bounds(masked.predicted, masked.person, calibration))
     if "segment" in calibration:
         segments = evaluated.segments()
-        *_, low, high = segment_calibrated(segments.aggregated, segments.person, calibration)
-        result["segment"] = _coverage(segments.dsc, low, high, segments.structure, segments.person)
+        *_, low, high = segment_calibrated(
+            segments["aggregated"].to_numpy(), segments["person"].to_numpy(str), calibration
+        )
+        result["segment"] = _coverage(segments, low, high)
     if "missed" in calibration:
         empty = everything.empty
         flagged, truly = missed_flags(empty, calibration), empty.reference_area > 0
@@ -264,27 +271,20 @@ def coverage(evaluated: Evaluated, calibration: Mapping) -> dict:
     return result
 
 
-def _coverage(true: np.ndarray, low: np.ndarray, high: np.ndarray, structure: np.ndarray, person: np.ndarray) -> dict:
-    held, width = (true >= low - _HAIR) & (true <= high + _HAIR), high - low
-    persons = np.array([held[person == name].mean() for name in np.unique(person)])
+def _coverage(of: pd.DataFrame, low: np.ndarray, high: np.ndarray) -> dict:
+    """Of the rows of a table with ``dsc``, ``structure`` and ``person``."""
+    held = (of["dsc"] >= low - _HAIR) & (of["dsc"] <= high + _HAIR)
+    rows = of.assign(held=held, width=high - low)
+    persons = rows.groupby("person")["held"].mean()
+    by_structure = rows.groupby("structure")
+    by_structure = by_structure.agg(n=("held", "size"), coverage=("held", "mean"), mean_width=("width", "mean"))
     return {
-        "n": len(true),
-        "coverage": _share(held),
-        "coverage_95ci": bootstrap_of(lambda w: float(np.average(held, weights=w)), person),
-        "mean_width": float(width.mean()) if len(width) else float("nan"),
-        "by_structure": {
-            str(name): {
-                "n": int((structure == name).sum()), "coverage": _share(held[structure == name]),
-                "mean_width": float(width[structure == name].mean()),
-            }
-            for name in np.unique(structure)
-        },
+        "n": len(rows), "coverage": _share(held), "mean_width": float(rows["width"].mean()),
+        "coverage_95ci": bootstrap_of(lambda w: float(np.average(held, weights=w)), rows["person"].to_numpy(str)),
+        "by_structure": by_structure.to_dict("index"),
         "by_person": {
-            "persons": len(persons),
-            **{
-                name: float(of(persons)) if len(persons) else float("nan")
-                for name, of in (("mean", np.mean), ("lowest", np.min), ("median", np.median), ("highest", np.max))
-            },
+            "persons": len(persons), "mean": persons.mean(), "lowest": persons.min(), "median": persons.median(),
+            "highest": persons.max(),
         },
     }  # fmt: skip
 
@@ -293,48 +293,36 @@ def _share(values: np.ndarray) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
-@dataclass
-class _Bands:
-    """Nested bands at the knots: one for each level of :data:`_LEVELS`, ever wider; all hold ``centre``.
+def _bands(x: np.ndarray, y: np.ndarray, centre_of: Callable) -> np.ndarray:
+    """Nested bands at the knots, ever wider, that hold the centre line: (low, high) by level, ``[2, levels, knots]``.
 
-    Args:
-        low, high: ``[levels, knots]``.
+    Local quantiles of y around each knot, made to rise with x. True DSC piles up at exactly 0 and 1. A row that lies
+    there stays there when its neighbours are moved along the centre line to the knot, and a bound that comes to lie
+    there is not smoothed away from it: else the whole pile would be held or lost by a hair's breadth.
     """
+    centre = centre_of(x, y)
+    piled = (y <= 0.0) | (y >= 1.0)
+    along = np.interp(x, KNOTS, centre)
+    bounds = np.empty((2, len(_LEVELS), len(KNOTS)))
+    tails = np.concatenate([(1 - _LEVELS) / 2, (1 + _LEVELS) / 2])
+    for number, rows in enumerate(_windows(x)):
+        moved = np.clip(y[rows] + centre[number] - along[rows], 0.0, 1.0)
+        bounds[..., number] = np.quantile(np.where(piled[rows], y[rows], moved), tails).reshape(2, -1)
+    low, high = np.apply_along_axis(_tidied, -1, bounds)
+    return np.stack([np.minimum(low, centre), np.maximum(high, centre)])
 
-    low: np.ndarray
-    high: np.ndarray
 
-    @classmethod
-    def fit(cls, x: np.ndarray, y: np.ndarray, centre_of: Callable) -> _Bands:
-        """Local quantiles of y around each knot, made to rise with x.
-
-        True DSC piles up at exactly 0 and 1. A row that lies there stays there when its neighbours are moved along the
-        centre line to the knot, and a bound that comes to lie there is not smoothed away from it: else the whole pile
-        would be held or lost by a hair's breadth.
-        """
-        centre = centre_of(x, y)
-        piled = (y <= 0.0) | (y >= 1.0)
-        along = np.interp(x, KNOTS, centre)
-        bounds = np.empty((2, len(_LEVELS), len(KNOTS)))
-        tails = np.concatenate([(1 - _LEVELS) / 2, (1 + _LEVELS) / 2])
-        for number, rows in enumerate(_windows(x)):
-            moved = np.clip(y[rows] + centre[number] - along[rows], 0.0, 1.0)
-            bounds[..., number] = np.quantile(np.where(piled[rows], y[rows], moved), tails).reshape(2, -1)
-        bounds = np.apply_along_axis(_tidied, -1, bounds)
-        bounds[0], bounds[1] = np.minimum(bounds[0], centre), np.maximum(bounds[1], centre)
-        return cls(*bounds)
-
-    def at(self, width: float) -> tuple[np.ndarray, np.ndarray]:
-        """The band at ``width``: between two levels up to ``len(_LEVELS) - 1``, beyond it widened alike all over."""
-        last = len(_LEVELS) - 1
-        number = int(np.clip(width, 0, last - 1))
-        share, beyond = min(width, last) - number, max(width - last, 0.0)
-        low, high = ((1 - share) * b[number] + share * b[number + 1] for b in (self.low, self.high))
-        return np.clip(low - beyond, 0.0, 1.0), np.clip(high + beyond, 0.0, 1.0)
+def _band_at(bands: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
+    """The band at ``width``: between two levels up to ``len(_LEVELS) - 1``, beyond it widened alike all over."""
+    last = len(_LEVELS) - 1
+    number = int(np.clip(width, 0, last - 1))
+    share, beyond = min(width, last) - number, max(width - last, 0.0)
+    low, high = ((1 - share) * b[number] + share * b[number + 1] for b in bands)
+    return np.clip(low - beyond, 0.0, 1.0), np.clip(high + beyond, 0.0, 1.0)
 
 
 def _conformal(
-    x: np.ndarray, y: np.ndarray, of: Evaluated | Segments, coverage: float, centre_of: Callable
+    x: np.ndarray, y: np.ndarray, of: EvaluationTable | pd.DataFrame, coverage: float, centre_of: Callable
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bounds at the knots that hold ``coverage`` of the rows left out of their own band's fit, all rows alike, and
     hardly less (:data:`LEAST_OF_SITE`) of the rows of any data set: the next CT is from another one.
@@ -346,13 +334,13 @@ def _conformal(
     x, y = np.asarray(x, float), np.asarray(y, float)
     fold = _folds_of(of.person)
     sites = [rows for rows in _sites(of.source) if rows.sum() >= _FEWEST]
-    bands = [(fold == f, _Bands.fit(x[fold != f], y[fold != f], centre_of)) for f in np.unique(fold)]
+    bands = [(fold == f, _bands(x[fold != f], y[fold != f], centre_of)) for f in np.unique(fold)]
     wanted = min(np.ceil((len(y) + 1) * coverage) / len(y), 1.0)
 
     def held(width: float) -> float:
         inside = np.zeros(len(y), bool)
         for rows, band in bands:
-            low, high = (np.interp(x[rows], KNOTS, bound) for bound in band.at(width))
+            low, high = (np.interp(x[rows], KNOTS, bound) for bound in _band_at(band, width))
             inside[rows] = (y[rows] >= low - _HAIR) & (y[rows] <= high + _HAIR)
         return min([inside.mean(), *(inside[rows].mean() + LEAST_OF_SITE for rows in sites)])
 
@@ -361,7 +349,7 @@ def _conformal(
     for _ in range(24):
         middle = (too_little + enough) / 2
         too_little, enough = (too_little, middle) if held(middle) >= wanted else (middle, enough)
-    return _Bands.fit(x, y, centre_of).at(enough)
+    return _band_at(_bands(x, y, centre_of), enough)
 
 
 def _folds_of(person: np.ndarray, folds: int = _FOLDS) -> np.ndarray:

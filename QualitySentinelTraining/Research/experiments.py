@@ -3,9 +3,13 @@
 ``architectures`` trains the compact network and the ResNet-50 alike, on the same pairs, with the same loss and
 schedule, and measures both on the same unseen persons; :data:`DIFFERENCES` says what is not alike. ``text`` leaves
 structures out of the training and measures on them, with and without names. ``data-amount`` trains with growing numbers
-of persons, the same number of steps each.
+of persons, the same number of steps each. They train on pair files (see ``make-pairs``) of the persons outside one fold
+and measure the slices of those inside it.
 
-All train on pair files (see ``make-pairs``) of the persons outside one fold and measure the slices of those inside it.
+``held-out`` trains nothing: it scores corrupted masks, and masks under wrong names, of the CTs of ``--data``, each by
+one of ``--models`` that never saw the patient (:mod:`.held_out`).
+
+``evaluate --experiments OUT/EXPERIMENT/figures.json`` puts the figures into report and card.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -26,8 +30,9 @@ from QualitySentinelLib.checkpoint import QualityModel, load_model
 from QualitySentinelLib.errors import QualitySentinelError, UsageError
 from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.slices import blank_batch
+from QualitySentinelTrainingLib.commands.data_options import add_case_options, subjects_of
 from QualitySentinelTrainingLib.commands.train import MODEL_FILE, outside_fold, owner_of, train
-from QualitySentinelTrainingLib.evaluation import Evaluated
+from QualitySentinelTrainingLib.evaluation import EvaluationTable
 from QualitySentinelTrainingLib.evaluation.figures import with_intervals
 from QualitySentinelTrainingLib.evaluation.report import plain
 from QualitySentinelTrainingLib.evaluation.run import evaluate_pair_files
@@ -35,8 +40,8 @@ from QualitySentinelTrainingLib.model_files import persons_seen
 from QualitySentinelTrainingLib.option_files import parsed_change
 from QualitySentinelTrainingLib.pairs import pair_files
 from QualitySentinelTrainingLib.recipe import ARCHITECTURES
-from QualitySentinelTrainingLib.stats import DRAWS
 from QualitySentinelTrainingLib.training import TrainingOptions, read_options
+from Research.held_out import held_out, write_tables
 
 STRUCTURES = ("kidney left", "parotid gland left", "lung right", "vertebra L3")
 """Structures left out by default: each has near ones that are trained on."""
@@ -82,11 +87,11 @@ class Bench:
         train(paths, self.out / name, options)  # refuses what another run left there
         return load_model(file)
 
-    def tested(self, model: QualityModel) -> Evaluated:
+    def tested(self, model: QualityModel) -> EvaluationTable:
         """The masked slices of the test files with the model's predictions."""
-        return Evaluated.concatenate([e.masked for e in evaluate_pair_files(model, self.test_on)])
+        return EvaluationTable.concatenate([e.masked for e in evaluate_pair_files(model, self.test_on)])
 
-    def figures(self, evaluated: Evaluated) -> dict:
+    def figures(self, evaluated: EvaluationTable) -> dict:
         """Figures of agreement, r and MAE with intervals."""
         return with_intervals(evaluated.predicted, evaluated.dsc, evaluated.person, self.draws, _FIGURES)
 
@@ -146,34 +151,16 @@ def text(bench: Bench, structures: Sequence[str] = STRUCTURES) -> dict:
     }
 
 
-def data_amount(trained: Iterable[tuple[int, Evaluated]], unit: str = "pairs", draws: int = DRAWS) -> list[dict]:
-    """Figures of models trained alike but for the amount of data, evaluated on the same unseen subjects (Fig. 2a).
-
-    Args:
-        trained: (amount, evaluation of the model trained with it).
-        unit: of the amount: ``"pairs"``, ``"subjects"``.
-
-    Returns:
-        Rows by ascending amount: ``amount``, ``unit`` and the slices' figures with intervals.
-    """
-    rows = []
-    for amount, evaluated in sorted(trained, key=lambda item: item[0]):
-        masked = evaluated.masked
-        measured = with_intervals(masked.predicted, masked.dsc, masked.person, draws, ("pearson_r", "mae"))
-        rows.append({"amount": int(amount), "unit": unit, **measured})
-    return rows
-
-
 def amounts(bench: Bench, persons: Sequence[int]) -> list[dict]:
-    """Figures of models trained with growing numbers of persons, the same steps each; phantoms are persons too."""
+    """Figures of models trained with growing numbers of persons, the same steps each (Fig. 2a)."""
     owners = {path: owner_of(path)[0] for path in bench.train_on}
     names = np.random.default_rng(0).permutation(sorted(set(owners.values()) - {""}))
-    evaluated = []
+    rows = []
     for number in sorted({min(n, len(names)) for n in persons}):
         some = set(names[:number])
         model = bench.trained(f"persons_{number}", [path for path, owner in owners.items() if owner in some])
-        evaluated.append((number, bench.tested(model)))
-    return data_amount(evaluated, "persons", bench.draws)
+        rows.append({"amount": number, "unit": "persons", **bench.figures(bench.tested(model))})
+    return rows
 
 
 def _milliseconds(model: QualityModel) -> float:
@@ -201,8 +188,8 @@ def _score_some(model: QualityModel) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one experiment and write its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("experiment", choices=("architectures", "text", "data-amount"))
-    parser.add_argument("--pairs", type=Path, nargs="+", required=True, metavar="DIR", help="folders of pair files")
+    parser.add_argument("experiment", choices=("architectures", "text", "data-amount", "held-out"))
+    parser.add_argument("--pairs", type=Path, nargs="+", metavar="DIR", help="folders of pair files")
     parser.add_argument("--test", type=Path, nargs="+", metavar="DIR", help="pair files to test on (default: --pairs)")
     parser.add_argument("--out", type=Path, default=Path("out/experiments"))
     parser.add_argument("--fold", type=int, default=0)
@@ -210,31 +197,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change one training option")
     parser.add_argument("--structures", nargs="+", default=STRUCTURES, help="left out, for text")
     parser.add_argument("--persons", type=int, nargs="+", default=(8, 16, 32, 64, 128), help="for data-amount")
+    parser.add_argument("--models", nargs="+", default=["bundled"], help="of one or more folds, for held-out")
+    parser.add_argument("--most-patients", type=int, metavar="N", help="of each data set and model, for held-out")
+    parser.add_argument("--data", type=Path, nargs="+", default=[], metavar="DIR", help="data sets, for held-out")
+    add_case_options(parser)
     options = parser.parse_args(arguments)
+    out, script = options.out / options.experiment, "QualitySentinelTraining/Research/experiments.py"
+    result = {"experiment": options.experiment, "command": shlex.join(["python", script, *(arguments or sys.argv[1:])])}
     try:
-        small = {"epochs": 2, "pairs_per_epoch": 8000}
-        settings = read_options(options.config, **small | dict(map(parsed_change, options.set)))
-        paths = [path for folder in options.pairs for path in pair_files(folder)]
-        train_on, left_out = outside_fold(paths, options.fold)
-        candidates = {p: owner_of(p) for folder in options.test or options.pairs for p in pair_files(folder)}
-        seen = {owner_of(path)[0] for path in train_on}
-        test_on = [path for path, (person, source) in candidates.items() if person not in seen and "," not in source]
-        if not test_on:
-            raise UsageError("--test: all of its patients are trained on")
-        out = options.out / options.experiment
-        bench = Bench(train_on, test_on, settings, out)
-        if options.experiment == "architectures":
-            result = architectures(bench)
-        elif options.experiment == "text":
-            result = text(bench, options.structures)
-        else:
-            result = amounts(bench, options.persons)
-        script = "QualitySentinelTraining/Research/experiments.py"
-        command = shlex.join(["python", script, *(arguments or sys.argv[1:])])
-        result = plain({
-            "experiment": options.experiment, "command": command, "options": asdict(settings), "left_out": left_out,
-            "result": result,
-        })  # fmt: skip
+        result |= _held_out(options, out) if options.experiment == "held-out" else _trained(options, out)
+        result = plain(result)
         atomic_write(out / "figures.json", json.dumps(result, indent=2))
     except QualitySentinelError as error:
         print(f"experiments: {error}", file=sys.stderr)
@@ -244,22 +216,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _held_out(options: argparse.Namespace, out: Path) -> dict:
+    models = [load_model(model) for model in options.models]
+    figures, tables = held_out(models, subjects_of(options, options.data, test=True), options.most_patients)
+    out.mkdir(parents=True, exist_ok=True)
+    for path in write_tables(tables, out):
+        print(f"table: {path}")
+    return {"result": figures}
+
+
+def _trained(options: argparse.Namespace, out: Path) -> dict:
+    if not options.pairs:
+        raise UsageError(f"{options.experiment} needs --pairs")
+    small = {"epochs": 2, "pairs_per_epoch": 8000}
+    settings = read_options(options.config, **small | dict(map(parsed_change, options.set)))
+    paths = [path for folder in options.pairs for path in pair_files(folder)]
+    train_on, left_out = outside_fold(paths, options.fold)
+    candidates = {p: owner_of(p) for folder in options.test or options.pairs for p in pair_files(folder)}
+    seen = {owner_of(path)[0] for path in train_on}
+    test_on = [path for path, (person, source) in candidates.items() if person not in seen and "," not in source]
+    if not test_on:
+        raise UsageError("--test: all of its patients are trained on")
+    bench = Bench(train_on, test_on, settings, out)
+    if options.experiment == "architectures":
+        result = architectures(bench)
+    elif options.experiment == "text":
+        result = text(bench, options.structures)
+    else:
+        result = amounts(bench, options.persons)
+    return {"options": asdict(settings), "left_out": left_out, "result": result}
+
+
 def _print(name: str, figures: object) -> None:
     """The figures of agreement anywhere in a result, a line each."""
     if isinstance(figures, dict) and "pearson_r" in figures:
         amount = f"{figures['amount']} {figures['unit']}" if "amount" in figures else ""
         r, mae = (format(figures[key], ".3f") if figures[key] is not None else "-" for key in _FIGURES)
         print(f"{name} {amount}: n {figures['n']}  r {r}  MAE {mae}")
-    elif isinstance(figures, dict):
-        for key, value in figures.items():
-            _print(f"{name} / {key}".lstrip(" /"), value)
-    elif isinstance(figures, list):
-        for value in figures:
-            _print(name, value)
-    elif isinstance(figures, str):
-        print(f"{name}: {figures}")
-    elif isinstance(figures, (int, float)):
-        print(f"{name}: {figures:.4g}")
+    elif isinstance(figures, dict | list):
+        for key, value in figures.items() if isinstance(figures, dict) else (("", value) for value in figures):
+            _print(f"{name} / {key}".strip(" /"), value)
+    elif figures is not None:
+        print(f"{name}: {figures if isinstance(figures, str) else format(figures, '.4g')}")
 
 
 if __name__ == "__main__":

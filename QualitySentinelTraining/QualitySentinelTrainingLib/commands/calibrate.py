@@ -79,7 +79,7 @@ def calibrate_model(
     from QualitySentinelLib.errors import UsageError
 
     from ..calibration import calibrate
-    from ..evaluation import Evaluated
+    from ..evaluation import EvaluationTable
     from ..model_files import check_out, seen_by
     from .evaluate import by_source
 
@@ -88,12 +88,12 @@ def calibrate_model(
         if not 0.0 < value < 1.0:
             raise UsageError(f"{name} {value}: give a share between 0 and 1")
     loaded = load_model(model)
-    evaluated, _ = Evaluated.read_all(scores)
+    evaluated, _ = EvaluationTable.read_all(scores)
     if sources:
         tables = by_source(evaluated)
         if missing := sorted(set(sources) - set(tables)):
             raise UsageError(f"--sources: the tables have no {missing[0]!r}; available: {', '.join(tables)}")
-        evaluated = Evaluated.concatenate([tables[name] for name in dict.fromkeys(sources)])
+        evaluated = EvaluationTable.concatenate([tables[name] for name in dict.fromkeys(sources)])
     seen = seen_by(loaded)
     both = sorted(seen & set(map(str, evaluated.person)))
     if both and not other_folds:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from .data_options import add_case_options, subjects_of
+
+_CASE_OPTIONS = ("layout", "source", "names", "patient")
 
 
 def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
@@ -21,82 +22,64 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         "DSC, and write OUT/evaluation.json, tables, pictures and the model card OUT/card.md. With --tables nothing is "
         "scored: tables that earlier runs wrote, such as one per fold, are measured together.",
     )
-    parser.add_argument("--data", type=Path, nargs="+", metavar="DIR", help="data sets, as make-pairs reads them")
-    parser.add_argument(
+    data = parser.add_mutually_exclusive_group(required=True)
+    data.add_argument("--data", type=Path, nargs="+", metavar="DIR", help="data sets, as make-pairs reads them")
+    data.add_argument(
         "--pairs", type=Path, nargs="+", metavar="DIR",
         help="folders written by make-pairs --evaluation; patients the model was trained on are left out",
     )  # fmt: skip
+    data.add_argument("--tables", type=Path, nargs="+", metavar="CSV", help="slices.csv.gz of earlier runs")
     parser.add_argument(
         "--without-names", action="store_true", help="with --pairs or --data: hide structures' names from the model"
     )
     parser.add_argument("--sources", nargs="+", metavar="NAME", help="with --pairs: only these data sets")
-    parser.add_argument("--tables", type=Path, nargs="+", metavar="CSV", help="slices.csv.gz of earlier runs")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", default="bundled", help="'bundled' or a .safetensors file")
     parser.add_argument("--masks", type=int, default=4, help="simulated masks per structure (default %(default)s)")
     parser.add_argument("--seed", type=int, default=2)
     parser.add_argument(
-        "--cross-calibrate",
-        action="store_true",
+        "--cross-calibrate", action="store_true",
         help="measure intervals with calibrations fitted here, each patient's on the others, instead of the model's",
-    )
-    parser.add_argument(
-        "--leave-sites-out",
-        action="store_true",
-        help="as --cross-calibrate, but each data set's intervals are those fitted on the other data sets",
-    )
-    parser.add_argument(
-        "--external", type=Path, nargs="+", metavar="DIR", help="with --tables: series of corrupted masks of this data"
-    )
-    parser.add_argument(
-        "--fold-models", nargs="+", default=[], metavar="MODEL",
-        help="with --external: the models of the folds; each judges the patients it was never trained on",
     )  # fmt: skip
-    parser.add_argument("--most-persons", type=int, metavar="N", help="with --external: of each data set and model")
+    parser.add_argument(
+        "--leave-sites-out", action="store_true",
+        help="as --cross-calibrate, but each data set's intervals are those fitted on the other data sets",
+    )  # fmt: skip
     parser.add_argument(
         "--experiments", type=Path, nargs="+", default=[], metavar="JSON",
         help="figures.json of make experiments, to put into report and card",
     )  # fmt: skip
     add_case_options(parser)
-    parser.add_argument("--no-experiments", action="store_true", help="leave out the series of spoiled masks")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure and write."""
     from QualitySentinelLib.checkpoint import load_model
-    from QualitySentinelLib.errors import UsageError
     from QualitySentinelLib.files import atomic_write, check_writable
 
     from ..calibration import cross_calibrate
     from ..card import write_card
-    from ..evaluation import Evaluated
-    from ..evaluation.held_out import held_out_experiments
+    from ..evaluation import EvaluationTable
     from ..evaluation.pictures import worst_picture
     from ..evaluation.report import Experiments, write_evaluation
     from ..evaluation.run import worst_slices
     from ..pairs import pair_files
 
-    if [options.data, options.pairs, options.tables].count(None) != 2:
-        raise UsageError("evaluate needs one of --data, --pairs and --tables")
-    _refuse_vain(options)
-    sources = subjects_of(options, options.data or options.external or [], test=True)
+    _check(options)
+    sources = subjects_of(options, options.data or [], test=True)
+    experiments = Experiments()
+    for path in options.experiments:
+        experiments.add(path)
     check_writable(options.out)
     model = load_model(options.model)
     if options.without_names:
         model = replace(model, table=model.table.without_names())
-    experiments = Experiments()
     if options.tables:
-        table, twice = Evaluated.read_all(options.tables)
+        table, twice = EvaluationTable.read_all(options.tables)
         if twice:
             print(f"{len(twice)} subjects are in several tables, {twice[0]} for example: the first one counts")
-        groups = by_source(table)
-        what = ["--tables", *(str(path) for path in options.tables)]
-        if options.external:
-            models = [load_model(path) for path in options.fold_models] or [model]
-            experiments = held_out_experiments(models, sources, options.most_persons)
-            what += ["--external", "DATA", *(["--fold-models", *options.fold_models] if options.fold_models else [])]
-            what += ["--most-persons", str(options.most_persons)] if options.most_persons else []
+        groups, what = by_source(table), ["--tables", *(str(path) for path in options.tables)]
     elif options.pairs:
         groups = groups_of_pairs(model, options.pairs, options.sources)
         what = ["--pairs", *(path.name for path in options.pairs)]
@@ -104,43 +87,35 @@ def run(options: argparse.Namespace) -> int:
     else:
         groups = evaluated_groups(model, sources, options.masks, options.seed)
         what = ["--data", "DATA", "--masks", str(options.masks), "--seed", str(options.seed)]
-        if options.no_experiments:
-            what.append("--no-experiments")
-        else:
-            experiments = held_out_experiments([model], sources)
+    table = EvaluationTable.concatenate(list(groups.values()))
     if not options.tables:  # whatever happens next, hours of scoring are not lost
-        print(f"scored: {Evaluated.concatenate(list(groups.values())).write(options.out / 'slices.csv.gz')}")
-    for name in ("layout", "source", "names", "patient"):
-        if getattr(options, name):
-            what += [f"--{name}", getattr(options, name) if name != "names" else Path(options.names).name]
-    for name in ("without_names", "cross_calibrate", "leave_sites_out"):
-        if getattr(options, name):
-            what.append("--" + name.replace("_", "-"))
+        print(f"scored: {table.write(options.out / 'slices.csv.gz')}")
+    for name in _CASE_OPTIONS:
+        if given := getattr(options, name):
+            what += [f"--{name}", given if name != "names" else Path(given).name]
+    flags = ("without_names", "cross_calibrate", "leave_sites_out")
+    what += ["--" + name.replace("_", "-") for name in flags if getattr(options, name)]
     command = shlex.join(
         ["quality-sentinel", "evaluate", *what, "--out", "OUT", "--model", Path(options.model).name]
     )  # fmt: skip
     calibration = model.metadata.get("calibration")
-    persons = {str(person) for table in groups.values() for person in table.person}
-    fitted_here = bool(persons & set(model.metadata.get("calibrated_on", ())))
+    fitted_here = bool(set(map(str, table.person)) & set(model.metadata.get("calibrated_on", ())))
     crossed = options.cross_calibrate or options.leave_sites_out
     if fitted_here and not crossed:
         print("the model's intervals were fitted on these patients: each is measured with bounds fitted on the others")
     if crossed or fitted_here:
-        table = Evaluated.concatenate(list(groups.values()))
         calibration = cross_calibrate(table, by_site=options.leave_sites_out)
-    for path in options.experiments:
-        add_experiment(experiments, path)
     report = write_evaluation(options.out, groups, calibration, experiments, model.summary(), command)
     if options.pairs:
         paths = [path for folder in options.pairs for path in pair_files(folder)]
-        worst_picture(worst_slices(Evaluated.concatenate(list(groups.values())), paths), options.out / "worst.png")
+        worst_picture(worst_slices(table, paths), options.out / "worst.png")
     atomic_write(options.out / "card.md", write_card({"name": model.name, **model.metadata}, report))
     print_figures(report["groups"])
     print(f"written: {options.out / 'evaluation.json'}, tables, pictures and card.md beside it")
     return 0
 
 
-def _refuse_vain(options: argparse.Namespace) -> None:
+def _check(options: argparse.Namespace) -> None:
     """Refuse what would be passed over in silence, and numbers that mean nothing.
 
     Raises:
@@ -148,41 +123,17 @@ def _refuse_vain(options: argparse.Namespace) -> None:
     """
     from QualitySentinelLib.errors import UsageError
 
-    folder = options.data or options.external
     vain = {
-        "--without-names": (options.without_names and options.tables, "--data or --pairs"),
-        "--sources": (options.sources and not options.pairs, "--pairs"),
-        "--external": (options.external and not options.tables, "--tables"),
-        "--fold-models": (options.fold_models and not options.external, "--external"),
-        "--most-persons": (options.most_persons is not None and not options.external, "--external"),
-        **{f"--{name}": (getattr(options, name) and not folder, "--data or --external")
-           for name in ("layout", "source", "names", "patient")},
-    }  # fmt: skip
+        "without-names": (options.without_names and options.tables, "--data or --pairs"),
+        "sources": (options.sources and not options.pairs, "--pairs"),
+        **{name: (getattr(options, name) and not options.data, "--data") for name in _CASE_OPTIONS},
+    }
     for name, (given, with_what) in vain.items():
         if given:
-            raise UsageError(f"{name} has no effect here; it goes with {with_what}")
-    for name, least in {"masks": 0, "seed": 0, "most_persons": 1}.items():
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise UsageError(f"--{name.replace('_', '-')} {value}: give {least} or more")
-
-
-def add_experiment(experiments, path: Path) -> None:
-    """Put what ``make experiments`` wrote into the experiments of an evaluation.
-
-    Raises:
-        InputError: the file is none of it.
-    """
-    from QualitySentinelLib.errors import InputError, reason_of
-
-    names = {"text": "text", "data-amount": "data_amount", "architectures": "architectures"}
-    try:
-        written = json.loads(path.read_text(encoding="utf-8"))
-        name = names[written["experiment"]]
-        setattr(experiments, name, written["result"])
-        experiments.commands = {**experiments.commands, name: written["command"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not figures of an experiment ({reason_of(error)}); run make experiments") from error
+            raise UsageError(f"--{name} has no effect here; it goes with {with_what}")
+    for name in ("masks", "seed"):
+        if getattr(options, name) < 0:
+            raise UsageError(f"--{name} {getattr(options, name)}: give 0 or more")
 
 
 def print_figures(groups: dict) -> None:
@@ -200,31 +151,42 @@ def print_figures(groups: dict) -> None:
 
 
 def evaluated_groups(model, sources: Sequence, masks: int, seed: int) -> dict:
-    """Evaluation tables by group of test subjects: simulated errors, and removed slices if the model can find them.
+    """Evaluation tables by data set, of subjects that the model was never trained on, and of unseen phantoms.
 
     Args:
         model: tells whom it was trained on.
         sources: ``subjects.SubjectSource`` of each subject.
-        masks: simulated masks of each structure.
+        masks: simulated masks of each structure; masks with removed slices follow, if the model can find them.
         seed: of the errors.
     """
     import numpy as np
     from tqdm import tqdm
 
     from ..candidates import candidates_with_removed_slices, simulated_candidates
-    from ..evaluation import Evaluated
+    from ..evaluation import EvaluationTable
     from ..evaluation.run import evaluate
+    from ..model_files import seen_by
+    from ..subjects import phantom_subject, read_all
+    from .train import PHANTOM_SEEDS
 
-    rng = np.random.default_rng(seed)
-    result = {}
-    for name, subjects in test_subjects(model, sources).items():
+    seen = seen_by(model)
+    unseen = [source for source in sources if source.person not in seen]
+    if len(unseen) < len(sources):
+        print(
+            f"{len(sources) - len(unseen)} of {len(sources)} subjects left out: the model was trained on these patients"
+        )
+    names = dict.fromkeys(source.source for source in unseen)
+    subjects = {name: read_all([s for s in unseen if s.source == name]) for name in names}
+    subjects["unseen phantoms"] = (phantom_subject(s) for s in PHANTOM_SEEDS["test"])
+    rng, result = np.random.default_rng(seed), {}
+    for name, some in subjects.items():
         parts = []
-        for subject in tqdm(subjects, unit="subject", desc=name):
+        for subject in tqdm(some, unit="subject", desc=name):
             parts.append(evaluate(model, subject, simulated_candidates(subject, rng, masks)))
             if model.preset.neighbour:
                 first = int(parts[-1].mask.max(initial=0))
                 parts.append(evaluate(model, subject, candidates_with_removed_slices(subject, rng), first))
-        result[name] = Evaluated.concatenate(parts)
+        result[name] = EvaluationTable.concatenate(parts)
     return result
 
 
@@ -237,7 +199,7 @@ def by_source(table) -> dict:
 
 
 def groups_of_pairs(model, folders: Sequence[Path], sources: Sequence[str] | None = None) -> dict:
-    """Evaluation tables by data set, of the pair files in ``folders`` whose persons the model was never trained on.
+    """Evaluation tables by data set, of the pair files in ``folders`` whose patients the model was never trained on.
 
     Args:
         model: what it was trained on stands in its file.
@@ -252,7 +214,7 @@ def groups_of_pairs(model, folders: Sequence[Path], sources: Sequence[str] | Non
 
     from QualitySentinelLib.errors import UsageError
 
-    from ..evaluation import Evaluated
+    from ..evaluation import EvaluationTable
     from ..evaluation.run import evaluate_pair_files
     from ..model_files import seen_by
     from ..pairs import PairFile, pair_files
@@ -271,25 +233,8 @@ def groups_of_pairs(model, folders: Sequence[Path], sources: Sequence[str] | Non
             f"{folders[0]}: no subjects to evaluate: the model was trained on all of them, or --sources is wrong"
         )
     return {
-        source: Evaluated.concatenate(
+        source: EvaluationTable.concatenate(
             list(tqdm(evaluate_pair_files(model, paths), total=len(paths), unit="subject", desc=source))
         )
         for source, paths in groups.items()
-    }
-
-
-def test_subjects(model, found: Sequence) -> dict:
-    """Iterators over those of the subjects that the model was never trained on, by data set, and unseen phantoms."""
-    from ..model_files import seen_by
-    from ..subjects import phantom_subject, read_all
-    from .train import PHANTOM_SEEDS
-
-    seen = seen_by(model)
-    unseen = [source for source in found if source.person not in seen]
-    if len(unseen) < len(found):
-        print(f"{len(found) - len(unseen)} of {len(found)} subjects left out: the model was trained on these patients")
-    groups = {name: [s for s in unseen if s.source == name] for name in dict.fromkeys(s.source for s in unseen)}
-    return {
-        **{name: read_all(sources) for name, sources in groups.items()},
-        "unseen phantoms": (phantom_subject(s) for s in PHANTOM_SEEDS["test"]),
     }

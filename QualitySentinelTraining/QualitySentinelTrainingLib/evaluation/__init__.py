@@ -1,10 +1,7 @@
-"""How good a model is: the evaluation table, its figures, series, pictures and files.
-
-``Evaluated`` is the table; :mod:`.run` makes it, :mod:`.figures` measures it, :mod:`.external`, :mod:`.disagreement`,
-:mod:`.slices_per_mask` and :mod:`.data_amount` are the experiments, :mod:`.report` writes all of it.
+"""How good a model is: :mod:`.table` holds what is evaluated, :mod:`.run` makes it, :mod:`.figures` measures it, and
+:mod:`.report` writes all of it with :mod:`.pictures`.
 """
 
-from ..stats import agreement
-from .evaluated import Evaluated, Segments
+from .table import EvaluationTable
 
-__all__ = ["Evaluated", "Segments", "agreement"]
+__all__ = ["EvaluationTable"]

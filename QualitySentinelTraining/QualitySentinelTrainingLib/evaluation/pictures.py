@@ -42,12 +42,7 @@ def scatter_picture(predicted: np.ndarray, true: np.ndarray, path: Path, what: s
 
 
 def calibration_picture(
-    predicted: np.ndarray,
-    true: np.ndarray,
-    path: Path,
-    band: Mapping | None = None,
-    what: str = "slice",
-    coverage: float | None = None,
+    predicted: np.ndarray, true: np.ndarray, path: Path, band: Mapping | None = None, coverage: float | None = None
 ) -> None:
     """Mean true DSC in bins of predicted DSC, with the share of slices in each; and the interval of the calibration.
 
@@ -55,23 +50,22 @@ def calibration_picture(
         predicted, true: DSC in 0..1, [N].
         path: of the picture.
         band: ``calibration["slice"]``: knots ``predicted``, ``low``, ``high``.
-        what: a slice or a segment.
         coverage: share that the interval is to hold.
     """
     figure, (axes, below) = _figure(6.0, 6.2, rows=(4, 1))
     axes.plot([0, 1], [0, 1], color=GRAY, linewidth=1.2, linestyle="--", label="perfect calibration")
     if band:
         axes.fill_between(band["predicted"], band["low"], band["high"], color=ORANGE, alpha=0.25, linewidth=0,
-                          label=f"{_percent(coverage)}interval of a {what}")  # fmt: skip
+                          label=f"{_percent(coverage)}interval of a slice")  # fmt: skip
     curve = calibration_curve(predicted, true)
     axes.plot([c["predicted"] for c in curve], [c["true"] for c in curve], "o-", color=BLUE,
-              label=f"mean true DSC of the {what}s in a bin")  # fmt: skip
+              label="mean true DSC of the slices in a bin")  # fmt: skip
     _unit_square(axes, None, "true DSC")
     axes.set_title("Calibration: how well predicted DSC matches true DSC")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", fontsize=9)
     counts, edges = np.histogram(predicted, np.linspace(0, 1, 21))
     below.bar(edges[:-1], 100 * counts / max(len(predicted), 1), np.diff(edges), align="edge", color=BLUE, alpha=0.7)
-    below.set(xlabel="predicted DSC", ylabel=f"{what}s (%)")
+    below.set(xlabel="predicted DSC", ylabel="slices (%)")
     _save(figure, path)
 
 
@@ -148,64 +142,6 @@ def slices_per_mask_picture(rows: Sequence[Mapping], path: Path) -> None:
              ylabel="distance to the score of all slices (DSC)",
              title=f"Scoring some of a mask's slices ({rows[0]['masks']:,} masks)")  # fmt: skip
     axes.legend()
-    _save(figure, path)
-
-
-def data_amount_picture(rows: Sequence[Mapping], path: Path) -> None:
-    """Pearson r and MAE on the same unseen subjects, against the amount of training data."""
-    figure, (left, right) = _figure(_WIDTH, 3.6, columns=2)
-    amounts = [row["amount"] for row in rows]
-    for axes, name, label, color in ((left, "pearson_r", "Pearson r of slices", GREEN),
-                                     (right, "mae", "mean absolute error (DSC)", BLUE)):  # fmt: skip
-        values = np.array([row[name] for row in rows], float)
-        low, high = np.array([row.get(f"{name}_95ci") or (v, v) for row, v in zip(rows, values, strict=True)]).T
-        axes.fill_between(amounts, low, high, color=color, alpha=0.2, linewidth=0, label="95 % interval")
-        axes.plot(amounts, values, "o-", color=color)
-        axes.set_xscale("log")
-        axes.set_xticks(amounts, [f"{amount:,}" for amount in amounts], rotation=30)
-        axes.minorticks_off()
-        axes.set(xlabel=f"{rows[0]['unit']} trained with", ylabel=label)
-    left.legend(loc="best")
-    figure.suptitle("Amount of training data", fontsize=11)
-    _save(figure, path)
-
-
-def series_picture(series: Sequence[Mapping], path: Path) -> None:
-    """Predicted and true DSC of masks spoiled step by step, a panel for each kind.
-
-    Where masks vanish the numbers of those left stand below the steps: the means are theirs alone, and large structures
-    last longest.
-
-    Args:
-        series: what :meth:`.external.Series.figures` gives.
-    """
-    figure, panels = _figure(_WIDTH, 3.7, columns=len(series))
-    for axes, one in zip(np.atleast_1d(panels), series, strict=True):
-        steps = [s["step"] for s in one["by_step"]]
-        for name, label, color, style in (("true", "true", GRAY, "s--"), ("predicted", "predicted", BLUE, "o-")):
-            mean = np.array([s[name] for s in one["by_step"]], float)
-            spread = np.array([s[f"{name}_sd"] for s in one["by_step"]], float)
-            low, high = np.clip(mean - spread, 0, 1), np.clip(mean + spread, 0, 1)
-            axes.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0)
-            axes.plot(steps, mean, style, color=color, label=label)
-        vanish = any(s.get("vanished") for s in one["by_step"])
-        axes.set(ylim=(0, 1.03), xlabel="in-plane voxels" + "\n(masks left)" * vanish)
-        r = one["segments"]["pearson_r"]  # none where all are predicted alike
-        axes.set_title(one["kind"] if r is None else f"{one['kind']}: r = {r:.2f}", fontsize=11)
-        left = [f"\n({s['masks']})" if vanish else "" for s in one["by_step"]]
-        axes.set_xticks(steps, [f"{step}{masks}" for step, masks in zip(steps, left, strict=True)])
-    first = np.atleast_1d(panels)[0]
-    first.set_ylabel("volumetric DSC (mean ± SD)")
-    figure.legend(*first.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    _save(figure, path)
-
-
-def disagreement_picture(predicted: np.ndarray, agreement: np.ndarray, path: Path) -> None:
-    """Agreement with the other networks against predicted DSC, a point for each network's slice."""
-    figure, axes = _figure(6.0, 4.6)
-    axes.scatter(predicted, agreement, s=9, color=BLUE, alpha=0.3, linewidths=0)
-    _unit_square(axes, "predicted DSC of a network's mask", "mean DSC with the other networks' masks", equal=False)
-    axes.set_title(f"Prediction and agreement of networks ({len(predicted):,} slices)")
     _save(figure, path)
 
 

@@ -18,7 +18,7 @@ from ..pairs import PairFile, Pairs, make_pairs, restored
 from ..pairs.columns import channels_for
 from ..pairs.file import SUFFIX
 from ..subjects import Subject
-from .evaluated import Evaluated
+from .table import EvaluationTable
 
 _BATCH = 64
 _CANDIDATES_AT_ONCE = 8
@@ -53,7 +53,9 @@ def _predicted(
     return np.clip(np.concatenate(parts), 0.0, 1.0)
 
 
-def evaluate(model: QualityModel, subject: Subject, candidates: Iterable[Candidate], first_mask: int = 0) -> Evaluated:
+def evaluate(
+    model: QualityModel, subject: Subject, candidates: Iterable[Candidate], first_mask: int = 0
+) -> EvaluationTable:
     """Score every slice of every candidate mask of a subject, and every empty slice that inference would offer.
 
     Args:
@@ -64,14 +66,14 @@ def evaluate(model: QualityModel, subject: Subject, candidates: Iterable[Candida
     rng = np.random.default_rng(0)  # nothing is drawn: every slice is taken
     while some := list(islice(candidates, _CANDIDATES_AT_ONCE)):
         pairs = make_pairs(subject, some, rng, model.preset, slices_per_mask=None, empty_per_mask=None)
-        evaluated = Evaluated.of(pairs, predict(model, pairs))
-        evaluated.mask = evaluated.mask + number
+        table = EvaluationTable.of(pairs, predict(model, pairs))
+        table.mask = table.mask + number
         number += len(some)
-        parts.append(evaluated)
-    return Evaluated.concatenate(parts)
+        parts.append(table)
+    return EvaluationTable.concatenate(parts)
 
 
-def evaluate_pair_files(model: QualityModel, paths: Iterable[Path]) -> Iterator[Evaluated]:
+def evaluate_pair_files(model: QualityModel, paths: Iterable[Path]) -> Iterator[EvaluationTable]:
     """The evaluation table of each pair file; they must hold every slice of their masks for segments to mean anything.
 
     Raises:
@@ -86,14 +88,14 @@ def evaluate_pair_files(model: QualityModel, paths: Iterable[Path]) -> Iterator[
                 images, _, locator = file.pictures(rows)
                 return images[:, channels], locator
 
-            table = Evaluated.of(columns, _predicted(model, pictures, columns))
+            table = EvaluationTable.of(columns, _predicted(model, pictures, columns))
             # a model without a neighbour channel is asked for no empty slices, and can say nothing of them
             yield table if model.preset.neighbour else table.masked
         finally:
             file.close()
 
 
-def worst_slices(table: Evaluated, paths: Iterable[Path], count: int = 40) -> list[tuple]:
+def worst_slices(table: EvaluationTable, paths: Iterable[Path], count: int = 40) -> list[tuple]:
     """What :func:`.pictures.worst_picture` shows of the slices predicted farthest from the truth, one of each structure
     of a subject.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Self
 
 import numpy as np
 
@@ -13,65 +15,92 @@ _IMAGE_SCALE = 127.0
 PICTURES = ("images", "reference", "locator")
 """The columns that hold pictures: large, kept apart from the others on disk."""
 
+_FLOAT, _INT, _BYTE, _BOOL, _TEXT = ({"dtype": kind} for kind in (np.float32, np.int32, np.uint8, bool, str))
 
-@dataclass
-class Pairs:
-    """Pairs of one or several subjects; every attribute is an array of N rows.
+
+@dataclass(kw_only=True)
+class SliceColumns:
+    """Slices of candidate masks: what is true of each, and where it comes from. Every attribute is an array of N rows.
 
     Attributes:
-        images: network input [N, C, S, S], uint8: ``x * 127 + 127`` of the preset's values, which lie in -1..1.
-        reference: share of each pixel that the reference covers [N, S, S], uint8: ``share * 255``.
-        locator: the body's box in the slice and the mask in it [N, 2, L, L], uint8: ``share * 255``; files of old lack
-            it and ``place``, which are then all 0.
-        place: where in the body the mask lies [N, P], float32, see ``slices.place.PLACE``.
-        pixel_mm: side of an input pixel in mm, float32.
-        dsc: true DSC of the whole slice, float32; 1 where mask and reference are both empty.
-        structure, kind, origin: structure, error kinds and maker of the mask (see ``candidates``), str.
-        subject, person, source: subject, who is behind it, and the data set it belongs to, str.
-        stage: training stage of the network that drew the mask, -1 for others, int32.
-        mask: number of the candidate mask, unique within the subject, int32.
-        k: canonical slice, int32.
-        area: mask voxels in the slice, int32; 0 for empty slices that may have been missed.
-        reference_area: reference voxels in the slice, int32.
-        nearest_area: mask voxels of the nearest masked slice, int32; ``area`` itself where that is not 0.
-        gap_mm: distance to that slice, float32.
-        inner: whether an empty slice lies between masked ones, bool.
-        volume_dsc: true volumetric DSC of the whole candidate, float32.
-        voxel_mm3: volume of a voxel, float32.
+        dsc: true DSC of the whole slice, 0..1; 1 where mask and reference are both empty.
+        structure, kind, origin: structure, error kinds (joined by " + ") and maker of the mask (see ``candidates``).
+        subject, person, source: subject, the patient behind it, and the data set it belongs to.
+        stage: training stage (epoch) of the network that drew the mask, -1 for others.
+        mask: number of the candidate mask, unique within the subject, as the subject is within the source.
+        k: canonical slice.
+        area: mask voxels in the slice; 0 for empty slices that may have been missed.
+        reference_area: reference voxels in the slice.
+        nearest_area: mask voxels of the nearest masked slice; ``area`` itself where that is not 0.
+        gap_mm: distance to that slice.
+        inner: whether an empty slice lies between masked ones.
+        volume_dsc: true volumetric DSC of the whole candidate.
+        voxel_mm3: volume of a voxel of the CT.
+        pixel_mm: side of a pixel of the network's input.
     """
 
-    images: np.ndarray
-    reference: np.ndarray
-    locator: np.ndarray
-    place: np.ndarray
-    pixel_mm: np.ndarray
-    dsc: np.ndarray
-    structure: np.ndarray
-    kind: np.ndarray
-    origin: np.ndarray
-    subject: np.ndarray
-    person: np.ndarray
-    source: np.ndarray
-    stage: np.ndarray
-    mask: np.ndarray
-    k: np.ndarray
-    area: np.ndarray
-    reference_area: np.ndarray
-    nearest_area: np.ndarray
-    gap_mm: np.ndarray
-    inner: np.ndarray
-    volume_dsc: np.ndarray
-    voxel_mm3: np.ndarray
+    dsc: np.ndarray = field(metadata=_FLOAT)
+    structure: np.ndarray = field(metadata=_TEXT)
+    kind: np.ndarray = field(metadata=_TEXT)
+    origin: np.ndarray = field(metadata=_TEXT)
+    subject: np.ndarray = field(metadata=_TEXT)
+    source: np.ndarray = field(metadata=_TEXT)
+    person: np.ndarray = field(metadata=_TEXT)
+    stage: np.ndarray = field(metadata=_INT)
+    mask: np.ndarray = field(metadata=_INT)
+    k: np.ndarray = field(metadata=_INT)
+    area: np.ndarray = field(metadata=_INT)
+    reference_area: np.ndarray = field(metadata=_INT)
+    nearest_area: np.ndarray = field(metadata=_INT)
+    volume_dsc: np.ndarray = field(metadata=_FLOAT)
+    gap_mm: np.ndarray = field(metadata=_FLOAT)
+    inner: np.ndarray = field(metadata=_BOOL)
+    voxel_mm3: np.ndarray = field(metadata=_FLOAT)
+    pixel_mm: np.ndarray = field(metadata=_FLOAT)
+
+    def __post_init__(self) -> None:
+        for name, dtype in self.types().items():
+            setattr(self, name, np.asarray(getattr(self, name)).astype(dtype, copy=False))
+        if len(lengths := {len(getattr(self, name)) for name in self.types()}) > 1:
+            raise ValueError(f"columns of unequal length: {sorted(lengths)}")
 
     def __len__(self) -> int:
         return len(self.dsc)
 
-    def take(self, rows: np.ndarray) -> Pairs:
-        """The pairs at ``rows``."""
-        return Pairs(**{name: values[rows] for name, values in vars(self).items()})
+    @classmethod
+    def types(cls) -> dict[str, type]:
+        """Type of each column, by name."""
+        return {f.name: f.metadata["dtype"] for f in fields(cls)}
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """All rows of ``parts``, in order; an empty table for none."""
+        return cls(**{n: np.concatenate([getattr(p, n) for p in parts]) if parts else [] for n in cls.types()})
+
+    def take(self, rows: np.ndarray) -> Self:
+        """The rows at ``rows`` (numbers or booleans)."""
+        return type(self)(**{name: getattr(self, name)[rows] for name in self.types()})
 
 
-COLUMNS = tuple(f.name for f in fields(Pairs) if f.name not in PICTURES)
+@dataclass(kw_only=True)
+class Pairs(SliceColumns):
+    """Pairs of network input and true DSC, of one or several subjects.
+
+    Attributes:
+        images: network input [N, C, S, S]: ``x * 127 + 127`` of the preset's values, which lie in -1..1.
+        reference: share of each pixel that the reference covers [N, S, S]: ``share * 255``.
+        locator: the body's box in the slice and the mask in it [N, 2, L, L]: ``share * 255``; files of old lack it and
+            ``place``, which are then all 0.
+        place: where in the body the mask lies [N, P], see ``slices.place.PLACE``.
+    """
+
+    images: np.ndarray = field(metadata=_BYTE)
+    reference: np.ndarray = field(metadata=_BYTE)
+    locator: np.ndarray = field(metadata=_BYTE)
+    place: np.ndarray = field(metadata=_FLOAT)
+
+
+COLUMNS = tuple(name for name in Pairs.types() if name not in PICTURES)
 """The columns that are no pictures."""
 
 

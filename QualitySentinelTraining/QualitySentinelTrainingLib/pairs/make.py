@@ -67,7 +67,7 @@ def make_pairs(
         images.append(quantised(batch.images.numpy()))
         pixel_mm.append(batch.pixel_mm.numpy())
         shares.append(np.rint(coverage(references[some], preset.size).numpy() * 255).astype(np.uint8))
-    columns = {name: np.array([row[name] for row in rows], dtype) for name, dtype in _TYPES.items()}
+    columns = {name: np.array([row[name] for row in rows], Pairs.types()[name]) for name in _BY_ROW}
     return Pairs(
         images=np.concatenate(images),
         reference=np.concatenate([np.zeros((0, preset.size, preset.size), np.uint8), *shares]),
@@ -82,11 +82,10 @@ def make_pairs(
     )
 
 
-_TYPES = {
-    "dsc": np.float32, "structure": np.str_, "kind": np.str_, "origin": np.str_, "stage": np.int32, "mask": np.int32,
-    "k": np.int32, "area": np.int32, "reference_area": np.int32, "nearest_area": np.int32, "gap_mm": np.float32,
-    "inner": np.bool_, "volume_dsc": np.float32,
-}  # fmt: skip
+_BY_ROW = (
+    "dsc", "structure", "kind", "origin", "stage", "mask", "k", "area", "reference_area", "nearest_area", "gap_mm",
+    "inner", "volume_dsc",
+)  # fmt: skip
 
 
 def _some(rng: np.random.Generator, values: np.ndarray, count: int | None) -> np.ndarray:

@@ -9,15 +9,15 @@ KINDS = np.array(["erosion", "shift + leak", "elastic"])
 
 @pytest.fixture(scope="session")
 def make_table():
-    """A function ``(seed, persons=30, masks=12, prefix="p") -> Evaluated``.
+    """A function ``(seed, persons=30, masks=12, prefix="p") -> EvaluationTable``.
 
     Each mask has 8 masked slices and 2 empty ones on either side. One mask in seven is perfect. The prediction's error
     has a standard deviation of 0.02 for perfect slices and of 0.22 for wholly wrong ones. Four in ten of the empty
     slices are missed ones; predictions for them lie about 0.3, for the rightly empty about 0.8.
     """
-    from QualitySentinelTrainingLib.evaluation import Evaluated
+    from QualitySentinelTrainingLib.evaluation import EvaluationTable
 
-    def make(seed: int, persons: int = 30, masks: int = 12, prefix: str = "p") -> Evaluated:
+    def make(seed: int, persons: int = 30, masks: int = 12, prefix: str = "p") -> EvaluationTable:
         rng = np.random.default_rng(seed)
         slices = 12
         segments, n = persons * masks, persons * masks * slices
@@ -33,7 +33,7 @@ def make_table():
         predicted = np.where(empty, np.where(missed, 0.3, 0.8) + rng.normal(0, 0.15, n), predicted)
         area = np.where(empty, 0, rng.integers(20, 200, n))
         volume = np.bincount(segment, area * dsc) / np.bincount(segment, area)
-        return Evaluated(
+        return EvaluationTable(
             dsc=np.where(empty, ~missed, dsc), predicted=predicted, structure=STRUCTURES[mask % 3],
             kind=np.where(perfect, "none", KINDS[mask % 3]), origin=np.where(mask % 4, "simulated", "network"),
             subject=person, source=np.full(n, "invented"), person=person, stage=np.where(mask % 4, -1, 10), mask=mask,

@@ -15,7 +15,7 @@ from QualitySentinelTrainingLib.calibration import (
     segment_calibrated,
     slice_bounds,
 )
-from QualitySentinelTrainingLib.evaluation.evaluated import Evaluated, segment_score
+from QualitySentinelTrainingLib.evaluation.table import EvaluationTable, segment_score
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def test_masks_made_to_measure_missed_slices_do_not_raise_the_bounds(make_table)
     flattered.dsc = np.where(flattered.area > 0, 1.0, flattered.dsc).astype(np.float32)
     flattered.volume_dsc = np.ones(len(flattered), np.float32)
     flattered.subject = np.char.add(flattered.subject.astype(str), " too")
-    both = Evaluated.concatenate([table, flattered])
+    both = EvaluationTable.concatenate([table, flattered])
     plain, with_them = calibrate(table), calibrate(both)
     assert with_them["slice"] == plain["slice"] and with_them["segment"] == plain["segment"]
 
@@ -165,7 +165,7 @@ def test_no_data_set_is_held_much_less_than_the_others(make_table):
     table, odd = make_table(0, persons=40), make_table(1, persons=6, prefix="odd ")
     odd.source = np.full(len(odd), "another scanner")
     odd.predicted = np.clip(odd.dsc + 2.5 * (odd.predicted - odd.dsc), 0, 1)
-    together = Evaluated.concatenate([table, odd])
+    together = EvaluationTable.concatenate([table, odd])
     fresh = make_table(2, persons=30, prefix="fresh ")
     fresh.predicted = np.clip(fresh.dsc + 2.5 * (fresh.predicted - fresh.dsc), 0, 1)
     alone = coverage(fresh, calibrate(table))["slice"]["coverage"]

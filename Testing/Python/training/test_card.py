@@ -28,8 +28,8 @@ def report(groups, calibration=None, experiments=None):
 def test_every_figure_stands_beside_the_command_that_made_it(make_table):
     figures = {"n": 10, "pearson_r": 0.5, "mae": 0.1}
     unseen = {"aorta": {"seen": figures, "unseen": figures}}
-    experiments = Experiments(text={"with": figures, "without": figures, "unseen": unseen},
-                              commands={"text": "quality-sentinel text-worth"})  # fmt: skip
+    text = {"with": figures, "without": figures, "unseen": unseen}
+    experiments = Experiments({"text": text}, {"text": "quality-sentinel text-worth"})
     result = report({"many": make_table(1, 8, prefix="t")}, calibrate(make_table(0)), experiments)
     card = write_card(HEADER, result)
     slices = result["groups"]["many"]["slices"]

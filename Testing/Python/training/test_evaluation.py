@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 
 import nibabel
 import numpy as np
+import pandas as pd
 import pytest
 
 from QualitySentinelLib.errors import InputError, UsageError
@@ -13,19 +14,14 @@ from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.calibration import calibrate
 from QualitySentinelTrainingLib.candidates import Candidate, simulated_candidates
 from QualitySentinelTrainingLib.dice import volume_dice
-from QualitySentinelTrainingLib.evaluation import Evaluated, external
-from QualitySentinelTrainingLib.evaluation.disagreement import disagreement
-from QualitySentinelTrainingLib.evaluation.figures import figures
-from QualitySentinelTrainingLib.evaluation.identity import identity
-from QualitySentinelTrainingLib.evaluation.missed import missed_figures
+from QualitySentinelTrainingLib.evaluation import EvaluationTable
+from QualitySentinelTrainingLib.evaluation.figures import figures, missed_figures, slices_per_mask, within_masks
 from QualitySentinelTrainingLib.evaluation.pictures import bars_picture, worst_picture
 from QualitySentinelTrainingLib.evaluation.report import Experiments, write_evaluation, write_rows
 from QualitySentinelTrainingLib.evaluation.run import evaluate, evaluate_pair_files, predict, worst_slices
-from QualitySentinelTrainingLib.evaluation.slices_per_mask import slices_per_mask
-from QualitySentinelTrainingLib.evaluation.within_masks import within_masks
 from QualitySentinelTrainingLib.pairs import PairFile, make_pairs, write_pairs
 from QualitySentinelTrainingLib.subjects import Subject
-from Research.experiments import data_amount
+from Research import held_out
 
 
 @pytest.fixture
@@ -46,7 +42,7 @@ def an_all_knowing_scorer(monkeypatch):
             scores.append(SegmentScore("", "", None, Status.SCORED, predicted_dsc=dsc, area_weighted_dsc=dsc))
         return scores
 
-    monkeypatch.setattr(external, "score_masks", score_masks)
+    monkeypatch.setattr(held_out, "score_masks", score_masks)
 
 
 @pytest.mark.parametrize("name", ["slices.csv", "slices.csv.gz"])
@@ -54,8 +50,8 @@ def test_a_table_is_read_as_it_was_written(make_table, tmp_path, name):
     table = make_table(0, persons=2)
     table.structure[0] = 'liver, "left" part'
     table.write(tmp_path / name)
-    read = Evaluated.read(tmp_path / name)
-    for column in Evaluated._KINDS:
+    read = EvaluationTable.read(tmp_path / name)
+    for column in EvaluationTable.types():
         before, after = getattr(table, column), getattr(read, column)
         assert (before == after).all(), column
 
@@ -65,13 +61,13 @@ def test_damaged_tables_are_named(make_table, tmp_path):
     make_table(0, persons=2).write(path)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match=r"slices.csv.gz.*evaluate again"):
-        Evaluated.read(path)
+        EvaluationTable.read(path)
     other = tmp_path / "other.csv"
     other.write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match="other.csv: not an evaluation table"):
-        Evaluated.read(other)
+        EvaluationTable.read(other)
     with pytest.raises(InputError, match="nothing.csv: cannot be read"):
-        Evaluated.read(tmp_path / "nothing.csv")
+        EvaluationTable.read(tmp_path / "nothing.csv")
 
 
 def test_segments_hold_every_mask_once_with_what_it_misses(make_table):
@@ -135,12 +131,6 @@ def test_more_slices_come_nearer_to_the_score_of_all(make_table):
     assert rows[0]["share_scored"] == pytest.approx(1 / 8)
 
 
-def test_amounts_of_data_are_sorted(make_table):
-    rows = data_amount([(2000, make_table(0, 5)), (1000, make_table(1, 5))], "subjects", draws=10)
-    assert [row["amount"] for row in rows] == [1000, 2000]
-    assert all(row["unit"] == "subjects" and len(row["mae_95ci"]) == 2 for row in rows)
-
-
 def test_a_model_is_evaluated_on_every_slice_of_every_mask(a_small_model, a_subject):
     candidates = [Candidate(1, a_subject.labels == 1, (0, 0, 0), "none") for _ in range(9)]
     candidates.append(Candidate(2, np.roll(a_subject.labels == 2, 2, axis=1), (0, 0, 0), "shift"))
@@ -156,61 +146,54 @@ def test_masks_are_scored_in_their_order_and_empty_ones_not_at_all(a_small_model
     whole = Candidate(1, a_subject.labels == 1, (0, 0, 0), "none")
     part = Candidate(1, whole.mask[:10], (0, 0, 0), "none")
     nothing = Candidate(1, np.zeros_like(whole.mask), (0, 0, 0), "none")
-    scores = external.score_masks(a_small_model, a_subject, [part, nothing, whole])
+    scores = held_out.score_masks(a_small_model, a_subject, [part, nothing, whole])
     assert scores[0].n_slices < scores[2].n_slices
     assert scores[1].predicted_dsc is None
 
 
-def test_spoiled_masks_are_what_they_are_called(a_subject):
-    size = {
-        (kind, step): np.count_nonzero(external.spoiled(a_subject, 1, kind, step).mask)
-        for kind in external.KINDS
-        for step in (0, 1, 2)
-    }
+def test_corrupted_masks_are_what_they_are_called(a_subject):
+    masks = {(kind, n): held_out.corrupted(a_subject, 1, kind, n) for kind in held_out.KINDS for n in (0, 1, 2)}
+    size = {name: np.count_nonzero(mask.mask) for name, mask in masks.items()}
     assert size["erosion", 0] == size["dilation", 0] == size["shift", 0] == np.count_nonzero(a_subject.labels == 1)
     assert size["erosion", 2] < size["erosion", 1] < size["erosion", 0] < size["dilation", 1] < size["dilation", 2]
-    moved = external.spoiled(a_subject, 1, "shift", 2)
+    moved = masks["shift", 2]
     box = tuple(slice(c, c + n) for c, n in zip(moved.corner, moved.mask.shape, strict=True))
     assert 0 < volume_dice(moved.mask, a_subject.labels[box] == 1) < 1
-    with pytest.raises(UsageError, match="erosion, dilation, shift"):
-        external.spoiled(a_subject, 1, "melting", 1)
+    assert size["shift", 2] == size["shift", 0]
 
 
 def test_a_scorer_that_knows_all_follows_the_series(an_all_knowing_scorer, a_subject):
-    series = external.series(None, [a_subject], "erosion", (0, 1, 2, 9))
-    result = series.figures()
+    (result,) = held_out.series_figures(held_out.corrupted_masks(None, a_subject, ["erosion"], (1, 2, 9)))
     assert result["segments"]["pearson_r"] == pytest.approx(1.0)
-    assert [row["true"] for row in result["by_step"][:3]] == sorted(
-        (r["true"] for r in result["by_step"][:3]), reverse=True
-    )
-    assert result["by_step"][0]["true"] == 1.0
+    true = [row["true"] for row in result["by_step"][:3]]
+    assert true == sorted(true, reverse=True) and true[0] == 1.0
     assert result["by_step"][-1]["vanished"] == 2  # nothing is left of liver and spleen
 
 
-def test_the_order_of_perfect_and_spoiled_masks(an_all_knowing_scorer, a_subject):
-    result = external.ordering(None, [a_subject], (("erosion", 1), ("erosion", 9), ("shift", 4))).figures()
+def test_the_order_of_perfect_and_corrupted_masks(an_all_knowing_scorer, a_subject, monkeypatch):
+    monkeypatch.setattr(held_out, "ORDERING", {"erosion": 9, "shift": 4})
+    result = held_out.ordering_figures(held_out.corrupted_masks(None, a_subject, ["erosion", "shift"], (4, 9)))
     assert result["all"]["perfect_above"] == 1.0
     assert result["erosion by 9"] == {**result["erosion by 9"], "n": 0, "vanished": 2}  # not counted as success
-    assert result["all"]["n"] == 4 and result["all"]["vanished"] == 2
+    assert result["all"]["n"] == 2 and result["all"]["vanished"] == 2
+
+
+def scored(subject, person, structure, corrupted):
+    """A perfect mask that scores 1, and the same shifted by 4 that scores ``corrupted``."""
+    columns = ["subject", "person", "structure", "kind", "step", "aggregated", "dsc"]
+    rows = [(subject, person, structure, kind, n, s, 0.5) for kind, n, s in (("none", 0, 1), ("shift", 4, corrupted))]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def test_ties_count_half_in_the_order():
-    one = np.ones(2)
-    result = external.Ordering(
-        subject=np.array(["a", "a"]), person=np.array(["a", "a"]), structure=np.array(["liver", "spleen"]),
-        kind=np.array(["shift", "shift"]), step=np.array([4, 4]), perfect=one, spoiled=np.array([1.0, 0.5]),
-        dsc=one * 0.5,
-    ).figures()  # fmt: skip
+    table = pd.concat([scored("a", "a", "liver", 1.0), scored("a", "a", "spleen", 0.5)])
+    result = held_out.ordering_figures(table)
     assert result["all"]["perfect_above"] == 0.75
     assert result["by_structure"]["liver"]["perfect_above"] == 0.5
 
 
 def test_the_order_is_drawn_over_persons_not_cts():
-    one = np.ones(2)
-    result = external.Ordering(
-        subject=np.array(["ct 1", "ct 2"]), person=np.array(["a", "a"]), structure=np.array(["liver", "liver"]),
-        kind=np.array(["shift", "shift"]), step=np.array([4, 4]), perfect=one, spoiled=np.array([1.0, 0.5]), dsc=one,
-    ).figures()  # fmt: skip
+    result = held_out.ordering_figures(pd.concat([scored(f"ct {n}", "a", "liver", 0.5 * n) for n in (1, 2)]))
     assert result["all"]["n"] == 2 and result["all"]["perfect_above_95ci"] is None  # one person says nothing of others
 
 
@@ -221,38 +204,33 @@ def test_networks_that_agree_and_one_that_does_not(a_small_model, a_case_on_disk
     nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(moved.T), a_torso.ijk_to_ras), tmp_path / "moved.nii.gz")
     copy = tmp_path / "copy.nii.gz"
     copy.write_bytes(a_case_on_disk.seg.read_bytes())
-    result = disagreement(
+    result = held_out.disagreement(
         a_small_model, a_case_on_disk.ct, [a_case_on_disk.seg, copy, tmp_path / "moved.nii.gz"], a_case_on_disk.names
     )
-    mean = {name: result.segment_agreement[result.segment_network == name].mean() for name in ("seg", "copy", "moved")}
+    mean = result[result["k"].isna()].groupby("network")["agreement"].mean()
     assert mean["seg"] == pytest.approx(mean["copy"]) and mean["moved"] < mean["seg"] < 1
-    found = result.figures()
+    found = held_out.disagreement_figures(result)
     assert found["structures"] == 2 and found["segments"]["n"] == 6
     assert -1 <= found["slices"]["spearman_r"] <= 1
     with pytest.raises(UsageError, match="at least two"):
-        disagreement(a_small_model, a_case_on_disk.ct, [copy])
+        held_out.disagreement(a_small_model, a_case_on_disk.ct, [copy])
 
 
-def test_everything_is_written(make_table, an_all_knowing_scorer, a_subject, tmp_path):
+def test_everything_is_written(make_table, tmp_path):
     groups = {"many": make_table(1, persons=8, prefix="t"), "one person": make_table(2, persons=1, prefix="u")}
-    experiments = Experiments(
-        series=[external.series(None, [a_subject], "erosion", (0, 1))],
-        ordering=external.ordering(None, [a_subject]),
-        data_amount=data_amount([(10, groups["many"]), (20, groups["many"])], draws=5),
-    )
+    experiments = Experiments({"data_amount": [{"amount": 10, "unit": "persons"}]})
     report = write_evaluation(tmp_path, groups, calibrate(make_table(0)), experiments, {"name": "m"}, "cmd", draws=10)
     assert json.loads((tmp_path / "evaluation.json").read_text()) == report
     assert list(report["groups"]) == ["all subjects", "many", "one person"]
     tables = {path.name for path in tmp_path.glob("*.csv*")}
-    assert tables >= {"slices.csv.gz", "segments.csv", "figures.csv", "by_structure.csv", "by_error.csv", "series.csv",
-                      "ordering.csv", "data_amount.csv", "slices_per_mask.csv"}  # fmt: skip
+    assert tables >= {"slices.csv.gz", "segments.csv", "figures.csv", "by_structure.csv", "by_error.csv",
+                      "slices_per_mask.csv"}  # fmt: skip
     pictures = {path.stem for path in tmp_path.glob("*.png") if path.stat().st_size > 5000}
     assert pictures == {"scatter_slices", "scatter_segments", "calibration", "risk_coverage", "by_structure",
-                        "by_error", "missed", "slices_per_mask", "series", "data_amount"}  # fmt: skip
-    assert len(Evaluated.read(tmp_path / "slices.csv.gz")) == sum(len(g) for g in groups.values())
+                        "by_error", "missed", "slices_per_mask"}  # fmt: skip
+    assert len(EvaluationTable.read(tmp_path / "slices.csv.gz")) == sum(len(g) for g in groups.values())
     write_evaluation(tmp_path, {"many": groups["many"].masked}, draws=0)
-    gone = ("series.csv", "ordering.csv", "series.png", "data_amount.png", "missed.png")
-    assert not any((tmp_path / name).exists() for name in gone)  # nothing stays of another evaluation
+    assert not (tmp_path / "missed.png").exists()  # nothing stays of another evaluation
 
 
 def test_a_group_of_one_person_is_drawn_without_an_interval(tmp_path, monkeypatch):
@@ -295,7 +273,7 @@ def test_a_subject_in_the_tables_of_two_models_counts_once(make_table, tmp_path)
     second.person = second.subject = np.where(second.subject == "p0", "p0", np.char.add(second.subject, "_other"))
     for number, table in enumerate((first, second)):
         table.write(tmp_path / f"{number}.csv")
-    both, twice = Evaluated.read_all([tmp_path / "0.csv", tmp_path / "1.csv"])
+    both, twice = EvaluationTable.read_all([tmp_path / "0.csv", tmp_path / "1.csv"])
     assert twice == ["p0"]
     np.testing.assert_array_equal(both.dsc[both.subject == "p0"], first.dsc[first.subject == "p0"])
     assert len(both) == len(first) + len(second) * 2 // 3
@@ -305,11 +283,11 @@ def test_a_subject_in_the_tables_of_two_models_counts_once(make_table, tmp_path)
 def test_subjects_of_one_name_in_two_data_sets_are_kept_apart(make_table, tmp_path):
     first, second = make_table(1, persons=3), make_table(2, persons=3)
     second.source = np.full(len(second), "another")
-    segments = Evaluated.concatenate([first, second]).segments()
+    segments = EvaluationTable.concatenate([first, second]).segments()
     assert len(segments) == 2 * len(first.segments()) and (segments.slices == 8).all()
     for number, table in enumerate((first, second)):
         table.write(tmp_path / f"{number}.csv")
-    both, twice = Evaluated.read_all([tmp_path / "0.csv", tmp_path / "1.csv"])
+    both, twice = EvaluationTable.read_all([tmp_path / "0.csv", tmp_path / "1.csv"])
     assert len(both) == len(first) + len(second) and twice == []
 
 
@@ -359,10 +337,10 @@ def test_a_model_is_only_measured_on_persons_it_never_saw(a_small_model, a_torso
     model = save_model(trained, tmp_path / "model.safetensors")
     arguments = ["evaluate", "--pairs", str(tmp_path / "pairs"), "--model", str(model), "--out", str(tmp_path / "out")]
     assert main(arguments) == 0
-    told = Evaluated.read(tmp_path / "out/slices.csv.gz")
+    told = EvaluationTable.read(tmp_path / "out/slices.csv.gz")
     assert set(told.person) == {"pt_1", "pt_3"}
     assert main([*arguments, "--without-names"]) == 0
-    untold = Evaluated.read(tmp_path / "out/slices.csv.gz")
+    untold = EvaluationTable.read(tmp_path / "out/slices.csv.gz")
     assert (untold.dsc == told.dsc).all() and (untold.predicted != told.predicted).any()
     assert main([*arguments, "--sources", "another"]) == 2
     assert "no subjects to evaluate" in capsys.readouterr().err
@@ -392,11 +370,11 @@ def test_persons_and_names_are_those_that_make_pairs_was_told(
     seen = {"training": {"sources": {"Hospital": {"persons": ["a"]}}}}
     model = save_model(replace(a_small_model, metadata=seen), tmp_path / "model.safetensors")
     arguments = ["evaluate", "--data", str(two_cts_of_one_person), "--names", str(tmp_path / "names.json"), "--person",
-                 "([ab])_", "--source", "Hospital", "--masks", "1", "--model", str(model), "--no-experiments",
+                 "([ab])_", "--source", "Hospital", "--masks", "1", "--model", str(model),
                  "--out", str(tmp_path / "out")]  # fmt: skip
     assert main([*arguments, "--cross-calibrate"]) == 2  # one person is too few, but what was scored is kept
     assert "at least three patients" in capsys.readouterr().err
-    table = Evaluated.read(tmp_path / "out/slices.csv.gz")
+    table = EvaluationTable.read(tmp_path / "out/slices.csv.gz")
     assert set(table.subject) == {"b_1", "torso"} and set(table.person) == {"b", "somebody"}
     assert set(table.source) == {"Hospital", "invented"}
     assert main(arguments) == 0
@@ -406,9 +384,8 @@ def test_persons_and_names_are_those_that_make_pairs_was_told(
 @pytest.mark.parametrize(
     ("options", "named"),
     [(["--without-names"], "--without-names has no effect"), (["--sources", "A"], "--sources has no effect"),
-     (["--patient", "(.)"], "--patient has no effect"), (["--fold-models", "m"], "--fold-models has no effect"),
-     (["--seed", "-1"], "--seed -1: give 0"), (["--masks", "-1"], "--masks -1: give 0"),
-     (["--external", ".", "--most-persons", "0"], "--most-persons 0: give 1")],
+     (["--patient", "(.)"], "--patient has no effect"), (["--seed", "-1"], "--seed -1: give 0"),
+     (["--masks", "-1"], "--masks -1: give 0")],
 )  # fmt: skip
 def test_options_that_would_do_nothing_are_refused(make_table, tmp_path, capsys, options, named):
     from QualitySentinelLib.commands.main import main
@@ -480,6 +457,6 @@ def test_names_are_told_apart_by_a_model_that_knows_sides_and_not_by_one_that_do
 
     model = Knowing(**{f.name: getattr(a_small_model, f.name) for f in fields(a_small_model) if f.init})
     model.table = table
-    told = identity(replace(a_small_model, table=table), [subject]).figures()["all"]
+    told = held_out.identity_figures(held_out.named_masks(replace(a_small_model, table=table), subject))["all"]
     assert (told["own"], told["swaps"], told["wrong"]) == (2, 2, 2)
-    assert identity(model, [subject]).figures()["all"]["auroc"] == 1.0
+    assert held_out.identity_figures(held_out.named_masks(model, subject))["all"]["auroc"] == 1.0

@@ -11,6 +11,8 @@ from QualitySentinelLib.checkpoint import load_model
 from QualitySentinelLib.slices import COMPACT
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.candidates import simulated_candidates
+from QualitySentinelTrainingLib.card import write_card
+from QualitySentinelTrainingLib.evaluation.report import Experiments
 from QualitySentinelTrainingLib.pairs import make_pairs, write_pairs
 from QualitySentinelTrainingLib.subjects import Subject
 from Research.experiments import main
@@ -94,3 +96,24 @@ def test_an_experiment_without_unseen_persons_is_refused(pairs, tmp_path, capsys
     assert main(arguments) == 2
     assert "--fold 9" in capsys.readouterr().err
     assert main(["text", "--pairs", str(tmp_path), "--out", str(tmp_path)]) == 3
+
+
+def test_masks_that_a_model_never_saw_are_corrupted_and_named_wrongly(a_model_file, a_case_on_disk, tmp_path, capsys):
+    """What is measured comes into the card."""
+    data = tmp_path / "data/pt_1"
+    data.mkdir(parents=True)
+    (data / "ct.nii.gz").symlink_to(a_case_on_disk.ct)
+    (data / "label.nii.gz").symlink_to(a_case_on_disk.seg)
+    arguments = ["held-out", "--data", data.parent, "--models", a_model_file, "--out", tmp_path, "--names",
+                 a_case_on_disk.names]  # fmt: skip
+    assert main([str(argument) for argument in arguments]) == 0
+    written = json.loads((tmp_path / "held-out/figures.json").read_text())
+    assert [series["kind"] for series in written["result"]["series"]] == ["erosion", "dilation", "shift"]
+    assert {path.stem for path in (tmp_path / "held-out").glob("*.csv")} == {"corrupted", "identity"}
+    experiments = Experiments()
+    experiments.add(tmp_path / "held-out/figures.json")
+    card = write_card(
+        {"name": "m"}, {"groups": {}, "experiments": experiments.figures, "commands": experiments.commands}
+    )
+    assert "### Masks corrupted step by step" in card and "### Right and wrong names" in card
+    assert "experiments.py held-out" in card and "nan" not in card

@@ -19,7 +19,7 @@ from QualitySentinelTrainingLib.candidates import simulated_candidates
 from QualitySentinelTrainingLib.card import write_card
 from QualitySentinelTrainingLib.commands.evaluate import by_source
 from QualitySentinelTrainingLib.commands.train import outside_fold
-from QualitySentinelTrainingLib.evaluation import Evaluated
+from QualitySentinelTrainingLib.evaluation import EvaluationTable
 from QualitySentinelTrainingLib.evaluation.run import evaluate_pair_files
 from QualitySentinelTrainingLib.model_files import persons_seen, seen_by
 from QualitySentinelTrainingLib.pairs import PairFile, make_pairs, pair_files, write_pairs
@@ -120,7 +120,7 @@ def a_table(pairs, a_small_model, tmp_path):
     a_small_model = load_model(save_model(a_small_model, tmp_path / "small.safetensors"))
     files = [path for path in pair_files(pairs) if "pt_" in path.name]
     path = tmp_path / "slices.csv.gz"
-    Evaluated.concatenate(list(evaluate_pair_files(a_small_model, files))).write(path)
+    EvaluationTable.concatenate(list(evaluate_pair_files(a_small_model, files))).write(path)
     return path
 
 
@@ -142,7 +142,7 @@ def test_calibration_gives_a_copy_of_the_model_with_intervals(a_table, a_ct_with
 
 def test_a_model_is_calibrated_on_chosen_data_sets_only(a_table, tmp_path, capsys):
     new = tmp_path / "calibrated.safetensors"
-    (source,) = by_source(Evaluated.read(a_table))
+    (source,) = by_source(EvaluationTable.read(a_table))
     assert calibrate(tmp_path / "small.safetensors", a_table, new, "--sources", "elsewhere") == 2
     assert source in capsys.readouterr().err and not new.exists()
     assert calibrate(tmp_path / "small.safetensors", a_table, new, "--sources", source) == 0
