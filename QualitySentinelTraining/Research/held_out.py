@@ -236,8 +236,8 @@ def named_masks(model: QualityModel, subject: Subject) -> pd.DataFrame:
 
 
 def identity_figures(table: pd.DataFrame) -> dict:
-    """``all``, ``by_source`` and ``by_structure`` (by the name): mean prediction of own and wrong masks, the AUROC of own
-    masks above others under a name, and the side swaps predicted below 0.3.
+    """``all``, ``by_source`` and ``by_structure`` (by the name): mean prediction of own and wrong masks, the AUROC of
+    own masks above others under a name, and the side swaps predicted below 0.3.
     """
     return {
         "all": _identity(table),
