@@ -27,6 +27,7 @@ _COMMANDS = {
     "average": "QualitySentinelTrainingLib.commands.average",
     "evaluate": "QualitySentinelTrainingLib.commands.evaluate",
     "calibrate": "QualitySentinelTrainingLib.commands.calibrate",
+    "select": "QualitySentinelTrainingLib.commands.select",
 }
 _THREADED = ("score", "review", "train-segmenters", "train", "evaluate")
 """Commands whose one process computes; the others have workers, or nothing to compute."""
@@ -42,6 +43,10 @@ _EXAMPLES = {
     "audit": (
         "quality-sentinel audit DATASET --out audit --workers 4",
         "quality-sentinel audit DATASET --layout nnunet --out audit --shard 1/8",
+    ),
+    "select": (
+        "quality-sentinel select POOL --predictions MASKS --budget 20cases --out next",
+        "quality-sentinel select POOL --scores AUDIT --budget 300slices --export case-iterator --out next",
     ),
 }
 """Shown below the options of a command."""

@@ -1,0 +1,214 @@
+"""Ranking a pool: each case measured once (as a run), then units, a budget, and the two lists."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from QualitySentinelLib.datasets.table import read_table
+from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.files import atomic_folder, sha256_of
+from QualitySentinelLib.scores.tables import unescaped
+
+from ..pages import write_table
+from ..runs import Kind, Run
+from .exports import write_exports, write_nnunet
+from .pool import Given, MeasureWork, PoolItem, case_scores, find_pool, items_of, scores_of_table
+from .strategies import STRATEGIES, Strategy
+from .units import WHOLE, Budget, CaseScores, Units, most_trusted, units_of
+
+COLUMNS = ("rank", "case", "structure", "slice_index", "score", "cost", "reason")
+SELECT = Kind("select", "quality-sentinel-select/1", "case", ("selection.csv", "trusted.csv"))
+_UNKNOWN = "nothing was found; ranked in the middle"
+
+
+@dataclass(frozen=True)
+class SelectOptions:
+    """How to select.
+
+    Attributes:
+        budget: for the strong labeler.
+        strategy: a name of ``STRATEGIES``.
+        given: predictions, probabilities, networks or scores.
+        trust: share of what is left that becomes pseudo labels, 0..1.
+        trust_by: ``case``, ``structure`` or ``slice``; by default as the budget is.
+        seed: draws ties, and random choices.
+        layout, names: as ``find_cases`` takes them.
+        done: tables with a column ``case``: those are annotated already.
+        exports: names of ``exports.EXPORTS``.
+        nnunet: folder for nnU-Net's raw data of the next round.
+        model, device, workers: as ``audit`` takes them.
+        retry_failed: measure again the cases that failed before.
+    """
+
+    budget: Budget
+    strategy: str = "predicted-quality"
+    given: Given = field(default_factory=Given)
+    trust: float = 0.5
+    trust_by: str | None = None
+    seed: int = 0
+    layout: str | None = None
+    names: str | None = None
+    done: tuple[Path, ...] = ()
+    exports: tuple[str, ...] = ()
+    nnunet: Path | None = None
+    model: str = "bundled"
+    device: str = "cpu"
+    workers: int | None = None
+    retry_failed: bool = False
+
+
+@dataclass
+class Selection:
+    """What was selected: units and their places in the two lists, what failed, and remarks."""
+
+    chosen: list[tuple]
+    trusted: list[tuple]
+    failed: dict[str, str]
+    notes: list[str]
+
+
+def run_select(
+    pool: Path, out: Path, options: SelectOptions, watch: Callable[[int, int], None] = lambda done, total: None
+) -> Selection:
+    """Write ``selection.csv`` and ``trusted.csv``; what was measured before is not measured again.
+
+    Raises:
+        UsageError: no such strategy, it lacks what it needs, or the budget does not fit the pool.
+        InputError: the pool or a table cannot be read, nothing could be measured, or ``out`` cannot be written.
+        ModelError: of the model or the device.
+    """
+    if options.strategy not in STRATEGIES:
+        raise UsageError(f"--strategy {options.strategy}: give one of {', '.join(STRATEGIES)}")
+    if not 0 <= options.trust <= 1:
+        raise UsageError(f"--trust {options.trust}: give a share from 0 to 1")
+    strategy, by_slice = STRATEGIES[options.strategy], options.budget.unit != "cases"
+    trust_by = options.trust_by or options.budget.level
+    data = find_pool(pool, options.layout, options.names)
+    masks_in_pool = any(case.seg for case in data.cases)
+    options.given.check(strategy, masks_in_pool, by_slice or (strategy.trusts and trust_by != "case"))
+    if options.given.scores and strategy.needs in ("masks", "scores") and not strategy.features:
+        items, _ = items_of(data, Given(options.given.predictions))
+        known = {item.name for item in items}
+        table = [one for one in scores_of_table(options.given.scores) if one.case in known]
+        unscored = dict.fromkeys(known - {one.case for one in table}, f"{options.given.scores}: has no scores of it")
+        return _write(pool, out, options, strategy, trust_by, items, table, unscored)
+    items, failed = items_of(data, options.given)
+    work = MeasureWork(options.strategy, options.given, options.device, options.model, by_slice)
+    key = {
+        "strategy": options.strategy, "model": options.model, "by slice": by_slice, "names": options.names,
+        "predictions": [str(p.resolve()) for p in options.given.predictions],
+        "probabilities": [str(p.resolve()) for p in options.given.probabilities],
+        "networks": [sha256_of(p) for p in options.given.networks],
+    }  # fmt: skip
+    with Run(out, SELECT, {"key": key}) as run:
+        plan = run.plan(items, work, options.retry_failed)
+        for number, _ in enumerate(run.carry_out(plan, work, options.workers), start=1 + len(plan.kept)):
+            watch(number, len(items))
+        failed |= run.failed
+        records = (run.record(item.name) for item in items if item.name not in failed)
+        measured = [case_scores(r.name, r.head, r.lines) for r in records]
+        selection = _write(pool, out, options, strategy, trust_by, items, measured, failed)
+        selection.notes = [*data.notes, *plan.notes, *selection.notes]
+        run.finish(failed=len(failed))
+    return selection
+
+
+def _write(
+    pool: Path, out: Path, options: SelectOptions, strategy: Strategy, trust_by: str, items: Sequence[PoolItem],
+    measured: list[CaseScores], failed: dict[str, str],
+) -> Selection:  # fmt: skip
+    failed |= strangers(measured)
+    measured = [one for one in measured if one.case not in failed]
+    if not measured:
+        reason = f" ({next(iter(failed.values()))})" if failed else ""
+        raise InputError(f"{pool}: has no case to choose from{reason}; give a pool with at least one readable case")
+    done = set().union(*(_cases_in(path) for path in options.done)) if options.done else set()
+    annotated = [one.features for one in measured if one.case in done and one.features is not None]
+    left = [one for one in measured if one.case not in done]
+    rng = np.random.default_rng(options.seed)
+    units = units_of(left, options.budget.level)
+    costs = options.budget.costs(units)
+    options.budget.check(costs, str(pool))
+    same_level = options.budget.level == "case" and annotated
+    order = strategy.order(units, np.stack(annotated) if same_level else None, rng)
+    chosen = options.budget.spend(order, costs)
+    rest = units_of(left, trust_by)
+    taken = {(units.case[n], units.structure[n], units.slices[n]) for n in chosen}
+    covered = np.array([_overlaps(rest, n, taken) for n in range(len(rest))], bool)
+    rest = rest.take(np.flatnonzero(~covered))
+    best = most_trusted(rest, options.trust, rng) if strategy.trusts else np.zeros(0, int)
+    notes = [] if strategy.trusts else [f"{strategy.name} tells nothing of pseudo labels; trusted.csv is empty"]
+    selection = Selection(
+        list(_rows(units, chosen, costs, strategy)), list(_rows(rest, best, options.budget.costs(rest), strategy)),
+        failed, notes,
+    )  # fmt: skip
+    with atomic_folder(out) as new:
+        write_table(new / "selection.csv", COLUMNS, selection.chosen)
+        write_table(new / "trusted.csv", COLUMNS, selection.trusted)
+        write_exports(options.exports, new, items, selection.chosen)
+    if options.nnunet is not None:
+        cases = [item.case for item in items if item.name in done and item.case.seg and options.given.predictions]
+        number = write_nnunet(options.nnunet, items, selection.trusted, cases)
+        notes.append(f"{options.nnunet}: raw data of {number} cases for nnU-Net")
+    return selection
+
+
+def _overlaps(units: Units, n: int, taken: set[tuple]) -> bool:
+    """Whether a unit is, holds or lies in one that goes to the strong labeler."""
+    case, structure, k = units.case[n], units.structure[n], units.slices[n]
+    if (case, "", WHOLE) in taken or (case, structure, k) in taken:
+        return True
+    return k == WHOLE and any(c == case and structure in ("", s) for c, s, _ in taken)
+
+
+def _rows(units: Units, index: Iterable[int], costs: np.ndarray, strategy: Strategy) -> Iterable[tuple]:
+    for rank, n in enumerate(index, start=1):
+        score = float(units.score[n])
+        reason = strategy.reason.format(score=score, good=1 - score) if np.isfinite(score) else _UNKNOWN
+        k = None if units.slices[n] == WHOLE else int(units.slices[n])
+        yield rank, units.case[n], units.structure[n], k, score, float(costs[n]), reason
+
+
+def strangers(measured: Sequence[CaseScores]) -> dict[str, str]:
+    """Cases of three or more that share no structure with half of all cases, and what to say of them."""
+    if len(measured) < 3:
+        return {}
+    often = Counter(s.structure for one in measured for s in one.structures)
+    common = {name for name, count in often.items() if 2 * count >= len(measured)}
+    odd = [one for one in measured if common and one.structures and not common & {s.structure for s in one.structures}]
+    return {
+        one.case: f"its structures ({', '.join(s.structure for s in one.structures)}) are not those of the other cases "
+        f"({', '.join(sorted(common))}); give predictions of one network"
+        for one in odd
+    }
+
+
+def _cases_in(path: Path) -> set[str]:
+    rows = read_table(path)
+    if rows and "case" not in rows[0]:
+        raise InputError(f"{path}: has no column 'case'; give an earlier selection.csv")
+    return {unescaped(row["case"]) for row in rows}
+
+
+def read_list(path: Path) -> list[tuple[str, str, int, float]]:
+    """Case, structure, slice (or ``WHOLE``) and score of each row of a ``selection.csv`` or ``trusted.csv``.
+
+    Raises:
+        InputError: it cannot be read, or is no such table.
+    """
+    try:
+        return [
+            (
+                unescaped(row["case"]), unescaped(row["structure"]), int(row["slice_index"] or WHOLE),
+                float(row["score"] or "nan"),
+            )
+            for row in read_table(path)
+        ]  # fmt: skip
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{path}: is no list of select ({error}); give its trusted.csv") from error
+

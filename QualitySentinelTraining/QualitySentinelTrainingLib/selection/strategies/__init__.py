@@ -1,0 +1,24 @@
+"""How strategies judge the pool: one file each, and the list of all."""
+
+from . import (
+    core_set,
+    deep_supervision,
+    disagreement,
+    entropy,
+    label_quality,
+    mc_dropout,
+    predicted_quality,
+    quality_diversity,
+    random,
+)
+from .strategy import NEEDS, Strategy
+
+STRATEGIES: dict[str, Strategy] = {
+    module.STRATEGY.name: module.STRATEGY
+    for module in (
+        predicted_quality, entropy, mc_dropout, disagreement, deep_supervision, label_quality, core_set,
+        quality_diversity, random,
+    )
+}  # fmt: skip
+
+__all__ = ["NEEDS", "STRATEGIES", "Strategy"]

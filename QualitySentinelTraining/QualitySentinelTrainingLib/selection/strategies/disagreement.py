@@ -1,0 +1,27 @@
+"""First where several networks disagree most."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..image import PoolImage, all_pairs, mask_disagreement
+from ..units import StructureScores
+from .strategy import Strategy
+
+
+def measure(image: PoolImage) -> list[StructureScores]:
+    """One minus the mean Dice of all pairs of networks. Pairs that both drew nothing do not count."""
+    maps, names = image.label_maps()
+    rows = []
+    for value, name in enumerate(names[1:], start=1):
+        masks = [labels == value for labels in maps]
+        whole, by_slice = mask_disagreement(all_pairs(masks))
+        k = np.flatnonzero(np.isfinite(by_slice))
+        rows.append(StructureScores(name, whole, k, np.count_nonzero(masks[0][k], axis=(1, 2)), by_slice[k]))
+    return rows
+
+
+STRATEGY = Strategy(
+    "disagreement", "largest disagreement of several networks", "networks", "one pass of each network",
+    "networks agree to Dice {good:.3f}", measure,
+)  # fmt: skip

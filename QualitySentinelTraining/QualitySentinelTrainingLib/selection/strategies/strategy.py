@@ -1,0 +1,47 @@
+"""What a strategy is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..image import PoolImage
+from ..units import Order, StructureScores, by_score
+
+NEEDS = {
+    "ct": "nothing but the CTs (masks, if the budget is in slices or minutes)",
+    "masks": "predicted masks (--predictions, --probabilities or --network), or scores (--scores)",
+    "scores": "a table of label quality (--scores)",
+    "probabilities": "class probabilities (--probabilities or --network)",
+    "passes": "--network trained with dropout, or several folders of --probabilities, one for each pass",
+    "networks": "two or more networks: --predictions, --probabilities or --network with two or more values",
+    "levels": "--network trained with deep supervision, or three --probabilities: full, 1/4 and 1/2 resolution",
+}
+"""What a strategy may need, and the options that give it."""
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A way to judge the pool.
+
+    Attributes:
+        name: as the user names it.
+        about: what it ranks by, in a few words.
+        needs: a key of :data:`NEEDS`.
+        cost: what it costs for each case.
+        reason: the column ``reason``, with ``{score}`` and ``{good}``, which is one minus the score.
+        measure: the scores of the structures of one image; ``None`` where a table gives them.
+        order: who comes first.
+        features: its order needs features of cases and slices.
+        trusts: its scores tell good pseudo labels from bad ones.
+    """
+
+    name: str
+    about: str
+    needs: str
+    cost: str
+    reason: str
+    measure: Callable[[PoolImage], list[StructureScores]] | None
+    order: Order = by_score
+    features: bool = False
+    trusts: bool = True

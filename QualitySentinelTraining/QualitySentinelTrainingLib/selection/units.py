@@ -1,0 +1,301 @@
+"""What is ranked: cases, structures or slices with a score and a cost; budgets; what is trusted. Arrays only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from QualitySentinelLib.errors import UsageError
+
+WHOLE = -1
+"""``slice_index`` of a unit that is not one slice."""
+
+
+@dataclass
+class StructureScores:
+    """What a strategy says of one structure of one case.
+
+    Attributes:
+        structure: its name.
+        whole: score of the whole structure, higher is sooner annotated; nan when nothing was found.
+        slices: canonical k, int ``[n]``.
+        area: predicted voxels in each slice, int ``[n]``.
+        score: of each slice, float ``[n]``.
+        confidence: mean ``|p - 0.5|`` of each slice, float ``[n]``, for DSAL's weak labeler only.
+        features: float ``[n, F]``, for strategies that want variety only.
+    """
+
+    structure: str
+    whole: float
+    slices: np.ndarray
+    area: np.ndarray
+    score: np.ndarray
+    confidence: np.ndarray | None = None
+    features: np.ndarray | None = None
+
+
+@dataclass
+class CaseScores:
+    """What a strategy says of one case; ``features`` is ``[F]``."""
+
+    case: str
+    structures: list[StructureScores]
+    features: np.ndarray | None = None
+
+
+@dataclass
+class Units:
+    """N things to choose from.
+
+    Attributes:
+        case, structure: names, object ``[N]``; ``structure`` is empty for whole cases.
+        slices: canonical k, int ``[N]``; :data:`WHOLE` for more than one slice.
+        score: float ``[N]``, higher is sooner annotated; nan: nothing is known.
+        count: slices that hold a mask, or whose lack of one is doubted, int ``[N]``.
+        empty: bool ``[N]``; nothing was found there, so there is nothing to trust.
+        confidence: float ``[N]``, nan where there is none.
+        features: float ``[N, F]`` or ``None``.
+    """
+
+    case: np.ndarray
+    structure: np.ndarray
+    slices: np.ndarray
+    score: np.ndarray
+    count: np.ndarray
+    empty: np.ndarray
+    confidence: np.ndarray
+    features: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.case)
+
+    def take(self, index: np.ndarray) -> Units:
+        """Some of them, in the order given."""
+        return Units(**{n: None if v is None else v[index] for n, v in vars(self).items()})
+
+
+def units_of(cases: Iterable[CaseScores], level: str) -> Units:
+    """The units of a level.
+
+    A case's score is the mean of its structures'. Structures of which nothing was found do not count: that two empty
+    masks agree says nothing.
+    """
+    rows: list[tuple] = []
+    for one in cases:
+        if level == "case":
+            whole = [s.whole for s in one.structures if np.isfinite(s.whole)]
+            count = sum(len(s.slices) for s in one.structures)
+            sure = _mean([c for s in one.structures if s.confidence is not None for c in s.confidence])
+            empty = not any(s.area.any() for s in one.structures)
+            rows.append((one.case, "", WHOLE, _mean(whole), count, empty, sure, one.features))
+            continue
+        for s in one.structures:
+            if level == "structure":
+                sure = _mean([] if s.confidence is None else s.confidence)
+                rows.append((one.case, s.structure, WHOLE, s.whole, len(s.slices), not s.area.any(), sure, None))
+                continue
+            for n, (k, area, score) in enumerate(zip(s.slices.tolist(), s.area, s.score, strict=True)):
+                sure = np.nan if s.confidence is None else s.confidence[n]
+                features = None if s.features is None else s.features[n]
+                rows.append((one.case, s.structure, k, score, 1, not area, sure, features))
+    columns = list(zip(*rows, strict=True)) if rows else [()] * 8
+    kinds: list[Any] = [object, object, int, float, int, bool, float]
+    case, structure, slices, score, count, empty, confidence = (
+        np.array(column, kind) for column, kind in zip(columns, kinds, strict=False)
+    )
+    features = np.stack(columns[7]) if rows and all(f is not None for f in columns[7]) else None
+    return Units(case, structure, slices, score, count, empty, confidence, features)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much can be annotated.
+
+    Attributes:
+        amount: above 0.
+        unit: ``cases``, ``slices`` or ``minutes``.
+        minutes_per_slice: what one slice of one structure costs.
+    """
+
+    amount: float
+    unit: str = "cases"
+    minutes_per_slice: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str, minutes_per_slice: float = 1.0) -> Budget:
+        """From ``20``, ``20cases``, ``300slices`` or ``90minutes``.
+
+        Raises:
+            UsageError: it is none of these.
+        """
+        match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(cases|slices|minutes)?", text.strip())
+        unit = match[2] or "cases" if match else ""
+        if not match or float(match[1]) <= 0 or (unit != "minutes" and not float(match[1]).is_integer()):
+            raise UsageError(f"--budget {text}: give a number above 0, such as 20cases, 300slices or 90minutes")
+        if not 0 < minutes_per_slice < np.inf:
+            raise UsageError(f"--minutes-per-slice {minutes_per_slice}: give a number above 0")
+        return cls(float(match[1]), unit, minutes_per_slice)
+
+    def __str__(self) -> str:
+        return f"{self.amount:g}{self.unit}"
+
+    @property
+    def level(self) -> str:
+        """What is ranked: slices where the budget is in slices, else whole cases."""
+        return "slice" if self.unit == "slices" else "case"
+
+    def costs(self, units: Units) -> np.ndarray:
+        """What each unit costs, in the budget's unit, float ``[N]``."""
+        if self.unit == "minutes":
+            return units.count * self.minutes_per_slice
+        return units.count.astype(float) if self.unit == "slices" else np.ones(len(units))
+
+    def spend(self, order: Iterable[int], costs: np.ndarray) -> np.ndarray:
+        """The first units of ``order`` that the budget pays for; one that costs more than is left is passed over."""
+        chosen, left, cheapest = [], self.amount, costs.min(initial=np.inf)
+        for unit in order:
+            if left < cheapest:
+                break
+            if costs[unit] <= left:
+                chosen.append(unit)
+                left -= costs[unit]
+        return np.array(chosen, int)
+
+    def check(self, costs: np.ndarray, pool: str) -> None:
+        """Refuse a budget that the pool cannot use, or that buys nothing.
+
+        Raises:
+            UsageError: it is larger than the pool costs, or smaller than the cheapest unit.
+        """
+        if self.amount > costs.sum() + 1e-9:
+            raise UsageError(f"--budget {self}: all of {pool} costs {costs.sum():g} {self.unit}; give less")
+        if self.amount < costs.min(initial=np.inf):
+            raise UsageError(f"--budget {self}: the cheapest case costs {costs.min():g} {self.unit}; give more")
+
+
+Order = Callable[[Units, np.ndarray | None, np.random.Generator], Iterator[int]]
+"""Indices of units, first to annotate first, given the features of what is annotated already."""
+
+
+def neutral(score: np.ndarray) -> np.ndarray:
+    """Scores ``[N]`` in which what is not known lies in the middle: neither doubtful nor certain."""
+    known = np.isfinite(score)
+    return np.where(known, score, np.median(score[known]) if known.any() else 0.0)
+
+
+def by_score(units: Units, annotated: np.ndarray | None, rng: np.random.Generator) -> Iterator[int]:
+    """Highest score first; ties are drawn, so that names decide nothing."""
+    yield from np.lexsort((rng.permutation(len(units)), -neutral(units.score)))
+
+
+def spread_out(units: Units, annotated: np.ndarray | None, rng: np.random.Generator) -> Iterator[int]:
+    """The one farthest from all that is annotated or chosen, again and again (k-center greedy, Sener 2018)."""
+    yield from _farthest(units, np.ones(len(units)), annotated, rng)
+
+
+def doubtful_and_spread_out(units: Units, annotated: np.ndarray | None, rng: np.random.Generator) -> Iterator[int]:
+    """The largest product of the score, 0 to 1 over the pool, and the distance to all annotated or chosen ones."""
+    score = neutral(units.score)
+    scaled = (score - score.min()) / max(np.ptp(score), 1e-12) if len(score) else score
+    yield from _farthest(units, scaled + 1e-6, annotated, rng)
+
+
+def _farthest(
+    units: Units, weight: np.ndarray, annotated: np.ndarray | None, rng: np.random.Generator
+) -> Iterator[int]:
+    points = units.features - units.features.mean(axis=0)
+    noise = rng.random(len(units))
+    if annotated is not None and len(annotated):
+        centers = annotated - units.features.mean(axis=0)
+        distance = np.min([np.linalg.norm(points - center, axis=1) for center in centers], axis=0)
+    else:
+        distance = np.linalg.norm(points, axis=1)  # begin far from the middle of the pool
+    left = np.ones(len(units), bool)
+    for n in range(len(units)):
+        value = np.where(left, weight * distance, -1.0)
+        unit = int(np.lexsort((noise, -value))[0])
+        yield unit
+        left[unit] = False
+        new = np.linalg.norm(points - points[unit], axis=1)
+        distance = new if n == 0 and annotated is None else np.minimum(distance, new)
+
+
+def most_trusted(units: Units, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Indices of the share of all units with the lowest scores, best first; never empty ones, nor unknown ones."""
+    order = np.lexsort((rng.permutation(len(units)), units.score))
+    good = ~units.empty & np.isfinite(units.score)
+    return order[good[order]][: int(share * len(units) + 1e-9)]
+
+
+@dataclass(frozen=True)
+class WeakLabeler:
+    """DSAL's rules for pseudo labels (Zhao et al., JBHI 2021; FACTS of its code).
+
+    Attributes:
+        first_round: from this round on, counted from 1.
+        first, step: ``first + step * (round - first_round)`` units are labeled.
+        bins: of the histogram of confidence; units of the top bin pass.
+    """
+
+    first_round: int = 5
+    first: int = 20
+    step: int = 20
+    bins: int = 10
+
+    def number(self, round_: int) -> int:
+        """How many units are pseudo-labeled in a round."""
+        return 0 if round_ < self.first_round else self.first + self.step * (round_ - self.first_round)
+
+    def choose(self, units: Units, round_: int) -> np.ndarray:
+        """Indices of the units to pseudo-label, those whose levels agree best first.
+
+        Of the ``number`` best that are not empty those in the top bin of confidence are taken; if they are fewer, the
+        best others fill up. (The published code counts two empty masks as perfect agreement; here they are left out.)
+        """
+        number = self.number(round_)
+        good = np.flatnonzero(~units.empty & np.isfinite(units.score))
+        order = good[np.argsort(units.score[good], kind="stable")]
+        if not number or not len(order):
+            return order[:0]
+        edge = np.histogram_bin_edges(units.confidence[order], self.bins)[-2]
+        sure = units.confidence[order] >= edge
+        return np.concatenate([order[sure], order[~sure]])[:number]
+
+
+@dataclass
+class Correction:
+    """Voxels of slices, for the DSC of a pool whose worst slices are corrected.
+
+    Attributes:
+        mask: rows ``(case, structure)``, int ``[n]``.
+        shared, total: ``|P and G|`` and ``|P| + |G|`` of each slice, int ``[n]``.
+        truth: ``|G|`` of each slice, int ``[n]``.
+    """
+
+    mask: np.ndarray
+    shared: np.ndarray
+    total: np.ndarray
+    truth: np.ndarray
+
+    def curve(self, order: np.ndarray) -> np.ndarray:
+        """Mean volumetric DSC of all masks after 0, 1, ... slices of ``order`` are corrected, float ``[m + 1]``."""
+        number = int(self.mask.max()) + 1
+        shared, total = (np.bincount(self.mask, v, number) for v in (self.shared, self.total))
+        dsc = np.where(total > 0, 2 * shared / np.maximum(total, 1), 1.0)
+        sums = [dsc.sum()]
+        for n in order:
+            m = self.mask[n]
+            shared[m] += self.truth[n] - self.shared[n]
+            total[m] += 2 * self.truth[n] - self.total[n]
+            now = 2 * shared[m] / total[m] if total[m] else 1.0
+            sums.append(sums[-1] + now - dsc[m])
+            dsc[m] = now
+        return np.array(sums) / number

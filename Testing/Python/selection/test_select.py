@@ -1,0 +1,163 @@
+"""Selecting from pools of files: what it writes, resumes and refuses."""
+
+import csv
+import json
+
+import nibabel
+import numpy as np
+import pytest
+
+from QualitySentinelLib.commands.main import main
+from QualitySentinelTrainingLib.segmentation import SegmentationOptions, train
+from QualitySentinelTrainingLib.subjects import Subject, SubjectSource
+
+
+def save(path, voxels, affine):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(voxels.transpose()), affine), path)
+
+
+@pytest.fixture
+def pool(a_torso, tmp_path):
+    """Six CTs without masks, and predictions of each: the higher the number, the more of the liver is lost."""
+    for n in range(6):
+        hu = a_torso.hu + np.random.default_rng(n).integers(-15, 15, a_torso.hu.shape).astype(np.int16)
+        save(tmp_path / "pool" / f"case_{n}" / "ct.nii.gz", hu, a_torso.ijk_to_ras)
+        labels = a_torso.labels.copy()
+        liver = np.argwhere(labels == 1)
+        labels[tuple(liver[: n * len(liver) // 8].T)] = 0
+        save(tmp_path / "masks" / f"case_{n}.nii.gz", labels, a_torso.ijk_to_ras)
+    names = {"labels": {"background": 0, **{name: value for value, name in a_torso.names.items()}}}
+    (tmp_path / "masks" / "labels.json").write_text(json.dumps(names))
+    return tmp_path / "pool"
+
+
+def rows(path):
+    with open(path, newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def select(pool, *options, out="out", masks=True):
+    given = ["--predictions", str(pool.parent / "masks")] if masks else []
+    return main(["select", str(pool), "--out", str(pool.parent / out), "--workers", "1", *given, *map(str, options)])
+
+
+def test_lowest_predicted_quality_comes_first_and_the_rest_is_trusted(pool, capsys):
+    assert select(pool, "--budget", "2cases", "--trust", "0.5", "--export", "case-iterator", "tasks") == 0
+    out = pool.parent / "out"
+    chosen, trusted = rows(out / "selection.csv"), rows(out / "trusted.csv")
+    assert list(chosen[0]) == ["rank", "case", "structure", "slice_index", "score", "cost", "reason"]
+    assert [row["rank"] for row in chosen] == ["1", "2"] and len(trusted) == 2
+    assert float(chosen[0]["score"]) >= float(chosen[1]["score"]) >= float(trusted[-1]["score"])
+    assert not {row["case"] for row in chosen} & {row["case"] for row in trusted}
+    assert chosen[0]["reason"].startswith("predicted DSC 0.")
+    iterator, tasks = rows(out / "slicer_case_iterator.csv"), json.loads((out / "tasks.json").read_text())["tasks"]
+    assert [r["ID"] for r in iterator] == [t["case"] for t in tasks] == [row["case"] for row in chosen]
+    assert (pool / iterator[0]["image"]).is_file() and iterator[0]["mask"].endswith(f"{iterator[0]['ID']}.nii.gz")
+    before = {p: p.stat().st_mtime_ns for p in (out / "cases").iterdir()}
+    assert select(pool, "--budget", "3") == 0  # another budget measures nothing again
+    assert before == {p: p.stat().st_mtime_ns for p in (out / "cases").iterdir()}
+    done = ["--done", out / "selection.csv"]
+    assert select(pool, "--budget", "3", *done) == 0
+    assert {row["case"] for row in rows(out / "selection.csv")}.isdisjoint(row["case"] for row in chosen)
+
+
+def test_slices_are_ranked_with_their_structure(pool):
+    assert select(pool, "--budget", "7slices", "--trust-by", "slice", "--trust", "0.2") == 0
+    chosen, trusted = (rows(pool.parent / "out" / f"{name}.csv") for name in ("selection", "trusted"))
+    assert len(chosen) == 7 and {row["cost"] for row in chosen} == {"1.0000"}
+    assert all(row["structure"] and row["slice_index"] for row in chosen)
+    keys = [{(r["case"], r["structure"], r["slice_index"]) for r in one} for one in (chosen, trusted)]
+    assert trusted and not keys[0] & keys[1]
+    assert select(pool, "--budget", "30minutes", "--minutes-per-slice", "0.5") == 0
+    assert sum(float(row["cost"]) for row in rows(pool.parent / "out" / "selection.csv")) <= 30
+
+
+def test_an_audit_is_not_scored_again(pool):
+    scores = pool.parent / "audit"
+    scores.mkdir()
+    lines = [f"case_{n},liver,liver,{k},{0.9 - 0.1 * n},0" for n in range(6) for k in (3, 4)]
+    (scores / "slices.csv").write_text("\n".join(["case,segment,structure,slice_index,predicted_dsc,missed", *lines]))
+    assert select(pool, "--scores", scores, "--budget", "1", masks=False) == 0
+    assert [r["case"] for r in rows(pool.parent / "out" / "selection.csv")] == ["case_5"]
+    assert not (pool.parent / "out" / "cases").exists()
+    text = (scores / "slices.csv").read_text().replace("predicted_dsc", "label_quality")
+    (scores / "slices.csv").write_text(text)
+    assert select(pool, "--scores", scores, "--budget", "1", "--strategy", "label-quality", masks=False) == 0
+    assert rows(pool.parent / "out" / "selection.csv")[0]["reason"] == "label quality 0.400"
+
+
+def test_a_network_serves_every_strategy_that_needs_one(pool, a_torso, capsys):
+    from QualitySentinelLib.volume import AxialFrame, CtVolume
+
+    frame = AxialFrame.from_affine(a_torso.ijk_to_ras, a_torso.hu.shape)
+    subject = Subject("s", CtVolume(a_torso.hu, frame, "s"), a_torso.labels, dict(a_torso.names))
+    options = SegmentationOptions(
+        (1,), size=32, pixel_mm=9.0, slice_mm=5.0, steps=20, batch_size=4, widths=(4, 8, 8, 8), deep_supervision=True,
+        dropout=0.2, learning_rate=5e-3,
+    )  # fmt: skip
+    train([SubjectSource("s", "s", "", lambda: subject)], pool.parent / "network", options, "cpu", lambda line: None)
+    network = pool.parent / "network" / "epoch_0001.safetensors"
+    for strategy in ("entropy", "mc-dropout", "deep-supervision", "predicted-quality", "core-set", "quality-diversity"):
+        out = f"out-{strategy}"
+        assert select(pool, "--network", network, "--strategy", strategy, "--budget", 2, masks=False, out=out) == 0
+        assert len(rows(pool.parent / out / "selection.csv")) == 2
+    assert select(pool, "--network", network, network, "--strategy", "disagreement", "--budget", 2, masks=False) == 0
+    assert {r["reason"] for r in rows(pool.parent / "out" / "selection.csv")} <= {
+        "networks agree to Dice 1.000", "nothing was found; ranked in the middle"
+    }  # fmt: skip
+
+
+def test_what_cannot_be_meant_is_one_line(pool, capsys, tmp_path):
+    def refusal(*options, masks=True):
+        assert select(pool, *options, masks=masks) in (2, 3)
+        lines = capsys.readouterr().err.strip().splitlines()
+        assert len(lines) == 1 and not (pool.parent / "out" / "selection.csv").exists()
+        return lines[0]
+
+    assert "--strategy entropy: needs class probabilities" in refusal("--budget", 1, "--strategy", "entropy")
+    assert "--strategy disagreement: needs two or more" in refusal("--budget", 1, "--strategy", "disagreement")
+    assert "--strategy label-quality: needs a table" in refusal("--budget", 1, "--strategy", "label-quality")
+    assert "--strategy predicted-quality: needs predicted masks" in refusal("--budget", 1, masks=False)
+    assert "--strategy best: give one of predicted-quality" in refusal("--budget", 1, "--strategy", "best")
+    assert "--budget 7cases: all of" in refusal("--budget", 7)
+    assert "give --budget" in refusal()
+    (tmp_path / "empty").mkdir()
+    assert main(["select", str(tmp_path / "empty"), "--out", str(tmp_path / "o"), "--budget", "1"]) in (2, 3)
+    assert str(tmp_path / "empty") in capsys.readouterr().err
+
+
+def test_a_bad_case_is_named_and_the_others_go_on(pool, capsys):
+    (pool / "case_2" / "ct.nii.gz").write_bytes(b"damaged")
+    (pool.parent / "masks" / "case_3.nii.gz").unlink()
+    assert select(pool, "--budget", 2) == 6
+    told = capsys.readouterr().err
+    assert "failed: case_2: " in told and "failed: case_3: " in told and "has nothing of case_3" in told
+    assert len(rows(pool.parent / "out" / "selection.csv")) == 2
+
+
+def test_a_case_of_other_structures_is_named(pool, a_torso, capsys):
+    labels = np.where(a_torso.labels == 1, 1, 0).astype(np.uint8)
+    (pool.parent / "masks" / "case_4.nii.gz").unlink()
+    save(pool.parent / "masks" / "case_4" / "segmentations" / "heart.nii.gz", labels, a_torso.ijk_to_ras)
+    assert select(pool, "--budget", 2) == 6
+    assert "case_4: its structures (heart) are not those of the other cases (liver, spleen)" in capsys.readouterr().err
+
+
+def test_the_next_round_for_nnunet_ignores_what_is_not_trusted(pool, a_torso):
+    raw = pool.parent / "Dataset001_Next"
+    options = ["--budget", "1", "--trust", "0.3", "--trust-by", "slice", "--nnunet", raw]
+    assert select(pool, *options) == 0
+    about = json.loads((raw / "dataset.json").read_text())
+    assert about["labels"] == {"background": 0, "liver": 1, "spleen": 2, "ignore": 3}
+    trusted = rows(pool.parent / "out" / "trusted.csv")
+    case = trusted[0]["case"]
+    labels = np.asarray(nibabel.load(raw / "labelsTr" / f"{case}.nii.gz").dataobj)
+    value = about["labels"][trusted[0]["structure"]]
+    assert (labels[..., int(trusted[0]["slice_index"])] == value).any() and (labels == 3).any()
+    assert about["numTraining"] == len(list((raw / "imagesTr").iterdir())) == len({r["case"] for r in trusted})
+
+
+def test_help_names_every_strategy(capsys):
+    assert main(["select", "--list-strategies"]) == 0
+    assert "deep-supervision: DSAL" in capsys.readouterr().out

@@ -1,0 +1,102 @@
+"""Strategies on masks and probabilities so small that their scores can be counted."""
+
+import numpy as np
+import pytest
+
+from QualitySentinelLib.volume import AxialFrame, CtVolume
+from QualitySentinelTrainingLib.selection.crf import checked_mask, crf_mask
+from QualitySentinelTrainingLib.selection.image import PoolImage, likeliest, mask_disagreement, segmentation_of
+from QualitySentinelTrainingLib.selection.strategies import STRATEGIES
+from QualitySentinelTrainingLib.selection.strategies.entropy import binary_entropy
+from QualitySentinelTrainingLib.selection.strategies.mc_dropout import edge_distance
+
+CLASSES = ("background", "liver")
+SHAPE = (3, 6, 6)
+
+
+def image_of(*stacks, masks=()):
+    frame = AxialFrame.from_affine(np.diag([-1.0, -1.0, 2.0, 1.0]), SHAPE)
+    ct = CtVolume(np.zeros(SHAPE, np.int16), frame, "tiny")
+    made = [segmentation_of(labels, CLASSES, ct) for labels in masks]
+    return PoolImage(ct, made, lambda need: iter(stacks), CLASSES)
+
+
+def stack(foreground):
+    foreground = np.asarray(foreground, np.float32)
+    return np.stack([1 - foreground, foreground])
+
+
+def square(rows, value=1.0, k=(1,)):
+    p = np.zeros(SHAPE)
+    p[list(k), :rows, :2] = value
+    return p
+
+
+def measured(name, *stacks, masks=()):
+    return STRATEGIES[name].measure(image_of(*stacks, masks=masks))[0]
+
+
+def test_deep_supervision_is_the_mean_dice_of_the_heads_with_the_main_output():
+    one = measured("deep-supervision", stack(square(4)), stack(square(2)), stack(square(4)))
+    s = ((2 * 4 + 1) / (8 + 4 + 1) + 1) / 2
+    assert one.slices.tolist() == [1] and one.score == pytest.approx([1 - s]) and one.whole == pytest.approx(1 - s)
+    assert one.confidence == pytest.approx([0.5])
+
+
+def test_heads_that_find_nothing_are_unknown_not_certain():
+    one = measured("deep-supervision", *[stack(square(0))] * 3)
+    assert np.isnan(one.whole) and len(one.slices) == 0
+    published, by_slice = mask_disagreement([(square(0) > 0.5, square(0) > 0.5)], smooth=1.0)
+    assert published == 0 and not by_slice.any()  # what the published code says of them: certain
+
+
+def test_entropy_is_that_of_the_plausible_voxels():
+    one = measured("entropy", stack(square(2, 0.9) + square(2, 0.5, (2,))))
+    assert one.score == pytest.approx([binary_entropy(np.array(0.9)), 1.0], abs=1e-3)
+    assert one.slices.tolist() == [1, 2] and one.area.tolist() == [4, 0]
+
+
+def test_variance_over_passes():
+    one = measured("mc-dropout", stack(square(2)), stack(square(2, 0.6)))
+    assert one.score == pytest.approx([4 * 0.2**2], rel=1e-3)
+    assert measured("mc-dropout", stack(square(2)), stack(square(2))).score == pytest.approx([0], abs=1e-6)
+
+
+def test_voxels_far_from_the_edge_weigh_more():
+    mask = np.zeros((1, 9, 9), np.float32)
+    mask[0, 2:7, 2:7] = 1
+    distance = edge_distance(mask, (1.0, 1.0))[0]
+    assert distance[4, 4] == 3 and distance[2, 2] == 1 and distance[4, 1] == 1
+
+
+def test_networks_disagree_by_their_masks():
+    one = measured("disagreement", stack(square(4)), stack(square(2)), stack(square(4)))
+    assert one.whole == pytest.approx(1 - (2 * 4 / 12 + 1 + 2 * 4 / 12) / 3)
+    files = measured("disagreement", masks=[likeliest(stack(square(4))), likeliest(stack(square(2)))])
+    assert files.whole == pytest.approx(1 - 8 / 12)
+
+
+def test_random_and_variety_need_no_network():
+    mask = likeliest(stack(square(2, k=(0, 1))))
+    one = measured("random", masks=[mask])
+    assert one.slices.tolist() == [0, 1] and one.whole == 0
+    assert measured("core-set", masks=[mask]).features.shape == (2, 64)
+    assert image_of(masks=[mask]).features.shape == (512,)
+
+
+def test_every_strategy_says_what_it_needs_and_costs():
+    assert len(STRATEGIES) == 9 and all(s.needs and s.cost and s.reason for s in STRATEGIES.values())
+
+
+def test_the_crf_follows_the_picture_and_is_used_only_where_it_hardly_differs():
+    gray = np.zeros((20, 20))
+    gray[5:15, 5:15] = 255
+    truth = gray > 0
+    p = np.where(truth, 0.9, 0.05)
+    p[5, 5] = 0.4  # a corner that the picture says is inside
+    refined = crf_mask(p, gray)
+    assert refined[5, 5] and (refined == truth).all()
+    assert (checked_mask(p, gray) == refined).all()
+    worse = np.where(np.indices((20, 20))[1] < 10, p, 0.05)  # half of it lost: too different to be believed
+    assert (checked_mask(worse, gray) == (worse > 0.5)).all()
+    assert not crf_mask(np.zeros((8, 8)), np.zeros((8, 8))).any()
