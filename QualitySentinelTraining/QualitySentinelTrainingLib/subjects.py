@@ -11,7 +11,7 @@ from zlib import crc32
 
 import numpy as np
 
-from QualitySentinelLib.datasets import LAYOUTS, Case, find_cases, read_case_ct, read_reference
+from QualitySentinelLib.datasets import LAYOUTS, Case, DataSet, find_cases, read_case_ct, read_reference
 from QualitySentinelLib.datasets.folds import natural_key
 from QualitySentinelLib.errors import InputError, QualitySentinelError, UsageError
 from QualitySentinelLib.reading import read_segmentation
@@ -102,8 +102,12 @@ def find_subjects(
         InputError: there are none.
         UsageError: the layout is not clear, ``patient`` does not fit, or ``source`` has a comma.
     """
-    found = find_cases(data, layout, names=names, patient=patient)
-    called = _called(source or LAYOUTS[found.layout].title or found.name, source)
+    return subject_sources(find_cases(data, layout, names=names, patient=patient), source)
+
+
+def subject_sources(found: DataSet, source: str = "") -> list[SubjectSource]:
+    """The subjects of a data set that was found; see :func:`find_subjects`."""
+    data, called = found.root, _called(source or LAYOUTS[found.layout].title or found.name, source)
     sources = [
         SubjectSource(
             name := case.name.rpartition("/")[2], case.patient or name, called, partial(read_subject, case, called),

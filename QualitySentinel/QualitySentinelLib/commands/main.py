@@ -23,13 +23,14 @@ _COMMANDS = {
     "audit": "QualitySentinelTrainingLib.commands.audit",
     "make-pairs": "QualitySentinelTrainingLib.commands.make_pairs",
     "train-segmenters": "QualitySentinelTrainingLib.commands.train_segmenters",
+    "find-errors": "QualitySentinelTrainingLib.commands.find_errors",
     "train": "QualitySentinelTrainingLib.commands.train",
     "average": "QualitySentinelTrainingLib.commands.average",
     "evaluate": "QualitySentinelTrainingLib.commands.evaluate",
     "calibrate": "QualitySentinelTrainingLib.commands.calibrate",
     "select": "QualitySentinelTrainingLib.commands.select",
 }
-_THREADED = ("score", "review", "train-segmenters", "train", "evaluate")
+_THREADED = ("score", "review", "train-segmenters", "find-errors", "train", "evaluate")
 """Commands whose one process computes; the others have workers, or nothing to compute."""
 _EXAMPLES = {
     "score": (
@@ -47,6 +48,10 @@ _EXAMPLES = {
     "select": (
         "quality-sentinel select POOL --predictions MASKS --budget 20cases --out next",
         "quality-sentinel select POOL --scores AUDIT --budget 300slices --export case-iterator --out next",
+    ),
+    "find-errors": (
+        "quality-sentinel find-errors DATASET --out errors --epochs 40 --jobs 2",
+        "quality-sentinel find-errors DATASET --probabilities nnUNetTrainer__nnUNetPlans__3d_fullres --out errors",
     ),
 }
 """Shown below the options of a command."""

@@ -99,7 +99,7 @@ def run(options: argparse.Namespace) -> int:
     if not options.quiet:
         _summarize(outcome, options.out)
     if options.shard is not None:  # a shard is no data set: its report would be one of chance
-        return _name_failed(outcome.failed, options.out)
+        return name_failed(outcome.failed, options.out / "cases.csv")
     return _report(options, outcome.data.root, outcome.failed)
 
 
@@ -166,16 +166,16 @@ def _report(options: argparse.Namespace, dataset_folder: Path | None, failed: di
         if page is not None and not options.quiet:
             print(f"Open {page}")
     finally:  # the tables are there, and the failures, whatever keeps the report from being written
-        code = _name_failed(failed, options.out)
+        code = name_failed(failed, options.out / "cases.csv")
     return code
 
 
-def _name_failed(failed: dict[str, str], out: Path) -> int:
-    """List the cases that could not be scored; the exit code."""
+def name_failed(failed: dict[str, str], table: Path) -> int:
+    """List the cases that could not be done, as the table does; the exit code."""
     for name, reason in list(failed.items())[:_LISTED]:
         print(f"failed: {name}: {reason}", file=sys.stderr)
     if len(failed) > _LISTED:
-        print(f"and {len(failed) - _LISTED} more, see {out / 'cases.csv'}", file=sys.stderr)
+        print(f"and {len(failed) - _LISTED} more, see {table}", file=sys.stderr)
     return FAILED_CASES if failed else 0
 
 

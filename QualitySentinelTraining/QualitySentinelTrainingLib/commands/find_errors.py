@@ -1,0 +1,57 @@
+"""``quality-sentinel find-errors``: voxels of a data set whose labels are probably wrong."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from ..label_errors.options import FindOptions
+from ..option_files import add_options, given_options
+from ..segmentation import SegmentationOptions
+from .audit import name_failed
+from .data_options import add_case_options
+
+
+def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
+    """Describe the command's arguments."""
+    parser = add(
+        name,
+        help="find the voxels of a data set whose labels are wrong",
+        description="Find label errors by confident learning: networks that never saw the patient predict every case, "
+        "and what they surely see otherwise is flagged. Writes OUT/errors/CASE.nii.gz (1 wrongly included, 2 missing, "
+        "3 another structure), OUT/corrected, label_errors.csv, label quality as scores, and report.html. The same "
+        "command resumes. Cases that cannot be read are named, and the others are done (exit code 6).",
+    )
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a data set, or a manifest")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the results (made when missing)")
+    add_case_options(parser)
+    parser.add_argument(
+        "--probabilities", type=Path, metavar="DIR",
+        help="class probabilities, CASE.npz or CASE.nii.gz, of networks that never saw the patient (default: networks "
+        "are trained out-of-fold)",
+    )  # fmt: skip
+    add_options(parser, FindOptions)
+    add_options(parser.add_argument_group("networks, unless probabilities are given"), SegmentationOptions)
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default %(default)s)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Find the cases, find their label errors."""
+    from QualitySentinelLib.datasets import find_cases
+
+    from ..label_errors.find import find_errors
+
+    data = find_cases(options.dataset, options.layout, names=options.names, patient=options.patient)
+    data.title = options.source
+    found = find_errors(
+        data, options.out, FindOptions(**given_options(options, FindOptions)),
+        SegmentationOptions(**({"epochs": (20,)} | given_options(options, SegmentationOptions))),
+        options.probabilities, options.device, options.jobs,
+    )  # fmt: skip
+    wrong = sum(row[3] + row[4] for row in found.rows if not row[1])
+    print(f"{wrong} voxels are probably labeled wrong")
+    print(f"See where: open {options.out / 'report.html'}, and {options.out / 'errors'} beside the CTs in Slicer")
+    return name_failed(found.failed, options.out / "label_errors.csv")

@@ -1,0 +1,256 @@
+"""Label errors of a data set, found voxel by voxel: a run over its cases, in two passes.
+
+Layout of the folder::
+
+    segmenters/                networks and their out-of-fold probabilities, unless others are given
+    pixels/                    the voxels looked at, a file per case: the first pass, read many times over
+    errors/CASE.nii.gz         0, or 1 wrongly included, 2 missing, 3 another structure; on the CT's grid
+    corrected/CASE.nii.gz      the given labels with the suggested corrections, and labels.json
+    scores/CASE.json           label quality as the score of a case, in the form of report.json
+    label_errors.csv           counts and label quality of each structure of each case, and of each case
+    report.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+
+from QualitySentinelLib.datasets import Case, DataSet, fingerprint
+from QualitySentinelLib.errors import InputError
+from QualitySentinelLib.files import atomic_write
+from QualitySentinelLib.scores import write_report_json
+from QualitySentinelLib.scores.versions import software_versions
+
+from ..runs import Kind, Result, Run, Work
+from ..segmentation import SegmentationOptions, out_of_fold
+from ..segmentation.folds import write_label_map
+from ..segmentation.probabilities import write_names
+from ..subjects import check_names, subject_sources
+from .confident import ConfidentJoint, ErrorFinder, confident_joint
+from .options import FindOptions
+from .pixels import Labeled, band, blocks, probability_files, read_labeled, refuse_in_sample, write_pixels
+from .quality import case_score, soft_minimum, structure_quality
+from .report import write_tables
+
+_PIXELS = Kind("label-pixels", "quality-sentinel-label-pixels/1", "case")
+_MAPS = Kind("label-errors", "quality-sentinel-label-errors/1", "case", ("label_errors.csv",))
+
+
+@dataclass
+class LabelErrors:
+    """What was found.
+
+    Attributes:
+        classes: names; the background first.
+        joint: how often a given label (row) is likely to be another (column), in voxels looked at.
+        rows: of ``label_errors.csv``, see ``report.COLUMNS``.
+        failed: cases left out, with the reason.
+    """
+
+    classes: tuple[str, ...]
+    joint: ConfidentJoint
+    rows: list[list] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def find_errors(
+    data: DataSet, out: Path, options: FindOptions | None = None, networks: SegmentationOptions | None = None,
+    probabilities: Path | None = None, device: str = "auto", jobs: int = 1, say: Callable[[str], None] = print,
+) -> LabelErrors:  # fmt: skip
+    """Find the label errors of a data set; see the module's description. The same call resumes.
+
+    Args:
+        data: its cases have references.
+        out: folder.
+        options: how.
+        networks: to be trained out-of-fold, where no probabilities are given.
+        probabilities: a folder of them, see :func:`.pixels.probability_files`.
+        jobs: processes.
+        say: told of cases that are left out, and of what is done again.
+
+    Raises:
+        UsageError: networks trained on the same patients made the probabilities, there are fewer patients than folds,
+            or ``out`` was made otherwise.
+        ModelError: there is no such device.
+        InputError: no case can be read, the cases' probabilities are of different classes, or of a class that no case
+            has, or the labels are of one class only.
+    """
+    options = options or FindOptions()
+    sources = subject_sources(data)
+    check_names(sources)
+    cases = {case.name.rpartition("/")[2]: case for case in data.cases if not case.problem}
+    if probabilities is not None:
+        refuse_in_sample(probabilities, {source.name: source.person for source in sources})
+        files, origin = probability_files(probabilities), str(probabilities.resolve())
+    else:
+        files = out_of_fold(sources, out / "segmenters", networks, device, say, jobs)
+        origin = "segmenters"
+    key = {"band_mm": options.band_mm, "probabilities": origin, "layout": data.layout, "data": str(data.root)}
+    with Run(out / "pixels", _PIXELS, {"key": key}) as gathered, Run(out, _MAPS, {"key": key}) as run:
+        items = [_Item(s.name, cases[s.name], files.get(s.name, Path(origin) / f"{s.name}.npz"), out) for s in sources]
+        for done in gathered.work(items, _Gather(options.band_mm), workers=jobs, retry_failed=True):
+            if done.failed:
+                say(f"{done.head['reason']}; {done.head['item']} is left out")
+        sound = [item for item in items if item.name not in gathered.failed]
+        if not sound:
+            raise InputError(next(iter(gathered.failed.values())))
+        classes = _agreed_classes(gathered, sound)
+        paths = [item.pixels for item in sound]
+        joint = confident_joint(lambda: blocks(paths), len(classes))
+        if len(unused := [name for name, n in zip(classes, joint.label_counts, strict=True) if not n]):
+            raise InputError(
+                f"{files[sources[0].name].parent}: has the class '{unused[0]}', which the labels of no case have; give "
+                "probabilities of networks trained on these labels"
+            )
+        finder = ErrorFinder(lambda: blocks(paths), joint, options.method)
+        flagged = finder.flags(blocks(paths))
+        tasks = [_Flagged(item, *_keep_flags(item, flagged)) for item in sound]
+        for done in run.work(tasks, _Map(), workers=jobs, retry_failed=True):
+            if done.failed:
+                say(f"{done.head['reason']}; {done.head['item']} is left out")
+        found = LabelErrors(classes, joint, failed={**gathered.failed, **run.failed})
+        for task in tasks:
+            if task.name not in run.failed:
+                found.rows += run.record(task.name).lines
+        write_tables(out, data.name, found.rows, classes, joint, options.method)
+        run.finish(method=options.method, versions=software_versions(), failed=len(found.failed))
+    return found
+
+
+@dataclass(frozen=True)
+class _Item:
+    name: str
+    case: Case
+    probabilities: Path
+    out: Path
+
+    @property
+    def pixels(self) -> Path:
+        return self.out / "pixels" / f"{self.name}.npy"
+
+    @property
+    def inputs(self) -> str:
+        try:
+            status = self.probabilities.stat()
+        except OSError:
+            return ""
+        return f"{fingerprint(self.case)} {status.st_size} {status.st_mtime_ns}"
+
+
+@dataclass(frozen=True)
+class _Flagged:
+    """A case with the file of its flags, packed bits, and their digest."""
+
+    item: _Item
+    flags: Path
+    digest: str
+
+    @property
+    def name(self) -> str:
+        return self.item.name
+
+
+@dataclass
+class _Gather(Work):
+    """The first pass: the voxels that are looked at."""
+
+    band_mm: float
+
+    def fingerprint(self, item: _Item) -> str:
+        return item.inputs
+
+    def do(self, item: _Item, data: _Item) -> Result:
+        labeled = read_labeled(item.case, item.probabilities)
+        chosen = None
+        if self.band_mm:
+            chosen = band(labeled.labels, labeled.likeliest, labeled.ct.frame.spacing, self.band_mm)
+        write_pixels(item.pixels, labeled, chosen)
+        return Result({"classes": labeled.classes}, files={item.pixels.name: item.pixels})
+
+
+class _Map(Work):
+    """The second pass: maps, counts and label quality."""
+
+    def fingerprint(self, task: _Flagged) -> str:
+        return f"{task.item.inputs} {task.digest}"
+
+    def do(self, task: _Flagged, data: _Flagged) -> Result:
+        item = task.item
+        labeled = read_labeled(item.case, item.probabilities)
+        rows = np.load(item.pixels, mmap_mode="r")
+        wrong = rows[np.flatnonzero(np.unpackbits(np.load(task.flags), count=len(rows)))]
+        corrected = labeled.labels.copy()
+        corrected.ravel()[wrong["voxel"]] = wrong["p"].astype(np.float32).argmax(axis=1)
+        name = item.name
+        files = {f"{folder}/{name}.nii.gz": item.out / folder / f"{name}.nii.gz" for folder in ("errors", "corrected")}
+        for path, values in zip(files.values(), (error_map(labeled.labels, corrected), corrected), strict=True):
+            write_label_map(path, values, labeled.ct.frame)
+        if not (item.out / "corrected" / "labels.json").is_file():
+            write_names(item.out / "corrected", labeled.classes)
+        lines, score = _measured(item.name, labeled, corrected)
+        path = files[f"scores/{name}.json"] = item.out / "scores" / f"{name}.json"
+        write_report_json(path, score)
+        return Result(lines=lines, files=files)
+
+
+def error_map(labels: np.ndarray, corrected: np.ndarray) -> np.ndarray:
+    """Where labels are wrong, uint8 of their shape: 1 wrongly included, 2 missing, 3 another structure, else 0."""
+    return np.where(labels == corrected, 0, (labels > 0) + 2 * (corrected > 0)).astype(np.uint8)
+
+
+def _measured(name: str, labeled: Labeled, corrected: np.ndarray) -> tuple[list[list], object]:
+    """The case's rows of the table, the case itself first, and its score."""
+    likeliest, rows, qualities, missing = labeled.likeliest, [], {}, {}
+    wrong = labeled.labels != corrected
+    for number, structure in enumerate(labeled.classes[1:], start=1):
+        given = labeled.labels == number
+        if not given.any():
+            continue
+        quality, slices = structure_quality(labeled, likeliest, number)
+        extra, lacking = wrong & given, wrong & (corrected == number)
+        qualities[structure], missing[structure] = slices, set(np.flatnonzero(lacking.any(axis=(1, 2))).tolist())
+        worst = min(slices, key=slices.get)
+        rows.append([
+            name, structure, *_counts(given, extra, lacking), quality, labeled.ct.frame.file_slice(worst)
+        ])  # fmt: skip
+    shown = (labeled.labels > 0) | (likeliest > 0)
+    own = np.take_along_axis(labeled.probabilities, labeled.labels[None].astype(np.intp), axis=0)[0][shown]
+    given, lacking = labeled.labels > 0, wrong & (labeled.labels == 0)
+    worst = min(rows, key=lambda row: row[-2])[-1] if rows else None
+    whole = [name, "", *_counts(given, wrong & given, lacking), soft_minimum(own), worst]
+    return [whole, *rows], case_score(labeled, qualities, missing)
+
+
+def _counts(given: np.ndarray, extra: np.ndarray, lacking: np.ndarray) -> list:
+    voxels, wrong = int(given.sum()), int(extra.sum()) + int(lacking.sum())
+    slices = int((extra | lacking).any(axis=(1, 2)).sum())
+    return [voxels, int(extra.sum()), int(lacking.sum()), wrong / voxels if voxels else None, slices]
+
+
+def _agreed_classes(run: Run, items: Sequence[_Item]) -> tuple[str, ...]:
+    heads = {item.name: tuple((run.head(item.name) or {})["classes"]) for item in items}
+    first = heads[items[0].name]
+    for name, classes in heads.items():
+        if classes != first:
+            raise InputError(
+                f"{name}: its probabilities are of {', '.join(classes)}, those of {items[0].name} of "
+                f"{', '.join(first)}; give one folder with the same classes in the same order"
+            )
+    return first
+
+
+def _keep_flags(item: _Item, flagged) -> tuple[Path, str]:
+    """Keep the flags of a case's voxels; ``flagged`` gives those of its blocks next."""
+    parts, left = [np.zeros(0, bool)], len(np.load(item.pixels, mmap_mode="r"))
+    while left:
+        parts.append(next(flagged))
+        left -= len(parts[-1])
+    packed = np.packbits(np.concatenate(parts))
+    path = item.pixels.with_suffix(".flags.npy")
+    atomic_write(path, lambda temporary: np.save(temporary, packed))
+    return path, blake2b(packed.tobytes(), digest_size=16).hexdigest()

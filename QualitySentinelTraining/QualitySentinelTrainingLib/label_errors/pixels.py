@@ -1,0 +1,190 @@
+"""A case's given labels and probabilities, and the voxels of it that confident learning looks at, kept in one file.
+
+The whole background of a CT is easy, which lifts the confidence that it takes to call a voxel background, so that most
+errors along a structure's edge are missed (docs/LABEL_ERRORS.md has figures). So only a band along the edges, those of
+the given labels and those that the network expects, is looked at.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from QualitySentinelLib.datasets import Case, read_case_ct, read_reference
+from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.files import atomic_write
+from QualitySentinelLib.reading.image import image_stem, is_image_file
+from QualitySentinelLib.volume import CtVolume, Segmentation
+
+from ..segmentation import read_probabilities
+from ..segmentation.probabilities import PROBABILITIES_SUFFIX
+from ..subjects import subject_of
+from .confident import Block
+
+_AT_ONCE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Labeled:
+    """A case in memory.
+
+    Attributes:
+        classes: names of the K classes, the background first.
+        labels: the given label of each voxel, a number of a class, uint8 ``[k, j, i]``.
+        probabilities: ``[K, k, j, i]``. Those of structures that the case has no voxel of count as background's:
+            nobody may have contoured them.
+    """
+
+    ct: CtVolume
+    segmentation: Segmentation
+    classes: tuple[str, ...]
+    labels: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def likeliest(self) -> np.ndarray:
+        """The class that the network expects in each voxel, uint8 ``[k, j, i]``."""
+        likeliest = np.empty(self.labels.shape, np.uint8)
+        for k in range(len(likeliest)):  # argmax of half precision is slow, and single precision of a CT too large
+            likeliest[k] = self.probabilities[:, k].astype(np.float32).argmax(axis=0)
+        return likeliest
+
+
+def read_labeled(case: Case, path: Path) -> Labeled:
+    """Read a case and its probabilities.
+
+    Raises:
+        QualitySentinelError: one of them cannot be read, or they are not of each other: another grid, a structure that
+            the probabilities lack, or one that the network was never shown.
+    """
+    ct = read_case_ct(case)
+    segmentation = read_reference(case, ct)
+    subject = subject_of(ct, segmentation, case.name)
+    read = read_probabilities(path, ct)
+    table = np.zeros(256, np.uint8)
+    for value, name in subject.structures.items():
+        if name not in read.classes:
+            raise InputError(f"{path}: has no class '{name}', which the labels have; train networks on these labels")
+        table[value] = read.classes.index(name)
+    labels, values = table[subject.labels], read.values
+    held = set(subject.structures.values())
+    for number, name in enumerate(read.classes[1:], start=1):
+        if name not in held:
+            values[0] += values[number]
+            values[number] = 0
+        elif not values[number].any():
+            raise InputError(
+                f"{path}: '{name}' has probability 0 everywhere: the network never saw it; use more folds, so that "
+                "patients with it are in two of them"
+            )
+    return Labeled(ct, segmentation, read.classes, labels, values)
+
+
+def band(labels: np.ndarray, likeliest: np.ndarray, spacing: Sequence[float], width_mm: float) -> np.ndarray:
+    """Voxels up to ``width_mm`` from an edge of the given labels or of the expected ones, bool ``[k, j, i]``.
+
+    Args:
+        labels, likeliest: integers ``[k, j, i]``.
+        spacing: of the voxels, mm, ``(k, j, i)``.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    inside = np.zeros(labels.shape, bool)
+    for values in (labels, likeliest):
+        for axis in range(3):
+            differ = np.diff(values, axis=axis) != 0
+            for part in (slice(1, None), slice(None, -1)):
+                inside[(slice(None),) * axis + (part,)] |= differ
+    places = np.nonzero(inside)
+    if not len(places[0]):
+        return inside
+    box = tuple(
+        slice(max(0, p.min() - reach), p.max() + reach + 1)
+        for p, reach in zip(places, (int(width_mm / s) + 1 for s in spacing), strict=True)
+    )
+    inside[box] = distance_transform_edt(~inside[box], sampling=spacing) <= width_mm
+    return inside
+
+
+def write_pixels(path: Path, labeled: Labeled, chosen: np.ndarray | None) -> None:
+    """Keep the chosen voxels of a case, or all, in one file: flat index, label and probabilities of each.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    size = labeled.labels.size
+    voxels = np.arange(size) if chosen is None else np.flatnonzero(chosen)
+    kind = np.dtype([("voxel", "<u4"), ("label", "u1"), ("p", "<f2", (len(labeled.classes),))])
+    flat = labeled.probabilities.reshape(len(labeled.classes), -1)
+
+    def write(temporary: Path) -> None:
+        rows = np.lib.format.open_memmap(temporary, "w+", kind, (len(voxels),))
+        for first in range(0, len(voxels), _AT_ONCE):
+            some = voxels[first : first + _AT_ONCE]
+            part = rows[first : first + _AT_ONCE]
+            part["voxel"], part["label"], part["p"] = some, labeled.labels.ravel()[some], flat[:, some].T
+        rows.flush()
+
+    atomic_write(path, write)
+
+
+def blocks(paths: Sequence[Path]) -> Iterator[Block]:
+    """The kept voxels of cases, some at a time, as confident learning takes them."""
+    for path in paths:
+        rows = np.load(path, mmap_mode="r")
+        for first in range(0, len(rows), _AT_ONCE):
+            part = np.array(rows[first : first + _AT_ONCE])
+            yield part["label"], part["p"].astype(np.float32)
+
+
+def probability_files(folder: Path) -> dict[str, Path]:
+    """The probabilities in a folder by case: ours, nnU-Net's (in ``fold_0/validation``, too) or a folder per case.
+
+    Raises:
+        InputError: there are none.
+    """
+    found: dict[str, Path] = {}
+    for place in (folder, *sorted(folder.glob("fold_*/validation"))):
+        entries = sorted(place.iterdir()) if place.is_dir() else []
+        for path in entries:
+            if path.suffix == PROBABILITIES_SUFFIX:
+                found[path.stem] = path
+            elif path.is_dir() or is_image_file(path):
+                found.setdefault(path.name if path.is_dir() else image_stem(path), path)
+    if not found:
+        raise InputError(f"{folder}: holds no probabilities; expected CASE.npz, CASE.nii.gz or a folder for each case")
+    return found
+
+
+def refuse_in_sample(folder: Path, patients: dict[str, str]) -> None:
+    """Refuse probabilities of networks that were trained on the same patients, where their folder tells.
+
+    Args:
+        folder: of probabilities.
+        patients: patient of each case.
+
+    Raises:
+        UsageError: they are.
+    """
+    remedy = "give those of networks that never saw the patient"
+    told = folder / "predict_from_raw_data_args.json"  # what nnU-Net leaves beside its predictions, not its validation
+    source = str(_json(told).get("list_of_lists_or_source_folder", ""))
+    if Path(source).name == "imagesTr":
+        raise UsageError(f"{folder}: nnU-Net predicted its own training cases ({source}); {remedy}, fold_*/validation")
+    folds = _json(folder.parent / "folds.json")
+    for name, fold in (folds.get("fold_of") or {}).items():
+        saw = {folds["person_of"].get(other, other) for other in folds["trained_on"][str(fold)]}
+        if name in patients and folds["person_of"].get(name, name) in saw:
+            raise UsageError(f"{folder}: the network of {name} was trained on that patient (folds.json); {remedy}")
+
+
+def _json(path: Path) -> dict:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
