@@ -30,6 +30,8 @@ from QualitySentinelLib.network.backends import OpenVinoBackend, TorchBackend
 from QualitySentinelLib.reading import read_ct, read_segmentation
 from QualitySentinelLib.scorer import Scorer
 from QualitySentinelLib.slices import PUBLISHED, make_batch
+from QualitySentinelLib.suggestions import Drawings
+from QualitySentinelLib.suggestions import error_maps as maps_of
 from QualitySentinelLib.text import EmbeddingTable
 from QualitySentinelLib.volume import Segmentation
 
@@ -323,6 +325,30 @@ def growth(scratch: Path) -> dict:
     return result
 
 
+def error_maps(scratch: Path) -> dict:
+    """Scoring with error maps over scoring without, from volumes to scores and maps: at most 1.2 is wanted."""
+    ct_path, seg_path = a_case(scratch)
+    ct = read_ct(ct_path)
+    segmentation = read_segmentation(seg_path, ct)
+    figures = {}
+    for backend in ("torch", "auto"):
+        scorer = Scorer(load_model("bundled"), "cpu", backend=backend)
+        scorer.score(ct, segmentation, slices=1)
+        plain, drawn = [], []
+        for _ in range(3):  # in turn, so that a busy moment does not strike one alone
+            plain.append(scorer.score(ct, segmentation, slices=10).seconds)
+            started, drawings = time.perf_counter(), Drawings()
+            case = scorer.score(ct, segmentation, slices=10, drawings=drawings)
+            for score in case.segments:
+                maps_of(score, segmentation[score.segment_id], drawings, ct.frame.shape[1:])
+            drawn.append(time.perf_counter() - started)
+        name = scorer.model.summary()["backend"]
+        figures[name] = {"seconds": min(plain), "with_maps": min(drawn), "ratio": min(drawn) / min(plain)}
+        print(f"{name}: {len(drawings)} slices in {min(plain):.2f} s, with error maps {min(drawn):.2f} s: "
+              f"{figures[name]['ratio']:.2f} times")  # fmt: skip
+    return figures
+
+
 def one_slice_edit(scratch: Path) -> dict:
     """Scoring again after an edit of one slice, against scoring everything (large case)."""
     ct_path, seg_path = a_large_case(scratch)
@@ -377,6 +403,7 @@ SECTIONS = {
     "backends": backends,
     "busy-cores": busy_cores,
     "growth": growth,
+    "error-maps": error_maps,
     "one-slice-edit": one_slice_edit,
     "peak-memory": peak_memory,
     "panel": panel,

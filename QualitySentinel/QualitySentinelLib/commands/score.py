@@ -26,6 +26,10 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     parser.add_argument("--out", required=True, type=Path, help="folder for the results (made when missing)")
     add_scoring_arguments(parser)
     add_backend_arguments(parser)
+    parser.add_argument(
+        "--error-maps", action="store_true",
+        help="also write errors.seg.nrrd: what to remove from each mask, and what to add to it (docs/ERROR_MAPS.md)",
+    )  # fmt: skip
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary; warnings stay")
     parser.set_defaults(run=run)
 
@@ -104,6 +108,7 @@ def run(options: argparse.Namespace) -> int:
     from ..reading import read_ct, read_segmentation
     from ..report import write_results
     from ..scorer import Scorer
+    from ..suggestions import Drawings
 
     ct = read_ct(options.ct, options.series)
     segmentation = read_segmentation(segmentation_files(options), ct, names=options.names)
@@ -111,10 +116,13 @@ def run(options: argparse.Namespace) -> int:
         load_model(options.model, options.embeddings), options.device, threshold=options.threshold,
         backend=options.backend, precision=options.precision,
     )  # fmt: skip
-    case = _score_with_progress(scorer, ct, segmentation, options)
+    if options.error_maps and not scorer.model.draws:
+        raise UsageError(f"--error-maps: model {scorer.model.name} draws no reference; choose another --model")
+    drawings = Drawings() if scorer.model.draws else None
+    case = _score_with_progress(scorer, ct, segmentation, options, drawings)
     write_results(
         options.out, case, ct, segmentation, inputs=input_files(options), options=_recorded(options),
-        total_seconds=time.perf_counter() - started,
+        total_seconds=time.perf_counter() - started, drawings=drawings, error_maps=options.error_maps,
     )  # fmt: skip
     _warn(case)
     if not options.quiet:
@@ -130,17 +138,17 @@ def check_output(options: argparse.Namespace) -> None:
         InputError: the folder cannot be written.
     """
     out, inputs = options.out.resolve(), [path.resolve() for path in input_files(options).values()]
-    if out in inputs or out / "scored.seg.nrrd" in inputs:
+    if {out, out / "scored.seg.nrrd", out / "errors.seg.nrrd"} & set(inputs):
         raise UsageError(f"{options.out}: holds the input; choose another folder for the results")
     check_writable(options.out)
 
 
-def _score_with_progress(scorer, ct, segmentation, options: argparse.Namespace):
+def _score_with_progress(scorer, ct, segmentation, options: argparse.Namespace, drawings):
     from tqdm import tqdm
 
     names = {segment.id: segment.name for segment in segmentation}
     with tqdm(total=0, unit="slice", disable=options.quiet, file=sys.stderr, dynamic_ncols=True) as bar:
-        for progress in scorer.run(ct, segmentation, options.slices, options.segments):
+        for progress in scorer.run(ct, segmentation, options.slices, options.segments, drawings=drawings):
             bar.total = progress.total
             bar.set_description(" ".join(names.get(progress.segment_id, "scoring").split())[:28], refresh=False)
             bar.update(progress.done - bar.n)

@@ -20,6 +20,7 @@ from ..scores import (
     software_versions,
 )
 from ..scores.colors import NO_SCORE_COLOR, SCALES, css_color
+from ..suggestions import Drawings, ErrorMap, error_map
 from ..volume import CtVolume, Segmentation
 from .drawing import MISSED_COLOR
 from .overview import overview_pictures
@@ -51,6 +52,7 @@ def write_html_report(
     ct: CtVolume,
     segmentation: Segmentation,
     *,
+    drawings: Drawings | None = None,
     created: datetime | None = None,
 ) -> Path:
     """Write the report of a case as one self-contained page.
@@ -59,6 +61,7 @@ def write_html_report(
         path: the file to write.
         case_score: scored and flagged; its threshold is the page's.
         ct, segmentation: what was scored, on one grid; read a slice at a time.
+        drawings: filled by the scoring: pictures then show the expected contour.
         created: date of the report; now when not given.
 
     Raises:
@@ -84,16 +87,16 @@ def write_html_report(
         missed_color=MISSED_COLOR,
         no_score_color=NO_SCORE_COLOR,
         missed_text=MISSED_TEXT,
-        **_content(case_score, ct, segmentation),
+        **_content(case_score, ct, segmentation, drawings or Drawings()),
     )
     return atomic_write(path, page)
 
 
-def _content(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation) -> dict:
+def _content(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation, drawings: Drawings) -> dict:
     labels = {i: printable(label) for i, label in segment_labels(case_score.segments).items()}
     ordered = case_score.worst_first()
     ranks = {s.segment_id: n for n, s in enumerate(ordered, start=1)}
-    pictures = _pictures(case_score, ct, segmentation)
+    pictures = _pictures(case_score, ct, segmentation, drawings)
     mark_all = sum(s.n_scored for s in ordered) <= _MOST_MARKS
     rows = [
         _row(s, labels[s.segment_id], rank, case_score.threshold, pictures.get(s.segment_id, []), mark_all)
@@ -115,6 +118,7 @@ def _content(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation) ->
         "n_status": {status.value: sum(s.status == status for s in ordered) for status in Status},
         "n_missed": case_score.n_missed,
         "n_with_missed": sum(s.n_missed > 0 for s in ordered),
+        "shows_expected": any(p["expected"] == "contour" for one in pictures.values() for p in one),
         "looked_for_missed": any(s.empty_slices for s in ordered),
         "has_interval": any(low is not None for s in ordered for low in (s.dsc_low, *(x.dsc_low for x in s.slices))),
         "coverage": _share_text((case_score.model.get("calibration") or {}).get("coverage")),
@@ -137,7 +141,9 @@ def _row(segment: SegmentScore, label: str, rank: int, threshold: float, picture
     }
 
 
-def _pictures(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation) -> dict[str, list[dict]]:
+def _pictures(
+    case_score: CaseScore, ct: CtVolume, segmentation: Segmentation, drawings: Drawings
+) -> dict[str, list[dict]]:
     """Pictures of the worst slices by segment id, worst first."""
     segments = {s.id: s for s in segmentation}
     pictures: dict[str, list[dict]] = {}
@@ -148,12 +154,14 @@ def _pictures(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation) -
             masked = k if slice_score.has_mask else slice_score.nearest_k
             if segment is None or k is None or masked not in segment.occupied_slices():
                 continue
-            picture = slice_picture(ct, segment, k, mask_from=slice_score.nearest_k)
+            errors = error_map(drawings.of(slice_score), segment, k, ct.frame.shape[1:])
+            picture = slice_picture(ct, segment, k, mask_from=slice_score.nearest_k, errors=errors)
             pictures.setdefault(segment_id, []).append(
                 {
                     "uri": picture.uri,
                     "slice": slice_score,
                     "missed": slice_score.missed,
+                    "expected": _expected(errors),
                     "dsc_text": dsc_text(slice_score.predicted_dsc, case_score.threshold),
                     "range": _range(slice_score),
                     "colors": _colors(slice_score.predicted_dsc),
@@ -161,6 +169,13 @@ def _pictures(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation) -
                 }
             )
     return pictures
+
+
+def _expected(errors: ErrorMap | None) -> str:
+    """What the model expects in a slice: another ``contour``, ``nothing``, or, if it is as the mask, an empty text."""
+    if errors is None or (errors.expected() == errors.mask).all():
+        return ""
+    return "contour" if errors.expected().any() else "nothing"
 
 
 def _colors(dsc: float | None) -> dict[str, str]:

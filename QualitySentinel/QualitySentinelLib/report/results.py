@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from ..files import atomic_folder
 from ..review import (
@@ -15,9 +16,12 @@ from ..review import (
 from ..scores import CaseScore, write_report_json, write_segments_csv, write_slices_csv
 from ..scores.columns import REVIEW_SEGMENT_COLUMNS, REVIEW_SLICE_COLUMNS
 from ..scores.tables import write_table
+from ..suggestions import Drawings, suggested_segments
 from ..volume import CtVolume, Segmentation
 from .html_report import write_html_report
 from .scored_segmentation import write_scored_segmentation
+
+ERRORS_FILE = "errors.seg.nrrd"
 
 
 def write_results(
@@ -29,6 +33,8 @@ def write_results(
     options: Mapping | None = None,
     total_seconds: float | None = None,
     session: ReviewSession | None = None,
+    drawings: Drawings | None = None,
+    error_maps: bool = False,
 ) -> None:
     """Write ``segments.csv``, ``slices.csv``, ``scored.seg.nrrd``, ``report.html`` and ``report.json``: all or none.
 
@@ -38,6 +44,8 @@ def write_results(
         ct, segmentation: what was scored.
         inputs, options, total_seconds: as :func:`~..scores.write_report_json` takes them.
         session: the review of these scores: what the reader accepted and corrected is written, too.
+        drawings: filled by the scoring: the report's pictures then show the expected contours.
+        error_maps: with ``drawings``, also write ``errors.seg.nrrd``; without, an earlier one is removed.
 
     Raises:
         InputError: the folder cannot be written or the disk is full; what was there before is left as it was.
@@ -52,6 +60,11 @@ def write_results(
             write_table(new / "slices.csv", REVIEW_SLICE_COLUMNS, review_slice_rows(session))
         accepted = None if session is None else session.accepted_counts()
         write_scored_segmentation(new / "scored.seg.nrrd", segmentation, case, accepted=accepted)
-        write_html_report(new / "report.html", case, ct, segmentation)
+        write_html_report(new / "report.html", case, ct, segmentation, drawings=drawings)
+        if error_maps and drawings is not None:
+            errors = suggested_segments(case, segmentation, drawings)
+            write_scored_segmentation(new / ERRORS_FILE, errors, CaseScore([], case.threshold))
         review = None if session is None else review_document(session)
         write_report_json(new / "report.json", case, inputs, options, total_seconds=total_seconds, review=review)
+    if not error_maps:
+        (Path(folder) / ERRORS_FILE).unlink(missing_ok=True)  # of an earlier run: it would not fit these scores

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import ImageDraw
 
 from ..anatomy import WindowPreset, window_of
+from ..suggestions import EXPECTED_COLOR, ErrorMap
 from ..volume import CtVolume, Segment
 from .drawing import (
     blend,
@@ -42,7 +43,12 @@ class SlicePicture(NamedTuple):
 
 
 def slice_picture(
-    ct: CtVolume, segment: Segment, k: int, px: int = PICTURE_PX, mask_from: int | None = None
+    ct: CtVolume,
+    segment: Segment,
+    k: int,
+    px: int = PICTURE_PX,
+    mask_from: int | None = None,
+    errors: ErrorMap | None = None,
 ) -> SlicePicture:
     """Canonical slice ``k`` around the segment's mask, square, radiological orientation, in the structure's window.
 
@@ -53,6 +59,7 @@ def slice_picture(
         k: the slice shown.
         px: side of the picture.
         mask_from: for a slice without mask: the slice whose mask is drawn, dashed, to show where it would be.
+        errors: of the slice; the expected contour is drawn, dashed, where it is not the mask's.
 
     Raises:
         ValueError: the segment has no voxel in the slice whose mask is to be drawn.
@@ -80,25 +87,42 @@ def slice_picture(
     gray[inner_r.start - r0 : inner_r.stop - r0, inner_c.start - c0 : inner_c.stop - c0] = gray_values(
         ct.hu[k, inner_r, inner_c], window
     )
-    drawn = np.zeros(gray.shape, dtype=bool)
-    mask = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    r, c = top + rows[0] - r0, left + columns[0] - c0
-    drawn[r : r + mask.shape[0], c : c + mask.shape[1]] = mask  # the picture is never smaller than the mask
-
     box = (edges[0] - c0, edges[1] - r0, edges[2] - c0, edges[3] - r0)
     picture = np.repeat(scaled_gray(gray, (px, px), box)[..., None], 3, axis=2)
-    _, halo = fill_and_line(drawn, (px, px), box, line_px=3.2 if mask_from is None else 4.4)
-    _, line = fill_and_line(drawn, (px, px), box, line_px=2.0 if mask_from is None else 3.0)
-    if mask_from is not None:
-        dashes = (np.indices((px, px)) // _DASH_PX).sum(axis=0) % 2  # a chessboard over the line
-        halo, line = halo * dashes, line * dashes
-    blend(picture, (0, 0, 0), halo * 0.55)
-    blend(picture, CONTOUR_COLOR if mask_from is None else GHOST_COLOR, line)
+    cut = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    expected = None if errors is None else errors.expected()
+    if expected is None or mask_from is None or not expected.any():
+        drawn = _placed(cut, (top + rows[0] - r0, left + columns[0] - c0), gray.shape)
+        _draw_contour(picture, drawn, box, CONTOUR_COLOR if mask_from is None else GHOST_COLOR, mask_from is not None)
+    if errors is not None and (expected != errors.mask).any():
+        drawn = _placed(expected, (errors.corner[0] - r0, errors.corner[1] - c0), gray.shape)
+        _draw_contour(picture, drawn, box, EXPECTED_COLOR, dashed=True)
     image = to_image(picture)
     draw = ImageDraw.Draw(image)
     write_orientation(draw, (px, px), "R", "L", "A", "P")
     draw_scale_bar(draw, (px, px), px / side)
     return SlicePicture(jpeg_data_uri(image), window)
+
+
+def _placed(mask: np.ndarray, corner: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
+    """A mask whose first pixel is pixel ``corner`` of a plane of ``shape``, as far as it lies in it."""
+    plane = np.zeros(shape, dtype=bool)
+    places = np.argwhere(mask) + corner
+    places = places[((places >= 0) & (places < shape)).all(axis=1)]
+    plane[tuple(places.T)] = True
+    return plane
+
+
+def _draw_contour(picture: np.ndarray, mask: np.ndarray, box, color: tuple[float, float, float], dashed: bool) -> None:
+    """The contour of a mask, ``box`` of which the picture shows, with a dark halo."""
+    size = picture.shape[1::-1]
+    _, halo = fill_and_line(mask, size, box, line_px=4.4 if dashed else 3.2)
+    _, line = fill_and_line(mask, size, box, line_px=3.0 if dashed else 2.0)
+    if dashed:
+        dashes = (np.indices(picture.shape[:2]) // _DASH_PX).sum(axis=0) % 2  # a chessboard over the line
+        halo, line = halo * dashes, line * dashes
+    blend(picture, (0, 0, 0), halo * 0.55)
+    blend(picture, color, line)
 
 
 def _edges(

@@ -5,7 +5,22 @@ network made it; :func:`error_map` puts it on the CT's grid, :func:`islands` gat
 """
 
 from .drawing import Drawing, Drawings
-from .error_map import DEFAULT_THRESHOLD, ErrorMap, Kind, error_map
+from .error_map import DEFAULT_THRESHOLD, ErrorMap, Kind, error_map, error_maps
 from .islands import Island, islands
+from .segments import COLORS, EXPECTED_COLOR, changed_segment, suggested_segments
 
-__all__ = ["DEFAULT_THRESHOLD", "Drawing", "Drawings", "ErrorMap", "Island", "Kind", "error_map", "islands"]
+__all__ = [
+    "COLORS",
+    "DEFAULT_THRESHOLD",
+    "EXPECTED_COLOR",
+    "Drawing",
+    "Drawings",
+    "ErrorMap",
+    "Island",
+    "Kind",
+    "changed_segment",
+    "error_map",
+    "error_maps",
+    "islands",
+    "suggested_segments",
+]

@@ -7,11 +7,16 @@ from enum import StrEnum
 
 import numpy as np
 
+from ..scores import SegmentScore
 from ..volume import Segment
-from .drawing import Drawing
+from .drawing import Drawing, Drawings
 
-DEFAULT_THRESHOLD = 0.5
-"""Pixels more probably wrong than this are suggested to be changed (docs/ERROR_MAPS.md says how it was chosen)."""
+DEFAULT_THRESHOLD = 0.3
+"""The expected mask holds the pixels that belong to the structure with more than this probability.
+
+Of all masks, that with the best expected DSC holds what is more probable than half of that DSC (Lipton et al. 2014).
+docs/ERROR_MAPS.md has the measurement by which it was chosen.
+"""
 
 
 class Kind(StrEnum):
@@ -39,13 +44,14 @@ class ErrorMap:
     wrong: np.ndarray
     missing: np.ndarray
 
-    def suggested(self, kind: Kind, threshold: float = DEFAULT_THRESHOLD) -> np.ndarray:
-        """Pixels to remove, or to add, bool ``[rows, columns]``."""
-        return (self.wrong if kind is Kind.REMOVE else self.missing) > threshold
-
     def expected(self, threshold: float = DEFAULT_THRESHOLD) -> np.ndarray:
-        """The mask with every suggestion applied, bool ``[rows, columns]``: its outline is the expected contour."""
-        return (self.mask & ~self.suggested(Kind.REMOVE, threshold)) | self.suggested(Kind.ADD, threshold)
+        """The expected mask, bool ``[rows, columns]``: the pixels more probable than ``threshold``, 0..1."""
+        return np.where(self.mask, 1.0 - self.wrong, self.missing) > threshold
+
+    def suggested(self, kind: Kind, threshold: float = DEFAULT_THRESHOLD) -> np.ndarray:
+        """Pixels to remove from the mask, or to add, bool ``[rows, columns]``: then it is the expected one."""
+        expected = self.expected(threshold)
+        return self.mask & ~expected if kind is Kind.REMOVE else expected & ~self.mask
 
 
 def error_map(drawing: Drawing | None, segment: Segment, k: int, shape: tuple[int, int]) -> ErrorMap | None:
@@ -70,6 +76,17 @@ def error_map(drawing: Drawing | None, segment: Segment, k: int, shape: tuple[in
     if held:
         _paste(mask, segment.slice_mask(k), tuple(s.start - c for s, c in zip(segment.box[1:], corner, strict=True)))
     return ErrorMap(k, corner, mask, np.where(mask, 1.0 - inside, 0.0), np.where(mask, 0.0, outside))
+
+
+def error_maps(
+    score: SegmentScore, segment: Segment, drawings: Drawings, shape: tuple[int, int]
+) -> list[ErrorMap]:
+    """The error maps of a segment's scored slices, and of those that it seems to miss; ascending.
+
+    Slices without a drawing, or whose mask has changed since, have none. Arguments as for :func:`error_map`.
+    """
+    maps = (error_map(drawings.of(s), segment, s.k, shape) for s in score.listed_slices)
+    return [found for found in maps if found is not None]
 
 
 def _paste(target: np.ndarray, source: np.ndarray, at: tuple[int, int]) -> None:

@@ -54,7 +54,7 @@ def islands(
     maps = list(maps)
     found: list[Island] = []
     for kind in Kind:
-        voxels = np.concatenate([np.zeros((0, 3), np.int32), *(_voxels(m, kind, threshold) for m in maps)])
+        voxels = suggested_voxels(maps, kind, threshold)
         if not len(voxels):
             continue
         corner = voxels.min(axis=0)
@@ -71,6 +71,10 @@ def islands(
     return sorted(found, key=lambda island: (-island.volume_mm3, island.k))
 
 
-def _voxels(error_map: ErrorMap, kind: Kind, threshold: float) -> np.ndarray:
-    rows = np.argwhere(error_map.suggested(kind, threshold)).astype(np.int32) + np.array(error_map.corner, np.int32)
-    return np.insert(rows, 0, error_map.k, axis=1)
+def suggested_voxels(maps: Iterable[ErrorMap], kind: Kind, threshold: float = DEFAULT_THRESHOLD) -> np.ndarray:
+    """Canonical ``(k, j, i)`` of what should be removed, or added, int32 ``[n, 3]``."""
+    found = [np.zeros((0, 3), np.int32)]
+    for error_map in maps:
+        places = np.argwhere(error_map.suggested(kind, threshold)).astype(np.int32) + np.int32(error_map.corner)
+        found.append(np.insert(places, 0, error_map.k, axis=1))
+    return np.concatenate(found)

@@ -379,3 +379,35 @@ def test_remarks_of_libraries_are_not_printed(score, a_ct, a_label_array, tmp_pa
     far = write_image(a_label_array, tmp_path / "far.nii.gz", origin=(1e20, 0, 0))
     code, errors, _ = score(a_ct, far)
     assert code in (3, 4) and len(errors) == 1
+
+
+def test_error_maps_name_what_to_remove_and_add(score, a_ct, a_seg, names, a_small_model, tmp_path):
+    """A model that finds every mask wrong and nothing missing."""
+    import copy
+
+    import torch
+
+    from QualitySentinelLib.checkpoint import save_model
+
+    model = copy.copy(a_small_model)
+    model.network = copy.deepcopy(model.network)
+    with torch.no_grad():
+        model.network.pyramid.logits.weight.zero_()
+        model.network.pyramid.logits.bias.fill_(-4.0)
+    save_model(model, tmp_path / "critic.safetensors")
+    code, lines, out = score(a_ct, a_seg, "--names", names, "--error-maps", model=tmp_path / "critic.safetensors")
+    assert code == 0, lines
+    assert sorted(p.name for p in out.iterdir()) == sorted([*CONTRACT, "errors.seg.nrrd"])
+    header = (out / "errors.seg.nrrd").read_bytes().split(b"\n\n")[0].decode()
+    assert "Segment0_Name:=liver: remove" in header and "Segment1_Name:=spleen: remove" in header
+    assert ": add" not in header
+    errors = sitk.GetArrayFromImage(sitk.ReadImage(str(out / "errors.seg.nrrd")))
+    np.testing.assert_array_equal(errors > 0, sitk.GetArrayFromImage(sitk.ReadImage(str(a_seg))) > 0)
+
+
+def test_a_file_of_errors_is_not_overwritten_by_its_own_scoring(score, a_ct, a_label_array, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    seg = write_image(a_label_array, out / "errors.seg.nrrd")
+    code, lines, _ = score(a_ct, seg)
+    assert code == 2 and "holds the input" in lines[0] and os.listdir(out) == ["errors.seg.nrrd"]

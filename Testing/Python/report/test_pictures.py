@@ -14,6 +14,7 @@ from QualitySentinelLib.report.overview import overview_pictures
 from QualitySentinelLib.report.slice_picture import slice_picture
 from QualitySentinelLib.report.strip import dsc_strip
 from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status, dsc_color, flag
+from QualitySentinelLib.suggestions import ErrorMap
 from QualitySentinelLib.volume import AxialFrame, CtVolume, Segment, Segmentation
 from QualitySentinelLib.volume.segmentation import boxes_of_labels, segment_from_mask
 
@@ -93,6 +94,38 @@ def test_a_missed_slice_is_shown_with_the_nearest_slices_mask_dashed_in_another_
     assert np.ptp(np.nonzero(violet)[0]) == pytest.approx(np.ptp(np.nonzero(whole)[0]), abs=14)
     left = violet[:, violet[:, :180].sum(axis=0).argmax()]
     assert np.count_nonzero(np.diff(left.astype(int)) == 1) > 5  # dashes along the left side
+
+
+def pink(picture):
+    """Where a picture (int ``[height, width, 3]``) has the color of the expected contour."""
+    return (picture[..., 0] - picture[..., 1] > 45) & (picture[..., 2] - picture[..., 1] > 30)
+
+
+def test_the_expected_contour_is_dashed_in_pink_where_it_is_not_the_masks():
+    ct = a_ct()
+    segment = segment_from_mask(a_box(ct.hu.shape, (3, 5), (30, 70), (40, 60)), id="1", name="liver")
+    mask = np.ones((40, 20), bool)
+    upper_half_is_wrong = np.zeros(mask.shape, np.float32)
+    upper_half_is_wrong[:20] = 0.9
+    nothing = np.zeros(mask.shape, np.float32)
+    errors = ErrorMap(4, (30, 40), mask, upper_half_is_wrong, nothing)
+    picture = decoded(slice_picture(ct, segment, 4, errors=errors).uri)
+    assert cyan(picture).sum() > 100  # the mask's own contour stays
+    rows = np.nonzero(pink(picture))[0]
+    assert rows.size > 60 and rows.min() > 165 and rows.max() < 300  # the lower half, 90 mm shown in 360 pixels
+    right = ErrorMap(4, (30, 40), mask, nothing, nothing)
+    assert pink(decoded(slice_picture(ct, segment, 4, errors=right).uri)).sum() == 0
+
+
+def test_a_missed_slice_shows_what_is_expected_in_it_instead_of_the_nearest_mask():
+    ct = a_ct()
+    mask = a_box(ct.hu.shape, (3, 8), (30, 70), (40, 60))
+    mask[5] = False
+    segment = segment_from_mask(mask, id="1", name="liver")
+    missing = np.full((10, 10), 0.8, np.float32)
+    errors = ErrorMap(5, (45, 45), np.zeros((10, 10), bool), np.zeros((10, 10), np.float32), missing)
+    rows = np.nonzero(pink(decoded(slice_picture(ct, segment, 5, mask_from=4, errors=errors).uri)))[0]
+    assert 0 < np.ptp(rows) < 60  # 10 mm, not the 40 mm of the nearest mask
 
 
 def test_the_overview_has_true_proportions_superior_on_top_and_the_dsc_colors():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from QualitySentinelLib.review import ReviewSession
@@ -18,6 +19,7 @@ from QualitySentinelLib.scores import (
     read_segments_csv,
     read_slices_csv,
 )
+from QualitySentinelLib.suggestions import Drawing, Drawings
 
 
 @pytest.fixture
@@ -62,3 +64,26 @@ def test_without_a_review_no_file_speaks_of_one(a_case, a_ct_with_a_liver, tmp_p
     assert "review" not in json.loads((tmp_path / "report.json").read_text())
     assert read_report_json(tmp_path / "report.json") == a_case
     assert b"AcceptedSlices" not in (tmp_path / "scored.seg.nrrd").read_bytes().split(b"\n\n")[0]
+
+
+def test_errors_are_written_where_asked_for_and_an_earlier_file_goes(a_case, a_ct_with_a_liver, tmp_path):
+    from QualitySentinelLib.reading import read_segmentation
+    from QualitySentinelLib.report import write_results
+
+    ct, segmentation = a_ct_with_a_liver
+    liver, drawings = segmentation["1"], Drawings()
+    shape, middle = ct.frame.shape[1:], (liver.box[2].start + liver.box[2].stop) // 2
+    for score in a_case["1"].slices:
+        score.digest, score.flagged = liver.slice_digest(score.k), True
+    shares = np.zeros((2, 8, 8), np.uint8)
+    shares[:, :, 4:] = 255  # the structure is all that lies beyond the middle of the mask
+    drawings.keep("1", 7, Drawing((0.0, shape[0], middle - 8.0, middle + 8.0), shares, liver.slice_digest(7)))
+    write_results(tmp_path, a_case, ct, segmentation, drawings=drawings, error_maps=True)
+    errors = {s.name: s for s in read_segmentation(tmp_path / "errors.seg.nrrd", ct)}
+    assert list(errors) == ["liver: remove", "liver: add"]
+    assert [list(s.occupied_slices()) for s in errors.values()] == [[7], [7]]
+    removed, added = errors["liver: remove"].box[2], errors["liver: add"].box[2]
+    assert removed.stop <= middle + 1 and added.start >= middle - 1
+    assert "expected contour dashed" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    write_results(tmp_path, a_case, ct, segmentation, drawings=drawings)
+    assert not (tmp_path / "errors.seg.nrrd").exists()
