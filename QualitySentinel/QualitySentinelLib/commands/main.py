@@ -24,6 +24,7 @@ _COMMANDS = {
     "make-pairs": "QualitySentinelTrainingLib.commands.make_pairs",
     "train-segmenters": "QualitySentinelTrainingLib.commands.train_segmenters",
     "find-errors": "QualitySentinelTrainingLib.commands.find_errors",
+    "corrupt-labels": "QualitySentinelTrainingLib.commands.corrupt_labels",
     "train": "QualitySentinelTrainingLib.commands.train",
     "average": "QualitySentinelTrainingLib.commands.average",
     "evaluate": "QualitySentinelTrainingLib.commands.evaluate",
@@ -48,6 +49,10 @@ _EXAMPLES = {
     "select": (
         "quality-sentinel select POOL --predictions MASKS --budget 20cases --out next",
         "quality-sentinel select POOL --scores AUDIT --budget 300slices --export case-iterator --out next",
+    ),
+    "corrupt-labels": (
+        "quality-sentinel corrupt-labels DATASET --alpha 0.3 --beta 5 --out noisy",
+        "quality-sentinel corrupt-labels manifest.csv --alpha 0.7 --beta 10 --seed 1 --jobs 4 --out very_noisy",
     ),
     "find-errors": (
         "quality-sentinel find-errors DATASET --out errors --epochs 40 --jobs 2",

@@ -6,31 +6,27 @@ The paper uses alpha 0.3, 0.5 and 0.7.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
-
-from QualitySentinelLib.errors import UsageError
 
 KINDS = ("dilate", "erode", "edges")
 """Equally likely, as in the paper."""
 
 
-def choose_corrupted(
-    cases: Sequence[str], classes: Sequence[int], alpha: float, rng: np.random.Generator
-) -> dict[str, dict[int, str]]:
+def choose_corrupted(held: Mapping[str, Collection[int]], alpha: float, rng: np.random.Generator) -> dict[str, dict]:
     """Which classes of which cases are corrupted, and how: class to one of :data:`KINDS`, by case.
 
-    ``int(alpha * number of cases)`` cases are drawn for each class, independently of the other classes.
+    ``int(alpha * number of cases)`` of the cases that hold a class are drawn, independently of the other classes.
 
-    Raises:
-        UsageError: ``alpha`` is not in 0..1.
+    Args:
+        held: classes of each case.
+        alpha: 0..1.
     """
-    if not 0 <= alpha <= 1:
-        raise UsageError(f"alpha must be between 0 and 1, not {alpha}")
-    chosen: dict[str, dict[int, str]] = {case: {} for case in cases}
-    for value in classes:
+    chosen: dict[str, dict[int, str]] = {case: {} for case in held}
+    for value in sorted({value for values in held.values() for value in values}):
+        cases = [case for case, values in held.items() if value in values]
         for number in rng.choice(len(cases), int(alpha * len(cases)), replace=False):
             chosen[cases[number]][value] = KINDS[rng.integers(len(KINDS))]
     return chosen
@@ -46,12 +42,7 @@ def corrupt_labels(labels: np.ndarray, kinds: Mapping[int, str], beta: int, rng:
         kinds: class to one of :data:`KINDS`.
         beta: radius in pixels, at least 1.
         rng: source of randomness.
-
-    Raises:
-        UsageError: ``beta`` is less than 1.
     """
-    if beta < 1:
-        raise UsageError(f"beta must be at least 1 pixel, not {beta}")
     noisy = labels.copy()
     for value, kind in kinds.items():
         for before, after in zip(_slices(labels), _slices(noisy), strict=True):

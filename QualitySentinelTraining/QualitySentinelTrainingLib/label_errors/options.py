@@ -1,4 +1,4 @@
-"""How label errors are found."""
+"""How label errors are found, and made."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ..option_files import Doc, Options
+from ..option_files import Doc, NonNegativeInt, Options, PositiveInt, Share
 from .confident import METHODS
 
 
@@ -21,3 +21,12 @@ class FindOptions(Options):
     band_mm: Annotated[
         float, Field(ge=0), Doc("look only so far from the edges of the given and the expected labels; 0: everywhere")
     ] = 12.0
+
+
+@dataclass(frozen=True)
+class NoiseOptions(Options):
+    """The noise of Zhang et al. 2020 (MICCAI)."""
+
+    alpha: Annotated[Share, Doc("share of the cases of each structure that is corrupted")] = 0.5
+    beta: Annotated[PositiveInt, Doc("radius in pixels of what is added or removed")] = 5
+    seed: Annotated[NonNegativeInt, Doc("of all that is drawn")] = 0

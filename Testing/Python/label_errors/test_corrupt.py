@@ -1,9 +1,13 @@
 """Label noise with the paper's alpha and beta."""
 
+import csv
+
+import nibabel
 import numpy as np
 import pytest
 
-from QualitySentinelLib.errors import UsageError
+from QualitySentinelLib.commands.main import main
+from QualitySentinelLib.datasets import find_cases, read_case
 from QualitySentinelTrainingLib.label_errors.corrupt import KINDS, choose_corrupted, corrupt_labels, corrupt_mask
 
 
@@ -12,11 +16,11 @@ def a_disc(radius=20, size=96):
     return (j - size / 2) ** 2 + (i - size / 2) ** 2 <= radius**2
 
 
-def test_alpha_is_the_share_of_cases_for_each_class_by_itself():
-    cases = [f"case{n}" for n in range(50)]
-    chosen = choose_corrupted(cases, [1, 2], 0.3, np.random.default_rng(0))
+def test_alpha_is_the_share_of_the_cases_of_each_class_by_itself():
+    held = {f"case{n}": [1, 2] if n < 50 else [2] for n in range(70)}
+    chosen = choose_corrupted(held, 0.3, np.random.default_rng(0))
     of_class = {value: {case for case, kinds in chosen.items() if value in kinds} for value in (1, 2)}
-    assert len(of_class[1]) == len(of_class[2]) == 15 and of_class[1] != of_class[2]
+    assert len(of_class[1]) == 15 and len(of_class[2]) == 21 and not of_class[1] & {f"case{n}" for n in range(50, 70)}
     assert {kind for kinds in chosen.values() for kind in kinds.values()} == set(KINDS)
 
 
@@ -58,7 +62,54 @@ def test_a_structure_that_grows_covers_others_and_leaves_background_where_it_shr
     assert labels[20, 21] == 2  # the truth is kept
 
 
-@pytest.mark.parametrize("alpha", [-0.1, 1.1, float("nan")])
-def test_shares_that_cannot_be_are_refused(alpha):
-    with pytest.raises(UsageError, match="between 0 and 1"):
-        choose_corrupted(["a"], [1], alpha, np.random.default_rng(0))
+@pytest.fixture
+def noisy(torsos, tmp_path):
+    """``noisy(*options)``: runs the command on four clean cases; its exit code."""
+    case = torsos(1)
+    for n in range(1, 4):
+        for file in ("ct.nii.gz", "seg.nii.gz"):
+            (case.data / f"case_{n}").mkdir(exist_ok=True)
+            (case.data / f"case_{n}" / file).write_bytes((case.data / "case_0" / file).read_bytes())
+    (case.data / "meta.csv").write_text("case,patient_id,sex\ncase_0,anna,F\ncase_1,anna,F\ncase_2,bob,M\ncase_3,c,M\n")
+
+    def run(*options, out="noisy"):
+        return main(["corrupt-labels", str(case.data), "--out", str(tmp_path / out), *map(str, options)])
+
+    return run
+
+
+def test_the_copy_is_a_data_set_that_keeps_the_truth(noisy, tmp_path, a_torso):
+    assert noisy("--alpha", 0.5, "--beta", 2) == 0
+    found = find_cases(tmp_path / "noisy")
+    assert [(c.name, c.patient, c.metadata["sex"]) for c in found.cases[:3]] == [
+        ("case_0", "anna", "F"), ("case_1", "anna", "F"), ("case_2", "bob", "M")
+    ]  # fmt: skip
+    rows = list(csv.DictReader((tmp_path / "noisy" / "noise.csv").open()))
+    assert sum(bool(row["kind"]) for row in rows) == 4 and len(rows) == 8
+    for case in found.cases:
+        ct, segmentation = read_case(case)
+        assert ct.frame.shape == a_torso.labels.shape and {s.structure for s in segmentation} <= {"liver", "spleen"}
+        clean, wrong = (
+            np.asarray(nibabel.load(tmp_path / "noisy" / case.name / f"{n}.nii.gz").dataobj).T for n in ("clean", "seg")
+        )
+        np.testing.assert_array_equal(clean, a_torso.labels)
+        changed = sum(int(r["added"]) + int(r["removed"]) for r in rows if r["case"] == case.name)
+        assert (changed > 0) == (clean != wrong).any() == any(r["kind"] for r in rows if r["case"] == case.name)
+
+
+def test_the_noise_depends_on_the_seed_alone(noisy, tmp_path, capsys):
+    def text(out):
+        return (tmp_path / out / "noise.csv").read_text()
+
+    assert noisy("--seed", 1) == noisy("--seed", 1, out="again") == noisy("--seed", 2, out="other") == 0
+    assert text("noisy") == text("again") != text("other")
+    (tmp_path / "noisy" / "case_1" / "seg.nii.gz").unlink()
+    assert noisy("--seed", 1) == 0 and (tmp_path / "noisy" / "case_1" / "seg.nii.gz").is_file()
+    assert noisy("--seed", 2) == 2
+    assert "was made with seed 1, not 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("option", "value"), [("--alpha", 1.1), ("--alpha", "nan"), ("--beta", 0)])
+def test_noise_that_cannot_be_is_refused(noisy, option, value, tmp_path, capsys):
+    assert noisy(option, value) == 2
+    assert f"{option[2:]} is" in capsys.readouterr().err and not (tmp_path / "noisy").exists()

@@ -1,0 +1,42 @@
+"""``quality-sentinel corrupt-labels``: a data set with label noise that is known."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from ..label_errors.options import NoiseOptions
+from ..option_files import add_options, given_options
+from .data_options import add_case_options
+
+
+def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
+    """Describe the command's arguments."""
+    parser = add(
+        name,
+        help="copy a data set with known label noise",
+        description="Copy a data set with label noise: in a share of the cases, each structure is dilated, eroded or "
+        "made noisy along its edge. OUT is a data set that every command reads; OUT/CASE/clean.nii.gz and "
+        "OUT/noise.csv keep the truth. CTs are linked. The same command resumes.",
+    )
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a data set, or a manifest")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the new data set (made when missing)")
+    add_case_options(parser)
+    add_options(parser, NoiseOptions)
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default %(default)s)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Find the cases, corrupt their labels."""
+    from QualitySentinelLib.datasets import find_cases
+
+    from ..label_errors.noisy_data import corrupt_data
+
+    data = find_cases(options.dataset, options.layout, names=options.names, patient=options.patient)
+    rows = corrupt_data(data, options.out, NoiseOptions(**given_options(options, NoiseOptions)), jobs=options.jobs)
+    wrong = sum(bool(row[2]) for row in rows)
+    print(f"{wrong} of {len(rows)} structures were corrupted; {options.out / 'noise.csv'} lists them")
+    print(f"Find them: quality-sentinel find-errors {options.out} --out errors")
+    return 0
