@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import slicer
@@ -11,6 +12,7 @@ from slicer.ScriptedLoadableModule import *
 from slicer.util import VTKObservationMixin
 
 from QualitySentinelLib.errors import CancelledError, ModelError
+from QualitySentinelLib.options import DEFAULT_THRESHOLD, ScoringOptions
 
 if TYPE_CHECKING:
     from QualitySentinelLib.panel.panel import Panel
@@ -100,7 +102,7 @@ class QualitySentinelParameterNode:
 
     inputVolume: vtkMRMLScalarVolumeNode
     inputSegmentation: vtkMRMLSegmentationNode
-    threshold: Annotated[float, WithinRange(0, 1)] = 0.8
+    threshold: Annotated[float, WithinRange(0, 1)] = DEFAULT_THRESHOLD
     slicesPerSegment: Annotated[int, WithinRange(0, 10000)] = 0
     device: Annotated[str, Choice(["auto", "cpu", "cuda", "mps"])] = "auto"
     forceCpu: bool = False
@@ -348,16 +350,7 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
         return self._model
 
     def scoreSteps(
-        self,
-        volumeNode,
-        segmentationNode,
-        threshold=0.8,
-        device="auto",
-        slices="all",
-        segments=None,
-        model="bundled",
-        previous=None,
-        cancelled=lambda: False,
+        self, volumeNode, segmentationNode, options=None, previous=None, cancelled=lambda: False, **changes
     ):
         """Score a segmentation step by step: a generator to be driven from the event loop.
 
@@ -365,51 +358,42 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
 
         :param volumeNode: the CT, a vtkMRMLScalarVolumeNode in Hounsfield units
         :param segmentationNode: vtkMRMLSegmentationNode
-        :param threshold: slices with a predicted DSC below it are flagged, 0..1
-        :param device: "auto", "cpu", "cuda", "cuda:N" or "mps"
-        :param slices: "all", or how many of each segment
-        :param segments: ids, names or structures of the segments to score, by default all
-        :param model: "bundled", a path to a model file, or a QualityModel
         :param previous: an earlier score: slices that have not changed since keep theirs
         :param cancelled: function that is asked between steps whether to stop
+        :param options: QualitySentinelLib.options.ScoringOptions
+        :param changes: fields of it, such as threshold, device, slices, segments and model
         :return: iterator of QualitySentinelLib.scorer.Progress; the last one has the complete score, unless cancelled
         :raises QualitySentinelError: what is wrong with the inputs or the model, in one line
         """
         from QualitySentinelLib.scene.scoring import score_steps
 
+        how = replace(options or ScoringOptions(), **changes)
         yield from score_steps(
-            volumeNode,
-            segmentationNode,
-            lambda: self.model(model),
-            threshold=threshold,
-            device=device,
-            slices=slices,
-            segments=segments,
-            previous=previous,
-            cancelled=cancelled,
+            volumeNode, segmentationNode, lambda: self.model(how.model), how, previous=previous, cancelled=cancelled
         )
 
-    def rescoreSteps(
-        self, volumeNode, segmentationNode, session, segmentIds, device="auto", slices="all", model="bundled"
-    ):
+    def rescoreSteps(self, volumeNode, segmentationNode, session, segmentIds, options=None):
         """Score edited segments again, step by step: only slices that have changed are run.
 
         :param session: the ReviewSession; it is not changed, give its ``update`` the score of the last step
         :param segmentIds: ids of the edited segments
+        :param options: as in :meth:`scoreSteps`
         :return: iterator of Progress, as in :meth:`scoreSteps`
         :raises ModelError: another model is chosen than the one that made the scores
         """
         from QualitySentinelLib.scene.scoring import rescore
 
+        how = options or ScoringOptions()
+
         def sameModel():
-            loaded = self.model(model)
+            loaded = self.model(how.model)
             if session.case.model.get("sha256") != loaded.sha256:
                 raise ModelError(
                     _("Edits are not scored because another model is selected than the one used so far; press Apply")
                 )
             return loaded
 
-        yield from rescore(volumeNode, segmentationNode, sameModel, session, segmentIds, device=device, slices=slices)
+        yield from rescore(volumeNode, segmentationNode, sameModel, session, segmentIds, how)
 
     def score(self, volumeNode, segmentationNode, **options):
         """Score a segmentation to the end; parameters as in :meth:`scoreSteps`.

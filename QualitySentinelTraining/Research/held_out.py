@@ -16,7 +16,7 @@ from scipy import ndimage
 from QualitySentinelLib.checkpoint import QualityModel
 from QualitySentinelLib.errors import UsageError
 from QualitySentinelLib.reading import read_ct, read_segmentation
-from QualitySentinelLib.scorer import Scorer, SliceChoice
+from QualitySentinelLib.scorer import Scorer
 from QualitySentinelLib.scores import SegmentScore
 from QualitySentinelLib.volume import Segmentation
 from QualitySentinelLib.volume.segmentation import boxes_of_labels, segment_from_mask
@@ -87,7 +87,7 @@ def held_out(
 
 def score_masks(
     model: QualityModel, subject: Subject, masks: Sequence[Candidate], names: Sequence[str] | None = None,
-    slices: SliceChoice = "all",
+    slices: int | str = "all",
 ) -> list[SegmentScore]:  # fmt: skip
     """Score masks of one subject, in order, as inference scores a file; as ``names``, or as what they show."""
     names = names or [subject.structures[mask.value] for mask in masks]
@@ -95,7 +95,8 @@ def score_masks(
         segment_from_mask(mask.mask, mask.corner, id=str(number), name=str(number), structure=name)
         for number, (mask, name) in enumerate(zip(masks, names, strict=True))
     ]
-    return Scorer(model).score(subject.ct, Segmentation(segments, subject.ct.frame, subject.name), slices).segments
+    scorer = Scorer(model, slices=slices)
+    return scorer.score(subject.ct, Segmentation(segments, subject.ct.frame, subject.name)).segments
 
 
 def corrupted(subject: Subject, value: int, kind: str, step: int) -> Candidate:

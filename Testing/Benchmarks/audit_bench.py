@@ -127,7 +127,7 @@ def throughput(scratch: Path, options: argparse.Namespace) -> dict:
     from QualitySentinelLib.scorer import Scorer
 
     data = find_cases(real_cases(scratch, options.real))
-    scorer = Scorer(load_model("bundled"), "cpu")
+    scorer = Scorer(load_model("bundled"), device="cpu")
     one_by_one(data, data.cases[:1], scorer, scratch, reports=True)  # warms up
     started = time.perf_counter()
     outcome = run_audit(data.root, scratch / "audit", options=AuditOptions(workers=options.workers))

@@ -142,7 +142,7 @@ def against_published_loop(scratch: Path) -> dict:
     for segment in segmentation:
         segment.structure = segment.id  # the embedding table of this benchmark knows file stems
     with timed_forward(model) as forward:
-        case = Scorer(model, "cpu").score(ct, segmentation, slices="published")
+        case = Scorer(model, device="cpu", slices="published").score(ct, segmentation)
     our_seconds = time.perf_counter() - started
 
     ours = {s.segment_id: [x.raw for x in sorted(s.slices, key=lambda x: x.slice_index)] for s in case.segments}
@@ -181,10 +181,9 @@ def compact_against_resnet50(scratch: Path) -> dict:
     segmentation = read_segmentation(seg_path, ct)
     result = {}
     for name, model in (("compact", load_model("bundled")), ("resnet50", a_published_model(["liver"]))):
-        scorer = Scorer(model, "cpu")
-        scorer.score(ct, segmentation, slices=1)
+        Scorer(model, device="cpu", slices=1).score(ct, segmentation)
         with timed_forward(model) as forward:
-            case = scorer.score(ct, segmentation, slices=8)
+            case = Scorer(model, device="cpu", slices=8).score(ct, segmentation)
         slices = sum(s.n_scored for s in case.segments)
         size = model.preset.size
         flops = forward_flops(model.network, model.preset.channels, size, model.table.vectors.shape[1])
@@ -277,8 +276,8 @@ def busy_cores(scratch: Path) -> dict:
         "from QualitySentinelLib.checkpoint import load_model; from QualitySentinelLib.scorer import Scorer;"
         "from QualitySentinelLib.reading import read_ct, read_segmentation;"
         "ct = read_ct(sys.argv[1]); seg = read_segmentation(sys.argv[2], ct);"
-        "s = Scorer(load_model(), 'cpu', backend='torch');"
-        "s.score(ct, seg, slices=1, segments=['liver']); print(s.score(ct, seg, segments=['liver']).seconds)"
+        "how = dict(device='cpu', backend='torch', segments=['liver']); model = load_model();"
+        "Scorer(model, slices=1, **how).score(ct, seg); print(Scorer(model, **how).score(ct, seg).seconds)"
     )
     ways = {
         "as we set it": {}, "one thread": {"OMP_NUM_THREADS": "1"},
@@ -306,15 +305,15 @@ def growth(scratch: Path) -> dict:
     ct_path, seg_path = a_case(scratch)
     ct = read_ct(ct_path)
     segmentation = read_segmentation(seg_path, ct)
-    scorer = Scorer(load_model("bundled"), "cpu")
-    scorer.score(ct, segmentation, slices=2)
+    model = load_model("bundled")
+    Scorer(model, device="cpu", slices=2).score(ct, segmentation)
     by_slices, by_segments = [], []
     for number in (2, 4, 8, 16, 32):
-        case = scorer.score(ct, segmentation, slices=number)
+        case = Scorer(model, device="cpu", slices=number).score(ct, segmentation)
         by_slices.append((sum(s.n_scored for s in case.segments), case.seconds))
     for number in (5, 15, 30, 45, len(segmentation)):
         part = Segmentation(segmentation.segments[:number], segmentation.frame, segmentation.source)
-        case = scorer.score(ct, part, slices=10)
+        case = Scorer(model, device="cpu", slices=10).score(ct, part)
         by_segments.append((len(part), case.seconds))
     result = {}
     for name, rows in (("slices", by_slices), ("segments", by_segments)):
@@ -354,7 +353,7 @@ def one_slice_edit(scratch: Path) -> dict:
     ct_path, seg_path = a_large_case(scratch)
     ct = read_ct(ct_path)
     segmentation = read_segmentation(seg_path, ct)
-    scorer = Scorer(load_model("bundled"), "cpu")
+    scorer = Scorer(load_model("bundled"), device="cpu")
     before = scorer.score(ct, segmentation)
     segment = segmentation.segments[5]
     segment.labels = np.where(np.arange(len(segment.labels))[:, None, None] == 9, 0, segment.labels)

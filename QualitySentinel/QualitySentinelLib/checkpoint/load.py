@@ -17,17 +17,22 @@ _BUNDLED_FOLDERS = (
 )
 
 
-def load_model(source: str | os.PathLike = BUNDLED, embeddings: str | os.PathLike | None = None) -> QualityModel:
+def load_model(
+    source: str | os.PathLike | QualityModel = BUNDLED, embeddings: str | os.PathLike | None = None
+) -> QualityModel:
     """Load a model.
 
     Args:
-        source: ``"bundled"``, a ``.safetensors`` file of ours, or a published ``.pth`` checkpoint.
+        source: ``"bundled"``, a ``.safetensors`` file of ours, or a published ``.pth`` checkpoint. A model that was
+            loaded already is returned as it is.
         embeddings: ``label_embedding.pkl`` that belongs to a published checkpoint; without it, a file of that name
             beside the checkpoint is taken.
 
     Raises:
         ModelError: one line that names the file and what is wrong with it.
     """
+    if isinstance(source, QualityModel):
+        return source
     if os.fspath(source) == BUNDLED:
         return load_model_file(bundled_model_path())
     path = Path(source)

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import not_installed
 from ..files import locked_folder
 from ..scores import read_report_json
-from .score import add_backend_arguments, add_case_arguments, add_scoring_arguments, check_output
+from .score import add_case_arguments, add_scoring_arguments, add_single_case_arguments, check_output
 
 _NEEDED = ("trame", "trame_slicer", "slicer", "aiohttp")
 
@@ -29,7 +29,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         "--out", type=Path, help="folder for the review and its exports (default: SEG's name and -review)"
     )
     add_scoring_arguments(parser)
-    add_backend_arguments(parser)
+    add_single_case_arguments(parser)
     parser.add_argument("--scores", type=Path, help="report.json of an earlier scoring: only what changed is scored")
     parser.add_argument("--port", type=int, default=0, help="TCP port of the page (default: a free one)")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")

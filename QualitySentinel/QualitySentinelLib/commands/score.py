@@ -7,11 +7,13 @@ import csv
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 from ..errors import CancelledError, UsageError
 from ..files import check_writable
-from ..scores.flags import DEFAULT_THRESHOLD
+from ..options import DEFAULT_THRESHOLD, ScoringOptions
+from ..scores.aggregation import AGGREGATIONS, DEFAULT_AGGREGATION
 
 
 def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
@@ -25,7 +27,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     add_case_arguments(parser)
     parser.add_argument("--out", required=True, type=Path, help="folder for the results (made when missing)")
     add_scoring_arguments(parser)
-    add_backend_arguments(parser)
+    add_single_case_arguments(parser)
     parser.add_argument(
         "--error-maps", action="store_true",
         help="also write errors.seg.nrrd: what to remove from each mask, and what to add to it (docs/ERROR_MAPS.md)",
@@ -83,7 +85,17 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def add_backend_arguments(parser: argparse.ArgumentParser) -> None:
+def scoring_options(options: argparse.Namespace) -> ScoringOptions:
+    """How to score, from a command's options.
+
+    Raises:
+        UsageError: a value is not sensible.
+    """
+    given = {f.name: getattr(options, f.name) for f in fields(ScoringOptions) if hasattr(options, f.name)}
+    return ScoringOptions(**given)
+
+
+def add_single_case_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of every command that scores one case. (An audit computes alike on every machine, in float32.)"""
     parser.add_argument(
         "--backend", choices=("auto", "torch", "openvino"), default="auto",
@@ -94,6 +106,10 @@ def add_backend_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the arithmetic (default float32); bfloat16 is faster where the processor has it, and changes single "
         "scores by up to 0.04",
     )  # fmt: skip
+    parser.add_argument(
+        "--aggregation", choices=tuple(AGGREGATIONS), default=DEFAULT_AGGREGATION,
+        help="from the slices' scores to a segment's (default %(default)s, the only one with ranges)",
+    )  # fmt: skip
 
 
 def _words(text: str) -> list[str]:
@@ -103,6 +119,7 @@ def _words(text: str) -> list[str]:
 def run(options: argparse.Namespace) -> int:
     """Score the case and write every file of the contract into ``--out``, all or none."""
     started = time.perf_counter()
+    how = scoring_options(options)
     check_output(options)
     from ..checkpoint import load_model  # torch takes seconds to import: not before --help could answer
     from ..reading import read_ct, read_segmentation
@@ -112,16 +129,13 @@ def run(options: argparse.Namespace) -> int:
 
     ct = read_ct(options.ct, options.series)
     segmentation = read_segmentation(segmentation_files(options), ct, names=options.names)
-    scorer = Scorer(
-        load_model(options.model, options.embeddings), options.device, threshold=options.threshold,
-        backend=options.backend, precision=options.precision,
-    )  # fmt: skip
+    scorer = Scorer(load_model(how.model, how.embeddings), how)
     if options.error_maps and not scorer.model.draws:
         raise UsageError(f"--error-maps: model {scorer.model.name} draws no reference; choose another --model")
     drawings = Drawings() if scorer.model.draws else None
-    case = _score_with_progress(scorer, ct, segmentation, options, drawings)
+    case = _score_with_progress(scorer, ct, segmentation, drawings, options.quiet)
     write_results(
-        options.out, case, ct, segmentation, inputs=input_files(options), options=_recorded(options),
+        options.out, case, ct, segmentation, inputs=input_files(options), options=recorded(options, how),
         total_seconds=time.perf_counter() - started, drawings=drawings, error_maps=options.error_maps,
     )  # fmt: skip
     _warn(case)
@@ -143,12 +157,12 @@ def check_output(options: argparse.Namespace) -> None:
     check_writable(options.out)
 
 
-def _score_with_progress(scorer, ct, segmentation, options: argparse.Namespace, drawings):
+def _score_with_progress(scorer, ct, segmentation, drawings, quiet: bool):
     from tqdm import tqdm
 
     names = {segment.id: segment.name for segment in segmentation}
-    with tqdm(total=0, unit="slice", disable=options.quiet, file=sys.stderr, dynamic_ncols=True) as bar:
-        for progress in scorer.run(ct, segmentation, options.slices, options.segments, drawings=drawings):
+    with tqdm(total=0, unit="slice", disable=quiet, file=sys.stderr, dynamic_ncols=True) as bar:
+        for progress in scorer.run(ct, segmentation, drawings=drawings):
             bar.total = progress.total
             bar.set_description(" ".join(names.get(progress.segment_id, "scoring").split())[:28], refresh=False)
             bar.update(progress.done - bar.n)
@@ -157,10 +171,9 @@ def _score_with_progress(scorer, ct, segmentation, options: argparse.Namespace, 
     return progress.score
 
 
-def _recorded(options: argparse.Namespace) -> dict:
+def recorded(options: argparse.Namespace, how: ScoringOptions) -> dict:
     """The options that shaped the scores, for the report."""
-    kept = ("series", "model", "embeddings", "names", "device", "slices", "threshold", "segments")
-    return {name: getattr(options, name) for name in kept}
+    return {"series": options.series, "names": options.names, **how.recorded()}
 
 
 def _summarize(case, out: Path, worst: int = 8) -> None:

@@ -16,6 +16,7 @@ import vtk
 from slicer.i18n import tr as _
 
 from ..errors import CancelledError
+from ..options import ScoringOptions
 from ..scene import (
     ct_window,
     hide_legend,
@@ -222,10 +223,9 @@ class Panel:
             steps = self._logic.scoreSteps(
                 volume_node,
                 node,
-                threshold=threshold_of(parameters),
+                scoring_options(parameters),
                 previous=review.session.case if review else None,  # slices that were not edited keep their scores
                 cancelled=lambda: self._scoring.cancelled,
-                **scoring_options(parameters),
             )
             self._scoring.start(steps, node, volume_node, volume_state, [warning] if warning else [])
             self.rescoring.enabled = False
@@ -368,7 +368,7 @@ class Panel:
             review.segmentation_node,
             review.session,
             segment_ids,
-            **scoring_options(self._logic.getParameterNode()),
+            scoring_options(self._logic.getParameterNode()),
         )
 
     def _on_rescored(self, review: OpenReview) -> None:
@@ -403,13 +403,12 @@ def device_of(parameters) -> str:
     return "cpu" if parameters.forceCpu else parameters.device
 
 
-def scoring_options(parameters) -> dict:
-    """What scoring and scoring again have in common."""
-    return {
-        "device": device_of(parameters),
-        "slices": parameters.slicesPerSegment or "all",
-        "model": parameters.model,
-    }
+def scoring_options(parameters) -> ScoringOptions:
+    """How to score, and to score again."""
+    return ScoringOptions(
+        parameters.model, device=device_of(parameters), slices=parameters.slicesPerSegment or "all",
+        threshold=threshold_of(parameters),
+    )  # fmt: skip
 
 
 def may_begin_anew(segmentation_node: slicer.vtkMRMLSegmentationNode, review: OpenReview | None) -> bool:

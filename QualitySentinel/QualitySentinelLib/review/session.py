@@ -6,8 +6,8 @@ import operator
 from collections.abc import Callable, Iterable
 
 from ..errors import UsageError
+from ..options import check_threshold
 from ..scores import CaseScore, SegmentScore, SliceScore, flag, segment_labels
-from ..scores.flags import check_threshold
 from .accepts import Accepts
 from .changes import ScoreChanges, changes_between
 from .counts import ReviewCounts, ReviewProgress

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..scores import DEFAULT_THRESHOLD, CaseScore, Progress, SegmentScore, Stage
+from ..options import ScoringOptions
+from ..scores import CaseScore, Progress, SegmentScore, Stage
 from ..steps import Steps, paced
 from .ct_node import LastCt
 from .garbage import without_full_collections
@@ -58,14 +59,11 @@ def score_steps(
     volume_node,
     segmentation_node,
     model: str | os.PathLike | QualityModel | Callable[[], QualityModel] = "bundled",
+    options: ScoringOptions | None = None,
     *,
-    threshold: float = DEFAULT_THRESHOLD,
-    device: str = "auto",
-    slices: int | str = "all",
-    segments: Iterable[str] | None = None,
     previous: CaseScore | None = None,
     cancelled: Callable[[], bool] = lambda: False,
-    step_seconds: float = STEP_SECONDS,
+    **changes,
 ) -> Iterator[Progress]:
     """Score a segmentation step by step: a generator to be driven from the event loop. The scene is not changed.
 
@@ -78,13 +76,9 @@ def score_steps(
         volume_node: the CT, a vtkMRMLScalarVolumeNode in Hounsfield units.
         segmentation_node: a vtkMRMLSegmentationNode. It may be edited meanwhile: what counts is what was read.
         model: ``"bundled"``, a path, a model, or a function that gives one (called in a step of its own).
-        threshold: slices predicted below it are flagged, 0..1.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        slices: ``"all"``, or how many of each segment.
-        segments: ids, names or structures of the segments to score; by default all.
+        options: how; ``changes`` are fields of it. A step takes about :data:`STEP_SECONDS` where they do not say.
         previous: an earlier score: slices whose mask has not changed since keep theirs.
         cancelled: asked before each step whether to stop.
-        step_seconds: about how long a step may take.
 
     Yields:
         progress; the last one is ``finished`` or ``cancelled``. ``score`` has no segments until they are read.
@@ -93,25 +87,26 @@ def score_steps(
         QualitySentinelError: what is wrong with the inputs or the model, in one line.
     """
     started = time.perf_counter()
-    blank = CaseScore([], threshold)
+    options = _in_steps(options, changes)
+    blank = CaseScore([], options.threshold)
 
     def coming(stage: Stage) -> Progress:
         return Progress(0, 0, time.perf_counter() - started, None, blank, cancelled(), stage)
 
-    scorer = yield from _scorer(model, device, threshold, step_seconds, coming)
+    scorer = yield from _scorer(model, options, coming)
     if scorer is None:
         return
-    ct = yield from _driven(paced(_last_ct.steps(volume_node), step_seconds), Stage.READING, coming)
+    ct = yield from _driven(paced(_last_ct.steps(volume_node), options.step_seconds), Stage.READING, coming)
     if ct is None:
         return
     memory = LayerMemory()
     reading = segmentation_steps(segmentation_node, volume_node, None, memory)
-    segmentation = yield from _driven(paced(reading, step_seconds), Stage.READING, coming)
+    segmentation = yield from _driven(paced(reading, options.step_seconds), Stage.READING, coming)
     if segmentation is None:
         return
-    for progress in scorer.run(ct, segmentation, slices, segments, previous, cancelled):
+    for progress in scorer.run(ct, segmentation, previous=previous, cancelled=cancelled):
         if progress.finished:
-            _remember(segmentation_node, memory, progress.score, slices)
+            _remember(segmentation_node, memory, progress.score, options.slices)
         yield replace(progress, seconds=time.perf_counter() - started)
 
 
@@ -122,17 +117,16 @@ def rescore(
     model: str | os.PathLike | QualityModel | Callable[[], QualityModel],
     session: ReviewSession,
     segment_ids: Iterable[str] | None = None,
+    options: ScoringOptions | None = None,
     *,
-    device: str = "auto",
-    slices: int | str = "all",
     cancelled: Callable[[], bool] = lambda: False,
-    step_seconds: float = STEP_SECONDS,
+    **changes,
 ) -> Iterator[Progress]:
     """Score again after an edit, step by step: only these segments are read, only slices that changed are run.
 
     Args:
-        volume_node, segmentation_node, model, device, slices, cancelled, step_seconds: as in :func:`score_steps`;
-            those of the scoring before, or what they changed is scored, too.
+        volume_node, segmentation_node, model, options, changes, cancelled: as in :func:`score_steps`; those of the
+            scoring before, or what they changed is scored, too. The threshold is the session's.
         session: the review; it is not changed. Give it the score of the last step: ``session.update(...)``.
         segment_ids: those that were edited, as :class:`~.edits.SegmentationEdits` tells them; ids that are gone do no
             harm. Segments that the session does not know are read in any case. ``None``: all may have been edited.
@@ -145,6 +139,7 @@ def rescore(
         QualitySentinelError: what is wrong with the inputs or the model, in one line.
     """
     started = time.perf_counter()
+    options = replace(_in_steps(options, changes), threshold=session.threshold, segments=None)
     known = {score.segment_id: score for score in session.case.segments}
     there = segmentation_node.GetSegmentation().GetSegmentIDs()
     edited = set(there if segment_ids is None else segment_ids)
@@ -164,23 +159,23 @@ def rescore(
     if not wanted:
         yield coming(Stage.SCORING)
         return
-    scorer = yield from _scorer(model, device, session.threshold, step_seconds, coming)
+    scorer = yield from _scorer(model, options, coming)
     if scorer is None:
         return
-    ct = yield from _driven(paced(_last_ct.steps(volume_node), step_seconds), Stage.READING, coming)
+    ct = yield from _driven(paced(_last_ct.steps(volume_node), options.step_seconds), Stage.READING, coming)
     if ct is None:
         return
-    memory, sure = _recalled(segmentation_node, session.case, scorer.model.sha256, slices)
+    memory, sure = _recalled(segmentation_node, session.case, scorer.model.sha256, options.slices)
     reading = segmentation_steps(segmentation_node, volume_node, wanted, memory, sure)
-    segmentation = yield from _driven(paced(reading, step_seconds), Stage.READING, coming)
+    segmentation = yield from _driven(paced(reading, options.step_seconds), Stage.READING, coming)
     if segmentation is None:
         return
     if not len(segmentation):  # every mask is as it was
         segmentation.warnings.clear()
-    for progress in scorer.run(ct, segmentation, slices, None, session.case, cancelled):
+    for progress in scorer.run(ct, segmentation, previous=session.case, cancelled=cancelled):
         score = merged(progress.score)
         if progress.finished:
-            _remember(segmentation_node, memory, score, slices)
+            _remember(segmentation_node, memory, score, options.slices)
         yield replace(progress, score=score, seconds=time.perf_counter() - started)
 
 
@@ -214,21 +209,23 @@ def _made_of(segmentation_node, case: CaseScore) -> dict[str, tuple]:
     return made_of
 
 
-def _scorer(model, device: str, threshold: float, step_seconds: float, coming: Callable[[Stage], Progress]):
+def _in_steps(options: ScoringOptions | None, changes: dict) -> ScoringOptions:
+    return replace(options or ScoringOptions(), **({"step_seconds": STEP_SECONDS} | changes))
+
+
+def _scorer(model, options: ScoringOptions, coming: Callable[[Stage], Progress]):
     """Import torch, load the model and warm it up, in steps; returns ``None`` when cancelled."""
     modules = yield from _driven(import_steps(_HEAVY), Stage.LOADING, coming)
     if modules is None:
         return None
-    from ..checkpoint import QualityModel, load_model
+    from ..checkpoint import load_model
     from ..scorer import Scorer
 
     progress = coming(Stage.LOADING)
     yield progress
     if progress.cancelled:
         return None
-    if not isinstance(model, QualityModel):
-        model = model() if callable(model) else load_model(model)
-    scorer = Scorer(model, device, threshold=threshold, step_seconds=step_seconds)
+    scorer = Scorer(load_model(model() if callable(model) else model, options.embeddings), options)
     return (yield from _driven(scorer.warm_up_steps(), Stage.LOADING, coming))
 
 

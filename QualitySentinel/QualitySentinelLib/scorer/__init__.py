@@ -1,7 +1,7 @@
 """Layer 6: plans which slices to score, runs them in batches on a device, and gathers the case's scores."""
 
 from ..scores.progress import Progress, Stage
-from .plan import SliceChoice, plan_slices
+from .plan import plan_slices
 from .scorer import Scorer, score
 
-__all__ = ["Progress", "Scorer", "SliceChoice", "Stage", "plan_slices", "score"]
+__all__ = ["Progress", "Scorer", "Stage", "plan_slices", "score"]

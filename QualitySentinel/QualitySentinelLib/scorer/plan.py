@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import UsageError
+from ..options import SliceChoice
 from ..volume import Segment
-
-SliceChoice = int | str
-"""A number of slices per segment, ``"all"``, or ``"published"`` (the ten positions of the published code)."""
 
 _PUBLISHED_SLICES = 10
 REACH_MM = 10.0
@@ -16,23 +13,6 @@ REACH_MM = 10.0
 INNER_REACH_MM = 45.0
 """How far from the mask a gap inside it is searched: where the neighbour that shows the network the place has faded
 to a twentieth. A stray voxel far away must not make a whole body of candidates."""
-
-
-def parse_slice_choice(text: SliceChoice) -> SliceChoice:
-    """``all``, ``published`` or a whole number of at least 1.
-
-    Raises:
-        UsageError: anything else.
-    """
-    if text in ("all", "published"):
-        return text
-    try:
-        number = int(text)
-    except (TypeError, ValueError):
-        number = 0
-    if number < 1:
-        raise UsageError(f"slices must be 'all', 'published' or a number of at least 1, not {text!r}")
-    return number
 
 
 def plan_slices(segment: Segment, slices: SliceChoice = "all", from_top: bool = False) -> list[int]:

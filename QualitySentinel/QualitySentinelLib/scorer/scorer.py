@@ -11,21 +11,20 @@ import numpy as np
 
 from ..anatomy.sides import WRONG_SIDE, mistaken_sides
 from ..checkpoint import QualityModel, load_model
-from ..checkpoint.load import BUNDLED
 from ..errors import CancelledError, UsageError
+from ..options import ScoringOptions
 from ..scores import CaseScore, Progress, SegmentScore, SliceScore, Stage, Status
 from ..scores.aggregation import aggregate
-from ..scores.flags import DEFAULT_THRESHOLD, check_threshold, flag
+from ..scores.flags import flag
 from ..slices import SliceBatch, blank_batch, make_batch
 from ..slices.place import body_of
 from ..steps import Steps, TimeBudget, in_thread
 from ..suggestions.drawing import WHOLE, Drawing, Drawings
 from ..volume import CtVolume, Segment, Segmentation
-from ..volume.collector import one_line
-from ..volume.segmentation import is_called
+from ..volume.segmentation import chosen_segments
 from .batch_sizer import BatchSizer
 from .device import batch_size_for, choose_device, is_out_of_memory
-from .plan import REACH_MM, SliceChoice, parse_slice_choice, plan_empty_slices, plan_slices
+from .plan import REACH_MM, plan_empty_slices, plan_slices
 
 Item = tuple[Segment, int, int | None]
 """A segment, the canonical slice to score, and, where the segment is empty in it, the nearest slice of its mask."""
@@ -37,26 +36,20 @@ _WHOLE = 0.5
 
 
 def score(
-    ct: CtVolume,
-    segmentation: Segmentation,
-    model: QualityModel | str | os.PathLike = BUNDLED,
-    slices: SliceChoice = "all",
-    segments: Iterable[str] | None = None,
-    **options,
+    ct: CtVolume, segmentation: Segmentation, model: QualityModel | str | os.PathLike = "bundled", **options
 ) -> CaseScore:
     """Predict the DSC of every slice and every segment of a segmentation.
+
+    To score many cases, load the model once and make a :class:`Scorer` of it.
 
     Args:
         ct: what :func:`QualitySentinelLib.read_ct` gives.
         segmentation: what :func:`QualitySentinelLib.read_segmentation` gives.
-        model: a model, or what :func:`QualitySentinelLib.load_model` takes. To score many cases, load it once.
-        slices: ``"all"``, or a number of slices per segment.
-        segments: ids, names or structures of the segments to score; by default every one.
-        options: of :class:`Scorer`, such as ``device`` and ``threshold``.
+        model: what :func:`QualitySentinelLib.load_model` takes.
+        options: other fields of :class:`~..options.ScoringOptions`, such as ``device``, ``slices`` and ``segments``.
     """
-    if not isinstance(model, QualityModel):
-        model = load_model(model)
-    return Scorer(model, **options).score(ct, segmentation, slices, segments)
+    how = ScoringOptions(model, **options)
+    return Scorer(load_model(how.model, how.embeddings), how).score(ct, segmentation)
 
 
 class Scorer:
@@ -64,13 +57,8 @@ class Scorer:
 
     Args:
         model: what :func:`QualitySentinelLib.checkpoint.load_model` gives.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        batch_size: slices at once; by default as many as suit the device.
-        threshold: slices predicted below it are flagged.
-        backend, precision: what runs the network on a CPU, see :class:`~..checkpoint.QualityModel`; by default as the
-            model has it.
-        step_seconds: about how long a step of :meth:`run` may take, for an application that must stay alive between
-            steps; batches grow and shrink to that. By default they are as large as suits the device.
+        options: how; its ``model`` and ``embeddings`` are not looked at.
+        changes: fields of :class:`~..options.ScoringOptions` in their place, such as ``device`` and ``threshold``.
 
     Example::
 
@@ -80,24 +68,16 @@ class Scorer:
         progress.score.worst_first()[0].name
     """
 
-    def __init__(
-        self,
-        model: QualityModel,
-        device: str = "auto",
-        batch_size: int | None = None,
-        threshold: float = DEFAULT_THRESHOLD,
-        step_seconds: float | None = None,
-        backend: str | None = None,
-        precision: str | None = None,
-    ) -> None:
-        if batch_size is not None and batch_size < 1:
-            raise UsageError(f"batch size must be at least 1, not {batch_size}")
-        model.backend, model.precision = backend or model.backend, precision or model.precision
+    def __init__(self, model: QualityModel, options: ScoringOptions | None = None, **changes) -> None:
+        self.options = options = replace(options or ScoringOptions(), **changes)
+        model.backend, model.precision = options.backend or model.backend, options.precision or model.precision
         self.model = model
-        self.device = choose_device(device)
-        self.threshold = check_threshold(threshold)
-        self._step_seconds = step_seconds
-        self._batches = BatchSizer(batch_size or batch_size_for(self.device, model.preset.size**2), step_seconds)
+        self.device = choose_device(options.device)
+        self._batches = self._batch_sizer(options.batch_size)
+
+    def _batch_sizer(self, most: int | None = None) -> BatchSizer:
+        fitting = most or batch_size_for(self.device, self.model.preset.size**2)
+        return BatchSizer(fitting, self.options.step_seconds)
 
     def warm_up_steps(self) -> Steps[Scorer]:
         """What the first slice would have to wait for: bring the network to the device, run it once; returns self."""
@@ -111,22 +91,13 @@ class Scorer:
                 raise
         return self
 
-    def score(
-        self,
-        ct: CtVolume,
-        segmentation: Segmentation,
-        slices: SliceChoice = "all",
-        segments: Iterable[str] | None = None,
-        previous: CaseScore | None = None,
-        cancelled: Callable[[], bool] = lambda: False,
-        drawings: Drawings | None = None,
-    ) -> CaseScore:
-        """Run :meth:`run` to its end.
+    def score(self, ct: CtVolume, segmentation: Segmentation, **how) -> CaseScore:
+        """Run :meth:`run`, which takes the same, to its end.
 
         Raises:
             CancelledError: ``cancelled`` said so.
         """
-        *_, progress = self.run(ct, segmentation, slices, segments, previous, cancelled, drawings)
+        *_, progress = self.run(ct, segmentation, **how)
         if progress.cancelled:
             raise CancelledError("scoring was cancelled")
         return progress.score
@@ -135,7 +106,7 @@ class Scorer:
         self,
         ct: CtVolume,
         segmentation: Segmentation,
-        slices: SliceChoice = "all",
+        *,
         segments: Iterable[str] | None = None,
         previous: CaseScore | None = None,
         cancelled: Callable[[], bool] = lambda: False,
@@ -147,10 +118,7 @@ class Scorer:
 
         Args:
             ct, segmentation: on one grid (``segmentation.frame`` has the CT's shape).
-            slices: ``"all"``, a number of slices per segment, or ``"published"``. With ``"all"``, a model that can
-                also looks at slices without mask, inside it and just beyond its ends, for what was missed; not in
-                segments of unknown structure, because nothing says what to look for.
-            segments: ids, names or structures of the segments to score; by default every one.
+            segments: those to score in this run, instead of the options' own.
             previous: an earlier score of the same CT by the same model: a slice whose mask has not changed since
                 keeps its score, only the others are run.
             cancelled: asked between batches; when it says yes the run ends with ``Progress.cancelled``.
@@ -159,13 +127,12 @@ class Scorer:
                 (``QualityModel.draws``) leaves it as it is.
 
         Raises:
-            UsageError: unknown segment or slice choice, or the two volumes do not share a grid.
+            UsageError: unknown segment, or the two volumes do not share a grid.
         """
         started = time.perf_counter()
-        slices = parse_slice_choice(slices)
         if segmentation.frame.shape != ct.frame.shape:
             raise UsageError(f"{segmentation.source}: the segmentation is not on the CT's grid; resample it first")
-        wanted = _chosen_segments(segmentation, segments)
+        wanted = chosen_segments(segmentation, self.options.segments if segments is None else segments)
         warnings = [*ct.warnings, *segmentation.warnings, *_mistaken_sides(segmentation)]
         warnings += self._doubts(ct, [segment for segment in segmentation if segment.id in wanted])
         if drawings is not None and not self.model.draws:
@@ -176,7 +143,7 @@ class Scorer:
             warnings.append(f"{ct.source}: stored slices are not axial; axial ones are scored, as the model expects")
         case = CaseScore(
             segments=[_blank(segment) for segment in segmentation],
-            threshold=self.threshold,
+            threshold=self.options.threshold,
             model=self._summary(),
             device=str(self.device),
             warnings=warnings,
@@ -191,14 +158,14 @@ class Scorer:
             total = len(items) if stage is Stage.SCORING else 0
             return Progress(done, total, case.seconds, segment_id, case, cancelled, stage)
 
-        budget = TimeBudget(self._step_seconds)
+        budget = TimeBudget(self.options.step_seconds)
         earlier = _Earlier(previous, self.model.sha256)
         from_top = in_file_order and ct.frame.flipped[0]
         missing = {}
         for segment in segmentation:
             score = scores[segment.id]
             score.n_slices = len(segment.occupied_slices())
-            plan = self._plan(segment, ct, slices, from_top) if segment.id in wanted else {}
+            plan = self._plan(segment, ct, from_top) if segment.id in wanted else {}
             missing[segment.id] = len(plan)
             for k, near in plan.items():
                 if budget.is_spent():
@@ -264,10 +231,10 @@ class Scorer:
     def _knows(self, segment: Segment) -> bool:
         return segment.structure is not None and segment.structure in self.model.table.names
 
-    def _plan(self, segment: Segment, ct: CtVolume, slices: SliceChoice, from_top: bool) -> dict[int, int | None]:
+    def _plan(self, segment: Segment, ct: CtVolume, from_top: bool) -> dict[int, int | None]:
         """Canonical k of the slices to score: those of the mask with ``None``, then empty ones with the nearest."""
-        plan: dict[int, int | None] = dict.fromkeys(plan_slices(segment, slices, from_top))
-        if slices == "all" and self.model.preset.neighbour and self._knows(segment):
+        plan: dict[int, int | None] = dict.fromkeys(plan_slices(segment, self.options.slices, from_top))
+        if self.options.slices == "all" and self.model.preset.neighbour and self._knows(segment):
             reach_mm = (self._calibration.get("missed") or {}).get("reach_mm", REACH_MM)
             plan |= plan_empty_slices(segment, ct.frame.shape[0], ct.frame.spacing[0], reach_mm)
         return plan
@@ -307,7 +274,7 @@ class Scorer:
         elif self.device.type != "cpu":
             case.warnings.append(f"{self.device} ran out of memory even for one slice: continuing on the CPU")
             self.device = choose_device("cpu")
-            self._batches = BatchSizer(batch_size_for(self.device, self.model.preset.size**2), self._step_seconds)
+            self._batches = self._batch_sizer()
         else:
             raise MemoryError(f"not enough memory to score a single slice ({problem})")
 
@@ -315,8 +282,8 @@ class Scorer:
         score.slices.sort(key=lambda s: s.k)
         score.empty_slices.sort(key=lambda s: s.k)
         score.status = Status.SCORED if self._knows(segment) else Status.UNKNOWN_STRUCTURE
-        aggregate(score, calibration=self._applicable(score))
-        flag(score.slices, self.threshold)
+        aggregate(score, self.options.aggregation, self._applicable(score))
+        flag(score.slices, self.options.threshold)
 
     def _applicable(self, score: SegmentScore) -> dict:
         """The part of the calibration that was measured for scores like this one.
@@ -398,20 +365,3 @@ def _digest(segment: Segment, k: int, near: int | None) -> str:
 def _is_inner(segment: Segment, k: int) -> bool:
     first, last = segment.occupied_slices()[[0, -1]]
     return bool(first < k < last)
-
-
-def _chosen_segments(segmentation: Segmentation, wanted: Iterable[str] | None) -> set[str]:
-    """Ids of the segments that the user's ids, names or structures mean."""
-    if wanted is None:
-        return {segment.id for segment in segmentation}
-    wanted = list(wanted)
-    if not wanted:
-        raise UsageError(f"{segmentation.source}: no segment to score was named")
-    chosen = set()
-    for word in wanted:
-        matching = {s.id for s in segmentation if is_called(word, s.id, s.name, s.structure)}
-        if not matching:
-            names = [one_line(s.name) for s in segmentation.segments[:8]] + ["..."] * (len(segmentation) > 8)
-            raise UsageError(f"{segmentation.source}: no segment is called {word!r}; available: {', '.join(names)}")
-        chosen |= matching
-    return chosen

@@ -2,37 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from ..errors import UsageError
 from .score import SegmentScore
 
-AGGREGATIONS = ("mean", "area_weighted")
-DEFAULT_AGGREGATION = "area_weighted"
 MISSED_BELOW = 0.5
 """Empty slices predicted below it are missed when the model's calibration says nothing: more likely than not."""
 
 
+def mean_dsc(segment_score: SegmentScore) -> float:
+    """The plain mean over the scored slices of the mask, as published."""
+    return float(np.mean([s.predicted_dsc for s in segment_score.slices]))
+
+
+def area_weighted_dsc(segment_score: SegmentScore) -> float:
+    """The mean of the slices' DSC, weighted as the volumetric DSC ``2 sum|A∩B| / sum(|A|+|B|)`` weights them.
+
+    Of the weights ``|A|+|B|`` the mask's own area is the part that is known without a ground truth. An empty slice adds
+    nothing to the overlap and, where something is missed, half of ``|B|`` to the weights: the probability of that times
+    half the area of the mask's nearest slice. When only N of the slices were scored, each stands for the slices nearest
+    to it: its area counts that many times.
+    """
+    dsc = np.array([s.predicted_dsc for s in segment_score.slices], dtype=np.float64)
+    areas = np.array([s.area_mm2 for s in segment_score.slices], dtype=np.float64)
+    weights = areas * _slices_stood_for(segment_score)
+    missed = sum((1.0 - s.predicted_dsc) * s.area_mm2 / 2 for s in segment_score.empty_slices)
+    return float(dsc @ weights / (weights.sum() + missed)) if weights.sum() > 0 else mean_dsc(segment_score)
+
+
+DEFAULT_AGGREGATION = "area_weighted"
+AGGREGATIONS: dict[str, Callable[[SegmentScore], float]] = {
+    "mean": mean_dsc,
+    DEFAULT_AGGREGATION: area_weighted_dsc,
+}
+"""By name, from a segment with at least one scored slice to its DSC. A new one is one entry."""
+
+
 def aggregate(
-    segment_score: SegmentScore, method: str = DEFAULT_AGGREGATION, calibration: Mapping | None = None
+    segment_score: SegmentScore, method: str | None = None, calibration: Mapping | None = None
 ) -> float | None:
-    """Set a segment's predicted DSC, all intervals and what is missed; both aggregates are kept, ``method`` is chosen.
-
-    ``mean`` is the plain mean over the scored slices of the mask, as published. ``area_weighted`` follows from the
-    definition of the volumetric DSC, ``2 sum|A∩B| / sum(|A|+|B|)``: it is the mean of the slices' DSC weighted by
-    ``|A|+|B|``, of which the mask's own area is the part that is known without a ground truth. An empty slice adds
-    nothing to the overlap and, where something is missed, half of ``|B|`` to the weights: the probability of that
-    times half the area of the mask's nearest slice.
-
-    When only N of the slices were scored, each stands for the slices nearest to it: its area counts that many times.
+    """Set a segment's predicted DSC, all intervals and what is missed.
 
     Args:
-        segment_score: changed in place: ``mean_dsc``, ``area_weighted_dsc``, ``predicted_dsc``, ``dsc_low``,
-            ``dsc_high`` (all ``None`` when no slice was scored), the intervals of its slices, and which of its empty
-            slices are missed.
-        method: ``"mean"`` or ``"area_weighted"``.
+        segment_score: changed in place: ``predicted_dsc``, ``dsc_low``, ``dsc_high``, and ``mean_dsc`` and
+            ``area_weighted_dsc``, which are kept whatever the method (all ``None`` when no slice was scored), the
+            intervals of its slices, and which of its empty slices are missed.
+        method: a name of :data:`AGGREGATIONS`; by default :data:`DEFAULT_AGGREGATION`.
         calibration: the model's, with any of: ``slice``: bounds of the DSC of a slice over its prediction;
             ``segment``: as :func:`segment_dsc` has it, over the area-weighted aggregate, the only one that is
             calibrated; ``missed``: the thresholds of empty slices. What is absent gives no interval, the aggregate
@@ -44,6 +62,7 @@ def aggregate(
     Raises:
         UsageError: there is no such method.
     """
+    method = method or DEFAULT_AGGREGATION
     if method not in AGGREGATIONS:
         raise UsageError(f"{method}: no such aggregation; choose one of {', '.join(AGGREGATIONS)}")
     calibration = calibration or {}
@@ -52,11 +71,13 @@ def aggregate(
     at_ends, inside = missed_below(calibration.get("missed"))
     for empty in segment_score.empty_slices:
         empty.missed = empty.predicted_dsc < (inside if empty.inner else at_ends)
-    mean, weighted = _both(segment_score)
-    segment_score.mean_dsc, segment_score.area_weighted_dsc = mean, weighted
-    segment_score.predicted_dsc = mean if method == "mean" else weighted
+    chosen, mean, weighted = (
+        AGGREGATIONS[name](segment_score) if segment_score.slices else None
+        for name in (method, "mean", DEFAULT_AGGREGATION)
+    )
+    segment_score.mean_dsc, segment_score.area_weighted_dsc, segment_score.predicted_dsc = mean, weighted, chosen
     segment_score.dsc_low = segment_score.dsc_high = None
-    curve = calibration.get("segment") if method == "area_weighted" else None
+    curve = calibration.get("segment") if method == DEFAULT_AGGREGATION else None
     if curve and weighted is not None:
         bounds = (float(v) for v in segment_dsc(weighted, curve))
         segment_score.predicted_dsc, segment_score.dsc_low, segment_score.dsc_high = bounds
@@ -94,18 +115,6 @@ def _at(value: float | None, curve: Mapping | None, over: str, *names: str) -> t
     if value is None or not curve:
         return (None,) * len(names)
     return tuple(float(np.interp(value, curve[over], curve[name])) for name in names)
-
-
-def _both(segment_score: SegmentScore) -> tuple[float | None, float | None]:
-    """(mean, area-weighted mean) of a segment's slices."""
-    if not segment_score.slices:
-        return None, None
-    dsc = np.array([s.predicted_dsc for s in segment_score.slices], dtype=np.float64)
-    areas = np.array([s.area_mm2 for s in segment_score.slices], dtype=np.float64)
-    weights = areas * _slices_stood_for(segment_score)
-    missed = sum((1.0 - s.predicted_dsc) * s.area_mm2 / 2 for s in segment_score.empty_slices)
-    mean = float(dsc.mean())
-    return mean, float(dsc @ weights / (weights.sum() + missed)) if weights.sum() > 0 else mean
 
 
 def _slices_stood_for(segment_score: SegmentScore) -> np.ndarray:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
-from ..errors import UsageError
+from ..options import DEFAULT_THRESHOLD, check_threshold
 from .score import CaseScore, SliceScore
-
-DEFAULT_THRESHOLD = 0.8
 
 
 def flag(scores: CaseScore | Iterable[SliceScore], threshold: float | None = None) -> None:
@@ -32,18 +29,3 @@ def flag(scores: CaseScore | Iterable[SliceScore], threshold: float | None = Non
         slices = scores
     for slice_score in slices:
         slice_score.flagged = slice_score.predicted_dsc < threshold
-
-
-def check_threshold(threshold: float) -> float:
-    """The threshold as a float.
-
-    Raises:
-        UsageError: it is not a number in 0..1.
-    """
-    try:
-        value = float(threshold)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not 0.0 <= value <= 1.0:
-        raise UsageError(f"{threshold}: not a threshold; give a DSC between 0 and 1")
-    return value

@@ -12,7 +12,7 @@ from ..errors import MismatchError, UsageError
 from .ct import CtVolume
 from .frame import AxialFrame
 from .placement import PlacedMask, Placement
-from .segmentation import Box, Segment, Segmentation, boxes_of_labels, is_called
+from .segmentation import Box, Segment, Segmentation, boxes_of_labels, is_called, one_line
 
 SAME_PLANE = 0.05
 """In steps between planes: so near, a plane of a segmentation is one of the CT's."""
@@ -246,9 +246,3 @@ def matched_structure(name: str, tags: dict[str, str] | None) -> str | None:
     """Name of the anatomical structure, or ``None`` when it is unknown."""
     structure = match_structure(name, tags)
     return None if structure is None else structure.name
-
-
-def one_line(text: str) -> str:
-    """A name as it fits into a message: on one line, not endless."""
-    text = " ".join(text.split())
-    return text if len(text) <= 60 else text[:57] + "..."

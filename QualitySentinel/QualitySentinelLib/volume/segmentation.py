@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ..errors import UsageError
 from .frame import AxialFrame
 
 Box = tuple[slice, slice, slice]
@@ -106,6 +107,32 @@ class Segmentation:
         raise KeyError(segment_id)
 
 
+def chosen_segments(
+    segmentation: Segmentation, words: Iterable[str] | None, lacking: list[str] | None = None
+) -> list[str]:
+    """Ids of the segments that a user's words mean, in the segmentation's order.
+
+    Args:
+        segmentation: with its structures matched.
+        words: ids, names or structures; ``None`` means every segment.
+        lacking: words that mean no segment are added to it.
+
+    Raises:
+        UsageError: there is no word, or one means no segment and ``lacking`` is not given.
+    """
+    if words is None:
+        return [segment.id for segment in segmentation]
+    meant = {word: {s.id for s in segmentation if is_called(word, s.id, s.name, s.structure)} for word in words}
+    if not meant:
+        raise UsageError(f"{segmentation.source}: no segment to score was named")
+    for word in (word for word, ids in meant.items() if not ids):
+        if lacking is None:
+            names = [one_line(s.name) for s in segmentation.segments[:8]] + ["..."] * (len(segmentation) > 8)
+            raise UsageError(f"{segmentation.source}: no segment is called {word!r}; available: {', '.join(names)}")
+        lacking.append(word)
+    return [s.id for s in segmentation if any(s.id in ids for ids in meant.values())]
+
+
 def is_called(wanted: str, *texts: str | None) -> bool:
     """Whether a user who writes ``wanted`` means one of ``texts``: letter case and ``_`` for blanks do not count."""
     return _spoken(wanted) in {_spoken(text) for text in texts if text}
@@ -113,6 +140,12 @@ def is_called(wanted: str, *texts: str | None) -> bool:
 
 def _spoken(text: str) -> str:
     return " ".join(text.replace("_", " ").casefold().split())
+
+
+def one_line(text: str) -> str:
+    """A name as it fits into a message: on one line, not endless."""
+    text = " ".join(text.split())
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def boxes_of_labels(labels: np.ndarray, values: Iterable[int]) -> dict[int, Box]:

@@ -14,6 +14,7 @@ from ..review import Changed, ReviewEvent, ReviewSession
 from ..review.own_scores import copied
 from ..scores.colors import DEFAULT_SCALE
 from ..volume import CtVolume, Segment, Segmentation
+from ..volume.segmentation import chosen_segments
 from . import page_state
 from .keeping import Keeper
 from .scoring import Scoring
@@ -35,8 +36,6 @@ class ReviewController:
         session: the review, new or taken up again.
         scorer: with the model loaded.
         keeper: the folder.
-        slices: which slices are scored, as the command line has it.
-        segment_ids: the segments to score.
         options: the options of the run, for the report.
         changed: called whenever the page should be drawn anew.
         corrected: masks differ from those of the input.
@@ -54,8 +53,6 @@ class ReviewController:
         session: ReviewSession,
         scorer: Scorer,
         keeper: Keeper,
-        slices="all",
-        segment_ids: list[str] | None = None,
         options: Mapping | None = None,
         changed: Callable[[], None] = lambda: None,
         corrected: bool = False,
@@ -66,8 +63,8 @@ class ReviewController:
         self.note = {"text": "", "kind": ""}
         self.exporting = False
         self.n_edits = 0
-        self._slices, self._options = slices, dict(options or {})
-        self._wanted = [s.id for s in segmentation] if segment_ids is None else list(segment_ids)
+        self._options = dict(options or {})
+        self._wanted = chosen_segments(segmentation, scorer.options.segments)
         self._corrected, self._masks_kept = corrected, True
         self._figures: dict[str, object] | None = None
         self._tasks: set[asyncio.Task] = set()
@@ -79,7 +76,7 @@ class ReviewController:
 
     def score(self) -> None:
         """Score every segment that was asked for; slices whose mask is known keep their score."""
-        self._spawn(self.scoring.run(self.ct, self.segmentation, self._wanted, self._slices))
+        self._spawn(self.scoring.run(self.ct, self.segmentation, self._wanted))
 
     def masks_edited(self, edited: list[Segment]) -> None:
         """Take over edited masks and score the slices that changed.
@@ -96,7 +93,7 @@ class ReviewController:
         self.n_edits += 1
         self._corrected, self._masks_kept = True, False
         self._keep_soon()
-        self._spawn(self.scoring.run(self.ct, self.segmentation, masks.keys() & set(self._wanted), self._slices))
+        self._spawn(self.scoring.run(self.ct, self.segmentation, masks.keys() & set(self._wanted)))
 
     # What the page shows
 

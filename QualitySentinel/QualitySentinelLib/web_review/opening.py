@@ -6,18 +6,15 @@ import argparse
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..commands.score import input_files, segmentation_files
-from ..errors import UsageError
+from ..commands.score import input_files, recorded, scoring_options, segmentation_files
 from ..files import sha256_of
 from ..reading import read_ct, read_segmentation
 from ..review import ReviewSession
 from ..scores import CaseScore, SegmentScore, Status
 from ..volume import Segmentation
-from ..volume.segmentation import is_called
+from ..volume.segmentation import chosen_segments
 from .controller import ReviewController
 from .keeping import Keeper
-
-_RECORDED = ("model", "embeddings", "names", "device", "slices", "threshold", "segments")
 
 
 def open_review(options: argparse.Namespace, scores: CaseScore | None = None) -> Callable[[], ReviewController]:
@@ -30,34 +27,28 @@ def open_review(options: argparse.Namespace, scores: CaseScore | None = None) ->
     Raises:
         QualitySentinelError: what cannot be read, or does not fit, in one line.
     """
-    ct = read_ct(options.ct, getattr(options, "series", None))
+    ct = read_ct(options.ct, options.series)
     segmentation = read_segmentation(segmentation_files(options), ct, names=options.names)
-    wanted = _wanted(segmentation, options.segments)
+    how = scoring_options(options)
+    chosen_segments(segmentation, how.segments)
     from ..checkpoint import load_model  # torch takes seconds to import: a wrong path is told before
     from ..scorer import Scorer
-    from ..scorer.plan import parse_slice_choice
 
-    parse_slice_choice(options.slices)
-    scorer = Scorer(
-        load_model(options.model, options.embeddings), options.device, threshold=options.threshold,
-        backend=options.backend, precision=options.precision,
-    )  # fmt: skip
+    scorer = Scorer(load_model(how.model, how.embeddings), how)
     inputs = {role: {"path": str(path), "sha256": sha256_of(path)} for role, path in input_files(options).items()}
     keeper = Keeper(options.out, inputs)
     kept = keeper.read()
     corrected = bool(kept and kept.get("corrected"))
     if corrected:
         segmentation = _with_corrections(segmentation, read_segmentation(keeper.masks_file, ct))
-    session = keeper.session(kept) if kept else ReviewSession(blank_scores(segmentation, options.threshold))
+    session = keeper.session(kept) if kept else ReviewSession(blank_scores(segmentation, how.threshold))
     if kept is None and scores is not None:
         there = {s.id for s in segmentation}
         session.update(replace(scores, segments=[s for s in scores.segments if s.segment_id in there]))
     for warning in (*ct.warnings, *segmentation.warnings, *session.warnings):
         print("warning:", " ".join(warning.split()), flush=True)
-    recorded = {name: getattr(options, name) for name in _RECORDED}
-    return lambda: ReviewController(
-        ct, segmentation, session, scorer, keeper, options.slices, wanted, recorded, corrected=corrected
-    )
+    told = recorded(options, how)
+    return lambda: ReviewController(ct, segmentation, session, scorer, keeper, told, corrected=corrected)
 
 
 def blank_scores(segmentation: Segmentation, threshold: float) -> CaseScore:
@@ -81,17 +72,3 @@ def _with_corrections(read: Segmentation, kept: Segmentation) -> Segmentation:
         for s in read
     ]
     return replace(read, segments=segments)
-
-
-def _wanted(segmentation: Segmentation, words: list[str] | None) -> list[str]:
-    """Ids of the segments to score.
-
-    Raises:
-        UsageError: a word means no segment.
-    """
-    if words is None:
-        return [s.id for s in segmentation]
-    for word in words:
-        if not any(is_called(word, s.id, s.name, s.structure) for s in segmentation):
-            raise UsageError(f"{segmentation.source}: no segment is named {word!r}")
-    return [s.id for s in segmentation if any(is_called(word, s.id, s.name, s.structure) for word in words)]

@@ -53,7 +53,7 @@ class Scoring:
         """Whether segments wait for a scoring that was cancelled, or failed."""
         return bool(self._left) and not self.running
 
-    async def run(self, ct: CtVolume, segmentation: Segmentation, segment_ids: Iterable[str], slices) -> None:
+    async def run(self, ct: CtVolume, segmentation: Segmentation, segment_ids: Iterable[str]) -> None:
         """Score what is not scored yet, or changed, of these segments.
 
         A scoring that goes on is stopped first; its finished slices are kept, and its segments are scored with these.
@@ -66,7 +66,7 @@ class Scoring:
             if not wanted:
                 return
             self._wanted, self._cancel, self.failure = wanted, False, ""
-            self._task = task = asyncio.ensure_future(self._run(ct, segmentation, slices))
+            self._task = task = asyncio.ensure_future(self._run(ct, segmentation))
         await asyncio.shield(task)
 
     def cancel(self) -> None:
@@ -79,7 +79,7 @@ class Scoring:
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _run(self, ct, segmentation, slices) -> None:
+    async def _run(self, ct, segmentation) -> None:
         self.running, self.done, self.total, self.seconds_left = True, 0, 0, None
         self._tell()
         told = time.monotonic()
@@ -88,8 +88,7 @@ class Scoring:
             steps = self._scorer.run(
                 ct,
                 segmentation,
-                slices,
-                [s.id for s in segmentation if s.id in self._wanted],
+                segments=[s.id for s in segmentation if s.id in self._wanted],
                 previous=self._session.case,
                 cancelled=lambda: self._cancel,
             )

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from QualitySentinelLib.errors import InputError, UsageError, reason_of
+from QualitySentinelLib.options import DEFAULT_THRESHOLD
 from QualitySentinelLib.scores.columns import COLUMNS
-from QualitySentinelLib.scores.flags import DEFAULT_THRESHOLD
 from QualitySentinelLib.scores.tables import unescaped
 
 from .store import AuditFolder

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from QualitySentinelLib.errors import UsageError
-from QualitySentinelLib.scores.flags import check_threshold
+from QualitySentinelLib.options import check_threshold
 
 from ..pages import write_table
 from .budget import BudgetPlan

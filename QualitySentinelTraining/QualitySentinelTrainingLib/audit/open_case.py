@@ -13,7 +13,7 @@ from pathlib import Path
 
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.files import atomic_write
-from QualitySentinelLib.scores.flags import DEFAULT_THRESHOLD
+from QualitySentinelLib.options import DEFAULT_THRESHOLD
 
 from .case_files import CaseFiles
 from .frames import Audit, read_audit

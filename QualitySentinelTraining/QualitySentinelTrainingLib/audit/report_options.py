@@ -58,7 +58,7 @@ def check_report_options(options: argparse.Namespace) -> None:
         UsageError: there is such an option.
         InputError: the folder to compare with holds no audit that is done.
     """
-    from QualitySentinelLib.scores.flags import check_threshold
+    from QualitySentinelLib.options import check_threshold
 
     from .frames import read_audit
 

@@ -209,10 +209,10 @@ def _model(setup: ScoringSetup) -> dict:
     from QualitySentinelLib.checkpoint import load_model
     from QualitySentinelLib.scorer.device import choose_device
 
-    model = load_model(setup.model, setup.embeddings)
+    model = load_model(setup.options.model, setup.options.embeddings)
     if not model.sha256:
-        raise ModelError(f"{setup.model}: the model has no fingerprint; save it again with this version")
-    choose_device(setup.device)
+        raise ModelError(f"{setup.options.model}: the model has no fingerprint; save it again with this version")
+    choose_device(setup.options.device)
     return model.summary()
 
 
@@ -224,14 +224,15 @@ def _run_document(
     Args:
         names: the user's, as text; ``setup.names`` has their content.
     """
+    how = setup.options
     return {
         "key": {
             "version": __version__,
             "model": model["sha256"],
             "layout": data.layout,
-            "slices": str(setup.slices),
-            "threshold": setup.threshold,
-            "segments": None if setup.segments is None else list(setup.segments),
+            "slices": str(how.slices),
+            "threshold": how.threshold,
+            "segments": None if how.segments is None else list(how.segments),
             "names": names,
             "names_sha256": None if names is None else _digest(str(sorted(read_names(setup.names).items()))),
             "keep-identifiers": setup.keep_identifiers,
@@ -241,10 +242,10 @@ def _run_document(
         "dataset_name": data.name,
         "manifest": data.manifest,
         "layout": data.layout,
-        "threshold": setup.threshold,
+        "threshold": how.threshold,
         "model": model,
-        "model_file": None if setup.model == "bundled" else str(Path(setup.model).resolve()),
-        "embeddings_file": None if setup.embeddings is None else str(Path(setup.embeddings).resolve()),
+        "model_file": None if how.model == "bundled" else str(Path(how.model).resolve()),
+        "embeddings_file": None if how.embeddings is None else str(Path(how.embeddings).resolve()),
         "versions": software_versions(),
         "counts": {"cases": len(cases), "cases_of_all_shards": len(data.cases)},
         "label_names": _label_names(data.cases),

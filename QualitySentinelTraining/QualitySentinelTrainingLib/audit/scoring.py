@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from QualitySentinelLib.datasets import Case, fingerprint, read_case
 from QualitySentinelLib.errors import InputError, UsageError
-from QualitySentinelLib.scores.flags import DEFAULT_THRESHOLD
+from QualitySentinelLib.options import ScoringOptions
 from QualitySentinelLib.volume import CtVolume, Segmentation
-from QualitySentinelLib.volume.segmentation import is_called
+from QualitySentinelLib.volume.segmentation import chosen_segments
 
 from ..runs import Result, Work
 from .privacy import Scrubber
@@ -28,21 +28,13 @@ class ScoringSetup:
 
     Attributes:
         root: folder that the cases' paths are relative to.
-        model, embeddings: as ``load_model`` takes them.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        slices, threshold: as the scorer takes them.
-        segments: ids, names or structures to score; a case need not have all of them.
+        options: how each case is scored; a case need not have all of ``options.segments``.
         names: what label values mean, instead of what the layout says.
         keep_identifiers: leave DICOM identifiers in the results.
     """
 
     root: Path
-    model: str = "bundled"
-    embeddings: str | None = None
-    device: str = "auto"
-    slices: int | str = "all"
-    threshold: float = DEFAULT_THRESHOLD
-    segments: tuple[str, ...] | None = None
+    options: ScoringOptions = field(default_factory=ScoringOptions)
     names: str | Mapping[str, str] | None = None
     keep_identifiers: bool = False
 
@@ -55,7 +47,7 @@ class CaseWork(Work):
     """
 
     def __init__(self, setup: ScoringSetup) -> None:
-        self.setup, self.device = setup, setup.device
+        self.setup, self.device = setup, setup.options.device
         self._scorer: Scorer | None = None
 
     def start(self, device: str) -> None:
@@ -73,8 +65,8 @@ class CaseWork(Work):
         setup = self.setup
         if not setup.root.exists():
             raise InputError(f"{setup.root}: is not visible on node {platform.node()}; share the folder")
-        model = load_model(setup.model, setup.embeddings)
-        self._scorer = Scorer(model, device, threshold=setup.threshold)
+        how = replace(setup.options, device=device, segments=None)  # only those that are wanted are read
+        self._scorer = Scorer(load_model(how.model, how.embeddings), how)
         if self._scorer.device.type == "cpu":
             torch.set_num_threads(1)  # results depend on their number, and workers are many
 
@@ -106,7 +98,7 @@ class CaseWork(Work):
     def do(self, case: Case, data: tuple[CtVolume, Segmentation, tuple[str, ...]]) -> Result:
         """Its scores."""
         ct, segmentation, remarks = data
-        score, scrub = self._scorer.score(ct, segmentation, self.setup.slices), self._scrub(case)
+        score, scrub = self._scorer.score(ct, segmentation), self._scrub(case)
         facts = {
             "warnings": [scrub(line) for line in (*remarks, *score.warnings)],
             "device": score.device.partition(":")[0],
@@ -118,14 +110,13 @@ class CaseWork(Work):
 
     def _read(self, case: Case) -> tuple[CtVolume, Segmentation, tuple[str, ...]]:
         setup = self.setup
-        wanted = None if setup.segments is None else list(setup.segments)
+        wanted, lacking = setup.options.segments, []
         try:
             return *read_case(case, setup.names, wanted), ()
         except UsageError:
             if wanted is None:
                 raise
         ct, segmentation = read_case(case, setup.names)  # it lacks some of those that are wanted
-        kept = [s for s in segmentation if any(is_called(w, s.id, s.name, s.structure) for w in wanted)]
-        lacking = [w for w in wanted if not any(is_called(w, s.id, s.name, s.structure) for s in kept)]
-        segmentation.segments = kept
+        kept = chosen_segments(segmentation, wanted, lacking)
+        segmentation.segments = [s for s in segmentation if s.id in kept]
         return ct, segmentation, tuple(f"has no segment '{word}'" for word in lacking)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from QualitySentinelLib.commands.score import add_scoring_arguments
+from QualitySentinelLib.commands.score import add_scoring_arguments, scoring_options
 from QualitySentinelLib.errors import CancelledError, UsageError
 
 from ..audit.report_options import (
@@ -74,10 +74,7 @@ def run(options: argparse.Namespace) -> int:
     from ..runs import Shard
 
     _check_output(options)
-    setup = ScoringSetup(
-        options.dataset, options.model, options.embeddings, options.device, options.slices, options.threshold,
-        None if options.segments is None else tuple(options.segments), options.names, options.keep_identifiers,
-    )  # fmt: skip
+    setup = ScoringSetup(options.dataset, scoring_options(options), options.names, options.keep_identifiers)
     columns, person = (None, None) if options.no_report or options.shard else asked_columns(options)
     how = AuditOptions(
         options.layout, options.metadata, options.engine, options.workers, options.ray_address,
@@ -135,11 +132,6 @@ def _check_output(options: argparse.Namespace) -> None:
     Raises:
         UsageError: the results would lie in the data set, or an option is out of place.
     """
-    from QualitySentinelLib.scorer.plan import parse_slice_choice
-    from QualitySentinelLib.scores.flags import check_threshold
-
-    check_threshold(options.threshold)
-    options.slices = parse_slice_choice(options.slices)
     out, dataset = options.out.resolve(), options.dataset.resolve()
     if dataset.is_dir() and (out == dataset or dataset in out.parents):
         lies = "is" if out == dataset else "lies in"

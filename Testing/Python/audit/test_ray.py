@@ -26,11 +26,12 @@ def test_without_ray_one_line_says_what_to_install(a_data_set, audit, monkeypatc
 
 def test_gpus_are_dealt_out_by_ray():
     from QualitySentinelLib.errors import UsageError
+    from QualitySentinelLib.options import ScoringOptions
     from QualitySentinelTrainingLib.audit.scoring import CaseWork, ScoringSetup
     from QualitySentinelTrainingLib.runs.ray_engine import RayEngine
 
     with pytest.raises(UsageError, match="give --device cuda"):
-        RayEngine(CaseWork(ScoringSetup(Path(), device="cuda:1")))
+        RayEngine(CaseWork(ScoringSetup(Path(), ScoringOptions(device="cuda:1"))))
 
 
 # In a process of its own, and not imported here: Ray's signal handlers and threads stay in a process that has used it.

@@ -13,14 +13,15 @@ def scores_of_the_files(a_case_on_disk, a_small_model):
     from QualitySentinelLib.scorer import Scorer
 
     ct = read_ct(a_case_on_disk.ct)
-    return Scorer(a_small_model, "cpu").score(ct, read_segmentation(a_case_on_disk.seg, ct, a_case_on_disk.names))
+    segmentation = read_segmentation(a_case_on_disk.seg, ct, a_case_on_disk.names)
+    return Scorer(a_small_model, device="cpu").score(ct, segmentation)
 
 
 def scores_of_the_scene(ct_node, segmentation_node, model):
     from QualitySentinelLib.scene import ct_from_node, segmentation_from_node
     from QualitySentinelLib.scorer import Scorer
 
-    return Scorer(model, "cpu").score(ct_from_node(ct_node), segmentation_from_node(segmentation_node, ct_node))
+    return Scorer(model, device="cpu").score(ct_from_node(ct_node), segmentation_from_node(segmentation_node, ct_node))
 
 
 def exact(case):
@@ -85,7 +86,7 @@ def test_a_segmentation_on_a_coarser_grid_is_resampled_the_same(
     nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(labels.T), affine), tmp_path / "coarse.nii.gz")
     ct = read_ct(a_case_on_disk.ct)
     segmentation = read_segmentation(tmp_path / "coarse.nii.gz", ct, a_case_on_disk.names)
-    files = Scorer(a_small_model, "cpu").score(ct, segmentation)
+    files = Scorer(a_small_model, device="cpu").score(ct, segmentation)
     coarse_ct = slicer.util.addVolumeFromArray(labels.astype(np.int16), affine, "Coarse")
     node = segmentation_node_of(labels, a_torso.names, coarse_ct)
     assert_same_scores(scores_of_the_scene(a_ct_node, node, a_small_model), files)

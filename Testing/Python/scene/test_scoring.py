@@ -80,7 +80,7 @@ def test_steps_say_what_comes_next_and_end_with_the_scores_of_the_scorer(a_ct_no
     assert [step.finished for step in steps] == [False] * (len(steps) - 1) + [True]
     assert not steps[0].score.segments
     ct = ct_from_node(a_ct_node)
-    expected = Scorer(a_small_model, "cpu").score(ct, segmentation_from_node(a_segmentation_node, a_ct_node))
+    expected = Scorer(a_small_model, device="cpu").score(ct, segmentation_from_node(a_segmentation_node, a_ct_node))
     assert raws(steps[-1].score) == pytest.approx(raws(expected), abs=1e-6)
     seconds = [step.seconds for step in steps]
     assert seconds == sorted(seconds)

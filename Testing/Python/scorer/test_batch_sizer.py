@@ -86,8 +86,8 @@ def test_scores_do_not_depend_on_the_pace(a_small_model, a_ct_with_a_liver, step
     from QualitySentinelLib.scorer import Scorer
 
     ct, segmentation = a_ct_with_a_liver
-    expected = Scorer(a_small_model, "cpu").score(ct, segmentation)
-    case = Scorer(a_small_model, "cpu", step_seconds=step_seconds).score(ct, segmentation)
+    expected = Scorer(a_small_model, device="cpu").score(ct, segmentation)
+    case = Scorer(a_small_model, device="cpu", step_seconds=step_seconds).score(ct, segmentation)
     for segment in expected.segments:
         for group in ("slices", "empty_slices"):
             np.testing.assert_allclose(
@@ -100,8 +100,8 @@ def test_scores_do_not_depend_on_the_pace(a_small_model, a_ct_with_a_liver, step
 def test_warming_up_changes_no_score_and_runs_no_slice(a_small_model, a_ct_with_a_liver):
     from QualitySentinelLib.scorer import Scorer
 
-    expected = Scorer(a_small_model, "cpu").score(*a_ct_with_a_liver)
-    scorer = Scorer(a_small_model, "cpu", step_seconds=0.05)
+    expected = Scorer(a_small_model, device="cpu").score(*a_ct_with_a_liver)
+    scorer = Scorer(a_small_model, device="cpu", step_seconds=0.05)
     assert run_to_end(scorer.warm_up_steps()) is scorer
     first, *_, last = scorer.run(*a_ct_with_a_liver)
     assert first.done == 0 and last.finished

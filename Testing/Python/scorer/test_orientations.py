@@ -28,7 +28,7 @@ def scores_of(a_case_on_disk, a_small_model, tmp_path):
             nibabel.save(image.as_reoriented(turn), paths[-1])
         ct = read_ct(paths[0])
         segmentation = read_segmentation(paths[1], ct, names=str(a_case_on_disk.names))
-        return Scorer(a_small_model, "cpu").score(ct, segmentation), nibabel.load(paths[1])
+        return Scorer(a_small_model, device="cpu").score(ct, segmentation), nibabel.load(paths[1])
 
     return scores
 

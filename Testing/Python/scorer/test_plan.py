@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from QualitySentinelLib.errors import UsageError
-from QualitySentinelLib.scorer.plan import parse_slice_choice, plan_empty_slices, plan_slices
+from QualitySentinelLib.options import ScoringOptions
+from QualitySentinelLib.scorer.plan import plan_empty_slices, plan_slices
 from QualitySentinelLib.volume.segmentation import segment_from_mask
 
 
@@ -60,7 +61,7 @@ def test_an_empty_segment_has_no_slices():
 @pytest.mark.parametrize("nonsense", ["", "some", 0, "-3", "1.5", None])
 def test_nonsense_is_refused_in_one_line(nonsense):
     with pytest.raises(UsageError, match="slices must be"):
-        parse_slice_choice(nonsense)
+        ScoringOptions(slices=nonsense)
 
 
 def on_slices(*ks, depth=30):

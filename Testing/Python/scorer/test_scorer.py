@@ -58,7 +58,7 @@ def a_segmentation(a_frame):
 
 
 def test_every_slice_of_every_segment_is_scored_and_reported_in_the_files_numbers(a_small_model, a_ct, a_segmentation):
-    case = Scorer(a_small_model, "cpu").score(a_ct, a_segmentation)
+    case = Scorer(a_small_model, device="cpu").score(a_ct, a_segmentation)
     assert [s.slice_index for s in case["liver"].slices] == list(range(3, 15))
     assert case["liver"].slices[1].position_mm - case["liver"].slices[0].position_mm == pytest.approx(4.0)
     assert case["liver"].slices[0].area_mm2 == 15 * 24 * 4
@@ -73,8 +73,8 @@ def test_every_slice_of_every_segment_is_scored_and_reported_in_the_files_number
 
 
 def test_scores_do_not_depend_on_the_batch_size(a_small_model, a_ct, a_segmentation):
-    one = Scorer(a_small_model, "cpu", batch_size=1).score(a_ct, a_segmentation)
-    many = Scorer(a_small_model, "cpu", batch_size=64).score(a_ct, a_segmentation)
+    one = Scorer(a_small_model, device="cpu", batch_size=1).score(a_ct, a_segmentation)
+    many = Scorer(a_small_model, device="cpu", batch_size=64).score(a_ct, a_segmentation)
     for a, b in zip(one.segments, many.segments, strict=True):
         np.testing.assert_allclose(raws(a), raws(b), atol=1e-5)
 
@@ -82,7 +82,7 @@ def test_scores_do_not_depend_on_the_batch_size(a_small_model, a_ct, a_segmentat
 def test_progress_counts_up_to_the_total_and_segments_finish_on_the_way(a_small_model, a_ct, a_segmentation):
     seen = [
         (p.done, p.total, p.score["liver"].predicted_dsc is not None)
-        for p in Scorer(a_small_model, "cpu", batch_size=4).run(a_ct, a_segmentation)
+        for p in Scorer(a_small_model, device="cpu", batch_size=4).run(a_ct, a_segmentation)
     ]
     assert seen[0] == (0, 31, False)  # 23 slices of masks, and two beyond each end of liver and spleen
     assert [done for done, _, _ in seen] == [0, 4, 8, 12, 16, 20, 24, 28, 31]
@@ -90,7 +90,7 @@ def test_progress_counts_up_to_the_total_and_segments_finish_on_the_way(a_small_
 
 
 def test_cancel_stops_between_batches_and_keeps_what_is_done(a_small_model, a_ct, a_segmentation):
-    scorer = Scorer(a_small_model, "cpu", batch_size=4)
+    scorer = Scorer(a_small_model, device="cpu", batch_size=4)
     answers = iter([False, False, False, False, True])
     *_, last = scorer.run(a_ct, a_segmentation, cancelled=lambda: next(answers))
     assert last.cancelled
@@ -102,7 +102,7 @@ def test_cancel_stops_between_batches_and_keeps_what_is_done(a_small_model, a_ct
 
 
 def test_only_changed_slices_are_scored_again(a_small_model, a_ct, a_frame, a_segmentation):
-    scorer = Scorer(a_small_model, "cpu")
+    scorer = Scorer(a_small_model, device="cpu")
     before = scorer.score(a_ct, a_segmentation)
     edited = masks()
     edited["liver"][7, 5:12] = False
@@ -116,7 +116,7 @@ def test_only_changed_slices_are_scored_again(a_small_model, a_ct, a_frame, a_se
 
 
 def test_empty_slices_are_scored_again_when_the_mask_next_to_them_changes(a_small_model, a_ct, a_frame, a_segmentation):
-    scorer = Scorer(a_small_model, "cpu")
+    scorer = Scorer(a_small_model, device="cpu")
     edited = masks()
     edited["liver"][6:9] = False
     before = scorer.score(a_ct, segmentation_of(a_frame, edited))
@@ -137,7 +137,7 @@ def test_empty_slices_are_scored_again_when_the_mask_next_to_them_changes(a_smal
 def test_an_empty_slice_that_an_edit_farther_away_enclosed_is_kept_and_lies_inside(
     a_small_model, a_ct, a_frame, a_segmentation
 ):
-    scorer = Scorer(a_small_model, "cpu")
+    scorer = Scorer(a_small_model, device="cpu")
     before = scorer.score(a_ct, a_segmentation)
     edited = masks()
     edited["liver"][17] = edited["liver"][14]
@@ -147,14 +147,14 @@ def test_an_empty_slice_that_an_edit_farther_away_enclosed_is_kept_and_lies_insi
 
 
 def test_only_a_model_that_sees_neighbours_looks_for_missed_slices(a_small_model, a_ct, a_segmentation):
-    assert [len(s.empty_slices) for s in Scorer(a_small_model, "cpu").score(a_ct, a_segmentation).segments] == [
+    assert [len(s.empty_slices) for s in Scorer(a_small_model, device="cpu").score(a_ct, a_segmentation).segments] == [
         4, 4, 0, 0,  # the third is of unknown structure: nothing says what to look for; the last is empty
     ]  # fmt: skip
-    some = Scorer(a_small_model, "cpu").score(a_ct, a_segmentation, slices=5)
+    some = Scorer(a_small_model, device="cpu", slices=5).score(a_ct, a_segmentation)
     assert not any(s.empty_slices for s in some.segments)
     blind = replace(a_small_model, preset=replace(a_small_model.preset, neighbour=False))
     blind.network = build_network({**a_small_model.architecture, "in_channels": 3}).eval()
-    assert not any(s.empty_slices for s in Scorer(blind, "cpu").score(a_ct, a_segmentation).segments)
+    assert not any(s.empty_slices for s in Scorer(blind, device="cpu").score(a_ct, a_segmentation).segments)
 
 
 def test_bounds_are_only_given_where_they_were_measured(a_small_model, a_ct, a_segmentation):
@@ -163,8 +163,8 @@ def test_bounds_are_only_given_where_they_were_measured(a_small_model, a_ct, a_s
         "slice": {"predicted": [0.0, 1.0], **ends},
         "segment": {"aggregated": [0.0, 1.0], "dsc": [0.25, 0.25], **ends, "shown": "calibrated"},
     }
-    scorer = Scorer(replace(a_small_model, metadata={"calibration": calibration}), "cpu")
-    whole, some = scorer.score(a_ct, a_segmentation), scorer.score(a_ct, a_segmentation, slices=3)
+    model = replace(a_small_model, metadata={"calibration": calibration})
+    whole, some = (Scorer(model, device="cpu", slices=n).score(a_ct, a_segmentation) for n in ("all", 3))
     assert whole["liver"].predicted_dsc == 0.25 and whole["liver"].dsc_high == 1.0
     assert some["liver"].predicted_dsc == some["liver"].area_weighted_dsc and some["liver"].dsc_high is None
     assert some["liver"].slices[0].dsc_high == 1.0  # a slice is a slice
@@ -188,7 +188,7 @@ def test_the_models_calibration_decides_reach_missed_slices_and_intervals(
         "missed": {"threshold": 0.31, "false_flags": 0.05, "reach_mm": 4.0},
     }
     model = replace(a_small_model, metadata={"calibration": calibration})
-    case = Scorer(model, "cpu").score(a_ct, a_segmentation)
+    case = Scorer(model, device="cpu").score(a_ct, a_segmentation)
     liver = case["liver"]
     assert [(s.k, s.predicted_dsc, s.missed) for s in liver.empty_slices] == [(2, 0.3, True), (15, 0.3, True)]
     assert (liver.n_missed, case.n_missed) == (2, 4)
@@ -200,33 +200,33 @@ def test_the_models_calibration_decides_reach_missed_slices_and_intervals(
 
 
 def test_nothing_is_scored_again_when_nothing_changed_but_a_new_threshold_holds(a_small_model, a_ct, a_segmentation):
-    before = Scorer(a_small_model, "cpu", threshold=0.0).score(a_ct, a_segmentation)
-    *_, last = Scorer(a_small_model, "cpu", threshold=1.0).run(a_ct, a_segmentation, previous=before)
+    before = Scorer(a_small_model, device="cpu", threshold=0.0).score(a_ct, a_segmentation)
+    *_, last = Scorer(a_small_model, device="cpu", threshold=1.0).run(a_ct, a_segmentation, previous=before)
     assert last.total == 0
     assert last.score["liver"].n_flagged == sum(s.predicted_dsc < 1.0 for s in before["liver"].slices)
     assert before["liver"].n_flagged == 0
 
 
 def test_another_model_or_structure_scores_everything_again(a_small_model, a_ct, a_segmentation):
-    before = Scorer(a_small_model, "cpu").score(a_ct, a_segmentation)
+    before = Scorer(a_small_model, device="cpu").score(a_ct, a_segmentation)
     a_segmentation["liver"].structure = "spleen"
-    *_, last = Scorer(a_small_model, "cpu").run(a_ct, a_segmentation, previous=before)
+    *_, last = Scorer(a_small_model, device="cpu").run(a_ct, a_segmentation, previous=before)
     assert last.total == 16
     before.model["sha256"] = "1" * 64
-    *_, last = Scorer(a_small_model, "cpu").run(a_ct, a_segmentation, previous=before)
+    *_, last = Scorer(a_small_model, device="cpu").run(a_ct, a_segmentation, previous=before)
     assert last.total == 31
 
 
 def test_the_user_may_choose_segments_by_name_or_structure(a_small_model, a_ct, a_segmentation):
-    case = Scorer(a_small_model, "cpu").score(a_ct, a_segmentation, segments=["spleen"])
+    case = Scorer(a_small_model, device="cpu").score(a_ct, a_segmentation, segments=["spleen"])
     assert case["spleen"].status == Status.SCORED
     assert case["liver"].status == Status.NOT_SCORED
     with pytest.raises(UsageError, match="no segment is called 'kidney'"):
-        Scorer(a_small_model, "cpu").score(a_ct, a_segmentation, segments=["kidney"])
+        Scorer(a_small_model, device="cpu").score(a_ct, a_segmentation, segments=["kidney"])
 
 
 def test_out_of_memory_halves_the_batch_and_goes_on(a_small_model, a_ct, a_segmentation, monkeypatch):
-    expected = Scorer(a_small_model, "cpu").score(a_ct, a_segmentation)
+    expected = Scorer(a_small_model, device="cpu").score(a_ct, a_segmentation)
     real = scorer_module.make_batch
     sizes = []
 
@@ -237,7 +237,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(a_small_model, a_ct, a_segme
         return real(ct, items, *rest, **options)
 
     monkeypatch.setattr(scorer_module, "make_batch", full_beyond_three)
-    case = Scorer(a_small_model, "cpu", batch_size=8).score(a_ct, a_segmentation)
+    case = Scorer(a_small_model, device="cpu", batch_size=8).score(a_ct, a_segmentation)
     assert sizes[:3] == [8, 4, 2]
     assert any("ran out of memory" in w for w in case.warnings)
     assert case["spleen"].predicted_dsc == pytest.approx(expected["spleen"].predicted_dsc, abs=1e-5)
@@ -253,8 +253,8 @@ class FullGpu:
 
 
 def test_a_gpu_too_small_for_one_slice_leaves_the_work_to_the_cpu(a_small_model, a_ct, a_segmentation, monkeypatch):
-    expected = Scorer(a_small_model, "cpu").score(a_ct, a_segmentation)
-    scorer = Scorer(a_small_model, "cpu", batch_size=2)
+    expected = Scorer(a_small_model, device="cpu").score(a_ct, a_segmentation)
+    scorer = Scorer(a_small_model, device="cpu", batch_size=2)
     scorer.device = FullGpu()
     real, devices = scorer_module.make_batch, []
 
@@ -279,14 +279,14 @@ def test_a_machine_without_memory_for_one_slice_says_so(a_small_model, a_ct, a_s
 
     monkeypatch.setattr(scorer_module, "make_batch", full)
     with pytest.raises(MemoryError, match="single slice"):
-        Scorer(a_small_model, "cpu").score(a_ct, a_segmentation)
+        Scorer(a_small_model, device="cpu").score(a_ct, a_segmentation)
 
 
 def test_the_predicted_dsc_is_limited_to_nought_and_one_and_the_raw_output_kept(
     a_small_model, a_ct, a_segmentation, monkeypatch
 ):
     monkeypatch.setattr(type(a_small_model), "score", lambda _, images, *__: np.linspace(-0.5, 1.5, len(images)))
-    case = Scorer(a_small_model, "cpu", batch_size=64).score(a_ct, a_segmentation)
+    case = Scorer(a_small_model, device="cpu", batch_size=64).score(a_ct, a_segmentation)
     slices = [s for segment in case.segments for s in segment.slices]
     assert (min(s.raw for s in slices), max(s.raw for s in slices)) == (-0.5, 1.5)
     assert (min(s.predicted_dsc for s in slices), max(s.predicted_dsc for s in slices)) == (0.0, 1.0)
@@ -298,25 +298,25 @@ def test_any_other_error_of_the_network_is_not_taken_for_full_memory(a_small_mod
 
     monkeypatch.setattr(scorer_module, "make_batch", broken)
     with pytest.raises(RuntimeError, match="shapes do not fit"):
-        Scorer(a_small_model, "cpu").score(a_ct, a_segmentation)
+        Scorer(a_small_model, device="cpu").score(a_ct, a_segmentation)
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "cpu:0", ""])
 def test_an_unknown_device_is_refused(a_small_model, device):
     with pytest.raises(UsageError, match="device must be"):
-        Scorer(a_small_model, device)
+        Scorer(a_small_model, device=device)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_missing_gpu_is_said_and_a_remedy_given(a_small_model):
     with pytest.raises(ModelError, match="use --device cpu"):
-        Scorer(a_small_model, "cuda")
+        Scorer(a_small_model, device="cuda")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 def test_the_gpu_gives_the_scores_of_the_cpu(a_small_model, a_ct, a_segmentation):
-    cpu = Scorer(a_small_model, "cpu").score(a_ct, a_segmentation)
-    gpu = Scorer(a_small_model, "cuda").score(a_ct, a_segmentation)
+    cpu = Scorer(a_small_model, device="cpu").score(a_ct, a_segmentation)
+    gpu = Scorer(a_small_model, device="cuda").score(a_ct, a_segmentation)
     np.testing.assert_allclose([s.raw for s in cpu["liver"].slices], [s.raw for s in gpu["liver"].slices], atol=1e-3)
 
 
@@ -324,7 +324,7 @@ def test_structures_never_trained_on_are_named_and_have_no_ranges(a_small_model,
     curve = {"predicted": [0.0, 1.0], "low": [0.0, 0.9], "high": [0.3, 1.0]}
     training = {"structures": ["spleen"], "started_from": {"structures": []}}
     model = replace(a_small_model, metadata={"training": training, "calibration": {"coverage": 0.9, "slice": curve}})
-    case = Scorer(model, "cpu").score(a_ct, a_segmentation)
+    case = Scorer(model, device="cpu").score(a_ct, a_segmentation)
     (warning,) = (line for line in case.warnings if "never trained on" in line)
     assert "liver:" in warning and "spleen" not in warning
     assert all(s.dsc_low is None for s in case["liver"].slices)
@@ -342,9 +342,10 @@ def test_a_model_that_knows_places_sees_them_and_says_when_the_body_is_cut(a_sma
     hu[:, 8:40, 8:40] = 40
     whole, cut = hu.copy(), hu.copy()
     cut[:, 8:40, :] = 40
-    cases = [Scorer(model, "cpu").score(CtVolume(ct, a_frame, "ct.nii.gz"), a_segmentation) for ct in (whole, cut)]
+    scorer = Scorer(model, device="cpu")
+    cases = [scorer.score(CtVolume(ct, a_frame, "ct.nii.gz"), a_segmentation) for ct in (whole, cut)]
     assert ["cut off at its sides" in " ".join(case.warnings) for case in cases] == [False, True]
-    assert list(Scorer(model, "cpu").warm_up_steps())
+    assert list(Scorer(model, device="cpu").warm_up_steps())
 
 
 def test_the_package_scores_in_three_calls(a_case_on_disk, a_small_model):
@@ -360,7 +361,7 @@ def test_the_package_scores_in_three_calls(a_case_on_disk, a_small_model):
 
 
 def test_drawings_come_with_every_score_and_change_none(a_small_model, a_ct, a_segmentation):
-    scorer, drawings = Scorer(a_small_model, "cpu"), Drawings()
+    scorer, drawings = Scorer(a_small_model, device="cpu"), Drawings()
     plain = scorer.score(a_ct, a_segmentation)
     case = scorer.score(a_ct, a_segmentation, drawings=drawings)
     scored = [s for segment in case.segments for s in (*segment.slices, *segment.empty_slices)]
@@ -372,7 +373,7 @@ def test_drawings_come_with_every_score_and_change_none(a_small_model, a_ct, a_s
 
 
 def test_slices_without_a_drawing_are_run_for_it_and_no_others(a_small_model, a_ct, a_frame, a_segmentation):
-    scorer, drawings = Scorer(a_small_model, "cpu"), Drawings()
+    scorer, drawings = Scorer(a_small_model, device="cpu"), Drawings()
     before = scorer.score(a_ct, a_segmentation, segments=["liver"], drawings=drawings)
     *_, again = scorer.run(a_ct, a_segmentation, segments=["liver"], previous=before, drawings=drawings)
     assert again.total == 0
@@ -388,6 +389,6 @@ def test_slices_without_a_drawing_are_run_for_it_and_no_others(a_small_model, a_
 def test_a_model_that_draws_nothing_says_so_and_scores(a_small_model, a_ct, a_segmentation):
     model = replace(a_small_model, preset=replace(a_small_model.preset, frame="file", locator=0))
     drawings = Drawings()
-    case = Scorer(model, "cpu").score(a_ct, a_segmentation, drawings=drawings)
+    case = Scorer(model, device="cpu").score(a_ct, a_segmentation, drawings=drawings)
     assert len(drawings) == 0 and any("no error maps" in warning for warning in case.warnings)
     assert case["liver"].predicted_dsc is not None

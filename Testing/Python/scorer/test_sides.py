@@ -35,7 +35,7 @@ def warnings_of(a_torso, a_small_model):
                 structure = f"{stem} {named}"
                 segments.append(segment_from_mask(mask, id=structure, name=structure, structure=structure))
         ct = CtVolume(frame.to_canonical(a_torso.hu), frame, "ct")
-        case = Scorer(a_small_model, "cpu").score(ct, Segmentation(segments, frame, "seg"), slices=1)
+        case = Scorer(a_small_model, device="cpu", slices=1).score(ct, Segmentation(segments, frame, "seg"))
         return [line for line in case.warnings if "left and right" in line]
 
     return run

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from QualitySentinelLib.errors import UsageError
-from QualitySentinelLib.scores import SegmentScore, SliceScore, Status, aggregate
+from QualitySentinelLib.scores import AGGREGATIONS, SegmentScore, SliceScore, Status, aggregate
 
 CALIBRATION = {
     "coverage": 0.9,
@@ -28,7 +30,26 @@ def test_the_area_weighted_mean_counts_large_slices_more(a_segment_score):
     assert aggregate(a_segment_score, "area_weighted") == pytest.approx(0.1 * 0.5 + 0.8 * 0.9 + 0.1 * 0.7)
 
 
-@pytest.mark.parametrize("method", ["mean", "area_weighted"])
+@pytest.mark.parametrize("method", AGGREGATIONS)
+class TestEveryAggregation:
+    def test_of_equal_slices_is_theirs(self, a_segment_score, method):
+        for s in a_segment_score.slices:
+            s.predicted_dsc = 0.6
+        assert aggregate(a_segment_score, method) == pytest.approx(0.6)
+
+    def test_lies_between_the_slices(self, a_segment_score, method):
+        dsc = [s.predicted_dsc for s in a_segment_score.slices]
+        assert min(dsc) <= aggregate(a_segment_score, method) <= max(dsc)
+
+    def test_of_a_segment_without_scored_slices_is_none(self, method):
+        assert aggregate(SegmentScore("1", "a", None, Status.EMPTY), method) is None
+
+    def test_is_in_the_guide(self, method):
+        page = Path(__file__).resolve().parents[3] / "docs" / "OUTPUTS.md"
+        assert f"`{method}" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("method", AGGREGATIONS)
 def test_both_aggregates_are_kept_whichever_is_chosen(a_segment_score, method):
     aggregate(a_segment_score, method)
     assert a_segment_score.mean_dsc == pytest.approx(0.7)

@@ -71,7 +71,7 @@ def test_training_gives_a_model_file_that_scores_and_says_what_it_was_made_of(pa
     assert training["fold"] | {"left_out": 0} == {"number": 0, "of": 5, "left_out": 0}
     assert training["seconds"] > 0
     assert "--fold 0" in training["command"] and str(tmp_path) not in training["command"]
-    case = Scorer(model, "cpu").score(*a_ct_with_a_liver, slices=3)
+    case = Scorer(model, device="cpu", slices=3).score(*a_ct_with_a_liver)
     assert 0 <= case["1"].predicted_dsc <= 1
 
 
@@ -136,7 +136,7 @@ def test_calibration_gives_a_copy_of_the_model_with_intervals(a_table, a_ct_with
     assert old.read_bytes() == before
     calibration = load_model(new).metadata["calibration"]
     assert calibration["coverage"] == 0.9 and {"slice", "segment", "missed"} <= set(calibration)
-    case = Scorer(load_model(new), "cpu").score(*a_ct_with_a_liver)
+    case = Scorer(load_model(new), device="cpu").score(*a_ct_with_a_liver)
     assert case["1"].dsc_low <= case["1"].predicted_dsc <= case["1"].dsc_high
 
 

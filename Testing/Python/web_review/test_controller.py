@@ -8,11 +8,12 @@ import csv
 import json
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.errors import InputError, ModelError, UsageError
 from QualitySentinelLib.review import ReviewSession
 from QualitySentinelLib.scorer import Scorer
 from QualitySentinelLib.web_review.controller import ReviewController
@@ -28,10 +29,10 @@ INPUTS = {"ct": {"path": "ct", "sha256": "1"}, "seg": {"path": "seg", "sha256": 
 def make_review(a_ct_with_a_liver, a_small_model, tmp_path):
     """Makes reviews of the synthetic case; to be called inside an event loop."""
 
-    def make(batch_size: int | None = None, **options) -> ReviewController:
+    def make(batch_size: int | None = None, segments=None, **options) -> ReviewController:
         ct, segmentation = a_ct_with_a_liver
         session = ReviewSession(blank_scores(segmentation, 0.8))
-        scorer = Scorer(a_small_model, "cpu", batch_size=batch_size)
+        scorer = Scorer(a_small_model, device="cpu", batch_size=batch_size, segments=segments)
         return ReviewController(ct, segmentation, session, scorer, Keeper(tmp_path / "kept", INPUTS), **options)
 
     return make
@@ -144,12 +145,16 @@ def test_an_edit_while_scoring_ends_with_every_segment_scored(make_review):
 
 
 def test_what_the_model_refuses_is_told_and_the_review_goes_on(make_review):
+    def refuse(*_, **__):
+        raise ModelError("its weights are damaged")
+
     async def story():
-        review = make_review(slices="some")
+        review = make_review()
+        review.scoring._scorer = SimpleNamespace(run=refuse)
         review.score()
         while not review.scoring.failure:
             await asyncio.sleep(0.005)
-        assert "some" in review.state(None)["scoring"]["failure"]
+        assert "damaged" in review.state(None)["scoring"]["failure"]
         review.session.select("1")
         await review.close()
 
@@ -187,8 +192,8 @@ def test_a_folder_that_cannot_be_written_is_told(make_review, tmp_path):
 
 def options_of(case, model, out) -> argparse.Namespace:
     return argparse.Namespace(
-        ct=case.ct, seg=case.seg, names=str(case.names), out=out, model=str(model), embeddings=None, device="cpu",
-        slices="all", threshold=0.8, segments=None, backend="auto", precision="float32",
+        ct=case.ct, series=None, seg=case.seg, names=str(case.names), out=out, model=str(model), embeddings=None,
+        device="cpu", slices="all", threshold=0.8, segments=None, backend="auto", precision="float32",
     )  # fmt: skip
 
 
@@ -270,7 +275,7 @@ def test_a_review_begins_with_the_scores_of_an_earlier_run(a_case_on_disk, a_mod
         assert {s.segment_id: s.predicted_dsc for s in second.session.segments} == {
             s.id: first.session.segment(s.id).predicted_dsc for s in second.segmentation
         }
-        await second.scoring.run(second.ct, second.segmentation, ["1", "2"], "all")
+        await second.scoring.run(second.ct, second.segmentation, ["1", "2"])
         assert second.scoring.total == 0
         await first.scoring.stop()
 
