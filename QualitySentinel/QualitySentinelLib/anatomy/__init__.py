@@ -7,15 +7,3 @@ from .matching import match_structure
 from .published import published_class_id
 from .structures import Code, Structure, all_structures, structure_named
 from .windows import WINDOW_PRESETS, WindowPreset, window_of
-
-__all__ = [
-    "WINDOW_PRESETS",
-    "Code",
-    "Structure",
-    "WindowPreset",
-    "all_structures",
-    "match_structure",
-    "published_class_id",
-    "structure_named",
-    "window_of",
-]

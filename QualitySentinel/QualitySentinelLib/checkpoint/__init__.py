@@ -7,5 +7,3 @@ pickles go through restricted readers.
 from .load import load_model
 from .model import QualityModel
 from .model_file import save_model
-
-__all__ = ["QualityModel", "load_model", "save_model"]

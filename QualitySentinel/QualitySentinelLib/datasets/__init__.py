@@ -12,8 +12,3 @@ from .case import Case, DataSet, fingerprint, read_case, read_case_ct, read_refe
 from .find import find_cases
 from .folds import fold_of, split_by_patient
 from .layouts import LAYOUTS
-
-__all__ = [
-    "LAYOUTS", "Case", "DataSet", "find_cases", "fingerprint", "fold_of", "read_case", "read_case_ct",
-    "read_reference", "split_by_patient",
-]  # fmt: skip

@@ -2,5 +2,3 @@
 
 from .build import build_network
 from .inference import optimize_for_inference
-
-__all__ = ["build_network", "optimize_for_inference"]

@@ -2,5 +2,3 @@
 
 from .ct import read_ct
 from .segmentation import read_segmentation
-
-__all__ = ["read_ct", "read_segmentation"]

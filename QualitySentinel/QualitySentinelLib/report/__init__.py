@@ -3,5 +3,3 @@
 from .html_report import write_html_report
 from .results import write_results
 from .scored_segmentation import write_scored_segmentation
-
-__all__ = ["write_html_report", "write_results", "write_scored_segmentation"]

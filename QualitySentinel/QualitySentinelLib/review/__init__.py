@@ -14,23 +14,3 @@ from .session import ReviewSession
 from .state import SCHEMA
 from .strip import StripPoint
 from .words import verdict
-
-__all__ = [
-    "SCHEMA",
-    "Changed",
-    "Edit",
-    "Effect",
-    "ReviewCounts",
-    "ReviewEvent",
-    "ReviewProgress",
-    "ReviewSession",
-    "ScoreChanges",
-    "SegmentChange",
-    "SliceChange",
-    "SliceRef",
-    "StripPoint",
-    "review_document",
-    "review_segment_rows",
-    "review_slice_rows",
-    "verdict",
-]

@@ -3,5 +3,3 @@
 from ..scores.progress import Progress, Stage
 from .plan import plan_slices
 from .scorer import Scorer, score
-
-__all__ = ["Progress", "Scorer", "Stage", "plan_slices", "score"]

@@ -15,29 +15,3 @@ from .report_json import (
 from .score import CaseScore, SegmentScore, SliceScore, Status
 from .tables import read_segments_csv, read_slices_csv, write_segments_csv, write_slices_csv
 from .versions import software_versions
-
-__all__ = [
-    "AGGREGATIONS",
-    "DEFAULT_AGGREGATION",
-    "DEFAULT_THRESHOLD",
-    "CaseScore",
-    "Progress",
-    "SegmentScore",
-    "SliceScore",
-    "Stage",
-    "Status",
-    "aggregate",
-    "case_document",
-    "case_from_document",
-    "dsc_color",
-    "flag",
-    "read_report_document",
-    "read_report_json",
-    "read_segments_csv",
-    "read_slices_csv",
-    "segment_labels",
-    "software_versions",
-    "write_report_json",
-    "write_segments_csv",
-    "write_slices_csv",
-]

@@ -10,21 +10,3 @@ from .models import ModelChoice, import_model, model_choices, model_folder, remo
 from .packages import TORCH_VERSION, ensure_packages
 from .sample_data import register_sample_data
 from .state import InstalledPart, install_state, package_info
-
-__all__ = [
-    "TORCH_VERSION",
-    "InstalledPart",
-    "LoadedScenes",
-    "ModelChoice",
-    "available_memory",
-    "ensure_packages",
-    "import_model",
-    "install_state",
-    "memory_needed",
-    "memory_warning",
-    "model_choices",
-    "model_folder",
-    "package_info",
-    "register_sample_data",
-    "remove_downloads",
-]

@@ -7,18 +7,3 @@ planes) share the crop, the resampling and the intensity windows that a :class:`
 from .batch import PlaneCrop, SliceBatch, blank_batch, coverage, crop_plane, make_batch, neighbour_strength, prepare
 from .preset import Preset, Window
 from .presets import COMPACT, PUBLISHED
-
-__all__ = [
-    "COMPACT",
-    "PUBLISHED",
-    "PlaneCrop",
-    "Preset",
-    "SliceBatch",
-    "Window",
-    "blank_batch",
-    "coverage",
-    "crop_plane",
-    "make_batch",
-    "neighbour_strength",
-    "prepare",
-]

@@ -8,19 +8,3 @@ from .drawing import Drawing, Drawings
 from .error_map import DEFAULT_THRESHOLD, ErrorMap, Kind, error_map, error_maps
 from .islands import Island, islands
 from .segments import COLORS, EXPECTED_COLOR, changed_segment, suggested_segments
-
-__all__ = [
-    "COLORS",
-    "DEFAULT_THRESHOLD",
-    "EXPECTED_COLOR",
-    "Drawing",
-    "Drawings",
-    "ErrorMap",
-    "Island",
-    "Kind",
-    "changed_segment",
-    "error_map",
-    "error_maps",
-    "islands",
-    "suggested_segments",
-]

@@ -4,5 +4,3 @@ from .encoder import TextEncoder
 from .open_clip_encoder import OpenClipEncoder
 from .sentence_encoder import SentenceEncoder
 from .table import DEFAULT_PROMPT, EmbeddingTable
-
-__all__ = ["DEFAULT_PROMPT", "EmbeddingTable", "OpenClipEncoder", "SentenceEncoder", "TextEncoder"]

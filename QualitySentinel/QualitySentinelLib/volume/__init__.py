@@ -9,5 +9,3 @@ slice as a radiologist sees it on a screen. Affines are 4x4, map ``(i, j, k, 1)`
 from .ct import CtVolume
 from .frame import AxialFrame
 from .segmentation import Box, Segment, Segmentation
-
-__all__ = ["AxialFrame", "Box", "CtVolume", "Segment", "Segmentation"]

@@ -2,5 +2,3 @@
 
 from .registry import ERRORS
 from .simulate import ErrorRecord, simulate
-
-__all__ = ["ERRORS", "ErrorRecord", "simulate"]

@@ -3,5 +3,3 @@
 """
 
 from .table import EvaluationTable
-
-__all__ = ["EvaluationTable"]

@@ -4,5 +4,3 @@ from QualitySentinelLib.scores.tables import write_table
 
 from .charts import Line, line_chart
 from .page import Section, write_report
-
-__all__ = ["Line", "Section", "line_chart", "write_report", "write_table"]

@@ -3,5 +3,3 @@
 from .columns import Pairs, quantised, restored
 from .file import PairFile, pair_files, write_pairs
 from .make import make_pairs
-
-__all__ = ["PairFile", "Pairs", "make_pairs", "pair_files", "quantised", "restored", "write_pairs"]

@@ -9,5 +9,3 @@ use seeds from there on.
 
 from .make import FIRST_UNSEEN_SEED, Phantom, make_phantom
 from .structures import STRUCTURES
-
-__all__ = ["FIRST_UNSEEN_SEED", "STRUCTURES", "Phantom", "make_phantom"]

@@ -4,5 +4,3 @@ from .record import DONE, FAILED, Record
 from .run import Kind, Plan, Run
 from .shards import Shard
 from .work import Finished, Result, Work
-
-__all__ = ["DONE", "FAILED", "Finished", "Kind", "Plan", "Record", "Result", "Run", "Shard", "Work"]

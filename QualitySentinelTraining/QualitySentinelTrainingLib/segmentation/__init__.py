@@ -16,8 +16,6 @@ _EXPORTS = {
 }
 """Name and the module that holds it."""
 
-__all__ = list(_EXPORTS)
-
 
 def __getattr__(name: str) -> object:
     if name not in _EXPORTS:

@@ -7,5 +7,3 @@ from .crop import cropped_subject
 from .from_labels import painted_subject
 from .make import synthetic_subject
 from .options import SynthesisOptions
-
-__all__ = ["SynthesisOptions", "cropped_subject", "painted_subject", "synthetic_subject"]

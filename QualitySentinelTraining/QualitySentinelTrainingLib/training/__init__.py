@@ -2,5 +2,3 @@
 
 from .fit import fit
 from .options import TrainingOptions, read_options
-
-__all__ = ["TrainingOptions", "fit", "read_options"]

@@ -10,14 +10,3 @@ from .protocol import (
     TravelState,
     classification_errors,
 )
-
-__all__ = [
-    "CenterUnavailable",
-    "Event",
-    "Fate",
-    "Journey",
-    "Learner",
-    "TravelOptions",
-    "TravelState",
-    "classification_errors",
-]

@@ -22,5 +22,3 @@ LAYOUTS: dict[str, Layout] = {
     )
 }  # fmt: skip
 """By name, in the order in which general ones are tried."""
-
-__all__ = ["LAYOUTS", "Layout"]

@@ -1,5 +1,3 @@
 """The report of an audit: pages to read and work lists."""
 
 from .write import write_audit_report
-
-__all__ = ["write_audit_report"]

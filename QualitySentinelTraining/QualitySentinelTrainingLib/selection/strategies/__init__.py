@@ -20,5 +20,3 @@ STRATEGIES: dict[str, Strategy] = {
         quality_diversity, random,
     )
 }  # fmt: skip
-
-__all__ = ["NEEDS", "STRATEGIES", "Strategy"]
