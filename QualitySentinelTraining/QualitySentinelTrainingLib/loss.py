@@ -50,13 +50,6 @@ def pair_ranking(predictions: Tensor, targets: Tensor, embeddings: Tensor) -> Te
     return relu(RANKING_MARGIN - agreement).mean()
 
 
-def published_loss(predictions: Tensor, targets: Tensor, embeddings: Tensor) -> Tensor:
-    """Both terms, weighted 1:1 as published. ``predictions`` and ``targets`` are [B] or [B, 1]."""
-    return weighted_squared_error(predictions.flatten(), targets.flatten()) + pair_ranking(
-        predictions, targets, embeddings
-    )
-
-
 def shares_loss(logits: Tensor, masks: Tensor, reference: Tensor, known: Tensor | None = None) -> Tensor:
     """Cross-entropy of where a network says the reference is, mean over pixels. Scalar.
 

@@ -9,8 +9,7 @@ from QualitySentinelLib.checkpoint import QualityModel
 from QualitySentinelLib.network import build_network
 from QualitySentinelLib.slices import COMPACT
 from QualitySentinelLib.slices.place import TOLD
-from QualitySentinelLib.text import EmbeddingTable, TextEncoder
-from QualitySentinelLib.text.sentence_encoder import SentenceEncoder
+from QualitySentinelLib.text import EmbeddingTable, SentenceEncoder, TextEncoder
 
 PRESET = COMPACT
 """Preprocessing of what we train."""

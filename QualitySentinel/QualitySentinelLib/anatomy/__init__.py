@@ -4,6 +4,5 @@ Standard library only; the table (``structures.csv``) is read at first use.
 """
 
 from .matching import match_structure
-from .published import published_class_id
 from .structures import Code, Structure, all_structures, structure_named
 from .windows import WINDOW_PRESETS, WindowPreset, window_of

@@ -18,11 +18,16 @@ The columns of the table:
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 _TABLE = Path(__file__).with_name("structures.csv")
+LEVELS = 25
+"""C1 to C7, T1 to T12, L1 to L5 and S1."""
+_FIRST = {"C": 0, "T": 7, "L": 19, "S": 24}
+_NAMED = re.compile(r"vertebra ([CTLS])(\d+)|costa (\d+) (?:left|right)")
 
 
 @dataclass(frozen=True)
@@ -117,3 +122,14 @@ def _code(text: str) -> Code:
 def _with_modifier(text: str) -> tuple[str, str]:
     value, _, modifier = text.partition("+")
     return value, modifier
+
+
+def level_of(name: str) -> int | None:
+    """Level of a vertebra or rib by its canonical name, 1 (C1) to :data:`LEVELS` (S1); ``None`` for other structures.
+
+    A rib has the level of the thoracic vertebra of its number.
+    """
+    match = _NAMED.fullmatch(name)
+    if match is None:
+        return None
+    return _FIRST[match[1] or "T"] + int(match[2] or match[3])

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..anatomy import all_structures, published_class_id
+from ..anatomy import Structure, all_structures
 from ..errors import ModelError, reason_of
 from ..files import sha256_of
 from ..network import build_network
@@ -28,6 +28,9 @@ _FILE_BYTES = 2 << 30
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _NO_STRUCTURE = {0: "background", 1: "left to annotate"}
 """Labels of the published table that are no structures."""
+# Upstream scores TotalSegmentator's urinary bladder with the text of the prostate (19, although 17 is the bladder) and
+# the face with that of the left cheek (128). Numbers of the paper can only be reproduced with both mistakes.
+_UPSTREAM = {"bladder": 19, "face": 128}
 
 
 def load_published(
@@ -68,6 +71,11 @@ def load_published(
     digest = hashlib.sha256((sha256_of(path) + sha256_of(embeddings)).encode()).hexdigest()
     metadata = {"source": "published checkpoint", "structures": list(table.names)}
     return QualityModel(path.stem, network, architecture, PUBLISHED, table, metadata, digest, path)
+
+
+def published_class_id(structure: Structure) -> int | None:
+    """DAP Atlas class whose embedding the published inference uses for a structure; ``None`` when it has none."""
+    return _UPSTREAM.get(structure.name, structure.dap_id)
 
 
 def read_state_dict(path: str | os.PathLike) -> dict[str, torch.Tensor]:

@@ -5,5 +5,4 @@ planes) share the crop, the resampling and the intensity windows that a :class:`
 """
 
 from .batch import PlaneCrop, SliceBatch, blank_batch, coverage, crop_plane, make_batch, neighbour_strength, prepare
-from .preset import Preset, Window
-from .presets import COMPACT, PUBLISHED
+from .preset import COMPACT, PUBLISHED, Preset, Window

@@ -6,8 +6,6 @@ An extent is the same for the mask: ``(first row, last row + 1, first column, la
 
 from __future__ import annotations
 
-import random
-
 import numpy as np
 
 from .preset import Preset
@@ -58,24 +56,6 @@ def published_crop(
     if growth > 0:
         top, bottom = max(top - growth, 0), min(bottom + growth, height)
     return top, bottom, left, right
-
-
-def published_training_crop(
-    extent: tuple[int, int, int, int],
-    shape: tuple[int, int],
-    rng: random.Random,
-    size: int = 256,
-    min_margin: int = 10,
-) -> tuple[int, int, int, int]:
-    """The published crop with training's random margins: rows first, then columns, both ends included.
-
-    Each margin is uniform in ``min_margin .. max(min_margin, floor((size - (last - first)) / 2))``.
-    """
-    margins = []
-    for first, stop in (extent[:2], extent[2:]):
-        most = max(min_margin, (size - (stop - 1 - first)) // 2)
-        margins.append(rng.randint(min_margin, most))
-    return published_crop(extent, shape, *margins)
 
 
 def square_crop(extent: tuple[int, int, int, int], spacing: tuple[float, float], preset: Preset) -> CropBox:

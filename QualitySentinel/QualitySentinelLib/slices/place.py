@@ -15,7 +15,7 @@ import torch
 from scipy import ndimage
 
 from ..anatomy import structure_named
-from ..anatomy.levels import LEVELS, level_of
+from ..anatomy.structures import LEVELS, level_of
 from ..volume import CtVolume
 
 PLACE = (

@@ -5,11 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from ..errors import ModelError
-from .encoder import TextEncoder
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """Turns texts into vectors.
+
+    Attributes:
+        name: names the encoder and its weights; stored in the model file, so that vectors of two encoders never mix.
+        dimension: numbers in a vector, D.
+    """
+
+    name: str
+    dimension: int
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of the texts, float32 ``[N, D]``; the same text always gives the same vector."""
+        ...
+
 
 DEFAULT_PROMPT = "A computed tomography image of the {}."
 """Sentence around a structure's name; in the manner of Liu et al., CLIP-Driven Universal Model, ICCV 2023."""

@@ -161,7 +161,7 @@ def untrained(options):
     from ..recipe import new_model
 
     if options.text == "clip":
-        from QualitySentinelLib.text.open_clip_encoder import OpenClipEncoder
+        from QualitySentinelLib.text import OpenClipEncoder
 
         return new_model(options.architecture, OpenClipEncoder())
     return new_model(options.architecture)

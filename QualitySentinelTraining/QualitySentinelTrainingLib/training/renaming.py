@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 
 from QualitySentinelLib.anatomy import structure_named
-from QualitySentinelLib.anatomy.levels import level_of
+from QualitySentinelLib.anatomy.structures import level_of
 from QualitySentinelLib.slices.place import name_numbers
 from QualitySentinelLib.text import EmbeddingTable
 

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from QualitySentinelLib.anatomy import Code, all_structures, match_structure, published_class_id, structure_named
+from QualitySentinelLib.anatomy import Code, all_structures, match_structure, structure_named
+from QualitySentinelLib.checkpoint.published import published_class_id
 
 
 def test_every_class_of_the_dap_atlas_occurs_once():

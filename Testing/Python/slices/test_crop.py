@@ -12,7 +12,6 @@ from QualitySentinelLib.slices import COMPACT
 from QualitySentinelLib.slices.crop import (
     mask_extent,
     published_crop,
-    published_training_crop,
     square_crop,
 )
 
@@ -33,6 +32,13 @@ def test_published_inference_boxes(published_cases):
     assert len(published_cases) == 8
     for name, (mask, facts) in published_cases.items():
         assert list(published_crop(mask_extent(mask), mask.shape)) == facts["box_rmin_rmax_cmin_cmax"], name
+
+
+def published_training_crop(extent, shape, rng, size=256, least=10):
+    """The published crop with training's random margins: rows first, then columns, both ends included."""
+    pairs = (extent[:2], extent[2:])
+    margins = [rng.randint(least, max(least, (size - (stop - 1 - first)) // 2)) for first, stop in pairs]
+    return published_crop(extent, shape, *margins)
 
 
 def test_published_training_boxes(published_cases):

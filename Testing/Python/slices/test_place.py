@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from QualitySentinelLib.anatomy.levels import level_of
+from QualitySentinelLib.anatomy.structures import level_of
 from QualitySentinelLib.slices import COMPACT, make_batch
 from QualitySentinelLib.slices.place import (
     ABOVE,

@@ -7,7 +7,6 @@ import torch
 from QualitySentinelTrainingLib.loss import (
     optimal_pairs,
     pair_ranking,
-    published_loss,
     shares_loss,
     squared_error_weights,
     weighted_squared_error,
@@ -55,7 +54,8 @@ def test_nothing_is_paired_with_itself_and_like_structures_are_paired():
 
 def test_a_batch_of_one_has_no_ranking_loss_and_still_trains():
     predictions = torch.tensor([0.4], requires_grad=True)
-    published_loss(predictions, torch.tensor([0.9]), torch.ones(1, 4)).backward()
+    targets, embeddings = torch.tensor([0.9]), torch.ones(1, 4)
+    (weighted_squared_error(predictions, targets) + pair_ranking(predictions, targets, embeddings)).backward()
     assert predictions.grad.item() < 0
 
 
