@@ -120,10 +120,10 @@ class TestAdvanced:
         assert panel.ui.modelComboBox.currentText == "(missing) /elsewhere/own.safetensors"
 
     def test_force_cpu_goes_before_the_device(self, panel, monkeypatch):
-        asked = {}
+        asked = []
 
-        def steps(*_args, **options):
-            asked.update(options)
+        def steps(_volume, _segmentation, options, **_):
+            asked.append(options.device)
             return (step for step in ())
 
         monkeypatch.setattr(panel.logic, "scoreSteps", steps)
@@ -131,7 +131,7 @@ class TestAdvanced:
         panel.ui.forceCpuCheckBox.click()
         assert not panel.ui.deviceComboBox.enabled
         panel.ui.applyButton.click()
-        assert asked["device"] == "cpu"
+        assert asked == ["cpu"]
 
     def test_who_declines_packages_is_not_bothered_again(self, panel, monkeypatch, capsys):
         from QualitySentinelLib.errors import CancelledError
