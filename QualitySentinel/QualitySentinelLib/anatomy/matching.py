@@ -34,7 +34,7 @@ def match_structure(name: str, tags: Mapping | None = None) -> Structure | None:
 
     Args:
         name: the segment's name, in about any spelling.
-        tags: the segment's tags or DICOM codes; see :func:`~.terminology.terminology_of`.
+        tags: the segment's tags; see :func:`~.terminology.terminology_of`.
 
     Returns:
         The structure, or ``None`` when it is unknown.

@@ -1,4 +1,4 @@
-"""Terminology of a segment: read from Slicer's segment tags or DICOM code items."""
+"""Terminology of a segment: read from Slicer's segment tags."""
 
 from __future__ import annotations
 
@@ -8,13 +8,6 @@ from dataclasses import dataclass
 TERMINOLOGY_TAG = "TerminologyEntry"
 """Segment tag that holds the serialized terminology (``vtkSegment::GetTerminologyEntryTagName``)."""
 
-_DICOM_ITEMS = (
-    "SegmentedPropertyCategory",
-    "SegmentedPropertyType",
-    "SegmentedPropertyTypeModifier",
-    "AnatomicRegion",
-    "AnatomicRegionModifier",
-)
 _SIDES = {"7771000": "left", "G-A101": "left", "24028007": "right", "G-A100": "right"}
 _BILATERAL = {"51440002", "G-A102"}
 _NOT_ANATOMY = {
@@ -53,32 +46,11 @@ def terminology_of(tags: Mapping | None) -> Terminology | None:
     """Terminology in a segment's tags; ``None`` when there is none or it cannot be read.
 
     Args:
-        tags: one of
-
-            - Slicer segment tags, ``{"TerminologyEntry": "context~SCT^123037004^Anatomical Structure~..."}``;
-            - header fields of a ``.seg.nrrd``, where a value holds ``TerminologyEntry:context~...|other tags``;
-            - DICOM items ``SegmentedPropertyCategory``, ``SegmentedPropertyType``, ``SegmentedPropertyTypeModifier``,
-              ``AnatomicRegion``, ``AnatomicRegionModifier`` (``CodeSequence`` or ``Sequence`` may follow), each
-              ``"SCT^64033007^Kidney"``, ``("SCT", "64033007", ...)`` or a mapping with ``CodingSchemeDesignator`` and
-              ``CodeValue``.
+        tags: Slicer segment tags, ``{"TerminologyEntry": "context~SCT^123037004^Anatomical Structure~..."}``: context,
+            category, type, modifier, region context, region, region modifier. (Codes of DICOM objects become such a
+            tag when they are read.)
     """
-    if not tags:
-        return None
-    serialized = tags.get(TERMINOLOGY_TAG)
-    if serialized is None:
-        for value in tags.values():
-            if isinstance(value, str) and TERMINOLOGY_TAG + ":" in value:
-                serialized = value.partition(TERMINOLOGY_TAG + ":")[2]
-                break
-    if isinstance(serialized, str):
-        return _deserialized(serialized.partition("|")[0])
-    codes = [_dicom_item(tags, item) for item in _DICOM_ITEMS]
-    return Terminology(*codes) if codes[1][1] else None
-
-
-def _deserialized(text: str) -> Terminology | None:
-    """Slicer's form: context~category~type~modifier~region context~region~region modifier, codes as ``a^b^c``."""
-    parts = text.split("~")
+    parts = str((tags or {}).get(TERMINOLOGY_TAG) or "").split("~")
     if len(parts) < 3:
         return None
     parts += [""] * (7 - len(parts))
@@ -86,23 +58,7 @@ def _deserialized(text: str) -> Terminology | None:
     return Terminology(*codes) if codes[1][1] else None
 
 
-def _dicom_item(tags: Mapping, item: str) -> CodePair:
-    for ending in ("", "CodeSequence", "Sequence"):
-        if item + ending in tags:
-            return _code(tags[item + ending])
-    return ("", "")
-
-
-def _code(value: object) -> CodePair:
-    if isinstance(value, Mapping):
-        parts = [value.get("CodingSchemeDesignator", ""), value.get("CodeValue", "")]
-    elif isinstance(value, str):
-        parts = value.split("^")
-    elif isinstance(value, (tuple, list)):
-        parts = list(value)
-    else:
-        parts = []
-    if len(parts) < 2 or not parts[1]:
-        return ("", "")
-    scheme = str(parts[0]).strip()
-    return (_SCHEMES.get(scheme, scheme), str(parts[1]).strip())
+def _code(text: str) -> CodePair:
+    scheme, value = (text.split("^") + [""])[:2]
+    scheme = scheme.strip()
+    return (_SCHEMES.get(scheme, scheme), value.strip()) if value else ("", "")

@@ -8,6 +8,9 @@ The criteria below are blunt on purpose: they must not fire on tight crops, phan
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import numpy as np
 
 from ..steps import Steps, run_to_end
@@ -125,40 +128,50 @@ def hounsfield_steps(voxels: np.ndarray) -> Steps[tuple[np.ndarray, list[str]]]:
     if low < AIR_HU:
         if low < PADDING_BELOW and not any("padding" in w for w in warnings):
             warnings.append(f"padding (values down to {low:g}) was set to {AIR_HU} HU")
-        voxels = yield from _raised(voxels, AIR_HU)
+        voxels = yield from _changed(voxels, voxels.dtype, lambda slab: np.maximum(slab, slab.dtype.type(AIR_HU)))
     return (yield from _compact(voxels)), warnings
 
 
-def _chunks(voxels: np.ndarray):
+def _slabs(voxels: np.ndarray) -> Iterator[slice]:
     """Slabs along the first axis of a million voxels, so that no temporary array is as large as the CT."""
     step = max(1, _CHUNK // max(1, int(np.prod(voxels.shape[1:]))))
     return (slice(start, start + step) for start in range(0, voxels.shape[0], step))
 
 
-def _finite(voxels: np.ndarray) -> Steps[tuple[np.ndarray, list[str]]]:
-    if voxels.dtype.kind != "f":
-        return voxels, []
-    bad = 0
-    for slab in _chunks(voxels):
-        bad += int(np.count_nonzero(~np.isfinite(voxels[slab])))
+def _told(voxels: np.ndarray, tell: Callable[[np.ndarray], Any]) -> Steps[list]:
+    """What ``tell`` says of each slab."""
+    told = []
+    for slab in _slabs(voxels):
+        told.append(tell(voxels[slab]))
         yield
+    return told
+
+
+def _changed(voxels: np.ndarray, dtype, change: Callable[[np.ndarray], np.ndarray]) -> Steps[np.ndarray]:
+    """A copy of which ``change`` makes each slab."""
+    changed = np.empty(voxels.shape, dtype)
+    for slab in _slabs(voxels):
+        changed[slab] = change(voxels[slab])
+        yield
+    return changed
+
+
+def _finite(voxels: np.ndarray) -> Steps[tuple[np.ndarray, list[str]]]:
+    bad = 0
+    if voxels.dtype.kind == "f":
+        bad = sum((yield from _told(voxels, lambda slab: int(np.count_nonzero(~np.isfinite(slab))))))
     if not bad:
         return voxels, []
     if 2 * bad > voxels.size:
         raise NotHounsfieldError(f"{bad} of {voxels.size} voxels are NaN or infinite; export the CT again")
-    finite = np.empty(voxels.shape, np.float32)
-    for slab in _chunks(voxels):
-        finite[slab] = voxels[slab]
-        finite[slab][~np.isfinite(finite[slab])] = AIR_HU
-        yield
+    finite = yield from _changed(
+        voxels, np.float32, lambda slab: np.where(np.isfinite(slab), slab, AIR_HU).astype(np.float32)
+    )
     return finite, [f"{bad} voxels were not numbers (NaN or infinite); they were set to {AIR_HU} HU"]
 
 
 def _range(voxels: np.ndarray) -> Steps[tuple[float, float]]:
-    ranges = []
-    for slab in _chunks(voxels):
-        ranges.append((voxels[slab].min(), voxels[slab].max()))
-        yield
+    ranges = yield from _told(voxels, lambda slab: (slab.min(), slab.max()))
     return float(min(r[0] for r in ranges)), float(max(r[1] for r in ranges))
 
 
@@ -192,57 +205,42 @@ def _offset(values: np.ndarray) -> tuple[int, bool]:
 
 def _without_high_padding(voxels: np.ndarray, high: float) -> Steps[tuple[np.ndarray, list[str]]]:
     """Voxels of the highest value as padding below, where they are too many for damage."""
-    count = 0
-    for slab in _chunks(voxels):
-        count += int(np.count_nonzero(voxels[slab] >= high))
-        yield
+    count = sum((yield from _told(voxels, lambda slab: int(np.count_nonzero(slab >= high)))))
     if count < PADDING_SHARE * voxels.size:
         return voxels, []
-    cleared = np.empty(voxels.shape, np.float32 if voxels.dtype.kind == "f" else np.int32)
-    for slab in _chunks(voxels):
-        cleared[slab] = np.clip(voxels[slab].astype(np.float64), -(2**31), 2**31 - 1)  # of 64 bits, maybe
-        cleared[slab][voxels[slab] >= high] = PADDING_BELOW - 1
-        yield
+
+    def change(slab: np.ndarray) -> np.ndarray:
+        small = np.clip(slab.astype(np.float64), -(2**31), 2**31 - 1)  # of 64 bits, maybe
+        return np.where(slab >= high, PADDING_BELOW - 1, small)
+
+    cleared = yield from _changed(voxels, np.float32 if voxels.dtype.kind == "f" else np.int32, change)
     return cleared, [f"padding (values of {high:g}) was set to {AIR_HU} HU"]
 
 
 def _shifted(voxels: np.ndarray, shift: int) -> Steps[np.ndarray]:
+    if voxels.dtype.kind == "f":
+        return (yield from _changed(voxels, voxels.dtype, lambda slab: slab + voxels.dtype.type(shift)))
     wide = voxels.dtype.itemsize > 2 or voxels.dtype.kind == "u"
-    moved = np.empty(voxels.shape, voxels.dtype if voxels.dtype.kind == "f" else np.int32 if wide else np.int16)
-    for slab in _chunks(voxels):
-        if voxels.dtype.kind == "f":
-            moved[slab] = voxels[slab] + voxels.dtype.type(shift)
-        else:  # padding near the bottom of int16 must not wrap round
-            moved[slab] = np.maximum(voxels[slab].astype(np.int64) + shift, AIR_HU)
-        yield
-    return moved
-
-
-def _raised(voxels: np.ndarray, floor: int) -> Steps[np.ndarray]:
-    raised = np.empty_like(voxels)
-    for slab in _chunks(voxels):
-        np.maximum(voxels[slab], voxels.dtype.type(floor), out=raised[slab])
-        yield
-    return raised
+    # padding near the bottom of int16 must not wrap round
+    moved = _changed(
+        voxels, np.int32 if wide else np.int16, lambda slab: np.maximum(slab.astype(np.int64) + shift, AIR_HU)
+    )
+    return (yield from moved)
 
 
 def _compact(voxels: np.ndarray) -> Steps[np.ndarray]:
     """int16 where nothing is lost, else float32; values beyond 32767 are metal or damage and are cut in both."""
     if voxels.dtype == np.int16:
         return voxels
-    whole = voxels.dtype.kind in "iu" or (yield from _is_whole(voxels))
-    if not whole and voxels.dtype == np.float32 and (yield from _range(voxels))[1] <= _HIGHEST:
+    is_whole = voxels.dtype.kind in "iu" or all(
+        (yield from _told(voxels, lambda slab: bool((slab == np.rint(slab)).all())))
+    )
+    if not is_whole and voxels.dtype == np.float32 and (yield from _range(voxels))[1] <= _HIGHEST:
         return voxels
-    compact = np.empty(voxels.shape, np.int16 if whole else np.float32)
-    for slab in _chunks(voxels):
-        compact[slab] = np.minimum(voxels[slab], _HIGHEST) if voxels.dtype.itemsize > 1 else voxels[slab]
-        yield
-    return compact
-
-
-def _is_whole(voxels: np.ndarray) -> Steps[bool]:
-    for slab in _chunks(voxels):
-        if not (voxels[slab] == np.rint(voxels[slab])).all():
-            return False
-        yield
-    return True
+    return (
+        yield from _changed(
+            voxels,
+            np.int16 if is_whole else np.float32,
+            lambda slab: np.minimum(slab, _HIGHEST) if voxels.dtype.itemsize > 1 else slab,
+        )
+    )

@@ -101,30 +101,10 @@ def test_older_srt_codes_are_understood():
     assert name_of("x", tags) == "kidney right"
 
 
-def test_the_tag_field_of_a_seg_nrrd_header_is_understood():
-    entry = slicer_tags(ANATOMY, "SCT^78961009^Spleen")["TerminologyEntry"]
-    field = f"Segmentation.Status:inprogress|TerminologyEntry:{entry}|"
-    assert name_of("Segment_1", {"Segment0_Tags": field}) == "spleen"
-
-
-@pytest.mark.parametrize(
-    "code",
-    ["SCT^64033007^Kidney", ("SCT", "64033007", "Kidney"), {"CodingSchemeDesignator": "SCT", "CodeValue": "64033007"}],
-)
-def test_dicom_codes_are_understood(code):
-    tags = {
-        "SegmentedPropertyCategoryCodeSequence": ("SCT", "123037004"),
-        "SegmentedPropertyTypeCodeSequence": code,
-        "SegmentedPropertyTypeModifierCodeSequence": ("SCT", "7771000"),
-    }
-    assert name_of("Segment 1", tags) == "kidney left"
-    assert name_of("Segment 1", {"SegmentedPropertyType": code}) == "kidney"
-
-
 @pytest.mark.parametrize(
     "tags",
     [None, {}, {"TerminologyEntry": ""}, {"TerminologyEntry": "nonsense"}, {"TerminologyEntry": "~^^~^^~^^~~^^~^^"},
-     {"TerminologyEntry": "~~~~~~~~~~"}, {"Segmentation.Status": "done"}, {"SegmentedPropertyType": None}],
+     {"TerminologyEntry": "~~~~~~~~~~"}, {"Segmentation.Status": "done"}, {"TerminologyEntry": None}],
 )  # fmt: skip
 def test_tags_without_a_readable_code_leave_it_to_the_name(tags):
     assert name_of("liver", tags) == "liver"
