@@ -7,5 +7,4 @@ Seeds below ``FIRST_UNSEEN_SEED`` may have been used for training; demonstration
 use seeds from there on.
 """
 
-from .make import FIRST_UNSEEN_SEED, Phantom, make_phantom
-from .structures import STRUCTURES
+from .make import FIRST_UNSEEN_SEED, STRUCTURES, Phantom, make_phantom

@@ -1,4 +1,4 @@
-"""The canvas anatomy is painted on: voxel positions in reference anatomy, Hounsfield units and labels so far."""
+"""The canvas anatomy is painted on, and implicit shapes: approximate signed distances in mm (negative inside)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from scipy.interpolate import CubicSpline
+from scipy.spatial.transform import Rotation
 
 from .noise import smooth_noise
-from .shapes import capsule
-from .structures import VALUES
 
 AIR_HU = -1000.0
 _FAR = np.float32(1e3)
@@ -35,68 +35,74 @@ class Canvas:
 
     Attributes:
         hu: float32 ``[k, j, i]``.
-        labels: uint8 ``[k, j, i]``, values of :data:`.structures.VALUES`.
-        x, y, z: float32 ``[k, j, i]``, reference coordinates in mm of each voxel's centre.
+        labels: uint8 ``[k, j, i]``.
+        values: label value by name.
+        whole: the region that is the whole canvas.
         wall: float32 ``[k, j, i]``, signed distance (mm) to the outer surface of the body's muscle layer;
             filled by the body painter.
-        domes: height (mm) of the right and left dome of the diaphragm, which chest and abdomen share.
+        domes: height (mm) of the right and left dome of the diaphragm.
         rng: source of randomness of all painters.
     """
 
-    def __init__(self, rng: np.random.Generator, axes: tuple, bend: float):
+    def __init__(self, rng: np.random.Generator, axes: tuple, bend: float, values: dict[str, int]):
         """``axes``: the (k, j, i) undeformed reference coordinates (mm) of the voxel centres; ``bend``: mm."""
-        self.rng = rng
-        self.axes = tuple(np.asarray(a, dtype=np.float32) for a in axes)
-        zz, yy, xx = np.meshgrid(*self.axes, indexing="ij", sparse=True)
-        moved = []
-        for coordinate in (xx, yy, zz):
-            field = smooth_noise(rng, self.axes, 120.0) * np.float32(bend)
-            field += smooth_noise(rng, self.axes, 45.0) * np.float32(0.35 * bend)
-            moved.append(np.ascontiguousarray(coordinate + field))
-        self.x, self.y, self.z = moved
+        self.rng, self.values = rng, values
+        axes = tuple(np.asarray(a, dtype=np.float32) for a in axes)
+        straight = np.meshgrid(*axes, indexing="ij", sparse=True)[::-1]
+        x, y, z = (
+            c + np.float32(bend) * (smooth_noise(rng, axes, 120.0) + np.float32(0.35) * smooth_noise(rng, axes, 45.0))
+            for c in straight
+        )
         turn = np.float32(np.radians(rng.normal(0, 3)))
-        self.x, self.y = self.x + turn * self.y, self.y - turn * self.x
-        self.reach = max(
-            float(np.abs(a - b).max()) for a, b in ((self.x, xx), (self.y, yy), (self.z, zz))
-        )  # how far a box must be widened to be sure to hold its shape
-        shape = self.x.shape
-        self.hu = np.full(shape, AIR_HU, dtype=np.float32)
-        self.labels = np.zeros(shape, dtype=np.uint8)
-        self.wall = np.full(shape, _FAR, dtype=np.float32)
-        self.domes = (0.0, 0.0)
-        self.pixel = float(abs(self.axes[2][1] - self.axes[2][0]))
+        x, y = x + turn * y, y - turn * x
+        self._reach = max(float(np.abs(a - b).max()) for a, b in zip((x, y, z), straight, strict=True))
+        self.whole = Region((slice(None),) * 3, x, y, z, axes)
+        self.hu = np.full(x.shape, AIR_HU, dtype=np.float32)
+        self.labels = np.zeros(x.shape, dtype=np.uint8)
+        self.wall = np.full(x.shape, _FAR, dtype=np.float32)
+        breath = 228 + rng.uniform(-14, 10) + rng.normal(0, 4)
+        self.domes = (np.float32(breath), np.float32(breath - rng.uniform(4, 20)))
+        self._pixel = float(abs(axes[2][1] - axes[2][0]))
 
     def region(self, low, high) -> Region | None:
         """Region holding reference box ``low``..``high`` (x, y, z in mm); ``None`` when outside the field of view."""
-        box = []
-        for axis, lo, hi in zip(self.axes, reversed(low), reversed(high), strict=True):
-            inside = np.flatnonzero((axis >= lo - self.reach) & (axis <= hi + self.reach))
+        box, whole = [], self.whole
+        for axis, lo, hi in zip(whole.axes, reversed(low), reversed(high), strict=True):
+            inside = np.flatnonzero((axis >= lo - self._reach) & (axis <= hi + self._reach))
             if inside.size < 2:
                 return None
             box.append(slice(int(inside[0]), int(inside[-1]) + 1))
         box = tuple(box)
-        axes = tuple(a[s] for a, s in zip(self.axes, box, strict=True))
-        return Region(box, self.x[box], self.y[box], self.z[box], axes)
-
-    def around(self, centre, reach) -> Region | None:
-        """Region of half-size ``reach`` mm (a number, or one for each of x, y, z) about ``centre``."""
-        centre, reach = np.asarray(centre, dtype=float), np.broadcast_to(np.asarray(reach, dtype=float), 3)
-        return self.region(centre - reach, centre + reach)
+        axes = tuple(a[s] for a, s in zip(whole.axes, box, strict=True))
+        return Region(box, whole.x[box], whole.y[box], whole.z[box], axes)
 
     def noise(self, region: Region, cell: float) -> np.ndarray:
         """Smooth noise of unit standard deviation over the region, ``cell`` mm between knots."""
         return smooth_noise(self.rng, region.axes, cell)
 
-    def paint(self, region: Region, distance: np.ndarray, hu, name: str | None = None, clear: bool = False) -> None:
+    def diaphragm(self, region: Region) -> np.ndarray:
+        """Signed distance to the diaphragm, negative above: two domes that fall steeply to the wall."""
+        x, y = region.x, region.y
+        d2 = ((x - np.where(x < -5, np.float32(-68), np.float32(68))) / 78) ** 2 + ((y + 8) / 92) ** 2
+        fall = np.where(y > 20, 88, 62) * np.minimum(d2, 1.6) ** 1.2
+        return ((np.where(x < -5, *self.domes) - fall - region.z) * 0.72).astype(np.float32)
+
+    def paint(
+        self, region: Region, distance: np.ndarray, hu, name: str | None = None, clear: bool = False, inside: str = ""
+    ) -> None:
         """Paint ``hu`` (number or array) where ``distance`` (mm) is negative; edges share the voxel (partial volume).
 
-        Inside, labels become ``name``'s value; with ``clear`` background; else they stay.
+        Labels there become ``name``'s value; with ``clear`` background; else they stay. With ``inside`` only where that
+        structure is.
         """
-        share = np.clip(np.float32(0.5) - distance / np.float32(self.pixel), 0, 1)
+        if inside:
+            distance = np.where(self.labels[region.box] == self.values[inside], distance, _FAR)
         under = self.hu[region.box]
-        under += share * (np.asarray(hu, dtype=np.float32) - under)
-        if name is not None or clear:
-            self.labels[region.box][distance < 0] = VALUES[name] if name is not None else 0
+        under += np.clip(np.float32(0.5) - distance / np.float32(self._pixel), 0, 1) * (
+            np.asarray(hu, np.float32) - under
+        )
+        if name or clear:
+            self.labels[region.box][distance < 0] = self.values[name] if name else 0
 
     def tube(self, path: np.ndarray, flat=(1.0, 1.0, 1.0), margin: float = 8.0) -> tuple[Region, np.ndarray] | None:
         """Signed distance to a tube along ``path`` ``[n, 4]`` (x, y, z, radius in mm), each leg in its own box."""
@@ -109,20 +115,52 @@ class Canvas:
         for a, b in pairwise(path):
             pad = max(a[3], b[3]) / min(*flat, 1.0) + margin
             leg = self.region(np.minimum(a, b)[:3] - pad, np.maximum(a, b)[:3] + pad)
-            if leg is None:
-                continue
-            local = tuple(slice(s.start - o.start, s.stop - o.start) for s, o in zip(leg.box, region.box, strict=True))
-            np.minimum(
-                distance[local], capsule(leg.x, leg.y, leg.z, a[:3], b[:3], a[3], b[3], flat), out=distance[local]
-            )
+            if leg is not None:
+                at = tuple(slice(s.start - o.start, s.stop - o.start) for s, o in zip(leg.box, region.box, strict=True))
+                np.minimum(distance[at], capsule(leg, a, b, flat), out=distance[at])
         return region, distance
 
-    def paint_tube(self, path, hu, name: str | None = None, flat=(1.0, 1.0, 1.0), rough: float = 0.0, cell=12.0):
-        """Paint a tube along ``path`` ``[n, 4]`` (x, y, z, radius in mm); ``rough`` mm of surface noise."""
-        made = self.tube(path, flat, margin=6.0 + 3 * rough)
-        if made is None:
-            return
-        region, distance = made
-        if rough:
-            distance = distance + np.float32(rough) * self.noise(region, cell)
-        self.paint(region, distance, hu, name)
+
+def rotation(degrees) -> np.ndarray:
+    """Rotation matrix for (x, y, z) columns, from angles in degrees about x, y and z."""
+    return Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
+
+
+def ellipsoid(region: Region, centre, radii, turned: np.ndarray | None = None, power: float = 2.0) -> np.ndarray:
+    """Signed distance (mm) to an ellipsoid, or a box-like superellipsoid for ``power`` above 2.
+
+    The radial approximation: exact in sign, right to first order at the surface for moderate radii.
+    """
+    d = [a - np.float32(c) for a, c in zip((region.x, region.y, region.z), centre, strict=True)]
+    r = np.sqrt(sum(a * a for a in d))
+    if turned is not None:
+        d = [sum(np.float32(turned[row, column]) * d[row] for row in range(3)) for column in range(3)]
+    q = sum(np.abs(a / np.float32(s)) ** np.float32(power) for a, s in zip(d, radii, strict=True)) ** np.float32(
+        1 / power
+    )
+    return np.where(q > 1e-3, r * (1 - 1 / np.maximum(q, np.float32(1e-3))), -np.float32(min(radii)))
+
+
+def capsule(region: Region, start: np.ndarray, end: np.ndarray, flat=(1.0, 1.0, 1.0)) -> np.ndarray:
+    """Signed distance (mm) to a round-ended segment between two (x, y, z, radius); the radius runs linearly.
+
+    ``flat`` stretches distances along x, y and z: a factor above 1 makes the section thinner in that direction.
+    """
+    way = np.asarray(end[:3] - start[:3], np.float32)
+    d = [a - np.float32(p) for a, p in zip((region.x, region.y, region.z), start, strict=False)]
+    t = np.clip(sum(a * w for a, w in zip(d, way, strict=True)) / max(float(way @ way), 1e-6), 0, 1).astype(np.float32)
+    squares = (((a - t * w) * np.float32(f)) ** 2 for a, w, f in zip(d, way, flat, strict=True))
+    return np.sqrt(sum(squares)) - (np.float32(start[3]) + t * np.float32(end[3] - start[3]))
+
+
+def smooth_union(a: np.ndarray, b: np.ndarray, blend: float) -> np.ndarray:
+    """Union of two signed distances, rounded over ``blend`` mm (polynomial smooth minimum)."""
+    h = np.clip(0.5 + 0.5 * (b - a) / np.float32(blend), 0, 1)
+    return b + (a - b) * h - np.float32(blend) * h * (1 - h)
+
+
+def smooth_path(points, per_leg: int = 3) -> np.ndarray:
+    """Smooth curve through ``points`` ``[n, d]`` (any columns, e.g. x, y, z, radius): ``[m, d]``."""
+    points = np.asarray(points, dtype=np.float64)
+    last = len(points) - 1
+    return CubicSpline(np.arange(last + 1), points, bc_type="natural")(np.linspace(0, last, last * per_leg + 1))

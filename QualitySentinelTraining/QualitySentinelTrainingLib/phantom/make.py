@@ -7,12 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
-from . import abdomen, body, bowel, chest, skeleton, vessels
+from .body import SPECIAL, VERTEBRAE, paint_body
 from .canvas import Canvas
+from .organs import ORGANS, paint_organ
 from .scan import MOST_VOXELS, Scan, draw_scan
-from .structures import STRUCTURES
 from .tissue import draw_tissues
 
+_SIDES = {"left": 1, "right": -1}
+STRUCTURES: tuple[str, ...] = (
+    *(
+        f"{part['name']} {side}".strip() for organ in ORGANS for part in (organ, *organ.get("part", ()))
+        if part.get("name") not in (None, "", "body", "costa", "vertebra")
+        for side in (_SIDES if organ.get("sides") else ("",))
+    ),
+    "spinal canal", *(f"vertebra {name}" for name in VERTEBRAE),
+    *(f"costa {n} {side}" for n in range(1, 13) for side in _SIDES),
+)  # fmt: skip
+"""What a phantom can hold; name of label value ``v`` is ``STRUCTURES[v - 1]``, the same in every phantom."""
 FIRST_UNSEEN_SEED = 1_000_000
 """Seeds from here on are kept out of all training."""
 
@@ -62,26 +73,16 @@ def make_phantom(seed: int, shape=None, spacing=None, region=None, most_voxels: 
         ((np.arange(n) - (n - 1) / 2) * step / scan.size + middle)
         for n, step, middle in zip(scan.shape, scan.spacing, scan.centre, strict=True)
     ]
-    canvas = Canvas(rng, axes, bend=rng.uniform(2, 6))
+    canvas = Canvas(rng, axes, rng.uniform(2, 6), {name: value for value, name in enumerate(STRUCTURES, start=1)})
     hu = draw_tissues(rng, scan.phase)
-    chest.prepare_chest(canvas)
-    body.paint_body(canvas, hu, scan.fat_mm)
-    chest.paint_chest_space(canvas, hu)
-    body.paint_muscles(canvas, hu)
-    bowel.paint_small_bowel(canvas, hu)
-    bowel.paint_colon(canvas, hu)
-    abdomen.paint_spleen(canvas, hu)
-    abdomen.paint_stomach(canvas, hu)
-    abdomen.paint_liver(canvas, hu)
-    abdomen.paint_pancreas(canvas, hu)
-    abdomen.paint_kidneys(canvas, hu)
-    chest.paint_heart(canvas, hu)
-    vessels.paint_vessels(canvas, hu)
-    chest.paint_airways(canvas, hu)
-    abdomen.paint_pelvis(canvas, hu)
-    skeleton.paint_ribs(canvas, hu)
-    skeleton.paint_spine(canvas, hu)
-    skeleton.paint_hips(canvas, hu)
+    for organ in ORGANS:
+        if organ["name"] == "body":
+            paint_body(canvas, hu, scan.fat_mm)
+        elif organ["name"] in SPECIAL:
+            SPECIAL[organ["name"]](canvas, hu, organ)
+        else:
+            for side, sign in _SIDES.items() if organ.get("sides") else (("", 1),):
+                paint_organ(canvas, hu, organ, sign, side)
     image = _reconstruct(canvas.hu, scan, rng)
     counts = np.bincount(canvas.labels.ravel(), minlength=len(STRUCTURES) + 1)
     keep = counts >= _FEWEST_VOXELS

@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.interpolate import BSpline
 
 _RMS = 0.479**1.5
 """Root mean square of a 3D cubic B-spline with unit normal coefficients (0.479: mean of the squared 1D weights)."""
-
-
-def _weights(positions: np.ndarray, cell: float) -> np.ndarray:
-    """Cubic B-spline weights ``[n, knots]`` of the ``positions`` (mm) for knots ``cell`` mm apart."""
-    t = (positions - positions.min()) / cell
-    knots = np.arange(-1, int(np.ceil(t.max())) + 3)
-    d = np.abs(t[:, None] - knots[None, :])
-    near = 2 / 3 - d**2 + d**3 / 2
-    far = np.clip(2 - d, 0, None) ** 3 / 6
-    return np.where(d < 1, near, far).astype(np.float32)
 
 
 def smooth_noise(rng: np.random.Generator, axes: tuple, cell: float) -> np.ndarray:
@@ -31,6 +22,12 @@ def smooth_noise(rng: np.random.Generator, axes: tuple, cell: float) -> np.ndarr
     """
     wk, wj, wi = (_weights(np.asarray(a, dtype=np.float32), cell) for a in axes)
     coarse = rng.standard_normal((wk.shape[1], wj.shape[1], wi.shape[1]), dtype=np.float32)
-    field = np.tensordot(wk, coarse, axes=(1, 0))  # [k, nj, ni]
-    field = np.matmul(wj[None], field)  # [k, j, ni]
+    field = np.matmul(wj[None], np.tensordot(wk, coarse, axes=(1, 0)))
     return np.matmul(field, wi.T) / np.float32(_RMS)
+
+
+def _weights(positions: np.ndarray, cell: float) -> np.ndarray:
+    """Cubic B-spline weights ``[n, knots]`` of the ``positions`` (mm) for knots ``cell`` mm apart."""
+    t = (positions - positions.min()) / cell
+    knots = np.arange(-3.0, np.ceil(t.max()) + 5)
+    return BSpline.design_matrix(t, knots, 3).toarray().astype(np.float32)
