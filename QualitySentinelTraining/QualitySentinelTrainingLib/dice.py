@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -23,3 +25,25 @@ def volume_dice(mask: np.ndarray, reference: np.ndarray) -> float:
     """DSC of the whole mask; ``nan`` when both are empty."""
     total = np.count_nonzero(mask) + np.count_nonzero(reference)
     return 2.0 * np.count_nonzero(mask & reference) / total if total else float("nan")
+
+
+def surface_dice(mask: np.ndarray, reference: np.ndarray, spacing: Sequence[float], tolerance_mm: float) -> float:
+    """Normalized surface distance (NSD): the share of both surfaces that lies within a tolerance of the other one.
+
+    Nikolov et al. 2021 (J Med Internet Res 23:e26151), by MONAI.
+
+    Args:
+        mask, reference: bool ``[k, j, i]`` of equal shape.
+        spacing: of the voxels, ``(k, j, i)``, mm.
+        tolerance_mm: within which surfaces count as equal.
+
+    Returns:
+        0..1; ``nan`` when both are empty.
+    """
+    if not mask.any() or not reference.any():
+        return 0.0 if mask.any() or reference.any() else float("nan")
+    import torch
+    from monai.metrics import compute_surface_dice
+
+    pair = [torch.from_numpy(np.ascontiguousarray(m))[None, None] for m in (mask, reference)]
+    return float(compute_surface_dice(*pair, [tolerance_mm], include_background=True, spacing=tuple(spacing)))

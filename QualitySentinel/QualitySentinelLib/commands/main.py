@@ -30,8 +30,11 @@ _COMMANDS = {
     "evaluate": "QualitySentinelTrainingLib.commands.evaluate",
     "calibrate": "QualitySentinelTrainingLib.commands.calibrate",
     "select": "QualitySentinelTrainingLib.commands.select",
+    "split-sites": "QualitySentinelTrainingLib.commands.split_sites",
+    "harm": "QualitySentinelTrainingLib.commands.harm",
+    "travel": "QualitySentinelTrainingLib.commands.travel",
 }
-_THREADED = ("score", "review", "train-segmenters", "find-errors", "train", "evaluate")
+_THREADED = ("score", "review", "train-segmenters", "find-errors", "train", "evaluate", "travel")
 """Commands whose one process computes; the others have workers, or nothing to compute."""
 _EXAMPLES = {
     "score": (
@@ -57,6 +60,18 @@ _EXAMPLES = {
     "find-errors": (
         "quality-sentinel find-errors DATASET --out errors --epochs 40 --jobs 2",
         "quality-sentinel find-errors DATASET --probabilities nnUNetTrainer__nnUNetPlans__3d_fullres --out errors",
+    ),
+    "split-sites": (
+        "quality-sentinel split-sites DATASET --centers 20 --sizes center_sizes.json --out sites.csv",
+        "quality-sentinel split-sites DATASET --column institution --out sites.csv",
+    ),
+    "harm": (
+        "quality-sentinel harm sites.csv --centers 0.2 --samples 0.05 --out harmful.csv",
+        "quality-sentinel harm sites.csv --kinds inverted 'shifted masks' --seed 1 --out harmful.csv",
+    ),
+    "travel": (
+        "quality-sentinel travel EXPERIMENT.toml --out travel",
+        "quality-sentinel travel EXPERIMENT.toml --set engine=simulator --out travel",
     ),
 }
 """Shown below the options of a command."""

@@ -62,11 +62,15 @@ class SegmentationNetwork:
             contoured: bool ``[N, K]``.
         """
         self.module.train()
-        outputs = self.module(_input(hu, self.options.dimensions))
+        outputs = self.logits(hu)
         outputs = outputs.unbind(1) if self.options.deep_supervision else [outputs]
         labels = labels[:, 0] if self.options.dimensions == 2 else labels
         losses = [partial_label_loss(output, labels, contoured) * 0.5**level for level, output in enumerate(outputs)]
         return sum(losses) / sum(0.5**level for level in range(len(losses)))
+
+    def logits(self, hu: torch.Tensor) -> torch.Tensor:
+        """Logits ``[N, K, ...]`` of a batch of HU ``[N, D, S, S]``; of all levels in training with deep supervision."""
+        return self.module(windowed(hu, self.options.dimensions))
 
     def probability_slabs(
         self, ct: CtVolume, levels: Sequence[int] = (0,), dropout_seed: int | None = None
@@ -123,11 +127,11 @@ class SegmentationNetwork:
             for first in range(0, len(field.slices), self.options.batch_size):
                 slices = field.slices[first : first + self.options.batch_size]
                 hu = torch.from_numpy(field.look(ct, slices)).to(self.device, torch.float32)
-                yield slices, self._probabilities(_input(hu[:, None], 2), levels)
+                yield slices, self._probabilities(windowed(hu[:, None], 2), levels)
         elif len(field.slices):
             at = field.training_slices(ct, self.options.slice_mm)
             hu = torch.from_numpy(field.look(ct, at)).to(self.device, torch.float32)
-            stack = self._whole_stack(_input(hu[None], 3), levels)  # [D, levels, K, S, S]
+            stack = self._whole_stack(windowed(hu[None], 3), levels)  # [D, levels, K, S, S]
             where = torch.from_numpy(np.interp(field.slices, at, np.arange(len(at)))).to(stack)
             for first in range(0, len(where), self.options.batch_size):
                 some = where[first : first + self.options.batch_size]
@@ -228,7 +232,7 @@ def _tensors(module: nn.Module) -> dict[str, torch.Tensor]:
     return dict(module.named_parameters()) | dict(module.named_buffers())
 
 
-def _input(hu: torch.Tensor, dimensions: int) -> torch.Tensor:
+def windowed(hu: torch.Tensor, dimensions: int) -> torch.Tensor:
     """HU ``[N, D, S, S]`` in each window, scaled to -1..1: ``[N, 2, S, S]`` in 2D, ``[N, 2, D, S, S]`` in 3D."""
     hu = hu if dimensions == 2 else hu[:, None]
     return torch.cat([((hu - low) / (high - low)).clamp(0, 1) * 2 - 1 for low, high in WINDOWS_HU], dim=1)

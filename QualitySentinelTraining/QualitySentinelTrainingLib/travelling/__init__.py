@@ -8,5 +8,6 @@ from .protocol import (
     Learner,
     TravelOptions,
     TravelState,
+    Visit,
     classification_errors,
 )

@@ -10,14 +10,17 @@ This file knows no network, no files and no engine: a :class:`Learner` trains an
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 
-from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.errors import InputError
+
+from ..option_files import Doc, NonNegativeFloat, NonNegativeInt, Options, PositiveInt
 
 Errors = Mapping[str, float]
 """What is wrong with a model on the verification set, lower is better: false-positive and false-negative rate, a loss,
@@ -25,7 +28,7 @@ or 1 - DSC."""
 
 
 class CenterUnavailable(Exception):
-    """A center does not answer: it is passed over, and visited again in the next cycle."""
+    """A center does not answer, or not sensibly: it is passed over, and visited again in the next cycle."""
 
 
 class Learner(Protocol):
@@ -49,38 +52,28 @@ class Learner(Protocol):
 
 
 @dataclass(frozen=True)
-class TravelOptions:
+class TravelOptions(Options):
     """How the model travels.
 
     Attributes:
-        cycles: visits of every center.
-        batch_size: samples of an update; the last batch of a center may be smaller.
-        tolerance: rise of an error that one sample may cause; a batch of n samples may cause n times as much.
-        drift: rise above the lowest error so far that all accepted updates together may cause. Each accepted update
-            becomes the reference of the next, so that small harm adds up without a limit. ``None``: no limit, as
-            published.
-        revisit_after: cycles that a rejected sample is left out before it is tried again.
-        guarded_from: first cycle in which updates are verified; those before train on trust.
-        seed: of the order of centers and samples.
+        drift: each accepted update becomes the reference of the next, so that small harm adds up without this limit.
 
     Raises:
         UsageError: a value is not sensible.
     """
 
-    cycles: int = 20
-    batch_size: int = 5
-    tolerance: float = 0.02
-    drift: float | None = 0.1
-    revisit_after: int = 2
-    guarded_from: int = 0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, least in (("cycles", 1), ("batch_size", 1), ("revisit_after", 0), ("guarded_from", 0)):
-            if getattr(self, name) < least:
-                raise UsageError(f"{name} must be at least {least}, not {getattr(self, name)}")
-        if not self.tolerance >= 0 or not (self.drift is None or self.drift >= 0):
-            raise UsageError("tolerance and drift must not be negative")
+    cycles: Annotated[PositiveInt, Doc("visits of every center")] = 20
+    batch_size: Annotated[PositiveInt, Doc("samples of an update; a center's last batch may be smaller")] = 5
+    tolerance: Annotated[
+        NonNegativeFloat, Doc("rise of an error that one sample may cause; a batch of n may cause n times as much")
+    ] = 0.02
+    drift: Annotated[
+        NonNegativeFloat | None,
+        Doc("rise above the lowest error so far that all updates together may cause; none: no limit, as published"),
+    ] = 0.1
+    revisit_after: Annotated[NonNegativeInt, Doc("cycles that a rejected sample is left out")] = 2
+    guarded_from: Annotated[NonNegativeInt, Doc("first cycle that is verified; those before train on trust")] = 0
+    seed: Annotated[NonNegativeInt, Doc("of the order of centers and samples")] = 0
 
 
 class Fate(StrEnum):
@@ -106,6 +99,7 @@ class Event:
         center, samples: where, and on what.
         fate: what became of it.
         errors: of the model right after the update, accepted or not; empty where it was not verified.
+        note: why the center was passed over.
     """
 
     cycle: int
@@ -113,6 +107,16 @@ class Event:
     samples: tuple[str, ...]
     fate: Fate
     errors: Errors = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What happened at one center, or, without a center, when rejected samples were tried again after a cycle."""
+
+    cycle: int
+    center: str
+    events: list[Event]
 
 
 @dataclass
@@ -120,20 +124,25 @@ class TravelState:
     """Where the journey is, JSON-able by :meth:`to_json`; with the learner's state it can go on from here.
 
     Attributes:
-        cycle: the cycle to do next.
+        cycle: the cycle to go on with.
+        visited: centers visited in this cycle.
         reference: errors after the last accepted update; ``None`` before the first verification.
         best: the lowest value of each error so far.
         due: rejected samples, with the cycle at the end of which each is tried again.
         eliminated: samples that are left out for good.
         verifications: passes over the verification set so far.
+        seconds_training, seconds_verifying: spent so far.
     """
 
     cycle: int = 0
+    visited: int = 0
     reference: dict[str, float] | None = None
     best: dict[str, float] = field(default_factory=dict)
     due: dict[str, int] = field(default_factory=dict)
     eliminated: list[str] = field(default_factory=list)
     verifications: int = 0
+    seconds_training: float = 0.0
+    seconds_verifying: float = 0.0
 
     def to_json(self) -> dict:
         return asdict(self)
@@ -153,8 +162,8 @@ class Journey:
 
     Example::
 
-        for events in Journey(learner, {"A": ["a1", "a2"], "B": ["b1"]}, TravelOptions(cycles=3)).cycles():
-            print(len(events), "updates")
+        for visit in Journey(learner, {"A": ["a1", "a2"], "B": ["b1"]}, TravelOptions(cycles=3)).visits():
+            print(visit.center, len(visit.events), "updates")
     """
 
     def __init__(
@@ -175,29 +184,42 @@ class Journey:
         self._centers = {name: tuple(centers[name]) for name in sorted(centers)}
         self.state = state or TravelState()
 
-    def cycles(self) -> Iterator[list[Event]]:
-        """Travel; the events of each cycle, after which :attr:`state` can be kept to go on from."""
-        while self.state.cycle < self._options.cycles:
-            events = list(self._cycle())
-            self.state.cycle += 1
-            yield events
+    def visits(self) -> Iterator[Visit]:
+        """Travel; after each visit :attr:`state` can be kept to go on from.
 
-    def _cycle(self) -> Iterator[Event]:
-        cycle, options, state = self.state.cycle, self._options, self.state
-        # A generator for each cycle, not one for all: a journey that was interrupted goes on in the same order.
-        rng = np.random.default_rng([options.seed, cycle])
-        if cycle >= options.guarded_from and state.reference is None:
-            self._keep(self._verify())
-        for center in rng.permutation(list(self._centers)):
-            left_out = {*state.eliminated, *state.due}
-            samples = [s for s in self._centers[center] if s not in left_out]
-            samples = [samples[i] for i in rng.permutation(len(samples))]
-            for start in range(0, len(samples), options.batch_size):
-                events = list(self._batch(center, tuple(samples[start : start + options.batch_size])))
-                yield from events
-                if events[-1].fate is Fate.PASSED_OVER:
-                    break
-        for sample in [s for s, due in state.due.items() if due <= cycle]:
+        Raises:
+            InputError: before any update, the model gives no finite number.
+        """
+        options, state = self._options, self.state
+        while state.cycle < options.cycles:
+            cycle = state.cycle
+            if cycle >= options.guarded_from and state.reference is None:
+                self._keep(self._verify())
+            order = np.random.default_rng([options.seed, cycle]).permutation(list(self._centers))
+            if state.visited < len(order):
+                visit = Visit(cycle, str(order[state.visited]), list(self._visit(str(order[state.visited]))))
+                state.visited += 1
+            else:
+                visit = Visit(cycle, "", list(self._revisits()))
+                state.cycle, state.visited = cycle + 1, 0
+            yield visit
+
+    def _visit(self, center: str) -> Iterator[Event]:
+        state, size = self.state, self._options.batch_size
+        # A generator for each visit, not one for all: an interrupted journey goes on in the same order.
+        rng = np.random.default_rng([self._options.seed, state.cycle, state.visited])
+        left_out = {*state.eliminated, *state.due}
+        samples = [s for s in self._centers[center] if s not in left_out]
+        samples = [samples[i] for i in rng.permutation(len(samples))]
+        for start in range(0, len(samples), size):
+            events = list(self._batch(center, tuple(samples[start : start + size])))
+            yield from events
+            if events[-1].fate is Fate.PASSED_OVER:
+                return
+
+    def _revisits(self) -> Iterator[Event]:
+        state = self.state
+        for sample in [s for s, due in state.due.items() if due <= state.cycle]:
             event = self._update(self._home[sample], (sample,), Fate.ELIMINATED)
             if event.fate is not Fate.PASSED_OVER:
                 del state.due[sample]
@@ -222,12 +244,14 @@ class Journey:
 
     def _update(self, center: str, samples: tuple[str, ...], otherwise: Fate) -> Event:
         """Train on ``samples``; keep the model if it may, else go back, with the fate ``otherwise``."""
-        before = self._learner.state()
+        before, started = self._learner.state(), time.perf_counter()
         try:
             self._learner.train(center, samples)
-        except CenterUnavailable:
+        except CenterUnavailable as reason:
             self._learner.restore(before)
-            return Event(self.state.cycle, center, samples, Fate.PASSED_OVER)
+            return Event(self.state.cycle, center, samples, Fate.PASSED_OVER, note=str(reason))
+        finally:
+            self.state.seconds_training += time.perf_counter() - started
         if self.state.cycle < self._options.guarded_from:
             return Event(self.state.cycle, center, samples, Fate.ACCEPTED)
         errors = self._verify()
@@ -238,8 +262,11 @@ class Journey:
         return Event(self.state.cycle, center, samples, otherwise, errors)
 
     def _verify(self) -> dict[str, float]:
+        started = time.perf_counter()
+        errors = dict(self._learner.verify())
         self.state.verifications += 1
-        return dict(self._learner.verify())
+        self.state.seconds_verifying += time.perf_counter() - started
+        return errors
 
     def _may_stay(self, errors: Errors, samples: int) -> bool:
         """Whether no error rose too far. An error that is no number, as NaN weights give it, did."""

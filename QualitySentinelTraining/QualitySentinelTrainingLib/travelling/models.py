@@ -1,0 +1,255 @@
+"""Networks that travel: what they are as arrays, an update on a batch, and what is wrong with them on given data."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from math import gcd
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from QualitySentinelLib.errors import InputError
+
+from ..segmentation import SegmentationNetwork, SegmentationOptions
+from ..segmentation.field import Field
+from ..segmentation.network import WINDOWS_HU, windowed
+from ..subjects import Subject
+from .protocol import Errors, classification_errors
+
+State = dict[str, np.ndarray]
+"""Weights, optimizer and number of updates: all that travels. No data are in it."""
+_AT_ONCE = 64
+
+
+class TravellingModel(ABC):
+    """A network with its optimizer.
+
+    Args:
+        module: the network.
+        learning_rate: of AdamW.
+        seed: of what is drawn in updates.
+
+    Attributes:
+        updates: done so far; those that were undone do not count. What an update draws follows from it.
+        half_life: updates in which the learning rate falls to its half; 0: it stays.
+    """
+
+    def __init__(self, module: nn.Module, learning_rate: float, seed: int) -> None:
+        self.module, self.seed, self.updates, self.half_life = module, seed, 0, 0
+        self._learning_rate = learning_rate
+        self.optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate, weight_decay=1e-4)
+
+    def state(self) -> State:
+        """A copy of what travels."""
+        tensors = {f"network.{name}": tensor for name, tensor in self.module.state_dict().items()}
+        for number, values in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{number}.{key}": torch.as_tensor(value) for key, value in values.items()}
+        return {n: t.detach().cpu().numpy().copy() for n, t in tensors.items()} | {"updates": np.array([self.updates])}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Become what :meth:`state` gave.
+
+        Raises:
+            InputError: it is of another network; this one stays as it is.
+        """
+        weights = {n.removeprefix("network."): a for n, a in state.items() if n.startswith("network.")}
+        own = self.module.state_dict()
+        other = next((n for n in own.keys() | weights.keys() if _shape(own.get(n)) != _shape(weights.get(n))), None)
+        if other is not None or "updates" not in state:
+            raise InputError(f"weights of another network ({other or 'updates'} does not fit)")
+        self.module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
+        kept: dict[int, dict] = {}
+        for name, array in state.items():
+            if name.startswith("optimizer."):
+                _, number, key = name.split(".")
+                kept.setdefault(int(number), {})[key] = torch.from_numpy(np.array(array))
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": kept})
+        self.updates = int(np.asarray(state["updates"]).reshape(-1)[0])
+
+    def update(self, samples: Sequence[Any]) -> None:
+        """Train on a batch.
+
+        Args:
+            samples: what :meth:`look` gave.
+        """
+        rng = np.random.default_rng([self.seed, self.updates])
+        self.module.train()
+        if self.half_life:
+            for group in self.optimizer.param_groups:
+                group["lr"] = self._learning_rate * 0.5 ** (self.updates / self.half_life)
+        for loss in self._losses(samples, rng):
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
+        self.updates += 1
+
+    def errors(self, samples: Sequence[Any]) -> Errors:
+        """What is wrong with the model on given samples; NaN when a weight is no number."""
+        self.module.eval()
+        with torch.inference_mode():
+            if not all(bool(p.isfinite().all()) for p in self.module.parameters()):
+                return {"weights that are no numbers": float("nan")}
+            return self._errors(samples)
+
+    @abstractmethod
+    def look(self, subject: Subject, positive: bool | None = None) -> Any:
+        """A subject as the network sees it, small enough to keep.
+
+        Raises:
+            InputError: there is nothing to see.
+        """
+
+    @abstractmethod
+    def figures(self, look: Any) -> dict[str, float]:
+        """How good the model is on one test sample."""
+
+    @abstractmethod
+    def _losses(self, samples: Sequence[Any], rng: np.random.Generator) -> Iterator[torch.Tensor]:
+        """The losses of an update, one for each step of the optimizer."""
+
+    @abstractmethod
+    def _errors(self, samples: Sequence[Any]) -> Errors: ...
+
+
+class SegmentationModel(TravellingModel):
+    """A segmentation network of :mod:`..segmentation`, trained on slices.
+
+    Args:
+        options: of the network; ``batch_size`` slices go into a step of the optimizer.
+        classes: names, the background first.
+        verify_by: ``dsc`` (1 minus the mean DSC of the structures), ``structures`` (of each alone) or ``loss``.
+    """
+
+    def __init__(self, options: SegmentationOptions, classes: Sequence[str], verify_by: str = "dsc") -> None:
+        self.network = SegmentationNetwork(options, classes, seed=options.seed)
+        super().__init__(self.network.module, options.learning_rate, options.seed)
+        self._by = verify_by
+
+    def look(self, subject: Subject, positive: bool | None = None) -> tuple[np.ndarray, ...]:
+        """Slices: int16 HU ``[n, S, S]``, uint8 labels ``[n, S, S]``, and which classes are contoured, bool ``[K]``."""
+        options, classes = self.network.options, self.network.classes
+        field = Field.on_body(subject.ct, options.size, options.pixel_mm)
+        slices = field.training_slices(subject.ct, options.slice_mm)
+        if not len(slices):
+            raise InputError(f"{subject.name}: shows no body; is the CT in Hounsfield units?")
+        table, contoured = np.zeros(int(subject.labels.max()) + 1, np.uint8), np.zeros(len(classes), bool)
+        contoured[0] = True
+        for value, name in subject.structures.items():
+            if name in classes and value < len(table):
+                table[value] = classes.index(name)
+                contoured[table[value]] = True
+        return field.look(subject.ct, slices), field.look_at_labels(table[subject.labels], slices), contoured
+
+    def figures(self, look: tuple[np.ndarray, ...]) -> dict[str, float]:
+        """DSC of each structure that is contoured, on the slices looked at."""
+        return {name: float(dsc) for name, dsc in self._dice([look]).items() if np.isfinite(dsc)}
+
+    def _losses(self, samples: Sequence[tuple], rng: np.random.Generator) -> Iterator[torch.Tensor]:
+        hu, labels, contoured = _together(samples)
+        order, size = rng.permutation(len(hu)), self.network.options.batch_size
+        for start in range(0, len(order), size):
+            some = order[start : start + size]
+            yield self.network.loss(hu[some, None].float(), labels[some, None].long(), contoured[some])
+
+    def _errors(self, samples: Sequence[tuple]) -> Errors:
+        if self._by == "loss":
+            return {"loss": float(np.mean([float(loss) for loss in self._losses(samples, np.random.default_rng(0))]))}
+        dice = {name: dsc for name, dsc in self._dice(samples).items() if np.isfinite(dsc)}
+        if self._by == "structures":
+            return {f"1 - DSC of {name}": 1 - float(dsc) for name, dsc in dice.items()}
+        return {"1 - DSC": 1 - float(np.mean(list(dice.values())))}
+
+    def _dice(self, samples: Sequence[tuple]) -> dict[str, float]:
+        """DSC of each structure over all slices of the samples in which it is contoured; NaN without any."""
+        hu, labels, contoured = _together(samples)
+        self.module.eval()
+        with torch.inference_mode():
+            shown = (self.network.logits(part[:, None].float()) for part in hu.split(_AT_ONCE))
+            found = torch.cat([logits.argmax(1) for logits in shown])
+        dice = {}
+        for number, name in enumerate(self.network.classes[1:], start=1):
+            rows = contoured[:, number]
+            mask, truth = found[rows] == number, labels[rows] == number
+            total = int(mask.sum() + truth.sum())
+            dice[name] = 2 * int((mask & truth).sum()) / total if total else float("nan")
+        return dice
+
+
+class ClassificationModel(TravellingModel):
+    """A small convolutional network that says whether a CT is positive.
+
+    Args:
+        size: voxels on a side of what it sees.
+        dimensions: 3 (the volume) or 2 (its maximum along the body).
+        widths: channels of its layers, each half as fine as the one before.
+        learning_rate, seed: of the training.
+        verify_by: ``rates`` (false positives and false negatives) or ``loss``.
+        published: the rates with exchanged denominators, as published.
+    """
+
+    def __init__(
+        self, size: int, dimensions: int = 3, widths: Sequence[int] = (8, 16, 32), learning_rate: float = 1e-3,
+        seed: int = 0, verify_by: str = "rates", published: bool = False,
+    ) -> None:  # fmt: skip
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            module = _classifier(dimensions, widths)
+        super().__init__(module, learning_rate, seed)
+        self._size, self._dimensions, self._by, self._published = size, dimensions, verify_by, published
+
+    def look(self, subject: Subject, positive: bool | None = None) -> tuple[torch.Tensor, bool]:
+        """The CT in two windows, float32 ``[2, S, S, S]`` or ``[2, S, S]`` in -1..1, and whether it is positive."""
+        seen = windowed(torch.from_numpy(np.ascontiguousarray(subject.ct.hu, np.float32))[None], 3)
+        mode = "trilinear"
+        if self._dimensions == 2:
+            seen, mode = seen.amax(2), "bilinear"
+        return functional.interpolate(seen, (self._size,) * self._dimensions, mode=mode)[0], bool(positive)
+
+    def figures(self, look: tuple[torch.Tensor, bool]) -> dict[str, float]:
+        """The probability of being positive, and the truth."""
+        return {"probability": float(self._probabilities([look])[0]), "positive": float(look[1])}
+
+    def _losses(self, samples: Sequence[tuple], rng: np.random.Generator) -> Iterator[torch.Tensor]:
+        logits = self.module(torch.stack([volume for volume, _ in samples]))[:, 0]
+        yield functional.binary_cross_entropy_with_logits(logits, torch.tensor([float(p) for _, p in samples]))
+
+    def _probabilities(self, samples: Sequence[tuple]) -> torch.Tensor:
+        self.module.eval()
+        with torch.inference_mode():
+            parts = [samples[n : n + _AT_ONCE] for n in range(0, len(samples), _AT_ONCE)]
+            return torch.cat([self.module(torch.stack([v for v, _ in p]))[:, 0].sigmoid() for p in parts])
+
+    def _errors(self, samples: Sequence[tuple]) -> Errors:
+        if self._by == "loss":
+            return {"loss": float(next(self._losses(samples, np.random.default_rng(0))))}
+        truth = np.array([positive for _, positive in samples])
+        return classification_errors(self._probabilities(samples).numpy() > 0.5, truth, self._published)
+
+
+def _classifier(dimensions: int, widths: Sequence[int]) -> nn.Module:
+    """Levels as in the published network (SFCN), each half as fine as the one before: convolution, norm, pooling, ReLU.
+
+    Its norm is over groups of channels, not over the batch, because updates are made on single samples, too; and the
+    highest activation counts, not the mean, because lesions are small.
+    """
+    convolution, pooling = (nn.Conv2d, nn.Conv3d)[dimensions - 2], (nn.MaxPool2d, nn.MaxPool3d)[dimensions - 2]
+    layers: list[nn.Module] = []
+    for before, width in pairwise((len(WINDOWS_HU), *widths)):
+        layers += [convolution(before, width, 3, padding=1), nn.GroupNorm(gcd(4, width), width), pooling(2), nn.ReLU()]
+    highest = (nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)[dimensions - 2](1)
+    return nn.Sequential(*layers, highest, nn.Flatten(), nn.Linear(widths[-1], 1))
+
+
+def _shape(array: Any) -> tuple[int, ...] | None:
+    return None if array is None else tuple(array.shape)
+
+
+def _together(samples: Sequence[tuple]) -> tuple[torch.Tensor, ...]:
+    """The slices of all samples: HU, labels, and the contoured classes of each slice."""
+    hu, labels = (torch.from_numpy(np.concatenate([sample[n] for sample in samples])) for n in range(2))
+    return hu, labels, torch.from_numpy(np.concatenate([np.repeat(c[None], len(h), 0) for h, _, c in samples]))

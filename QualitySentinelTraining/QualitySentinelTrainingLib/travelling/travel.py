@@ -1,0 +1,253 @@
+"""An experiment carried out: journeys that survive a kill, one folder each, and the report on all of them.
+
+Layout of OUT::
+
+    start/  clean/  dirty/      journeys of their own: cycles without harmful samples, and the baselines
+    visits/                     one record per visit: what happened, and the state of the journey
+    weights/000042.safetensors  the model after the last visit
+    model.safetensors           the model at the end; final.csv: its figures on the test set
+    sites.csv  samples.csv  report.html
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from QualitySentinelLib.datasets.table import read_table
+from QualitySentinelLib.errors import InputError, UsageError, reason_of
+from QualitySentinelLib.files import atomic_write
+
+from ..dice import surface_dice, volume_dice
+from ..pages import write_table
+from ..runs import DONE, Kind, Record, Run
+from .experiment import Experiment, LocalLearner, Sample, Server, centers_of, headline, samples_of
+from .models import SegmentationModel
+from .protocol import Event, Fate, Journey, Learner, TravelOptions, TravelState, Visit
+
+KIND = Kind("travel", "quality-sentinel-travel/1", item="visit")
+FINAL = "final.csv"
+_NSD_MM = 3.0
+_TOO_MANY = (
+    "more than half of all samples were rejected: hardly by their own fault; give more verification samples, a higher "
+    "tolerance or drift, or a lower learning rate"
+)
+Say = Callable[[str], None]
+
+
+def travel(experiment: Experiment, out: Path, say: Say = print) -> Path:
+    """Carry out an experiment; what was done before a stop is not done again.
+
+    Returns:
+        The report.
+
+    Raises:
+        InputError, UsageError: the data or the options make no sense, or ``out`` is of another experiment.
+    """
+    from .report import write_travel_report
+
+    samples = samples_of(experiment)
+    suspicious = suspects_of(experiment, samples, out, say)
+    if experiment.engine == "core":
+        _travel_here(experiment, samples, out, suspicious, say)
+    else:
+        from .federated import run_federated
+
+        run_federated(experiment, samples, out, suspicious, say)
+    return write_travel_report(experiment, samples, suspicious, out)
+
+
+def _travel_here(
+    experiment: Experiment, samples: Sequence[Sample], out: Path, suspicious: Iterable[str], say: Say
+) -> None:
+    learner = LocalLearner(experiment, samples)
+    options = experiment.travel_options
+    centers = {c: [s for s in names if s in learner.looks] for c, names in centers_of(samples).items()}
+    centers = {center: names for center, names in centers.items() if names}
+    harmful = {sample.name for sample in samples if sample.harm}
+    clean = {c: [s for s in names if s not in harmful] for c, names in centers.items()}
+    clean = {center: names for center, names in clean.items() if names}
+    trusting = replace(options, guarded_from=options.cycles)
+    journeys = [("", centers, options, suspicious)]
+    if experiment.baselines:
+        journeys += [("clean", clean, trusting, ()), ("dirty", centers, trusting, ())]
+    start = load_weights(experiment.start, learner.state()) if experiment.start else learner.state()
+    if experiment.clean_cycles:
+        learner.restore(start)
+        first = replace(options, cycles=experiment.clean_cycles, guarded_from=experiment.clean_cycles)
+        carry_on(experiment, out / "start", learner, clean, first, (), say)
+        start = learner.state()
+    for folder, some, how, left_out in journeys:
+        learner.restore(start)
+        carry_on(experiment, out / folder, learner, some, how, left_out, say)
+
+
+def carry_on(
+    experiment: Experiment, folder: Path, learner: Learner, centers: Mapping[str, Sequence[str]],
+    options: TravelOptions, suspicious: Iterable[str], say: Say,
+) -> None:  # fmt: skip
+    """Travel from the last visit that was kept to the end; the learner has the last weights then.
+
+    Raises:
+        InputError, UsageError: as ``Run`` and ``Journey`` do.
+    """
+    with Run(folder, KIND, {"key": experiment.key()}) as run:
+        state, done = _last(run, learner)
+        if state is None and experiment.suspects == "revisit":
+            here = {sample for names in centers.values() for sample in names}
+            state = TravelState(due={s: options.revisit_after for s in suspicious if s in here})
+        journey, lost = Journey(learner, centers, options, state), Counter()
+        for visit in journey.visits():
+            done += 1
+            figures = [] if visit.center else learner.figures()
+            atomic_write(weights_path(folder, done), lambda path: save_file(learner.state(), path))
+            run.write(_name(done), _record(done, visit, journey.state, figures))
+            weights_path(folder, done - 1).unlink(missing_ok=True)
+            lost[visit.cycle] += sum(len(e.samples) for e in visit.events if e.fate in (Fate.REVISIT, Fate.ELIMINATED))
+            if not visit.center:
+                if lost[visit.cycle] > sum(map(len, centers.values())) / 2:
+                    say(_TOO_MANY)
+                say(_line(folder, visit, journey.state, figures))
+            for event in visit.events:
+                if event.note:
+                    say(f"{event.center}: passed over: {event.note}")
+        if not (folder / FINAL).is_file():
+            _finish(folder, learner)
+        run.finish(verifications=journey.state.verifications, cycles=journey.state.cycle)
+
+
+def weights_path(folder: Path, visits: int) -> Path:
+    """The model after so many visits."""
+    return folder / "weights" / f"{_name(visits)}.safetensors"
+
+
+def load_weights(path: Path, like: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Weights of a file, as a state to start from; the optimizer starts anew.
+
+    Raises:
+        InputError: there are none, or they are of another network.
+    """
+    try:
+        weights = {name: array for name, array in load_file(path).items() if name.startswith("network.")}
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be read ({reason_of(error)}); give a .safetensors file") from error
+    if {n: a.shape for n, a in weights.items()} != {n: a.shape for n, a in like.items() if n.startswith("network.")}:
+        raise InputError(f"{path}: holds another network; give the same [network] options as when it was made")
+    return weights | {"updates": np.array([0])}
+
+
+def visits_of(folder: Path) -> list[Record]:
+    """The records of a journey, in order; empty when there is none."""
+    run = Run(folder, KIND)
+    return [run.record(name) for name in run.names()] if run.records.is_dir() else []
+
+
+def events_of(records: Iterable[Record]) -> list[Event]:
+    """All events of a journey."""
+    lines = [line for record in records for line in record.lines if "fate" in line]
+    return [Event(**{**line, "samples": tuple(line["samples"]), "fate": Fate(line["fate"])}) for line in lines]
+
+
+def figures_of(records: Iterable[Record]) -> dict[int, list[dict]]:
+    """Figures of each test sample after each cycle, by cycle."""
+    return {r.head["cycle"]: [line for line in r.lines if "case" in line] for r in records if not r.head["center"]}
+
+
+def suspects_of(experiment: Experiment, samples: Sequence[Sample], out: Path, say: Say) -> dict[str, list[str]]:
+    """Samples that a signal finds suspicious before any training, with the names of the signals."""
+    from .quality import outliers, predicted_quality
+
+    values = {}
+    if experiment.quality:
+        if experiment.task != "segmentation":
+            raise UsageError("quality = true predicts the DSC of masks; a whole CT's label has none")
+        values["predicted DSC"] = predicted_quality(samples, out / "quality", say), True
+    for signal in experiment.signals:
+        rows = read_table(signal.table)
+        if not rows or not {"case", signal.column} <= rows[0].keys():
+            raise InputError(f"{signal.table}: has no columns 'case' and '{signal.column}'; name another column")
+        table = {row["case"]: row[signal.column] for row in rows}
+        values[signal.column] = {name: float(v) for name, v in table.items() if _is_number(v)}, signal.low_is_bad
+    found: dict[str, list[str]] = {}
+    for name, (table, low_is_bad) in values.items():
+        for sample in outliers({s.name: table[s.name] for s in samples if s.name in table}, low_is_bad):
+            found.setdefault(sample, []).append(name)
+    return found
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _name(visits: int) -> str:
+    return f"{visits:06d}"
+
+
+def _last(run: Run, learner: Learner) -> tuple[TravelState | None, int]:
+    """Where the journey stopped, and after how many visits; the learner gets the weights of then."""
+    names = run.names()
+    for name in reversed(names):
+        path = weights_path(run.path, int(name))
+        try:
+            weights = load_file(path)
+        except (OSError, SafetensorError):
+            continue  # killed between two files: the visit before is whole
+        learner.restore(weights)
+        return TravelState(**run.record(name).head["state"]), int(name)
+    if names:
+        raise InputError(f"{run.path}: its weights are missing or damaged; choose another folder")
+    return None, 0
+
+
+def _record(number: int, visit: Visit, state: TravelState, figures: Sequence[dict]) -> Record:
+    head = {
+        "item": _name(number), "status": DONE, "reason": "", "fingerprint": "", "seconds": {}, "files": {},
+        "cycle": visit.cycle, "center": visit.center, "state": state.to_json(),
+    }  # fmt: skip
+    events = [asdict(event) | {"errors": _finite(event.errors)} for event in visit.events]
+    return Record(head, [*events, *map(_finite, figures)])
+
+
+def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain JSON knows no NaN."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+
+
+def _line(folder: Path, visit: Visit, state: TravelState, figures: Sequence[dict]) -> str:
+    """What a user reads after each cycle."""
+    what = "accuracy" if figures and "positive" in figures[0] else "mean DSC"
+    away = f"{len(state.due)} left out, {len(state.eliminated)} eliminated"
+    return f"{folder.name}: cycle {visit.cycle}: {what} on the test set {headline(figures):.3f}; {away}"
+
+
+def _finish(folder: Path, server: Server) -> None:
+    """Write the model, and its figures: of segmentation volumetric DSC and NSD on the grid of the CT."""
+    model = server.model
+    rows: list[list] = []
+    if isinstance(model, SegmentationModel):
+        model.network.save(folder / "model.safetensors")
+        for name in server.test:
+            subject = server.samples[name].read()
+            labels = model.network.predict_labels(subject.ct)
+            for value, structure in subject.structures.items():
+                if structure in model.network.classes:
+                    mask, truth = labels == model.network.classes.index(structure), subject.labels == value
+                    nsd = surface_dice(mask, truth, subject.ct.frame.spacing, _NSD_MM)
+                    rows.append([name, structure, volume_dice(mask, truth), nsd])
+        write_table(folder / FINAL, ("case", "structure", "dsc", f"nsd_{_NSD_MM:g}mm"), rows)
+        return
+    weights = {n: a for n, a in model.state().items() if n.startswith("network.")}
+    atomic_write(folder / "model.safetensors", lambda path: save_file(weights, path))
+    rows = [[f["case"], f["probability"], f["positive"]] for f in server.figures()]
+    write_table(folder / FINAL, ("case", "probability", "positive"), rows)

@@ -1,0 +1,224 @@
+"""Experiments: networks that travel, harm that is found, journeys that survive a stop, and the report."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import QualitySentinelTrainingLib.travelling.travel as travelling
+from QualitySentinelLib.commands.main import main
+from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelTrainingLib.segmentation import SegmentationNetwork
+from QualitySentinelTrainingLib.travelling.experiment import LocalLearner, NetworkOptions, Server, Signal, samples_of
+from QualitySentinelTrainingLib.travelling.quality import outliers
+from QualitySentinelTrainingLib.travelling.report import detection
+from QualitySentinelTrainingLib.travelling.sites import read_sites, write_sites
+from QualitySentinelTrainingLib.travelling.travel import events_of, travel, visits_of
+
+
+def quietly(line):
+    pass
+
+
+def change_rows(path, **columns):
+    """Write the table again; each column's new value is a function of the row."""
+    write_sites(path, [row | {name: change(row) for name, change in columns.items()} for row in read_sites(path)])
+
+
+@pytest.mark.parametrize("task", ["classification", "segmentation"])
+def test_an_update_can_be_undone_and_repeated_exactly(experiment, task):
+    learner = LocalLearner(experiment(task), samples_of(experiment(task)))
+    batch = list(learner.looks)[:3]
+    learner.train("", batch)
+    before = learner.state()
+    learner.train("", batch)
+    once, errors = learner.state(), learner.verify()
+    learner.restore(before)
+    assert all((before[name] == array).all() for name, array in learner.state().items())
+    learner.train("", batch)
+    assert all((once[name] == array).all() for name, array in learner.state().items())
+    assert learner.verify() == errors and all(0 <= value <= 1 for value in errors.values())
+    assert any((once[name] != before[name]).any() for name in once)
+
+
+@pytest.mark.parametrize("task", ["classification", "segmentation"])
+def test_training_makes_the_model_better(experiment, task):
+    by = experiment(task, verify_by="loss")
+    learner = LocalLearner(by, samples_of(by))
+    before = learner.verify()["loss"]
+    for _ in range(4):
+        for batch in (list(learner.looks)[n : n + 6] for n in range(0, 24, 6)):
+            learner.train("", batch)
+    assert learner.verify()["loss"] < before
+
+
+def test_weights_of_another_network_are_refused_and_change_nothing(experiment):
+    server = Server(experiment(), samples_of(experiment()))
+    other = Server(experiment(network=NetworkOptions(size=16, widths=(4, 6))), samples_of(experiment()))
+    before = server.state()
+    with pytest.raises(InputError, match="weights of another network"):
+        server.restore(other.state())
+    assert all((before[name] == array).all() for name, array in server.state().items())
+
+
+def test_weights_that_are_no_numbers_are_an_error_that_is_no_number(experiment):
+    server = Server(experiment("segmentation"), samples_of(experiment("segmentation")))
+    state = server.state()
+    state[next(iter(state))][...] = np.nan
+    server.restore(state)
+    assert all(np.isnan(value) for value in server.verify().values())
+
+
+def test_a_journey_that_is_killed_at_any_visit_ends_like_one_that_is_not(experiment, tmp_path, monkeypatch):
+    told = experiment(baselines=False, travel={"tolerance": 0.05, "drift": None})
+    travel(told, tmp_path / "whole", quietly)
+    whole = visits_of(tmp_path / "whole")
+    written, stop = [], 0
+    write = travelling.atomic_write
+
+    class Killed(BaseException):
+        pass
+
+    def dies(path, content):
+        if path.parent.name == "weights":
+            written.append(path)
+            if len(written) == stop:
+                raise Killed
+        return write(path, content)
+
+    monkeypatch.setattr(travelling, "atomic_write", dies)
+    for stop in (1, 2, 3, 5, 7):  # noqa: B007  it is read in dies()
+        written.clear()
+        try:
+            travel(told, tmp_path / "stopped", quietly)
+        except Killed:
+            continue
+    stop = 0
+    travel(told, tmp_path / "stopped", quietly)
+    again = visits_of(tmp_path / "stopped")
+    assert [r.lines for r in again] == [r.lines for r in whole] and len(whole) == 2 * 4
+    files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "stopped")]
+    assert files[0] == files[1]
+    assert len(list((tmp_path / "stopped" / "weights").iterdir())) == 1
+
+
+def test_an_experiment_from_its_file_to_its_report(bodies, sites, tmp_path, capsys):
+    change_rows(sites, harm=lambda row: "inverted" if row["institution"] == "center_3" else "")
+    file = tmp_path / "EXPERIMENT.toml"
+    file.write_text(
+        f'data = "{bodies}"\nsites = "sites.csv"\ntask = "segmentation"\nclean_cycles = 1\n'
+        "[travel]\ncycles = 3\ntolerance = 0.01\nrevisit_after = 1\n"
+        "[network]\nsize = 16\nwidths = [4, 8]\nslice_mm = 30\npixel_mm = 12.0\nlearning_rate = 0.01\n"
+    )
+    assert main(["travel", str(file), "--out", str(tmp_path / "out")]) == 0
+    out = tmp_path / "out"
+    page = (out / "report.html").read_text()
+    for text in ("Detection", "clean baseline", "dirty baseline", "NSD", "sex F", "verifications"):
+        assert text in page
+    header, *rows = [line.split(",") for line in (out / "sites.csv").read_text().splitlines()]
+    assert header == ["cycle", "site", "samples", "accepted", "revisited", "eliminated", "passed_over"]
+    assert {row[0] for row in rows} == {"0", "1", "2"}
+    assert {row[1] for row in rows} == {"center_1", "center_2", "center_3"}
+    assert "inverted" in (out / "samples.csv").read_text()
+    assert SegmentationNetwork.load(out / "model.safetensors").classes == ("background", "liver")
+    seconds = (out / "weights").stat().st_mtime_ns
+    assert main(["travel", str(file), "--out", str(out)]) == 0  # nothing is done again
+    assert (out / "weights").stat().st_mtime_ns == seconds
+    assert main(["travel", str(file), "--set", "published=true", "--out", str(out)]) == 2
+    assert "was made with published False, not True" in capsys.readouterr().err
+
+
+def test_harmful_samples_are_found_when_the_model_is_good(experiment, sites, tmp_path):
+    change_rows(sites, harm=lambda row: "inverted" if row["institution"] == "center_2" else "")
+    told = experiment(
+        "segmentation", baselines=False, clean_cycles=6,
+        travel={"cycles": 4, "tolerance": 0.004, "revisit_after": 1},
+        network=NetworkOptions(size=16, widths=(4, 8), slice_mm=30.0, pixel_mm=12.0, learning_rate=5e-3),
+    )  # fmt: skip
+    travel(told, tmp_path / "out", quietly)
+    rows = [line.split(",") for line in (tmp_path / "out" / "samples.csv").read_text().splitlines()[1:]]
+    harmful, good = ([int(r[5]) > 0 for r in rows if bool(r[2]) is bad] for bad in (True, False))
+    assert {r[2] for r in rows if r[-1] == "eliminated"} == {"inverted"}
+    assert np.mean(harmful) > np.mean(good) + 0.5
+
+
+def test_the_published_rates_and_drift_are_used_on_demand(experiment):
+    assert experiment(published=True).travel_options.drift is None
+    assert experiment().travel_options.drift == 0.1
+
+
+def test_suspicious_samples_are_left_out_at_first(experiment, tmp_path):
+    names = [sample.name for sample in samples_of(experiment()) if sample.split == "train"]
+    table = tmp_path / "label_errors.csv"
+    table.write_text("case,errors\n" + "".join(f"{name},{50 if name == names[0] else 0}\n" for name in names))
+    told = experiment(
+        baselines=False, suspects="revisit", travel={"revisit_after": 1},
+        signals=(Signal(table=table, column="errors", low_is_bad=False),),
+    )  # fmt: skip
+    travel(told, tmp_path / "out", quietly)
+    events = [e for e in events_of(visits_of(tmp_path / "out")) if names[0] in e.samples]
+    assert events[0].cycle == 1 and events[0].samples == (names[0],)  # alone, after the second cycle
+    assert "errors" in (tmp_path / "out" / "samples.csv").read_text()
+
+
+def test_outliers_are_on_the_bad_side_only():
+    values = dict(zip("abcdefg", [0.8, 0.81, 0.79, 0.8, 0.82, 0.1, 1.5], strict=True))
+    assert outliers(values) == ["f"] and outliers(values, low_is_bad=False) == ["g"]
+    assert outliers({"a": 0.0, "b": 1.0}) == []
+
+
+def test_detection_tells_harmful_centers_from_harmful_samples():
+    rows = [(f"{site}{n}", site, harm) for site, harms in {"A": "xx", "B": "x__", "C": "__"}.items()
+            for n, harm in enumerate(h.replace("_", "") for h in harms)]  # fmt: skip
+    found = {"A0": True, "A1": True, "B0": False, "B1": True, "B2": False, "C0": False, "C1": False}
+    inside, single, centers = detection(rows, found)
+    assert inside[1:] == [2, 1.0, 4, 0.75] and single[1:3] == [1, 0.0] and centers[1:] == [1, 1.0, 2, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"split": lambda row: row["split"].replace("verification", "train")}, "has no verification samples"),
+        ({"label": lambda row: "1" if row["split"] == "verification" else row["label"]}, "has no negatives"),
+        ({"label": lambda row: ""}, "has no 'label'"),
+        ({"split": lambda row: "validation"}, "has split 'validation'; give train, verification, test"),
+        ({"patient": lambda row: "p"}, "patient p is in .* and .*; patients must not be split"),
+        ({"harm": lambda row: "shifted masks"}, "does nothing where a whole CT has one label"),
+        ({"harm": lambda row: "wet"}, "'wet' is no harm"),
+    ],
+)  # fmt: skip
+def test_data_that_cannot_be_travelled_are_refused_in_one_line(experiment, sites, tmp_path, columns, said):
+    change_rows(sites, **columns)
+    with pytest.raises((InputError, UsageError), match=said) as error:
+        travel(experiment(), tmp_path / "out", quietly)
+    assert "\n" not in str(error.value)
+
+
+def test_centers_of_one_sample_or_of_one_class_are_travelled_and_named(experiment, sites, tmp_path):
+    rows = read_sites(sites)
+    train = [row["case"] for row in rows if row["split"] == "train"]
+    change_rows(sites, institution=lambda row: "alone" if row["case"] == train[0] else row["institution"])
+    travel(experiment(baselines=False), tmp_path / "out", quietly)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Centers with one class only" in page and "alone" in page
+
+
+def test_a_sample_that_cannot_be_read_is_named_and_left_out(experiment, bodies, sites, tmp_path, capsys, monkeypatch):
+    from QualitySentinelTrainingLib.travelling import experiment as module
+
+    lost = next(s.name for s in samples_of(experiment()) if s.split == "train")
+    read = module.read_case_ct
+
+    def damaged(case):
+        if case.name == lost:
+            raise InputError(f"{case.name}: is damaged")
+        return read(case)
+
+    monkeypatch.setattr(module, "read_case_ct", damaged)
+    travel(experiment(baselines=False), tmp_path / "out", quietly)
+    assert f"skipped: {lost}: {lost}: is damaged" in capsys.readouterr().err
+    events = events_of(visits_of(tmp_path / "out"))
+    assert lost not in {name for event in events for name in event.samples}
+    assert all(a.cycle <= b.cycle for a, b in pairwise(events))
