@@ -113,7 +113,7 @@ class QualityModel:
         """
         if not len(images):
             return np.zeros(0, dtype=np.float32)
-        return self._finite(self._chosen_backend()(self.inputs(images, names, pixel_mm, place, locator)))
+        return self._finite(self.chosen_backend()(self.inputs(images, names, pixel_mm, place, locator)))
 
     def draw(self, images: torch.Tensor, names: Sequence[str | None], *others) -> tuple[np.ndarray, np.ndarray]:
         """What :meth:`score` gives of at least one slice, and, from the same pass, the reference that is expected.
@@ -122,17 +122,13 @@ class QualityModel:
             raw DSC, and shares float32 ``[N, 2, s, s]`` in 0..1, s cells along a side of the crop: the share of the
             mask in each cell that belongs to the reference, and the share of the rest of the cell that does.
         """
-        raw, shares = self._chosen_backend().draw(self.inputs(images, names, *others))
+        raw, shares = self.chosen_backend().draw(self.inputs(images, names, *others))
         return self._finite(raw), shares
 
     def _finite(self, raw: np.ndarray) -> np.ndarray:
         if not np.isfinite(raw).all():
             raise ModelError(f"model {self.name}: gives NaN or infinite scores; its weights are damaged, get it again")
         return raw
-
-    def make_ready(self) -> None:
-        """Do now what the first :meth:`score` would do before it scores."""
-        self._chosen_backend()
 
     def inputs(
         self,
@@ -148,8 +144,8 @@ class QualityModel:
             inputs += told(place, names), locator
         return inputs
 
-    def _chosen_backend(self) -> Backend:
-        """What runs the network; chosen again when the weights have been moved, replaced or trained further."""
+    def chosen_backend(self) -> Backend:
+        """What runs the network; made anew when the weights have been moved, replaced or trained further."""
         parameters = [*self.network.parameters(), *self.network.buffers()]
         state = tuple((id(p), p.data_ptr(), 0 if p.is_inference() else p._version) for p in parameters)
         state = (self.backend, self.precision, *state)

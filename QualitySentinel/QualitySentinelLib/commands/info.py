@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 from .. import __version__
 from ..errors import UsageError
-from ..scores.versions import software_versions
+from ..scores import software_versions
 
 
 def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:

@@ -192,7 +192,7 @@ def _canonical_slice(slice_score: SliceScore, ct: CtVolume) -> int | None:
 
     A model whose preset takes slices in the file's order numbers them so; when these are not axial, there is none.
     """
-    for k in (slice_score.k, ct.frame.canonical_slice(slice_score.slice_index)):
+    for k in (slice_score.k, ct.frame.file_slice(slice_score.slice_index)):
         inside = 0 <= k < ct.frame.shape[0]
         if inside and abs(ct.frame.position_mm(k) - slice_score.position_mm) <= ct.frame.spacing[0] / 2:
             return int(k)

@@ -37,11 +37,6 @@ def plan_slices(segment: Segment, slices: SliceChoice = "all", from_top: bool = 
     return [int(k) for k in occupied[chosen]]
 
 
-def plan_empty_slices(segment: Segment, depth: int, spacing_mm: float, reach_mm: float = REACH_MM) -> dict[int, int]:
-    """:func:`empty_slices` of a segment on the grid of a CT of ``depth`` slices."""
-    return empty_slices(segment.occupied_slices(), depth, spacing_mm, reach_mm)
-
-
 def slices_within(reach_mm: float, spacing_mm: float) -> int:
     """How many slices a reach spans: at least one."""
     return max(1, int(reach_mm / spacing_mm + 1e-6))

@@ -13,18 +13,16 @@ from ..anatomy.sides import WRONG_SIDE, mistaken_sides
 from ..checkpoint import QualityModel, load_model
 from ..errors import CancelledError, UsageError
 from ..options import ScoringOptions
-from ..scores import CaseScore, Progress, SegmentScore, SliceScore, Stage, Status
+from ..scores import CaseScore, Progress, SegmentScore, SliceScore, Stage, Status, flag
 from ..scores.aggregation import aggregate
-from ..scores.flags import flag
 from ..slices import SliceBatch, blank_batch, make_batch
 from ..slices.place import body_of
 from ..steps import Steps, TimeBudget, in_thread
 from ..suggestions.drawing import WHOLE, Drawing, Drawings
 from ..volume import CtVolume, Segment, Segmentation
 from ..volume.segmentation import chosen_segments
-from .batch_sizer import BatchSizer
-from .device import batch_size_for, choose_device, is_out_of_memory
-from .plan import REACH_MM, plan_empty_slices, plan_slices
+from .device import BatchSizer, batch_size_for, choose_device, is_out_of_memory
+from .plan import REACH_MM, empty_slices, plan_slices
 
 Item = tuple[Segment, int, int | None]
 """A segment, the canonical slice to score, and, where the segment is empty in it, the nearest slice of its mask."""
@@ -84,7 +82,7 @@ class Scorer:
         try:
             self.model.network.to(self.device)
             yield
-            yield from in_thread(self.model.make_ready, "prepares the network")
+            yield from in_thread(self.model.chosen_backend, "prepares the network")
             self._score(blank_batch(1, self.model.preset, self.device), [None])
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):  # the run itself finds room, or says that there is none
@@ -139,7 +137,7 @@ class Scorer:
             warnings.append(f"model {self.model.name} draws no reference: there are no error maps")
             drawings = None
         in_file_order = self.model.preset.frame == "file"
-        if in_file_order and not ct.frame.is_axial_file_order:
+        if in_file_order and ct.frame.plane_axis != 0:
             warnings.append(f"{ct.source}: stored slices are not axial; axial ones are scored, as the model expects")
         case = CaseScore(
             segments=[_blank(segment) for segment in segmentation],
@@ -236,7 +234,7 @@ class Scorer:
         plan: dict[int, int | None] = dict.fromkeys(plan_slices(segment, self.options.slices, from_top))
         if self.options.slices == "all" and self.model.preset.neighbour and self._knows(segment):
             reach_mm = (self._calibration.get("missed") or {}).get("reach_mm", REACH_MM)
-            plan |= plan_empty_slices(segment, ct.frame.shape[0], ct.frame.spacing[0], reach_mm)
+            plan |= empty_slices(segment.occupied_slices(), ct.frame.shape[0], ct.frame.spacing[0], reach_mm)
         return plan
 
     def _predict(

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import math
 import os
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 
 from ..errors import InputError
 from ..files import atomic_write, sha256_of
-from .labels import segment_labels
-from .score import CaseScore, SegmentScore, SliceScore, Status
-from .versions import software_versions
+from .score import CaseScore, SegmentScore, SliceScore, Status, segment_labels
 
 SCHEMA = "quality-sentinel-report/1"
 """The number goes up when a reader of the old form would misread the new one; new fields alone do not raise it."""
+_PACKAGES = (
+    "quality-sentinel", "torch", "torchvision", "numpy", "scipy", "SimpleITK", "nibabel", "pydicom", "safetensors",
+)  # fmt: skip
 
 
 def write_report_json(
@@ -194,3 +197,17 @@ def _plain(value):
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return str(value)
+
+
+def software_versions() -> dict[str, str]:
+    """Versions by name of Python and of the packages that take part in scoring; absent ones are left out.
+
+    Reads the installed packages' metadata and imports none of them.
+    """
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

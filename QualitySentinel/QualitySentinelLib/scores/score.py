@@ -1,9 +1,13 @@
-"""The data model of results: scores of slices, of segments, and of a case."""
+"""The data model of results: scores of slices, of segments, and of a case; how they are called, flagged and made."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+from ..options import DEFAULT_THRESHOLD, check_threshold
 
 
 class Status(StrEnum):
@@ -162,3 +166,88 @@ class CaseScore:
     def worst_first(self) -> list[SegmentScore]:
         """Segments by ascending predicted DSC; those without a score last."""
         return sorted(self.segments, key=lambda s: (s.predicted_dsc is None, s.predicted_dsc or 0.0))
+
+
+def segment_labels(segments: Iterable[SegmentScore]) -> dict[str, str]:
+    """Label of each segment by its id: its name; where names repeat (or are blank) ``name [id]``, all different.
+
+    Example:
+        >>> from QualitySentinelLib.scores import Status
+        >>> segments = [SegmentScore(i, n, None, Status.EMPTY) for i, n in (("1", "liver"), ("2", "a"), ("3", "a"))]
+        >>> segment_labels(segments)
+        {'1': 'liver', '2': 'a [2]', '3': 'a [3]'}
+    """
+    segments = list(segments)
+    names = Counter(s.name for s in segments)
+    labels: dict[str, str] = {}
+    taken = {name for name, count in names.items() if count == 1 and name.strip()}
+    for segment in segments:
+        label = segment.name
+        if names[label] > 1 or not label.strip():
+            label = f"{label} [{segment.segment_id}]".strip()
+            while label in taken:  # another segment is really called so
+                label = f"{label} [{segment.segment_id}]"
+            taken.add(label)
+        labels[segment.segment_id] = label
+    return labels
+
+
+def flag(scores: CaseScore | Iterable[SliceScore], threshold: float | None = None) -> None:
+    """Flag the slices predicted strictly below ``threshold``, and only those; nothing is scored again.
+
+    May be called as often as the reader moves the threshold: the outcome depends on the last call alone.
+
+    Args:
+        scores: changed in place: a case's ``threshold`` and every slice's ``flagged``; or some slices alone, as
+            when a segment has just been scored.
+        threshold: DSC in 0..1; by default the case's own (``DEFAULT_THRESHOLD`` for slices alone).
+
+    Raises:
+        UsageError: the threshold is not a number in 0..1.
+    """
+    if isinstance(scores, CaseScore):
+        scores.threshold = threshold = check_threshold(scores.threshold if threshold is None else threshold)
+        slices: Iterable[SliceScore] = (s for segment in scores.segments for s in segment.slices)
+    else:
+        threshold = check_threshold(DEFAULT_THRESHOLD if threshold is None else threshold)
+        slices = scores
+    for slice_score in slices:
+        slice_score.flagged = slice_score.predicted_dsc < threshold
+
+
+class Stage(StrEnum):
+    """What scoring is busy with."""
+
+    LOADING = "loading the model"
+    READING = "reading the volumes"
+    PLANNING = "planning"
+    SCORING = "scoring"
+
+
+@dataclass
+class Progress:
+    """How far scoring has come.
+
+    Attributes:
+        done, total: slices scored, and to score, in this run: those of the masks and empty ones that may have been
+            missed (slices kept from a previous score count in neither). ``total`` is 0 until all are planned.
+        seconds: wall time so far.
+        segment_id: the segment of the slice scored last; ``None`` before the first.
+        score: the scores so far; segments that have all their slices are complete, the rest ``not scored`` yet.
+            It has no segments before they are read.
+        cancelled: the run ended because the user asked for it.
+        stage: what comes next: a view can say so before it happens.
+    """
+
+    done: int
+    total: int
+    seconds: float
+    segment_id: str | None
+    score: CaseScore
+    cancelled: bool = False
+    stage: Stage = Stage.SCORING
+
+    @property
+    def finished(self) -> bool:
+        """Everything is scored: nothing comes after this, and ``score`` is complete."""
+        return self.stage is Stage.SCORING and self.done == self.total and not self.cancelled

@@ -25,8 +25,7 @@ from .columns import (
     SLICE_COLUMNS,
     Column,
 )
-from .labels import segment_labels
-from .score import CaseScore
+from .score import CaseScore, segment_labels
 
 _OURS = {*REVIEW_SEGMENT_COLUMNS, *REVIEW_SLICE_COLUMNS}
 _FIRST_SEGMENT_COLUMNS = SEGMENT_COLUMNS[:9]

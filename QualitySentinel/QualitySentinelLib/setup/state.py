@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from .. import __version__
-from ..scores.versions import software_versions
+from ..scores import software_versions
 from .memory import GIB, available_memory
 from .models import BUNDLED, bundled_names, model_choices
 from .packages import REQUIREMENTS, TORCH_VERSION, installed_version, loaded_version, restart_needed

@@ -6,6 +6,5 @@ j from anterior to posterior and i from the patient's right to the left, so that
 slice as a radiologist sees it on a screen. Affines are 4x4, map ``(i, j, k, 1)`` to RAS millimeters.
 """
 
-from .ct import CtVolume
-from .frame import AxialFrame
+from .frame import AxialFrame, CtVolume
 from .segmentation import Box, Segment, Segmentation

@@ -9,8 +9,7 @@ import numpy as np
 
 from ..anatomy import match_structure
 from ..errors import MismatchError, UsageError
-from .ct import CtVolume
-from .frame import AxialFrame
+from .frame import AxialFrame, CtVolume
 from .placement import PlacedMask, Placement
 from .segmentation import Box, Segment, Segmentation, boxes_of_labels, is_called, one_line
 
@@ -212,11 +211,11 @@ class SegmentCollector:
     def _name_and_structure(self, found: SegmentHeader) -> tuple[str, str | None]:
         """The name to show and the structure: the user's word first, then the file's."""
         given = self._key(found)
-        if given is None:
-            return found.name, matched_structure(found.name, found.tags)
-        self._used_names.add(given)
-        called = self._names[given]
-        return (called if found.rename else found.name), matched_structure(called, None)
+        if given is not None:
+            self._used_names.add(given)
+        called, tags = (found.name, found.tags) if given is None else (self._names[given], None)
+        structure = match_structure(called, tags)
+        return called if found.rename else found.name, None if structure is None else structure.name
 
     def _key(self, found: SegmentHeader) -> str | None:
         """Under what the ``names`` argument speaks of a segment."""
@@ -240,9 +239,3 @@ class SegmentCollector:
         else:
             remedy = "give the segmentation of this CT"
         return f"{source}: lies elsewhere than the CT {self._ct.source} (centers {distance:.0f} mm apart); {remedy}"
-
-
-def matched_structure(name: str, tags: dict[str, str] | None) -> str | None:
-    """Name of the anatomical structure, or ``None`` when it is unknown."""
-    structure = match_structure(name, tags)
-    return None if structure is None else structure.name

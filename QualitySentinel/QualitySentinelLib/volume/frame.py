@@ -1,8 +1,8 @@
-"""The canonical axial frame: from a file's voxel order to axial slices, and back to the file's slice numbers."""
+"""The canonical axial frame: from a file's voxel order to axial slices, and back; and a CT in it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import permutations
 
 import numpy as np
@@ -67,7 +67,19 @@ class AxialFrame:
         permutation = max(permutations(range(3)), key=lambda p: sum(abs(alignment[a, p[a]]) for a in range(3)))
         cosines = np.array([alignment[a, permutation[a]] for a in range(3)])
         flipped = tuple(bool(c < 0) for c in cosines)
-        return cls._build(ijk_to_ras, file_shape, permutation, flipped, cosines, planes)
+        shape = tuple(int(file_shape[p]) for p in permutation)
+        to_file = np.zeros((4, 4))  # canonical (i, j, k, 1) -> file (i, j, k, 1)
+        to_file[3, 3] = 1.0
+        for axis in range(3):
+            file_column, column = 2 - permutation[axis], 2 - axis
+            to_file[file_column, column] = -1.0 if flipped[axis] else 1.0
+            to_file[file_column, 3] = shape[axis] - 1 if flipped[axis] else 0.0
+        canonical = ijk_to_ras @ to_file
+        spacing = tuple(float(s) for s in np.linalg.norm(canonical[:3, :3], axis=0)[::-1])
+        obliquity = float(np.degrees(np.arccos(np.clip(np.abs(cosines).min(), 0.0, 1.0))))
+        if planes is not None and flipped[permutation.index(0)]:
+            planes = len(planes) - 1 - planes[::-1]
+        return cls(shape, tuple(permutation), flipped, spacing, canonical, ijk_to_ras, obliquity, planes)
 
     @property
     def plane_axis(self) -> int:
@@ -81,27 +93,6 @@ class AxialFrame:
         places = np.arange(count, dtype=float) if self.planes is None else self.planes
         return count - 1 - places[::-1] if self.flipped[self.plane_axis] else places
 
-    @property
-    def is_axial_file_order(self) -> bool:
-        """Whether the file's slowest axis is the axial one, so that its stored slices are axial slices."""
-        return self.permutation[0] == 0
-
-    @classmethod
-    def _build(cls, file_ijk_to_ras, file_shape, permutation, flipped, cosines, planes) -> AxialFrame:
-        shape = tuple(int(file_shape[p]) for p in permutation)
-        to_file = np.zeros((4, 4))  # canonical (i, j, k, 1) -> file (i, j, k, 1)
-        to_file[3, 3] = 1.0
-        for axis in range(3):
-            file_column, column = 2 - permutation[axis], 2 - axis
-            to_file[file_column, column] = -1.0 if flipped[axis] else 1.0
-            to_file[file_column, 3] = shape[axis] - 1 if flipped[axis] else 0.0
-        ijk_to_ras = file_ijk_to_ras @ to_file
-        spacing = tuple(float(s) for s in np.linalg.norm(ijk_to_ras[:3, :3], axis=0)[::-1])
-        obliquity = float(np.degrees(np.arccos(np.clip(np.abs(cosines).min(), 0.0, 1.0))))
-        if planes is not None and flipped[permutation.index(0)]:
-            planes = len(planes) - 1 - planes[::-1]
-        return cls(shape, tuple(permutation), tuple(flipped), spacing, ijk_to_ras, file_ijk_to_ras, obliquity, planes)
-
     def to_canonical(self, array: np.ndarray) -> np.ndarray:
         """View of a file-order array ``[K, J, I]`` in canonical order ``[k, j, i]``; nothing is copied."""
         turned = np.transpose(array, self.permutation)
@@ -113,12 +104,8 @@ class AxialFrame:
         return np.transpose(turned, np.argsort(self.permutation))
 
     def file_slice(self, k: int) -> int:
-        """The file's own 0-based number, along its axial axis, of canonical slice ``k``."""
+        """The file's own 0-based number, along its axial axis, of canonical slice ``k``; and the other way round."""
         return self.shape[0] - 1 - int(k) if self.flipped[0] else int(k)
-
-    def canonical_slice(self, file_slice: int) -> int:
-        """Canonical k of the file's slice number: the inverse of :meth:`file_slice` (which is its own inverse)."""
-        return self.file_slice(file_slice)
 
     def position_mm(self, k: int) -> float:
         """Patient S coordinate (mm, RAS) of the center of canonical slice ``k``."""
@@ -130,3 +117,26 @@ class AxialFrame:
         if self.planes is not None and self.plane_axis == 0:
             k = self.planes[k]
         return (self.ijk_to_ras @ np.array([(width - 1) / 2, (height - 1) / 2, k, 1.0]))[:3]
+
+
+@dataclass
+class CtVolume:
+    """A CT.
+
+    Attributes:
+        hu: Hounsfield units, ``[k, j, i]`` in ``frame``'s order, int16 or float32, finite (usually a view).
+        frame: geometry.
+        source: file or node name, for messages and reports.
+        warnings: what was found odd and corrected while reading, one line each.
+        body: where the body is, once :func:`QualitySentinelLib.slices.place.body_of` was asked.
+    """
+
+    hu: np.ndarray
+    frame: AxialFrame
+    source: str = ""
+    warnings: list[str] = field(default_factory=list)
+    body: object | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.hu.shape != self.frame.shape:
+            raise ValueError(f"array {self.hu.shape} does not fit the frame {self.frame.shape}")

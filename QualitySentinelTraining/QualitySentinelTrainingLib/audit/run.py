@@ -14,7 +14,7 @@ from QualitySentinelLib import __version__
 from QualitySentinelLib.datasets import Case, DataSet, find_cases
 from QualitySentinelLib.errors import ModelError, UsageError, not_installed
 from QualitySentinelLib.reading.names import name_presets, read_names
-from QualitySentinelLib.scores.versions import software_versions
+from QualitySentinelLib.scores import software_versions
 
 from ..runs import Plan, Record, Shard
 from ..runs.throttle import Throttle

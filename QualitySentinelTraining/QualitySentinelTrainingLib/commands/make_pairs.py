@@ -146,7 +146,7 @@ def make_pair_files(
 
     from QualitySentinelLib.errors import UsageError
     from QualitySentinelLib.files import check_writable
-    from QualitySentinelLib.scores.versions import software_versions
+    from QualitySentinelLib.scores import software_versions
 
     from ..predictions import find_predictions, masks_beside
     from ..subjects import check_names

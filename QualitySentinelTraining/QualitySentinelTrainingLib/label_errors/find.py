@@ -23,8 +23,7 @@ import numpy as np
 from QualitySentinelLib.datasets import Case, DataSet, fingerprint
 from QualitySentinelLib.errors import InputError
 from QualitySentinelLib.files import atomic_write
-from QualitySentinelLib.scores import write_report_json
-from QualitySentinelLib.scores.versions import software_versions
+from QualitySentinelLib.scores import software_versions, write_report_json
 
 from ..runs import Kind, Result, Run, Work
 from ..segmentation import SegmentationOptions, out_of_fold

@@ -101,7 +101,7 @@ def write_nnunet(out: Path, items: Sequence[PoolItem], trusted: Rows, annotated:
             if segment.is_empty:
                 continue
             trust = np.full(len(labels), units is None or ("", WHOLE) in units or (name, WHOLE) in units)
-            trust[[ct.frame.canonical_slice(k) for s, k in units or () if k != WHOLE and s in ("", name)]] = True
+            trust[[ct.frame.file_slice(k) for s, k in units or () if k != WHOLE and s in ("", name)]] = True
             voxels = segment.voxels()
             labels[segment.box][voxels] = structures.index(name) + 1
             doubted[segment.box] |= voxels & ~trust[segment.box[0], None, None]

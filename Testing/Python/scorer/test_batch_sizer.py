@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from QualitySentinelLib.scorer.batch_sizer import BatchSizer
+from QualitySentinelLib.scorer.device import BatchSizer
 from QualitySentinelLib.steps import TimeBudget, paced, run_to_end
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from QualitySentinelLib.errors import UsageError
 from QualitySentinelLib.options import ScoringOptions
-from QualitySentinelLib.scorer.plan import plan_empty_slices, plan_slices
+from QualitySentinelLib.scorer.plan import empty_slices, plan_slices
 from QualitySentinelLib.volume.segmentation import segment_from_mask
 
 
@@ -71,32 +71,32 @@ def on_slices(*ks, depth=30):
 
 
 def test_gaps_are_searched_whole_and_beyond_the_ends_as_far_as_asked():
-    planned = plan_empty_slices(on_slices(10, 11, 16, 17), depth=30, spacing_mm=2.5, reach_mm=7.5)
+    planned = empty_slices(on_slices(10, 11, 16, 17).occupied_slices(), depth=30, spacing_mm=2.5, reach_mm=7.5)
     assert planned == {7: 10, 8: 10, 9: 10, 12: 11, 13: 11, 14: 16, 15: 16, 18: 17, 19: 17, 20: 17}
 
 
 def test_of_two_slices_equally_near_the_inferior_one_counts():
-    assert plan_empty_slices(on_slices(10, 12), 30, 5.0, 0.0)[11] == 10
+    assert empty_slices(on_slices(10, 12).occupied_slices(), 30, 5.0, 0.0)[11] == 10
 
 
 def test_thick_slices_are_searched_one_beyond_either_end():
-    assert list(plan_empty_slices(on_slices(4, 5, 6), 10, spacing_mm=20.0, reach_mm=10.0)) == [3, 7]
+    assert list(empty_slices(on_slices(4, 5, 6).occupied_slices(), 10, spacing_mm=20.0, reach_mm=10.0)) == [3, 7]
 
 
 def test_what_ends_with_the_ct_is_not_searched_beyond_it():
-    assert plan_empty_slices(on_slices(0, 1, 2, depth=3), 3, 5.0) == {}
-    assert plan_empty_slices(on_slices(0, depth=2), 2, 5.0) == {1: 0}
+    assert empty_slices(on_slices(0, 1, 2, depth=3).occupied_slices(), 3, 5.0) == {}
+    assert empty_slices(on_slices(0, depth=2).occupied_slices(), 2, 5.0) == {1: 0}
 
 
 def test_distances_on_the_limit_are_within_reach_whatever_rounding_does():
-    assert len(plan_empty_slices(on_slices(15), 30, spacing_mm=0.1 + 0.2, reach_mm=0.9)) == 6
+    assert len(empty_slices(on_slices(15).occupied_slices(), 30, spacing_mm=0.1 + 0.2, reach_mm=0.9)) == 6
 
 
 def test_an_empty_segment_has_nothing_to_miss():
-    assert plan_empty_slices(segment_from_mask(np.zeros((3, 3, 3)), id="1", name="x"), 3, 5.0) == {}
+    assert empty_slices(segment_from_mask(np.zeros((3, 3, 3)), id="1", name="x").occupied_slices(), 3, 5.0) == {}
 
 
 def test_a_stray_voxel_far_away_does_not_make_the_whole_way_to_it_a_gap():
-    planned = plan_empty_slices(on_slices(10, 11, 95, depth=100), depth=100, spacing_mm=3.0, reach_mm=10.0)
+    planned = empty_slices(on_slices(10, 11, 95, depth=100).occupied_slices(), depth=100, spacing_mm=3.0, reach_mm=10.0)
     assert list(planned) == [7, 8, 9, *range(12, 27), *range(80, 95), 96, 97, 98]
     assert planned[26] == 11 and planned[80] == 95

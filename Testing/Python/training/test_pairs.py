@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from QualitySentinelLib.errors import InputError
-from QualitySentinelLib.scorer.plan import plan_empty_slices
+from QualitySentinelLib.scorer.plan import empty_slices
 from QualitySentinelLib.slices import COMPACT, PUBLISHED
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelLib.volume.segmentation import segment_from_mask
@@ -117,7 +117,7 @@ def test_the_empty_slices_are_those_that_inference_asks_for(a_subject, a_torso):
     rng = np.random.default_rng(0)
     pairs = make_pairs(subject, [Candidate(value, mask, (k, 0, 0), "cut")], rng, COMPACT, None, None)
     segment = segment_from_mask(mask, (k, 0, 0), id="1", name=name)
-    planned = plan_empty_slices(segment, frame.shape[0], frame.spacing[0])
+    planned = empty_slices(segment.occupied_slices(), frame.shape[0], frame.spacing[0])
     assert pairs.k[pairs.area == 0].tolist() == list(planned)
 
 
