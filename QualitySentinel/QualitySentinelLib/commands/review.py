@@ -39,7 +39,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
 def run(options: argparse.Namespace) -> int:
     """Read the case, serve it until Ctrl+C."""
     _check_installed()
-    options.out = options.out or default_folder(options.seg)
+    options.out = options.out or default_folder(options.seg[0])
     check_output(options)
     from ..web_review.guard import check_port
 
@@ -57,7 +57,7 @@ def _review(options: argparse.Namespace) -> None:
     make_review = open_review(options, scores)
     from ..web_review.server import serve  # Slicer's classes take seconds to import: a wrong path is told before
 
-    serve(make_review, options.seg.name or str(options.seg), options.port, not options.no_browser)
+    serve(make_review, options.seg[0].name or str(options.seg[0]), options.port, not options.no_browser)
 
 
 def default_folder(seg: Path) -> Path:

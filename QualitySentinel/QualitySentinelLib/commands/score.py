@@ -36,23 +36,10 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     parser.set_defaults(run=run)
 
 
-class _Files(argparse.Action):
-    """The first file as ``seg``, and those after it as ``more_seg``."""
-
-    def __call__(self, parser, namespace, values, option_string=None) -> None:
-        """As :class:`argparse.Action` asks for it."""
-        namespace.seg, *namespace.more_seg = values
-
-
-def segmentation_files(options: argparse.Namespace) -> list[Path]:
-    """All files of ``--seg``."""
-    return [options.seg, *getattr(options, "more_seg", [])]
-
-
 def input_files(options: argparse.Namespace) -> dict[str, Path]:
     """The files of a case by their role: ``ct``, ``seg``, ``seg_2`` and so on."""
-    segs = segmentation_files(options)
-    return {"ct": options.ct, **{f"seg_{n}" if n > 1 else "seg": path for n, path in enumerate(segs, start=1)}}
+    segs = enumerate(options.seg, start=1)
+    return {"ct": options.ct, **{f"seg_{n}" if n > 1 else "seg": path for n, path in segs}}
 
 
 def add_case_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +47,7 @@ def add_case_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ct", required=True, type=Path, help="NIfTI, MGZ, NRRD or MHA file, or a DICOM folder")
     parser.add_argument("--series", help="of several DICOM series: the UID, number or description of the one to read")
     parser.add_argument(
-        "--seg", required=True, type=Path, nargs="+", action=_Files, metavar="SEG",
+        "--seg", required=True, type=Path, nargs="+", metavar="SEG",
         help="label map, .seg.nrrd, DICOM SEG or RTSTRUCT, or a folder of one binary mask per structure; or several",
     )  # fmt: skip
     parser.add_argument(
@@ -128,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
     from ..suggestions import Drawings
 
     ct = read_ct(options.ct, options.series)
-    segmentation = read_segmentation(segmentation_files(options), ct, names=options.names)
+    segmentation = read_segmentation(options.seg, ct, names=options.names)
     scorer = Scorer(load_model(how.model, how.embeddings), how)
     if options.error_maps and not scorer.model.draws:
         raise UsageError(f"--error-maps: model {scorer.model.name} draws no reference; choose another --model")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from .checks import choice, whole_number, whole_numbers
+from ..checks import choice, whole_number, whole_numbers
 
 _ACTIVATIONS = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
 _AREAS = 3

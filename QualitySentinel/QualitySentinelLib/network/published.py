@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from ..checks import choice, whole_number
 from ..errors import not_installed
-from .checks import choice, whole_number
 
 BACKBONES = {"resnet18": 512, "resnet34": 512, "resnet50": 2048, "resnet101": 2048, "resnet152": 2048}
 """Features F of each backbone."""

@@ -24,9 +24,8 @@ from ..suggestions import Drawings, ErrorMap, error_map
 from ..volume import CtVolume, Segmentation
 from .drawing import MISSED_COLOR
 from .overview import overview_pictures
-from .plot import dsc_plot
+from .plot import dsc_plot, dsc_strip
 from .slice_picture import PICTURE_PX, slice_picture
-from .strip import dsc_strip
 from .text import (
     MISSED_TEXT,
     case_title,

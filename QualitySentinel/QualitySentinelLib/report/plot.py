@@ -1,13 +1,16 @@
-"""The plot of predicted DSC along the slices of one segment, as inline SVG."""
+"""Predicted DSC along the slices of one segment: a plot as inline SVG, and a strip of colors."""
 
 from __future__ import annotations
 
 import itertools
 import math
 
+import numpy as np
 from markupsafe import Markup, escape
 
-from ..scores import SegmentScore, SliceScore
+from ..scores import SegmentScore, SliceScore, dsc_color
+from ..scores.colors import DEFAULT_SCALE
+from .drawing import MISSED_COLOR, png_data_uri
 from .text import MISSED_TEXT, dsc_text, position_text, range_text
 
 WIDTH, HEIGHT = 620, 250
@@ -139,3 +142,24 @@ def _runs(slices: list[SliceScore], step: float, all_scored: bool) -> list[list[
             runs.append([])
         runs[-1].append(after)
     return runs
+
+
+def dsc_strip(segment: SegmentScore, scale: str = DEFAULT_SCALE) -> str:
+    """PNG ``data:`` URI, inferior on the left, one pixel wide per slice; slices that were not scored are transparent.
+
+    Missed slices are violet, and in the lower half only: they can be told from low ones without color vision.
+    ``segment`` has at least one scored slice.
+    """
+    missed = segment.missed_slices
+    shown = [s.k for s in segment.listed_slices]
+    first = min(shown)
+    pixels = np.zeros((2 if missed else 1, max(shown) - first + 1, 4), dtype=np.uint8)
+    for s in segment.slices:
+        pixels[:, s.k - first] = _opaque(dsc_color(s.predicted_dsc, scale))
+    for s in missed:
+        pixels[1, s.k - first] = _opaque(MISSED_COLOR)
+    return png_data_uri(pixels)
+
+
+def _opaque(rgb: tuple[float, float, float]) -> list[int]:
+    return [*(round(255 * c) for c in rgb), 255]

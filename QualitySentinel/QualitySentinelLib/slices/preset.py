@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, fields
 
-_FRAMES = ("canonical", "file")
-_CROPS = ("pixels", "square_mm")
+from ..checks import choice, finite_number, whole_number
 
 
 @dataclass(frozen=True)
@@ -20,7 +18,7 @@ class Window:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            object.__setattr__(self, field.name, _number(getattr(self, field.name), field.name))
+            object.__setattr__(self, field.name, finite_number(getattr(self, field.name), field.name))
         if not self.low < self.high or not self.out_low < self.out_high:
             raise ValueError(f"window {self.low:g}..{self.high:g} to {self.out_low:g}..{self.out_high:g} is not rising")
 
@@ -66,20 +64,15 @@ class Preset:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
             raise ValueError("the preset's name is not text")
-        if self.frame not in _FRAMES:
-            raise ValueError(f"frame {self.frame!r} is none of {', '.join(_FRAMES)}")
-        if self.crop not in _CROPS:
-            raise ValueError(f"crop {self.crop!r} is none of {', '.join(_CROPS)}")
-        object.__setattr__(self, "size", _whole_number(self.size, "size", 16, 1024))
-        object.__setattr__(self, "margin_px", _whole_number(self.margin_px, "margin_px", 1, 4096))
+        choice(self.frame, "frame", ("canonical", "file"))
+        choice(self.crop, "crop", ("pixels", "square_mm"))
+        whole_number(self.size, "size", 16, 1024)
+        whole_number(self.margin_px, "margin_px", 1, 4096)
         for name, least, most in (("margin_mm", 0, 1000), ("min_side_mm", 1, 1000), ("extent_factor", 1, 10)):
-            value = _number(getattr(self, name), name)
-            if not least <= value <= most:
-                raise ValueError(f"{name} {value:g} is outside {least}..{most}")
-            object.__setattr__(self, name, value)
+            object.__setattr__(self, name, finite_number(getattr(self, name), name, least, most))
         if not isinstance(self.neighbour, bool):
             raise ValueError("neighbour is neither true nor false")
-        if _whole_number(self.locator, "locator", 0, 256) and self.frame != "canonical":
+        if whole_number(self.locator, "locator", 0, 256) and self.frame != "canonical":
             raise ValueError("a locator needs the canonical frame")
         windows = tuple(self.windows)
         if not 1 <= len(windows) <= 16 or not all(isinstance(w, Window) for w in windows):
@@ -87,7 +80,7 @@ class Preset:
         object.__setattr__(self, "windows", windows)
         if len(self.mask_range) != 2:
             raise ValueError("mask_range needs two values")
-        object.__setattr__(self, "mask_range", tuple(_number(v, "mask_range") for v in self.mask_range))
+        object.__setattr__(self, "mask_range", tuple(finite_number(v, "mask_range") for v in self.mask_range))
 
     @property
     def channels(self) -> int:
@@ -106,10 +99,7 @@ class Preset:
 
     def to_json(self) -> dict:
         """The preset as JSON-able data."""
-        return asdict(self) | {
-            "windows": [asdict(w) for w in self.windows],
-            "mask_range": list(self.mask_range),
-        }
+        return asdict(self) | {"windows": [asdict(w) for w in self.windows], "mask_range": list(self.mask_range)}
 
     @classmethod
     def from_json(cls, data: dict) -> Preset:
@@ -123,18 +113,6 @@ class Preset:
             return cls(**{**data, "windows": windows, "mask_range": tuple(data["mask_range"])})
         except (TypeError, KeyError) as error:
             raise ValueError(f"not a preprocessing preset ({error})") from error
-
-
-def _number(value: object, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{name} is not a finite number")
-    return float(value)
-
-
-def _whole_number(value: object, name: str, least: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"{name} is not a whole number in {least}..{most}")
-    return value
 
 
 PUBLISHED = Preset(

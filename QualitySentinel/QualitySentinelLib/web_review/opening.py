@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..commands.score import input_files, recorded, scoring_options, segmentation_files
+from ..commands.score import input_files, recorded, scoring_options
 from ..files import sha256_of
 from ..reading import read_ct, read_segmentation
 from ..review import ReviewSession
@@ -28,7 +28,7 @@ def open_review(options: argparse.Namespace, scores: CaseScore | None = None) ->
         QualitySentinelError: what cannot be read, or does not fit, in one line.
     """
     ct = read_ct(options.ct, options.series)
-    segmentation = read_segmentation(segmentation_files(options), ct, names=options.names)
+    segmentation = read_segmentation(options.seg, ct, names=options.names)
     how = scoring_options(options)
     chosen_segments(segmentation, how.segments)
     from ..checkpoint import load_model  # torch takes seconds to import: a wrong path is told before

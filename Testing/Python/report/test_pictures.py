@@ -11,8 +11,8 @@ from PIL import Image
 from QualitySentinelLib.report import write_html_report
 from QualitySentinelLib.report.drawing import MISSED_COLOR
 from QualitySentinelLib.report.overview import overview_pictures
+from QualitySentinelLib.report.plot import dsc_strip
 from QualitySentinelLib.report.slice_picture import slice_picture
-from QualitySentinelLib.report.strip import dsc_strip
 from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status, dsc_color, flag
 from QualitySentinelLib.suggestions import ErrorMap
 from QualitySentinelLib.volume import AxialFrame, CtVolume, Segment, Segmentation

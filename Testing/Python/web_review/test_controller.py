@@ -192,7 +192,7 @@ def test_a_folder_that_cannot_be_written_is_told(make_review, tmp_path):
 
 def options_of(case, model, out) -> argparse.Namespace:
     return argparse.Namespace(
-        ct=case.ct, series=None, seg=case.seg, names=str(case.names), out=out, model=str(model), embeddings=None,
+        ct=case.ct, series=None, seg=[case.seg], names=str(case.names), out=out, model=str(model), embeddings=None,
         device="cpu", slices="all", threshold=0.8, segments=None, backend="auto", precision="float32",
     )  # fmt: skip
 

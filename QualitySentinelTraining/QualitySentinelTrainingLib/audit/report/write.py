@@ -13,8 +13,7 @@ from QualitySentinelLib.errors import QualitySentinelError, UsageError
 from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.options import check_threshold
 from QualitySentinelLib.report.drawing import MISSED_COLOR
-from QualitySentinelLib.report.plot import dsc_plot
-from QualitySentinelLib.report.strip import dsc_strip
+from QualitySentinelLib.report.plot import dsc_plot, dsc_strip
 from QualitySentinelLib.report.text import MISSED_TEXT, threshold_text
 from QualitySentinelLib.scores import SegmentScore, dsc_color
 from QualitySentinelLib.scores.colors import COLOR_SCALE

@@ -1,6 +1,21 @@
-"""Checks of architecture values, which come from files."""
+"""Checks of values that come from files."""
 
 from __future__ import annotations
+
+import math
+
+
+def finite_number(value: object, name: str, least: float = -math.inf, most: float = math.inf) -> float:
+    """``value`` as a float when it is a finite number in ``least..most``.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{name} is not a finite number")
+    if not least <= value <= most:
+        raise ValueError(f"{name} {value:g} is outside {least:g}..{most:g}")
+    return float(value)
 
 
 def whole_number(value: object, name: str, least: int, most: int) -> int:
