@@ -12,19 +12,20 @@ from QualitySentinelLib.datasets import Case
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.subjects import Subject, read_subject
 from QualitySentinelTrainingLib.synthesis import SynthesisOptions, synthetic_subject
-from QualitySentinelTrainingLib.synthesis.body import scanned_slices
-from QualitySentinelTrainingLib.synthesis.deform import (
-    Deformation,
+from QualitySentinelTrainingLib.synthesis.appearance import draw_levels
+from QualitySentinelTrainingLib.synthesis.make import (
+    Grid,
     displacements,
-    draw_deformation,
-    is_mirrorable,
+    draw_grid,
+    draw_turn,
+    fit_grid,
     least_jacobian,
+    resample_labels,
+    sample,
+    scanned_slices,
     source_points,
 )
-from QualitySentinelTrainingLib.synthesis.grid import Grid, draw_spacing, fit_grid
-from QualitySentinelTrainingLib.synthesis.names import mirrored_name
-from QualitySentinelTrainingLib.synthesis.paint import draw_structure_levels
-from QualitySentinelTrainingLib.synthesis.resample import resample_labels, sample
+from QualitySentinelTrainingLib.synthesis.names import is_mirrorable, mirrored_name
 
 SACRUM = 3
 SOURCE_GRID = Grid((40, 44, 48), (3.0, 2.0, 2.0), (58.5, 43.0, 47.0))
@@ -49,7 +50,8 @@ def _dice(a, b):
 
 def _ball(grid, centre=(0.0, 0.0, 0.0), radii=(40.0, 22.0, 14.0), turn=0.0):
     """An ellipsoid on the grid, turned in the slice by ``turn`` radians."""
-    z, y, x = np.meshgrid(*grid.axes, indexing="ij")
+    axes = [(np.arange(n) - (n - 1) / 2) * step for n, step in zip(grid.shape, grid.spacing, strict=True)]
+    z, y, x = np.meshgrid(*axes, indexing="ij")
     y, x = np.cos(turn) * y - np.sin(turn) * x, np.sin(turn) * y + np.cos(turn) * x
     return sum(((a - c) / r) ** 2 for a, c, r in zip((z, y, x), centre, radii, strict=True)) < 1
 
@@ -103,7 +105,7 @@ def test_labels_stay_on_their_anatomy_in_kept_and_in_painted_cts(a_subject, pain
         assert (dense & sacrum).sum() > 0.8 * dense.sum(), "no other bone than the labelled one"
 
 
-def test_kept_grey_values_of_bone_stay_near_the_source(a_subject):
+def test_kept_gray_values_of_bone_stay_near_the_source(a_subject):
     options = SynthesisOptions(painted_share=0.0, keep_share=1.0)
     for seed in range(5):
         new = synthetic_subject(a_subject, seed, options)
@@ -112,12 +114,10 @@ def test_kept_grey_values_of_bone_stay_near_the_source(a_subject):
 
 def test_an_unchanged_grid_returns_the_labels_and_the_ct():
     mask = _ball(SOURCE_GRID)
-    still = Deformation(np.eye(3), False, (), 12.0)
-    points = source_points(np.random.default_rng(0), still, SOURCE_GRID)
-    labels = resample_labels(mask.astype(np.uint8), points, np.zeros(3), SOURCE_GRID.spacing)
-    assert np.array_equal(labels > 0, mask)
+    points = source_points(SOURCE_GRID, np.eye(3), SOURCE_GRID.spacing)
+    assert np.array_equal(resample_labels(mask.astype(np.uint8), points) > 0, mask)
     hu = np.where(mask, 100.0, -50.0).astype(np.float32)
-    assert np.allclose(sample(hu, points, np.zeros(3), SOURCE_GRID.spacing, -1000.0), hu, atol=0.05)
+    assert np.allclose(sample(hu, points, -1000.0), hu, atol=0.05)
 
 
 def test_a_known_turn_and_scale_move_the_labels_as_geometry_says():
@@ -126,10 +126,7 @@ def test_a_known_turn_and_scale_move_the_labels_as_geometry_says():
         [[1, 0, 0], [0, np.cos(turn), -np.sin(turn)], [0, np.sin(turn), np.cos(turn)]]
     )
     fine = Grid((60, 60, 60), (2.4, 1.5, 1.5), SOURCE_GRID.centre)
-    deformation = Deformation(matrix, False, (), 12.0)
-    assert np.allclose(deformation.scale, scale)
-    points = source_points(np.random.default_rng(0), deformation, fine)
-    labels = resample_labels(_ball(SOURCE_GRID).astype(np.uint8), points, np.zeros(3), SOURCE_GRID.spacing)
+    labels = resample_labels(_ball(SOURCE_GRID).astype(np.uint8), source_points(fine, matrix, SOURCE_GRID.spacing))
     expected = _ball(fine, radii=(40 * 1.1, 22 * 0.9, 14 * 0.9), turn=turn)
     assert _dice(labels > 0, expected) > 0.96
 
@@ -137,12 +134,12 @@ def test_a_known_turn_and_scale_move_the_labels_as_geometry_says():
 def test_ct_and_labels_are_deformed_alike():
     rng = np.random.default_rng(2)
     labels = (_ball(SOURCE_GRID) + 2 * _ball(SOURCE_GRID, (0, 0, 30), (30, 15, 10))).clip(0, 2).astype(np.uint8)
-    points = source_points(rng, draw_deformation(rng, False, SynthesisOptions()), SOURCE_GRID)
-    new = resample_labels(labels, points, np.zeros(3), SOURCE_GRID.spacing)
+    turn = draw_turn(rng, SynthesisOptions())
+    field = displacements(rng, SOURCE_GRID, turn, SynthesisOptions())
+    points = source_points(SOURCE_GRID, turn, SOURCE_GRID.spacing, field)
+    new = resample_labels(labels, points)
     for value in (1, 2):
-        alike = sample(
-            (labels == value).astype(np.float32) * 1000, points, np.zeros(3), SOURCE_GRID.spacing, 0.0
-        )  # fmt: skip
+        alike = sample((labels == value).astype(np.float32) * 1000, points)
         assert _dice(new == value, alike > 500) > 0.98
     assert _dice(new == 1, labels == 1) < 0.97, "it was deformed"
 
@@ -151,10 +148,10 @@ def test_no_displacement_folds_or_exceeds_its_limit():
     wild = SynthesisOptions(displacement_mm=(9.0, 14.0))
     for seed in range(6):
         rng = np.random.default_rng(seed)
-        deformation = draw_deformation(rng, False, wild)
-        field = displacements(rng, deformation, SOURCE_GRID)
+        turn = draw_turn(rng, wild)
+        field = displacements(rng, SOURCE_GRID, turn, wild)
         assert 1 < np.abs(field).max() <= 12
-        assert least_jacobian(field, deformation.matrix, SOURCE_GRID.spacing) > 0.3
+        assert least_jacobian(field, turn, SOURCE_GRID.spacing) > 0.3
 
 
 def test_a_mirrored_subject_has_its_left_on_the_left(a_subject):
@@ -183,8 +180,10 @@ def test_only_heads_and_necks_are_mirrored(a_subject):
 
 
 def test_spacing_is_drawn_between_half_the_source_and_the_limits():
-    rng, options = np.random.default_rng(0), SynthesisOptions()
-    drawn = np.array([draw_spacing(rng, (3.0, 1.0, 1.0), options) for _ in range(300)])
+    rng, frame = np.random.default_rng(0), AxialFrame.from_affine(np.diag([-1.0, -1.0, 3.0, 1.0]), (20, 60, 60))
+    body = np.ones(frame.shape, bool)
+    subject = Subject("a", CtVolume(np.zeros(frame.shape, np.int16), frame), body.astype(np.uint8), {1: "liver"})
+    drawn = np.array([draw_grid(rng, subject, body, np.ones(3), SynthesisOptions()).spacing for _ in range(300)])
     assert 1.5 <= drawn[:, 0].min() < 1.7 and 4.5 < drawn[:, 0].max() <= 5
     assert 0.7 <= drawn[:, 1].min() < 0.8 and 2.7 < drawn[:, 1].max() <= 3
     assert np.array_equal(drawn[:, 1], drawn[:, 2])
@@ -203,7 +202,7 @@ def test_painted_neighbours_mostly_differ_visibly_but_not_grossly():
     differences = []
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        levels = draw_structure_levels(rng, names, 50.0, wide=seed % 2 == 0)
+        levels = draw_levels(rng, names, 50.0, wide=seed % 2 == 0)
         differences += [abs(level - 50.0) for level in levels.values()]
     assert np.mean(np.array(differences) >= 8) > 0.75
     assert np.median(differences) < 40
