@@ -217,7 +217,7 @@ def name_segments(segmentation, ct: Path, seg: Path, names: Path | None) -> None
 
 
 def hero(scored: Scored) -> Image.Image:
-    """Everything at once: table and strip plot, a flagged slice, all segments in the color of their predicted DSC."""
+    """Everything at once: table and slice profile, a flagged slice, all segments in their DSC's color."""
     ui = scored.panel.ui
     show_display(ui, showOnlySelected=False, showLegend=True)
     select(scored, telling_segment(scored))
@@ -232,7 +232,7 @@ def panel_results(scored: Scored) -> Image.Image:
 
 
 def panel_review(scored: Scored) -> Image.Image:
-    """One segment alone, at a flagged slice that the strip plot and the slice view mark."""
+    """One segment alone, at a flagged slice that the slice profile and the slice view mark."""
     show_display(scored.panel.ui, showOnlySelected=True, showLegend=False)
     select(scored, telling_segment(scored))
     scored.panel.ui.nextButton.click()
@@ -295,7 +295,7 @@ def show_display(ui, **wanted: bool) -> None:
 
 
 def select(scored: Scored, segment_id: str, k: int | None = None) -> None:
-    """Click a row of the table, and a bar of the strip plot."""
+    """Click a row of the table, and a bar of the slice profile."""
     panel = scored.panel
     panel.panel.review_panel.session.select(segment_id)
     if k is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from html import escape
 from types import SimpleNamespace
 
 import qt
@@ -11,7 +12,6 @@ from slicer.i18n import tr as _
 
 from .. import setup
 from ..errors import CancelledError
-from .review_panel import escaped
 
 MODEL_FILTER = "{models} (*.safetensors *.pth *.pt *.ckpt);;{all} (*)"
 
@@ -129,5 +129,5 @@ def state_html(parts: Sequence[setup.InstalledPart]) -> str:
     lines = []
     for part in parts:
         mark, advice = ("\u2713", "") if part.ok else ("\u26a0", f": {part.advice}" if part.advice else "")
-        lines.append(f"{mark} <b>{escaped(part.name)}</b> {escaped(part.version)}{escaped(advice)}")
+        lines.append(f"{mark} <b>{escape(part.name)}</b> {escape(part.version)}{escape(advice)}")
     return "<br>".join(lines)

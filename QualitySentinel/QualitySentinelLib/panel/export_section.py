@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,6 @@ from slicer.i18n import tr as _
 
 from ..scene.source import file_of
 from .open_review import OpenReview
-from .review_panel import escaped
 
 
 class ExportSection:
@@ -91,4 +91,4 @@ def links_to(folder: Path) -> str:
         f'<a href="{qt.QUrl.fromLocalFile(str(path)).toString()}">{text}</a>'
         for path, text in ((folder / "report.html", _("report")), (folder, _("folder")))
     )
-    return _("Saved in {path}. Open: {links}").format(path=escaped(str(folder)), links=", ".join(links))
+    return _("Saved in {path}. Open: {links}").format(path=escape(str(folder)), links=", ".join(links))

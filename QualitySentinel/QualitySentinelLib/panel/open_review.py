@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from slicer.i18n import tr as _
+
 from ..errors import QualitySentinelError
-from ..review import ReviewEvent, ReviewSession
+from ..review import ReviewEvent, ReviewPresenter, ReviewSession
 from ..scene.edited_since import edited_since_steps
 from ..scene.edits import SegmentationEdits
 from ..steps import paced
@@ -28,6 +30,7 @@ class OpenReview:
         on_edit: called with this review and the ids of the segments that were edited.
 
     Attributes:
+        presenter: what views show of the review, and its reader's actions.
         warnings: what the panel says of it, one line each.
     """
 
@@ -41,11 +44,12 @@ class OpenReview:
     ) -> None:
         self.segmentation_node, self.volume_node = segmentation_node, volume_node
         self.session, self.volume_state = session, volume_state
+        self.presenter = ReviewPresenter(session, _)
         self.warnings: list[str] = []
         self._on_edit = on_edit
         self._comparing: StepRun | None = None
         self.edits = SegmentationEdits(segmentation_node, lambda ids: on_edit(self, ids))
-        self.display = SceneDisplay(segmentation_node, volume_node, session)
+        self.display = SceneDisplay(segmentation_node, volume_node, self.presenter)
         self.record = SceneRecord(segmentation_node, session, self.edits)
         self._unsubscribe = session.observe(self._on_event)
 

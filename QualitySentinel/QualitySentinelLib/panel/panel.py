@@ -313,11 +313,12 @@ class Panel:
             zoom=parameters.zoomToSelected,
             scale=SAFE_SCALE if parameters.colorBlindSafe else DEFAULT_SCALE,
         )
+        rescaled = options.scale != review.presenter.scale
         if options != review.display.options:
             with slicer.util.tryWithErrorDisplay(_("Failed to show the scores.")):
                 review.display.apply(options)
-        if options.scale != self.review_panel.scale:
-            self.review_panel.show_scale(options.scale)
+        if rescaled:
+            self.review_panel.draw()
 
     def _show_warnings(self) -> None:
         review, running = self.review_panel.review, self._scoring.running

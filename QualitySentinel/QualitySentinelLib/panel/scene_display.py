@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 import slicer
 
 from .. import scene
-from ..anatomy.windows import window_of
-from ..review import Changed, ReviewEvent, ReviewSession
+from ..review import Changed, ReviewEvent, ReviewPresenter
 from ..scene import ct_window, flag_marks, legend, quality_map, quality_surface, views, zoom
 from ..scores.colors import DEFAULT_SCALE
 from ..steps import Steps, paced
@@ -54,11 +53,12 @@ class SceneDisplay:
 
     Args:
         segmentation_node, volume_node: what is reviewed.
-        session: the review.
+        presenter: of the review.
     """
 
-    def __init__(self, segmentation_node, volume_node, session: ReviewSession) -> None:
-        self._node, self._volume, self._session = segmentation_node, volume_node, session
+    def __init__(self, segmentation_node, volume_node, presenter: ReviewPresenter) -> None:
+        self._node, self._volume = segmentation_node, volume_node
+        self._presenter, self._session = presenter, presenter.session
         self._options: DisplayOptions | None = None
         self._marks: flag_marks.FlagMarks | None = None
         self._map_run: StepRun | None = None
@@ -75,6 +75,7 @@ class SceneDisplay:
         before, self._options = self._options, options
         if before == options:
             return
+        self._presenter.scale = options.scale
         self._node.CreateDefaultDisplayNodes()
         with slicer.util.NodeModify(self._node.GetDisplayNode()):  # views draw all segments at every event
             self._apply(before, options)
@@ -210,9 +211,8 @@ class SceneDisplay:
         """Show the CT in the window of the selected structure, or in its own."""
         if not self._volume.GetScene():
             return
-        if self._options.window and self._session.selected is not None:
-            score = self._session.segment(self._session.selected)
-            ct_window.show_window(self._volume, window_of(score.structure or score.name))
+        if self._options.window and self._presenter.window is not None:
+            ct_window.show_window(self._volume, self._presenter.window)
         elif not self._options.window:
             ct_window.restore_window(self._volume)
 
@@ -234,9 +234,9 @@ class SceneDisplay:
         if not self._options.flag_marks:
             self._remove_marks()
         elif self._marks is None:
-            self._marks = flag_marks.FlagMarks(self._node, self._volume, self._session, self._options.scale)
+            self._marks = flag_marks.FlagMarks(self._volume, self._presenter)
         else:
-            self._marks.update(self._options.scale)
+            self._marks.update()
 
     def _remove_marks(self) -> None:
         if self._marks is not None:

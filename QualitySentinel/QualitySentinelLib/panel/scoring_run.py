@@ -9,8 +9,8 @@ from types import SimpleNamespace
 from slicer.i18n import tr as _
 
 from ..review import ReviewSession
+from ..review.presenter import time_left
 from ..scores import Progress, Stage, Status
-from .duration import time_left
 from .open_review import OpenReview, OpenReviews
 from .steps import StepRun
 
@@ -143,7 +143,7 @@ class ScoringRun:
             bar.format = STAGES.get(progress.stage, _("Scoring..."))
             return
         text = _("{done} of {total} slices").format(done=progress.done, total=progress.total)
-        bar.format = ", ".join(filter(None, (text, time_left(progress.done, progress.total, progress.seconds))))
+        bar.format = ", ".join(filter(None, (text, time_left(progress.done, progress.total, progress.seconds, _))))
 
 
 STAGES = {

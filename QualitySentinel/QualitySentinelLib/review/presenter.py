@@ -1,63 +1,228 @@
-"""What a reader can do with a review, by name, and whether there is anything to do: for every view alike."""
+"""What a reader sees of a review and can do with it, in words and colors: Slicer's panel and the web page draw this."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from ..anatomy.windows import WindowPreset, window_of
+from ..scores import SegmentScore, Status
+from ..scores.colors import DEFAULT_SCALE, css_color, dsc_color
+from .edits import Edit, Effect
+from .profile import ProfileSlice
 from .refs import SliceRef
 from .session import ReviewSession
+
+STEADY_SECONDS = 2.0
+"""Before so much time has passed, nothing is said of the rest: the first steps are not like the others."""
 
 
 @dataclass(frozen=True)
 class Action:
-    """How a button, or a key's entry in a list, shows an action now.
+    """How a button shows an action now.
 
     Attributes:
         text: what it does now, for its face.
         enabled: whether it would do anything.
+        reason: why it would not; empty when it would.
     """
 
     text: str
     enabled: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A segment in the table.
+
+    Attributes:
+        id, name: the segment.
+        tip: what the row leaves out, some lines.
+        dsc: its predicted DSC, with a question mark when its structure is not known; empty without one.
+        color: of that DSC, ``#rrggbb``.
+        n_scored: slices of the mask that were scored.
+        flagged, missed, open: as :class:`ReviewCounts` has them.
+        done: there was something to review, and nothing is left.
+    """
+
+    id: str
+    name: str
+    tip: str
+    dsc: str
+    color: str
+    n_scored: int
+    flagged: int
+    missed: int
+    open: int
+    done: bool
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A slice in the profile of a segment.
+
+    Attributes:
+        k: canonical slice index, inferior to superior.
+        dsc, low, high: predicted DSC and the interval around it, or ``None``.
+        color: of that DSC, ``#rrggbb``.
+        missed: there is no mask to judge, but the structure is expected.
+        mark: what the lane below says: ``accepted``, ``missed``, ``flagged`` or nothing.
+        edit: an :class:`Effect` when the mask was edited, else empty.
+        tip: slice and verdict, one line.
+    """
+
+    k: int
+    dsc: float
+    low: float | None
+    high: float | None
+    color: str
+    missed: bool
+    mark: str
+    edit: str
+    tip: str
+
+
+@dataclass(frozen=True)
+class Current:
+    """The slice that is looked at.
+
+    Attributes:
+        k: canonical slice index, -1 when none is looked at.
+        segment: name of the selected segment; empty without one.
+        place: the file's own slice number and the position; empty when they are not known.
+        told: the verdict, or what to do.
+        accepted: a reader found it fine.
+    """
+
+    k: int
+    segment: str
+    place: str
+    told: str
+    accepted: bool = False
+
+
+@dataclass(frozen=True)
+class OpenSlice:
+    """A segment that needs a look in some slice.
+
+    Attributes:
+        id, name: the segment.
+        dsc: predicted DSC of the slice, 0..1.
+        color: of that DSC, ``#rrggbb``.
+        missed: there is no mask, but the structure is expected.
+    """
+
+    id: str
+    name: str
+    dsc: float
+    color: str
+    missed: bool
 
 
 class ReviewPresenter:
-    """The actions of a reader on one review; a view calls them from its buttons and keys.
+    """A review as a view shows it, and its reader's actions by name, for buttons and keys.
 
-    None of them raises for lack of a slice to act on: a key may be pressed at any time. What they change is told by
-    the session's events.
+    No action raises for lack of a slice to act on: a key may be pressed at any time. What actions change is told by
+    the session's events (:meth:`ReviewSession.observe`); a view then draws anew what the event names.
 
     Args:
         session: the review.
         _: translates; in Slicer ``slicer.i18n.tr``.
+        place_of: (the file's own slice number, S in mm) of a canonical k; without it, unscored slices have no place.
 
     Attributes:
         ACTIONS: names of the methods that need nothing but the reader's wish.
+        scale: name of the color scale; a view may set it.
     """
 
     ACTIONS = ("next_flagged", "previous_flagged", "accept", "accept_and_next", "accept_segment", "undo", "redo")
 
-    def __init__(self, session: ReviewSession, _: Callable[[str], str] = str) -> None:
-        self.session, self._tr = session, _
+    def __init__(
+        self,
+        session: ReviewSession,
+        _: Callable[[str], str] = str,
+        place_of: Callable[[int], tuple[int, float]] | None = None,
+    ) -> None:
+        self.session, self._tr, self._place_of = session, _, place_of
+        self.scale = DEFAULT_SCALE
+
+    # What is shown
 
     def actions(self) -> dict[str, Action]:
         """Every action of :attr:`ACTIONS` as it is now."""
         session, _ = self.session, self._tr
-        anything_open = bool(session.open_slices())
+        anything_open = session.counts.open > 0
+        nothing_open, no_score = _("No slice is open"), _("No slice with a score is selected")
         accepted = session.current is not None and session.is_accepted(*session.current)
-        return {
-            "next_flagged": Action(_("Next flagged"), anything_open),
-            "previous_flagged": Action(_("Previous"), anything_open),
-            "accept": Action(_("Undo accept") if accepted else _("Accept"), self._is_scored),
-            "accept_and_next": Action(_("Accept and next"), self._is_scored or anything_open),
-            "accept_segment": Action(
-                _("Undo accept segment") if self._takes_segment_back else _("Accept segment"),
-                self._takes_segment_back or self._is_segment_open,
+        undoes = self._undoes_segment
+        segment_open = session.selected is not None and session.segment_counts(session.selected).open > 0
+        states = {
+            "next_flagged": (_("Next flagged"), anything_open, nothing_open),
+            "previous_flagged": (_("Previous"), anything_open, nothing_open),
+            "accept": (_("Undo accept") if accepted else _("Accept"), self._is_scored, no_score),
+            "accept_and_next": (_("Accept and next"), self._is_scored or anything_open, nothing_open),
+            "accept_segment": (
+                _("Undo accepts") if undoes else _("Accept segment"), undoes or segment_open,
+                _("No slice of a selected segment is open"),
             ),
-            "undo": Action(_("Undo"), session.can_undo),
-            "redo": Action(_("Redo"), session.can_redo),
-        }
+            "undo": (_("Undo"), session.can_undo, _("Nothing to undo")),
+            "redo": (_("Redo"), session.can_redo, _("Nothing to redo")),
+        }  # fmt: skip
+        return {name: Action(text, can, "" if can else reason) for name, (text, can, reason) in states.items()}
+
+    def rows(self, segment_ids: Iterable[str] | None = None) -> list[Row]:
+        """The table, worst segment first; with ``segment_ids`` only these rows of it."""
+        labels, wanted = self.session.labels, None if segment_ids is None else set(segment_ids)
+        return [
+            self._row(s, one_line(labels[s.segment_id]))
+            for s in self.session.segments
+            if wanted is None or s.segment_id in wanted
+        ]
+
+    def bars(self) -> tuple[Bar, ...]:
+        """The profile of the selected segment, inferior to superior; slices without a score are gaps."""
+        selected = self.session.selected
+        return () if selected is None else tuple(map(self._bar, self.session.profile(selected)))
+
+    def current(self) -> Current:
+        """The slice that is looked at."""
+        session, _ = self.session, self._tr
+        if session.selected is None:
+            return Current(-1, "", "", _("Select a segment in the table, or go to the next flagged slice"))
+        segment = one_line(session.labels[session.selected])
+        if session.current is None:
+            return Current(-1, segment, "", _("no score at this slice"))
+        k = session.current.k
+        found = next((s for s in session.profile(session.selected) if s.k == k), None)
+        if found is not None:
+            place, told = self._place(found.slice_index, found.position_mm), verdict(found, _)
+        else:
+            place = "" if self._place_of is None else self._place(*self._place_of(k))
+            told = _("no score at this slice")
+        return Current(k, segment, place, told, session.is_accepted(*session.current))
+
+    def open_in_slice(self, k: int) -> list[OpenSlice]:
+        """The segments with an open slice at canonical ``k``, worst first."""
+        session, found = self.session, []
+        for segment in session.segments:
+            score = session.slice_score(segment.segment_id, k)
+            if score is not None and score.is_doubtful and not session.is_accepted(segment.segment_id, k):
+                found.append((score.predicted_dsc, segment.segment_id, score.missed))
+        labels = session.labels if found else {}
+        return [OpenSlice(i, one_line(labels[i]), dsc, self.color(dsc), missed) for dsc, i, missed in sorted(found)]
+
+    @property
+    def window(self) -> WindowPreset | None:
+        """The CT window in which the selected segment is judged, ``None`` without one."""
+        if self.session.selected is None:
+            return None
+        segment = self.session.segment(self.session.selected)
+        return window_of(segment.structure or segment.name)
+
+    def color(self, dsc: float | None) -> str:
+        """``#rrggbb`` of a DSC in the scale."""
+        return css_color(dsc_color(dsc, self.scale))
 
     # Where to look
 
@@ -102,7 +267,7 @@ class ReviewPresenter:
 
     def accept_segment(self) -> None:
         """Accept all open slices of the selected segment; when there is none, undo its accepts."""
-        if self._takes_segment_back:
+        if self._undoes_segment:
             self.session.unaccept_segment(self.session.selected)
         elif self.session.selected is not None:
             self.session.accept_segment(self.session.selected)
@@ -123,16 +288,110 @@ class ReviewPresenter:
         return current is not None and self.session.slice_score(*current) is not None
 
     @property
-    def _is_segment_open(self) -> bool:
-        selected = self.session.selected
-        return selected is not None and self.session.segment_counts(selected).open > 0
-
-    @property
-    def _takes_segment_back(self) -> bool:
+    def _undoes_segment(self) -> bool:
         selected = self.session.selected
         counts = None if selected is None else self.session.segment_counts(selected)
-        return counts is not None and not counts.open and counts.progress.accepted > 0
+        return counts is not None and not counts.open and counts.accepted > 0
 
     def _look(self, changed: tuple[SliceRef, ...]) -> None:
         if changed and self.session.current not in changed:
             self.session.go_to(*changed[0])
+
+    def _place(self, index: int, position_mm: float) -> str:
+        return self._tr("slice {index} (S {position:.1f} mm)").format(index=index, position=position_mm)
+
+    def _row(self, segment: SegmentScore, name: str) -> Row:
+        counts, dsc = self.session.segment_counts(segment.segment_id), segment.predicted_dsc
+        return Row(
+            id=segment.segment_id,
+            name=name,
+            tip=self._tip(segment, name),
+            dsc="" if dsc is None else f"{dsc:.2f}" + " ?" * segment.is_unknown,
+            color=self.color(dsc),
+            n_scored=segment.n_scored,
+            flagged=counts.flagged,
+            missed=counts.missed,
+            open=counts.open,
+            done=counts.total > 0 and not counts.open,
+        )
+
+    def _tip(self, segment: SegmentScore, name: str) -> str:
+        _, lines, dsc = self._tr, [name], segment.predicted_dsc
+        if segment.status is Status.EMPTY:
+            return "\n".join([name, _("The segment is empty")])
+        if segment.structure:
+            lines.append(_("Structure: {name}").format(name=segment.structure))
+        else:
+            lines.append(_("Unknown structure: scored without knowing what it is, so trust the score less"))
+        if dsc is None:
+            lines.append(_("No score: {reason}").format(reason=segment.status))
+        else:
+            lines.append(_("Predicted {dsc}").format(dsc=_dsc_text(dsc, segment.dsc_low, segment.dsc_high, _)))
+        if segment.n_scored:
+            scored = _("{scored} of {slices} slices scored")
+            lines.append(scored.format(scored=segment.n_scored, slices=segment.n_slices))
+        return "\n".join(lines)
+
+    def _bar(self, s: ProfileSlice) -> Bar:
+        return Bar(
+            k=s.k,
+            dsc=round(s.dsc, 4),
+            low=s.low,
+            high=s.high,
+            color=self.color(s.dsc),
+            missed=s.missed,
+            mark=_mark(s),
+            edit="" if s.edit is None else s.edit.effect,
+            tip=f"{self._place(s.slice_index, s.position_mm)}: {verdict(s, self._tr)}",
+        )
+
+
+def verdict(s: ProfileSlice, _: Callable[[str], str] = str) -> str:
+    """DSC and state of a slice, on one line; ``_`` translates.
+
+    Example: ``DSC 0.78, likely 0.46 to 1.00, flagged, edited: worse than before (0.83)``
+    """
+    text = _("missed: the structure is expected here") if s.missed else _dsc_text(s.dsc, s.low, s.high, _)
+    states = [_("flagged")] * s.flagged + [_("accepted")] * s.accepted
+    return ", ".join([text, *states, *([] if s.edit is None else [_edit_text(s.edit, _)])])
+
+
+def time_left(done: int, total: int, seconds: float, _: Callable[[str], str] = str) -> str:
+    """About how long the rest takes, or nothing where that cannot be said yet.
+
+    Args:
+        done, total: steps done, and to do.
+        seconds: what those done took.
+        _: translates.
+    """
+    if not done or seconds < STEADY_SECONDS or done >= total:
+        return ""
+    left = seconds / done * (total - done)
+    if left < 55:
+        return _("about {seconds} s left").format(seconds=max(5, round(left / 5) * 5))
+    return _("about {minutes} min left").format(minutes=max(1, round(left / 60)))
+
+
+def one_line(text: str) -> str:
+    """A segment's name may have line breaks."""
+    return " ".join(text.split())
+
+
+def _mark(s: ProfileSlice) -> str:
+    return "accepted" if s.accepted else "missed" if s.missed else "flagged" if s.flagged else ""
+
+
+def _dsc_text(dsc: float, low: float | None, high: float | None, _: Callable[[str], str]) -> str:
+    if low is None or high is None:
+        return _("DSC {dsc:.2f}").format(dsc=dsc)
+    return _("DSC {dsc:.2f}, likely {low:.2f} to {high:.2f}").format(dsc=dsc, low=low, high=high)
+
+
+def _edit_text(edit: Edit, _: Callable[[str], str]) -> str:
+    texts = {
+        Effect.BETTER: _("edited: better than before ({before:.2f})"),
+        Effect.WORSE: _("edited: worse than before ({before:.2f})"),
+        Effect.SAME: _("edited: same score as before"),
+        Effect.UNKNOWN: _("edited"),
+    }
+    return texts[edit.effect].format(before=edit.dsc_before)

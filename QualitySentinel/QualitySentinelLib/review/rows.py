@@ -18,7 +18,7 @@ def review_slice_rows(session: ReviewSession) -> Iterator[tuple[object, ...]]:
     slices that were not edited or had no score then. Slices whose mask was erased have no row, because they are
     no slices of the mask any more; :meth:`ReviewSession.corrections` has them.
     """
-    points = (point for s in session.case.segments for point in session.strip(s.segment_id))
+    points = (point for s in session.case.segments for point in session.profile(s.segment_id))
     for row, point in zip(slice_rows(session.case), points, strict=True):
         yield *row, int(point.accepted), int(point.edit is not None), point.edit and point.edit.dsc_before
 
@@ -27,11 +27,11 @@ def review_segment_rows(session: ReviewSession) -> Iterator[tuple[object, ...]]:
     """Values of ``REVIEW_SEGMENT_COLUMNS``: the rows of ``segments.csv`` in its order, three values longer.
 
     They count slices that are or were flagged or missed: accepted, corrected so that they are neither, and still open
-    (:class:`~.counts.ReviewProgress`).
+    (:class:`~.profile.ReviewCounts`).
     """
     for row, segment in zip(segment_rows(session.case), session.case.segments, strict=True):
-        progress = session.segment_counts(segment.segment_id).progress
-        yield *row, progress.accepted, progress.corrected, progress.open
+        counts = session.segment_counts(segment.segment_id)
+        yield *row, counts.accepted, counts.corrected, counts.open
 
 
 def review_document(session: ReviewSession) -> dict[str, object]:
@@ -39,13 +39,13 @@ def review_document(session: ReviewSession) -> dict[str, object]:
 
     ``slices`` has those of the mask, missed ones, and those whose mask was erased; a DSC is ``None`` without a score.
     """
-    progress = session.progress
+    counts = session.counts
     edits = {(e.segment_id, e.k): e for e in session.edits()}
     touched = dict.fromkeys(
         (s.segment_id, k)
         for s in session.case.segments
         for k in sorted(
-            {p.k for p in session.strip(s.segment_id) if p.accepted}
+            {p.k for p in session.profile(s.segment_id) if p.accepted}
             | {k for segment_id, k in edits if segment_id == s.segment_id}
         )
     )
@@ -64,9 +64,9 @@ def review_document(session: ReviewSession) -> dict[str, object]:
         )
     return {
         "threshold": session.threshold,
-        "accepted": progress.accepted,
-        "corrected": progress.corrected,
-        "open": progress.open,
+        "accepted": counts.accepted,
+        "corrected": counts.corrected,
+        "open": counts.open,
         "slices": slices,
         "state": session.to_state(),
     }

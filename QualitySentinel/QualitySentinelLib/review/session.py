@@ -8,16 +8,13 @@ from collections.abc import Callable, Iterable
 from ..errors import UsageError
 from ..options import check_threshold
 from ..scores import CaseScore, SegmentScore, SliceScore, flag, segment_labels
-from .accepts import Accepts
-from .changes import ScoreChanges, changes_between
-from .counts import ReviewCounts, ReviewProgress
+from .accepted import AcceptedSlices
+from .cases import changed_segments, copied, fingerprint, further
 from .edits import Edit, FirstScores
-from .events import Changed, ReviewEvent
-from .observers import Observer, Observers
-from .own_scores import copied, fingerprint, further
+from .events import Changed, Observer, Observers, ReviewEvent
+from .profile import ProfileSlice, ReviewCounts
 from .refs import SliceRef, all_slices, mask_digest
 from .state import ReviewState
-from .strip import StripPoint
 
 
 class ReviewSession:
@@ -47,9 +44,10 @@ class ReviewSession:
         self._threshold = check_threshold(case_score.threshold if threshold is None else threshold)
         self._slices: dict[str, dict[int, SliceScore]] = {}
         self._first = FirstScores()
-        self._accepts = Accepts()
+        self._accepts = AcceptedSlices()
         self._selected: str | None = None
         self._k: int | None = None
+        self._counts: dict[str, tuple[ReviewCounts, bool]] = {}  # with whether the segment was edited
         self._observers = Observers()
         self._warnings: tuple[str, ...] = ()
         self._take(copied(case_score), before=None)
@@ -90,15 +88,15 @@ class ReviewSession:
         self.segment(segment_id)
         return self._slices[segment_id].get(k)
 
-    def strip(self, segment_id: str) -> tuple[StripPoint, ...]:
-        """The segment's slices and missed slices, inferior to superior, for a plot; others are gaps.
+    def profile(self, segment_id: str) -> tuple[ProfileSlice, ...]:
+        """The segment's slices and missed slices, inferior to superior; others are gaps.
 
         Raises:
             UsageError: there is no such segment.
         """
         segment = self.segment(segment_id)
         return tuple(
-            StripPoint(
+            ProfileSlice(
                 k=s.k,
                 slice_index=s.slice_index,
                 position_mm=s.position_mm,
@@ -134,33 +132,28 @@ class ReviewSession:
         threshold = check_threshold(threshold)
         if threshold == self._threshold:
             return
-        before = [s.n_flagged for s in self._case.segments]
+        before = {s.segment_id: self._counted(s) for s in self._case.segments}
         flag(self._case, threshold)
         self._threshold = threshold
-        changed = (s.segment_id for s, n in zip(self._case.segments, before, strict=True) if s.n_flagged != n)
-        self._observers.tell(ReviewEvent(Changed.THRESHOLD, tuple(changed)))
+        changed = (i for i, (n, edited) in before.items() if edited or self.segment(i).n_flagged != n.flagged)
+        self._tell(Changed.THRESHOLD, tuple(changed))
 
     @property
     def counts(self) -> ReviewCounts:
         """The figures of the whole case."""
-        return self._counts(self._case.segments)
+        return ReviewCounts.sum(self.segment_counts(s.segment_id) for s in self._case.segments)
 
     def segment_counts(self, segment_id: str) -> ReviewCounts:
-        """The figures of one segment.
+        """The figures of one segment. Counted anew only when they have changed: a slider may not wait for all.
 
         Raises:
             UsageError: there is no such segment.
         """
-        return self._counts([self.segment(segment_id)])
-
-    @property
-    def progress(self) -> ReviewProgress:
-        """How far the reader has come with the whole case."""
-        return self.counts.progress
+        return self._counted(self.segment(segment_id))[0]
 
     def accepted_counts(self) -> dict[str, int]:
         """By segment id how many of its flagged or missed slices are accepted."""
-        return {s.segment_id: self._counts([s]).progress.accepted for s in self._case.segments}
+        return {s.segment_id: self.segment_counts(s.segment_id).accepted for s in self._case.segments}
 
     # The slice that is looked at
 
@@ -313,7 +306,7 @@ class ReviewSession:
 
     # Scored again
 
-    def update(self, case_score: CaseScore) -> ScoreChanges:
+    def update(self, case_score: CaseScore) -> tuple[str, ...]:
         """Take the scores of another scoring, complete or still going on.
 
         - A segment that is not scored in it keeps its scores, if the model is the same: scoring of others, or one
@@ -323,7 +316,7 @@ class ReviewSession:
         - The threshold is this session's.
 
         Returns:
-            what is different from before; observers get the same, and nothing when nothing is.
+            ids of the segments that are different from before; observers get the same, and nothing when nothing is.
         """
         old = self._case
         if fingerprint(old) == fingerprint(case_score):
@@ -332,19 +325,19 @@ class ReviewSession:
         else:
             new = copied(case_score)
             self._first.forget_dsc()
+            self._counts.clear()
         self._take(new, before=old)
         lost = self._accepts.forget(self._is_stale)
-        changes = changes_between(old, new, lost)
-        self._first.forget_segments(changes.removed)
-        gone = self._selected is not None and self._selected not in self._rank
-        selected, self._selected = self._selected, None if gone else self._selected
-        self._k = None if gone else self._k
-        if changes:
-            ids = dict.fromkeys([*(s.segment_id for s in changes.segments), *changes.removed])
-            self._observers.tell(ReviewEvent(Changed.SCORES, tuple(ids), lost, changes))
-        if gone and selected is not None:
-            self._observers.tell(ReviewEvent(Changed.CURRENT, (selected,)))
-        return changes
+        changed = changed_segments(old, new)
+        self._first.forget_segments({x.segment_id for x in old.segments} - self._rank.keys())
+        left = self._selected if self._selected is not None and self._selected not in self._rank else None
+        if left is not None:
+            self._selected = self._k = None
+        if changed or [x.segment_id for x in old.worst_first()] != list(self._rank):
+            self._tell(Changed.SCORES, changed, lost)
+        if left is not None:
+            self._tell(Changed.CURRENT, (left,))
+        return changed
 
     def edits(self) -> tuple[Edit, ...]:
         """Slices whose mask is another than at their first score: segments in their order, slices upwards."""
@@ -356,7 +349,7 @@ class ReviewSession:
 
     # Observers
 
-    def observe(self, callback: Observer) -> Callable[[], None]:
+    def observe(self, callback: Observer) -> Callable[[], object]:
         """Call ``callback`` with a :class:`ReviewEvent` after every change; actions that change nothing tell nothing.
 
         What it raises is logged. It may act on the review: the events of that come after the present one.
@@ -404,7 +397,8 @@ class ReviewSession:
             session._first.forget_dsc()
         for s in session._case.segments:
             session._first.learn(s, session._slices[s.segment_id].values(), None)
-        session._accepts = Accepts({r: digest for r, digest in kept.accepted.items() if r.segment_id not in gone})
+        accepted = {r: digest for r, digest in kept.accepted.items() if r.segment_id not in gone}
+        session._accepts = AcceptedSlices(accepted)
         stale = session._accepts.forget(session._is_stale)
         if kept.selected is not None and kept.selected not in gone:
             session._selected, session._k = kept.selected, kept.k
@@ -437,19 +431,28 @@ class ReviewSession:
         slices = self._slices[segment.segment_id].values()
         return [s for s in slices if s.has_mask or s.missed]
 
-    def _counts(self, segments: Iterable[SegmentScore]) -> ReviewCounts:
-        flagged = missed = doubted = accepted = corrected = still_open = 0
-        for segment in segments:
-            flagged += segment.n_flagged
-            missed += segment.n_missed
-            doubtful = [s for s in self._shown(segment) if s.is_doubtful]
-            doubted += bool(doubtful)
-            fine = sum(SliceRef(segment.segment_id, s.k) in self._accepts for s in doubtful)
-            accepted += fine
-            still_open += len(doubtful) - fine
-            for _, first, score in self._first.edits(segment, self._slices[segment.segment_id]):
-                corrected += first.was_doubtful(self._threshold) and (score is None or not score.is_doubtful)
-        return ReviewCounts(flagged, missed, doubted, ReviewProgress(accepted, corrected, still_open))
+    def _counted(self, segment: SegmentScore) -> tuple[ReviewCounts, bool]:
+        """The figures of a segment, and whether it was edited."""
+        if segment.segment_id not in self._counts:
+            self._counts[segment.segment_id] = self._count(segment)
+        return self._counts[segment.segment_id]
+
+    def _count(self, segment: SegmentScore) -> tuple[ReviewCounts, bool]:
+        doubtful = [s for s in self._shown(segment) if s.is_doubtful]
+        accepted = sum(SliceRef(segment.segment_id, s.k) in self._accepts for s in doubtful)
+        edits = [edit[1:] for edit in self._first.edits(segment, self._slices[segment.segment_id])]
+        corrected = sum(
+            first.was_doubtful(self._threshold) and (now is None or not now.is_doubtful) for first, now in edits
+        )
+        counts = ReviewCounts(
+            flagged=segment.n_flagged,
+            missed=segment.n_missed,
+            segments=int(bool(doubtful)),
+            accepted=accepted,
+            corrected=corrected,
+            open=len(doubtful) - accepted,
+        )
+        return counts, bool(edits)
 
     def _place_of(self, ref: SliceRef) -> tuple[int, int]:
         return self._rank[ref.segment_id], ref.k
@@ -472,7 +475,7 @@ class ReviewSession:
         self._selected, self._k = segment_id, k
         ids = tuple(dict.fromkeys(i for i in (left, segment_id) if i is not None))
         current = self.current
-        self._observers.tell(ReviewEvent(Changed.CURRENT, ids, () if current is None else (current,)))
+        self._tell(Changed.CURRENT, ids, () if current is None else (current,))
 
     def _meant(self, segment_id: str | None, k: int | None) -> SliceRef:
         if segment_id is None and k is None and self.current is not None:
@@ -495,8 +498,14 @@ class ReviewSession:
         """Tell that the accept of these slices changed."""
         if refs:
             ids = dict.fromkeys(ref.segment_id for ref in refs)
-            self._observers.tell(ReviewEvent(Changed.ACCEPTED, tuple(ids), refs))
+            self._tell(Changed.ACCEPTED, tuple(ids), refs)
         return refs
+
+    def _tell(self, changed: Changed, segment_ids: tuple[str, ...], refs: tuple[SliceRef, ...] = ()) -> None:
+        if changed is not Changed.CURRENT:
+            for segment_id in segment_ids:
+                self._counts.pop(segment_id, None)
+        self._observers.tell(ReviewEvent(changed, segment_ids, refs))
 
     def _is_stale(self, ref: SliceRef, digest: str) -> bool:
         """Whether the mask in a slice is known to be another than that of ``digest``."""

@@ -6,16 +6,17 @@ nothing is saved, and nothing is left when they are removed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import slicer
 import vtk
+from slicer.util import VTKObservationMixin
 
 from ..errors import MismatchError
-from ..review import ReviewSession
-from ..scores.colors import DEFAULT_SCALE, dsc_color
+from ..review import ReviewPresenter
+from ..review.presenter import OpenSlice
+from ..scores.colors import dsc_color
 from .label_layers import frame_of
 from .views import is_axial
 
@@ -29,113 +30,62 @@ _FONT_SIZE = 16
 _LINE_HEIGHT, _LETTER_WIDTH, _TOP = 1.7, 0.6, 0.5
 """Of a line and of a letter of text, and how far the first line is below the border, in font sizes."""
 _POINTS_PER_INCH = 72
+_MODIFIED = vtk.vtkCommand.ModifiedEvent
 
 
-class Mark(NamedTuple):
-    """What is said of one slice.
-
-    Attributes:
-        flagged, missed: (DSC, label) of the segments with an open slice here, worst first.
-    """
-
-    flagged: tuple[tuple[float, str], ...] = ()
-    missed: tuple[tuple[float, str], ...] = ()
-
-    @property
-    def worst(self) -> float:
-        """The DSC whose color the frame has; a missed slice is as bad as can be."""
-        return 0.0 if self.missed else min((dsc for dsc, _ in self.flagged), default=1.0)
-
-    def lines(self, room: int = 200) -> list[tuple[str, float]]:
-        """(text, DSC of its color) of each line, in at most so many letters if that is possible at all."""
-        lines = []
-        if self.missed:
-            lines.append((_listed("Missed: ", [label for _, label in self.missed], room), 0.0))
-        if self.flagged:
-            names = [f"{label} {dsc:.2f}" for dsc, label in self.flagged]
-            lines.append((_listed("Flagged: ", names, room), self.flagged[0][0]))
-        return lines
-
-
-class FlagMarks:
+class FlagMarks(VTKObservationMixin):
     """Marks open slices of a review in the axial views that show its CT, until :meth:`remove`.
 
     Accepted slices are not marked. It follows the views and the review by itself.
 
     Args:
-        segmentation_node, volume_node: what is reviewed.
-        session: its review.
-        scale: a name of ``scores.colors.SCALES``.
+        volume_node: the CT.
+        presenter: of the review; its color scale is used.
         find_view: a function from a slice node to its view, an object with ``renderWindow()`` and
             ``scheduleRender()`` as qMRMLSliceView has, or ``None``; by default the layout manager is asked.
     """
 
-    def __init__(
-        self,
-        segmentation_node,
-        volume_node,
-        session: ReviewSession,
-        scale: str = DEFAULT_SCALE,
-        find_view: Callable | None = None,
-    ) -> None:
-        self._volume_node = volume_node
-        self._session, self._scale = session, scale
+    def __init__(self, volume_node, presenter: ReviewPresenter, find_view: Callable | None = None) -> None:
+        super().__init__()
+        self._volume_node, self._presenter = volume_node, presenter
         self._find_view = find_view or _view_of_layout
-        self._marks: dict[int, Mark] | None = None
         self._drawings: dict[str, _Drawing] = {}
-        self._observed: list[tuple] = []
-        self._stop = session.observe(lambda _event: self.update())
+        self._stop = presenter.session.observe(lambda _event: self.update())
         self.update()
 
-    def update(self, scale: str | None = None) -> None:
-        """Look at the review, and for new views, again; ``scale``: another color scale from now on."""
-        self._scale = scale or self._scale
-        self._marks = None
-        self._forget_views_that_are_gone()
-        known = {id(node) for node, _ in self._observed}
-        for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
-            if id(node) not in known:
-                self._observed.append((node, node.AddObserver("ModifiedEvent", self._on_view_moved)))
+    def update(self) -> None:
+        """Look at the review, at its color scale, and for new views, again."""
+        nodes = {_name_of(node): node for node in slicer.util.getNodesByClass("vtkMRMLSliceNode")}
+        for name in self._drawings.keys() - nodes.keys():  # the view is gone
+            self._drawings.pop(name).remove()
+        for node in nodes.values():
+            if not self.hasObserver(node, _MODIFIED, self._draw):
+                self.addObserver(node, _MODIFIED, self._draw)
             self._draw(node)
-
-    def mark_of(self, k: int) -> Mark:
-        """What is said of canonical slice ``k``; an empty mark when there is nothing to say."""
-        if self._marks is None:
-            self._marks = marks_of(self._session)
-        return self._marks.get(k, Mark())
 
     def remove(self) -> None:
         """Take everything out of the views, for good."""
         self._stop()
-        nodes = {_name_of(node): node for node, _ in self._observed if node.GetScene()}
-        for node, tag in self._observed:
-            node.RemoveObserver(tag)
-        self._observed = []
-        for name, drawing in self._drawings.items():
-            drawing.remove()
-            node = nodes.get(name)
-            view = None if node is None else self._find_view(node)
-            if view is not None:
-                view.scheduleRender()
-        self._drawings = {}
-
-    def _on_view_moved(self, slice_node, _event) -> None:
-        self._draw(slice_node)
-
-    def _forget_views_that_are_gone(self) -> None:
-        for node, tag in [entry for entry in self._observed if not entry[0].GetScene()]:
-            node.RemoveObserver(tag)
-            self._observed.remove((node, tag))
+        self.removeObservers()
+        for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
             drawing = self._drawings.pop(_name_of(node), None)
+            view = None if drawing is None else self._find_view(node)
             if drawing is not None:
                 drawing.remove()
+            if view is not None:
+                view.scheduleRender()
+        for drawing in self._drawings.values():
+            drawing.remove()
+        self._drawings = {}
 
-    def _draw(self, slice_node) -> None:
+    def _draw(self, slice_node, _event=None) -> None:
+        if not slice_node.GetScene():
+            return
         name = _name_of(slice_node)
         drawing = self._drawings.get(name)
         k = self._slice_shown(slice_node)
-        mark = Mark() if k is None else self.mark_of(k)
-        if drawing is None and mark == Mark():
+        found = () if k is None else tuple(self._presenter.open_in_slice(k))
+        if drawing is None and not found:
             return
         view = self._find_view(slice_node)
         window = None if view is None else view.renderWindow()
@@ -147,7 +97,7 @@ class FlagMarks:
             return
         if drawing is None:
             drawing = self._drawings[name] = _Drawing(window)
-        if drawing.show(mark, self._scale, slice_node.GetDimensions()[:2]):
+        if drawing.show(found, self._presenter.scale, slice_node.GetDimensions()[:2]):
             view.scheduleRender()
 
     def _slice_shown(self, slice_node) -> int | None:
@@ -175,27 +125,17 @@ class FlagMarks:
         return True
 
 
-def marks_of(session: ReviewSession) -> dict[int, Mark]:
-    """The marks of all slices that have one, by canonical k."""
-    labels = session.labels
-    flagged: dict[int, list] = {}
-    missed: dict[int, list] = {}
-    for segment_id, k in session.open_slices():
-        score = session.slice_score(segment_id, k)
-        found = flagged if score.has_mask else missed
-        found.setdefault(k, []).append((score.predicted_dsc, labels[segment_id]))
-    return {
-        k: Mark(tuple(sorted(flagged.get(k, ()))), tuple(sorted(missed.get(k, ()))))
-        for k in flagged.keys() | missed.keys()
-    }
+def lines_of(found: Sequence[OpenSlice], room: int = 200) -> list[tuple[str, float]]:
+    """(text, DSC of its color) of each line on open slices, in at most so many letters if that is possible at all."""
+    missed, flagged = ([s for s in found if s.missed is kind] for kind in (True, False))
+    lines = [(_listed("Missed: ", [s.name for s in missed], room), 0.0)] if missed else []
+    if flagged:
+        lines.append((_listed("Flagged: ", [f"{s.name} {s.dsc:.2f}" for s in flagged], room), flagged[0].dsc))
+    return lines
 
 
 class _Drawing:
-    """The frame and the lines of text in one view's window. It outlives the view, which is Qt's: a layout may end it.
-
-    Attributes:
-        window: the vtkRenderWindow.
-    """
+    """Frame and lines of text in one view's window. It outlives the view, which is Qt's: a layout may end it."""
 
     def __init__(self, window) -> None:
         self.window = window
@@ -203,33 +143,30 @@ class _Drawing:
         self._renderer = renderers.GetItemAsObject(renderers.GetNumberOfItems() - 1)
         self._frame = _frame_actor()
         self._texts = [_text_actor() for _ in range(2)]
-        self._shown: tuple = (Mark(), "", (0, 0))
+        self._shown: tuple = ()
         for actor in (self._frame, *self._texts):
             actor.VisibilityOff()
             self._renderer.AddViewProp(actor)
 
-    def show(self, mark: Mark, scale: str, size: tuple[int, int]) -> bool:
-        """Show a mark, or nothing for an empty one, in a view of ``size`` (width, height in pixels).
-
-        Returns:
-            whether the view must be rendered.
-        """
-        if self._shown == (mark, scale, size) or (mark == self._shown[0] == Mark()):
+    def show(self, found: tuple[OpenSlice, ...], scale: str, size: tuple[int, int]) -> bool:
+        """Show open slices, or nothing, in a view of so many pixels; whether the view must be rendered."""
+        shown = (found, scale, size) if found else ()
+        if self._shown == shown:
             return False
-        self._shown = mark, scale, size
+        self._shown = shown
         letter = _FONT_SIZE * self.window.GetDPI() / _POINTS_PER_INCH
-        lines = mark.lines(int(size[0] / (letter * _LETTER_WIDTH)) - 2)
+        lines = lines_of(found, int(size[0] / (letter * _LETTER_WIDTH)) - 2)
         self._frame.SetVisibility(bool(lines))
-        self._frame.GetProperty().SetColor(*dsc_color(mark.worst, scale))
         for number, actor in enumerate(self._texts):
             actor.SetVisibility(number < len(lines))
-            if number < len(lines):
-                text, dsc = lines[number]
-                ground = dsc_color(dsc, scale)
-                actor.SetInput(f" {text} ")
-                actor.SetPosition(0.5, 1 - (_TOP + number * _LINE_HEIGHT) * letter / max(size[1], 1))
-                actor.GetTextProperty().SetBackgroundColor(*ground)
-                actor.GetTextProperty().SetColor(*_readable_on(ground))
+        for number, (text, dsc) in enumerate(lines):
+            ground, actor = dsc_color(dsc, scale), self._texts[number]
+            if not number:  # the worst line is the first; a missed slice is as bad as can be
+                self._frame.GetProperty().SetColor(*ground)
+            actor.SetInput(f" {text} ")
+            actor.SetPosition(0.5, 1 - (_TOP + number * _LINE_HEIGHT) * letter / max(size[1], 1))
+            actor.GetTextProperty().SetBackgroundColor(*ground)
+            actor.GetTextProperty().SetColor(*_readable_on(ground))
         return True
 
     def remove(self) -> None:
@@ -239,20 +176,12 @@ class _Drawing:
 
 
 def _frame_actor() -> vtk.vtkActor2D:
-    points = vtk.vtkPoints()
-    for x, y in ((0, 0), (1, 0), (1, 1), (0, 1)):
-        points.InsertNextPoint(x, y, 0)
-    lines = vtk.vtkCellArray()
-    lines.InsertNextCell(5)
-    for corner in (0, 1, 2, 3, 0):
-        lines.InsertCellPoint(corner)
-    border = vtk.vtkPolyData()
-    border.SetPoints(points)
-    border.SetLines(lines)
+    border = vtk.vtkOutlineSource()
+    border.SetBounds(0, 1, 0, 1, 0, 0)
     place = vtk.vtkCoordinate()
     place.SetCoordinateSystemToNormalizedViewport()
     mapper = vtk.vtkPolyDataMapper2D()
-    mapper.SetInputData(border)
+    mapper.SetInputConnection(border.GetOutputPort())
     mapper.SetTransformCoordinate(place)
     actor = vtk.vtkActor2D()
     actor.SetMapper(mapper)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from ..errors import QualitySentinelError, reason_of
 from ..report import write_results
-from ..review import Changed, ReviewEvent, ReviewSession
-from ..review.own_scores import copied
-from ..scores.colors import DEFAULT_SCALE
+from ..review import Changed, ReviewEvent, ReviewPresenter, ReviewSession
+from ..review.cases import copied
+from ..review.presenter import time_left
+from ..scores.colors import SCALES, css_color
 from ..volume import CtVolume, Segment, Segmentation
 from ..volume.segmentation import chosen_segments
-from . import page_state
 from .keeping import Keeper
 from .scoring import Scoring
 
@@ -41,6 +41,7 @@ class ReviewController:
         corrected: masks differ from those of the input.
 
     Attributes:
+        presenter: what is shown of the review, and its reader's actions.
         segmentation: the masks as they are now; a new object after every edit.
         n_edits: how many edits there were.
         note: the last thing worth telling the reader, ``{"text", "kind"}``; kind is ``done``, ``error`` or empty.
@@ -58,6 +59,7 @@ class ReviewController:
         corrected: bool = False,
     ) -> None:
         self.ct, self.segmentation, self.session, self.keeper = ct, segmentation, session, keeper
+        self.presenter = ReviewPresenter(session, place_of=self._place_of)
         self.changed = changed
         self.scoring = Scoring(scorer, session, lambda: self.changed())
         self.note = {"text": "", "kind": ""}
@@ -66,7 +68,6 @@ class ReviewController:
         self._options = dict(options or {})
         self._wanted = chosen_segments(segmentation, scorer.options.segments)
         self._corrected, self._masks_kept = corrected, True
-        self._figures: dict[str, object] | None = None
         self._tasks: set[asyncio.Task] = set()
         self._keeping: asyncio.TimerHandle | None = None
         self._writing = asyncio.Lock()
@@ -97,37 +98,32 @@ class ReviewController:
 
     # What the page shows
 
-    def state(self, shown_k: int | None, scale: str = DEFAULT_SCALE) -> dict[str, object]:
-        """Everything that the page shows of the review.
-
-        Args:
-            shown_k: canonical slice in the axial view.
-            scale: name of the color scale.
-        """
-        session, scoring, frame = self.session, self.scoring, self.ct.frame
-        if self._figures is None or self._figures["legend"] != page_state.legend(scale):
-            legend = page_state.legend(scale)
-            self._figures = {
-                "legend": legend,
-                "rows": page_state.rows(session, scale),
-                "counts": page_state.counts(session),
-            }
-        k = None if session.current is None else session.current.k
-        place = (None, None) if k is None else (frame.file_slice(k), frame.position_mm(k))
+    def state(self, shown_k: int | None) -> dict[str, object]:
+        """Everything that the page shows of the review; ``shown_k``: canonical slice in the axial view."""
+        session, presenter, scoring = self.session, self.presenter, self.scoring
+        counts, current, bars = session.counts, presenter.current(), presenter.bars()
         return {
-            **self._figures,
+            "rows": list(map(vars, presenter.rows())),
+            "counts": vars(counts) | {"total": counts.total, "share": round(100 * counts.share)},
+            "legend": css_gradient(presenter.scale),
             "selected": session.selected or "",
-            "strip": page_state.strip(session, session.selected, scale),
+            "profile": {
+                "name": current.segment,
+                "first": bars[0].k if bars else 0,
+                "n": bars[-1].k - bars[0].k + 1 if bars else 1,
+                "bars": list(map(vars, bars)),
+            },
             "threshold": session.threshold,
-            "current": page_state.current(session, *place),
-            "here": page_state.flags_in_slice(session, shown_k, scale),
-            "shown": "" if shown_k is None else self._place(shown_k),
+            "current": vars(current),
+            "here": [] if shown_k is None else list(map(vars, presenter.open_in_slice(shown_k))),
+            "shown": "" if shown_k is None else "slice {} · S {:.1f} mm".format(*self._place_of(shown_k)),
+            "actions": {name: vars(action) for name, action in presenter.actions().items()},
             "scoring": {
                 "running": scoring.running,
                 "unfinished": scoring.unfinished,
                 "done": scoring.done,
                 "total": scoring.total,
-                "left": _in_words(scoring.seconds_left),
+                "left": time_left(scoring.done, scoring.total, scoring.seconds),
                 "failure": scoring.failure,
             },
             "note": self.note,
@@ -189,12 +185,10 @@ class ReviewController:
 
     # Within
 
-    def _place(self, k: int) -> str:
-        return f"slice {self.ct.frame.file_slice(k)} · S {self.ct.frame.position_mm(k):.1f} mm"
+    def _place_of(self, k: int) -> tuple[int, float]:
+        return self.ct.frame.file_slice(k), self.ct.frame.position_mm(k)
 
     def _session_changed(self, event: ReviewEvent) -> None:
-        if event.changed is not Changed.CURRENT:
-            self._figures = None
         if event.changed is not Changed.SCORES or not self.scoring.running:
             self._keep_soon()
         self.changed()
@@ -223,7 +217,7 @@ def _with_mask(segment: Segment, mask: Segment) -> Segment:
     )
 
 
-def _in_words(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    return f"{seconds:.0f} s left" if seconds < 90 else f"{seconds / 60:.0f} min left"
+def css_gradient(scale: str) -> str:
+    """A color scale from DSC 0 to 1."""
+    stops = ", ".join(f"{css_color(rgb)} {100 * dsc:g}%" for dsc, rgb in SCALES[scale])
+    return f"linear-gradient(to right, {stops})"

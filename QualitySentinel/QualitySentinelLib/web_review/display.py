@@ -7,7 +7,7 @@ from collections.abc import Callable
 import slicer
 from vtkmodules.vtkCommonCore import vtkCommand
 
-from ..anatomy.windows import SOFT_TISSUE, WINDOW_PRESETS, window_of
+from ..anatomy.windows import SOFT_TISSUE, WINDOW_PRESETS, WindowPreset
 from ..errors import UsageError
 from ..scene import quality_map_shown
 
@@ -51,9 +51,9 @@ class Display:
             "of_structure": self._structure_window.name,
         }  # fmt: skip
 
-    def look_at(self, structure: str | None) -> None:
+    def look_in(self, window: WindowPreset) -> None:
         """Another structure is looked at: show it in its window, unless the reader has chosen one."""
-        self._structure_window = window_of(structure)
+        self._structure_window = window
         if self.by_structure:
             self._show(self._structure_window)
 

@@ -10,7 +10,6 @@ from trame_client.ui.html import DivLayout
 
 from ..anatomy import WINDOW_PRESETS
 from ..errors import QualitySentinelError, reason_of
-from ..review.presenter import ReviewPresenter
 from ..scene import SegmentationEdits, show_all, show_only
 from ..scene.segmentation_node import segmentation_steps
 from ..scores.colors import DEFAULT_SCALE
@@ -57,9 +56,9 @@ class ReviewPage:
         self._views.show_ct(self._volume_node)
         self._segmentation_node = add_segmentation(app, review.segmentation)
         self._edits = SegmentationEdits(self._segmentation_node, self._masks_edited)
-        self._coloring = Coloring(self._segmentation_node, self._volume_node)
+        self._coloring = Coloring(self._segmentation_node, self._volume_node, review.presenter)
         self._display = Display(self._volume_node, self._segmentation_node, self._draw_soon)
-        self._presenter = ReviewPresenter(review.session)
+        self._presenter = review.presenter
         self._editing = Editing(app, self._segmentation_node, self._volume_node, self._draw_soon)
         self._views.drag_window(True)
         self._build(name)
@@ -133,7 +132,7 @@ class ReviewPage:
 
     def color_blind(self, safe: bool) -> None:
         """Use colors that can be told apart without seeing red and green."""
-        self._coloring.set_scale("color-blind-safe" if safe else DEFAULT_SCALE)
+        self._presenter.scale = "color-blind-safe" if safe else DEFAULT_SCALE
 
     def fit(self) -> None:
         """Show the whole CT."""
@@ -182,8 +181,7 @@ class ReviewPage:
         if now[1] != (self._shown[1] if self._shown else None):
             self._show_segments()
             if now[1] is not None:
-                segment = self._review.segmentation[now[1]]
-                self._display.look_at(segment.structure or segment.name)
+                self._display.look_in(self._presenter.window)
                 if self._zoomed:
                     self._zoom()
             if self._editing.tool:
@@ -217,7 +215,7 @@ class ReviewPage:
         now = self._loop.time()
         if self._review.scoring.running and now - self._painted < _PAINT_SECONDS:
             return
-        state = self._review.session.case, self._review.n_edits, self._visible, self._views.k
+        state = self._review.n_edits, self._visible, self._views.k
         if self._coloring.is_due(*state):
             self._painted = now
             try:
@@ -288,16 +286,15 @@ class ReviewPage:
             "can_undo_stroke": self._editing.can_undo,
             "alone": self._alone,
             "colors": self._coloring.mode,
-            "scale": self._coloring.scale,
+            "scale": self._presenter.scale,
             "masks": self._display.masks,
             "opacity": self._display.opacity,
             "window": self._display.state(),
             "zoomed": self._zoomed,
             "marks": self._views.marks(),
-            "actions": {name: vars(action) for name, action in self._presenter.actions().items()},
         }
         with self._server.state as state:
-            state.update(self._review.state(self._views.k, self._coloring.scale) | own)
+            state.update(self._review.state(self._views.k) | own)
 
 
 def _different(masks: list[Segment], known: Segmentation) -> list[Segment]:

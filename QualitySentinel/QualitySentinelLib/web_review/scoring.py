@@ -32,7 +32,7 @@ class Scoring:
     Attributes:
         running: whether slices are being scored.
         done, total: slices of this scoring.
-        seconds_left: estimate, or ``None`` before there is one.
+        seconds: what those done took.
         failure: why the last scoring ended early, one line; empty otherwise.
     """
 
@@ -44,8 +44,7 @@ class Scoring:
         self._wanted: set[str] = set()
         self._left: set[str] = set()
         self.running = False
-        self.done = self.total = 0
-        self.seconds_left: float | None = None
+        self.done, self.total, self.seconds = 0, 0, 0.0
         self.failure = ""
 
     @property
@@ -80,7 +79,7 @@ class Scoring:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self, ct, segmentation) -> None:
-        self.running, self.done, self.total, self.seconds_left = True, 0, 0, None
+        self.running, self.done, self.total, self.seconds = True, 0, 0, 0.0
         self._tell()
         told = time.monotonic()
         progress = None
@@ -94,9 +93,7 @@ class Scoring:
             )
             while (step := await asyncio.to_thread(next, steps, None)) is not None:
                 progress = step
-                self.done, self.total = step.done, step.total
-                if step.done:
-                    self.seconds_left = step.seconds / step.done * (step.total - step.done)
+                self.done, self.total, self.seconds = step.done, step.total, step.seconds
                 if time.monotonic() - told > _TELL_SECONDS:
                     self._session.update(step.score)
                     told = time.monotonic()

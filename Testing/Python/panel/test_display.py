@@ -247,10 +247,10 @@ def test_a_map_in_views_of_a_new_layout(slicer, reviewed, a_segmentation_node, a
 
 
 def test_views_of_a_new_layout_are_marked(slicer, reviewed, add_view):
-    before = len(reviewed.panel.review_panel.review.display._marks._observed)
+    before = len(reviewed.panel.review_panel.review.display._marks.Observations)
     add_view(slicer.vtkMRMLSliceNode)
     reviewed.onLayoutChanged(3)
-    assert len(reviewed.panel.review_panel.review.display._marks._observed) == before + 1
+    assert len(reviewed.panel.review_panel.review.display._marks.Observations) == before + 1
 
 
 class TestWindowAndZoom:

@@ -6,8 +6,7 @@ import time
 
 from Testing.Python.panel.using import click_row, pixels, share_of, texts
 
-from QualitySentinelLib.panel.figures import Figures
-from QualitySentinelLib.review import ReviewSession
+from QualitySentinelLib.review import ReviewPresenter, ReviewSession
 from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status, dsc_color
 
 
@@ -19,15 +18,14 @@ def a_review(dsc_of):
         slices = [SliceScore(name, k, k, 5.0 * k, dsc, dsc, 900.0, str(k)) for k in range(20)]
         return SegmentScore(name, name, "liver", Status.SCORED, 20, dsc, slices=slices)
 
-    return ReviewSession(CaseScore([segment(number) for number in range(60)], threshold=0.8))
+    return ReviewPresenter(ReviewSession(CaseScore([segment(number) for number in range(60)], threshold=0.8)))
 
 
 def test_sixty_rows_that_all_change_do_not_hold_up_the_panel(panel):
-    def seconds_to_show(session):
-        figures = Figures()
-        figures.update(session)
+    def seconds_to_show(presenter):
+        presenter.rows()
         started = time.thread_time()
-        panel.panel.review_panel.table.show(session, figures)
+        panel.panel.review_panel.table.show(presenter)
         return time.thread_time() - started
 
     seconds_to_show(a_review(lambda number: 0.3 + number / 100))
@@ -37,14 +35,12 @@ def test_sixty_rows_that_all_change_do_not_hold_up_the_panel(panel):
 
 
 def test_columns_are_as_wide_as_what_they_show(panel):
-    figures, table = Figures(), panel.ui.resultsTable
+    table = panel.ui.resultsTable
     narrow = table.columnWidth(2)
-    session = a_review(lambda number: 0.5)
-    figures.update(session)
-    panel.panel.review_panel.table.show(session, figures)
+    panel.panel.review_panel.table.show(a_review(lambda number: 0.5))
     assert table.item(0, 2).text() == "20 / 20"
     assert table.columnWidth(2) >= table.sizeHintForColumn(2)
-    panel.panel.review_panel.table.show(None, figures)
+    panel.panel.review_panel.table.show(None)
     assert table.rowCount == 0 and table.columnWidth(2) == narrow
 
 

@@ -38,7 +38,7 @@ def test_a_row_shows_its_segment_alone_and_its_worst_slice(reviewed, a_segmentat
     click_row(reviewed.ui.resultsTable, 0)
     assert visible(a_segmentation_node) == {"spleen"}
     assert "<b>spleen</b>, slice 10 (S -50.0 mm): missed" in reviewed.ui.currentLabel.text
-    assert reviewed.panel.review_panel.strip_plot.current == 10
+    assert reviewed.panel.review_panel.slice_profile.current == 10
     click(reviewed.ui.showOnlySelectedCheckBox)
     assert visible(a_segmentation_node) == {"spleen", "liver"}
 
@@ -138,7 +138,7 @@ def test_a_closed_scene_leaves_nothing(slicer, reviewed):
     slicer.mrmlScene.Clear(0)
     slicer.app.processEvents()
     assert texts(reviewed.ui.resultsTable) == []
-    assert reviewed.panel.review_panel.strip_plot.points == ()
+    assert reviewed.panel.review_panel.slice_profile.bars == ()
     assert not reviewed.ui.applyButton.enabled
 
 
@@ -151,8 +151,8 @@ def test_a_new_panel_takes_the_review_up_without_scoring(reviewed, open_panel, a
     again = open_panel()
     assert texts(again.ui.resultsTable) == rows
     assert again.ui.thresholdSliderWidget.value == pytest.approx(0.7)
-    assert again.ui.acceptButton.text == "Accepted"
-    assert again.panel.review_panel.session.counts.progress.accepted == 1
+    assert again.ui.acceptButton.text == "Undo accept"
+    assert again.panel.review_panel.session.counts.accepted == 1
 
 
 def test_the_scene_brings_the_review_back(slicer, reviewed, tmp_path):
@@ -167,7 +167,7 @@ def test_the_scene_brings_the_review_back(slicer, reviewed, tmp_path):
     slicer.app.processEvents()
     assert texts(reviewed.ui.resultsTable) == rows
     assert reviewed.ui.currentLabel.text == label
-    assert reviewed.ui.acceptButton.text == "Accepted"
+    assert reviewed.ui.acceptButton.text == "Undo accept"
 
 
 def test_a_segment_that_was_removed_is_not_corrected_but_named(slicer, reviewed, a_segmentation_node, monkeypatch):

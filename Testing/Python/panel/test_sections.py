@@ -207,11 +207,3 @@ def test_everything_has_a_tooltip(panel):
         if wanted and not name.startswith("qt_") and not widget.toolTip and name != "matchedLabel":
             mute.append(name)
     assert mute == []
-
-
-def test_time_left_is_said_in_words(slicer):
-    from QualitySentinelLib.panel.duration import time_left
-
-    assert time_left(0, 100, 10.0) == time_left(1, 100, 0.5) == time_left(100, 100, 60.0) == ""
-    assert time_left(50, 100, 20.0) == "about 20 s left"
-    assert time_left(10, 100, 20.0) == "about 3 min left"

@@ -6,7 +6,7 @@ import pytest
 
 from QualitySentinelLib.errors import UsageError
 from QualitySentinelLib.review import SliceRef
-from QualitySentinelLib.review.accepts import HISTORY_LIMIT, Accepts
+from QualitySentinelLib.review.accepted import HISTORY_LIMIT, AcceptedSlices
 
 
 def test_the_slice_that_is_looked_at_is_accepted(a_session):
@@ -66,7 +66,7 @@ def test_undo_leaves_what_the_reader_looks_at_and_the_threshold(a_session):
 
 
 def test_only_so_many_steps_are_kept():
-    accepts = Accepts(limit=3)
+    accepts = AcceptedSlices(limit=3)
     for k in range(5):
         accepts.accept({SliceRef("liver", k): "a"})
     assert [accepts.undo() for _ in range(4)] == [(("liver", 4),), (("liver", 3),), (("liver", 2),), ()]

@@ -46,7 +46,7 @@ def test_accepting_one_after_the_other_shows_every_slice_once(a_session):
         seen.append(ref)
         a_session.accept()
     assert seen == TOUR
-    assert a_session.progress.share == 1.0
+    assert a_session.counts.share == 1.0
     assert a_session.current == TOUR[-1]  # with nothing left, the views stay
 
 

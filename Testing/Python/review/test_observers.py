@@ -82,7 +82,7 @@ def test_one_may_unsubscribe_another_while_an_event_is_told(a_session):
 
 def test_the_review_is_complete_when_an_event_is_told(a_session, edited):
     seen = []
-    a_session.observe(lambda event: seen.append((a_session.progress.open, a_session.can_undo)))
+    a_session.observe(lambda event: seen.append((a_session.counts.open, a_session.can_undo)))
     a_session.accept_segment("liver")
     a_session.update(edited(a_session.case, "liver", {20: 0.7, 23: 0.7, 25: 0.7}))
     assert seen == [(3, True), (6, False)]

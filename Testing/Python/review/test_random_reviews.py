@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from QualitySentinelLib.review import Changed, ReviewSession, SliceRef
-from QualitySentinelLib.review.accepts import HISTORY_LIMIT
+from QualitySentinelLib.review import ReviewSession, SliceRef
+from QualitySentinelLib.review.accepted import HISTORY_LIMIT
 from QualitySentinelLib.scores import Status
 
 
@@ -39,7 +39,7 @@ def accepted_of(session):
 
 
 def some_slice(session, dice):
-    refs = [SliceRef(s.segment_id, p.k) for s in session.segments for p in session.strip(s.segment_id)]
+    refs = [SliceRef(s.segment_id, p.k) for s in session.segments for p in session.profile(s.segment_id)]
     return dice.choice(refs) if refs else None
 
 
@@ -76,20 +76,21 @@ def an_action(session, dice, edited):
 def check(session):
     """What always holds."""
     found = session.open_slices()
-    counts, progress = session.counts, session.progress
-    assert len(found) == len(set(found)) == counts.open == progress.open
+    counts = session.counts
+    assert len(found) == len(set(found)) == counts.open
+    assert all(session.segment_counts(s.segment_id) == session._count(s)[0] for s in session.segments)
     assert not set(found) & accepted_of(session)
-    assert counts.flagged + counts.missed == progress.accepted + progress.open
-    assert 0 <= progress.share <= 1 and progress.corrected <= len(session.edits())
+    assert counts.flagged + counts.missed == counts.accepted + counts.open
+    assert 0 <= counts.share <= 1 and counts.corrected <= len(session.edits())
     order = [s.segment_id for s in session.segments]
     assert [(order.index(i), k) for i, k in found] == sorted((order.index(i), k) for i, k in found)
     dsc = [s.predicted_dsc for s in session.segments if s.predicted_dsc is not None]
     assert dsc == sorted(dsc)
-    strips = [p for s in session.segments for p in session.strip(s.segment_id)]
+    strips = [p for s in session.segments for p in session.profile(s.segment_id)]
     assert sum(p.flagged for p in strips) == counts.flagged == sum(s.n_flagged for s in session.case.segments)
     assert sum(p.missed for p in strips) == counts.missed
     edited = {(c.segment_id, c.k) for c in session.edits()}
-    assert {(s.segment_id, p.k) for s in session.segments for p in session.strip(s.segment_id) if p.edit} <= (
+    assert {(s.segment_id, p.k) for s in session.segments for p in session.profile(s.segment_id) if p.edit} <= (
         edited
     )
     if session.selected is not None:
@@ -105,8 +106,8 @@ def test_any_sequence_of_actions_keeps_the_review_consistent(seed, a_random_case
         check(session)
     again = ReviewSession.from_state(session.case, json.loads(json.dumps(session.to_state())))
     check(again)
-    assert (again.to_state(), again.open_slices(), again.edits(), again.progress, again.warnings) == (
-        session.to_state(), session.open_slices(), session.edits(), session.progress, (),
+    assert (again.to_state(), again.open_slices(), again.edits(), again.counts, again.warnings) == (
+        session.to_state(), session.open_slices(), session.edits(), session.counts, (),
     )  # fmt: skip
 
 
@@ -173,22 +174,26 @@ def test_a_round_trip_visits_every_open_slice_once(seed, a_random_case, edited):
         assert session.next_flagged() is None and session.previous_flagged() is None and session.current == where
 
 
+def shown_of(session, segment):
+    """The profile, the score and the figures of a segment, counted from nothing."""
+    return session.profile(segment.segment_id), segment.predicted_dsc, session._count(segment)[0]
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_who_redraws_only_what_events_name_shows_the_review(seed, a_random_case, edited):
     """A view that keeps strips and rows, and renews those of the segments that an event names."""
     dice = random.Random(seed)
     session = ReviewSession(a_random_case(dice))
-    shown = {s.segment_id: (session.strip(s.segment_id), s.predicted_dsc) for s in session.segments}
+    shown = {s.segment_id: shown_of(session, s) for s in session.segments}
 
     def redraw(event):
         for segment_id in event.segments:
             segment = session.segment(segment_id)
-            shown[segment_id] = session.strip(segment_id), segment.predicted_dsc
-        assert event.changed is not Changed.SCORES or event.scores
+            shown[segment_id] = shown_of(session, segment)
 
     session.observe(redraw)
     for _ in range(40):
         an_action(session, dice, edited)
         if session.can_undo and dice.random() < 0.3:
             session.undo()
-        assert shown == {s.segment_id: (session.strip(s.segment_id), s.predicted_dsc) for s in session.segments}
+        assert shown == {s.segment_id: shown_of(session, s) for s in session.segments}

@@ -52,12 +52,12 @@ class TestFigures:
         a_session.accept("liver", 20)
         a_session.accept("liver", 25)
         counts = a_session.counts
-        assert (counts.flagged, counts.missed, counts.open, counts.progress.accepted) == (5, 1, 4, 2)
+        assert (counts.flagged, counts.missed, counts.open, counts.accepted) == (5, 1, 4, 2)
 
     def test_a_review_without_anything_to_do_is_done(self, make_case, make_segment):
-        progress = ReviewSession(make_case(make_segment("liver", {1: 0.9}))).progress
+        progress = ReviewSession(make_case(make_segment("liver", {1: 0.9}))).counts
         assert (progress.total, progress.share) == (0, 1.0)
-        assert ReviewSession(make_case()).progress.share == 1.0
+        assert ReviewSession(make_case()).counts.share == 1.0
 
 
 class TestSegments:
@@ -91,13 +91,13 @@ class TestSegments:
     def test_an_empty_segment_can_be_selected_and_has_no_slice(self, a_session):
         assert a_session.select("gone") is None
         assert (a_session.selected, a_session.current) == ("gone", None)
-        assert a_session.strip("gone") == ()
+        assert a_session.profile("gone") == ()
 
     def test_equally_named_segments_can_be_told_apart(self, make_case, make_segment):
         case = make_case(*(make_segment(i, {1: 0.5}, name="liver") for i in "ab"))
         assert ReviewSession(case).labels == {"a": "liver [a]", "b": "liver [b]"}
 
-    @pytest.mark.parametrize("action", ["select", "strip", "worst_slice", "accept_segment", "segment_counts"])
+    @pytest.mark.parametrize("action", ["select", "profile", "worst_slice", "accept_segment", "segment_counts"])
     def test_a_segment_that_is_not_there_is_refused_by_name(self, a_session, action):
         with pytest.raises(UsageError, match="kidney"):
             getattr(a_session, action)("kidney")
@@ -106,7 +106,7 @@ class TestSegments:
 
 class TestSlices:
     def test_the_strip_shows_slices_and_missed_ones_upwards(self, a_session):
-        strip = a_session.strip("liver")
+        strip = a_session.profile("liver")
         assert [p.k for p in strip] == [20, 21, 22, 23, 24, 25]
         assert [p.flagged for p in strip] == [True, False, False, True, False, False]
         assert [p.missed for p in strip] == [False] * 5 + [True]
@@ -116,13 +116,13 @@ class TestSlices:
 
     def test_the_strip_shows_intervals_where_there_are_some(self, a_case):
         a_case["liver"].slices[0].dsc_low, a_case["liver"].slices[0].dsc_high = 0.5, 0.8
-        strip = ReviewSession(a_case).strip("liver")
+        strip = ReviewSession(a_case).profile("liver")
         assert (strip[0].low, strip[0].high, strip[1].low, strip[-1].high) == (0.5, 0.8, None, None)
 
     def test_the_strip_shows_what_was_accepted_and_what_was_edited(self, a_session, edited):
         a_session.accept("liver", 20)
         a_session.update(edited(a_session.case, "liver", {23: 0.9}))
-        shown = {p.k: (p.accepted, p.edit) for p in a_session.strip("liver")}
+        shown = {p.k: (p.accepted, p.edit) for p in a_session.profile("liver")}
         assert shown[20] == (True, None) and shown[21] == (False, None)
         assert shown[23] == (False, Edit("liver", 23, 0.6, 0.9))
 
@@ -145,7 +145,7 @@ class TestIndependence:
         flag(a_case, 1.0)
         a_case["liver"].slices.clear()
         a_case.model.clear()
-        assert session.counts.flagged == 0 and len(session.strip("liver")) == 6 and session.case.model["name"]
+        assert session.counts.flagged == 0 and len(session.profile("liver")) == 6 and session.case.model["name"]
 
     def test_two_sessions_share_nothing(self, a_case):
         one, other = ReviewSession(a_case), ReviewSession(a_case)

@@ -8,7 +8,8 @@ import json
 import pytest
 
 from QualitySentinelLib.errors import InputError
-from QualitySentinelLib.review import SCHEMA, Edit, ReviewSession, SliceRef
+from QualitySentinelLib.review import Edit, ReviewSession, SliceRef
+from QualitySentinelLib.review.state import SCHEMA
 from QualitySentinelLib.scores import read_report_json, write_report_json
 
 
@@ -26,7 +27,7 @@ def everything(session):
     ids = [s.segment_id for s in session.case.segments]
     return (
         session.threshold, session.current, session.selected, session.counts, session.edits(),
-        session.open_slices(), session.to_state(), [session.strip(i) for i in ids],
+        session.open_slices(), session.to_state(), [session.profile(i) for i in ids],
     )  # fmt: skip
 
 
@@ -36,7 +37,7 @@ def test_everything_is_still_there(a_session, a_state, tmp_path):
     assert everything(again) == everything(a_session)
     assert again.warnings == ()
     assert again.edits() == (Edit("liver", 20, 0.7, None), Edit("liver", 23, 0.6, 0.97))
-    assert again.progress.corrected == 2 and again.progress.accepted == 3
+    assert again.counts.corrected == 2 and again.counts.accepted == 3
 
 
 def test_a_new_review_can_be_kept_too(a_session, a_case):
@@ -77,7 +78,7 @@ def test_segments_that_are_gone_are_dropped_with_a_warning(a_session, a_state):
     again = ReviewSession.from_state(case, a_state)
     (warning,) = again.warnings
     assert "spleen" in warning and "\n" not in warning
-    assert again.progress.accepted == 0 and len(again.edits()) == 2
+    assert again.counts.accepted == 0 and len(again.edits()) == 2
     assert "spleen" not in json.dumps(again.to_state())
 
 
@@ -92,7 +93,7 @@ def test_accepts_of_masks_that_were_edited_elsewhere_are_dropped_with_a_warning(
     again = ReviewSession.from_state(edited(a_session.case, "spleen", {6: 0.4}), a_state)
     (warning,) = again.warnings
     assert "mask has changed since the review was saved: 1;" in warning
-    assert again.open_slices()[0] == SliceRef("spleen", 6) and again.progress.accepted == 2
+    assert again.open_slices()[0] == SliceRef("spleen", 6) and again.counts.accepted == 2
 
 
 def test_scores_of_another_model_are_not_compared_with_the_kept_ones(a_session, a_state):

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from QualitySentinelLib.review import Changed, Edit, ReviewSession, SliceChange, SliceRef
+from QualitySentinelLib.review import Changed, Edit, ReviewSession, SliceRef
 from QualitySentinelLib.scores import Status, aggregate
 
 
@@ -21,18 +21,12 @@ def blank(case, *keep):
 
 
 class TestWhatChanged:
-    def test_only_the_edited_slice_and_its_segment(self, a_session, edited):
-        old = a_session.segment("liver").predicted_dsc
-        changes = a_session.update(edited(a_session.case, "liver", {23: 0.97}))
-        (segment,) = changes.segments
-        assert (segment.segment_id, segment.old_dsc) == ("liver", old)
-        assert segment.new_dsc == a_session.segment("liver").predicted_dsc > old
-        assert changes.slices == (SliceChange("liver", 23, 0.6, 0.97),)
-        assert not changes.added and not changes.removed and not changes.reordered
+    def test_only_the_edited_segment(self, a_session, edited):
+        assert a_session.update(edited(a_session.case, "liver", {23: 0.97})) == ("liver",)
+        assert a_session.slice_score("liver", 23).predicted_dsc == 0.97
 
     def test_nothing_when_nothing_did_and_nobody_is_told(self, a_session, a_case, heard):
-        changes = a_session.update(a_case)
-        assert not changes and not changes.slices and not heard
+        assert not a_session.update(a_case) and not heard
 
     def test_another_threshold_of_the_scoring_is_no_change(self, a_session, a_case, heard):
         a_case.threshold = 0.3
@@ -40,38 +34,39 @@ class TestWhatChanged:
         assert a_session.threshold == a_session.case.threshold == 0.8 and a_session.counts.flagged == 5
 
     def test_a_slice_with_another_mask_and_the_same_score_changed_too(self, a_session, edited):
-        changes = a_session.update(edited(a_session.case, "liver", {23: 0.6}))
-        assert changes.slices == (SliceChange("liver", 23, 0.6, 0.6),)
+        assert a_session.update(edited(a_session.case, "liver", {23: 0.6})) == ("liver",)
 
     def test_the_table_moves(self, a_session, edited, heard):
-        changes = a_session.update(edited(a_session.case, "spleen", {5: 0.99, 6: 0.99, 8: 0.99}))
-        assert changes.reordered
+        a_session.update(edited(a_session.case, "spleen", {5: 0.99, 6: 0.99, 8: 0.99}))
         assert [s.segment_id for s in a_session.segments] == ["liver", "aorta", "spleen", "gone"]
-        assert [(e.changed, e.segments, e.scores) for e in heard] == [(Changed.SCORES, ("spleen",), changes)]
+        assert [(e.changed, e.segments) for e in heard] == [(Changed.SCORES, ("spleen",))]
+
+    def test_an_order_that_alone_is_another_is_told(self, make_case, make_segment):
+        segments, told = [make_segment(i, {1: 0.5}) for i in "ab"], []
+        session = ReviewSession(make_case(*segments))
+        session.observe(lambda event: told.append(event.segments))
+        session.update(make_case(*segments[::-1]))
+        assert [s.segment_id for s in session.segments] == ["b", "a"] and told == [()]
 
     def test_painting_into_a_missed_slice_and_erasing_one(self, a_session, edited):
-        changes = a_session.update(edited(a_session.case, "liver", {25: 0.9}, erased=[20]))
-        assert changes.slices == (SliceChange("liver", 20, 0.7, None), SliceChange("liver", 25, 0.2, 0.9))
-        assert [p.k for p in a_session.strip("liver")] == [21, 22, 23, 24, 25]
+        assert a_session.update(edited(a_session.case, "liver", {25: 0.9}, erased=[20])) == ("liver",)
+        assert [p.k for p in a_session.profile("liver")] == [21, 22, 23, 24, 25]
 
     def test_segments_come_and_go(self, a_session, a_case, make_segment):
         a_case.segments = [s for s in a_case.segments if s.segment_id != "spleen"] + [make_segment("new", {3: 0.1})]
-        changes = a_session.update(a_case)
-        assert (changes.added, changes.removed, changes.reordered) == (("new",), ("spleen",), True)
-        assert [(s.segment_id, s.old_dsc, s.new_dsc) for s in changes.segments] == [("new", None, 0.1)]
+        assert a_session.update(a_case) == ("new", "spleen")
         assert a_session.next_flagged() == SliceRef("new", 3)
 
     def test_a_new_name_is_a_change_of_its_row(self, a_session, a_case):
         a_case["liver"].name = "Leber"
-        (segment,) = a_session.update(a_case).segments
-        assert (segment.segment_id, segment.slices) == ("liver", ())
+        assert a_session.update(a_case) == ("liver",)
         assert a_session.labels["liver"] == "Leber"
 
     def test_rounding_of_another_batch_is_no_change_unless_it_flags(self, make_case, make_segment):
         session = ReviewSession(make_case(make_segment("liver", {1: 0.8, 2: 0.9})))
         assert not session.update(make_case(make_segment("liver", {1: 0.8, 2: 0.9 - 1e-8})))
-        changes = session.update(make_case(make_segment("liver", {1: 0.8 - 1e-8, 2: 0.9})))
-        assert [s.k for s in changes.slices] == [1] and session.counts.flagged == 1
+        assert session.update(make_case(make_segment("liver", {1: 0.8 - 1e-8, 2: 0.9}))) == ("liver",)
+        assert session.counts.flagged == 1
 
     def test_a_score_without_an_output_of_the_network_is_not_always_new(self, a_session, a_case):
         for s in a_case["liver"].slices:
@@ -102,17 +97,15 @@ class TestScoringThatIsNotComplete:
     def test_segments_appear_as_they_are_scored(self, a_case):
         session = ReviewSession(blank(a_case))
         assert session.counts.open == 0
-        changes = session.update(blank(a_case, "liver"))
-        assert [s.segment_id for s in changes.segments] == ["liver"] and session.counts.open == 3
+        assert session.update(blank(a_case, "liver")) == ("liver",) and session.counts.open == 3
         session.update(a_case)
         assert session.counts.open == 6 and session.edits() == ()
 
     def test_scoring_one_segment_takes_nothing_from_the_others(self, a_session, edited):
         a_session.accept_segment("spleen")
         again = blank(edited(a_session.case, "liver", {23: 0.97}), "liver")
-        changes = a_session.update(again)
-        assert [s.segment_id for s in changes.segments] == ["liver"]
-        assert a_session.segment_counts("spleen").progress.accepted == 3
+        assert a_session.update(again) == ("liver",)
+        assert a_session.segment_counts("spleen").accepted == 3
         assert [c.k for c in a_session.edits()] == [23]
 
     def test_a_cancelled_scoring_takes_nothing_away(self, a_session, a_case):
@@ -126,16 +119,16 @@ class TestScoringThatIsNotComplete:
         half["liver"].slices = a_case["liver"].slices[:2]
         session = ReviewSession(half)
         session.update(blank(a_case, "spleen"))
-        assert [p.k for p in session.strip("liver")] == [20, 21] and session.segment_counts("spleen").open == 3
+        assert [p.k for p in session.profile("liver")] == [20, 21] and session.segment_counts("spleen").open == 3
 
     def test_accepts_wait_for_a_segment_that_another_model_has_not_scored_yet(self, a_session, a_case):
         a_session.accept_segment("spleen")
         other = blank(a_case, "liver")
         other["spleen"].n_slices = 0  # nor counted
         other.model["sha256"] = a_case.model["sha256"] = "cd" * 32
-        assert a_session.update(other).accepts_lost == ()
+        a_session.update(other)
         a_session.update(a_case)
-        assert a_session.segment_counts("spleen").progress.accepted == 3
+        assert a_session.segment_counts("spleen").accepted == 3
 
     def test_another_model_replaces_everything(self, a_session, a_case):
         other = blank(a_case, "liver")
@@ -159,20 +152,20 @@ class TestAccepts:
         for s in a_case["liver"].slices:
             s.predicted_dsc -= 0.1
         a_case.model["sha256"] = "cd" * 32
-        assert a_session.update(a_case).accepts_lost == ()
-        assert a_session.segment_counts("liver").progress.accepted == 3
+        a_session.update(a_case)
+        assert a_session.segment_counts("liver").accepted == 3
 
     def test_fall_away_where_the_mask_changed_and_this_is_told(self, a_session, edited, heard):
         a_session.accept_segment("liver")
-        changes = a_session.update(edited(a_session.case, "liver", {20: 0.7}))
-        assert changes.accepts_lost == (SliceRef("liver", 20),) == heard[-1].slices
+        a_session.update(edited(a_session.case, "liver", {20: 0.7}))
+        assert heard[-1].slices == (SliceRef("liver", 20),)
         assert a_session.open_slices()[-1] == SliceRef("liver", 20)
         assert a_session.is_accepted("liver", 23)
 
-    def test_fall_away_where_the_mask_was_erased_or_a_missed_slice_painted(self, a_session, edited):
+    def test_fall_away_where_the_mask_was_erased_or_a_missed_slice_painted(self, a_session, edited, heard):
         a_session.accept_segment("liver")
-        changes = a_session.update(edited(a_session.case, "liver", {25: 0.5}, erased=[20]))
-        assert changes.accepts_lost == (SliceRef("liver", 20), SliceRef("liver", 25))
+        a_session.update(edited(a_session.case, "liver", {25: 0.5}, erased=[20]))
+        assert heard[-1].slices == (SliceRef("liver", 20), SliceRef("liver", 25))
 
     def test_of_a_missed_slice_stay_when_its_neighbour_is_edited(self, a_session, a_case):
         a_session.accept("liver", 25)
@@ -189,7 +182,7 @@ class TestAccepts:
         assert not a_session.can_undo and not a_session.can_redo
         a_session.undo()
         a_session.redo()
-        assert a_session.progress.accepted == 0
+        assert a_session.counts.accepted == 0
 
     def test_other_slices_of_the_same_step_can_still_be_undone(self, a_session, edited):
         a_session.accept_segment("liver")
@@ -200,7 +193,7 @@ class TestAccepts:
         a_session.accept_segment("spleen")
         without = copy.deepcopy(a_case)
         without.segments.pop()
-        assert len(a_session.update(without).accepts_lost) == 3
+        a_session.update(without)
         a_session.update(a_case)
         assert a_session.segment_counts("spleen").open == 3 and not a_session.can_undo
 
@@ -214,37 +207,37 @@ class TestCorrections:
     def test_are_progress_when_the_slice_is_not_flagged_any_more(self, a_session, edited):
         a_session.accept("spleen", 6)
         a_session.update(edited(a_session.case, "liver", {20: 0.97, 23: 0.7, 21: 0.99}))
-        progress = a_session.progress
+        progress = a_session.counts
         assert (progress.accepted, progress.corrected, progress.open, progress.total) == (1, 1, 4, 6)
         assert progress.share == pytest.approx(2 / 6)
 
     def test_progress_follows_the_threshold_for_corrected_slices_too(self, a_session, edited):
         a_session.update(edited(a_session.case, "liver", {20: 0.85}))  # it was 0.7
-        assert a_session.progress.corrected == 1
+        assert a_session.counts.corrected == 1
         a_session.set_threshold(0.65)
-        assert a_session.progress.corrected == 0  # it would not have been flagged
+        assert a_session.counts.corrected == 0  # it would not have been flagged
         a_session.set_threshold(0.9)
-        assert a_session.progress.corrected == 0  # it is flagged still
+        assert a_session.counts.corrected == 0  # it is flagged still
 
     def test_a_missed_slice_that_was_painted(self, a_session, edited):
         a_session.update(edited(a_session.case, "liver", {25: 0.9}))
         assert a_session.edits() == (Edit("liver", 25, 0.2, 0.9),)
-        assert a_session.progress.corrected == 1
+        assert a_session.counts.corrected == 1
 
     def test_a_slice_painted_where_nothing_was_looked_for(self, a_session, edited):
         a_session.update(edited(a_session.case, "liver", {40: 0.9}))
         assert a_session.edits() == (Edit("liver", 40, None, 0.9),)
-        assert a_session.progress.corrected == 0
+        assert a_session.counts.corrected == 0
 
     def test_a_slice_that_was_erased(self, a_session, edited):
         a_session.update(edited(a_session.case, "liver", erased=[20]))
         assert a_session.edits() == (Edit("liver", 20, 0.7, None),)
-        assert a_session.progress.corrected == 1
+        assert a_session.counts.corrected == 1
 
     def test_a_segment_that_was_erased_altogether(self, a_session, edited):
         a_session.update(edited(a_session.case, "spleen", erased=[5, 6, 7, 8]))
         assert [c.k for c in a_session.edits()] == [5, 6, 7, 8]
-        assert a_session.progress.corrected == 3
+        assert a_session.counts.corrected == 3
 
     def test_an_edit_that_was_taken_back_is_none(self, a_session, a_case, edited):
         a_session.update(edited(a_session.case, "liver", {23: 0.97}))

@@ -46,10 +46,10 @@ def test_after_an_edit_only_its_slice_is_drawn_anew(scored_again, an_edit):
     first = scored_again()[-1].score
     session = ReviewSession(first, threshold=1.0)
     session.accept_segment("1")
-    changes = session.update(scored_again(labels, previous=session.case)[-1].score)
-    assert [s.segment_id for s in changes.segments] == ["1"]
-    assert [s.k for s in changes.slices] == [k]
-    assert changes.accepts_lost == (("1", k),)
+    heard = []
+    session.observe(heard.append)
+    assert session.update(scored_again(labels, previous=session.case)[-1].score) == ("1",)
+    assert [event.slices for event in heard] == [(("1", k),)], "its accept is lost"
     assert [(c.segment_id, c.k) for c in session.edits()] == [("1", k)]
 
 

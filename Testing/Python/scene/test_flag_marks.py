@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from QualitySentinelLib.review import ReviewSession
+from QualitySentinelLib.review import ReviewPresenter, ReviewSession
 from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status, dsc_color, flag
 
 FLAGGED, FINE, MISSED = 7, 8, 12
@@ -112,22 +112,22 @@ def a_real_view(slicer, a_ct_node):
 
 
 @pytest.fixture
-def marks(a_segmentation_node, a_ct_node, a_review, views):
+def marks(a_ct_node, a_review, views):
     from QualitySentinelLib.scene import FlagMarks
 
-    marks = FlagMarks(a_segmentation_node, a_ct_node, a_review, find_view=lambda n: views.get(n.GetLayoutName()))
+    marks = FlagMarks(a_ct_node, ReviewPresenter(a_review), find_view=lambda n: views.get(n.GetLayoutName()))
     yield marks
     marks.remove()
 
 
 def test_a_flagged_slice_has_a_frame_in_its_color_and_leaves_no_trace(
-    slicer, a_segmentation_node, a_ct_node, a_review, a_real_view
+    slicer, a_ct_node, a_review, a_real_view
 ):
     from QualitySentinelLib.scene import FlagMarks, jump_to_slice
 
     jump_to_slice(a_ct_node, FLAGGED)
     nodes, props, blank = slicer.mrmlScene.GetNumberOfNodes(), a_real_view.props(), a_real_view.pixels()
-    marks = FlagMarks(a_segmentation_node, a_ct_node, a_review, find_view=lambda _node: a_real_view)
+    marks = FlagMarks(a_ct_node, ReviewPresenter(a_review), find_view=lambda _node: a_real_view)
     assert slicer.mrmlScene.GetNumberOfNodes() == nodes
     shown = a_real_view.pixels()
     color = [255 * c for c in dsc_color(0.3)]
@@ -281,21 +281,22 @@ def test_a_ct_that_is_gone_is_not_marked(slicer, a_ct_node, views, marks):
     assert views["Red"].texts() == []
 
 
-def test_without_a_layout_there_is_nothing_to_mark(a_segmentation_node, a_ct_node, a_review):
+def test_without_a_layout_there_is_nothing_to_mark(a_ct_node, a_review):
     from QualitySentinelLib.scene import FlagMarks
 
-    marks = FlagMarks(a_segmentation_node, a_ct_node, a_review, find_view=lambda _node: None)
+    marks = FlagMarks(a_ct_node, ReviewPresenter(a_review), find_view=lambda _node: None)
     marks.update()
     marks.remove()
 
 
-def test_many_segments_are_counted_and_the_line_fits_the_view(a_review):
-    from QualitySentinelLib.scene.flag_marks import Mark
+def test_many_segments_are_counted_and_the_line_fits_the_view(slicer):
+    from QualitySentinelLib.review.presenter import OpenSlice
+    from QualitySentinelLib.scene.flag_marks import lines_of
 
-    mark = Mark(tuple((0.1 * n, f"vertebra T{n}") for n in range(1, 8)), ((0.0, "costa 7 right"),))
-    assert mark.lines() == [
+    found = [OpenSlice(str(n), f"vertebra T{n}", 0.1 * n, "#000000", False) for n in range(1, 8)]
+    found.append(OpenSlice("8", "costa 7 right", 0.2, "#000000", True))
+    assert lines_of(found) == [
         ("Missed: costa 7 right", 0.0),
         ("Flagged: vertebra T1 0.10, vertebra T2 0.20, vertebra T3 0.30 +4", 0.1),
     ]
-    assert mark.lines(35)[1][0] == "Flagged: vertebra T1 0.10 +6"
-    assert mark.worst == 0.0
+    assert lines_of(found, 35)[1][0] == "Flagged: vertebra T1 0.10 +6"

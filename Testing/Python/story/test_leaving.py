@@ -61,6 +61,6 @@ def test_a_view_of_a_new_layout_is_marked_and_has_the_map(slicer, scored):
     slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutThreeOverThreeView)
     assert "DSC" in slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID()).GetName()
     marks = scored.panel.review_panel.review.display._marks
-    assert view.GetLayoutName() in [n.GetLayoutName() for n, _ in marks._observed]
+    assert view.GetLayoutName() in [observation[0].GetLayoutName() for observation in marks.Observations]
     for node in (view, composite):
         slicer.mrmlScene.RemoveNode(node)

@@ -134,8 +134,8 @@ def test_everything_that_can_be_used_has_a_tooltip(all_open):
 
 
 def test_texts_can_be_read_on_their_ground(all_open, style):
-    """The strip plot and the labels draw with the style's colors: text and ground are far apart."""
-    for widget in (all_open.ui.summaryLabel, all_open.ui.currentLabel, all_open.panel.review_panel.strip_plot):
+    """The slice profile and the labels draw with the style's colors: text and ground are far apart."""
+    for widget in (all_open.ui.summaryLabel, all_open.ui.currentLabel, all_open.panel.review_panel.slice_profile):
         show(widget)
         gray = pixels_of(widget).astype(int).mean(axis=2)
         ground = 255 if style == "light" else 0

@@ -22,8 +22,8 @@ SHIFT = Qt.KeyboardModifier.ShiftModifier
 
 
 def click_bar(panel, k: int) -> None:
-    """Click the middle of a bar of the strip plot."""
-    plot = panel.panel.review_panel.strip_plot
+    """Click the middle of a bar of the slice profile."""
+    plot = panel.panel.review_panel.slice_profile
     show(plot)
     QTest.mouseClick(plot, LEFT, NONE, QPoint(round(sum(plot.bar_of(k)) / 2), plot.height // 2))
 
@@ -151,7 +151,7 @@ class TestLooking:
     def test_a_click_on_a_row_shows_the_segment_alone_at_its_worst_slice(self, scored, a_segmentation):
         click_row(scored.ui.resultsTable, row_of(scored, "spleen"))
         assert visible_segments(a_segmentation) == {"spleen"}
-        points = scored.panel.review_panel.session.strip(segment_id="spleen")
+        points = scored.panel.review_panel.session.profile(segment_id="spleen")
         worst = min((p for p in points if p.flagged or p.missed), key=lambda p: (p.dsc, p.k))
         assert position_of("Red") == pytest.approx(place_of(scored, worst.k))
         assert position_in("Red") == f"S: {worst.position_mm + 0.0:.1f} mm"
@@ -172,24 +172,23 @@ class TestLooking:
         click(scored.ui.showOnlySelectedCheckBox)
         assert visible_segments(a_segmentation) == {"liver", "spleen"}
 
-    def test_the_strip_plot_shows_the_dsc_along_the_slices_flagged_ones_marked(self, scored):
+    def test_the_slice_profile_shows_the_dsc_along_the_slices_flagged_ones_marked(self, scored):
         click_row(scored.ui.resultsTable, row_of(scored, "liver"))
-        plot = scored.panel.review_panel.strip_plot
+        plot = scored.panel.review_panel.slice_profile
         slices = scored.panel.review_panel.session.segment("liver").slices
-        masked = [p for p in plot.points if not p.missed]
+        masked = [p for p in plot.bars if not p.missed]
         assert [p.k for p in masked] == [s.k for s in slices]
         threshold = scored.ui.thresholdSliderWidget.value
-        assert [p.flagged for p in masked] == [s.predicted_dsc < threshold for s in slices]
-        assert len({p.flagged for p in masked}) == 2
-        from QualitySentinelLib.panel.strip_plot import OPEN_COLOR
+        assert [p.mark == "flagged" for p in masked] == [s.predicted_dsc < threshold for s in slices]
+        assert len({p.mark for p in masked}) == 2
+        from QualitySentinelLib.panel.slice_profile import OPEN_COLOR
 
         show(plot)
         picture = pixels_of(plot)
-        for point in plot.points:
-            left, right = (round(x) for x in plot.bar_of(point.k))
-            bar = picture[:, left + 1 : max(right - 1, left + 2)]
-            marked = close_to(bar, OPEN_COLOR).any()
-            assert marked == (point.flagged or point.missed), point
+        color = [int(OPEN_COLOR[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+        for bar in plot.bars:
+            left, right = (round(x) for x in plot.bar_of(bar.k))
+            assert close_to(picture[:, left + 1 : max(right - 1, left + 2)], color).any() == bool(bar.mark), bar
 
     def test_a_click_on_a_bar_jumps_there(self, scored):
         click_row(scored.ui.resultsTable, row_of(scored, "liver"))
@@ -267,12 +266,12 @@ class TestAccepting:
         after = rows_of(scored)[row_of(scored, first[0])]
         assert int(before[4]) - int(after[4] or 0) == 1
         assert before[2] == after[2], "an accepted slice is still predicted below the threshold"
-        assert scored.ui.acceptButton.text == "Accepted"
+        assert scored.ui.acceptButton.text == "Undo accept"
         assert "accepted" in scored.ui.currentLabel.text
         assert f"1 of {len(rest) + 1} reviewed" in scored.ui.reviewProgressBar.text
         assert open_slices(scored) == rest
-        point = next(p for p in scored.panel.review_panel.strip_plot.points if p.k == first[1])
-        assert point.accepted
+        point = next(p for p in scored.panel.review_panel.slice_profile.bars if p.k == first[1])
+        assert point.mark == "accepted"
 
     def test_an_accept_can_be_undone_and_done_again(self, scored):
         wanted = open_slices(scored)
@@ -322,7 +321,7 @@ class TestThreshold:
         scored.ui.thresholdSliderWidget.value = 0.0
         assert all(row[2].startswith("0 / ") for row in rows_of(scored))
         session = scored.panel.review_panel.session
-        missed = {(s.segment_id, p.k) for s in session.segments for p in session.strip(s.segment_id) if p.missed}
+        missed = {(s.segment_id, p.k) for s in session.segments for p in session.profile(s.segment_id) if p.missed}
         assert set(open_slices(scored)) == missed, "only missed slices are left"
 
 
@@ -375,7 +374,7 @@ class TestCorrecting:
         assert dsc != before
         assert [float(row[1]) for row in rows] == sorted(float(row[1]) for row in rows)
         assert rows[row_of(scored, segment_id)][1] == f"{dsc:.2f}"
-        assert next(p for p in session.strip(segment_id) if p.k == k).edit is not None
+        assert next(p for p in session.profile(segment_id) if p.k == k).edit is not None
 
     def test_painting_takes_nothing_from_segments_that_are_hidden(
         self, slicer, scored, correcting, a_segmentation, a_ct, a_torso

@@ -19,7 +19,7 @@ def what_is_seen(panel) -> dict:
         "current": ui.currentLabel.text,
         "progress": ui.reviewProgressBar.text,
         "threshold": round(ui.thresholdSliderWidget.value, 4),
-        "strip": panel.panel.review_panel.strip_plot.points,
+        "strip": panel.panel.review_panel.slice_profile.bars,
         "selected": ui.resultsTable.currentRow(),
     }
 

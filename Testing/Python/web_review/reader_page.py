@@ -60,8 +60,8 @@ class Page:
 
     @property
     def slice(self) -> int:
-        """The slice that the text under the strip plot speaks of."""
-        return int(self.text("#current b").removeprefix("Slice "))
+        """The slice that the text under the profile speaks of."""
+        return int(self.text("#current b").split()[1])
 
     @property
     def shown(self) -> int:

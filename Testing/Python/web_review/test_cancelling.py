@@ -54,12 +54,12 @@ def test_cancel_is_offered_while_scoring_and_ends_it(reader):
 
 def test_the_review_is_usable_after_cancelling(reader):
     reader.select("liver")
-    assert reader.page.locator("#strip .slice").count() > 0, "slices scored until then are shown"
-    reader.page.locator("#strip .slice").first.locator(".hit").click()
+    assert reader.page.locator("#profile .slice").count() > 0, "slices scored until then are shown"
+    reader.page.locator("#profile .slice").first.locator(".hit").click()
     reader.page.wait_for_selector("#accept:not([disabled])")
     reader.page.click("#accept")
     reader.wait_for_text("#accept", "Undo accept")
-    assert reader.page.get_attribute("#strip .current", "data-mark") == "accepted"
+    assert reader.page.get_attribute("#profile .current", "data-mark") == "accepted"
     slider = reader.page.locator("#threshold")
     slider.focus()
     slider.press("ArrowRight")
@@ -67,10 +67,10 @@ def test_the_review_is_usable_after_cancelling(reader):
 
 
 def test_scoring_goes_on_where_it_was_and_can_be_cancelled_again(reader):
-    scored = reader.page.locator("#strip .slice").count()
+    scored = reader.page.locator("#profile .slice").count()
     reader.page.click("#score")
     reader.page.wait_for_selector("#cancel")
-    reader.wait("before => document.querySelectorAll('#strip .slice').length > before", scored)
+    reader.wait("before => document.querySelectorAll('#profile .slice').length > before", scored)
     reader.page.click("#cancel")
     reader.wait_for_text("#progress-text", "Cancelled")
     assert reader.text("#accept") == "Undo accept", "the accept has stayed"

@@ -53,9 +53,9 @@ def test_a_click_on_a_row_shows_its_worst_slice(reader):
     assert reader.shown == reader.slice
     reader.picture(other_than=before)
     worst = reader.page.eval_on_selector_all(
-        "#strip .slice rect.dsc", "bars => Math.min(...bars.map(bar => bar.height.baseVal.value))"
+        "#profile .slice rect.dsc", "bars => Math.min(...bars.map(bar => bar.height.baseVal.value))"
     )
-    current = reader.page.eval_on_selector("#strip .current rect.dsc", "bar => bar.height.baseVal.value")
+    current = reader.page.eval_on_selector("#profile .current rect.dsc", "bar => bar.height.baseVal.value")
     assert current == worst
 
 
@@ -164,11 +164,11 @@ def row_of_the_line(picture) -> int:
 
 
 def test_a_line_shows_the_axial_slice_in_the_other_views(reader):
-    bars = reader.page.locator("#strip .slice")
+    bars = reader.page.locator("#profile .slice")
     rows, picture = [], None
     for bar in (bars.first, bars.last):
         bar.locator(".hit").click()
-        reader.wait("k => document.querySelector('#strip .current').dataset.k === k", bar.get_attribute("data-k"))
+        reader.wait("k => document.querySelector('#profile .current').dataset.k === k", bar.get_attribute("data-k"))
         picture = reader.picture(other_than=picture, view="#coronal")
         rows.append(row_of_the_line(picture))
     assert rows[0] > rows[1], "superior is up"
@@ -195,12 +195,12 @@ def test_there_is_a_light_style(reader):
     assert reader.page.evaluate(color) == dark
 
 
-def test_a_click_in_the_strip_plot_jumps_there(reader):
-    bars = reader.page.locator("#strip .slice")
+def test_a_click_in_the_profile_jumps_there(reader):
+    bars = reader.page.locator("#profile .slice")
     for bar in (bars.first, bars.last):
         k = int(bar.get_attribute("data-k"))
         bar.locator(".hit").click()
-        reader.wait("k => document.querySelector('#strip .current').dataset.k === k", str(k))
+        reader.wait("k => document.querySelector('#profile .current').dataset.k === k", str(k))
         assert reader.shown == reader.slice
 
 
@@ -208,32 +208,32 @@ def test_space_goes_through_the_flagged_slices_and_back(reader):
     reader.select("spleen")
     open_slices = [
         int(k) for k in reader.page.eval_on_selector_all(
-            "#strip .slice", "bars => bars.filter(b => b.dataset.mark).map(b => b.dataset.k)"
+            "#profile .slice", "bars => bars.filter(b => b.dataset.mark).map(b => b.dataset.k)"
         )
     ]  # fmt: skip
-    reader.page.locator(f'#strip .slice[data-k="{open_slices[0]}"] .hit').click()
+    reader.page.locator(f'#profile .slice[data-k="{open_slices[0]}"] .hit').click()
     reader.page.click("#alone")  # a focused box that Space would tick
     reader.page.keyboard.press("Space")
-    reader.wait("k => document.querySelector('#strip .current').dataset.k === k", str(open_slices[1]))
+    reader.wait("k => document.querySelector('#profile .current').dataset.k === k", str(open_slices[1]))
     assert reader.page.is_checked("#alone")
     reader.page.keyboard.press("Shift+Space")
-    reader.wait("k => document.querySelector('#strip .current').dataset.k === k", str(open_slices[0]))
+    reader.wait("k => document.querySelector('#profile .current').dataset.k === k", str(open_slices[0]))
     reader.page.click("#next")
-    reader.wait("k => document.querySelector('#strip .current').dataset.k === k", str(open_slices[1]))
+    reader.wait("k => document.querySelector('#profile .current').dataset.k === k", str(open_slices[1]))
     reader.page.click("#previous")
-    reader.wait("k => document.querySelector('#strip .current').dataset.k === k", str(open_slices[0]))
+    reader.wait("k => document.querySelector('#profile .current').dataset.k === k", str(open_slices[0]))
     assert reader.shown == reader.slice
     assert "spleen" in reader.text("#flags")
     reader.page.click("#alone")
 
 
-def test_the_wheel_scrolls_and_the_strip_plot_follows(reader):
+def test_the_wheel_scrolls_and_the_profile_follows(reader):
     reader.picture()
     before = reader.shown
     reader.page.locator("#axial").hover()
     reader.page.mouse.wheel(0, -120)
     reader.wait("before => !document.querySelector('#shown').innerText.startsWith(`slice ${before} `)", before)
-    reader.wait_for_text("#current", f"Slice {reader.shown}")
+    reader.wait_for_text("#current", f"slice {reader.shown}")
 
 
 def test_counts_follow_the_threshold(reader):
@@ -258,7 +258,7 @@ def test_a_slice_is_accepted_and_the_next_one_shown_by_one_key(reader):
     assert reader.slice != first
     reader.page.keyboard.press("z")
     reader.wait("left => +document.querySelector('#n-open').innerText === left", left)
-    reader.wait_for_text("#current", f"Slice {first} ")
+    reader.wait_for_text("#current", f"slice {first} ")
 
 
 def test_accepts_are_taken_back_and_undone(reader):
@@ -266,7 +266,7 @@ def test_accepts_are_taken_back_and_undone(reader):
     left = reader.number("open")
     reader.page.click("#accept")
     reader.wait("left => +document.querySelector('#n-open').innerText === left - 1", left)
-    assert reader.page.get_attribute("#strip .current", "data-mark") == "accepted"
+    assert reader.page.get_attribute("#profile .current", "data-mark") == "accepted"
     reader.wait_for_text("#accept", "Undo accept")
     reader.page.click("#accept")
     reader.wait("left => +document.querySelector('#n-open').innerText === left", left)
@@ -281,20 +281,20 @@ def test_accepts_are_taken_back_and_undone(reader):
 
 
 def bars_of(reader) -> dict[str, str]:
-    """Height of each bar of the strip plot, by slice."""
+    """Height of each bar of the profile, by slice."""
     return dict(
         reader.page.eval_on_selector_all(
-            "#strip .slice", "bars => bars.map(b => [b.dataset.k, b.querySelector('.dsc').getAttribute('height')])"
+            "#profile .slice", "bars => bars.map(b => [b.dataset.k, b.querySelector('.dsc').getAttribute('height')])"
         )
     )
 
 
 def test_an_erased_slice_is_scored_again_alone_and_the_stroke_undone(reader):
     reader.select("liver")
-    middle = reader.page.locator("#strip .slice").nth(reader.page.locator("#strip .slice").count() // 2)
+    middle = reader.page.locator("#profile .slice").nth(reader.page.locator("#profile .slice").count() // 2)
     k = middle.get_attribute("data-k")
     middle.locator(".hit").click()
-    reader.wait("k => document.querySelector('#strip .current').dataset.k === k", k)
+    reader.wait("k => document.querySelector('#profile .current').dataset.k === k", k)
     reader.page.click("#alone")
     shown = reader.picture()
     before = bars_of(reader)
@@ -303,14 +303,14 @@ def test_an_erased_slice_is_scored_again_alone_and_the_stroke_undone(reader):
     reader.page.keyboard.press("e")
     reader.wait_for_text(".tool", "Erasing liver")
     reader.drag((column - 25, row), (column + 25, row))
-    reader.page.wait_for_selector(f'#strip .slice[data-k="{k}"] .edited')
+    reader.page.wait_for_selector(f'#profile .slice[data-k="{k}"] .edited')
     reader.wait("() => !document.querySelector('#cancel')")
     after = bars_of(reader)
     assert {k for k in before if after.get(k) != before[k]} == {k}
-    assert reader.page.locator("#strip .edited").count() == 1
+    assert reader.page.locator("#profile .edited").count() == 1
     assert not np.array_equal(reader.picture(), shown)
     reader.page.click("#undo-stroke")
-    reader.wait("() => !document.querySelector('#strip .edited')")
+    reader.wait("() => !document.querySelector('#profile .edited')")
     assert bars_of(reader) == before
     reader.page.keyboard.press("Escape")
     reader.wait("() => !document.querySelector('.tool')")
@@ -319,13 +319,13 @@ def test_an_erased_slice_is_scored_again_alone_and_the_stroke_undone(reader):
 
 def test_a_painted_slice_is_kept_and_exported(reader, review_files):
     reader.select("kidney right")
-    reader.page.locator("#strip .slice").first.locator(".hit").click()
+    reader.page.locator("#profile .slice").first.locator(".hit").click()
     reader.picture()
     reader.page.click("#paint")
     reader.wait_for_text(".tool", "Painting kidney right")
     size = reader.page.locator("#axial").bounding_box()
     reader.drag((size["width"] / 2, size["height"] / 2), (size["width"] / 2 + 40, size["height"] / 2))
-    reader.page.wait_for_selector("#strip .edited")
+    reader.page.wait_for_selector("#profile .edited")
     reader.wait("() => !document.querySelector('#cancel')")
     reader.wait_for_text("#window-level", "W 400 · L 40")  # dragging has painted
     reader.page.keyboard.press("Escape")

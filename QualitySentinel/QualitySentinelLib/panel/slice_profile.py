@@ -1,4 +1,4 @@
-"""Needs ``qt``. A plot of the DSC along the slices of one segment, to look at and to click on.
+"""Needs ``qt``. The slice profile: DSC along the slices of one segment, to look at and to click on.
 
 Drawn with QPainter in ``paintEvent``, as Slicer's own Python does it (``DICOM.py``): there is no chart library in
 Slicer that draws bars with marks and is quick enough to follow a slider.
@@ -11,9 +11,7 @@ from collections.abc import Callable, Sequence
 import qt
 from slicer.i18n import tr as _
 
-from ..review import StripPoint, verdict
-from ..scores.colors import DEFAULT_SCALE, dsc_color
-from .results_table import qt_color
+from ..review.presenter import Bar
 
 HEIGHT = 116
 TOP, BOTTOM, SIDE = 10, 26, 6
@@ -26,12 +24,12 @@ NARROW, RIB, MARK = 8.0, 3.0, 2.0
 """Pixels: a missed slice's bar that is narrower is drawn as a solid rib of the second width, because a frame would come
 down to dots; the least width of a mark below the bars."""
 
-OPEN_COLOR, ACCEPTED_COLOR, EDITED_COLOR = (0.86, 0.16, 0.16), (0.20, 0.60, 0.33), (0.20, 0.45, 0.85)
+OPEN_COLOR, ACCEPTED_COLOR, EDITED_COLOR = "#db2929", "#339954", "#3373d9"
 """Marks below the bars. They differ in height too: open ones fill the lane, accepted ones its lower half,
 edited ones its upper half."""
 
 
-class StripPlot(qt.QWidget):
+class SliceProfile(qt.QWidget):
     """The slices of a segment from inferior (left) to superior (right), a bar for each.
 
     Args:
@@ -41,37 +39,30 @@ class StripPlot(qt.QWidget):
     def __init__(self, on_click: Callable[[int], object]) -> None:
         qt.QWidget.__init__(self)
         self._on_click = on_click
-        self._points: tuple[StripPoint, ...] = ()
-        self._by_k: dict[int, StripPoint] = {}
+        self._bars: tuple[Bar, ...] = ()
         self._threshold = 0.0
         self._current: int | None = None
-        self._scale = DEFAULT_SCALE
         self.mouseTracking = True
         self.setFixedHeight(HEIGHT)
         self.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Fixed)
 
     # What is shown
 
-    def show_strip(
-        self, points: Sequence[StripPoint], threshold: float, current: int | None, scale: str = DEFAULT_SCALE
-    ) -> None:
+    def show_bars(self, bars: Sequence[Bar], threshold: float, current: int | None) -> None:
         """Draw these slices.
 
         Args:
-            points: inferior to superior; those that are not there are gaps.
+            bars: inferior to superior; those that are not there are gaps.
             threshold: where the line is drawn, DSC in 0..1.
             current: canonical k of the slice that is looked at.
-            scale: name of the color scale, a name of ``scores.colors.SCALES``.
         """
-        self._points = tuple(points)
-        self._by_k = {p.k: p for p in self._points}
-        self._threshold, self._current, self._scale = threshold, current, scale
+        self._bars, self._threshold, self._current = tuple(bars), threshold, current
         self.update()
 
     @property
-    def points(self) -> tuple[StripPoint, ...]:
+    def bars(self) -> tuple[Bar, ...]:
         """The slices shown."""
-        return self._points
+        return self._bars
 
     @property
     def current(self) -> int | None:
@@ -84,9 +75,9 @@ class StripPlot(qt.QWidget):
         width = (self.width - 2 * SIDE) / (last - first + 1)
         return SIDE + (k - first) * width, SIDE + (k - first + 1) * width
 
-    def point_at(self, x: float) -> StripPoint | None:
+    def bar_at(self, x: float) -> Bar | None:
         """The slice whose bar is nearest to a place, ``None`` in an empty plot."""
-        return min(self._points, key=lambda p: abs(sum(self.bar_of(p.k)) / 2 - x), default=None)
+        return min(self._bars, key=lambda p: abs(sum(self.bar_of(p.k)) / 2 - x), default=None)
 
     # Called by Qt
 
@@ -100,23 +91,23 @@ class StripPlot(qt.QWidget):
 
     def mousePressEvent(self, event) -> None:
         """Called by Qt: go to the slice under the mouse."""
-        point = self.point_at(event.pos().x())
-        if point is not None:
-            self._on_click(point.k)
+        bar = self.bar_at(event.pos().x())
+        if bar is not None:
+            self._on_click(bar.k)
 
     def mouseMoveEvent(self, event) -> None:
         """Called by Qt: say what is under the mouse; follow it while a button is held."""
-        point = self.point_at(event.pos().x())
-        if point is None:
+        bar = self.bar_at(event.pos().x())
+        if bar is None:
             return
-        if event.buttons() & qt.Qt.LeftButton and point.k != self._current:
-            self._on_click(point.k)
-        qt.QToolTip.showText(self.mapToGlobal(event.pos()), slice_tip(point), self)
+        if event.buttons() & qt.Qt.LeftButton and bar.k != self._current:
+            self._on_click(bar.k)
+        qt.QToolTip.showText(self.mapToGlobal(event.pos()), bar.tip, self)
 
     # Within
 
     def _range(self) -> tuple[int, int]:
-        ks = [p.k for p in self._points]
+        ks = [p.k for p in self._bars]
         if self._current is not None:
             ks.append(self._current)
         return (min(ks), max(ks)) if ks else (0, 0)
@@ -126,7 +117,7 @@ class StripPlot(qt.QWidget):
         ink = palette.color(qt.QPalette.Text)
         floor = HEIGHT - BOTTOM
         painter.fillRect(qt.QRectF(0, 0, self.width, HEIGHT), palette.color(qt.QPalette.Base))
-        if not self._points:
+        if not self._bars:
             painter.setPen(faint(ink, 150))
             painter.drawText(
                 qt.QRectF(0, 0, self.width, HEIGHT), qt.Qt.AlignCenter, _("DSC along the slices of a segment")
@@ -136,11 +127,11 @@ class StripPlot(qt.QWidget):
             left, right = self._column(self._current)
             painter.fillRect(qt.QRectF(left, 0, right - left, HEIGHT), faint(palette.color(qt.QPalette.Highlight), 70))
         # Where bars are narrower than a pixel, the worst one is drawn last, and is the one seen.
-        for point in sorted((p for p in self._points if not p.missed), key=lambda p: -p.dsc):
-            self._paint_bar(painter, point, floor, ink)
-        self._paint_missed(painter, [p for p in self._points if p.missed], floor)
-        for point in self._points:
-            self._paint_mark(painter, point, floor + 3)
+        for bar in sorted((p for p in self._bars if not p.missed), key=lambda p: -p.dsc):
+            self._paint_bar(painter, bar, floor, ink)
+        self._paint_missed(painter, [p for p in self._bars if p.missed], floor)
+        for bar in self._bars:
+            self._paint_mark(painter, bar, floor + 3)
         y = floor - self._threshold * (floor - TOP)
         painter.setPen(qt.QPen(qt.QBrush(ink), 1, qt.Qt.DashLine))
         painter.drawLine(qt.QPointF(SIDE, y), qt.QPointF(self.width - SIDE, y))
@@ -157,24 +148,24 @@ class StripPlot(qt.QWidget):
         more = max(0.0, 4.0 - (right - left)) / 2
         return left - more, right + more
 
-    def _paint_bar(self, painter: qt.QPainter, point: StripPoint, floor: int, ink: qt.QColor) -> None:
-        left, right = self.bar_of(point.k)
+    def _paint_bar(self, painter: qt.QPainter, bar: Bar, floor: int, ink: qt.QColor) -> None:
+        left, right = self.bar_of(bar.k)
         gap = 1.0 if right - left >= 4 else 0.0
         height = floor - TOP
-        color = qt_color(dsc_color(point.dsc, self._scale))
-        body = max(2.0, point.dsc * height)
+        color = qt.QColor(bar.color)
+        body = max(2.0, bar.dsc * height)
         painter.fillRect(qt.QRectF(left, floor - body, max(1.0, right - left - gap), body), color)
-        if point.low is not None and point.high is not None:
+        if bar.low is not None and bar.high is not None:
             middle = (left + right - gap) / 2
             painter.setPen(faint(ink, 90))
             painter.drawLine(
-                qt.QPointF(middle, floor - point.low * height), qt.QPointF(middle, floor - point.high * height)
+                qt.QPointF(middle, floor - bar.low * height), qt.QPointF(middle, floor - bar.high * height)
             )
 
-    def _paint_missed(self, painter: qt.QPainter, points: Sequence[StripPoint], floor: int) -> None:
+    def _paint_missed(self, painter: qt.QPainter, missed: Sequence[Bar], floor: int) -> None:
         """There is no mask to judge: frames without a body, of full height."""
         height, ground = floor - TOP, self.palette.color(qt.QPalette.Base)
-        bars = [(*self.bar_of(p.k), qt_color(ACCEPTED_COLOR if p.accepted else OPEN_COLOR)) for p in points]
+        bars = [(*self.bar_of(p.k), qt.QColor(ACCEPTED_COLOR if p.mark == "accepted" else OPEN_COLOR)) for p in missed]
         narrow = [((left + right) / 2, color) for left, right, color in bars if right - left < NARROW]
         for middle, _color in narrow:  # a pixel apart from bars on either side
             painter.fillRect(qt.QRectF(middle - RIB / 2 - 1, TOP, RIB + 2, height), ground)
@@ -186,15 +177,15 @@ class StripPlot(qt.QWidget):
                 painter.setBrush(qt.QBrush(faint(color, 60), qt.Qt.BDiagPattern))
                 painter.drawRect(qt.QRectF(left, TOP, right - left - 1.0, height))
 
-    def _paint_mark(self, painter: qt.QPainter, point: StripPoint, top: int) -> None:
-        left, right = self.bar_of(point.k)
+    def _paint_mark(self, painter: qt.QPainter, bar: Bar, top: int) -> None:
+        left, right = self.bar_of(bar.k)
         width = max(MARK, right - left - (1.0 if right - left >= 4 else 0.0))
-        if (point.flagged or point.missed) and not point.accepted:
-            painter.fillRect(qt.QRectF(left, top, width, LANE), qt_color(OPEN_COLOR))
-        if point.accepted:
-            painter.fillRect(qt.QRectF(left, top + LANE / 2, width, LANE / 2), qt_color(ACCEPTED_COLOR))
-        if point.edit:
-            painter.fillRect(qt.QRectF(left, top, width, LANE / 2), qt_color(EDITED_COLOR))
+        if bar.mark == "accepted":
+            painter.fillRect(qt.QRectF(left, top + LANE / 2, width, LANE / 2), qt.QColor(ACCEPTED_COLOR))
+        elif bar.mark:
+            painter.fillRect(qt.QRectF(left, top, width, LANE), qt.QColor(OPEN_COLOR))
+        if bar.edit:
+            painter.fillRect(qt.QRectF(left, top, width, LANE / 2), qt.QColor(EDITED_COLOR))
 
     def _paint_text(self, painter: qt.QPainter, ink: qt.QColor) -> None:
         font = self.font  # a copy: PythonQt's properties are values
@@ -205,13 +196,6 @@ class StripPlot(qt.QWidget):
         painter.drawText(line, qt.Qt.AlignLeft | qt.Qt.AlignVCenter, _("inferior"))
         painter.drawText(line, qt.Qt.AlignRight | qt.Qt.AlignVCenter, _("superior"))
         painter.drawText(line, qt.Qt.AlignHCenter | qt.Qt.AlignVCenter, _("predicted DSC, 0 to 1"))
-
-
-def slice_tip(point: StripPoint) -> str:
-    """What is said of a slice under the mouse, some lines."""
-    lines = [_("Slice {index} (S {position:.1f} mm)").format(index=point.slice_index, position=point.position_mm)]
-    lines.append(verdict(point, _))
-    return "\n".join(lines)
 
 
 def faint(color: qt.QColor, alpha: int) -> qt.QColor:

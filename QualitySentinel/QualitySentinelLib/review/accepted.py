@@ -13,13 +13,13 @@ HISTORY_LIMIT = 100
 
 @dataclass(frozen=True)
 class _Step:
-    """Slices that were accepted, or unaccepted, at once; with the digest of the mask that the accept is about."""
+    """Slices accepted, or unaccepted, at once, with the digests of their masks."""
 
     accepted: bool
     digests: dict[SliceRef, str]
 
 
-class Accepts:
+class AcceptedSlices:
     """Accepted slices, each with the digest of the mask that was accepted.
 
     Every step of the history changed all of its slices, so that undoing or redoing it always changes something.
