@@ -15,7 +15,7 @@ PAIRS ?= out/pairs
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench bench-audit experiments screenshots train clean
+.PHONY: help install demo test lint bench bench-audit experiments label-noise screenshots train clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bench-audit: $(INSTALLED) ## Measure audits of data sets: throughput, memory, ki
 
 experiments: $(INSTALLED) ## Compare trainings: make experiments PAIRS=folder ARGS="architectures" (or text, data-amount)
 	$(BIN)/python QualitySentinelTraining/Research/experiments.py $(ARGS) --pairs "$(PAIRS)"
+
+label-noise: $(INSTALLED) ## Find known label errors, train on what was found: make label-noise DATA=folder of OpenKBP [OUT=out]
+	$(BIN)/python QualitySentinelTraining/Research/label_noise.py --data "$(DATA)" --out "$(OUT)/label-noise" $(ARGS)
 
 screenshots: $(INSTALLED) ## Draw the pictures of README.md again
 	$(BIN)/python Testing/screenshots.py $(ARGS)

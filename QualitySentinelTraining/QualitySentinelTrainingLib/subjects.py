@@ -50,6 +50,8 @@ class Subject:
         person: subjects of one patient share this, and a fold; by default the name.
         trust: by label value, how much each slice is trusted, 0..1, float ``[k]``; what is not there is trusted fully.
             Segmentation networks learn from a label as often as it is trusted.
+        corrected: another label map of the same values, and how often it is learned from instead, 0..1. On average this
+            is training on softened labels.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Subject:
     source: str = ""
     person: str = ""
     trust: dict[int, np.ndarray] = field(default_factory=dict)
+    corrected: tuple[np.ndarray, float] | None = None
 
     def __post_init__(self) -> None:
         self.person = self.person or self.name

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from ..label_errors.options import StudentOptions
 from ..option_files import add_options, given_options
 from ..segmentation import SegmentationOptions
 from .data_options import add_data_options, subjects_of
@@ -23,6 +24,10 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for predictions and networks")
     parser.add_argument("--probabilities", action="store_true", help="write class probabilities, too")
     add_options(parser, SegmentationOptions)
+    parser.add_argument(
+        "--errors", type=Path, metavar="DIR", help="folder of find-errors for the same data: learn from what it found"
+    )
+    add_options(parser.add_argument_group("with --errors"), StudentOptions)
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default %(default)s)")
     parser.set_defaults(run=run)
@@ -37,6 +42,11 @@ def run(options: argparse.Namespace) -> int:
     sources = subjects_of(options, options.data)
     if not sources:
         raise UsageError("nothing to train on; give --data, --phantoms, or both")
+    student = StudentOptions(**given_options(options, StudentOptions))
+    if options.errors is not None:
+        from ..label_errors.students import student_sources
+
+        sources = student_sources(sources, options.errors, student)
     settings = SegmentationOptions(**given_options(options, SegmentationOptions))
     results = train_segmenters(
         sources, options.out, settings, options.device, jobs=options.jobs, probabilities=options.probabilities

@@ -1,4 +1,4 @@
-"""How label errors are found, and made."""
+"""How label errors are found, made, and learned from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class FindOptions(Options):
     ] = "both"
     band_mm: Annotated[
         float, Field(ge=0), Doc("look only so far from the edges of the given and the expected labels; 0: everywhere")
-    ] = 12.0
+    ] = 8.0
 
 
 @dataclass(frozen=True)
@@ -30,3 +30,15 @@ class NoiseOptions(Options):
     alpha: Annotated[Share, Doc("share of the cases of each structure that is corrupted")] = 0.5
     beta: Annotated[PositiveInt, Doc("radius in pixels of what is added or removed")] = 5
     seed: Annotated[NonNegativeInt, Doc("of all that is drawn")] = 0
+
+
+@dataclass(frozen=True)
+class StudentOptions(Options):
+    """What a network learns from, where label errors were found."""
+
+    labels: Annotated[
+        Literal["given", "corrected", "picked"], Doc("as given; corrected; or given, without the worst slices")
+    ] = "corrected"
+    epsilon: Annotated[Share, Doc("how far a wrong label is moved to the suggested one; 1: all the way")] = 1.0
+    published: Annotated[bool, Doc("as the published loss: with epsilon 1, what is missing is not added")] = False
+    dropped: Annotated[Share, Doc("share of each structure's slices, those of the lowest quality, to leave out")] = 0.2

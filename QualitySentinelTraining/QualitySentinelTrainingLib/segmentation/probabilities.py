@@ -95,7 +95,7 @@ def read_probabilities(path: str | Path, ct: CtVolume, classes: Sequence[str] | 
             values = _image(path, ct)
     except MemoryError as error:
         raise InputError(f"{path}: does not fit into memory; crop or resample CT and probabilities alike") from error
-    named = named or _names_beside(path, len(values))
+    named = named or names_beside(path, len(values))
     if classes is not None and len(classes) != len(values):
         raise InputError(
             f"{path}: has probabilities of {len(values)} classes, the labels have {len(classes)} "
@@ -178,7 +178,8 @@ def _frame_on_ct(path: Path, ijk_to_ras: np.ndarray, shape: tuple[int, ...], ct:
     return frame
 
 
-def _names_beside(path: Path, number: int) -> tuple[str, ...]:
+def names_beside(path: Path, number: int) -> tuple[str, ...]:
+    """Names of so many classes, by the file of names beside a file or in the folder above."""
     names = {}
     for folder in (path.parent, path.parent.parent):
         if found := [folder / name for name in NAME_FILES if (folder / name).is_file()]:

@@ -123,8 +123,8 @@ class Training:
         if len(structures) > 254:
             raise InputError(f"{len(structures)} structures in the data; a label map holds 1 to 254")
         number = {name: value for value, name in enumerate(structures, start=1)}
-        hu, labels, contoured = [], [], []
-        for slices, slices_hu, slices_labels, names, trust in parts:
+        hu, labels, corrected, softness, contoured = [], [], [], [], []
+        for slices, slices_hu, slices_labels, slices_corrected, share, names, trust in parts:
             table = np.zeros(256, np.uint8)
             has = np.zeros((len(slices), len(number) + 1), np.float32)
             has[:, 0] = 1.0
@@ -133,9 +133,12 @@ class Training:
                 has[:, number[name]] = trust[value][slices] if value in trust else 1.0
             hu.append(slices_hu)
             labels.append(table[slices_labels])
+            corrected.append(table[slices_corrected])
+            softness.append(np.full(len(slices), share))
             contoured.append(has)
-        self.hu, self.labels = np.concatenate(hu), np.concatenate(labels)
-        self.contoured = np.concatenate(contoured)
+        self.hu, self.contoured = np.concatenate(hu), np.concatenate(contoured)
+        self.labels, self.softness = np.concatenate(labels), np.concatenate(softness)
+        self.corrected = np.concatenate(corrected) if self.softness.any() else self.labels
         self.stacks = self._stacks([len(part) for part in hu])
         if not len(self.hu):
             raise InputError("no training CT shows a body; are the CTs in Hounsfield units?")
@@ -143,10 +146,12 @@ class Training:
             raise InputError(f"{self.folder}: no label is trusted, so there is nothing to learn; trust more of them")
         return ("background", *structures)
 
-    def _training_slices(self, subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _training_slices(self, subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
         field = Field.on_body(subject.ct, self.options.size, self.options.pixel_mm)
         slices = field.training_slices(subject.ct, self.options.slice_mm)
-        return slices, field.look(subject.ct, slices), field.look_at_labels(subject.labels, slices)
+        labels, (other, share) = field.look_at_labels(subject.labels, slices), subject.corrected or (None, 0.0)
+        corrected = labels if other is None else field.look_at_labels(other, slices)
+        return slices, field.look(subject.ct, slices), labels, corrected, share
 
     def _stacks(self, lengths: Sequence[int]) -> np.ndarray:
         """Rows of the slices of each item to train on, ``[items, D]``: in 3D a stack around each slice of its CT."""
@@ -177,7 +182,11 @@ class Training:
         for index in chosen:
             rows = self.stacks[index]
             hu = torch.from_numpy(self.hu[rows]).to(self.device, torch.float32)
-            labels = torch.from_numpy(self.labels[rows]).to(self.device, torch.float32)
+            labels = self.labels[rows]
+            if self.corrected is not self.labels:
+                instead = self.softness[index] > rng.random(len(index))
+                labels[instead] = self.corrected[rows[instead]]
+            labels = torch.from_numpy(labels).to(self.device, torch.float32)
             hu, labels = _augmented(hu, labels, rng)
             contoured = torch.from_numpy(_drawn(self.contoured[rows].min(axis=1), rng)).to(self.device)
             labels = labels.long()

@@ -1,0 +1,84 @@
+"""What a network learns from labels in which errors were found."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from QualitySentinelLib.datasets import find_cases
+from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelTrainingLib.label_errors.find import find_errors
+from QualitySentinelTrainingLib.label_errors.options import StudentOptions
+from QualitySentinelTrainingLib.label_errors.students import student_sources
+from QualitySentinelTrainingLib.segmentation import SegmentationOptions, train
+from QualitySentinelTrainingLib.subjects import subject_sources
+
+
+@pytest.fixture
+def found(torsos):
+    """Sources of a data set with known errors, and the folder of ``find_errors``."""
+    case = torsos()
+    data = find_cases(case.data)
+    find_errors(data, case.out, probabilities=case.probabilities, say=lambda _: None)
+    return SimpleNamespace(sources=subject_sources(data), out=case.out, truth=case.truth, given=case.given)
+
+
+def learned(found, **options):
+    """The subject with errors, as a student sees it."""
+    return student_sources(found.sources, found.out, StudentOptions(**options))[1].read()
+
+
+def test_corrected_labels_are_the_suggested_ones(found):
+    subject = learned(found, epsilon=0.25)
+    corrected, share = subject.corrected
+    assert share == 0.25
+    np.testing.assert_array_equal(subject.labels, found.given["case_1"])
+    np.testing.assert_array_equal(corrected, found.truth)
+
+
+def test_the_published_loss_adds_nothing_that_is_missing(found):
+    corrected, _ = learned(found, published=True).corrected
+    wrong, missing = found.given["case_1"] != found.truth, (found.given["case_1"] == 0) & (found.truth > 0)
+    assert missing.any() and not corrected[missing].any()
+    np.testing.assert_array_equal(corrected[wrong & ~missing], found.truth[wrong & ~missing])
+    softly, _ = learned(found, published=True, epsilon=0.25).corrected
+    np.testing.assert_array_equal(softly, found.truth)
+
+
+def test_the_slices_of_the_lowest_quality_are_left_out(found):
+    trust = learned(found, labels="picked", dropped=0.15).trust
+    wrong = found.given["case_1"] != found.truth
+    left_out = {int(k) for value in trust for k in np.flatnonzero(trust[value] == 0)}
+    assert left_out and all(wrong[k].any() for k in left_out)
+    assert learned(found, labels="given").trust == {}
+    with pytest.raises(InputError, match="no such file|cannot be read"):
+        student_sources(found.sources, found.out / "nothing", StudentOptions("picked"))
+
+
+def test_options_that_cannot_be_are_refused():
+    with pytest.raises(UsageError, match="epsilon is 1.5"):
+        StudentOptions(epsilon=1.5)
+    with pytest.raises(UsageError, match="labels is 'better'"):
+        StudentOptions("better")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_a_network_learns_from_the_corrected_labels_as_often_as_it_should(found, tmp_path, share, monkeypatch):
+    options = SegmentationOptions(
+        epochs=(1,), size=32, pixel_mm=9.0, slice_mm=5.0, steps=40, batch_size=16, widths=(4, 4)
+    )
+    source = found.sources[0]
+    other = np.where(found.truth == 1, 2, 0).astype(np.uint8)
+    subject = replace(source.read(), labels=np.where(found.truth == 1, 1, 0).astype(np.uint8), corrected=(other, share))
+    sources = [replace(source, read=lambda: subject)]
+    seen = []
+
+    def loss(self, hu, labels, contoured):
+        seen.extend(labels.flatten(1).max(dim=1).values.tolist())
+        return self.module.parameters().__next__().sum() * 0
+
+    monkeypatch.setattr("QualitySentinelTrainingLib.segmentation.network.SegmentationNetwork.loss", loss)
+    train(sources, tmp_path, options, "cpu", lambda _: None)
+    shown = [value for value in seen if value]
+    assert np.mean(np.array(shown) == 2) == pytest.approx(share, abs=0.08)
