@@ -33,6 +33,8 @@ _COMMANDS = {
     "split-sites": "QualitySentinelTrainingLib.commands.split_sites",
     "harm": "QualitySentinelTrainingLib.commands.harm",
     "travel": "QualitySentinelTrainingLib.commands.travel",
+    "simulate": "QualitySentinelTrainingLib.commands.simulate",
+    "train-pseudo": "QualitySentinelTrainingLib.commands.train_pseudo",
 }
 _THREADED = ("score", "review", "train-segmenters", "find-errors", "train", "evaluate", "travel")
 """Commands whose one process computes; the others have workers, or nothing to compute."""
@@ -72,6 +74,14 @@ _EXAMPLES = {
     "travel": (
         "quality-sentinel travel EXPERIMENT.toml --out travel",
         "quality-sentinel travel EXPERIMENT.toml --set engine=simulator --out travel",
+    ),
+    "simulate": (
+        "quality-sentinel simulate experiment.toml --out experiment",
+        "quality-sentinel simulate experiment.toml --out experiment --workers 8",
+    ),
+    "train-pseudo": (
+        "quality-sentinel train-pseudo --data ANNOTATED --pool POOL --trusted next/trusted.csv --out network",
+        "quality-sentinel train-pseudo --data ANNOTATED --pool POOL --trusted trusted.csv --weighted --out network",
     ),
 }
 """Shown below the options of a command."""

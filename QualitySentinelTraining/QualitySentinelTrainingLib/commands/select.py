@@ -63,7 +63,9 @@ def run(options: argparse.Namespace) -> int:
     for value, called in ((options.pool, "POOL"), (options.out, "--out"), (options.budget, "--budget")):
         if value is None:
             raise UsageError(f"give {called}; quality-sentinel select --help shows examples")
-    given = Given(*map(tuple, (options.predictions, options.probabilities, options.network)), options.scores)
+    given = Given(
+        tuple(options.predictions), tuple(options.probabilities), tuple(options.network), options.scores
+    )  # fmt: skip
     how = SelectOptions(
         Budget.parse(options.budget, options.minutes_per_slice), options.strategy, given, options.trust,
         options.trust_by, options.seed, options.layout, options.names, tuple(options.done), tuple(options.export),

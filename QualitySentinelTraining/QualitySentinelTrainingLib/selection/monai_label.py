@@ -81,7 +81,7 @@ class QualitySentinelStrategy(Strategy):
         return score
 
     def _measured(self, image: str, label: str) -> float:
-        self._scorer = self._scorer or Scorer(load_model(self._model), self._device)
+        self._scorer = self._scorer or Scorer(load_model(self._model), device=self._device)
         try:
             ct = read_ct(image)
             masks = read_segmentation(label, ct, names=self._names)

@@ -16,6 +16,7 @@ from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.reading import read_segmentation
 from QualitySentinelLib.reading.image import image_stem
 from QualitySentinelLib.reading.walk import folders_in, images_in
+from QualitySentinelLib.scores import read_report_json
 from QualitySentinelLib.scores.tables import read_segments_csv, unescaped
 from QualitySentinelLib.volume import CtVolume, Segmentation
 
@@ -25,6 +26,7 @@ from ..segmentation.network import SegmentationNetwork
 from ..segmentation.probabilities import read_probabilities
 from .image import PASSES, PoolImage, likeliest, segmentation_of
 from .strategies import NEEDS, STRATEGIES, Strategy
+from .strategies.predicted_quality import structure_scores
 from .units import CaseScores, StructureScores
 
 QUALITY_COLUMNS = ("label_quality", "predicted_dsc")
@@ -156,7 +158,7 @@ class MeasureWork(Work):
             from QualitySentinelLib.checkpoint import load_model
             from QualitySentinelLib.scorer import Scorer
 
-            self._scorer = Scorer(load_model(self.model), device)
+            self._scorer = Scorer(load_model(self.model), device=device)
         if device == "cpu":
             torch.set_num_threads(1)  # workers are many
 
@@ -204,7 +206,7 @@ def case_scores(name: str, head: dict, lines: Sequence[dict]) -> CaseScores:
     rows = [
         StructureScores(
             line["structure"], np.nan if line["whole"] is None else line["whole"], np.array(line["slices"], int),
-            np.array(line["area"], int), np.array(line["score"], float),
+            np.array(line["area"], float), np.array(line["score"], float),
             np.array(line["confidence"], float) if "confidence" in line else None,
             np.array(line["features"], float) if "features" in line else None,
         )
@@ -249,11 +251,18 @@ def _stacks(
 
 
 def scores_of_table(path: Path) -> Iterator[CaseScores]:
-    """The scores of an audit or of find-errors, case after case: ``slices.csv``, and ``segments.csv`` beside it.
+    """The scores of a data set, case after case.
+
+    Read are the tables of an audit (``slices.csv`` and ``segments.csv``), and find-errors' ``scores/CASE.json``.
 
     Raises:
         InputError: a table cannot be read, or lacks a column.
     """
+    if (Path(path) / "scores").is_dir():  # find-errors
+        for file in sorted((Path(path) / "scores").rglob("*.json")):
+            name = file.relative_to(Path(path) / "scores").with_suffix("").as_posix()
+            yield CaseScores(name, structure_scores(read_report_json(file)))
+        return
     path = Path(path) / "slices.csv" if Path(path).is_dir() else Path(path)
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:

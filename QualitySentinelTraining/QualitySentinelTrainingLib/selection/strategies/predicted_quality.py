@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from QualitySentinelLib.scores import CaseScore
+
 from ..image import PoolImage
 from ..units import StructureScores
 from .strategy import Strategy
@@ -11,14 +13,21 @@ from .strategy import Strategy
 
 def measure(image: PoolImage) -> list[StructureScores]:
     """One minus the predicted DSC, of each structure and of its slices; slices that miss the structure count too."""
+    rows = structure_scores(image.scorer.score(image.ct, image.masks[0]))
+    for one in rows:
+        one.slices = np.array([image.ct.frame.file_slice(k) for k in one.slices], int)
+    return rows
+
+
+def structure_scores(score: CaseScore) -> list[StructureScores]:
+    """One minus the DSC in a case's scores; slices by the numbers of the file, areas in mm2."""
     rows = []
-    for segment in image.scorer.score(image.ct, image.masks[0]).segments:
+    for segment in score.segments:
         listed = segment.listed_slices
-        k = np.array([s.k for s in listed], int)
-        areas = image.areas[segment.structure or segment.name]
-        score = 1 - np.array([s.predicted_dsc for s in listed], float)
         whole = float("nan") if segment.predicted_dsc is None else 1 - segment.predicted_dsc
-        rows.append(StructureScores(segment.structure or segment.name, whole, k, areas[k], score))
+        k, area = (np.array([getattr(s, n) for s in listed]) for n in ("slice_index", "own_area_mm2"))
+        bad = 1 - np.array([s.predicted_dsc for s in listed], float)
+        rows.append(StructureScores(segment.structure or segment.name, whole, k.astype(int), area, bad))
     return rows
 
 

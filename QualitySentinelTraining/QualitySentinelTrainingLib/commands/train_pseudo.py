@@ -1,0 +1,58 @@
+"""``quality-sentinel train-pseudo``: a network trained on references and on pseudo labels that are trusted."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from .data_options import add_data_options, subjects_of
+
+_SHAPING = ("dimensions", "size", "pixel_mm", "slice_mm", "depth", "steps", "batch_size", "learning_rate", "dropout")
+
+
+def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
+    """Describe the command's arguments."""
+    parser = add(
+        name,
+        help="train a network on references and on trusted pseudo labels",
+        description="Train one segmentation network on the references of --data and on the masks of POOL that "
+        "trusted.csv (of select) lists: by case, structure or slice. What it does not list is left out of the loss. "
+        "With --weighted a label counts as often as its score says. The same command resumes.",
+    )
+    add_data_options(parser)
+    parser.add_argument("--pool", type=Path, required=True, help="the pool that select ranked")
+    parser.add_argument("--predictions", type=Path, metavar="DIR", help="its masks, where they are not in the pool")
+    parser.add_argument("--trusted", type=Path, required=True, metavar="FILE", help="trusted.csv")
+    parser.add_argument("--weighted", action="store_true", help="trust a label by one minus its score")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the networks")
+    parser.add_argument("--epochs", type=int, nargs="+", default=[10], help="keep the network after these")
+    for option in _SHAPING:
+        kind = int if option in ("dimensions", "size", "depth", "steps", "batch_size") else float
+        parser.add_argument(f"--{option.replace('_', '-')}", type=kind, help="of the network, as for train-segmenters")
+    parser.add_argument("--deep-supervision", action="store_true", help="heads at lower resolutions, which DSAL needs")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train."""
+    from ..segmentation.options import SegmentationOptions
+    from ..selection.pool import Given, find_pool, items_of
+    from ..selection.pseudo import pseudo_sources, train_pseudo
+    from ..selection.select import read_list
+
+    given = Given((options.predictions,) if options.predictions else ())
+    items, _ = items_of(find_pool(options.pool, names=options.names), given)
+    shaping = {name: getattr(options, name) for name in _SHAPING if getattr(options, name) is not None}
+    settings = SegmentationOptions(
+        tuple(options.epochs), deep_supervision=options.deep_supervision, seed=options.seed, **shaping
+    )
+    labeled = subjects_of(options, options.data)
+    pseudo = pseudo_sources(items, read_list(options.trusted), options.weighted)
+    network = train_pseudo(labeled, pseudo, options.out, settings, options.device)
+    print(f"Trained on {len(labeled)} references and pseudo labels of {len(pseudo)} cases: {options.out}")
+    last = sorted(options.out.glob("epoch_*.safetensors"))[-1]
+    print(f"It knows {', '.join(network.classes[1:])}. Next round: quality-sentinel select POOL --network {last}")
+    return 0

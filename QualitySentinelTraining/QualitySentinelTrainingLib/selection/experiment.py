@@ -1,0 +1,126 @@
+"""What an experiment file says, and who plays which role in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+
+from QualitySentinelLib.errors import UsageError
+
+from ..option_files import Doc, NonNegativeFloat, NonNegativeInt, Options, PositiveFloat, PositiveInt, Share
+from ..segmentation.options import SegmentationOptions
+from ..subjects import SubjectSource
+from .pseudo import Weak
+from .strategies import STRATEGIES
+from .units import Budget, WeakLabeler
+
+
+@dataclass(frozen=True)
+class Experiment(Options):
+    """An experiment file (TOML). All strategies get the same budget, patients, first network and training."""
+
+    data: Annotated[Path, Doc("labelled data set; relative to the file")]
+    layout: Annotated[str | None, Doc("its layout")] = None
+    names: Annotated[str | None, Doc("what its label values mean")] = None
+    patient: Annotated[str | None, Doc("regular expression whose first group is the patient, in a case's name")] = None
+    strategies: Annotated[tuple[str, ...], Doc("who is compared")] = ("predicted-quality", "random")
+    weak: Annotated[tuple[Weak, ...], Doc("which pseudo labels are added each round")] = ("none",)
+    weak_share: Annotated[Share, Doc("of the pool, for best and random")] = 0.5
+    weak_by: Annotated[str, Doc("case, structure or slice")] = "case"
+    crf: Annotated[bool, Doc("check pseudo labels by DSAL's CRF")] = False
+    dsal_first_round: Annotated[PositiveInt, Doc("of DSAL's weak labels")] = 5
+    dsal_number: Annotated[PositiveInt, Doc("of DSAL's weak labels in that round, and more in each one after")] = 20
+    budget: Annotated[str, Doc("of each round; 0cases for pseudo labels alone")] = "4cases"
+    minutes_per_slice: Annotated[PositiveFloat, Doc("what a slice costs")] = 1.0
+    rounds: Annotated[PositiveInt, Doc("of annotating and training")] = 3
+    seeds: Annotated[tuple[NonNegativeInt, ...], Doc("one repetition each")] = (0, 1, 2)
+    initial: Annotated[PositiveInt, Doc("patients annotated at the start")] = 6
+    pool: Annotated[PositiveInt, Doc("patients to choose from")] = 40
+    test: Annotated[PositiveInt, Doc("patients measured on, the same for every seed")] = 20
+    size: Annotated[PositiveInt, Doc("pixels on a side of the field of view")] = 64
+    pixel_mm: Annotated[PositiveFloat, Doc("size of a pixel; everything happens at this resolution")] = 5.0
+    slice_mm: Annotated[PositiveFloat, Doc("distance of the slices")] = 6.0
+    dimensions: Annotated[int, Doc("2 or 3")] = 2
+    depth: Annotated[PositiveInt, Doc("slices in a stack, 3D only")] = 16
+    widths: Annotated[tuple[PositiveInt, ...], Doc("channels of the U-Net's levels")] = (8, 16, 32, 32)
+    dropout: Annotated[NonNegativeFloat, Doc("share of activations dropped")] = 0.1
+    deep_supervision: Annotated[bool, Doc("heads at lower resolutions")] = True
+    learning_rate: Annotated[PositiveFloat, Doc("of AdamW")] = 2e-3
+    batch_size: Annotated[PositiveInt, Doc("slices or stacks in a batch")] = 16
+    steps: Annotated[PositiveInt, Doc("batches in an epoch")] = 10
+    first_epochs: Annotated[PositiveInt, Doc("of the first network")] = 15
+    epochs: Annotated[PositiveInt, Doc("of each round, 3 or more; they go on from the round before")] = 6
+    tolerance_mm: Annotated[PositiveFloat, Doc("of the NSD")] = 5.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.strategies:
+            if name not in STRATEGIES or name == "label-quality":
+                known = ", ".join(n for n in STRATEGIES if n != "label-quality")
+                raise UsageError(f"strategies has {name!r}; give some of {known}")
+        if self.weak_by not in ("case", "structure", "slice"):
+            raise UsageError(f"weak_by is {self.weak_by!r}; give case, structure or slice")
+        if "dsal" in self.weak and "deep-supervision" not in self.strategies:
+            raise UsageError("weak = 'dsal' is for the strategy 'deep-supervision'; add it to strategies")
+        if self.epochs < 3 or self.first_epochs < 3:
+            raise UsageError("epochs and first_epochs are 3 or more; networks of each third of them disagree")
+        if not self.strategies or not self.seeds:
+            raise UsageError("strategies and seeds need one value or more")
+        self.strong()
+        if "deep-supervision" in self.strategies and self.network(0, 0).levels < 3:
+            raise UsageError("'deep-supervision' needs deep_supervision = true and four widths or more")
+        if "mc-dropout" in self.strategies and not self.dropout:
+            raise UsageError("'mc-dropout' needs a dropout above 0")
+
+    def strong(self) -> Budget | None:
+        """The budget of a round; ``None`` for no strong labels."""
+        if self.budget.replace(" ", "") in ("0", "0cases"):
+            return None
+        return Budget.parse(self.budget, self.minutes_per_slice)
+
+    def arms(self) -> list[tuple[str, Weak]]:
+        """Every strategy with every kind of pseudo labels; DSAL's belong to its own strategy."""
+        return [(s, w) for s in self.strategies for w in self.weak if w != "dsal" or s == "deep-supervision"]
+
+    def schedule(self) -> WeakLabeler:
+        """DSAL's weak labels."""
+        return WeakLabeler(self.dsal_first_round, self.dsal_number, self.dsal_number)
+
+    def stages(self, round_: int) -> tuple[int, ...]:
+        """Epochs after which the network of a round is kept: each third of it; round 0 is the first network."""
+        start = self.first_epochs + (round_ - 1) * self.epochs if round_ else 0
+        length = self.epochs if round_ else self.first_epochs
+        return tuple(start + length * third // 3 for third in (1, 2, 3))
+
+    def network(self, seed: int, round_: int) -> SegmentationOptions:
+        """Options of the network of a round."""
+        before = (self.stages(round_ - 1)[-1],) if round_ else ()
+        return SegmentationOptions(
+            epochs=(*before, *self.stages(round_)), dimensions=self.dimensions, size=self.size, pixel_mm=self.pixel_mm,
+            slice_mm=self.slice_mm, depth=self.depth, steps=self.steps, batch_size=self.batch_size,
+            learning_rate=self.learning_rate, widths=self.widths, deep_supervision=self.deep_supervision,
+            dropout=self.dropout, seed=seed,
+        )  # fmt: skip
+
+    def roles(self, sources: Sequence[SubjectSource], seed: int) -> dict[str, str]:
+        """``initial``, ``pool`` or ``test`` by the name of each case that takes part; a patient has one role.
+
+        Every seed has the same patients, and the same of them to test on.
+
+        Raises:
+            UsageError: there are not enough patients.
+        """
+        people = sorted({source.person for source in sources})
+        wanted = self.initial + self.pool + self.test
+        if wanted > len(people):
+            raise UsageError(f"{self.data}: has {len(people)} patients; initial, pool and test together are {wanted}")
+        shuffled = np.random.default_rng(0).permutation(people).tolist()
+        others = np.random.default_rng([1, seed]).permutation(shuffled[self.test : wanted]).tolist()
+        role = dict.fromkeys(shuffled[: self.test], "test")
+        role |= dict.fromkeys(others[: self.initial], "initial")
+        role |= dict.fromkeys(others[self.initial :], "pool")
+        return {s.name: role[s.person] for s in sources if s.person in role}
