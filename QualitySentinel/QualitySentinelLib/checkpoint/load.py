@@ -6,15 +6,9 @@ import os
 from pathlib import Path
 
 from ..errors import ModelError
+from ..options import BUNDLED, CHECKPOINT_SUFFIXES, bundled_models
 from .model import QualityModel
 from .model_file import load_model_file
-
-BUNDLED = "bundled"
-_LIBRARY = Path(__file__).resolve().parent.parent
-_BUNDLED_FOLDERS = (
-    _LIBRARY.parent / "Resources" / "Models",  # source tree and Slicer's module folder
-    _LIBRARY / "Resources" / "Models",  # a wheel
-)
 
 
 def load_model(
@@ -38,7 +32,7 @@ def load_model(
     path = Path(source)
     if not path.is_file():
         raise ModelError(f"{path}: there is no such model file; give a .safetensors or .pth file, or 'bundled'")
-    if path.suffix.lower() in (".pth", ".pt", ".ckpt"):
+    if path.suffix.lower() in CHECKPOINT_SUFFIXES:
         from .published import load_published  # needs torchvision; not for our own models
 
         return load_published(path, embeddings)
@@ -51,12 +45,8 @@ def bundled_model_path() -> Path:
     Raises:
         ModelError: it is missing, or there is more than one.
     """
-    found = []
-    for folder in _BUNDLED_FOLDERS:
-        found = sorted(folder.glob("*.safetensors"))
-        if found:
-            break
+    found = bundled_models()
     if len(found) != 1:
         state = f"holds {len(found)} model files instead of one" if found else "holds no model file"
-        raise ModelError(f"{_BUNDLED_FOLDERS[0]}: {state}; install Quality Sentinel again, or give --model PATH")
+        raise ModelError(f"the folder of bundled models {state}; install Quality Sentinel again, or give --model PATH")
     return found[0]

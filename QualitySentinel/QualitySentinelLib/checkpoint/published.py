@@ -18,12 +18,12 @@ from ..errors import ModelError, reason_of
 from ..files import sha256_of
 from ..network import build_network
 from ..network.published import architecture_of, unused_shapes, without_unused
+from ..options import EMBEDDINGS_NAME
 from ..slices import PUBLISHED
 from ..text.table import EmbeddingTable
 from .model import QualityModel
 from .restricted_pickle import read_label_embeddings
 
-EMBEDDINGS_NAME = "label_embedding.pkl"
 _FILE_BYTES = 2 << 30
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _NO_STRUCTURE = {0: "background", 1: "left to annotate"}

@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from .. import __version__
 from ..errors import UsageError
+from ..options import BUNDLED
 from ..scores import software_versions
 
 
@@ -32,7 +33,6 @@ def gather(model_source: str = "bundled") -> dict:
 
     from ..anatomy import all_structures
     from ..checkpoint import load_model
-    from ..checkpoint.load import BUNDLED
     from ..setup import model_choices
 
     devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]

@@ -15,13 +15,10 @@ from pathlib import Path
 
 from ..errors import InputError, ModelError
 from ..files import atomic_file, atomic_write, sha256_of
+from ..options import BUNDLED, CHECKPOINT_SUFFIXES, EMBEDDINGS_NAME
 
-BUNDLED = "bundled"
-CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt")
-EMBEDDINGS_NAME = "label_embedding.pkl"
 _SUFFIX = ".safetensors"
 _LIST = "imported.json"
-_LIBRARY = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -63,15 +60,6 @@ def model_choices() -> list[ModelChoice]:
     for path in sorted(model_folder().glob(f"*{_SUFFIX}"), key=lambda p: p.stem.casefold()):
         choices.append(ModelChoice(path.stem, str(path), listed.get(path.name, {}).get("origin", "")))
     return choices
-
-
-def bundled_names() -> list[str]:
-    """Names of the bundled models: one, unless the installation is damaged. Nothing is loaded, nor is torch."""
-    for folder in (_LIBRARY.parent / "Resources" / "Models", _LIBRARY / "Resources" / "Models"):
-        names = [path.stem for path in sorted(folder.glob(f"*{_SUFFIX}"))]
-        if names:
-            return names
-    return []
 
 
 def import_model(path: str | os.PathLike, embeddings: str | os.PathLike | None = None) -> ModelChoice:

@@ -12,9 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from .. import __version__
+from ..options import BUNDLED, bundled_models
 from ..scores import software_versions
 from .memory import GIB, available_memory
-from .models import BUNDLED, bundled_names, model_choices
+from .models import model_choices
 from .packages import REQUIREMENTS, TORCH_VERSION, installed_version, loaded_version, restart_needed
 
 MISSING = "missing"
@@ -153,7 +154,7 @@ def _packages() -> list[InstalledPart]:
 
 
 def _models() -> list[InstalledPart]:
-    bundled = bundled_names()
+    bundled = [path.stem for path in bundled_models()]
     if len(bundled) == 1:
         rows = [InstalledPart("bundled model", bundled[0])]
     else:

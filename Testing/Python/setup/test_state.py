@@ -76,7 +76,7 @@ class TestRows:
         assert row("model small").version == "copy of small.safetensors"
 
     def test_an_installation_without_its_model_is_told(self, models, monkeypatch):
-        monkeypatch.setattr(state, "bundled_names", list)
+        monkeypatch.setattr(state, "bundled_models", list)
         assert row("bundled model") == state.InstalledPart(
             "bundled model", "missing", False, "install Quality Sentinel again"
         )
