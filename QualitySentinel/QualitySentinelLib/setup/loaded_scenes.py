@@ -57,12 +57,8 @@ def _marked() -> list:
     import slicer
 
     nodes = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
-    return [
-        node
-        for node in nodes
-        if node.GetDisplayNode() is not None
-        and any(name.startswith(_OURS) for name in node.GetDisplayNode().GetAttributeNames() or ())
-    ]
+    displays = [(node, node.GetDisplayNode()) for node in nodes if node.GetDisplayNode() is not None]
+    return [n for n, d in displays if any(name.startswith(_OURS) for name in d.GetAttributeNames() or ())]
 
 
 def _alone(node) -> bool:

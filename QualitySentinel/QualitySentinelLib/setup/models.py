@@ -144,8 +144,7 @@ def _copy(path: Path) -> ModelChoice:
 
 def _convert(path: Path, embeddings: str | os.PathLike | None) -> ModelChoice:
     """Keep a published checkpoint and its embeddings as one file of ours."""
-    beside = path.parent / EMBEDDINGS_NAME
-    embeddings = Path(embeddings) if embeddings is not None else beside
+    embeddings = Path(path.parent / EMBEDDINGS_NAME if embeddings is None else embeddings)
     if not embeddings.is_file():
         raise ModelError(f"{path}: a published checkpoint needs its {EMBEDDINGS_NAME}, but {embeddings} does not exist")
     from ..checkpoint import load_model, save_model
@@ -155,11 +154,9 @@ def _convert(path: Path, embeddings: str | os.PathLike | None) -> ModelChoice:
     if known:
         return known
     model.metadata["imported_from"] = {
-        "checkpoint": path.name,
-        "checkpoint_sha256": sha256_of(path),
-        "embeddings": embeddings.name,
-        "embeddings_sha256": sha256_of(embeddings),
-    }
+        "checkpoint": path.name, "checkpoint_sha256": sha256_of(path),
+        "embeddings": embeddings.name, "embeddings_sha256": sha256_of(embeddings),
+    }  # fmt: skip
     target = save_model(model, _free_name(path.stem))
     return _keep(target, model.sha256, f"converted from {path.name} and {embeddings.name}")
 

@@ -19,7 +19,7 @@ TORCH_VERSION = ">=2.2"
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "Resources" / "requirements.txt"
 """What Slicer's Python lacks; absent in a wheel, whose packages pip looks after."""
 EXTENSION = "PyTorch"
-_REQUESTER = "Quality Sentinel"
+_REPLACED = "PyTorch was replaced while it was in use."
 
 
 def ensure_packages(force_cpu: bool = False) -> bool:
@@ -42,10 +42,7 @@ def ensure_packages(force_cpu: bool = False) -> bool:
     if not _ensure_torch(force_cpu):
         return False
     _ensure_requirements()
-    if restart_needed():
-        _offer_restart_of_torch()
-        return False
-    return True
+    return not restart_needed() or _offer_restart(_REPLACED)
 
 
 def restart_needed() -> bool:
@@ -87,13 +84,8 @@ def _ensure_torch(force_cpu: bool) -> bool:
         _install_extension()
         return False
     if slicer.app.testingEnabled():  # PyTorchUtils would install without asking
-        if missing:
-            raise ModelError(_("PyTorch is not installed, and testing mode does not install anything"))
-        raise ModelError(
-            _("PyTorch is too old ({version} is needed), and testing mode does not install anything").format(
-                version=TORCH_VERSION
-            )
-        )
+        state = _("not installed") if missing else _("too old ({version} is needed)").format(version=TORCH_VERSION)
+        raise ModelError(_("PyTorch is {state}, and testing mode does not install anything").format(state=state))
     in_use = "torch" in sys.modules
     try:
         torch = PyTorchUtils.PyTorchUtilsLogic().installTorch(
@@ -110,10 +102,7 @@ def _ensure_torch(force_cpu: bool) -> bool:
         ) from error
     if torch is None:
         raise CancelledError(_("Scoring needs PyTorch, which was not installed"))
-    if in_use:
-        _offer_restart_of_torch()
-        return False
-    return True
+    return not in_use or _offer_restart(_REPLACED)
 
 
 def _install_extension() -> None:
@@ -130,7 +119,7 @@ def _install_extension() -> None:
     if slicer.app.testingEnabled() or not hasattr(slicer.app, "extensionsManagerModel"):
         raise ModelError(by_hand)
     manager = slicer.app.extensionsManagerModel()
-    if manager is None:  # Slicer was started without extensions
+    if manager is None:  # started without extensions
         raise ModelError(by_hand)
     if not manager.isExtensionInstalled(EXTENSION):
         if not slicer.util.confirmOkCancelDisplay(
@@ -149,7 +138,7 @@ def _install_extension() -> None:
             manager.interactive = asks
         if not installed:
             raise ModelError(by_hand)
-    _offer_restart(_("The PyTorch extension is installed."))
+    _offer_restart("The PyTorch extension is installed.")
 
 
 def _ensure_requirements() -> None:
@@ -160,7 +149,7 @@ def _ensure_requirements() -> None:
     requirements = slicer.packaging.load_requirements(REQUIREMENTS)
     names = ", ".join(r.name for r in requirements if not slicer.packaging.pip_check(r))
     try:
-        slicer.packaging.pip_ensure(requirements, requester=_REQUESTER)
+        slicer.packaging.pip_ensure(requirements, requester="Quality Sentinel")
     except CalledProcessError as error:
         raise ModelError(
             _("Python packages could not be installed ({names}); see View > Error Log for the reason").format(
@@ -173,18 +162,13 @@ def _ensure_requirements() -> None:
         ) from error
 
 
-def _offer_restart_of_torch() -> None:
-    from slicer.i18n import tr as _
-
-    _offer_restart(_("PyTorch was replaced while it was in use."))
-
-
-def _offer_restart(why: str) -> None:
+def _offer_restart(why: str) -> bool:
+    """Offer to restart Slicer; ``False``: nothing can be scored before that."""
     import slicer
     from slicer.i18n import tr as _
 
-    if slicer.app.testingEnabled():  # message boxes then say yes to everything
-        return
-    question = _("Slicer must be restarted before it can score. Save your work first. Restart now?")
-    if slicer.util.confirmYesNoDisplay(f"{why}\n\n{question}", _("Quality Sentinel - Restart Needed")):
-        slicer.util.restart()
+    if not slicer.app.testingEnabled():  # message boxes then say yes to everything
+        question = _("Slicer must be restarted before it can score. Save your work first. Restart now?")
+        if slicer.util.confirmYesNoDisplay(f"{_(why)}\n\n{question}", _("Quality Sentinel - Restart Needed")):
+            slicer.util.restart()
+    return False

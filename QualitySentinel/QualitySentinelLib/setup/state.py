@@ -9,7 +9,7 @@ import platform
 import re
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .. import __version__
 from ..options import BUNDLED, bundled_models
@@ -88,25 +88,19 @@ def _slicer() -> str:
 
 def _torch() -> list[InstalledPart]:
     inside_slicer = bool(_slicer())
-    version = installed_version("torch")
     rows = []
     if inside_slicer and importlib.util.find_spec("PyTorchUtils") is None:
-        if version is not None and _fits("torch", TORCH_VERSION):
+        if _row("torch", TORCH_VERSION).ok:
             rows.append(InstalledPart("PyTorch extension", "not installed, and not needed because torch is"))
         else:
             advice = "press Apply to install it, or get it from the Extensions Manager"
             rows.append(InstalledPart("PyTorch extension", MISSING, False, advice))
-    if version is None:
-        rows.append(
-            InstalledPart("torch", MISSING, False, _APPLY_INSTALLS if inside_slicer else "install the package torch")
-        )
+    row = _row("torch", TORCH_VERSION)
+    if row.version == MISSING and not inside_slicer:
+        row = replace(row, advice="install the package torch")
     elif restart_needed():
-        rows.append(InstalledPart("torch", f"{version}, {loaded_version('torch')} in use", False, "restart Slicer"))
-    elif not _fits("torch", TORCH_VERSION):
-        rows.append(InstalledPart("torch", version, False, f"{TORCH_VERSION} is needed; {_APPLY_INSTALLS}"))
-    else:
-        rows.append(InstalledPart("torch", version))
-    return rows
+        row = InstalledPart("torch", f"{row.version}, {loaded_version('torch')} in use", False, "restart Slicer")
+    return [*rows, row]
 
 
 def _devices(ask: bool) -> list[InstalledPart]:
@@ -135,22 +129,19 @@ def _devices(ask: bool) -> list[InstalledPart]:
 
 def _packages() -> list[InstalledPart]:
     """A row for each package of ``requirements.txt``; none in a wheel, which does not carry that file."""
-    if not REQUIREMENTS.is_file():
-        return []
-    rows = []
-    for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines():
-        found = re.match(r"([\w.-]+)\s*([<>=!~].*)?$", line.strip())
-        if not found:
-            continue
-        name, wanted = found[1], found[2] or ""
-        version = installed_version(name)
-        if version is None:
-            rows.append(InstalledPart(name, MISSING, False, _APPLY_INSTALLS))
-        elif not _fits(name, wanted):
-            rows.append(InstalledPart(name, version, False, f"{wanted} is needed; {_APPLY_INSTALLS}"))
-        else:
-            rows.append(InstalledPart(name, version))
-    return rows
+    lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines() if REQUIREMENTS.is_file() else []
+    found = (re.match(r"([\w.-]+)\s*([<>=!~].*)?$", line.strip()) for line in lines)
+    return [_row(one[1], one[2] or "") for one in found if one]
+
+
+def _row(name: str, wanted: str) -> InstalledPart:
+    """A package, which should have a version such as ``>=0.4``."""
+    version = installed_version(name)
+    if version is None:
+        return InstalledPart(name, MISSING, False, _APPLY_INSTALLS)
+    if not _fits(version, wanted):
+        return InstalledPart(name, version, False, f"{wanted} is needed; {_APPLY_INSTALLS}")
+    return InstalledPart(name, version)
 
 
 def _models() -> list[InstalledPart]:
@@ -163,10 +154,9 @@ def _models() -> list[InstalledPart]:
     return rows + [InstalledPart(f"model {c.name}", c.origin or "copied by hand") for c in imported]
 
 
-def _fits(package: str, wanted: str) -> bool:
-    """Whether an installed package has a wanted version, such as ``>=0.4``; unknown counts as fitting."""
+def _fits(version: str, wanted: str) -> bool:
     try:
         from packaging.specifiers import SpecifierSet
     except ImportError:  # Slicer has it; elsewhere pip has seen to the versions
         return True
-    return installed_version(package) in SpecifierSet(wanted, prereleases=True)
+    return version in SpecifierSet(wanted, prereleases=True)
