@@ -93,21 +93,20 @@ def _sides() -> dict[str, str]:
 
 
 def _mirrored(places: Mapping[str, float], reversed_: Mapping[str, float]) -> MistakenSides:
-    distance = max(reversed_.values())
-    organs = _organs_reversed(places)
-    if len(reversed_) == 1:
-        stem = next(iter(reversed_))
-        return MistakenSides(
-            "case mirrored" if organs else "names swapped", f"{stem} left, {stem} right", distance,
-            f"the left one lies {distance:.0f} mm to the right of the right one; the case has no other pair to tell "
-            f"a swapped name from a mirrored image{_organs(places)}",
-            0, 1,
-        )  # fmt: skip
+    distance, organs, single = max(reversed_.values()), _organs_reversed(places), len(reversed_) == 1
+    stem = next(iter(reversed_))
+    evidence = (
+        f"the left one lies {distance:.0f} mm to the right of the right one; the case has no other pair to tell "
+        "a swapped name from a mirrored image"
+        if single
+        else f"all {len(reversed_)} pairs of this case are the other way round: the image or the masks are mirrored, "
+        "or sides are named as the reader sees them"
+    )
+    mirrored = organs if single else organs is not False
     return MistakenSides(
-        "names swapped" if organs is False else "case mirrored", _some(list(reversed_)), distance,
-        f"all {len(reversed_)} pairs of this case are the other way round: the image or the masks are mirrored, or "
-        f"sides are named as the reader sees them{_organs(places)}",
-        0, len(reversed_),
+        "case mirrored" if mirrored else "names swapped",
+        f"{stem} left, {stem} right" if single else _some(list(reversed_)),
+        distance, evidence + _organs(places), 0, len(reversed_),
     )  # fmt: skip
 
 

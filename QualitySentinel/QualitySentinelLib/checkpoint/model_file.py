@@ -186,35 +186,32 @@ def _metadata(header: dict) -> dict:
 
 def _check_calibration(calibration: object) -> None:
     """Refuse a calibration that scores cannot be read off; keys of other versions are left alone."""
-    if not isinstance(calibration, dict):
-        raise ModelError("its calibration is not what it should be")
-    if "coverage" in calibration and not _within(calibration["coverage"], 0.0, 1.0):
-        raise ModelError("its calibration gives coverage not as a number in 0..1")
+
+    def check(fits: bool, what: str) -> None:
+        if not fits:
+            raise ModelError(f"its calibration {what}")
+
+    def within(value: object, least: float = 0.0, most: float = 1.0) -> bool:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most
+
+    check(isinstance(calibration, dict), "is not what it should be")
+    check(within(calibration.get("coverage", 0.0)), "gives coverage not as a number in 0..1")
     for name, columns in _CURVES.items():
         curve = calibration.get(name)
         if curve is None:
             continue
         knots = [curve.get(column) for column in columns] if isinstance(curve, dict) else [None]
-        if not all(isinstance(column, list) and all(_within(v, 0.0, 1.0) for v in column) for column in knots):
-            raise ModelError(f"its calibration gives {name} without {', '.join(columns)} as lists of numbers in 0..1")
-        if not _KNOTS[0] <= len(knots[0]) <= _KNOTS[1] or any(len(column) != len(knots[0]) for column in knots):
-            raise ModelError(f"its calibration gives {name} without {_KNOTS[0]}..{_KNOTS[1]} knots in every column")
-        if knots[0] != sorted(knots[0]):
-            raise ModelError(f"its calibration gives {name} with {columns[0]} not ascending")
-        if any(low > high for low, high in zip(*knots[-2:], strict=True)):
-            raise ModelError(f"its calibration gives {name} with low above high")
-    missed = calibration.get("missed")
-    if missed is None:
-        return
-    if not isinstance(missed, dict):
-        raise ModelError("its calibration gives missed not as numbers by name")
+        numbers = all(isinstance(column, list) and all(map(within, column)) for column in knots)
+        check(numbers, f"gives {name} without {', '.join(columns)} as lists of numbers in 0..1")
+        fits = _KNOTS[0] <= len(knots[0]) <= _KNOTS[1] and all(len(column) == len(knots[0]) for column in knots)
+        check(fits, f"gives {name} without {_KNOTS[0]}..{_KNOTS[1]} knots in every column")
+        check(knots[0] == sorted(knots[0]), f"gives {name} with {columns[0]} not ascending")
+        check(all(low <= high for low, high in zip(*knots[-2:], strict=True)), f"gives {name} with low above high")
+    missed = calibration.get("missed") or {}
+    check(isinstance(missed, dict), "gives missed not as numbers by name")
     for name, (least, most) in _MISSED.items():
-        if name in missed and not _within(missed[name], least, most):
-            raise ModelError(f"its calibration gives missed {name} not as a number in {least:g}..{most:g}")
-
-
-def _within(value: object, least: float, most: float) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most
+        fits = name not in missed or within(missed[name], least, most)
+        check(fits, f"gives missed {name} not as a number in {least:g}..{most:g}")
 
 
 def _table(header: dict, vectors: np.ndarray) -> EmbeddingTable:

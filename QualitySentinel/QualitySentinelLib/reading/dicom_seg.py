@@ -42,6 +42,8 @@ def read_dicom_seg(path: Path, collector: SegmentCollector) -> None:
 
 
 def _read(path: Path, dataset, collector: SegmentCollector) -> None:
+    from pydicom.pixels import pixel_array
+
     kind = str(dataset.SegmentationType)
     if kind == "FRACTIONAL":
         collector.warnings.append(f"{path}: a fractional SEG; voxels of half and above were taken as the segment")
@@ -51,13 +53,8 @@ def _read(path: Path, dataset, collector: SegmentCollector) -> None:
         number = int(item.SegmentNumber)
         if kind == "LABELMAP" and number == 0:
             continue  # the background
-        found[number] = SegmentHeader(
-            id=str(number),
-            name=str(item.get("SegmentLabel", "") or f"{image_stem(path)} {number}"),
-            color=_color(item),
-            tags=segment_tags(item),
-            keys=(str(number),),
-        )
+        name = str(item.get("SegmentLabel", "") or f"{image_stem(path)} {number}")
+        found[number] = SegmentHeader(str(number), name, _color(item), segment_tags(item), (str(number),))
     frames = [_frame(dataset, index) for index in range(int(dataset.get("NumberOfFrames", 1)))]
     stack = _Stack(path, frames, dataset, collector)
     of_segment: dict[int, list[int]] = defaultdict(list)
@@ -68,7 +65,7 @@ def _read(path: Path, dataset, collector: SegmentCollector) -> None:
             continue
         pieces = []
         for index in of_segment[number if kind != "LABELMAP" else None]:
-            pixels = stack.pixels(index)
+            pixels = pixel_array(dataset, index=index)
             mask = pixels >= threshold if kind == "FRACTIONAL" else pixels == (number if kind == "LABELMAP" else 1)
             rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
             if len(rows):
@@ -91,8 +88,8 @@ def _frame(dataset, index: int) -> dict:
     orientation = functional_group(dataset, index, "PlaneOrientationSequence").ImageOrientationPatient
     return {
         "segment": segment,
-        "position": np.array([float(v) for v in position]),
-        "orientation": np.array([float(v) for v in orientation]),
+        "position": np.array(position, dtype=float),
+        "orientation": np.array(orientation, dtype=float),
         "spacing": tuple(float(v) for v in measures.PixelSpacing),
         "between": float(measures.get("SpacingBetweenSlices") or 0.0),
         "thickness": float(measures.get("SliceThickness") or 0.0),
@@ -108,7 +105,7 @@ class _Stack:
     """
 
     def __init__(self, path: Path, frames: list[dict], dataset, collector: SegmentCollector) -> None:
-        self._dataset, self.on_ct, self.place = dataset, False, []
+        self.on_ct, self.place = False, []
         if not frames:
             return
         first = frames[0]
@@ -136,14 +133,9 @@ class _Stack:
         depths -= depths.min()
         steps = np.diff(np.unique(np.round(depths, 3)))
         smallest = float(steps[steps > 1e-2].min()) if (steps > 1e-2).any() else 0.0
-        step = next(
-            (
-                s
-                for s in (abs(first["between"]), smallest)
-                if s > 0 and np.abs(depths / s - np.rint(depths / s)).max() < SAME_PLANE
-            ),
-            first["thickness"] or 1.0 if not smallest else 0.0,
-        )
+        candidates = (s for s in (abs(first["between"]), smallest) if s > 0)
+        regular = (s for s in candidates if np.abs(depths / s - np.rint(depths / s)).max() < SAME_PLANE)
+        step = next(regular, 0.0 if smallest else first["thickness"] or 1.0)
         if step <= 0:
             raise InputError(f"{path}: its frames are unevenly spaced; export it on the CT's slices")
         if depths.max() > _MOST_PLANES * step:
@@ -153,12 +145,6 @@ class _Stack:
         if numbers[highest]:  # a tilted gantry: the planes' corners do not lie along the normal
             return numbers, (positions[highest] - positions[lowest]) / numbers[highest]
         return numbers, normal * step
-
-    def pixels(self, index: int) -> np.ndarray:
-        """Pixels of a frame, ``[row, column]``."""
-        from pydicom.pixels import pixel_array
-
-        return pixel_array(self._dataset, index=index)
 
     def assemble(self, pieces: list) -> tuple[np.ndarray, np.ndarray]:
         """One 0/1 array ``[K, J, I]`` that just holds the pieces ``((plane, row, column), mask)``, and its affine."""

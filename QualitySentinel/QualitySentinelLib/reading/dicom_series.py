@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -38,22 +39,15 @@ _KEYWORDS = (
 
 @dataclass(frozen=True)
 class _Slice:
-    """A slice, or a frame of an Enhanced CT.
-
-    Attributes:
-        position: LPS mm of the first pixel.
-        axes: LPS mm ``[2, 3]`` to the next pixel of a row and to the next row.
-        correction: factor and summand for what ITK makes of the frame, which it rescales as the file's first one.
-        padding: HU that the file names as padding, if they are beyond any that tissue or metal has.
-    """
+    """A slice, or a frame of an Enhanced CT."""
 
     path: Path
     frame: int
     instance: int
-    position: np.ndarray
-    axes: np.ndarray
-    correction: tuple[float, float] = (1.0, 0.0)
-    padding: float | None = None
+    position: np.ndarray  # LPS mm of the first pixel
+    axes: np.ndarray  # LPS mm [2, 3] to the next pixel of a row and to the next row
+    correction: tuple[float, float] = (1.0, 0.0)  # of what ITK makes of the frame: it rescales as in the first one
+    padding: float | None = None  # HU that the file names as padding, beyond any that tissue or metal has
 
     @property
     def normal(self) -> np.ndarray:
@@ -96,13 +90,7 @@ class _Series:
 
 @dataclass
 class _Found:
-    """What lies in a folder: slices by series and matrix size, and what is not a slice.
-
-    Attributes:
-        series: without regard to grids.
-        damaged: files that are DICOM and cannot be read, or CT images whose header gives them no place in space.
-        kinds: modalities met, for messages.
-    """
+    """Series by UID and matrix size, without regard to grids; damaged CT images; modalities met, for messages."""
 
     series: dict[tuple, _Series] = field(default_factory=dict)
     damaged: list[Path] = field(default_factory=list)
@@ -154,6 +142,7 @@ def read_dicom_series(place: Path, files: Sequence[Path] | None = None, series: 
 
 
 def _find(place: Path, files: Sequence[Path] | None) -> _Found:
+    """What lies in a folder."""
     found = _Found()
     for path, header in dicom_headers(place, _KEYWORDS, files, found.damaged):
         try:
@@ -227,18 +216,25 @@ def _padding(header) -> float | None:
 
 def _grids(series: _Series) -> list[_Series]:
     """The slices of a series, as one or several that each lie on one grid."""
-    turned: list[list[_Slice]] = []
     extent = np.array(series.shape[::-1])[:, None]
-    for one in series.slices:
+
+    def parallel(one: _Slice, other: _Slice) -> bool:
         pixel = np.linalg.norm(one.axes, axis=1).min()
-        for group in turned:
-            if np.abs((one.axes - group[0].axes) * extent).max() <= ONE_GRID * pixel:
-                group.append(one)
-                break
+        return np.abs((one.axes - other.axes) * extent).max() <= ONE_GRID * pixel
+
+    return [replace(series, slices=part) for group in _alike(series.slices, parallel) for part in _rows(group)]
+
+
+def _alike(items: Iterable, are_alike: Callable[[Any, Any], bool]) -> list[list]:
+    """Groups of items that are like the first of their group."""
+    groups: list[list] = []
+    for one in items:
+        group = next((g for g in groups if are_alike(one, g[0])), None)
+        if group is None:
+            groups.append([one])
         else:
-            turned.append([one])
-    parts = [part for group in turned for part in _rows(group)]
-    return [_Series(series.uid, series.number, series.title, series.image_type, series.shape, p) for p in parts]
+            group.append(one)
+    return groups
 
 
 def _rows(slices: list[_Slice]) -> list[list[_Slice]]:
@@ -249,18 +245,11 @@ def _rows(slices: list[_Slice]) -> list[list[_Slice]]:
     order = np.argsort(depths, kind="stable")
     steps = np.diff(depths[order])
     apart = steps > 1e-2
-    drift = (
-        np.median(np.diff(pixels[order], axis=0)[apart] / steps[apart, None], axis=0) if apart.any() else np.zeros(2)
-    )
+    drift = np.zeros(2)
+    if apart.any():
+        drift = np.median(np.diff(pixels[order], axis=0)[apart] / steps[apart, None], axis=0)
     offsets = pixels - (depths - depths.min())[:, None] * drift
-    rows: list[list[int]] = []
-    for index, offset in enumerate(offsets):
-        for row in rows:
-            if np.abs(offset - offsets[row[0]]).max() <= ONE_GRID:
-                row.append(index)
-                break
-        else:
-            rows.append([index])
+    rows = _alike(range(len(slices)), lambda a, b: np.abs(offsets[a] - offsets[b]).max() <= ONE_GRID)
     return [[slices[index] for index in row] for row in rows]
 
 
