@@ -99,7 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in _COMMANDS.items():
-        if _installed(module):
+        if importlib.util.find_spec(module.partition(".")[0]):  # the training library may be absent
             importlib.import_module(module).add_parser(commands.add_parser, name)
             if name in _EXAMPLES:
                 commands.choices[name].epilog = "\n  ".join(("Examples:", *_EXAMPLES[name]))
@@ -148,12 +148,6 @@ def _thread_count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1024:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 1024, not {text!r}")
     return int(text)
-
-
-def _installed(module: str) -> bool:
-    """Whether the library of a command is there: the training library may be absent."""
-    library = module.partition(".")[0]
-    return importlib.util.find_spec(library) is not None and importlib.util.find_spec(module) is not None
 
 
 def _check_links(options: argparse.Namespace) -> None:

@@ -72,15 +72,15 @@ class CompactNetwork(nn.Module):
         told_dim: int = 0,
     ) -> None:
         super().__init__()
-        whole_number(told_dim, "told_dim", 0, 1024)
-        whole_number(embedding_dim, "embedding_dim", 1, 8192)
-        whole_number(in_channels, "in_channels", 2, 32)
+        for value, name, least, most in (
+            (told_dim, "told_dim", 0, 1024), (embedding_dim, "embedding_dim", 1, 8192),
+            (in_channels, "in_channels", 2, 32), (map_width, "map_width", 4, 1024),
+            (condition_dim, "condition_dim", 1, 2048), (head_dim, "head_dim", 1, 2048),
+        ):  # fmt: skip
+            whole_number(value, name, least, most)
         whole_number(mask_channel, "mask_channel", 0, in_channels - 1)
         widths = whole_numbers(widths, "widths", 4, 4, 1024)
         blocks = whole_numbers(blocks, "blocks", 4, 1, 16)
-        whole_number(map_width, "map_width", 4, 1024)
-        whole_number(condition_dim, "condition_dim", 1, 2048)
-        whole_number(head_dim, "head_dim", 1, 2048)
         activate = _ACTIVATIONS[choice(activation, "activation", _ACTIVATIONS)]
         self.embedding_dim, self.in_channels, self.mask_channel = embedding_dim, in_channels, mask_channel
         self.told_dim = told_dim
@@ -174,6 +174,10 @@ class CompactNetwork(nn.Module):
         return tuple(area.mean(dim=(1, 2, 3)) for area in (mask, inside, outside))
 
 
+def _conv3(inputs: int, width: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, width, 3, stride=stride, padding=1, bias=False)
+
+
 class _Identity(nn.Module):
     """Whether a mask can be what its name says: from its place, the small picture of the body, and the crop."""
 
@@ -186,11 +190,7 @@ class _Identity(nn.Module):
         super().__init__()
         layers, previous = [], 2
         for width in self._WIDTHS:
-            layers += [
-                nn.Conv2d(previous, width, 3, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(width),
-                activate(),
-            ]
+            layers += [_conv3(previous, width, 2), nn.BatchNorm2d(width), activate()]
             previous = width
         self.picture = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten())
         self.seeing = nn.Sequential(nn.Linear(16 * previous + told_dim, self._SEEN), activate())
@@ -230,9 +230,9 @@ class _Pyramid(nn.Module):
     def __init__(self, widths: Sequence[int], width: int, activate: type[nn.Module]) -> None:
         super().__init__()
         self.laterals = nn.ModuleList(nn.Conv2d(inputs, width, 1) for inputs in widths)
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.conv1 = _conv3(width, width)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.conv2 = _conv3(width, width)
         self.bn2 = nn.BatchNorm2d(width)
         self.activate = activate()
         self.logits = nn.Conv2d(width, 8, 1)
@@ -256,9 +256,9 @@ class _Stem(nn.Module):
 
     def __init__(self, in_channels: int, width: int, activate: type[nn.Module]) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, width, 3, stride=2, padding=1, bias=False)
+        self.conv1 = _conv3(in_channels, width, 2)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.conv2 = _conv3(width, width)
         self.bn2 = nn.BatchNorm2d(width)
         self.activate = activate()
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
@@ -273,16 +273,15 @@ class _Block(nn.Module):
 
     def __init__(self, inputs: int, width: int, stride: int, activate: type[nn.Module], condition_dim: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, width, 3, stride=stride, padding=1, bias=False)
+        self.conv1 = _conv3(inputs, width, stride)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.conv2 = _conv3(width, width)
         self.bn2 = nn.BatchNorm2d(width)
         self.activate = activate()
         self.downsample = None
         if stride != 1 or inputs != width:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(inputs, width, 1, stride=stride, bias=False), nn.BatchNorm2d(width)
-            )
+            projection = nn.Conv2d(inputs, width, 1, stride=stride, bias=False)
+            self.downsample = nn.Sequential(projection, nn.BatchNorm2d(width))
         self.film = None
         if condition_dim:
             self.film = nn.Linear(condition_dim, 2 * width)

@@ -58,7 +58,9 @@ def add_label_map(image: Image, collector: SegmentCollector) -> None:
             known[label] = SegmentHeader(str(value), name or f"label {value}", keys=(str(value),), rename=True)
         if not any(collector.has_name(str(v)) or v in image.label_names for v in meaning.values()):
             _ask_for_names(image, f"{len(meaning)} label values", collector)
-    _add(labels, known, image, collector)
+    wanted = [(label, header) for label, header in known.items() if collector.wants(header)]
+    if wanted:
+        collector.add(wanted, labels, image.ijk_to_ras, image.source)
 
 
 def _add_layers(image: Image, collector: SegmentCollector) -> None:
@@ -109,9 +111,3 @@ def _mask_name(stem: str) -> str:
         if stem.lower().endswith(suffix) and len(stem) > len(suffix):
             return stem[: -len(suffix)]
     return stem
-
-
-def _add(labels, known: dict[int, SegmentHeader], image: Image, collector: SegmentCollector) -> None:
-    wanted = [(label, found) for label, found in known.items() if collector.wants(found)]
-    if wanted:
-        collector.add(wanted, labels, image.ijk_to_ras, image.source)

@@ -49,23 +49,17 @@ def write_report_json(
     Raises:
         InputError: the file cannot be written, or an input has gone.
     """
-    case = case_document(case_score)
     document = {
         "schema": SCHEMA,
         "created": (created or datetime.now(UTC)).isoformat(timespec="seconds"),
         "inputs": {role: _input(entry) for role, entry in (inputs or {}).items()},
-        "options": dict(options or {}),
-        "model": case["model"],
-        "versions": dict(versions if versions is not None else software_versions()),
-        "device": case["device"],
-        "seconds": case["seconds"],
+        "options": options or {},
+        "versions": versions if versions is not None else software_versions(),
         "total_seconds": total_seconds,
-        "threshold": case["threshold"],
-        "warnings": case["warnings"],
-        "segments": case["segments"],
+        **case_document(case_score),
     }
     if review is not None:
-        document["review"] = dict(review)
+        document["review"] = review
     # ASCII with escapes: any name survives, even one that is not valid UTF-8
     return atomic_write(path, json.dumps(_plain(document), indent=1, allow_nan=False) + "\n")
 
@@ -157,9 +151,7 @@ def _segment(segment: SegmentScore, label: str) -> dict:
     return {
         **{name: getattr(segment, name) for name in _SEGMENT_FIELDS},
         "label": label,  # as the tables call it
-        "n_scored": segment.n_scored,
-        "n_flagged": segment.n_flagged,
-        "n_missed": segment.n_missed,
+        **{name: getattr(segment, name) for name in ("n_scored", "n_flagged", "n_missed")},
         "slices": [{name: getattr(s, name) for name in _SLICE_FIELDS} for s in segment.slices],
         "empty_slices": [{name: getattr(s, name) for name in _EMPTY_FIELDS} for s in segment.empty_slices],
     }
@@ -190,8 +182,6 @@ def _plain(value):
         return [_plain(v) for v in value]
     if isinstance(value, (bool, int, type(None))):
         return value
-    if isinstance(value, str):
-        return str(value)
     if hasattr(value, "tolist"):  # numpy scalars and arrays
         return _plain(value.tolist())
     if isinstance(value, float):

@@ -183,13 +183,18 @@ def prepare(crops: Sequence[PlaneCrop], preset: Preset, device: torch.device | s
         device: where the tensors are made.
     """
     device = torch.device(device)
-    sides = np.array([(c.box[1] - c.box[0], c.box[3] - c.box[2]) for c in crops], dtype=np.float64).reshape(-1, 2)
+    sides = _sides(crops)
     spacing = np.array([c.spacing for c in crops], dtype=np.float64).reshape(-1, 2)
     pixel_mm = np.sqrt((sides * spacing).prod(axis=1)) / preset.size
     images = torch.empty((len(crops), preset.channels, preset.size, preset.size), device=device)
     for numbers in _chunks(sides, preset.size):
         images[numbers] = _images([crops[n] for n in numbers], preset, device)
     return SliceBatch(images, torch.from_numpy(pixel_mm.astype(np.float32)).to(device), [c.box for c in crops])
+
+
+def _sides(crops: Sequence[PlaneCrop]) -> np.ndarray:
+    """Rows and columns of the boxes, float64 ``[N, 2]``."""
+    return np.array([(c.box[1] - c.box[0], c.box[3] - c.box[2]) for c in crops], dtype=np.float64).reshape(-1, 2)
 
 
 def _chunks(sides: np.ndarray, size: int) -> Iterator[list[int]]:
@@ -210,7 +215,7 @@ def _chunks(sides: np.ndarray, size: int) -> Iterator[list[int]]:
 
 def coverage(crops: Sequence[PlaneCrop], size: int) -> torch.Tensor:
     """Share of each output pixel that ``mask`` covers, float32 ``[N, S, S]`` in 0..1: a training target, on the CPU."""
-    sides = np.array([(c.box[1] - c.box[0], c.box[3] - c.box[2]) for c in crops], dtype=np.float64).reshape(-1, 2)
+    sides = _sides(crops)
     shares = torch.empty((len(crops), size, size))
     for numbers in _chunks(sides, size):
         chosen = [crops[n] for n in numbers]
