@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..anatomy import Structure, all_structures
+from ..anatomy import all_structures
 from ..errors import ModelError, reason_of
 from ..files import sha256_of
 from ..network import build_network
@@ -28,21 +28,14 @@ _FILE_BYTES = 2 << 30
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _NO_STRUCTURE = {0: "background", 1: "left to annotate"}
 """Labels of the published table that are no structures."""
-# Upstream scores TotalSegmentator's urinary bladder with the text of the prostate (19, although 17 is the bladder) and
-# the face with that of the left cheek (128). Numbers of the paper can only be reproduced with both mistakes.
-_UPSTREAM = {"bladder": 19, "face": 128}
 
 
-def load_published(
-    path: str | os.PathLike, embeddings: str | os.PathLike | None = None, published_classes: bool = False
-) -> QualityModel:
+def load_published(path: str | os.PathLike, embeddings: str | os.PathLike | None = None) -> QualityModel:
     """The published model, with the published preprocessing; its backbone is found by the checkpoint's tensors.
 
     Args:
         path: the ``.pth`` file, a bare state dict.
         embeddings: ``label_embedding.pkl``; without it, the file of that name beside ``path``.
-        published_classes: give the bladder the text of the prostate and the face that of the left cheek, as the
-            published TotalSegmentator inference does; only to reproduce its numbers.
 
     Raises:
         ModelError: one line that names the file that is missing, damaged, hostile, or not what it should be.
@@ -60,7 +53,7 @@ def load_published(
         raise ModelError(f"{path}: not a usable published checkpoint: {error}") from error
     vectors = read_label_embeddings(embeddings)
     try:
-        table = _table(vectors, published_classes)
+        table = _table(vectors)
     except ModelError as error:
         raise ModelError(f"{embeddings}: not the published embeddings: {error}") from error
     if table.vectors.shape[1] != architecture["embedding_dim"]:
@@ -71,11 +64,6 @@ def load_published(
     digest = hashlib.sha256((sha256_of(path) + sha256_of(embeddings)).encode()).hexdigest()
     metadata = {"source": "published checkpoint", "structures": list(table.names)}
     return QualityModel(path.stem, network, architecture, PUBLISHED, table, metadata, digest, path)
-
-
-def published_class_id(structure: Structure) -> int | None:
-    """DAP Atlas class whose embedding the published inference uses for a structure; ``None`` when it has none."""
-    return _UPSTREAM.get(structure.name, structure.dap_id)
 
 
 def read_state_dict(path: str | os.PathLike) -> dict[str, torch.Tensor]:
@@ -143,11 +131,9 @@ def _network(architecture: dict, state: dict[str, torch.Tensor]) -> torch.nn.Mod
     return network.eval()
 
 
-def _table(vectors: dict[int, np.ndarray], published_classes: bool) -> EmbeddingTable:
+def _table(vectors: dict[int, np.ndarray]) -> EmbeddingTable:
     """The published vectors under our structure names, in the order of their labels."""
-    labels = {name: label for label, name in _NO_STRUCTURE.items()}
-    for structure in all_structures():
-        labels[structure.name] = published_class_id(structure) if published_classes else structure.dap_id
+    labels = {name: label for label, name in _NO_STRUCTURE.items()} | {s.name: s.dap_id for s in all_structures()}
     rows = sorted((label, name) for name, label in labels.items() if label in vectors)
     if not rows:
         raise ModelError("none of its labels is a structure")

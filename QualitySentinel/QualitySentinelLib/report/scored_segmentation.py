@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,6 @@ def write_scored_segmentation(
     path: str | Path,
     segmentation: Segmentation,
     case_score: CaseScore,
-    colors: Callable[[float | None], tuple[float, float, float]] = dsc_color,
     accepted: Mapping[str, int] | None = None,
 ) -> Path:
     """Write the segments with their scores, in the file order of the CT, gzip-compressed, whole.
@@ -32,7 +31,6 @@ def write_scored_segmentation(
         path: ends in ``.seg.nrrd``.
         segmentation: as it was read.
         case_score: its scores; a segment without one keeps its color and gets no tags.
-        colors: predicted DSC (``None`` when there is no score) to RGB in 0..1.
         accepted: by segment id how many flagged or missed slices a reader accepted, if there is a review.
 
     Raises:
@@ -46,9 +44,7 @@ def write_scored_segmentation(
     header = _header(in_file_order, frame.file_ijk_to_ras)
     for number, (segment, (layer, value)) in enumerate(zip(segmentation, places, strict=True)):
         score = scores.get(segment.id)
-        color = segment.color or (0.5, 0.5, 0.5)
-        if score is not None:
-            color = colors(score.predicted_dsc)
+        color = (segment.color or (0.5, 0.5, 0.5)) if score is None else dsc_color(score.predicted_dsc)
         tags = {k: v for k, v in segment.tags.items() if not k.startswith(TAG_PREFIX)}
         tags |= score_tags(score, case_score, accepted)
         header += _segment_lines(number, segment, layer, value, color, tags, _file_extent(segment, frame))
@@ -56,8 +52,9 @@ def write_scored_segmentation(
         # "replace": file names that are not UTF-8 have lone surrogates
         stream.write(("\n".join(header) + "\n\n").encode("utf-8", "replace"))
         packer = zlib.compressobj(4, zlib.DEFLATED, _GZIP)
-        for block in _blocks(in_file_order):
-            stream.write(packer.compress(block))
+        for planes in zip(*in_file_order, strict=True):  # the layers of a voxel side by side (a NRRD list axis)
+            block = planes[0] if len(planes) == 1 else np.stack(planes, axis=-1)
+            stream.write(packer.compress(block.tobytes()))
         stream.write(packer.flush())
     return path
 
@@ -80,12 +77,6 @@ def _layers(segmentation: Segmentation) -> tuple[list[np.ndarray], list[tuple[in
         counts[chosen] += 1
         places.append((chosen, counts[chosen]))
     return layers, places
-
-
-def _blocks(layers: list[np.ndarray]) -> Iterator[bytes]:
-    """The voxels slice by slice, the layers of a voxel side by side (a NRRD list axis)."""
-    for planes in zip(*layers, strict=True):
-        yield (planes[0] if len(planes) == 1 else np.stack(planes, axis=-1)).tobytes()
 
 
 def _header(layers: list[np.ndarray], ijk_to_ras: np.ndarray) -> list[str]:
