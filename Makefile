@@ -33,7 +33,7 @@ $(SCORING): Makefile pyproject.toml constraints.txt
 
 $(INSTALLED): Makefile pyproject.toml constraints.txt
 	@echo "Installing what development needs into $(VENV), once: 2 to 6 minutes, 8 GB on Linux."
-	$(PIP_INSTALL) --quiet -e ".[test,training,published,cpu,text,text-clip,audit,cluster,review]"
+	$(PIP_INSTALL) --quiet -e ".[test,training,published,cpu,text,text-clip,audit,cluster,federated,review]"
 	touch $(SCORING) $@
 
 demo: $(SCORING) ## Score a CT phantom with planted errors, or your own files: make demo CT=ct.nii.gz SEG=seg.nii.gz [OUT=out]

@@ -27,11 +27,16 @@ _AGES = (18, 40, 60, 80)
 
 
 def write_travel_report(
-    experiment: Experiment, samples: Sequence[Sample], suspicious: Mapping[str, Sequence[str]], out: Path
-) -> Path:
-    """Write ``sites.csv``, ``samples.csv`` and ``report.html`` from what was kept of the journeys."""
+    experiment: Experiment, samples: Sequence[Sample], suspicious: Mapping[str, Sequence[str]], out: Path,
+    cases: Mapping[str, str],
+) -> Path:  # fmt: skip
+    """Write ``sites.csv``, ``samples.csv`` and ``report.html`` from what was kept of the journeys.
+
+    Args:
+        cases: the case of each sample that the records know by number.
+    """
     records = {name: visits_of(out / name) for name in _JOURNEYS}
-    events = events_of(records[""])
+    events = events_of(records[""], cases)
     training = [sample for sample in samples if sample.split == TRAIN]
     sites, rows = site_rows(events, training), sample_rows(events, training, suspicious)
     write_table(out / "sites.csv", SITES_COLUMNS, sites)

@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from QualitySentinelLib.datasets.table import read_table
-from QualitySentinelLib.errors import InputError, UsageError, reason_of
+from QualitySentinelLib.errors import InputError, UsageError, not_installed, reason_of
 from QualitySentinelLib.files import atomic_write
 
 from ..dice import surface_dice, volume_dice
@@ -54,15 +54,19 @@ def travel(experiment: Experiment, out: Path, say: Say = print) -> Path:
     """
     from .report import write_travel_report
 
-    samples = samples_of(experiment)
-    suspicious = suspects_of(experiment, samples, out, say)
+    samples, cases = samples_of(experiment), {}
     if experiment.engine == "core":
+        suspicious = suspects_of(experiment, samples, out, say)
         _travel_here(experiment, samples, out, suspicious, say)
+    elif experiment.signals or experiment.clean_cycles:
+        raise UsageError("signals and clean_cycles need names of samples, which do not leave sites; use engine core")
     else:
-        from .federated import run_federated
-
-        run_federated(experiment, samples, out, suspicious, say)
-    return write_travel_report(experiment, samples, suspicious, out)
+        try:
+            from .federated import run_federated
+        except ImportError as error:
+            raise not_installed(f"engine {experiment.engine}", "NVFlare", "federated") from error
+        cases, suspicious = run_federated(experiment, samples, out, say)
+    return write_travel_report(experiment, samples, suspicious, out, cases)
 
 
 def _travel_here(
@@ -92,9 +96,12 @@ def _travel_here(
 
 def carry_on(
     experiment: Experiment, folder: Path, learner: Learner, centers: Mapping[str, Sequence[str]],
-    options: TravelOptions, suspicious: Iterable[str], say: Say,
+    options: TravelOptions, suspicious: Iterable[str], say: Say, rest: bool = False,
 ) -> None:  # fmt: skip
     """Travel from the last visit that was kept to the end; the learner has the last weights then.
+
+    Args:
+        rest: stop after a cycle in which a center was passed over, so that it can be started again.
 
     Raises:
         InputError, UsageError: as ``Run`` and ``Journey`` do.
@@ -104,7 +111,7 @@ def carry_on(
         if state is None and experiment.suspects == "revisit":
             here = {sample for names in centers.values() for sample in names}
             state = TravelState(due={s: options.revisit_after for s in suspicious if s in here})
-        journey, lost = Journey(learner, centers, options, state), Counter()
+        journey, lost, away = Journey(learner, centers, options, state), Counter(), False
         for visit in journey.visits():
             done += 1
             figures = [] if visit.center else learner.figures()
@@ -119,6 +126,9 @@ def carry_on(
             for event in visit.events:
                 if event.note:
                     say(f"{event.center}: passed over: {event.note}")
+            away |= any(event.fate is Fate.PASSED_OVER for event in visit.events)
+            if rest and away and not visit.center and journey.state.cycle < options.cycles:
+                return
         if not (folder / FINAL).is_file():
             _finish(folder, learner)
         run.finish(verifications=journey.state.verifications, cycles=journey.state.cycle)
@@ -150,10 +160,11 @@ def visits_of(folder: Path) -> list[Record]:
     return [run.record(name) for name in run.names()] if run.records.is_dir() else []
 
 
-def events_of(records: Iterable[Record]) -> list[Event]:
-    """All events of a journey."""
+def events_of(records: Iterable[Record], cases: Mapping[str, str] | None = None) -> list[Event]:
+    """All events of a journey; ``cases`` names the samples that the records know by number."""
     lines = [line for record in records for line in record.lines if "fate" in line]
-    return [Event(**{**line, "samples": tuple(line["samples"]), "fate": Fate(line["fate"])}) for line in lines]
+    names = [tuple((cases or {}).get(name, name) for name in line["samples"]) for line in lines]
+    return [Event(**{**line, "samples": n, "fate": Fate(line["fate"])}) for line, n in zip(lines, names, strict=True)]
 
 
 def figures_of(records: Iterable[Record]) -> dict[int, list[dict]]:
