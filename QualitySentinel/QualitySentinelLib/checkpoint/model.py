@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ..errors import ModelError
-from ..network.backends import Backend, Inputs, choose_backend
+from ..network.backends import Backend, Inputs, choose_backend, openvino_is_installed
 from ..slices import Preset
 from ..slices.place import PLACE, told
 from ..text.table import EmbeddingTable
@@ -145,10 +145,10 @@ class QualityModel:
         return inputs
 
     def chosen_backend(self) -> Backend:
-        """What runs the network; made anew when the weights have been moved, replaced or trained further."""
+        """What runs the network; made anew when weights were moved or changed, or OpenVINO installed."""
         parameters = [*self.network.parameters(), *self.network.buffers()]
         state = tuple((id(p), p.data_ptr(), 0 if p.is_inference() else p._version) for p in parameters)
-        state = (self.backend, self.precision, *state)
+        state = (self.backend, self.precision, openvino_is_installed(), *state)
         if self._running is None or self._running_of != state:
             self._running = None  # frees the old copy before the new one is made
             kept_as = self.path.parent / "converted" / self.sha256[:16] if self.path and self.sha256 else None

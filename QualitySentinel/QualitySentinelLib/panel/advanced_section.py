@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from html import escape
 from types import SimpleNamespace
 
@@ -30,7 +31,8 @@ class AdvancedSection:
         self._filling = False
         ui.modelComboBox.connect("currentIndexChanged(int)", self._on_index)
         ui.importModelButton.connect("clicked(bool)", self._on_import)
-        ui.installButton.connect("clicked(bool)", self._on_install)
+        ui.installButton.connect("clicked(bool)", lambda *_args: self._install(self._ensure_packages))
+        ui.openvinoButton.connect("clicked(bool)", lambda *_args: self._install(setup.install_openvino))
         ui.removeDownloadsButton.connect("clicked(bool)", self._on_remove)
         ui.packageInfoButton.connect("clicked(bool)", self._on_info)
         ui.advancedCollapsibleButton.connect("contentsCollapsed(bool)", self._on_collapsed)
@@ -76,13 +78,13 @@ class AdvancedSection:
             self.show_model(choice.source)
             self.show_state()
 
-    def _on_install(self, *_args) -> None:
+    def _ensure_packages(self) -> None:
+        setup.ensure_packages(force_cpu=self._ui.forceCpuCheckBox.checked)
+
+    def _install(self, install: Callable[[], object]) -> None:
         try:
-            with slicer.util.tryWithErrorDisplay(_("Failed to install packages.")):
-                try:
-                    setup.ensure_packages(force_cpu=self._ui.forceCpuCheckBox.checked)
-                except CancelledError:  # the user has just said so
-                    pass
+            with slicer.util.tryWithErrorDisplay(_("Failed to install packages.")), suppress(CancelledError):
+                install()  # a user who cancels has just said so
         finally:
             self.show_state()
 

@@ -7,6 +7,6 @@ what of it makes sense without Slicer.
 from .loaded_scenes import LoadedScenes
 from .memory import available_memory, memory_needed, memory_warning
 from .models import ModelChoice, import_model, model_choices, model_folder, remove_downloads
-from .packages import TORCH_VERSION, ensure_packages
+from .packages import OPENVINO, TORCH_VERSION, ensure_packages, install_openvino
 from .sample_data import register_sample_data
 from .state import InstalledPart, install_state, package_info

@@ -46,7 +46,7 @@ def install_state(ask_devices: bool = False) -> list[InstalledPart]:
         ask_devices: name the graphics cards even if PyTorch must be imported for it, which takes seconds. Otherwise
             they are named when it is imported already.
     """
-    return [*_torch(), *_devices(ask_devices), *_packages(), *_models()]
+    return [*_torch(), *_devices(ask_devices), *_packages(), _openvino(), *_models()]
 
 
 def package_info(ask_devices: bool = True) -> str:
@@ -142,6 +142,11 @@ def _row(name: str, wanted: str) -> InstalledPart:
     if not _fits(version, wanted):
         return InstalledPart(name, version, False, f"{wanted} is needed; {_APPLY_INSTALLS}")
     return InstalledPart(name, version)
+
+
+def _openvino() -> InstalledPart:
+    version = installed_version("openvino")
+    return InstalledPart("OpenVINO", version or "not installed; scores are the same, but slower on a CPU")
 
 
 def _models() -> list[InstalledPart]:

@@ -85,6 +85,19 @@ class TestAdvanced:
         assert "<b>torch</b>" in panel.ui.installStateLabel.text
         assert "bundled model" in panel.ui.installStateLabel.text
 
+    @pytest.mark.parametrize("agrees", [True, False])
+    def test_installs_openvino_if_the_user_agrees(self, panel, slicer, monkeypatch, agrees):
+        import slicer.packaging
+
+        from QualitySentinelLib.setup import packages
+
+        monkeypatch.setattr(packages, "OPENVINO", "no-such-openvino>=1")
+        monkeypatch.setattr(slicer.packaging, "installed", [])
+        monkeypatch.setattr(slicer.app, "testing", False)
+        monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda *args, **options: agrees)
+        panel.ui.openvinoButton.click()
+        assert slicer.packaging.installed == ["no-such-openvino>=1"] * agrees
+
     def test_an_imported_model_is_chosen_and_can_be_removed(self, panel, a_model_file, monkeypatch, slicer):
         import qt
 

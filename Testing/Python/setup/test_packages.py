@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from QualitySentinelLib.errors import CancelledError, ModelError
-from QualitySentinelLib.setup import TORCH_VERSION, ensure_packages, packages
+from QualitySentinelLib.setup import OPENVINO, TORCH_VERSION, ensure_packages, install_openvino, packages
 
 
 class ExtensionsManager:
@@ -104,6 +104,7 @@ class TestWithEverythingThere:
     def test_the_version_asked_for_is_the_package_s_own(self, repository):
         project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         assert f"torch{TORCH_VERSION}" in project["dependencies"]
+        assert project["optional-dependencies"]["cpu"] == [OPENVINO]
 
     def test_requirements_ask_for_the_versions_of_the_package(self, repository):
         import slicer.packaging
@@ -227,6 +228,23 @@ class TestOtherPackages:
         requirements("no-such-package-here>=1\n")
         with pytest.raises(ModelError, match=r"could not be installed \(no-such-package-here\)"):
             ensure_packages()
+
+
+class TestOpenVino:
+    def test_is_installed_after_consent_and_only_when_asked_for(self, slicer, the_user, monkeypatch):
+        monkeypatch.setattr(packages, "OPENVINO", "no-such-openvino>=1")
+        assert ensure_packages() is True
+        assert slicer.packaging.installed == []
+        install_openvino()
+        assert slicer.packaging.installed == ["no-such-openvino>=1"]
+        assert len(the_user.asked) == 1
+
+    def test_a_user_who_declines_scores_as_before(self, slicer, the_user, monkeypatch):
+        monkeypatch.setattr(packages, "OPENVINO", "no-such-openvino>=1")
+        the_user.says = False
+        with pytest.raises(CancelledError):
+            install_openvino()
+        assert ensure_packages() is True and slicer.packaging.installed == []
 
 
 class TestTestingModeInstallsNothing:
