@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..pages import Line, Section, line_chart, write_report, write_table
+from ..pages.page import count
 from ..runs import Run
 from ..stats import bootstrap_interval, drawn_means
 from .experiment import Experiment
@@ -21,6 +22,8 @@ SUMMARY_COLUMNS = (
     "peak_mb", "stored_gb", "slices_for_half",
 )  # fmt: skip
 _DRAWS = 2000
+_HEADS = [c.replace("_", " ").replace("mb", "MB").replace("gb", "GB").replace("dsc", "DSC").replace("nsd", "NSD")
+          for c in SUMMARY_COLUMNS]  # fmt: skip
 
 
 @dataclass
@@ -141,17 +144,22 @@ def write_outcome(experiment: Experiment, run: Run, names: Sequence[tuple[str, s
     first = [arm for arm in curves if arm.name[1] == names[0][1]]  # pseudo labels come later
     mended = [_line(arm.label, np.linspace(0, 1, arm.curves.shape[1]), arm.curves) for arm in first]
     unit = (budget.unit if (budget := experiment.strong()) else "none")
+    e = experiment
+    times = f"{count(len(e.seeds), 'seed')}, {count(e.rounds, 'round')} of {e.budget}"
     patients = f"{experiment.initial} patients at first, {experiment.pool} in the pool, {experiment.test} to test on"
     write_report(
         run.path / "report.html", "What to annotate next: an experiment",
-        f"{experiment.data.name}: {patients}; {len(experiment.seeds)} seeds, {experiment.rounds} rounds of "
-        f"{experiment.budget}, at {experiment.pixel_mm:g} x {experiment.slice_mm:g} mm.",
+        f"{experiment.data.name}: {patients}; {times}, at {e.pixel_mm:g} x {e.slice_mm:g} mm.",
         [
             Section(
                 "Strategies", "After the last round, on test patients that no strategy saw. The interval of the "
-                "difference to random is over patients.", columns=[c.replace("_", " ") for c in SUMMARY_COLUMNS],
-                rows=summary, note="Seconds are of one core; peak is the process's memory while choosing; stored is "
-                "what a strategy looks at, as uncompressed files.",
+                "difference to random is over patients.", columns=_HEADS[:9], rows=[row[:9] for row in summary],
+            ),
+            Section(
+                "Cost", columns=[*_HEADS[:2], *_HEADS[9:]], rows=[(*row[:2], *row[9:]) for row in summary],
+                note="Seconds are of one core; peak is the process's memory while choosing; stored is what a strategy "
+                "looks at, as uncompressed files; slices for half is the share of all slices that has to be corrected, "
+                "worst first, until half of what is wrong of the pool's masks is mended.",
             ),
             Section("Learning curves", "Mean DSC; bands span the seeds.",
                     line_chart(lines, f"cost ({unit})", "Learning curves", _range(lines))),
@@ -169,4 +177,6 @@ def _range(lines: Sequence[Line]) -> tuple[float, float] | None:
     values = [v for line in lines for v in (*line.low, *line.high) if np.isfinite(v)]
     if not values or max(values) - min(values) < 1e-6:
         return None
-    return float(np.floor(min(values) * 20) / 20), float(np.ceil(max(values) * 20) / 20)
+    low, high = min(values), max(values)
+    steps = ((np.floor(low / step) * step, step) for step in (0.005, 0.01, 0.02, 0.025, 0.05, 0.1, 0.2, 0.25))
+    return next((float(start), float(start + 4 * step)) for start, step in steps if start + 4 * step >= high - 1e-9)

@@ -71,7 +71,7 @@ class Given:
         masks = masks_in_pool or bool(self.predictions or self.probabilities or self.networks)
         has = {
             "ct": masks or not by_slice,
-            "masks": masks or self.scores is not None,
+            "masks": masks or (self.scores is not None and strategy.from_table),
             "scores": self.scores is not None,
             "probabilities": bool(self.probabilities or options),
             "passes": len(self.probabilities) > 1 or any(o.dropout > 0 for o in options[:1]),

@@ -91,7 +91,7 @@ def run_select(
     data = find_pool(pool, options.layout, options.names)
     masks_in_pool = any(case.seg for case in data.cases)
     options.given.check(strategy, masks_in_pool, by_slice or (strategy.trusts and trust_by != "case"))
-    if options.given.scores and strategy.needs in ("masks", "scores") and not strategy.features:
+    if options.given.scores and strategy.from_table:
         items, _ = items_of(data, Given(options.given.predictions))
         known = {item.name for item in items}
         table = [one for one in scores_of_table(options.given.scores) if one.case in known]

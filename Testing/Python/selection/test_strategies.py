@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
+from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.selection.crf import checked_mask, crf_mask
 from QualitySentinelTrainingLib.selection.image import PoolImage, likeliest, mask_disagreement, segmentation_of
 from QualitySentinelTrainingLib.selection.strategies import STRATEGIES
 from QualitySentinelTrainingLib.selection.strategies.entropy import binary_entropy
 from QualitySentinelTrainingLib.selection.strategies.mc_dropout import edge_distance
+from QualitySentinelTrainingLib.selection.strategies.predicted_gain import expected_gains
 
 CLASSES = ("background", "liver")
 SHAPE = (3, 6, 6)
@@ -85,7 +87,7 @@ def test_random_and_variety_need_no_network():
 
 
 def test_every_strategy_says_what_it_needs_and_costs():
-    assert len(STRATEGIES) == 9 and all(s.needs and s.cost and s.reason for s in STRATEGIES.values())
+    assert len(STRATEGIES) == 10 and all(s.needs and s.cost and s.reason for s in STRATEGIES.values())
 
 
 def test_the_crf_follows_the_picture_and_is_used_only_where_it_hardly_differs():
@@ -100,3 +102,10 @@ def test_the_crf_follows_the_picture_and_is_used_only_where_it_hardly_differs():
     worse = np.where(np.indices((20, 20))[1] < 10, p, 0.05)  # half of it lost: too different to be believed
     assert (checked_mask(worse, gray) == (worse > 0.5)).all()
     assert not crf_mask(np.zeros((8, 8)), np.zeros((8, 8))).any()
+
+
+def test_the_expected_gain_weighs_a_slice_by_its_area():
+    told = [(0.5, 30.0), (0.2, 10.0)]
+    slices = [SliceScore("1", k, k, 0.0, dsc, dsc, area, "") for k, (dsc, area) in enumerate(told)]
+    score = CaseScore([SegmentScore("1", "liver", "liver", Status.SCORED, 2, 0.4, slices=slices)], 0.8)
+    assert expected_gains(score)[0] == pytest.approx([30 * 0.5 / 40, 10 * 0.8 / 40])

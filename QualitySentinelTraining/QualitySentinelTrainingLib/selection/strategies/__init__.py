@@ -7,6 +7,7 @@ from . import (
     entropy,
     label_quality,
     mc_dropout,
+    predicted_gain,
     predicted_quality,
     quality_diversity,
     random,
@@ -16,7 +17,7 @@ from .strategy import NEEDS, Strategy
 STRATEGIES: dict[str, Strategy] = {
     module.STRATEGY.name: module.STRATEGY
     for module in (
-        predicted_quality, entropy, mc_dropout, disagreement, deep_supervision, label_quality, core_set,
-        quality_diversity, random,
+        predicted_quality, predicted_gain, entropy, mc_dropout, disagreement, deep_supervision, label_quality,
+        core_set, quality_diversity, random,
     )
 }  # fmt: skip

@@ -3,5 +3,6 @@
 from .strategy import Strategy
 
 STRATEGY = Strategy(
-    "label-quality", "lowest label quality", "scores", "none beyond find-errors", "label quality {good:.3f}", None
+    "label-quality", "lowest label quality", "scores", "none beyond find-errors", "label quality {good:.3f}", None,
+    from_table=True,
 )

@@ -33,5 +33,5 @@ def structure_scores(score: CaseScore) -> list[StructureScores]:
 
 STRATEGY = Strategy(
     "predicted-quality", "lowest predicted DSC", "masks", "one pass of the bundled model over the masks",
-    "predicted DSC {good:.3f}", measure,
+    "predicted DSC {good:.3f}", measure, from_table=True,
 )  # fmt: skip

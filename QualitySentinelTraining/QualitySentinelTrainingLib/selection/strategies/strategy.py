@@ -10,7 +10,7 @@ from ..units import Order, StructureScores, by_score
 
 NEEDS = {
     "ct": "nothing but the CTs (masks, if the budget is in slices or minutes)",
-    "masks": "predicted masks (--predictions, --probabilities or --network), or scores (--scores)",
+    "masks": "predicted masks (--predictions, --probabilities or --network); predicted-quality also takes --scores",
     "scores": "a table of label quality (--scores)",
     "probabilities": "class probabilities (--probabilities or --network)",
     "passes": "--network trained with dropout, or several folders of --probabilities, one for each pass",
@@ -33,6 +33,7 @@ class Strategy:
         measure: the scores of the structures of one image; ``None`` where a table gives them.
         order: who comes first.
         features: its order needs features of cases and slices.
+        from_table: a table of predicted DSC or label quality serves it, too.
         trusts: its scores tell good pseudo labels from bad ones.
     """
 
@@ -44,4 +45,5 @@ class Strategy:
     measure: Callable[[PoolImage], list[StructureScores]] | None
     order: Order = by_score
     features: bool = False
+    from_table: bool = False
     trusts: bool = True
