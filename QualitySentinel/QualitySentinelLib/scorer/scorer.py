@@ -300,12 +300,13 @@ class _Earlier:
     """The scores of an earlier run that still hold: same model, structure and mask (or nearest mask).
 
     Args:
-        previous: the earlier run, if any.
+        previous: the earlier run, if any. Scores that no model made (``"given"``: label quality) hold for any model.
         sha256: of the model that scores now; a model without a fingerprint cannot be told from another.
     """
 
     def __init__(self, previous: CaseScore | None, sha256: str) -> None:
-        same_model = previous is not None and sha256 and previous.model.get("sha256") == sha256
+        model = previous.model if previous is not None else {}
+        same_model = bool(sha256 and model.get("sha256") == sha256) or model.get("given", False)
         self._segments = {}
         for score in previous.segments if same_model else ():
             by_k = {s.k: s for s in score.slices}, {s.k: s for s in score.empty_slices}

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from QualitySentinelLib import __version__
 from QualitySentinelLib.datasets import Case, DataSet, find_cases
-from QualitySentinelLib.errors import ModelError, UsageError, not_installed
+from QualitySentinelLib.errors import InputError, ModelError, UsageError, not_installed
 from QualitySentinelLib.reading.names import name_presets, read_names
-from QualitySentinelLib.scores import software_versions
+from QualitySentinelLib.scores import read_report_json, software_versions
 
 from ..runs import Plan, Record, Shard
 from ..runs.throttle import Throttle
@@ -206,6 +206,11 @@ def _model(setup: ScoringSetup) -> dict:
     Raises:
         ModelError, UsageError: as ``load_model`` and ``choose_device`` do.
     """
+    if setup.scores is not None:
+        files = sorted(setup.scores.glob("*.json"))
+        if not files:
+            raise InputError(f"{setup.scores}: holds no scores; expected CASE.json, in the form of report.json")
+        return {"sha256": ""} | read_report_json(files[0]).model
     from QualitySentinelLib.checkpoint import load_model
     from QualitySentinelLib.scorer.device import choose_device
 

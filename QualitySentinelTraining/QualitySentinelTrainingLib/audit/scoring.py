@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from QualitySentinelLib.datasets import Case, fingerprint, read_case
-from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.errors import InputError, MismatchError, UsageError
+from QualitySentinelLib.files import sha256_of
 from QualitySentinelLib.options import ScoringOptions
+from QualitySentinelLib.scores import CaseScore, flag, read_report_json
 from QualitySentinelLib.volume import CtVolume, Segmentation
 from QualitySentinelLib.volume.segmentation import chosen_segments
 
@@ -31,12 +33,18 @@ class ScoringSetup:
         options: how each case is scored; a case need not have all of ``options.segments``.
         names: what label values mean, instead of what the layout says.
         keep_identifiers: leave DICOM identifiers in the results.
+        scores: folder of scores that are there, ``CASE.json`` in the form of ``report.json``, instead of a model's.
     """
 
     root: Path
     options: ScoringOptions = field(default_factory=ScoringOptions)
     names: str | Mapping[str, str] | None = None
     keep_identifiers: bool = False
+    scores: Path | None = None
+
+    def scores_of(self, case: Case) -> Path:
+        """The file of a case's scores."""
+        return (self.scores or Path()) / f"{case.name.rpartition('/')[2]}.json"
 
 
 class CaseWork(Work):
@@ -57,14 +65,16 @@ class CaseWork(Work):
             ModelError, UsageError: as ``load_model`` and ``Scorer`` do.
             InputError: the data set's folder is not there.
         """
+        setup = self.setup
+        if not setup.root.exists():
+            raise InputError(f"{setup.root}: is not visible on node {platform.node()}; share the folder")
+        if setup.scores is not None:
+            return
         import torch
 
         from QualitySentinelLib.checkpoint import load_model
         from QualitySentinelLib.scorer import Scorer
 
-        setup = self.setup
-        if not setup.root.exists():
-            raise InputError(f"{setup.root}: is not visible on node {platform.node()}; share the folder")
         how = replace(setup.options, device=device, segments=None)  # only those that are wanted are read
         self._scorer = Scorer(load_model(how.model, how.embeddings), how)
         if self._scorer.device.type == "cpu":
@@ -72,7 +82,10 @@ class CaseWork(Work):
 
     def fingerprint(self, case: Case) -> str:
         """Of the case's files."""
-        return fingerprint(case)
+        if self.setup.scores is None:
+            return fingerprint(case)
+        path = self.setup.scores_of(case)
+        return fingerprint(case) + (sha256_of(path) if path.is_file() else "")
 
     def facts(self, case: Case) -> dict:
         """Where its files lie, and what is known of its patient."""
@@ -98,12 +111,21 @@ class CaseWork(Work):
     def do(self, case: Case, data: tuple[CtVolume, Segmentation, tuple[str, ...]]) -> Result:
         """Its scores."""
         ct, segmentation, remarks = data
-        score, scrub = self._scorer.score(ct, segmentation), self._scrub(case)
+        score = self._given(case, segmentation) if self._scorer is None else self._scorer.score(ct, segmentation)
+        scrub = self._scrub(case)
         facts = {
             "warnings": [scrub(line) for line in (*remarks, *score.warnings)],
             "device": score.device.partition(":")[0],
         }
         return Result(facts, segment_records(score, segmentation, scrub))
+
+    def _given(self, case: Case, segmentation: Segmentation) -> CaseScore:
+        score = read_report_json(path := self.setup.scores_of(case))
+        ids = {segment.id for segment in segmentation}
+        if any(one.segment_id not in ids for one in score.segments):
+            raise MismatchError(f"{path}: has scores of segments that the case does not have; score it again")
+        flag(score, self.setup.options.threshold)
+        return score
 
     def _scrub(self, case: Case) -> Scrubber:
         return Scrubber(case, self.setup.root, self.setup.keep_identifiers)

@@ -42,6 +42,9 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     parser.add_argument("--metadata", type=Path, metavar="FILE", help="table with a row per case: sex, age, ...")
     parser.add_argument("--names", help="what label values or file stems mean, as for score (default: detected)")
     add_scoring_arguments(parser)
+    parser.add_argument(
+        "--scores", type=Path, metavar="DIR", help="use these scores, CASE.json of find-errors, instead of a model"
+    )
     parser.add_argument("--workers", type=int, metavar="N", help="cases side by side (default: as the machine allows)")
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where to score (default: local)")
     parser.add_argument("--ray-address", metavar="ADDRESS", help="a running Ray cluster; 'auto' finds it")
@@ -74,7 +77,9 @@ def run(options: argparse.Namespace) -> int:
     from ..runs import Shard
 
     _check_output(options)
-    setup = ScoringSetup(options.dataset, scoring_options(options), options.names, options.keep_identifiers)
+    setup = ScoringSetup(
+        options.dataset, scoring_options(options), options.names, options.keep_identifiers, options.scores
+    )
     columns, person = (None, None) if options.no_report or options.shard else asked_columns(options)
     how = AuditOptions(
         options.layout, options.metadata, options.engine, options.workers, options.ray_address,

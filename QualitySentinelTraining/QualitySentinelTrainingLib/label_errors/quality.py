@@ -14,7 +14,7 @@ from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Statu
 from .pixels import Labeled
 
 THRESHOLD = 0.5
-MODEL = {"name": "label quality (soft minimum of out-of-sample probabilities)", "sha256": ""}
+MODEL = {"name": "label quality (soft minimum of out-of-sample probabilities)", "sha256": "", "given": True}
 _WARNING = "the scores are label quality (cleanlab's soft minimum of out-of-sample probabilities), not a predicted DSC"
 
 

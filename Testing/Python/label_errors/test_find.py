@@ -187,3 +187,19 @@ def test_the_band_lies_along_the_edges_of_both_labels():
     assert inside[4, 5, 5] and inside[4, 3, 7] and not inside[4, 1, 7]
     assert inside[4, 22, 18] and not inside[4, 15, 15]
     assert not band(given * 0, given * 0, (4.0, 1.0, 1.0), 2.0).any()
+
+
+def test_an_audit_shows_label_quality_like_any_score(torsos, capsys):
+    case = torsos()
+    given(case)
+    audit = ["audit", str(case.data), "--scores", str(case.out / "scores"), "--threshold", "0.5", "--out"]
+    assert main([*audit, str(case.out / "audit")]) == 0
+    rows = {(r["case"], r["segment"]): r for r in csv.DictReader((case.out / "audit" / "segments.csv").open())}
+    liver = next(s for s in read_report_json(case.out / "scores" / "case_1.json").segments if s.name == "liver")
+    assert float(rows["case_1", "liver"]["predicted_dsc"]) == pytest.approx(liver.predicted_dsc, abs=1e-3)
+    assert "label quality" in (case.out / "audit" / "report" / "index.html").read_text()
+    (case.out / "scores" / "case_1.json").unlink()
+    assert main([*audit, str(case.out / "audit")]) == 6
+    assert "case_1.json: cannot be read" in capsys.readouterr().err
+    assert main([*audit[:3], str(case.out / "errors"), "--out", str(case.out / "other")]) == 3
+    assert "holds no scores" in capsys.readouterr().err

@@ -207,6 +207,18 @@ def test_nothing_is_scored_again_when_nothing_changed_but_a_new_threshold_holds(
     assert before["liver"].n_flagged == 0
 
 
+def test_given_scores_that_no_model_made_hold_where_the_mask_is_the_same(a_small_model, a_ct, a_frame, a_segmentation):
+    given = Scorer(a_small_model, device="cpu").score(a_ct, a_segmentation)
+    given.model = {"name": "label quality", "sha256": "", "given": True}
+    for one in given["liver"].slices:
+        one.predicted_dsc = one.raw = 0.125
+    edited = masks()
+    edited["liver"][7, 5:12] = False
+    *_, last = Scorer(a_small_model, device="cpu").run(a_ct, segmentation_of(a_frame, edited), previous=given)
+    assert last.total == 1
+    assert [s.k for s in last.score["liver"].slices if s.predicted_dsc != 0.125] == [7]
+
+
 def test_another_model_or_structure_scores_everything_again(a_small_model, a_ct, a_segmentation):
     before = Scorer(a_small_model, device="cpu").score(a_ct, a_segmentation)
     a_segmentation["liver"].structure = "spleen"
