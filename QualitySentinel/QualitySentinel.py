@@ -292,21 +292,21 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
     @staticmethod
     def volumeOfSegmentation(segmentationNode):
         """The volume that a segmentation was made on, else the scene's first volume; None when the scene has none."""
-        from QualitySentinelLib.scene.inputs import volume_of
+        from QualitySentinelLib.scene.nodes import volume_of
 
         return volume_of(segmentationNode)
 
     @staticmethod
     def sourceVolume(segmentationNode):
         """The volume that a segmentation was made on, None where that is not known."""
-        from QualitySentinelLib.scene.inputs import source_volume
+        from QualitySentinelLib.scene.nodes import source_volume
 
         return source_volume(segmentationNode)
 
     @staticmethod
     def possibleVolumes() -> list:
         """The scene's scalar volumes that may be a CT: neither label maps nor our quality maps."""
-        from QualitySentinelLib.scene.inputs import possible_volumes
+        from QualitySentinelLib.scene.nodes import possible_volumes
 
         return possible_volumes()
 
@@ -316,7 +316,7 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
 
         :raises MismatchError: the volume is under a transform that is not linear
         """
-        from QualitySentinelLib.scene.inputs import volume_state
+        from QualitySentinelLib.scene.nodes import volume_state
 
         return volume_state(volumeNode)
 

@@ -5,6 +5,7 @@ An application drives them from its event loop; everybody else runs them to thei
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -42,6 +43,16 @@ def run_to_end(steps: Steps[Made]) -> Made:
             next(steps)
         except StopIteration as end:
             return end.value
+
+
+def at_once(make_steps: Callable[..., Steps[Made]]) -> Callable[..., Made]:
+    """The same function without a pause: it returns what the steps of ``make_steps`` make."""
+
+    @functools.wraps(make_steps)
+    def made(*arguments, **options):
+        return run_to_end(make_steps(*arguments, **options))
+
+    return made
 
 
 def paced(steps: Steps[Made], seconds: float | None) -> Steps[Made]:

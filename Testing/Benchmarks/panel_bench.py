@@ -57,10 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def forget(panel, segmentation) -> None:
     """As if the segmentation had never been scored."""
-    from QualitySentinelLib.scene.kept_review import forget_review
 
     panel.reviews.close(segmentation.GetID())
-    forget_review(segmentation)
+    segmentation.RemoveNodeReferenceIDs("QualitySentinelReview")
     panel.panel.show_review(None)
     panel.logic.restoreColors(segmentation)
 

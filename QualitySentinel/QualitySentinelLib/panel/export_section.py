@@ -12,7 +12,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..scene.source import file_of
+from ..scene.nodes import file_of
 from .open_review import OpenReview
 
 

@@ -8,8 +8,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..scene.inputs import possible_volumes, source_volume, volume_of
 from ..scene.kept_review import lies_on
+from ..scene.nodes import possible_volumes, source_volume, volume_of
 from .matches import matches_text, names_of
 
 

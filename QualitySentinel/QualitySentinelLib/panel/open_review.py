@@ -9,8 +9,7 @@ from slicer.i18n import tr as _
 
 from ..errors import QualitySentinelError
 from ..review import ReviewEvent, ReviewPresenter, ReviewSession
-from ..scene.edited_since import edited_since_steps
-from ..scene.edits import SegmentationEdits
+from ..scene.edits import SegmentationEdits, edited_since_steps
 from ..steps import paced
 from .scene_display import SceneDisplay
 from .scene_record import SceneRecord

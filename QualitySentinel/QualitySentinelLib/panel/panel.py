@@ -18,14 +18,13 @@ from slicer.i18n import tr as _
 from ..errors import CancelledError
 from ..options import ScoringOptions
 from ..scene import (
-    ct_window,
     hide_legend,
     hide_quality_map,
     hide_quality_surface,
     kept_review,
     restore_colors,
     show_all,
-    zoom,
+    views,
 )
 from ..setup import memory_warning
 from .advanced_section import AdvancedSection
@@ -252,11 +251,11 @@ class Panel:
                 parameters.setValue(name, False)
         # Also of a review that is not open, because its scores could not be read
         for take_back in (
-            hide_quality_map, hide_quality_surface, hide_legend, show_all, restore_colors, zoom.restore_zoom
+            hide_quality_map, hide_quality_surface, hide_legend, show_all, restore_colors, views.restore_zoom
         ):  # fmt: skip
             take_back(parameters.inputSegmentation)
         if parameters.inputVolume:
-            ct_window.restore_window(parameters.inputVolume)
+            views.restore_window(parameters.inputVolume)
 
     # What happens
 

@@ -10,7 +10,7 @@ import slicer
 
 from .. import scene
 from ..review import Changed, ReviewEvent, ReviewPresenter
-from ..scene import ct_window, flag_marks, legend, quality_map, quality_surface, views, zoom
+from ..scene import flag_marks, quality_map, quality_surface, views
 from ..scores.colors import DEFAULT_SCALE
 from ..steps import Steps, paced
 from .steps import StepRun
@@ -212,23 +212,23 @@ class SceneDisplay:
         if not self._volume.GetScene():
             return
         if self._options.window and self._presenter.window is not None:
-            ct_window.show_window(self._volume, self._presenter.window)
+            views.show_window(self._volume, self._presenter.window)
         elif not self._options.window:
-            ct_window.restore_window(self._volume)
+            views.restore_window(self._volume)
 
     def _show_zoom(self) -> None:
         """Zoom to the selected segment, or out again."""
         self._looked_at = self._session.selected
         if self._options.zoom and self._looked_at is not None and self._volume.GetScene():
-            zoom.zoom_to_segment(self._node, self._looked_at, self._volume)
+            views.zoom_to_segment(self._node, self._looked_at, self._volume)
         elif not self._options.zoom:
-            zoom.restore_zoom(self._node)
+            views.restore_zoom(self._node)
 
     def _show_legend(self) -> None:
         if self._options.legend:
-            legend.show_legend(self._node, scale=self._options.scale)
+            scene.show_legend(self._node, scale=self._options.scale)
         else:
-            legend.hide_legend(self._node)
+            scene.hide_legend(self._node)
 
     def _show_marks(self) -> None:
         if not self._options.flag_marks:

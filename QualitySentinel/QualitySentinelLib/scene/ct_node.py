@@ -5,27 +5,22 @@ from __future__ import annotations
 import slicer
 
 from ..errors import InputError
-from ..steps import Steps, run_to_end
+from ..steps import Steps, at_once
 from ..volume import AxialFrame, CtVolume
 from ..volume.frame import OBLIQUE_DEGREES
 from ..volume.hounsfield import NotHounsfieldError, hounsfield_steps
-from .world import volume_to_world
+from .nodes import volume_to_world
 
 
-def ct_from_node(volume_node: slicer.vtkMRMLScalarVolumeNode) -> CtVolume:
+def ct_steps(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Steps[CtVolume]:
     """The CT in a vtkMRMLScalarVolumeNode; its array is the node's own memory unless values had to be corrected.
 
-    Linear parent transforms are applied to the geometry; voxels are never interpolated.
+    Linear parent transforms are applied to the geometry; voxels are never interpolated. A step takes milliseconds.
 
     Raises:
         InputError: there is no volume or it is empty, in color, a label map, or not in Hounsfield units.
         MismatchError: the volume is under a transform that is not linear.
     """
-    return run_to_end(ct_steps(volume_node))
-
-
-def ct_steps(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Steps[CtVolume]:
-    """As :func:`ct_from_node`, in steps of a few milliseconds."""
     if volume_node is None:
         raise InputError("no CT is selected; select a volume")
     name = volume_node.GetName()
@@ -51,6 +46,9 @@ def ct_steps(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Steps[CtVolume]:
             "its slices are scored as they are, along the nearest axes"
         )
     return CtVolume(frame.to_canonical(hu), frame, name, warnings)
+
+
+ct_from_node = at_once(ct_steps)
 
 
 class LastCt:

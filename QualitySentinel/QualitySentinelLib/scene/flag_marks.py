@@ -17,7 +17,7 @@ from ..errors import MismatchError
 from ..review import ReviewPresenter
 from ..review.presenter import OpenSlice
 from ..scores.colors import dsc_color
-from .label_layers import frame_of
+from .nodes import frame_of
 from .views import is_axial
 
 NAMES_SHOWN = 3

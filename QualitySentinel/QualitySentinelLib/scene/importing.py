@@ -1,17 +1,21 @@
-"""PyTorch's import, which takes seconds, in a thread: the application stays alive meanwhile.
+"""What PyTorch would hold up: its import takes seconds, and goes into a thread; full garbage collections are put off.
 
-The thread does nothing but import: no Qt, no MRML.
+The thread does nothing but import: no Qt, no MRML. A full collection looks at every object there is and lets nothing
+else run. PyTorch brings hundreds of thousands, so that the application would stand still for longer than its users do
+not notice. New objects are collected all the same.
 """
 
 from __future__ import annotations
 
 import ctypes
+import functools
 import gc
 import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 
 from ..steps import Steps, in_thread
@@ -19,6 +23,10 @@ from ..threads import wait_passively
 
 _LIBRARIES = {"linux": "lib{}.so", "darwin": "lib{}.dylib"}
 """Names of shared libraries by platform. On Windows, PyTorch itself loads its own without holding Python's lock."""
+
+_NEVER = 1 << 30
+_holders = 0
+_thresholds = (0, 0, 0)
 
 
 def import_steps(names: Sequence[str]) -> Steps[list[ModuleType]]:
@@ -69,3 +77,30 @@ def _load_torch_libraries() -> None:
         path = os.path.join(spec.submodule_search_locations[0], "lib", pattern.format(name))
         if os.path.exists(path):
             dlopen(os.fsencode(path), os.RTLD_NOW | scope)
+
+
+@contextmanager
+def full_collections_later() -> Iterator[None]:
+    """Put full collections off until the block, and every other one, has ended."""
+    global _holders, _thresholds
+    if not _holders:
+        _thresholds = gc.get_threshold()
+        gc.set_threshold(*_thresholds[:2], _NEVER)
+    _holders += 1
+    try:
+        yield
+    finally:
+        _holders -= 1
+        if not _holders:
+            gc.set_threshold(*_thresholds)
+
+
+def without_full_collections(make_steps: Callable) -> Callable:
+    """The same generator function, with full collections put off from its first step to its end."""
+
+    @functools.wraps(make_steps)
+    def made(*arguments, **options):
+        with full_collections_later():
+            return (yield from make_steps(*arguments, **options))
+
+    return made

@@ -20,8 +20,8 @@ import slicer
 from ..errors import InputError, MismatchError
 from ..review import ReviewSession
 from ..scores import CaseScore, SegmentScore, case_document, case_from_document
-from ..steps import Steps, run_to_end
-from .label_layers import frame_of
+from ..steps import Steps, at_once
+from .nodes import frame_of, is_shared
 
 REVIEW_ROLE = "QualitySentinelReview"
 """Node reference role from the segmentation node to the text node."""
@@ -40,15 +40,11 @@ _words: WeakKeyDictionary[ReviewSession, dict[str, tuple[SegmentScore, str]]] = 
 from the threshold and are set anew when a review is read."""
 
 
-def keep_review(segmentation_node: slicer.vtkMRMLSegmentationNode, session: ReviewSession) -> None:
-    """Keep the scores and the review in the scene; what was kept of this segmentation before is replaced."""
-    run_to_end(keep_review_steps(segmentation_node, session))
-
-
 def keep_review_steps(segmentation_node: slicer.vtkMRMLSegmentationNode, session: ReviewSession) -> Steps[None]:
-    """As :func:`keep_review`, in a step of a few milliseconds for each segment that has changed since; the last writes.
+    """Keep the scores and the review in the scene; what was kept of this segmentation before is replaced.
 
-    A review that changes between two steps is to be kept again; what is written then is of both, and is replaced.
+    In a step of a few milliseconds for each segment that has changed since; the last one writes. A review that changes
+    between two steps is to be kept again; what is written then is of both, and is replaced.
     """
     case = session.case
     known = _words.setdefault(session, {})
@@ -66,7 +62,7 @@ def keep_review_steps(segmentation_node: slicer.vtkMRMLSegmentationNode, session
     }
     text = _PREFIX + " ".join([_packed(head), *words])
     node = segmentation_node.GetNodeReference(REVIEW_ROLE)
-    if node is None or not node.IsA("vtkMRMLTextNode") or _is_shared(node, segmentation_node):
+    if node is None or not node.IsA("vtkMRMLTextNode") or is_shared(segmentation_node, REVIEW_ROLE):
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", f"{segmentation_node.GetName()} quality review")
         node.SetHideFromEditors(True)
         segmentation_node.SetNodeReferenceID(REVIEW_ROLE, node.GetID())
@@ -75,12 +71,15 @@ def keep_review_steps(segmentation_node: slicer.vtkMRMLSegmentationNode, session
         node.SetText(text)
 
 
+keep_review = at_once(keep_review_steps)
+
+
 def kept_review(segmentation_node: slicer.vtkMRMLSegmentationNode) -> ReviewSession | None:
     """The review kept with a segmentation, or ``None`` when there is none or it cannot be read.
 
     Segments that are gone are left out; those that were renamed keep their scores under the new name. Both are said
     in the log as warnings, and so is a damaged text; nothing is raised. Whether masks were edited since is not looked
-    at: ``edited_since.edited_since_steps`` finds out.
+    at: ``edits.edited_since_steps`` finds out.
     """
     node = segmentation_node.GetNodeReference(REVIEW_ROLE)
     if node is None:
@@ -125,16 +124,6 @@ def lies_on(case: CaseScore, volume_node: slicer.vtkMRMLScalarVolumeNode) -> boo
     )
 
 
-def forget_review(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
-    """Keep nothing of the review of this segmentation any more."""
-    node = segmentation_node.GetNodeReference(REVIEW_ROLE)
-    if node is not None:
-        shared = _is_shared(node, segmentation_node)
-        segmentation_node.RemoveNodeReferenceIDs(REVIEW_ROLE)
-        if not shared:
-            slicer.mrmlScene.RemoveNode(node)
-
-
 def _packed(document: object) -> str:
     text = json.dumps(document, separators=(",", ":"), allow_nan=False)
     return base64.b64encode(zlib.compress(text.encode("ascii"), 1)).decode("ascii")
@@ -160,12 +149,6 @@ def _unpacked(text: str) -> tuple[dict, list[dict]]:
         left = max(1, left - len(unpacked))  # 0 would mean without limit
         documents.append(json.loads(unpacked))
     return documents[0], documents[1:]
-
-
-def _is_shared(node, segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
-    """Whether another segmentation refers to the node, too: a copy of a segmentation copies its references."""
-    others = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
-    return any(o.GetNodeReference(REVIEW_ROLE) == node and o != segmentation_node for o in others)
 
 
 def _fitted(case: CaseScore, segmentation_node: slicer.vtkMRMLSegmentationNode) -> list[str]:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 
-from ..steps import Steps, run_to_end
+from ..steps import Steps
 from ..volume import AxialFrame
 from ..volume.placement import GRID_TOLERANCE
+from .nodes import frame_of
 from .segmentation_node import is_empty_labelmap, labelmap_to_world, segmentation_from_node
-from .world import volume_to_world
 
 _SLAB = 1 << 21
 """Voxels that are searched in one step."""
@@ -47,12 +47,8 @@ class LabelLayer:
         low, high = max(min(numbers), 0), min(max(numbers) + 1, len(self.labels))
         return LabelLayer((self.corner[0] + low, *self.corner[1:]), self.labels[low : max(low, high)], self.ids)
 
-    def trimmed(self) -> LabelLayer | None:
-        """The part that holds all voxels above 0, ``None`` when there are none."""
-        return run_to_end(self.trimmed_steps())
-
     def trimmed_steps(self) -> Steps[LabelLayer | None]:
-        """As :meth:`trimmed`, in steps of a few milliseconds."""
+        """The part that holds all voxels above 0, ``None`` when there are none."""
         box = yield from filled_box_steps(self.labels)
         if box is None:
             return None
@@ -60,13 +56,8 @@ class LabelLayer:
         return LabelLayer(corner, self.labels[box], self.ids)
 
 
-def filled_box(labels: np.ndarray) -> tuple[slice, slice, slice] | None:
-    """Box of the voxels above 0, ``None`` when there are none."""
-    return run_to_end(filled_box_steps(labels))
-
-
 def filled_box_steps(labels: np.ndarray) -> Steps[tuple[slice, slice, slice] | None]:
-    """As :func:`filled_box`, in steps of a few milliseconds."""
+    """Box of the voxels above 0, ``None`` when there are none."""
     if not labels.size:
         return None
     thickness = max(1, _SLAB // labels[0].size)
@@ -79,16 +70,6 @@ def filled_box_steps(labels: np.ndarray) -> Steps[tuple[slice, slice, slice] | N
     used = (np.concatenate(highest), plane.max(axis=1), plane.max(axis=0))
     ranges = [np.flatnonzero(u > 0) for u in used]
     return tuple(slice(int(r[0]), int(r[-1]) + 1) for r in ranges) if len(ranges[0]) else None
-
-
-def frame_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> AxialFrame:
-    """The canonical frame of a volume node in the world.
-
-    Raises:
-        MismatchError: a parent transform is not linear.
-    """
-    width, height, depth = volume_node.GetImageData().GetDimensions()
-    return AxialFrame.from_affine(volume_to_world(volume_node), (depth, height, width))
 
 
 def label_layers(segmentation_node, volume_node, segment_ids: Iterable[str] | None = None) -> list[LabelLayer]:

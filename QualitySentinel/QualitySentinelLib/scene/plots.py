@@ -14,8 +14,8 @@ import slicer
 import vtk
 
 from ..scores.colors import dsc_color
-from .folders import into_folder
-from .tables import own_node, tables_of
+from .nodes import into_folder, own_node
+from .tables import tables_of
 
 CHART_ROLE = "QualitySentinelChart"
 """Node reference role from the segmentation node to its chart."""
@@ -25,7 +25,6 @@ TABLE_ROLE = "QualitySentinelChartTable"
 
 SLICE, DSC, LOW, HIGH = "Slice", "Predicted DSC", "Lower bound", "Upper bound"
 FLAGGED, MISSED = "Flagged", "Missed"
-
 
 X_TITLE = "Slice (squares: flagged, crosses: missed, gray lines: bounds)"
 """Instead of Slicer's legend, which lies on the last slices."""
@@ -64,29 +63,19 @@ def update_plot(segmentation_node: slicer.vtkMRMLSegmentationNode, segment_id: s
     """
     segment = segmentation_node.GetSegmentation().GetSegment(segment_id)
     name = segment.GetName() if segment is not None else segment_id
-    table = own_node(segmentation_node, TABLE_ROLE) or _new_table(segmentation_node)
+    called = segmentation_node.GetName()
+    table = own_node(segmentation_node, TABLE_ROLE, "vtkMRMLTableNode", f"{called} DSC of one segment")
     rows = _rows(tables_of(segmentation_node)[1], name, segment_id)
     _fill(table, rows)
-    chart = own_node(segmentation_node, CHART_ROLE) or _new_chart(segmentation_node, table)
+    chart = own_node(segmentation_node, CHART_ROLE, "vtkMRMLPlotChartNode", f"{called} DSC by slice")
+    if not chart.GetNumberOfPlotSeriesNodes():
+        _set_up(segmentation_node, chart, table)
     first, last = (rows[0][SLICE], rows[-1][SLICE]) if rows else (0.0, 1.0)
     margin = max(1.0, _MARGIN * (last - first))
     with slicer.util.NodeModify(chart):
         chart.SetTitle(f"{name}: predicted DSC")
         chart.SetXAxisRange(first - margin, last + margin)
     return chart
-
-
-def remove_plot(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
-    """Remove the chart and all that belongs to it; nothing happens if there is none."""
-    chart, table = (segmentation_node.GetNodeReference(role) for role in (CHART_ROLE, TABLE_ROLE))
-    nodes = [table.GetStorageNode(), table] if table is not None else []
-    if chart is not None:
-        nodes = [*(chart.GetNthPlotSeriesNode(n) for n in range(chart.GetNumberOfPlotSeriesNodes())), chart, *nodes]
-    for role in (CHART_ROLE, TABLE_ROLE):
-        segmentation_node.RemoveNodeReferenceIDs(role)
-    for node in nodes:
-        if node is not None:
-            slicer.mrmlScene.RemoveNode(node)
 
 
 def _rows(slices_table, name: str, segment_id: str) -> list[dict[str, float]]:
@@ -130,16 +119,7 @@ def _fill(table_node, rows: Sequence[dict[str, float]]) -> None:
         table_node.SetUseColumnTitleAsColumnHeader(True)
 
 
-def _new_table(segmentation_node: slicer.vtkMRMLSegmentationNode):
-    name = f"{segmentation_node.GetName()} DSC of one segment"
-    table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", name)
-    segmentation_node.SetNodeReferenceID(TABLE_ROLE, table.GetID())
-    into_folder(segmentation_node, table)
-    return table
-
-
-def _new_chart(segmentation_node: slicer.vtkMRMLSegmentationNode, table_node):
-    chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode", f"{segmentation_node.GetName()} DSC by slice")
+def _set_up(segmentation_node: slicer.vtkMRMLSegmentationNode, chart, table_node) -> None:
     kinds = slicer.vtkMRMLPlotSeriesNode
     for drawn in _SERIES:
         series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", drawn.column)
@@ -160,6 +140,3 @@ def _new_chart(segmentation_node: slicer.vtkMRMLSegmentationNode, table_node):
     chart.YAxisRangeAutoOff()
     chart.SetYAxisRange(-_MARGIN, 1.0 + _MARGIN)
     chart.SetLegendVisibility(False)
-    segmentation_node.SetNodeReferenceID(CHART_ROLE, chart.GetID())
-    into_folder(segmentation_node, chart)
-    return chart

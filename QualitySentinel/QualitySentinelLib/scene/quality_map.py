@@ -7,7 +7,6 @@ voxel of a whole CT would be large. After an edit only the slices that changed a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -19,14 +18,11 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from ..scores import CaseScore
 from ..scores.colors import DEFAULT_SCALE, check_scale
-from ..steps import Steps, run_to_end
+from ..steps import Steps, at_once
 from ..volume import AxialFrame
-from .color_nodes import remove_unused_scales, scale_node
-from .folders import into_folder
-from .label_layers import LabelLayer, frame_of, label_layers
-
-MAP_ROLE = "QualitySentinelQualityMap"
-"""Node reference role from the segmentation node to its map."""
+from .colors import remove_unused_scales, scale_node
+from .label_layers import LabelLayer, label_layers
+from .nodes import MAP_ROLE, frame_of, into_folder, remember, remembered, remove_referenced
 
 BEFORE_ATTRIBUTE = "QualitySentinel.QualityMapBefore"
 """Attribute of the segmentation's display node: the views as they were, so that a reloaded scene has the way back."""
@@ -63,25 +59,18 @@ _records: dict[str, _Record] = {}
 """By id of the map's volume node. Only a hint: where there is none, or an old one, the map is drawn anew."""
 
 
-def show_quality_map(segmentation_node, volume_node, case_score: CaseScore, scale: str = DEFAULT_SCALE) -> None:
+def show_quality_map_steps(
+    segmentation_node, volume_node, case_score: CaseScore, scale: str = DEFAULT_SCALE
+) -> Steps[None]:
     """Show the map in all slice views; :func:`hide_quality_map` brings their foreground back.
 
-    The 2D fill of the segments is hidden meanwhile, since it would cover the map; outlines stay.
+    The 2D fill of the segments is hidden meanwhile, since it would cover the map; outlines stay. Steps take a few
+    milliseconds, more where segments must be resampled; the last one changes the scene. What is shown are the scores
+    as they were at the beginning: update the map afterwards if they have changed meanwhile.
 
     Raises:
         UsageError: there is no such scale.
         QualitySentinelError: the segments cannot be put on the CT's grid.
-    """
-    run_to_end(show_quality_map_steps(segmentation_node, volume_node, case_score, scale))
-
-
-def show_quality_map_steps(
-    segmentation_node, volume_node, case_score: CaseScore, scale: str = DEFAULT_SCALE
-) -> Steps[None]:
-    """As :func:`show_quality_map`, in steps of a few milliseconds; the last one changes the scene.
-
-    One is longer where segments must be resampled. What is shown are the scores as they were at the beginning:
-    call :func:`update_quality_map` afterwards if they have changed meanwhile.
     """
     check_scale(scale)
     drawn = yield from _drawn_steps(segmentation_node, volume_node, case_score)
@@ -92,34 +81,31 @@ def show_quality_map_steps(
     _to_foreground(segmentation_node, map_node)
 
 
-def update_quality_map(
+show_quality_map = at_once(show_quality_map_steps)
+
+
+def update_quality_map_steps(
     segmentation_node, volume_node, case_score: CaseScore, segment_ids: Iterable[str] | None = None
-) -> None:
+) -> Steps[None]:
     """Draw what has changed: scores, masks, and which segments are visible. Nothing happens when no map is shown.
 
+    The map must not be hidden between the steps. One that was left half drawn is drawn anew by the next update.
+
     Args:
-        segmentation_node, volume_node: those of :func:`show_quality_map`.
+        segmentation_node, volume_node: those of the map.
         case_score: the scores of the masks as they are now.
         segment_ids: look for changes in these segments only; by default in all.
 
     Raises:
         QualitySentinelError: the segments cannot be put on the CT's grid.
     """
-    run_to_end(update_quality_map_steps(segmentation_node, volume_node, case_score, segment_ids))
-
-
-def update_quality_map_steps(
-    segmentation_node, volume_node, case_score: CaseScore, segment_ids: Iterable[str] | None = None
-) -> Steps[None]:
-    """As :func:`update_quality_map`, in steps like those of :func:`show_quality_map_steps`.
-
-    The map must not be hidden between them. One that was left half drawn is drawn anew by the next update.
-    """
     map_node = segmentation_node.GetNodeReference(MAP_ROLE)
     if map_node is None:
         return
-    record = _records.get(map_node.GetID())
-    if record is None or not _is_drawn_by(record, map_node, volume_node):
+    record, image = _records.get(map_node.GetID()), map_node.GetImageData()
+    known = record is not None and image is not None and image.GetMTime() == record.time
+    place = _place_of(map_node, volume_node) if known else None
+    if place is None:
         (yield from _drawn_steps(segmentation_node, volume_node, case_score)).give_to(map_node)
         return
     wanted = _wanted(segmentation_node, case_score)
@@ -132,7 +118,7 @@ def update_quality_map_steps(
     if not changed:
         record.slices = shown
         return
-    frame, corner = _place_of(map_node, volume_node)
+    frame, corner = place
     parts = [layer.only(changed) for layer in label_layers(segmentation_node, volume_node)]
     edited = yield from _trimmed_steps(parts)
     if not _covers(corner, frame.shape, edited):
@@ -145,6 +131,9 @@ def update_quality_map_steps(
     yield from _draw_steps(voxels, corner, edited, scores, sorted(changed))
     slicer.util.arrayFromVolumeModified(map_node)
     _records[map_node.GetID()] = _Record(map_node.GetImageData().GetMTime(), shown)
+
+
+update_quality_map = at_once(update_quality_map_steps)
 
 
 def show_in_new_views(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
@@ -161,11 +150,7 @@ def hide_quality_map(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
     if map_node is None:
         return
     _records.pop(map_node.GetID(), None)
-    displays = [map_node.GetNthDisplayNode(n) for n in range(map_node.GetNumberOfDisplayNodes())]
-    for node in (map_node.GetStorageNode(), *displays, map_node):
-        if node is not None:
-            slicer.mrmlScene.RemoveNode(node)
-    segmentation_node.RemoveNodeReferenceIDs(MAP_ROLE)
+    remove_referenced(segmentation_node, MAP_ROLE)
     remove_unused_scales()
 
 
@@ -301,11 +286,14 @@ def _file_geometry(volume_node: slicer.vtkMRMLScalarVolumeNode, frame: AxialFram
     return slicer.util.vtkMatrixFromArray(moved)
 
 
-def _place_of(map_node, volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple[AxialFrame, tuple[int, int, int]]:
-    """The map's frame, and canonical ``(k, j, i)`` of its first voxel in the CT."""
+def _place_of(map_node, volume_node) -> tuple[AxialFrame, tuple[int, int, int]] | None:
+    """The map's frame, and canonical ``(k, j, i)`` of its first voxel in the CT; ``None`` off its grid."""
     frame = frame_of(map_node)
     to_ct = np.linalg.inv(frame_of(volume_node).ijk_to_ras) @ frame.ijk_to_ras
-    return frame, tuple(int(n) for n in np.rint(to_ct[:3, 3])[::-1])
+    on_grid = np.eye(4)
+    on_grid[:3, 3] = np.rint(to_ct[:3, 3])
+    corner = tuple(int(n) for n in on_grid[2::-1, 3])
+    return (frame, corner) if np.allclose(to_ct, on_grid, atol=1e-3) else None
 
 
 def _covers(corner, shape, layers: list[LabelLayer]) -> bool:
@@ -315,18 +303,6 @@ def _covers(corner, shape, layers: list[LabelLayer]) -> bool:
         for layer in layers
         for c, m, a, n in zip(corner, shape, layer.corner, layer.labels.shape, strict=True)
     )
-
-
-def _is_drawn_by(record: _Record, map_node, volume_node: slicer.vtkMRMLScalarVolumeNode) -> bool:
-    """Whether the map's voxels are those of the record, and still lie on the CT's."""
-    image = map_node.GetImageData()
-    if image is None or image.GetMTime() != record.time:
-        return False
-    frame, corner = _place_of(map_node, volume_node)
-    to_ct = np.linalg.inv(frame_of(volume_node).ijk_to_ras) @ frame.ijk_to_ras
-    on_grid = np.eye(4)
-    on_grid[:3, 3] = corner[::-1]
-    return bool(np.allclose(to_ct, on_grid, atol=1e-3))
 
 
 def _new_map(segmentation_node: slicer.vtkMRMLSegmentationNode):
@@ -349,7 +325,7 @@ def _to_foreground(segmentation_node: slicer.vtkMRMLSegmentationNode, map_node, 
     """Show the map in all slice views, and remember what was there."""
     segmentation_node.CreateDefaultDisplayNodes()
     display = segmentation_node.GetDisplayNode()
-    before = json.loads(display.GetAttribute(BEFORE_ATTRIBUTE) or "{}")
+    before = remembered(segmentation_node, BEFORE_ATTRIBUTE) or {}
     before.setdefault("fill", bool(display.GetVisibility2DFill()))
     views = before.setdefault("views", {})
     for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
@@ -360,15 +336,15 @@ def _to_foreground(segmentation_node: slicer.vtkMRMLSegmentationNode, map_node, 
         composite.SetForegroundOpacity(OPACITY)
     with slicer.util.NodeModify(display):
         display.SetVisibility2DFill(False)
-        display.SetAttribute(BEFORE_ATTRIBUTE, json.dumps(before))
+        remember(segmentation_node, BEFORE_ATTRIBUTE, before)
 
 
 def _restore_views(segmentation_node: slicer.vtkMRMLSegmentationNode, map_node) -> None:
     """Undo :func:`_to_foreground`, but in no view whose foreground a user has changed since."""
-    display = segmentation_node.GetDisplayNode()
-    if display is None or display.GetAttribute(BEFORE_ATTRIBUTE) is None:
+    before = remembered(segmentation_node, BEFORE_ATTRIBUTE)
+    if before is None:
         return
-    before = json.loads(display.GetAttribute(BEFORE_ATTRIBUTE))
+    display = segmentation_node.GetDisplayNode()
     for composite_id, (volume_id, opacity) in before.get("views", {}).items():
         composite = slicer.mrmlScene.GetNodeByID(composite_id)
         if composite is None or (map_node is not None and composite.GetForegroundVolumeID() != map_node.GetID()):
@@ -378,4 +354,4 @@ def _restore_views(segmentation_node: slicer.vtkMRMLSegmentationNode, map_node) 
         composite.SetForegroundOpacity(opacity)
     with slicer.util.NodeModify(display):
         display.SetVisibility2DFill(before.get("fill", True))
-        display.RemoveAttribute(BEFORE_ATTRIBUTE)
+        remember(segmentation_node, BEFORE_ATTRIBUTE, None)

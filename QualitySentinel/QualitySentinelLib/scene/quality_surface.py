@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import slicer
 import vtk
@@ -11,10 +9,8 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from ..scores import CaseScore, SegmentScore
 from ..scores.colors import DEFAULT_SCALE, check_scale
-from .color_nodes import remove_unused_scales, scale_node
-from .folders import into_folder
-from .label_layers import frame_of
-from .world import local_to_world
+from .colors import remove_unused_scales, scale_node
+from .nodes import frame_of, into_folder, local_to_world, remember, remembered, remove_referenced, source_volume
 
 SURFACE_ROLE = "QualitySentinelQualitySurface"
 """Node reference role from the segmentation node to the model."""
@@ -82,19 +78,9 @@ def show_quality_surface(
 def hide_quality_surface(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
     """Remove the model and show the segments in 3D as before; nothing happens if none is shown."""
     _show_own_surfaces(segmentation_node)
-    model = segmentation_node.GetNodeReference(SURFACE_ROLE)
-    if model is None:
-        return
-    for node in (model.GetStorageNode(), model.GetDisplayNode(), model):
-        if node is not None:
-            slicer.mrmlScene.RemoveNode(node)
-    segmentation_node.RemoveNodeReferenceIDs(SURFACE_ROLE)
-    remove_unused_scales()
-
-
-def quality_surface_shown(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
-    """Whether the segmentation has such a model now."""
-    return segmentation_node.GetNodeReference(SURFACE_ROLE) is not None
+    if segmentation_node.GetNodeReference(SURFACE_ROLE) is not None:
+        remove_referenced(segmentation_node, SURFACE_ROLE)
+        remove_unused_scales()
 
 
 def _segments_to_show(segmentation_node, case_score: CaseScore, segment_id: str | None) -> list[SegmentScore]:
@@ -114,9 +100,7 @@ def _segments_to_show(segmentation_node, case_score: CaseScore, segment_id: str 
 def _slice_finder(segmentation_node: slicer.vtkMRMLSegmentationNode, volume_node: slicer.vtkMRMLScalarVolumeNode):
     """A function of points ``[N, 3]`` (the segmentation's own mm) and a segment's score: canonical k of each, float."""
     if volume_node is None:
-        volume_node = segmentation_node.GetNodeReference(
-            slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
-        )
+        volume_node = source_volume(segmentation_node)
     to_world = local_to_world(segmentation_node)
     if volume_node is not None and volume_node.GetImageData() is not None:
         to_ijk = np.linalg.inv(frame_of(volume_node).ijk_to_ras) @ to_world
@@ -143,9 +127,7 @@ def _scored_surface(surface: vtk.vtkPolyData, segment: SegmentScore, slice_of) -
         return scored
     at = slice_of(vtk_to_numpy(surface.GetPoints().GetData()).astype(float), segment)
     ks = np.array([s.k for s in segment.slices])
-    after = np.clip(np.searchsorted(ks, at), 1, max(len(ks) - 1, 1))
-    nearer = np.where(np.abs(at - ks[after - 1]) <= np.abs(ks[min(1, len(ks) - 1) :][after - 1] - at), after - 1, after)
-    nearer = np.minimum(nearer, len(ks) - 1)
+    nearer = np.searchsorted((ks[1:] + ks[:-1]) / 2, at)
     dsc = np.array([s.predicted_dsc for s in segment.slices])[nearer]
     dsc[np.abs(at - ks[nearer]) > _REACH] = np.nan
     scalars = numpy_to_vtk(dsc.astype(np.float32), deep=True)
@@ -169,15 +151,15 @@ def _hide_own_surfaces(segmentation_node: slicer.vtkMRMLSegmentationNode, shown:
     with slicer.util.NodeModify(display):
         for segment_id in before:
             display.SetSegmentVisibility3D(segment_id, False)
-        display.SetAttribute(BEFORE_ATTRIBUTE, json.dumps(before))
+        remember(segmentation_node, BEFORE_ATTRIBUTE, before)
 
 
 def _show_own_surfaces(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
-    display = segmentation_node.GetDisplayNode()
-    if display is None or display.GetAttribute(BEFORE_ATTRIBUTE) is None:
+    before = remembered(segmentation_node, BEFORE_ATTRIBUTE)
+    if before is None:
         return
+    display = segmentation_node.GetDisplayNode()
     with slicer.util.NodeModify(display):
-        for segment_id, visible in json.loads(display.GetAttribute(BEFORE_ATTRIBUTE)).items():
-            if segmentation_node.GetSegmentation().GetSegment(segment_id) is not None:
-                display.SetSegmentVisibility3D(segment_id, visible)
-        display.RemoveAttribute(BEFORE_ATTRIBUTE)
+        for segment_id in before.keys() & set(segmentation_node.GetSegmentation().GetSegmentIDs()):
+            display.SetSegmentVisibility3D(segment_id, before[segment_id])
+        remember(segmentation_node, BEFORE_ATTRIBUTE, None)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from ..scores import CaseScore
 from .colors import show_score_colors
 from .ct_node import ct_from_node
+from .nodes import source_of
 from .segmentation_node import segmentation_from_node
-from .source import source_of
 from .tables import update_tables
 from .tags import write_score_tags
 

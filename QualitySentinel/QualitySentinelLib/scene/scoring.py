@@ -14,8 +14,7 @@ from ..options import ScoringOptions
 from ..scores import CaseScore, Progress, SegmentScore, Stage
 from ..steps import Steps, paced
 from .ct_node import LastCt
-from .garbage import without_full_collections
-from .importing import import_steps
+from .importing import import_steps, without_full_collections
 from .layer_memory import LayerMemory
 from .segmentation_node import segmentation_steps
 from .tags import READ_TAGS, read_tags

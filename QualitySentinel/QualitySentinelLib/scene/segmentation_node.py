@@ -20,8 +20,8 @@ from ..volume import AxialFrame, CtVolume, Segmentation
 from ..volume.collector import SegmentCollector, SegmentHeader
 from ..volume.segmentation import Box
 from .layer_memory import LayerMemory, recorded
+from .nodes import local_to_world, volume_to_world
 from .tags import read_tags
-from .world import local_to_world, volume_to_world
 
 _SLAB = 1 << 20
 """Voxels of a label map that are copied in one step."""

@@ -18,8 +18,8 @@ from ..review import review_segment_rows, review_slice_rows
 from ..scores import CaseScore
 from ..scores.columns import COLUMNS, REVIEW_SEGMENT_COLUMNS, REVIEW_SLICE_COLUMNS, SEGMENT_COLUMNS, SLICE_COLUMNS
 from ..scores.tables import segment_rows, slice_rows
-from ..steps import Steps, run_to_end
-from .folders import into_folder
+from ..steps import Steps, at_once
+from .nodes import own_node
 
 if TYPE_CHECKING:
     from ..review import ReviewSession
@@ -35,21 +35,19 @@ _DTYPES = {int: np.int32, bool: np.int32, float: np.float64}
 """Of the columns of numbers; others are text. A missing number is NaN."""
 
 
-def update_tables(segmentation_node, case_score: CaseScore, session: ReviewSession | None = None) -> tuple:
-    """Fill the segmentation's two tables, making them when there are none; returns (segments table, slices table).
+def update_tables_steps(
+    segmentation_node, case_score: CaseScore, session: ReviewSession | None = None
+) -> Steps[tuple]:
+    """Fill the segmentation's two tables, making them when there are none; the scores must not change meanwhile.
 
     Args:
         segmentation_node: a vtkMRMLSegmentationNode of the scene.
         case_score: the scores; those of the session when there is one.
         session: their review: columns say what the reader accepted and corrected.
+
+    Returns:
+        (segments table, slices table).
     """
-    return run_to_end(update_tables_steps(segmentation_node, case_score, session))
-
-
-def update_tables_steps(
-    segmentation_node, case_score: CaseScore, session: ReviewSession | None = None
-) -> Steps[tuple]:
-    """As :func:`update_tables`, in steps of some milliseconds; the scores must not change between them."""
     name = segmentation_node.GetName()
     if session is None:
         parts = (SEGMENT_COLUMNS, segment_rows(case_score)), (SLICE_COLUMNS, slice_rows(case_score))
@@ -59,7 +57,7 @@ def update_tables_steps(
         )  # fmt: skip
     tables = []
     for role, what, (columns, rows) in zip((SEGMENTS_ROLE, SLICES_ROLE), ("segment", "slice"), parts, strict=True):
-        tables.append(_table(segmentation_node, role, f"{name} predicted DSC by {what}"))
+        tables.append(own_node(segmentation_node, role, "vtkMRMLTableNode", f"{name} predicted DSC by {what}"))
         gathered = []
         for row in rows:
             gathered.append(row)
@@ -70,20 +68,12 @@ def update_tables_steps(
     return tuple(tables)
 
 
+update_tables = at_once(update_tables_steps)
+
+
 def tables_of(segmentation_node: slicer.vtkMRMLSegmentationNode) -> tuple:
     """The segmentation's (segments table, slices table), ``None`` where there is none."""
     return segmentation_node.GetNodeReference(SEGMENTS_ROLE), segmentation_node.GetNodeReference(SLICES_ROLE)
-
-
-def own_node(segmentation_node: slicer.vtkMRMLSegmentationNode, role: str):
-    """The node that the segmentation refers to in a role, ``None`` without one or when another one refers to it too.
-
-    Slicer copies references when it clones a segmentation: who writes next takes a node of its own.
-    """
-    node = segmentation_node.GetNodeReference(role)
-    others = slicer.util.getNodesByClass("vtkMRMLSegmentationNode") if node is not None else ()
-    shared = any(o.GetNodeReference(role) == node and o != segmentation_node for o in others)
-    return None if shared else node
 
 
 def _array(column: str, values: Sequence):
@@ -97,15 +87,6 @@ def _array(column: str, values: Sequence):
             array.InsertNextValue("" if value is None else value)
     array.SetName(column)
     return array
-
-
-def _table(segmentation_node: slicer.vtkMRMLSegmentationNode, role: str, name: str):
-    table = own_node(segmentation_node, role)
-    if table is None:
-        table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", name)
-        segmentation_node.SetNodeReferenceID(role, table.GetID())
-        into_folder(segmentation_node, table)
-    return table
 
 
 def _fill(table_node, columns: Sequence[str], rows: Iterable[Sequence]) -> None:

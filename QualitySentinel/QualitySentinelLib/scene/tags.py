@@ -48,17 +48,6 @@ def write_score_tags(segmentation_node, case_score: CaseScore, session: ReviewSe
                     segment.RemoveTag(tag)
 
 
-def remove_score_tags(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
-    """Take all of our tags off all segments."""
-    segmentation = segmentation_node.GetSegmentation()
-    with slicer.util.NodeModify(segmentation_node):
-        for segment_id in segmentation.GetSegmentIDs():
-            segment = segmentation.GetSegment(segment_id)
-            for tag in TAG_NAMES:
-                if segment.HasTag(tag):
-                    segment.RemoveTag(tag)
-
-
 def read_tags(segment, names: Iterable[str] = (*READ_TAGS, *TAG_NAMES)) -> dict[str, str]:
     """The tags of a vtkSegment that matter to us, by name: its terminology, and scores it has been given."""
     tags = {}

@@ -1,18 +1,33 @@
-"""Needs ``slicer``. What the views show: a slice of the CT, one segment alone. No layout manager is asked."""
+"""Needs ``slicer``. What the views show: a slice of the CT, its window, one segment alone, large. All is reversible.
+
+No layout manager is asked.
+"""
 
 from __future__ import annotations
 
-import json
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 import slicer
 import vtk
 
-from .label_layers import LabelLayer, frame_of, label_layers
+from ..anatomy.windows import WindowPreset
+from .label_layers import LabelLayer, label_layers
+from .nodes import frame_of, remember, remembered
 
-VISIBILITY_ATTRIBUTE = "QualitySentinel.VisibilityBefore"
+VISIBILITY_BEFORE = "QualitySentinel.VisibilityBefore"
 """Attribute of the segmentation's display node: which segments were visible before one was shown alone."""
+ZOOM_BEFORE = "QualitySentinel.ZoomBefore"
+"""Attribute of the segmentation's display node: field of view and place of each slice view as they were."""
+WINDOW_BEFORE = "QualitySentinel.WindowBefore"
+"""Attribute of the volume's display node: whether its window was automatic, its width and its level."""
+
+MARGIN, LEAST_MM = 1.6, 120.0
+"""Width and height shown, as a multiple of the segment's, and at least: its surroundings say where it ends."""
+
+_LOOKED_AT = 32
+"""Slices of a segment in which its extent is looked for; a large one takes no longer than a small one."""
 
 _PARALLEL = 1e-9
 """One minus the cosine between two planes that count as the same: 0.01 mm at the border of a slice."""
@@ -76,36 +91,53 @@ def show_only(segmentation_node: slicer.vtkMRMLSegmentationNode, segment_id: str
     """Hide all other segments. :func:`show_all` brings back what was visible before, in a reloaded scene too."""
     segmentation_node.CreateDefaultDisplayNodes()
     display = segmentation_node.GetDisplayNode()
-    ids = segmentation_node.GetSegmentation().GetSegmentIDs()
-    before = _visibility_before(display)
+    before = remembered(segmentation_node, VISIBILITY_BEFORE) or {}
     with slicer.util.NodeModify(display):
-        for other in ids:
+        for other in segmentation_node.GetSegmentation().GetSegmentIDs():
             before.setdefault(other, bool(display.GetSegmentVisibility(other)))
             display.SetSegmentVisibility(other, other == segment_id)
-        display.SetAttribute(VISIBILITY_ATTRIBUTE, json.dumps(before))
+        remember(segmentation_node, VISIBILITY_BEFORE, before)
 
 
 def show_all(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
     """Show the segments that were visible before the first :func:`show_only`; nothing happens if there was none."""
-    display = segmentation_node.GetDisplayNode()
-    if display is None or display.GetAttribute(VISIBILITY_ATTRIBUTE) is None:
+    before = remembered(segmentation_node, VISIBILITY_BEFORE)
+    if before is None:
         return
-    present = set(segmentation_node.GetSegmentation().GetSegmentIDs())
+    display = segmentation_node.GetDisplayNode()
     with slicer.util.NodeModify(display):
-        for segment_id, visible in _visibility_before(display).items():
-            if segment_id in present:
-                display.SetSegmentVisibility(segment_id, visible)
-        display.RemoveAttribute(VISIBILITY_ATTRIBUTE)
+        for segment_id in before.keys() & set(segmentation_node.GetSegmentation().GetSegmentIDs()):
+            display.SetSegmentVisibility(segment_id, before[segment_id])
+        remember(segmentation_node, VISIBILITY_BEFORE, None)
 
 
 def one_shown(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
     """Whether a segment is shown alone now."""
-    display = segmentation_node.GetDisplayNode()
-    return display is not None and display.GetAttribute(VISIBILITY_ATTRIBUTE) is not None
+    return remembered(segmentation_node, VISIBILITY_BEFORE) is not None
 
 
-def _visibility_before(display) -> dict[str, bool]:
-    return json.loads(display.GetAttribute(VISIBILITY_ATTRIBUTE) or "{}")
+def show_window(volume_node: slicer.vtkMRMLScalarVolumeNode, preset: WindowPreset) -> None:
+    """Show a CT in a window; :func:`restore_window` brings the one back that it had before the first call."""
+    volume_node.CreateDefaultDisplayNodes()
+    display = volume_node.GetDisplayNode()
+    with slicer.util.NodeModify(display):
+        if remembered(volume_node, WINDOW_BEFORE) is None:
+            before = [bool(display.GetAutoWindowLevel()), display.GetWindow(), display.GetLevel()]
+            remember(volume_node, WINDOW_BEFORE, before)
+        display.SetAutoWindowLevel(False)
+        display.SetWindowLevel(preset.width, preset.level)
+
+
+def restore_window(volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Undo :func:`show_window`; nothing happens if there was none."""
+    before = remembered(volume_node, WINDOW_BEFORE)
+    if before is None:
+        return
+    display, (automatic, width, level) = volume_node.GetDisplayNode(), before
+    with slicer.util.NodeModify(display):
+        remember(volume_node, WINDOW_BEFORE, None)
+        display.SetWindowLevel(width, level)
+        display.SetAutoWindowLevel(automatic)
 
 
 def _normal(slice_node) -> np.ndarray:
@@ -139,4 +171,67 @@ def _middle(layer: LabelLayer, segment_id: str, k: int) -> tuple[int, int] | Non
         if len(rows):
             nearest = np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)
             return int(rows[nearest]) + layer.corner[1], int(columns[nearest]) + layer.corner[2]
+    return None
+
+
+def zoom_to_segment(segmentation_node, segment_id: str, volume_node) -> None:
+    """Let all slice views show a segment large and in their middle, at the slices that they show.
+
+    An empty segment changes nothing. :func:`restore_zoom` goes back to before the first call.
+
+    Raises:
+        QualitySentinelError: the segment cannot be put on the volume's grid.
+    """
+    corners = _corners(segmentation_node, segment_id, volume_node)
+    if corners is None:
+        return
+    segmentation_node.CreateDefaultDisplayNodes()
+    before = remembered(segmentation_node, ZOOM_BEFORE) or {}
+    for view in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+        to_ras = slicer.util.arrayFromVTKMatrix(view.GetSliceToRAS())
+        fov = np.array(view.GetFieldOfView())
+        before.setdefault(view.GetID(), [*fov, *to_ras[:3, 3], *view.GetXYZOrigin()])
+        across, normal = to_ras[:3, :2], to_ras[:3, 2]
+        wanted = np.maximum(MARGIN * np.ptp(corners @ across, axis=0), LEAST_MM)
+        middle = (corners.min(axis=0) + corners.max(axis=0)) / 2
+        middle += normal * (normal @ (to_ras[:3, 3] - middle))  # in the slice that is shown
+        factor = float(np.max(wanted / fov[:2]))
+        view.SetFieldOfView(*(fov[:2] * factor).tolist(), float(fov[2]))
+        view.JumpSliceByCentering(*middle.tolist())
+    remember(segmentation_node, ZOOM_BEFORE, before)
+
+
+def restore_zoom(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
+    """Show as much as before :func:`zoom_to_segment`, of the slices that are shown now; nothing if there was none."""
+    before = remembered(segmentation_node, ZOOM_BEFORE)
+    for view_id, numbers in (before or {}).items():
+        view = slicer.mrmlScene.GetNodeByID(view_id)
+        if view is None:
+            continue
+        fov, place, origin = np.reshape(numbers, (3, 3))
+        to_ras = slicer.util.arrayFromVTKMatrix(view.GetSliceToRAS())
+        place += to_ras[:3, 2] * (to_ras[:3, 2] @ (to_ras[:3, 3] - place))
+        view.SetFieldOfView(*fov.tolist())
+        view.JumpSliceByCentering(*place.tolist())
+        view.SetXYZOrigin(*origin.tolist())
+    if before is not None:
+        remember(segmentation_node, ZOOM_BEFORE, None)
+
+
+def _corners(segmentation_node, segment_id: str, volume_node) -> np.ndarray | None:
+    """RAS mm of the corners of a segment's box, ``[8, 3]``; ``None`` when it is empty or not there."""
+    for layer in label_layers(segmentation_node, volume_node, [segment_id]):
+        value = next(v for v, i in layer.ids.items() if i == segment_id)
+        for step in dict.fromkeys((max(1, len(layer.labels) // _LOOKED_AT), 1)):
+            mask = layer.labels[::step] == value
+            if mask.any():
+                break
+        else:
+            continue
+        ranges = []
+        for axis in range(3):
+            used = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) * (step if axis == 0 else 1)
+            ranges.append((layer.corner[axis] + used[0], layer.corner[axis] + used[-1]))
+        ijk = np.array([(i, j, k, 1.0) for k, j, i in itertools.product(*ranges)])
+        return (ijk @ frame_of(volume_node).ijk_to_ras.T)[:, :3]
     return None

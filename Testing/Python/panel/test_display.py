@@ -164,12 +164,12 @@ class TestLeaving:
         assert [n.GetName() for n in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")] == ["CT"]
 
     def test_restore_colors_works_without_a_review_too(self, slicer, reviewed, a_segmentation_node):
-        from QualitySentinelLib.scene import forget_review, show_only, show_quality_map, show_quality_surface
+        from QualitySentinelLib.scene import show_only, show_quality_map, show_quality_surface
 
         case = reviewed.panel.review_panel.session.case
         reviewed.reviews.close_all()
         reviewed.panel.show_review(None)
-        forget_review(a_segmentation_node)  # as in a scene whose kept review cannot be read
+        a_segmentation_node.RemoveNodeReferenceIDs("QualitySentinelReview")  # as when it cannot be read
         show_quality_map(a_segmentation_node, reviewed.ui.inputVolumeSelector.currentNode(), case)
         show_quality_surface(a_segmentation_node, case)
         show_only(a_segmentation_node, "spleen")

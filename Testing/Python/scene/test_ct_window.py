@@ -15,7 +15,7 @@ def window(node):
 
 @pytest.mark.parametrize("automatic", [False, True])
 def test_a_window_is_shown_and_taken_back(slicer, a_ct_node, automatic):
-    from QualitySentinelLib.scene.ct_window import restore_window, show_window
+    from QualitySentinelLib.scene.views import restore_window, show_window
 
     display = a_ct_node.GetDisplayNode()
     display.SetAutoWindowLevel(automatic)
@@ -55,7 +55,7 @@ class TestZoom:
     def test_a_segment_fills_the_views_and_the_way_back_is_the_same(
         self, slicer, views, a_ct_node, a_segmentation_node, a_torso
     ):
-        from QualitySentinelLib.scene.zoom import LEAST_MM, restore_zoom, zoom_to_segment
+        from QualitySentinelLib.scene.views import LEAST_MM, restore_zoom, zoom_to_segment
 
         before = [self.place(slicer, view) for view in views]
         for segment_id, label in (("liver", 1), ("spleen", 2)):
@@ -76,7 +76,7 @@ class TestZoom:
         restore_zoom(a_segmentation_node)  # nothing left to do
 
     def test_the_slices_shown_stay(self, slicer, views, a_ct_node, a_segmentation_node):
-        from QualitySentinelLib.scene.zoom import restore_zoom, zoom_to_segment
+        from QualitySentinelLib.scene.views import restore_zoom, zoom_to_segment
 
         zoom_to_segment(a_segmentation_node, "liver", a_ct_node)
         assert views[0].GetSliceOffset() == pytest.approx(-60.0)
@@ -85,7 +85,7 @@ class TestZoom:
         assert views[0].GetSliceOffset() == pytest.approx(-45.0), "the reader has gone on meanwhile"
 
     def test_an_empty_segment_changes_nothing(self, slicer, views, a_ct_node, a_segmentation_node):
-        from QualitySentinelLib.scene.zoom import zoom_to_segment
+        from QualitySentinelLib.scene.views import zoom_to_segment
 
         a_segmentation_node.GetSegmentation().AddEmptySegment("empty", "empty")
         before = [self.place(slicer, view) for view in views]

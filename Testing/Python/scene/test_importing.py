@@ -7,8 +7,7 @@ import sys
 
 import pytest
 
-from QualitySentinelLib.scene.garbage import full_collections_later, without_full_collections
-from QualitySentinelLib.scene.importing import import_steps
+from QualitySentinelLib.scene.importing import full_collections_later, import_steps, without_full_collections
 from QualitySentinelLib.steps import run_to_end
 
 

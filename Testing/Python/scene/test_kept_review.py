@@ -70,7 +70,7 @@ def save_and_load(slicer, path):
 
 
 def test_what_was_kept_comes_back(a_segmentation_node, a_session):
-    from QualitySentinelLib.scene import forget_review, keep_review, kept_review
+    from QualitySentinelLib.scene import keep_review, kept_review
 
     assert kept_review(a_segmentation_node) is None
     keep_review(a_segmentation_node, a_session)
@@ -78,20 +78,17 @@ def test_what_was_kept_comes_back(a_segmentation_node, a_session):
     a_session.accept("liver", 4)
     keep_review(a_segmentation_node, a_session)
     assert everything(kept_review(a_segmentation_node)) == everything(a_session)
-    forget_review(a_segmentation_node)
-    forget_review(a_segmentation_node)
+    a_segmentation_node.RemoveNodeReferenceIDs("QualitySentinelReview")
     assert kept_review(a_segmentation_node) is None
 
 
 def test_keeping_leaves_one_hidden_node(slicer, a_segmentation_node, a_session):
-    from QualitySentinelLib.scene import forget_review, keep_review
+    from QualitySentinelLib.scene import keep_review
 
     for _ in range(2):
         keep_review(a_segmentation_node, a_session)
     (node,) = slicer.util.getNodesByClass("vtkMRMLTextNode")
     assert node.GetHideFromEditors() and node.GetSaveWithScene()
-    forget_review(a_segmentation_node)
-    assert not slicer.util.getNodesByClass("vtkMRMLTextNode")
 
 
 @pytest.mark.parametrize("name", ["scene.mrml", "scene.mrb"])
@@ -116,7 +113,7 @@ def test_a_saved_scene_brings_the_review_also_when_saved_again(
 def test_two_segmentations_keep_reviews_of_their_own_and_a_copy_does_not_take_the_originals(
     slicer, a_segmentation_node, a_session
 ):
-    from QualitySentinelLib.scene import forget_review, keep_review, kept_review
+    from QualitySentinelLib.scene import keep_review, kept_review
 
     keep_review(a_segmentation_node, a_session)
     other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Copy")
@@ -127,8 +124,6 @@ def test_two_segmentations_keep_reviews_of_their_own_and_a_copy_does_not_take_th
     keep_review(other, copied)
     assert everything(kept_review(a_segmentation_node)) == everything(a_session)
     assert everything(kept_review(other)) == everything(copied)
-    forget_review(other)
-    assert everything(kept_review(a_segmentation_node)) == everything(a_session)
 
 
 def test_removed_and_renamed_segments_are_said(a_segmentation_node, a_session, caplog):

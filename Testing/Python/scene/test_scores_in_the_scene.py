@@ -28,18 +28,17 @@ def override(node, segment_id):
 
 
 def test_segments_take_the_color_of_their_score_and_keep_their_own(a_segmentation_node, a_score):
-    from QualitySentinelLib.scene import score_colors_shown, show_score_colors
+    from QualitySentinelLib.scene import show_score_colors
 
     own = a_segmentation_node.GetSegmentation().GetSegment("liver").GetColor()
     show_score_colors(a_segmentation_node, a_score)
     assert override(a_segmentation_node, "liver") == pytest.approx(dsc_color(0.95))
     assert override(a_segmentation_node, "spleen") == pytest.approx(dsc_color(0.6))
     assert a_segmentation_node.GetSegmentation().GetSegment("liver").GetColor() == own
-    assert score_colors_shown(a_segmentation_node)
 
 
 def test_colors_come_back_as_they_were_also_after_scoring_twice(a_segmentation_node, a_score):
-    from QualitySentinelLib.scene import restore_colors, score_colors_shown, show_score_colors
+    from QualitySentinelLib.scene import restore_colors, show_score_colors
 
     a_segmentation_node.GetDisplayNode().SetSegmentOverrideColor("spleen", 0.0, 0.0, 1.0)  # the user's own wish
     for _ in range(2):
@@ -47,7 +46,6 @@ def test_colors_come_back_as_they_were_also_after_scoring_twice(a_segmentation_n
     restore_colors(a_segmentation_node)
     assert max(override(a_segmentation_node, "liver")) < 0
     assert override(a_segmentation_node, "spleen") == (0.0, 0.0, 1.0)
-    assert not score_colors_shown(a_segmentation_node)
     restore_colors(a_segmentation_node)  # nothing left to do
 
 
@@ -61,7 +59,7 @@ def test_a_segment_that_lost_its_score_gets_its_own_color_back(a_segmentation_no
 
 
 def test_tags_carry_the_score_and_are_replaced_by_the_next(a_segmentation_node, a_score):
-    from QualitySentinelLib.scene import remove_score_tags, write_score_tags
+    from QualitySentinelLib.scene import write_score_tags
     from QualitySentinelLib.scene.tags import read_tags
     from QualitySentinelLib.scores.tags import TAG_NAMES
 
@@ -85,8 +83,6 @@ def test_tags_carry_the_score_and_are_replaced_by_the_next(a_segmentation_node, 
     a_score["liver"].dsc_low = None
     write_score_tags(a_segmentation_node, a_score)
     assert not segments.GetSegment("liver").HasTag("QualitySentinel.DSCLow")
-    remove_score_tags(a_segmentation_node)
-    assert not any(segments.GetSegment("liver").HasTag(tag) for tag in TAG_NAMES)
 
 
 def test_accepted_slices_are_in_tags_and_tables_once_there_is_a_review(a_segmentation_node, a_score):

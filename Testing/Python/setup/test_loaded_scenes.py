@@ -57,12 +57,7 @@ def test_what_the_user_had_made_visible_is_visible_again(slicer, watched, saved,
 
 
 def test_maps_of_the_one_segment_go_and_the_others_are_filled(slicer, watched, saved, a_ct_node, a_segmentation_node):
-    from QualitySentinelLib.scene import (
-        quality_map_shown,
-        quality_surface_shown,
-        show_quality_map,
-        show_quality_surface,
-    )
+    from QualitySentinelLib.scene import quality_map_shown, show_quality_map, show_quality_surface
     from QualitySentinelLib.scores import CaseScore
 
     show_quality_map(a_segmentation_node, a_ct_node, CaseScore([], 0.8))
@@ -73,7 +68,7 @@ def test_maps_of_the_one_segment_go_and_the_others_are_filled(slicer, watched, s
     assert slicer.mrmlScene.Connect()
     node = slicer.util.getNode("Segmentation")
     assert node.GetDisplayNode().GetVisibility2DFill() and visible(slicer) == {"spleen"}
-    assert not quality_map_shown(node) and not quality_surface_shown(node)
+    assert not quality_map_shown(node) and node.GetNodeReference("QualitySentinelQualitySurface") is None
 
 
 def test_what_an_open_panel_shows_alone_stays_when_another_scene_is_added(slicer, watched, saved, a_segmentation_node):
