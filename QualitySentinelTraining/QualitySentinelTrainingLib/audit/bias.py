@@ -7,7 +7,7 @@ segments and slices it has.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,16 +17,7 @@ from QualitySentinelLib.errors import UsageError
 
 from ..stats import LEVEL, RankTest, adjusted, bootstrap_interval, drawn_means, rank_correlation, rank_test
 from .frames import META
-from .people import (
-    age_groups,
-    as_numbers,
-    as_words,
-    by_person,
-    first_of_person,
-    is_age,
-    silent,
-    who_was_scanned,
-)
+from .people import age_groups, as_numbers, as_words, by_person, first_of_person, is_age, silent, who_was_scanned
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,15 +51,14 @@ class Group:
     high: float
 
 
-@dataclass
-class BiasTest:
+@dataclass(frozen=True, kw_only=True)
+class BiasTest(RankTest):
     """One test: a metadata column against the predicted DSC of one structure, or of all.
 
     Attributes:
         column: metadata column, without ``meta_``; ``age group`` for the groups made of ``age``.
         structure: the structure's name, or :data:`OVERALL`.
-        test, n, p, effect_name, effect: as :class:`.stats.RankTest` has them; ``q`` is ``p`` corrected for all tests of
-            the report.
+        q: ``p`` corrected for all tests of the report.
         difference: of the first group's mean DSC less the second's (two groups), else ``None``.
         low, high: 95 % interval of ``difference``, or of rho; ``None`` with more than two groups, whose means have
             intervals of their own.
@@ -77,14 +67,7 @@ class BiasTest:
 
     column: str
     structure: str
-    test: str
-    n: int
-    p: float
-    effect_name: str
-    effect: float
     difference: float | None = None
-    low: float | None = None
-    high: float | None = None
     groups: tuple[Group, ...] = ()
     q: float = float("nan")
 
@@ -116,30 +99,21 @@ class Bias:
         """Differences that are claimed."""
         return [t for t in self.tests if t.found]
 
-    @property
-    def columns(self) -> list[str]:
-        """Columns tested, in the order of the metadata."""
-        return list(dict.fromkeys(t.column for t in sorted(self.tests, key=lambda t: t.column)))
-
     def to_frame(self) -> pd.DataFrame:
         """One row per test."""
         import pandas as pd
 
-        return pd.DataFrame([
-            {
-                "column": t.column, "structure": t.structure, "test": t.test, "n": t.n,
-                "groups": "; ".join(f"{g.name}: {g.mean:.4f} ({g.low:.4f} to {g.high:.4f}, n {g.n})" for g in t.groups),
-                "difference": t.difference, "ci_low": t.low, "ci_high": t.high,
-                "effect": t.effect_name, "effect_size": t.effect, "p": t.p, "q": t.q, "found": t.found,
-            }
+        told = {
+            "column": "column", "structure": "structure", "name": "test", "n": "n", "groups": "groups",
+            "difference": "difference", "low": "ci_low", "high": "ci_high", "effect_name": "effect",
+            "effect": "effect_size", "p": "p", "q": "q", "found": "found",
+        }  # fmt: skip
+        frame = pd.DataFrame([{name: getattr(t, name) for name in told} for t in self.tests], columns=list(told))
+        frame["groups"] = [
+            "; ".join(f"{g.name}: {g.mean:.4f} ({g.low:.4f} to {g.high:.4f}, n {g.n})" for g in t.groups)
             for t in self.tests
-        ], columns=BIAS_COLUMNS)  # fmt: skip
-
-
-BIAS_COLUMNS = [
-    "column", "structure", "test", "n", "groups", "difference", "ci_low", "ci_high", "effect", "effect_size", "p", "q",
-    "found",
-]  # fmt: skip
+        ]
+        return frame.rename(columns=told)
 
 
 def find_bias(
@@ -186,8 +160,7 @@ def find_bias(
     for name in chosen:
         if name != person and len(outcomes):
             tests += _tests_of(name, labels[META + name], outcomes, min_group, draws, seed, notes)
-    for test, q in zip(tests, adjusted([t.p for t in tests]), strict=True):
-        test.q = float(q)
+    tests = [replace(t, q=float(q)) for t, q in zip(tests, adjusted([t.p for t in tests]), strict=True)]
     tests.sort(key=lambda t: (t.q, t.p, t.structure != OVERALL, t.column, t.structure))
     return Bias(tests, notes, person, n_cases, len(outcomes))
 
@@ -198,14 +171,12 @@ def _outcomes(audit: Audit, columns: Sequence[str], person: str | None) -> tuple
     dsc = segments.pivot_table(index="case", columns="structure", values="predicted_dsc", aggfunc="mean")
     cases = audit.done.drop_duplicates("case").set_index("case")
     dsc = dsc.reindex([c for c in cases.index if c in dsc.index]).astype(float)
-    labels = cases.loc[dsc.index, [META + c for c in dict.fromkeys(columns)]]
-    n_cases = len(dsc)
+    labels, n_cases = cases.loc[dsc.index, [META + c for c in dict.fromkeys(columns)]], len(dsc)
     if person:
         who = who_was_scanned(cases.loc[dsc.index, META + person])
         dsc, labels = by_person(dsc, who), first_of_person(labels, who)
     means = dsc.mean()
-    overall = (dsc - means).mean(axis=1) + (means.mean() if len(means) else 0.0)
-    dsc.insert(0, OVERALL, overall)
+    dsc.insert(0, OVERALL, (dsc - means).mean(axis=1) + (means.mean() if len(means) else 0.0))
     return dsc, labels, n_cases
 
 
@@ -213,38 +184,27 @@ def _tests_of(
     name: str, values: pd.Series, outcomes: pd.DataFrame, min_group: int, draws: int, seed: int, notes: list[str]
 ) -> list[BiasTest]:
     numbers = as_numbers(values, name)
-    words = as_words(values, name) if numbers is None else None
-    taken = numbers if words is None else words
-    left_out = silent(values, taken)
+    taken = as_words(values, name) if numbers is None else numbers
+    left_out, known = silent(values, taken), int(taken.notna().sum())
     if len(left_out):
         said = ", ".join(f"'{word}'" for word in list(dict.fromkeys(left_out))[:3])
-        notes.append(f"{name}: {len(left_out)} of {len(left_out) + taken.notna().sum()} values say nothing: {said}")
-    if numbers is not None:
-        if numbers.notna().sum() < MIN_NUMERIC:
-            notes.append(f"{name}: known of {int(numbers.notna().sum())} only; {MIN_NUMERIC} are needed")
+        notes.append(f"{name}: {len(left_out)} of {len(left_out) + known} values say nothing: {said}")
+    if numbers is None:
+        if taken.nunique() > MOST_GROUPS:
+            notes.append(f"{name}: {taken.nunique()} different values, more than {MOST_GROUPS}: not used for grouping")
             return []
-        tests = _spearman(name, numbers, outcomes)
-        if is_age(name):
-            tests += _grouped("age group", age_groups(numbers), outcomes, min_group, draws, seed, notes)
-        return tests
-    n_words = words.nunique()
-    if n_words > MOST_GROUPS:
-        notes.append(f"{name}: {n_words} different values, more than {MOST_GROUPS}: not used for grouping")
+        return _grouped(name, taken, outcomes, min_group, draws, seed, notes)
+    if known < MIN_NUMERIC:
+        notes.append(f"{name}: known of {known} only; {MIN_NUMERIC} are needed")
         return []
-    return _grouped(name, words, outcomes, min_group, draws, seed, notes)
-
-
-def _spearman(name: str, numbers: pd.Series, outcomes: pd.DataFrame) -> list[BiasTest]:
     tests = []
-    for structure in outcomes.columns:
-        y = outcomes[structure]
-        both = (y.notna() & numbers.notna()).to_numpy()
-        n = int(both.sum())
-        x, dsc = numbers.to_numpy()[both], y.to_numpy()[both]
-        if n < MIN_NUMERIC or not np.ptp(x) or not np.ptp(dsc):
-            continue
-        found = rank_correlation(x, dsc)
-        tests.append(_test(name, structure, found, low=found.low, high=found.high))
+    for structure, dsc in outcomes.items():
+        both = (dsc.notna() & numbers.notna()).to_numpy()
+        x, y = numbers.to_numpy()[both], dsc.to_numpy()[both]
+        if len(x) >= MIN_NUMERIC and np.ptp(x) and np.ptp(y):
+            tests.append(BiasTest(**asdict(rank_correlation(x, y)), column=name, structure=structure))
+    if is_age(name):
+        tests += _grouped("age group", age_groups(numbers), outcomes, min_group, draws, seed, notes)
     return tests
 
 
@@ -252,39 +212,28 @@ def _grouped(
     name: str, words: pd.Series, outcomes: pd.DataFrame, min_group: int, draws: int, seed: int, notes: list[str]
 ) -> list[BiasTest]:
     counts = words.dropna().value_counts()
-    small = counts[counts < min_group]
-    if len(small):
-        listed = ", ".join(f"{w} ({n})" for w, n in small.items())
-        notes.append(f"{name}: groups of fewer than {min_group} are left out: {listed}")
+    if small := ", ".join(f"{word} ({n})" for word, n in counts[counts < min_group].items()):
+        notes.append(f"{name}: groups of fewer than {min_group} are left out: {small}")
     groups = sorted(counts.index[counts >= min_group])
     if len(groups) < 2:
         notes.append(f"{name}: fewer than two groups of {min_group} or more: nothing to compare")
         return []
-    members = {g: (words == g).to_numpy() for g in groups}
-    all_dsc = outcomes.to_numpy()
-    drawn = {g: drawn_means(all_dsc[members[g]], draws, [seed, place]) for place, g in enumerate(groups)}
+    members = {g: outcomes[(words == g).to_numpy()] for g in groups}
+    drawn = {g: drawn_means(members[g].to_numpy(), draws, [seed, place]) for place, g in enumerate(groups)}
     tests = []
     for column, structure in enumerate(outcomes.columns):
-        y = outcomes[structure].to_numpy()
-        there = [g for g in groups if np.isfinite(y[members[g]]).sum() >= min_group]
-        values = {g: y[members[g]][np.isfinite(y[members[g]])] for g in there}
-        if len(there) < 2 or not np.ptp(np.concatenate(list(values.values()))):
+        values = {g: members[g][structure].dropna().to_numpy() for g in groups}
+        there = sorted((g for g in groups if len(values[g]) >= min_group), key=lambda g: -values[g].mean())
+        if len(there) < 2 or not np.ptp(np.concatenate([values[g] for g in there])):
             continue
-        there.sort(key=lambda g: -values[g].mean())
-        sides = tuple(_group(g, values[g], drawn[g][:, column]) for g in there)
-        found = _test(name, structure, rank_test([values[g] for g in there]), groups=sides)
+        found = asdict(rank_test([values[g] for g in there]))
         if len(there) == 2:
-            first, second = there
-            found.difference = float(values[first].mean() - values[second].mean())
-            drawn_difference = drawn[first][:, column] - drawn[second][:, column]
-            found.low, found.high = bootstrap_interval(drawn_difference, min(len(values[g]) for g in there))
-        tests.append(found)
+            ends = drawn[there[0]][:, column] - drawn[there[1]][:, column]
+            found["low"], found["high"] = bootstrap_interval(ends, min(len(values[g]) for g in there))
+            found["difference"] = float(values[there[0]].mean() - values[there[1]].mean())
+        sides = tuple(
+            Group(g, len(values[g]), float(values[g].mean()), *bootstrap_interval(drawn[g][:, column], len(values[g])))
+            for g in there
+        )
+        tests.append(BiasTest(**found, column=name, structure=structure, groups=sides))
     return tests
-
-
-def _test(column: str, structure: str, found: RankTest, **more) -> BiasTest:
-    return BiasTest(column, structure, found.name, found.n, found.p, found.effect_name, found.effect, **more)
-
-
-def _group(name: str, values: np.ndarray, drawn: np.ndarray) -> Group:
-    return Group(name, len(values), float(values.mean()), *bootstrap_interval(drawn, len(values)))

@@ -5,7 +5,7 @@ As in the tests of bias, persons are the independent units, or cases where nothi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,17 +64,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class Units:
-    """What one side of a comparison counts.
-
-    Attributes:
-        person: the metadata column that told persons, without ``meta_``; ``None`` when each case was a unit.
-        n_cases: cases with scores that took part.
-        n: units that they make.
+    """What one side of a comparison counts: the metadata column that told persons, without ``meta_`` (``None`` when
+    each case was a unit), the cases with scores that took part, and the units that they make.
     """
 
-    person: str | None
-    n_cases: int
-    n: int
+    person: str | None = None
+    n_cases: int = 0
+    n: int = 0
 
 
 @dataclass
@@ -102,8 +98,8 @@ class Comparison:
     n_common: int = 0
     n_here: int = 0
     n_there: int = 0
-    here: Units = Units(None, 0, 0)
-    there: Units = Units(None, 0, 0)
+    here: Units = Units()
+    there: Units = Units()
     changed: list[dict] = field(default_factory=list)
     only_here: list[str] = field(default_factory=list)
     only_there: list[str] = field(default_factory=list)
@@ -113,12 +109,8 @@ class Comparison:
         """One row per structure."""
         import pandas as pd
 
-        return pd.DataFrame([vars(r) | {"found": r.found} for r in self.rows], columns=COMPARISON_COLUMNS)
-
-
-COMPARISON_COLUMNS = [
-    "structure", "n", "n_other", "mean", "other_mean", "difference", "low", "high", "p", "q", "found",
-]  # fmt: skip
+        columns = [*(f.name for f in fields(Difference)), "found"]
+        return pd.DataFrame([vars(r) | {"found": r.found} for r in self.rows], columns=columns)
 
 
 def compare_audits(
@@ -159,19 +151,14 @@ def compare_audits(
     )  # fmt: skip
     if comparison.name == comparison.other_name:
         comparison.name, comparison.other_name = f"{audit.name} (this)", f"{other.name} (other)"
+    whose = [(here, _persons(audit, person)), (there, _persons(other, person))]
     if paired:
         a, b = here.loc[common, structures], there.loc[common, structures]
         comparison.changed = _changed(a, b)
-        column, who = next((found for one in (audit, other) if (found := _persons(one, person))[0]), (None, None))
-        (a, comparison.here), (b, comparison.there) = (
-            _units(side, column, who) for side in (a.where(b.notna()), b.where(a.notna()))
-        )
-        comparison.rows = _paired_rows(a, b, draws, seed)
-    else:
-        (a, comparison.here), (b, comparison.there) = (
-            _units(side[structures], *_persons(one, person)) for side, one in ((here, audit), (there, other))
-        )
-        comparison.rows = _unpaired_rows(a, b, draws, seed)
+        known = next((found for _, found in whose if found[0]), (None, None))
+        whose = [(a.where(b.notna()), known), (b.where(a.notna()), known)]
+    (a, comparison.here), (b, comparison.there) = (_units(side[structures], *found) for side, found in whose)
+    comparison.rows = _rows(a, b, paired, draws, seed)
     return comparison
 
 
@@ -223,61 +210,39 @@ def _distances(audit: Audit, other: Audit) -> np.ndarray:
 
 def _doubts(audit: Audit, other: Audit) -> list[str]:
     doubts = []
-    models = [set(a.done["model_sha256"].dropna()) if "model_sha256" in a.cases.columns else set()
-              for a in (audit, other)]  # fmt: skip
-    if models[0] and models[1] and models[0] != models[1]:
+    models = [set(a.done.get("model_sha256", ())) - {None, np.nan} for a in (audit, other)]
+    if all(models) and models[0] != models[1]:
         doubts.append("the two audits were made with different models: their predicted DSC are not comparable")
     if audit.missed_sought != other.missed_sought:
         doubts.append("missed slices were looked for in one of the two audits only, and lower the DSC of its segments")
     return doubts
 
 
-def _paired_rows(a: pd.DataFrame, b: pd.DataFrame, draws: int, seed: int) -> list[Difference]:
-    change = a - b
-    columns = {OVERALL: change.mean(axis=1), **{s: change[s] for s in change.columns}}
-    rows = []
-    for structure, values in columns.items():
-        d = values.dropna()
-        if len(d) < LEAST_UNITS:
-            continue
-        sides = [side.loc[d.index].mean(axis=1) if structure == OVERALL else side.loc[d.index, structure]
-                 for side in (a, b)]  # fmt: skip
-        p = signed_rank_p(d.to_numpy())
-        low, high = bootstrap_interval(_means(d.to_numpy(), draws, [seed, 0]), len(d))
-        means = [float(s.mean()) for s in sides]
-        rows.append((structure, len(d), len(d), *means, float(d.mean()), low, high, p))
-    return _corrected(rows)
-
-
-def _unpaired_rows(a: pd.DataFrame, b: pd.DataFrame, draws: int, seed: int) -> list[Difference]:
+def _rows(a: pd.DataFrame, b: pd.DataFrame, paired: bool, draws: int, seed: int) -> list[Difference]:
+    """Both audits [units x structures] compared, units of one name with themselves when ``paired``."""
     import pandas as pd
 
-    means = pd.concat([a, b]).mean()
-    level = float(means.mean()) if len(means) else 0.0
-    rows = []
+    means, rows = pd.concat([a, b]).mean(), []
     for structure in [OVERALL, *a.columns]:
-        if structure == OVERALL:
-            x, y = ((side - means).mean(axis=1).dropna().to_numpy() + level for side in (a, b))
-        else:
-            x, y = a[structure].dropna().to_numpy(), b[structure].dropna().to_numpy()
+        one = [structure] if structure != OVERALL else list(a.columns)
+        if paired:
+            change = (a - b)[one].mean(axis=1).dropna()
+            x, y = (side.loc[change.index, one].mean(axis=1).to_numpy() for side in (a, b))
+            groups = [change.to_numpy()]
+        else:  # over all structures: how far each lies from what is usual
+            usual = means if structure == OVERALL else 0.0 * means
+            level = float(means.mean()) if structure == OVERALL else 0.0
+            x, y = groups = [(side - usual)[one].mean(axis=1).dropna().to_numpy() + level for side in (a, b)]
         if min(len(x), len(y)) < LEAST_UNITS:
             continue
-        alike = not np.ptp(np.concatenate([x, y]))
-        p = 1.0 if alike else rank_test([x, y]).p
-        low, high = bootstrap_interval(_means(x, draws, [seed, 0]) - _means(y, draws, [seed, 1]), min(len(x), len(y)))
-        rows.append((structure, len(x), len(y), float(x.mean()), float(y.mean()), float(x.mean() - y.mean()), low, high,
-                     p))  # fmt: skip
-    return _corrected(rows)
-
-
-def _corrected(rows: list[tuple]) -> list[Difference]:
+        drawn = [drawn_means(values[:, None], draws, [seed, n])[:, 0] for n, values in enumerate(groups)]
+        low, high = bootstrap_interval(drawn[0] - (0.0 if paired else drawn[1]), min(len(x), len(y)))
+        p = signed_rank_p(groups[0]) if paired else rank_test(groups).p if np.ptp(np.concatenate(groups)) else 1.0
+        difference = float(groups[0].mean()) if paired else float(x.mean() - y.mean())
+        rows.append((structure, len(x), len(y), float(x.mean()), float(y.mean()), difference, low, high, p))
     q = adjusted([row[-1] for row in rows])
-    found = [Difference(*(*row, float(value))) for row, value in zip(rows, q, strict=True)]
+    found = [Difference(*row, float(value)) for row, value in zip(rows, q, strict=True)]
     return sorted(found, key=lambda r: (r.structure != OVERALL, r.difference, r.structure))
-
-
-def _means(values: np.ndarray, draws: int, seed: list[int]) -> np.ndarray:
-    return drawn_means(values[:, None], draws, seed)[:, 0]
 
 
 def _changed(a: pd.DataFrame, b: pd.DataFrame) -> list[dict]:

@@ -12,8 +12,7 @@ from QualitySentinelLib.options import check_threshold
 
 from ..pages import write_table
 from .budget import BudgetPlan
-from .case_files import CaseFiles
-from .open_case import audit_open_command, command_of_row
+from .open_case import CaseFiles, audit_open_command, command_of_row
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,4 +1,4 @@
-"""From a row of an audit into the review of that case: commands, and a script for Slicer."""
+"""From a row of an audit into the review of that case: where its files lie now, commands, and a script for Slicer."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.datasets import Case, find_cases, read_case
+from QualitySentinelLib.errors import InputError, QualitySentinelError, UsageError, reason_of
 from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.options import DEFAULT_THRESHOLD
+from QualitySentinelLib.volume import CtVolume, Segmentation
 
-from .case_files import CaseFiles
 from .frames import Audit, read_audit
 from .store import AuditFolder
 
@@ -23,6 +24,61 @@ SLICER_SCRIPT = "open_in_slicer.py"
 """Name of the script in an audit's folder: ``Slicer --python-script OUT/open_in_slicer.py -- CASE``."""
 NAMES_FILE = "label_names.json"
 """Written into an audit's folder when a case with named label values is opened."""
+
+
+class CaseFiles:
+    """The cases of an audit as its layout finds them; where it finds none any more, as the tables name them.
+
+    Args:
+        audit: its ``audit.json`` and cases table.
+        dataset_folder: the data set's folder; by default where it was audited.
+    """
+
+    def __init__(self, audit: Audit, dataset_folder: str | os.PathLike | None = None) -> None:
+        folder = audit.dataset_folder if dataset_folder is None else Path(dataset_folder)
+        self.folder = None if folder is None else folder.absolute()  # commands are run from elsewhere
+        self._names, self._audit = audit.option("names"), audit
+        self._found: dict[str, Case] | None = None
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether the data set's folder is there."""
+        return self.folder is not None and self.folder.is_dir()
+
+    def case(self, name: str) -> Case | None:
+        """A case; ``None`` when its files are not known."""
+        if self._found is None:
+            rows = self._audit.cases[["case", "ct", "seg"]].itertuples(index=False, name=None)
+            told = [Case(str(n), ct, seg, names=self._names, root=self.folder or Path()) for n, ct, seg in rows]
+            cases = [*told, *self._from_layout()]
+            self._found = {c.name: c for c in cases if all(isinstance(p, str) and p for p in (c.ct, c.seg))}
+        return self._found.get(name)
+
+    def read(self, name: str) -> tuple[CtVolume, Segmentation]:
+        """A case's CT and masks.
+
+        Raises:
+            QualitySentinelError: they are not there, or cannot be read.
+        """
+        case = self.case(name)
+        if case is None or not self.at_hand:
+            raise UsageError(f"{name}: its files are unknown; give the data set's folder")
+        return read_case(case, self._names)
+
+    def names_of(self, case: Case | None) -> str | Mapping | None:
+        """What the case's label values mean: as the audit was told, else as the layout says."""
+        return self._names if case is None or self._names is not None else case.names
+
+    def _from_layout(self) -> list[Case]:
+        """Cases with what the tables do not tell: names of labels, and the paths of DICOM files."""
+        layout, manifest = self._audit.option("layout"), self._audit.option("manifest")
+        if not self.at_hand or not isinstance(layout, str):
+            return []
+        try:
+            place = self.folder / manifest if isinstance(manifest, str) else self.folder
+            return find_cases(place, layout, keep_identifiers=bool(self._audit.option("keep-identifiers"))).cases
+        except (QualitySentinelError, OSError):  # it was changed since; the tables still name files
+            return []
 
 
 def open_command(
@@ -40,14 +96,13 @@ def open_command(
     Raises:
         UsageError: the row has no CT or no segmentation, as that of a failed case or of a DICOM data set.
     """
-    paths = {}
+    words = ["quality-sentinel", "review"]
     for role in ("ct", "seg"):
-        value = case_row[role] if role in case_row else None
+        value = case_row.get(role)
         if not isinstance(value, str) or not value:
             raise UsageError(f"{case_row['case']}: the table names no {role} of it; open it with audit --open")
-        paths[role] = value if dataset_folder is None else str(Path(dataset_folder) / value)
-    command = ["quality-sentinel", "review", "--ct", paths["ct"], "--seg", paths["seg"]]
-    return [*command, *(["--names", names] if names else []), *more]
+        words += [f"--{role}", value if dataset_folder is None else str(Path(dataset_folder) / value)]
+    return [*words, *(["--names", names] if names else []), *more]
 
 
 def command_of_row(audit: Audit, case_row: Mapping, files: CaseFiles, folder: str | None = None) -> list[str] | None:
@@ -62,13 +117,11 @@ def command_of_row(audit: Audit, case_row: Mapping, files: CaseFiles, folder: st
     """
     case = str(case_row["case"])
     found = files.case(case) if files.at_hand else None
-    names = files.names_of(found) if found is not None else None
-    if isinstance(names, Mapping):
-        return None
+    names = None if found is None else files.names_of(found)
+    words = review_words(audit, case, folder)
     try:
-        return open_command(
-            case_row, files.folder if folder is None else None, names, review_words(audit, case, folder)
-        )
+        place = files.folder if folder is None else None
+        return None if isinstance(names, Mapping) else open_command(case_row, place, names, words)
     except UsageError:
         return None
 
@@ -81,22 +134,17 @@ def review_words(audit: Audit, case: str, folder: str | os.PathLike | None = Non
     Args:
         folder: what to call the audit's folder; its whole path when not given.
     """
-    segments = audit.option("segments")
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator="").writerow(audit.option("segments") or ())
     words = {
         "--out": AuditFolder(audit.folder.resolve() if folder is None else folder).review_path(case),
         "--model": audit.option("model_file"),
         "--embeddings": audit.option("embeddings_file"),
         "--slices": None if audit.option("slices") == "all" else audit.option("slices"),
         "--threshold": None if audit.threshold == DEFAULT_THRESHOLD else audit.threshold,
-        "--segments": _one_line_of_csv(segments) if segments else None,
+        "--segments": line.getvalue() or None,
     }
     return [word for name, value in words.items() if value is not None for word in (name, str(value))]
-
-
-def _one_line_of_csv(values: Sequence[str]) -> str:
-    line = io.StringIO(newline="")
-    csv.writer(line, lineterminator="").writerow(values)
-    return line.getvalue()
 
 
 def audit_open_command(case: str, out_folder: str | os.PathLike) -> list[str]:
@@ -135,10 +183,7 @@ def open_case(
 def open_in_slicer(
     out_folder: str | os.PathLike, case: str, slicer: str | os.PathLike, dataset_folder: str | os.PathLike | None = None
 ) -> subprocess.Popen:
-    """Start Slicer with the case in the Quality Sentinel panel.
-
-    Args:
-        slicer: Slicer's program.
+    """Start Slicer, the program ``slicer``, with the case in the Quality Sentinel panel.
 
     Raises:
         UsageError: there is no such case, or its folder is not known.
@@ -149,7 +194,7 @@ def open_in_slicer(
     try:
         return subprocess.Popen([os.fspath(slicer), "--python-script", str(script), "--", *files])
     except OSError as error:
-        raise InputError(f"{slicer}: cannot be started ({error.strerror or error}); name Slicer's program") from error
+        raise InputError(f"{slicer}: cannot be started ({reason_of(error)}); name Slicer's program") from error
 
 
 def write_slicer_script(out_folder: str | os.PathLike) -> Path:
@@ -165,7 +210,7 @@ def _resolved(out_folder: str | os.PathLike, case: str, dataset_folder: str | os
     """The review command with paths that are there."""
     audit = read_audit(out_folder, finished=False)  # one table, which is whole: a case can be reviewed meanwhile
     audit.case(case)
-    files = CaseFiles(audit, None if dataset_folder is None else Path(dataset_folder))
+    files = CaseFiles(audit, dataset_folder)
     if files.folder is None:
         raise UsageError(f"{audit.folder}: does not say where its data set lies; name its folder")
     found = files.case(case)
@@ -176,15 +221,15 @@ def _resolved(out_folder: str | os.PathLike, case: str, dataset_folder: str | os
         names = str(atomic_write(audit.folder / NAMES_FILE, json.dumps(dict(names), indent=1) + "\n"))
     command = open_command({"case": case, "ct": found.ct, "seg": found.seg}, files.folder, names)
     if found.ct_files:
-        links = f"{AuditFolder(audit.folder.resolve()).review_path(case)}-ct"
-        command[3] = str(_folder_of([files.folder / file for file in found.ct_files], Path(links)))
+        links = Path(f"{AuditFolder(audit.folder.resolve()).review_path(case)}-ct")
+        command[3] = str(_links_to([files.folder / file for file in found.ct_files], links))
     for path in (command[3], command[5]):
         if not Path(path).exists():
             raise InputError(f"{path}: is not there; name the folder where the data set lies now")
     return command
 
 
-def _folder_of(files: Sequence[Path], folder: Path) -> Path:
+def _links_to(files: Sequence[Path], folder: Path) -> Path:
     """A folder of links to the files of one series: of a folder with several a reader would take the largest.
 
     Raises:
@@ -192,13 +237,12 @@ def _folder_of(files: Sequence[Path], folder: Path) -> Path:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for old in folder.iterdir():
-            if old.is_symlink():
-                old.unlink()
+        for old in filter(Path.is_symlink, folder.iterdir()):
+            old.unlink()
         for number, file in enumerate(files):
             (folder / f"{number:05d}.dcm").symlink_to(file)
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = reason_of(error)
         raise InputError(
             f"{folder}: cannot hold links to the CT ({reason}); give the CT a folder of its own"
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -299,9 +300,9 @@ def test_what_label_values_mean_is_known_wherever_a_case_is_shown(build, torso_w
     monkeypatch.setattr("QualitySentinelLib.commands.review.run", lambda options: asked.append(options) or 0)
     assert main(["audit", "--open", case, "--out", str(folder)]) == 0
     assert json.loads(open(asked[0].names).read()) == NAMES
-    options = dict.fromkeys(("dataset", "ct", "seg", "names"), "")
+    options = Namespace(dataset="", ct="", seg="", names="")
     assert look_up(options, [case], folder) is None
-    assert [s.name for s in read_segmentation(options["seg"], read_ct(options["ct"]), options["names"])] == [
+    assert [s.name for s in read_segmentation(options.seg, read_ct(options.ct), options.names)] == [
         "liver", "spleen",
     ]  # fmt: skip
 

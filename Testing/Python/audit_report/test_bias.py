@@ -99,7 +99,7 @@ def test_an_age_that_lowers_quality_is_found_as_a_number_and_by_group():
     assert tests["age", OVERALL].high < 0
     assert tests["age group", OVERALL].found
     assert tests["age group", OVERALL].groups[0].name == "18 to 39"
-    assert tests["age group", OVERALL].test == "Kruskal-Wallis"
+    assert tests["age group", OVERALL].name == "Kruskal-Wallis"
     assert 0 < tests["age group", OVERALL].effect <= 1
 
 

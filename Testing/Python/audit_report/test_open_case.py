@@ -10,10 +10,10 @@ import pytest
 
 from QualitySentinelLib.commands.main import main
 from QualitySentinelLib.errors import InputError, UsageError
-from QualitySentinelTrainingLib.audit.case_files import CaseFiles
 from QualitySentinelTrainingLib.audit.frames import read_audit
 from QualitySentinelTrainingLib.audit.lists import write_worst_first
 from QualitySentinelTrainingLib.audit.open_case import (
+    CaseFiles,
     open_case,
     open_command,
     open_in_slicer,
@@ -68,7 +68,7 @@ def test_cases_whose_files_are_called_alike_are_reviewed_in_folders_of_their_own
     monkeypatch.setattr("QualitySentinelLib.commands.review.run", lambda options: opened.append(options) or 0)
     for case in ("c000", "c001"):
         assert main(["audit", "--open", case, "--out", str(folder)]) == 0
-    assert opened[0].seg.name == opened[1].seg.name
+    assert opened[0].seg[0].name == opened[1].seg[0].name
     assert opened[0].out != opened[1].out
 
 

@@ -8,7 +8,7 @@ from QualitySentinelLib.report.worst_slices import worst_slices
 from QualitySentinelLib.scores import CaseScore, SegmentScore, dsc_color, segment_labels
 from QualitySentinelLib.volume import CtVolume, Segment
 
-from ..case_files import CaseFiles
+from ..open_case import CaseFiles
 
 PICTURED_CASES = 12
 """So many of the worst cases are read again for pictures; each takes seconds."""

@@ -26,12 +26,11 @@ from ...stats import LEVEL
 from .. import bias as bias_tests
 from ..bias import Bias, find_bias
 from ..budget import BudgetPlan, budget_plan
-from ..case_files import CaseFiles
 from ..compare import Comparison, compare_audits
 from ..frames import Audit, read_audit
 from ..lists import write_budget, write_excluded, write_worst_first
 from ..missing import MISSING_COLUMNS, USUAL_SHARE, MissingStructure, missing_structures
-from ..open_case import SLICER_SCRIPT, audit_open_command, command_of_row, write_slicer_script
+from ..open_case import SLICER_SCRIPT, CaseFiles, audit_open_command, command_of_row, write_slicer_script
 from ..report_files import FOLDER, INDEX, lists_in
 from ..swaps import SWAP_COLUMNS, find_swaps
 from .case_scores import COLUMNS, CaseScores
