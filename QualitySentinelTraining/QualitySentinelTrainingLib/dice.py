@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,4 +47,6 @@ def surface_dice(mask: np.ndarray, reference: np.ndarray, spacing: Sequence[floa
     from monai.metrics import compute_surface_dice
 
     pair = [torch.from_numpy(np.ascontiguousarray(m))[None, None] for m in (mask, reference)]
-    return float(compute_surface_dice(*pair, [tolerance_mm], include_background=True, spacing=tuple(spacing)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # MONAI's, on its own code
+        return float(compute_surface_dice(*pair, [tolerance_mm], include_background=True, spacing=tuple(spacing)))

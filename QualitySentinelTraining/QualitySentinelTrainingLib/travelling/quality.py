@@ -30,7 +30,7 @@ class _Scoring(Work):
         from QualitySentinelLib.checkpoint import load_model
         from QualitySentinelLib.scorer import Scorer
 
-        self.scorer = Scorer(load_model("bundled"), device)
+        self.scorer = Scorer(load_model("bundled"), device=device, slices=_SLICES)
 
     def fingerprint(self, sample: Sample) -> str:
         return f"{fingerprint(sample.case)} {sample.harm}"
@@ -43,7 +43,7 @@ class _Scoring(Work):
             for value, name in subject.structures.items()
             if value in boxes
         ]
-        score = self.scorer.score(subject.ct, Segmentation(segments, subject.ct.frame), slices=_SLICES)
+        score = self.scorer.score(subject.ct, Segmentation(segments, subject.ct.frame))
         dsc = [s.predicted_dsc for s in score.segments if s.predicted_dsc is not None]
         return Result(facts={"dsc": float(np.mean(dsc)) if dsc else None})
 

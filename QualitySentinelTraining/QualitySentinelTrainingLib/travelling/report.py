@@ -30,7 +30,7 @@ def write_travel_report(
     experiment: Experiment, samples: Sequence[Sample], suspicious: Mapping[str, Sequence[str]], out: Path,
     cases: Mapping[str, str],
 ) -> Path:  # fmt: skip
-    """Write ``sites.csv``, ``samples.csv`` and ``report.html`` from what was kept of the journeys.
+    """Write ``sites.csv``, ``samples.csv``, ``cycles.csv`` and ``report.html`` from what was kept of the journeys.
 
     Args:
         cases: the case of each sample that the records know by number.
@@ -41,6 +41,14 @@ def write_travel_report(
     sites, rows = site_rows(events, training), sample_rows(events, training, suspicious)
     write_table(out / "sites.csv", SITES_COLUMNS, sites)
     write_table(out / "samples.csv", SAMPLES_COLUMNS, rows)
+    tested = [
+        {"training": called, "cycle": cycle, **row}
+        for name, called in _JOURNEYS.items()
+        for cycle, figures in sorted(figures_of(records[name]).items())
+        for row in figures
+    ]
+    columns = list(dict.fromkeys(key for row in tested for key in row))
+    write_table(out / "cycles.csv", columns, [[row.get(key) for key in columns] for row in tested])
     sections = [
         *_detection(rows, suspicious), _eliminations(sites), *_figures(experiment, samples, records, out),
         *_cost(records[""]), _one_class(training),
@@ -128,10 +136,11 @@ def _detection(rows: Sequence[Sequence], suspicious: Mapping) -> list[Section]:
         if row[2] and row[6] is not None:
             first[row[2]].append(row[6])
     kinds = [
-        [kind, len(some), _share([r[8] == "eliminated" for r in some]), float(np.median(first[kind] or [np.nan]))]
+        [kind, len(some), _share([r[8] == "eliminated" for r in some]),
+         int(np.median(first[kind])) if first[kind] else None]
         for kind in sorted({r[2] for r in rows if r[2]})
         for some in [[r for r in rows if r[2] == kind]]
-    ]
+    ]  # fmt: skip
     return [
         Section(
             "Detection", "What is harmful is known here, because it was made so.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,10 +10,19 @@ import pytest
 
 import QualitySentinelTrainingLib.travelling.travel as travelling
 from QualitySentinelLib.commands.main import main
+from QualitySentinelLib.datasets import Case
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelTrainingLib.segmentation import SegmentationNetwork
-from QualitySentinelTrainingLib.travelling.experiment import LocalLearner, NetworkOptions, Server, Signal, samples_of
-from QualitySentinelTrainingLib.travelling.quality import outliers
+from QualitySentinelTrainingLib.subjects import phantom_subject
+from QualitySentinelTrainingLib.travelling.experiment import (
+    LocalLearner,
+    NetworkOptions,
+    Sample,
+    Server,
+    Signal,
+    samples_of,
+)
+from QualitySentinelTrainingLib.travelling.quality import outliers, predicted_quality
 from QualitySentinelTrainingLib.travelling.report import detection
 from QualitySentinelTrainingLib.travelling.sites import read_sites, write_sites
 from QualitySentinelTrainingLib.travelling.travel import events_of, travel, visits_of
@@ -122,6 +132,7 @@ def test_an_experiment_from_its_file_to_its_report(bodies, sites, tmp_path, caps
     assert {row[0] for row in rows} == {"0", "1", "2"}
     assert {row[1] for row in rows} == {"center_1", "center_2", "center_3"}
     assert "inverted" in (out / "samples.csv").read_text()
+    assert (out / "cycles.csv").read_text().count("dirty baseline") == 3 * 10  # cycles, and patients of the test set
     assert SegmentationNetwork.load(out / "model.safetensors").classes == ("background", "liver")
     seconds = (out / "weights").stat().st_mtime_ns
     assert main(["travel", str(file), "--out", str(out)]) == 0  # nothing is done again
@@ -161,6 +172,17 @@ def test_suspicious_samples_are_left_out_at_first(experiment, tmp_path):
     events = [e for e in events_of(visits_of(tmp_path / "out")) if names[0] in e.samples]
     assert events[0].cycle == 1 and events[0].samples == (names[0],)  # alone, after the second cycle
     assert "errors" in (tmp_path / "out" / "samples.csv").read_text()
+
+
+def test_predicted_dsc_is_lower_where_masks_are_shifted(tmp_path, monkeypatch):
+    shown = {name: replace(phantom_subject(1), name=name) for name in ("good", "bad")}
+    harms = {"good": "", "bad": "shifted masks"}
+    samples = [Sample(Case(name, "", "", root=tmp_path), "A", "train", harm, None) for name, harm in harms.items()]
+    monkeypatch.setattr("QualitySentinelTrainingLib.travelling.experiment.read_subject", lambda case: shown[case.name])
+    found = predicted_quality(samples, tmp_path / "quality", quietly)
+    assert found["good"] > found["bad"] + 0.2
+    assert predicted_quality(samples, tmp_path / "quality", quietly) == found  # kept, not scored again
+    assert (tmp_path / "quality" / "quality.csv").read_text().startswith("case,center,predicted_dsc\n")
 
 
 def test_outliers_are_on_the_bad_side_only():
