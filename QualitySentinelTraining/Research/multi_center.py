@@ -42,7 +42,7 @@ _COLUMNS = (
 
 def openkbp(options: argparse.Namespace) -> Path:
     """Segmentation of seven structures of the head and neck."""
-    network = NetworkOptions(slice_mm=15.0, half_life=150)
+    network = NetworkOptions(size=48, pixel_mm=8.0, slice_mm=25.0, widths=(8, 16, 32), learning_rate=4e-3, half_life=150)
     rules = {"cycles": 6, "tolerance": 0.005, "drift": 0.05}
     return _seeds(options, options.data, _ALL_HARM, network, rules, clean_cycles=6, quality=True)
 
@@ -51,9 +51,9 @@ def lesions(options: argparse.Namespace) -> Path:
     """Classification of generated bodies with and without a lesion."""
     data = options.out / "bodies"
     if not data.is_dir():
-        make_lesions(data, 500)
+        make_lesions(data, 300)
     network = NetworkOptions(size=24, widths=(8, 16, 32), learning_rate=1e-3, half_life=150)
-    rules = {"cycles": 8, "tolerance": 0.03, "drift": 0.15}
+    rules = {"cycles": 6, "tolerance": 0.03, "drift": 0.15}
     return _seeds(options, data, _IMAGE_HARM, network, rules, clean_cycles=8, task="classification")
 
 
@@ -69,7 +69,7 @@ def _seeds(
         travel(experiment, out)
         told = read_table(out / "samples.csv")
         rows += [[seed, *row] for row in _found(told)]
-        figures += [[seed, name or "guarded", *_final(out / name / FINAL)] for name in ("", "clean", "dirty", "start")]
+        figures += [[seed, name or "guarded", *_final(out / name / FINAL)] for name in ("", "clean", "dirty")]
         state = visits_of(out)[-1].head["state"]
         spent = state["seconds_verifying"] / (state["seconds_verifying"] + state["seconds_training"])
         costs.append([seed, state["verifications"], state["seconds_training"], state["seconds_verifying"], spent])

@@ -16,7 +16,7 @@ from QualitySentinelLib.errors import InputError, QualitySentinelError, UsageErr
 from QualitySentinelLib.files import sha256_of
 
 from ..option_files import Doc, NonNegativeInt, Options, PositiveFloat, PositiveInt
-from ..segmentation import SegmentationOptions
+from ..segmentation.options import SegmentationOptions
 from ..subjects import Subject, read_subject
 from .harms import harm_named, harmed
 from .models import ClassificationModel, SegmentationModel, TravellingModel
@@ -199,6 +199,7 @@ class Server:
         if experiment.task == "segmentation" and not classes:
             subjects = [subject for sample in held[VERIFICATION] if (subject := _readable(sample))]
             classes = tuple(sorted({name for subject in subjects for name in subject.structures.values()}))
+        self.classes = tuple(classes)
         self.model = new_model(experiment, classes)
         self.verification = list(looks_of(self.model, held[VERIFICATION]).values())
         self.test = looks_of(self.model, held[TEST])

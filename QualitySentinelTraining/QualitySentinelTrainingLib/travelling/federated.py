@@ -98,10 +98,9 @@ class TravelController(ModelController):
         """Samples of each site by number, from the sites that answer now or did before; and the suspicious ones."""
         path = out / _CENTERS
         known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        classes = list(learner.model.network.classes) if experiment.task == "segmentation" else []
         for client in self.engine.get_clients():
             try:
-                known[client.name] = _told(self.ask(client.name, _DESCRIBE, _NOTHING, {"classes": classes}))
+                known[client.name] = _told(self.ask(client.name, _DESCRIBE, _NOTHING, {"classes": learner.classes}))
             except CenterUnavailable as reason:
                 self.warning(f"{client.name}: passed over: {reason}")
         if not known:

@@ -15,9 +15,9 @@ from torch.nn import functional
 
 from QualitySentinelLib.errors import InputError
 
-from ..segmentation import SegmentationNetwork, SegmentationOptions
 from ..segmentation.field import Field
-from ..segmentation.network import WINDOWS_HU, windowed
+from ..segmentation.network import WINDOWS_HU, SegmentationNetwork, windowed
+from ..segmentation.options import SegmentationOptions
 from ..subjects import Subject
 from .protocol import Errors, classification_errors
 

@@ -31,11 +31,12 @@ from ..pages import write_table
 from ..runs import DONE, Kind, Record, Run
 from .experiment import Experiment, LocalLearner, Sample, Server, centers_of, headline, samples_of
 from .models import SegmentationModel
-from .protocol import Event, Fate, Journey, Learner, TravelOptions, TravelState, Visit
+from .protocol import Event, Fate, Journey, TravelOptions, TravelState, Visit
 
 KIND = Kind("travel", "quality-sentinel-travel/1", item="visit")
 FINAL = "final.csv"
 _NSD_MM = 3.0
+_START = "start"
 _TOO_MANY = (
     "more than half of all samples were rejected: hardly by their own fault; give more verification samples, a higher "
     "tolerance or drift, or a lower learning rate"
@@ -87,7 +88,7 @@ def _travel_here(
     if experiment.clean_cycles:
         learner.restore(start)
         first = replace(options, cycles=experiment.clean_cycles, guarded_from=experiment.clean_cycles)
-        carry_on(experiment, out / "start", learner, clean, first, (), say)
+        carry_on(experiment, out / _START, learner, clean, first, (), say)
         start = learner.state()
     for folder, some, how, left_out in journeys:
         learner.restore(start)
@@ -95,7 +96,7 @@ def _travel_here(
 
 
 def carry_on(
-    experiment: Experiment, folder: Path, learner: Learner, centers: Mapping[str, Sequence[str]],
+    experiment: Experiment, folder: Path, learner: Server, centers: Mapping[str, Sequence[str]],
     options: TravelOptions, suspicious: Iterable[str], say: Say, rest: bool = False,
 ) -> None:  # fmt: skip
     """Travel from the last visit that was kept to the end; the learner has the last weights then.
@@ -129,7 +130,7 @@ def carry_on(
             away |= any(event.fate is Fate.PASSED_OVER for event in visit.events)
             if rest and away and not visit.center and journey.state.cycle < options.cycles:
                 return
-        if not (folder / FINAL).is_file():
+        if folder.name != _START and not (folder / FINAL).is_file():
             _finish(folder, learner)
         run.finish(verifications=journey.state.verifications, cycles=journey.state.cycle)
 
@@ -176,7 +177,7 @@ def suspects_of(experiment: Experiment, samples: Sequence[Sample], out: Path, sa
     """Samples that a signal finds suspicious before any training, with the names of the signals."""
     from .quality import outliers, predicted_quality
 
-    values = {}
+    values: dict[str, tuple[dict[str, float], bool]] = {}
     if experiment.quality:
         if experiment.task != "segmentation":
             raise UsageError("quality = true predicts the DSC of masks; a whole CT's label has none")
@@ -185,8 +186,8 @@ def suspects_of(experiment: Experiment, samples: Sequence[Sample], out: Path, sa
         rows = read_table(signal.table)
         if not rows or not {"case", signal.column} <= rows[0].keys():
             raise InputError(f"{signal.table}: has no columns 'case' and '{signal.column}'; name another column")
-        table = {row["case"]: row[signal.column] for row in rows}
-        values[signal.column] = {name: float(v) for name, v in table.items() if _is_number(v)}, signal.low_is_bad
+        numbers = {row["case"]: float(row[signal.column]) for row in rows if _is_number(row[signal.column])}
+        values[signal.column] = numbers, signal.low_is_bad
     found: dict[str, list[str]] = {}
     for name, (table, low_is_bad) in values.items():
         for sample in outliers({s.name: table[s.name] for s in samples if s.name in table}, low_is_bad):
@@ -205,7 +206,7 @@ def _name(visits: int) -> str:
     return f"{visits:06d}"
 
 
-def _last(run: Run, learner: Learner) -> tuple[TravelState | None, int]:
+def _last(run: Run, learner: Server) -> tuple[TravelState | None, int]:
     """Where the journey stopped, and after how many visits; the learner gets the weights of then."""
     names = run.names()
     for name in reversed(names):
