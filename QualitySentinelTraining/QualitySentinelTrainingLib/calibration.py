@@ -67,9 +67,10 @@ def calibrate(
 
     Returns:
         ``{"coverage", "slice": {"predicted", "low", "high"}, "segment": {"aggregated", "dsc", "low", "high",
-        "shown"}, "missed": {"threshold", "inner_threshold", "false_flags", "reach_mm"}}``: knots to interpolate
-        linearly between, all in 0..1, and which segment score is shown (:func:`better_segment_score`); ``missed`` is
-        left out when there are no rightly empty slices.
+        "shown"}, "missed": {"threshold", "inner_threshold", "false_flags", "reach_mm"}, "flags": {"threshold",
+        "share", "patients"}}``: knots to interpolate linearly between, all in 0..1, and which segment score is shown
+        (:func:`better_segment_score`); ``missed`` is left out when there are no rightly empty slices, ``flags`` when no
+        slice is correct.
 
     Raises:
         UsageError: fewer than two persons, or no masked slices.
@@ -93,7 +94,24 @@ def calibrate(
     }  # fmt: skip
     if thresholds := missed_thresholds(evaluated, false_flags):
         result["missed"] = thresholds | {"false_flags": false_flags, "reach_mm": reach_mm}
+    if flags := flagged_of_correct(evaluated):
+        result["flags"] = flags
     return result
+
+
+def flagged_of_correct(evaluated: EvaluationTable) -> dict:
+    """How many slices of correct masks a threshold flags in vain: the mean over patients of each one's share.
+
+    Returns:
+        ``threshold`` and ``share``: knots, 0..1; ``patients``: how many. Empty when no slice is correct.
+    """
+    correct = (evaluated.area > 0) & (evaluated.dsc >= _CORRECT)
+    persons = np.unique(evaluated.person[correct])
+    if not len(persons):
+        return {}
+    predicted = [np.sort(evaluated.predicted[correct & (evaluated.person == person)]) for person in persons]
+    share = np.mean([np.searchsorted(of_one, KNOTS) / len(of_one) for of_one in predicted], axis=0)
+    return {"threshold": _listed(KNOTS), "share": _listed(share), "patients": len(persons)}
 
 
 def better_segment_score(evaluated: EvaluationTable) -> str:

@@ -90,6 +90,7 @@ class ReviewPanel:
         if session is None:
             self._ui.summaryLabel.text = _("Not scored yet")
             return
+        self._ui.thresholdSliderWidget.toolTip = self.presenter.threshold_note
         counts = session.counts
         text = _("<b>{flagged}</b> flagged and <b>{missed}</b> missed slices in {segments} of {all} segments")
         if counts.done:

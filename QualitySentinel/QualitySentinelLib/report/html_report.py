@@ -19,6 +19,7 @@ from ..scores import (
     segment_labels,
     software_versions,
 )
+from ..scores.aggregation import flagged_of_correct
 from ..scores.colors import NO_SCORE_COLOR, SCALES, css_color
 from ..suggestions import Drawings, ErrorMap, error_map
 from ..volume import CtVolume, Segmentation
@@ -121,6 +122,7 @@ def _content(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation, dr
         "looked_for_missed": any(s.empty_slices for s in ordered),
         "has_interval": any(low is not None for s in ordered for low in (s.dsc_low, *(x.dsc_low for x in s.slices))),
         "coverage": _share_text((case_score.model.get("calibration") or {}).get("coverage")),
+        "flagged_of_correct": flagged_of_correct(case_score.model.get("calibration"), case_score.threshold),
     }
 
 

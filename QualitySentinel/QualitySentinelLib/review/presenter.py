@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..anatomy.windows import WindowPreset, window_of
 from ..scores import SegmentScore, Status
+from ..scores.aggregation import flagged_of_correct
 from ..scores.colors import DEFAULT_SCALE, css_color, dsc_color
 from .edits import Edit, Effect
 from .profile import ProfileSlice
@@ -219,6 +220,16 @@ class ReviewPresenter:
             return None
         segment = self.session.segment(self.session.selected)
         return window_of(segment.structure or segment.name)
+
+    @property
+    def threshold_note(self) -> str:
+        """What the threshold does, and how often in vain, where the model's calibration says that."""
+        _, share = self._tr, flagged_of_correct(self.session.case.model.get("calibration"), self.session.threshold)
+        note = _("Slices predicted below this DSC are flagged. Moving it does not score anything again.")
+        if share is None:
+            return note
+        told = _("On patients that the model had not seen, it flagged {share:.0%} of the slices of correct masks.")
+        return f"{note} {told.format(share=share)}"
 
     def color(self, dsc: float | None) -> str:
         """``#rrggbb`` of a DSC in the scale."""

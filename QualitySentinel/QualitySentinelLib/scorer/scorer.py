@@ -204,7 +204,7 @@ class Scorer:
 
     def _summary(self) -> dict:
         """What a report says of the model, with what a reader must know of its calibration."""
-        told = {key: self._calibration[key] for key in ("coverage", "missed") if key in self._calibration}
+        told = {key: self._calibration[key] for key in ("coverage", "missed", "flags") if key in self._calibration}
         return self.model.summary() | ({"calibration": told} if told else {})
 
     @property

@@ -110,6 +110,16 @@ def missed_below(thresholds: Mapping | None) -> tuple[float, float]:
     return at_ends, (thresholds or {}).get("inner_threshold", at_ends)
 
 
+def flagged_of_correct(calibration: Mapping | None, threshold: float) -> float | None:
+    """Share of the slices of correct masks that ``threshold`` is expected to flag; ``None`` if the model has none.
+
+    Args:
+        calibration: the model's, with ``flags``: knots ``threshold`` and ``share``, from patients it never saw.
+    """
+    curve = (calibration or {}).get("flags")
+    return float(np.interp(threshold, curve["threshold"], curve["share"])) if curve else None
+
+
 def _at(value: float | None, curve: Mapping | None, over: str, *names: str) -> tuple[float | None, ...]:
     """The named columns of a calibration curve at ``value``, linear between its knots and level beyond them."""
     if value is None or not curve:

@@ -114,6 +114,7 @@ class ReviewController:
                 "bars": list(map(vars, bars)),
             },
             "threshold": session.threshold,
+            "threshold_note": presenter.threshold_note,
             "current": vars(current),
             "here": [] if shown_k is None else list(map(vars, presenter.open_in_slice(shown_k))),
             "shown": "" if shown_k is None else "slice {} · S {:.1f} mm".format(*self._place_of(shown_k)),

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
         options.other_folds,
         options.sources,
     )
-    held = sorted(model.metadata["calibration"].keys() & {"slice", "segment", "missed"})
+    held = sorted(model.metadata["calibration"].keys() & {"slice", "segment", "missed", "flags"})
     print(f"model: {options.out} (calibrated: {', '.join(held)})")
     print(f"Score with it: quality-sentinel score --model {options.out} --ct CT --seg SEG --out results")
     return 0

@@ -151,3 +151,11 @@ class TestWhatIsShown:
         shown.select("liver")
         parts = [*shown.rows(), *shown.bars(), shown.current(), *shown.open_in_slice(20), *shown.actions().values()]
         json.dumps(list(map(vars, parts)), allow_nan=False)
+
+
+def test_the_threshold_says_how_often_it_flags_in_vain(presenter):
+    assert "correct masks" not in presenter.threshold_note
+    flags = {"threshold": [0.0, 1.0], "share": [0.0, 1.0], "patients": 3}
+    presenter.session.case.model["calibration"] = {"flags": flags}
+    presenter.session.set_threshold(0.25)
+    assert "25% of the slices of correct masks" in presenter.threshold_note

@@ -7,6 +7,7 @@ import pytest
 
 from QualitySentinelLib.errors import UsageError
 from QualitySentinelLib.scores import aggregate
+from QualitySentinelLib.scores.aggregation import flagged_of_correct
 from QualitySentinelTrainingLib.calibration import (
     calibrate,
     coverage,
@@ -110,6 +111,20 @@ def test_one_in_twenty_of_the_rightly_empty_slices_is_flagged(make_table, calibr
     measured = coverage(make_table(5, persons=60, prefix="fresh "), calibration)["missed"]
     assert 0.03 < measured["false_flags"] < 0.07
     assert measured["flagged"] > 0.9
+
+
+def test_the_share_of_correct_slices_that_a_threshold_flags_is_the_mean_over_patients(make_table):
+    table = make_table(0, persons=2)
+    table.dsc[:] = np.where(table.area > 0, 1.0, table.dsc)
+    first = table.person == np.unique(table.person)[0]
+    table.predicted[first], table.predicted[~first] = 0.9, 0.6
+    flags = calibrate(table)["flags"]
+    assert flags["patients"] == 2
+    assert [flagged_of_correct({"flags": flags}, t) for t in (0.5, 0.7, 1.0)] == [0.0, 0.5, 1.0]
+
+
+def test_a_model_without_that_share_says_nothing():
+    assert flagged_of_correct(None, 0.8) is None and flagged_of_correct({"coverage": 0.9}, 0.8) is None
 
 
 def test_too_few_empty_slices_flag_nothing(make_table):
