@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-FAILED_CASES = 6
+from .audit import name_failed
 
 
 def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
@@ -33,7 +33,5 @@ def run(options: argparse.Namespace) -> int:
 
     experiment = read_options(Experiment, options.experiment)
     failed = run_simulate(experiment, options.out, options.workers, lambda line: print(line, file=sys.stderr))
-    for name, reason in failed.items():
-        print(f"failed: {name}: {reason}", file=sys.stderr)
     print(f"Open {options.out / 'report.html'}")
-    return FAILED_CASES if failed else 0
+    return name_failed(failed, options.out)

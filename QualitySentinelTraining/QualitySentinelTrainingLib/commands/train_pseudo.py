@@ -6,9 +6,14 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from ..option_files import add_options, given_options
+from ..segmentation import SegmentationOptions
 from .data_options import add_data_options, subjects_of
 
-_SHAPING = ("dimensions", "size", "pixel_mm", "slice_mm", "depth", "steps", "batch_size", "learning_rate", "dropout")
+_SHAPING = (
+    "epochs", "dimensions", "size", "pixel_mm", "slice_mm", "depth", "steps", "batch_size", "learning_rate", "widths",
+    "deep_supervision", "dropout", "seed",
+)  # fmt: skip
 
 
 def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
@@ -26,29 +31,20 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     parser.add_argument("--trusted", type=Path, required=True, metavar="FILE", help="trusted.csv")
     parser.add_argument("--weighted", action="store_true", help="trust a label by one minus its score")
     parser.add_argument("--out", type=Path, required=True, help="folder for the networks")
-    parser.add_argument("--epochs", type=int, nargs="+", default=[10], help="keep the network after these")
-    for option in _SHAPING:
-        kind = int if option in ("dimensions", "size", "depth", "steps", "batch_size") else float
-        parser.add_argument(f"--{option.replace('_', '-')}", type=kind, help="of the network, as for train-segmenters")
-    parser.add_argument("--deep-supervision", action="store_true", help="heads at lower resolutions, which DSAL needs")
+    add_options(parser, SegmentationOptions, *_SHAPING)
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
-    parser.add_argument("--seed", type=int, default=0)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Train."""
-    from ..segmentation.options import SegmentationOptions
     from ..selection.pool import Given, find_pool, items_of
     from ..selection.pseudo import pseudo_sources, train_pseudo
     from ..selection.select import read_list
 
     given = Given((options.predictions,) if options.predictions else ())
     items, _ = items_of(find_pool(options.pool, names=options.names), given)
-    shaping = {name: getattr(options, name) for name in _SHAPING if getattr(options, name) is not None}
-    settings = SegmentationOptions(
-        tuple(options.epochs), deep_supervision=options.deep_supervision, seed=options.seed, **shaping
-    )
+    settings = SegmentationOptions(**{"epochs": (10,)} | given_options(options, SegmentationOptions, *_SHAPING))
     labeled = subjects_of(options, options.data)
     pseudo = pseudo_sources(items, read_list(options.trusted), options.weighted)
     network = train_pseudo(labeled, pseudo, options.out, settings, options.device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +11,17 @@ import numpy as np
 
 from QualitySentinelLib.errors import UsageError
 
-from ..option_files import Doc, NonNegativeFloat, NonNegativeInt, Options, PositiveFloat, PositiveInt, Share
+from ..option_files import Doc, NonNegativeInt, Options, PositiveFloat, PositiveInt, Share
 from ..segmentation.options import SegmentationOptions
 from ..subjects import SubjectSource
 from .pseudo import Weak
 from .strategies import STRATEGIES
 from .units import Budget, WeakLabeler
+
+NETWORK = SegmentationOptions(
+    size=64, pixel_mm=5.0, slice_mm=6.0, depth=16, steps=12, widths=(8, 16, 32, 64), learning_rate=1e-2, dropout=0.1
+)
+"""Small enough for many rounds on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +46,7 @@ class Experiment(Options):
     initial: Annotated[PositiveInt, Doc("patients annotated at the start")] = 6
     pool: Annotated[PositiveInt, Doc("patients to choose from")] = 40
     test: Annotated[PositiveInt, Doc("patients measured on, the same for every seed")] = 20
-    size: Annotated[PositiveInt, Doc("pixels on a side of the field of view")] = 64
-    pixel_mm: Annotated[PositiveFloat, Doc("size of a pixel; everything happens at this resolution")] = 5.0
-    slice_mm: Annotated[PositiveFloat, Doc("distance of the slices")] = 6.0
-    dimensions: Annotated[int, Doc("2 or 3")] = 2
-    depth: Annotated[PositiveInt, Doc("slices in a stack, 3D only")] = 16
-    widths: Annotated[tuple[PositiveInt, ...], Doc("channels of the U-Net's levels")] = (8, 16, 32, 32)
-    dropout: Annotated[NonNegativeFloat, Doc("share of activations dropped")] = 0.1
-    deep_supervision: Annotated[bool, Doc("heads at lower resolutions")] = True
-    learning_rate: Annotated[PositiveFloat, Doc("of AdamW")] = 2e-3
-    batch_size: Annotated[PositiveInt, Doc("slices or stacks in a batch")] = 16
-    steps: Annotated[PositiveInt, Doc("batches in an epoch")] = 10
+    network: Annotated[SegmentationOptions, Doc("a table; everything happens at its resolution")] = NETWORK
     first_epochs: Annotated[PositiveInt, Doc("of the first network")] = 15
     epochs: Annotated[PositiveInt, Doc("of each round, 3 or more; they go on from the round before")] = 6
     tolerance_mm: Annotated[PositiveFloat, Doc("of the NSD")] = 5.0
@@ -71,10 +66,10 @@ class Experiment(Options):
         if not self.strategies or not self.seeds:
             raise UsageError("strategies and seeds need one value or more")
         self.strong()
-        if "deep-supervision" in self.strategies and self.network(0, 0).levels < 3:
-            raise UsageError("'deep-supervision' needs deep_supervision = true and four widths or more")
-        if "mc-dropout" in self.strategies and not self.dropout:
-            raise UsageError("'mc-dropout' needs a dropout above 0")
+        if "deep-supervision" in self.strategies and self.network.levels < 3:
+            raise UsageError("'deep-supervision' needs deep_supervision = true and four widths or more in [network]")
+        if "mc-dropout" in self.strategies and not self.network.dropout:
+            raise UsageError("'mc-dropout' needs a dropout above 0 in [network]")
 
     def strong(self) -> Budget | None:
         """The budget of a round; ``None`` for no strong labels."""
@@ -96,15 +91,10 @@ class Experiment(Options):
         length = self.epochs if round_ else self.first_epochs
         return tuple(start + length * third // 3 for third in (1, 2, 3))
 
-    def network(self, seed: int, round_: int) -> SegmentationOptions:
+    def training(self, seed: int, round_: int) -> SegmentationOptions:
         """Options of the network of a round."""
         before = (self.stages(round_ - 1)[-1],) if round_ else ()
-        return SegmentationOptions(
-            epochs=(*before, *self.stages(round_)), dimensions=self.dimensions, size=self.size, pixel_mm=self.pixel_mm,
-            slice_mm=self.slice_mm, depth=self.depth, steps=self.steps, batch_size=self.batch_size,
-            learning_rate=self.learning_rate, widths=self.widths, deep_supervision=self.deep_supervision,
-            dropout=self.dropout, seed=seed,
-        )  # fmt: skip
+        return replace(self.network, epochs=(*before, *self.stages(round_)), seed=seed)
 
     def roles(self, sources: Sequence[SubjectSource], seed: int) -> dict[str, str]:
         """``initial``, ``pool`` or ``test`` by the name of each case that takes part; a patient has one role.

@@ -149,7 +149,7 @@ def write_outcome(experiment: Experiment, run: Run, names: Sequence[tuple[str, s
     patients = f"{experiment.initial} patients at first, {experiment.pool} in the pool, {experiment.test} to test on"
     write_report(
         run.path / "report.html", "What to annotate next: an experiment",
-        f"{experiment.data.name}: {patients}; {times}, at {e.pixel_mm:g} x {e.slice_mm:g} mm.",
+        f"{experiment.data.name}: {patients}; {times}, at {e.network.pixel_mm:g} x {e.network.slice_mm:g} mm.",
         [
             Section(
                 "Strategies", "After the last round, on test patients that no strategy saw. The interval of the "

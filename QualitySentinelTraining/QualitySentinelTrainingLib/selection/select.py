@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,49 +17,14 @@ from QualitySentinelLib.scores.tables import unescaped
 from ..pages import write_table
 from ..runs import Kind, Run
 from .exports import write_exports, write_nnunet
+from .options import SelectOptions
 from .pool import Given, MeasureWork, PoolItem, case_scores, find_pool, items_of, scores_of_table
 from .strategies import STRATEGIES, Strategy
-from .units import WHOLE, Budget, CaseScores, Units, most_trusted, units_of
+from .units import WHOLE, Budget, CaseScores, Units, WeakLabeler, most_trusted, units_of
 
 COLUMNS = ("rank", "case", "structure", "slice_index", "score", "cost", "reason")
 SELECT = Kind("select", "quality-sentinel-select/1", "case", ("selection.csv", "trusted.csv"))
 _UNKNOWN = "nothing was found; ranked in the middle"
-
-
-@dataclass(frozen=True)
-class SelectOptions:
-    """How to select.
-
-    Attributes:
-        budget: for the strong labeler.
-        strategy: a name of ``STRATEGIES``.
-        given: predictions, probabilities, networks or scores.
-        trust: share of what is left that becomes pseudo labels, 0..1.
-        trust_by: ``case``, ``structure`` or ``slice``; by default as the budget is.
-        seed: draws ties, and random choices.
-        layout, names: as ``find_cases`` takes them.
-        done: tables with a column ``case``: those are annotated already.
-        exports: names of ``exports.EXPORTS``.
-        nnunet: folder for nnU-Net's raw data of the next round.
-        model, device, workers: as ``audit`` takes them.
-        retry_failed: measure again the cases that failed before.
-    """
-
-    budget: Budget
-    strategy: str = "predicted-quality"
-    given: Given = field(default_factory=Given)
-    trust: float = 0.5
-    trust_by: str | None = None
-    seed: int = 0
-    layout: str | None = None
-    names: str | None = None
-    done: tuple[Path, ...] = ()
-    exports: tuple[str, ...] = ()
-    nnunet: Path | None = None
-    model: str = "bundled"
-    device: str = "cpu"
-    workers: int | None = None
-    retry_failed: bool = False
 
 
 @dataclass
@@ -84,26 +49,27 @@ def run_select(
     """
     if options.strategy not in STRATEGIES:
         raise UsageError(f"--strategy {options.strategy}: give one of {', '.join(STRATEGIES)}")
-    if not 0 <= options.trust <= 1:
-        raise UsageError(f"--trust {options.trust}: give a share from 0 to 1")
-    strategy, by_slice = STRATEGIES[options.strategy], options.budget.unit != "cases"
-    trust_by = options.trust_by or options.budget.level
+    strategy, budget = STRATEGIES[options.strategy], Budget.parse(options.budget, options.minutes_per_slice)
+    if options.dsal_round and strategy.needs != "levels":
+        raise UsageError("--dsal-round: needs --strategy deep-supervision")
+    by_slice, trust_by = budget.unit != "cases", options.trust_by or budget.level
     data = find_pool(pool, options.layout, options.names)
+    given = Given(options.predictions, options.probabilities, options.network, options.scores)
     masks_in_pool = any(case.seg for case in data.cases)
-    options.given.check(strategy, masks_in_pool, by_slice or (strategy.trusts and trust_by != "case"))
-    if options.given.scores and strategy.from_table:
-        items, _ = items_of(data, Given(options.given.predictions))
+    given.check(strategy, masks_in_pool, by_slice or (strategy.trusts and trust_by != "case"))
+    if given.scores and strategy.from_table:
+        items, _ = items_of(data, Given(given.predictions))
         known = {item.name for item in items}
-        table = [one for one in scores_of_table(options.given.scores) if one.case in known]
-        unscored = dict.fromkeys(known - {one.case for one in table}, f"{options.given.scores}: has no scores of it")
-        return _write(pool, out, options, strategy, trust_by, items, table, unscored)
-    items, failed = items_of(data, options.given)
-    work = MeasureWork(options.strategy, options.given, options.device, options.model, by_slice)
+        table = [one for one in scores_of_table(given.scores) if one.case in known]
+        unscored = dict.fromkeys(known - {one.case for one in table}, f"{given.scores}: has no scores of it")
+        return _write(pool, out, options, budget, strategy, trust_by, items, table, unscored)
+    items, failed = items_of(data, given)
+    work = MeasureWork(options.strategy, given, options.device, options.model, by_slice)
     key = {
         "strategy": options.strategy, "model": options.model, "by slice": by_slice, "names": options.names,
-        "predictions": [str(p.resolve()) for p in options.given.predictions],
-        "probabilities": [str(p.resolve()) for p in options.given.probabilities],
-        "networks": [sha256_of(p) for p in options.given.networks],
+        "predictions": [str(p.resolve()) for p in given.predictions],
+        "probabilities": [str(p.resolve()) for p in given.probabilities],
+        "networks": [sha256_of(p) for p in given.networks],
     }  # fmt: skip
     with Run(out, SELECT, {"key": key}) as run:
         plan = run.plan(items, work, options.retry_failed)
@@ -112,15 +78,15 @@ def run_select(
         failed |= run.failed
         records = (run.record(item.name) for item in items if item.name not in failed)
         measured = [case_scores(r.name, r.head, r.lines) for r in records]
-        selection = _write(pool, out, options, strategy, trust_by, items, measured, failed)
+        selection = _write(pool, out, options, budget, strategy, trust_by, items, measured, failed)
         selection.notes = [*data.notes, *plan.notes, *selection.notes]
         run.finish(failed=len(failed))
     return selection
 
 
 def _write(
-    pool: Path, out: Path, options: SelectOptions, strategy: Strategy, trust_by: str, items: Sequence[PoolItem],
-    measured: list[CaseScores], failed: dict[str, str],
+    pool: Path, out: Path, options: SelectOptions, budget: Budget, strategy: Strategy, trust_by: str,
+    items: Sequence[PoolItem], measured: list[CaseScores], failed: dict[str, str],
 ) -> Selection:  # fmt: skip
     failed |= strangers(measured)
     measured = [one for one in measured if one.case not in failed]
@@ -131,28 +97,31 @@ def _write(
     annotated = [one.features for one in measured if one.case in done and one.features is not None]
     left = [one for one in measured if one.case not in done]
     rng = np.random.default_rng(options.seed)
-    units = units_of(left, options.budget.level)
-    costs = options.budget.costs(units)
-    options.budget.check(costs, str(pool))
-    same_level = options.budget.level == "case" and annotated
+    units = units_of(left, budget.level)
+    costs = budget.costs(units)
+    budget.check(costs, str(pool))
+    same_level = budget.level == "case" and annotated
     order = strategy.order(units, np.stack(annotated) if same_level else None, rng)
-    chosen = options.budget.spend(order, costs)
+    chosen = budget.spend(order, costs)
     rest = units_of(left, trust_by)
     taken = {(units.case[n], units.structure[n], units.slices[n]) for n in chosen}
     covered = np.array([_overlaps(rest, n, taken) for n in range(len(rest))], bool)
     rest = rest.take(np.flatnonzero(~covered))
-    best = most_trusted(rest, options.trust, rng) if strategy.trusts else np.zeros(0, int)
+    if options.dsal_round:
+        best = WeakLabeler().choose(rest, options.dsal_round)
+    else:
+        best = most_trusted(rest, options.trust if strategy.trusts else 0.0, rng)
     notes = [] if strategy.trusts else [f"{strategy.name} tells nothing of pseudo labels; trusted.csv is empty"]
     selection = Selection(
-        list(_rows(units, chosen, costs, strategy)), list(_rows(rest, best, options.budget.costs(rest), strategy)),
+        list(_rows(units, chosen, costs, strategy)), list(_rows(rest, best, budget.costs(rest), strategy)),
         failed, notes,
     )  # fmt: skip
     with atomic_folder(out) as new:
         write_table(new / "selection.csv", COLUMNS, selection.chosen)
         write_table(new / "trusted.csv", COLUMNS, selection.trusted)
-        write_exports(options.exports, new, items, selection.chosen)
+        write_exports(options.export, new, items, selection.chosen)
     if options.nnunet is not None:
-        cases = [item.case for item in items if item.name in done and item.case.seg and options.given.predictions]
+        cases = [item.case for item in items if item.name in done and item.case.seg and options.predictions]
         number = write_nnunet(options.nnunet, items, selection.trusted, cases)
         notes.append(f"{options.nnunet}: raw data of {number} cases for nnU-Net")
     return selection

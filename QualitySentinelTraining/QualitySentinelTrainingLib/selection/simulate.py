@@ -84,7 +84,7 @@ class PrepareWork(Work):
 
     def do(self, item: Prepare, data: Prepare) -> Result:
         """The CT in the field of view around the body, and its labels."""
-        subject, e = item.source.read(), self.experiment
+        subject, e = item.source.read(), self.experiment.network
         view = Field.on_body(subject.ct, e.size, e.pixel_mm)
         slices = view.training_slices(subject.ct, e.slice_mm)
         if not len(slices):
@@ -129,7 +129,8 @@ class StepWork(Work):
     def subject(self, name: str) -> Subject:
         """A case at the experiment's resolution; kept in memory."""
         if name not in self._subjects:
-            self._subjects[name] = read_prepared(self.out / "subjects" / f"{name}.npz", self.experiment.pixel_mm)
+            path = self.out / "subjects" / f"{name}.npz"
+            self._subjects[name] = read_prepared(path, self.experiment.network.pixel_mm)
         return self._subjects[name]
 
     def do(self, item: Step, data: Step) -> Result:
@@ -229,7 +230,7 @@ class StepWork(Work):
         return pseudo
 
     def _train(self, item: Step, annotated: Sequence[str], pseudo: Sequence[Subject]) -> SegmentationNetwork:
-        folder, options = self.out / "networks" / item.name, self.experiment.network(item.seed, item.round)
+        folder, options = self.out / "networks" / item.name, self.experiment.training(item.seed, item.round)
         subjects = [*(self.subject(n) for n in annotated), *pseudo]
         assert not any(item.roles[s.name.removeprefix("pseudo ")] == "test" for s in subjects)
         sources = [SubjectSource(s.name, s.person, "", partial(_same, s)) for s in subjects]
@@ -342,6 +343,7 @@ def run_simulate(
     roles = {seed: experiment.roles(sources, seed) for seed in experiment.seeds}
     wanted = {name for of_seed in roles.values() for name in of_seed}
     key = {n: str(v) for n, v in sorted(vars(e).items()) if n not in ("rounds", "seeds", "strategies", "weak")}
+    key["data"] = str(e.data.resolve())
     with Run(out, SIMULATE, {"key": key}) as run:
         items = [Prepare(s.name, s) for s in sources if s.name in wanted]
         for finished in run.work(items, PrepareWork(experiment, out), workers=workers):

@@ -31,16 +31,22 @@ patient = "(p\\\\d+)"
 initial = 1
 pool = 3
 test = 1
+first_epochs = 3
+epochs = 3
+tolerance_mm = 6.0
+"""
+NETWORK = """
+[network]
 size = 32
 pixel_mm = 9.0
 slice_mm = 5.0
 widths = [4, 8, 8, 8]
+depth = 8
 batch_size = 4
 steps = 4
-first_epochs = 3
-epochs = 3
 learning_rate = 5e-3
-tolerance_mm = 6.0
+deep_supervision = true
+dropout = 0.1
 """
 
 
@@ -62,9 +68,9 @@ def experiment(a_torso, tmp_path):
     names = {"labels": {"background": 0, **{name: value for value, name in a_torso.names.items()}}}
     (tmp_path / "data" / "labels.json").write_text(json.dumps(names))
 
-    def write(*lines):
+    def write(*lines, network=NETWORK):
         path = tmp_path / "experiment.toml"
-        path.write_text(TINY + "\n".join(lines))
+        path.write_text(TINY + "\n".join(lines) + network)
         return path
 
     return write
@@ -111,7 +117,8 @@ def test_slices_are_corrected_and_the_rest_of_a_case_is_not_learned(experiment, 
 
 def test_pseudo_labels_are_added_without_strong_ones(experiment, tmp_path):
     lines = ['strategies = ["predicted-quality"]', 'weak = ["none", "all", "best", "random", "weighted"]']
-    path = experiment(*lines, 'budget = "0cases"', "rounds = 1", "seeds = [0]", "weak_share = 0.5")
+    flat = NETWORK.replace("deep_supervision = true", "dimensions = 3")  # in 3D
+    path = experiment(*lines, 'budget = "0cases"', "rounds = 1", "seeds = [0]", "weak_share = 0.5", network=flat)
     out = tmp_path / "out"
     assert main(["simulate", str(path), "--out", str(out)]) == 0
     run = Run(out, SIMULATE)
@@ -153,16 +160,16 @@ def test_an_experiment_goes_on_after_a_kill(experiment, tmp_path):
         ("budgets = 3", "'budgets' is not an option; perhaps budget"),
         ('strategies = ["best"]', "strategies has 'best'; give some of predicted-quality"),
         ('budget = "many"', "--budget many"),
-        ("dropout = 0.0\nstrategies = ['mc-dropout']", "'mc-dropout' needs a dropout above 0"),
+        ("strategies = ['mc-dropout']\n[network]\ndropout = 0.0", "'mc-dropout' needs a dropout above 0"),
         ('weak = ["dsal"]', "is for the strategy 'deep-supervision'"),
         ("test = 9", "has 5 patients; initial, pool and test together are 13"),
         ('budget = "4cases"', "all of round 1 costs"),
     ],
 )
 def test_an_experiment_that_cannot_be_meant_is_one_line(experiment, tmp_path, capsys, line, told):
-    text = experiment().read_text()
-    path = experiment()
-    path.write_text(text.replace("test = 1", line) if line.startswith("test") else text + line)
+    path = experiment(line, network="" if "[network]" in line else NETWORK)
+    if line.startswith("test"):
+        path.write_text(path.read_text().replace("test = 1\n", ""))
     assert main(["simulate", str(path), "--out", str(tmp_path / "out")]) != 0
     assert told in capsys.readouterr().err
 
@@ -238,7 +245,7 @@ def test_the_experiment_of_another_folder_is_refused(experiment, tmp_path):
     path = experiment('strategies = ["random"]', 'budget = "1cases"', "rounds = 1", "seeds = [0]")
     made = read_options(Experiment, path)
     assert not run_simulate(made, tmp_path / "out")
-    with pytest.raises(UsageError, match="was made with steps 4, not 5"):
-        run_simulate(replace(made, steps=5), tmp_path / "out")
+    with pytest.raises(UsageError, match="was made with epochs 3, not 4"):
+        run_simulate(replace(made, epochs=4), tmp_path / "out")
     with pytest.raises(InputError, match=r"x.toml: not a readable TOML file"):
         read_options(Experiment, tmp_path / "x.toml")
