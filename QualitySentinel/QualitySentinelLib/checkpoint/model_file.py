@@ -7,6 +7,7 @@ import math
 import os
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -184,7 +185,7 @@ def _metadata(header: dict) -> dict:
     return metadata
 
 
-def _check_calibration(calibration: object) -> None:
+def _check_calibration(calibration: Any) -> None:
     """Refuse a calibration that scores cannot be read off; keys of other versions are left alone."""
 
     def check(fits: bool, what: str) -> None:
