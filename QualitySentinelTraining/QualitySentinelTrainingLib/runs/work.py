@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from QualitySentinelLib import errors
 from QualitySentinelLib.errors import ModelError, QualitySentinelError, reason_of
 from QualitySentinelLib.files import sha256_of
+from QualitySentinelLib.setup.memory import available_memory
 
 from .record import DONE, FAILED, Record
 
@@ -217,16 +218,7 @@ def default_workers(device: str, items: int) -> int:
         room = _WORKERS_PER_GPU * torch.cuda.device_count()
     else:
         room = usable_cores() if device == "cpu" else 1
-    free = _free_memory()
+    free = available_memory()
     if free is not None:
         room = min(room, free // _WORKER_BYTES)
     return max(1, min(room, items))
-
-
-def _free_memory() -> int | None:
-    """Bytes that can be had without swapping, where the system says so."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, ValueError, StopIteration):
-        return None
