@@ -154,10 +154,7 @@ def _refuse_constant(name: str) -> float:
 
 
 def _network(header: dict, found: dict) -> tuple[dict, torch.nn.Module]:
-    """The network with tensors still on ``meta``, after its keys and shapes have been compared with the file's.
-
-    On ``meta`` a hostile architecture of huge size costs no memory.
-    """
+    """The network on ``meta``, where a hostile architecture costs no memory; its keys and shapes are the file's."""
     architecture = header["architecture"]
     with torch.device("meta"):
         network = build_network(architecture)

@@ -99,14 +99,7 @@ _ALLOWED = frozenset(
 
 
 class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]  # the one in Python, which has no stub
-    """Containers, numbers and texts, and what the names that are given stand for.
-
-    Args:
-        stream: where the pickle starts; left after it.
-        budget: shared by all unpicklers of one file.
-        names: what a dotted name stands for.
-        persistent: the same for persistent ids; without it they are refused.
-    """
+    """Containers, numbers and texts, and what the dotted names and the persistent ids that are given stand for."""
 
     def __init__(self, stream: io.BytesIO, budget: _Budget, names: dict[str, object], persistent=None) -> None:
         super().__init__(stream)

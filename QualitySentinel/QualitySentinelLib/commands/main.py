@@ -151,11 +151,7 @@ def _thread_count(text: str) -> int:
 
 
 def _check_links(options: argparse.Namespace) -> None:
-    """Refuse paths that are loops of links; Python raises for them in many places.
-
-    Raises:
-        InputError: one is.
-    """
+    """Refuse paths that are loops of links; Python raises for them in many places."""
     values = [v for value in vars(options).values() for v in (value if isinstance(value, list) else [value])]
     for path in filter(lambda value: isinstance(value, Path), values):
         try:

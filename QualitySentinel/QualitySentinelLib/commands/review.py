@@ -66,11 +66,7 @@ def default_folder(seg: Path) -> Path:
 
 
 def _check_installed() -> None:
-    """Refuse, before anything is read, when the extra is missing.
-
-    Raises:
-        UsageError: trame or trame-slicer is not installed.
-    """
+    """Refuse, before anything is read, when the extra is missing."""
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise not_installed("the review page", ", ".join(missing), "review")

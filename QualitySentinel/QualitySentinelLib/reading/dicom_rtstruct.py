@@ -92,16 +92,8 @@ def _contours(item, frame: AxialFrame) -> list[np.ndarray]:
 
 
 class _Slices:
-    """On which slices of the CT contours are.
-
-    Args:
-        depths: of all contours, as voxel numbers of the CT, were it even.
-        frame: the CT's.
-        axis: the canonical axis across the contours.
-
-    Attributes:
-        axis: as given.
-        remark: what is odd, for a warning.
+    """On which slices of the CT contours across ``axis`` are; ``depths``: of all, as voxel numbers of the CT, were it
+    even. ``remark``: what is odd, for a warning.
     """
 
     def __init__(self, depths: list[float], frame: AxialFrame, axis: int) -> None:

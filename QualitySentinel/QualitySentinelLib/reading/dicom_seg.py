@@ -97,11 +97,9 @@ def _frame(dataset, index: int) -> dict:
 
 
 class _Stack:
-    """The frames of an object as planes of one stack: those of the CT where all lie on its planes, else regular ones.
+    """The frames as planes of one stack: those of the CT where all lie on them (``on_ct``), else regular ones.
 
-    Attributes:
-        place: number of each frame's plane in the stack.
-        on_ct: the planes are the CT's.
+    ``place`` is the number of each frame's plane.
     """
 
     def __init__(self, path: Path, frames: list[dict], dataset, collector: SegmentCollector) -> None:

@@ -28,19 +28,12 @@ _LONGEST_HEADER = 1 << 24
 
 @dataclass
 class _Header:
-    """Header of a NRRD or MetaImage file; of other files it is empty.
+    """Header of a NRRD or MetaImage file; of other files it is empty."""
 
-    Attributes:
-        fields: those of the format, NRRD's in lower case.
-        pairs: NRRD's key/value pairs, as Slicer writes for its segments.
-        size: bytes of the header.
-        data_files: where the voxels are, if not behind the header.
-    """
-
-    fields: dict[str, str] = field(default_factory=dict)
-    pairs: dict[str, str] = field(default_factory=dict)
-    size: int = 0
-    data_files: list[Path] = field(default_factory=list)
+    fields: dict[str, str] = field(default_factory=dict)  # those of the format, NRRD's in lower case
+    pairs: dict[str, str] = field(default_factory=dict)  # NRRD's key/value pairs, as Slicer writes for its segments
+    size: int = 0  # bytes
+    data_files: list[Path] = field(default_factory=list)  # where the voxels are, if not behind the header
 
 
 def affine_of(image: sitk.Image) -> np.ndarray:

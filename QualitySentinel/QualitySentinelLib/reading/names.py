@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -50,8 +51,15 @@ def read_json(path: Path):
     Raises:
         UsageError: no such file or preset, not JSON, or an object that has a key twice.
     """
+
+    def without_repeats(pairs: list[tuple[str, object]]) -> dict:  # Python would silently take the last
+        twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+        if twice:
+            raise UsageError(f"{path}: gives {twice[0][:60]!r} twice; each label value or file stem once")
+        return dict(pairs)
+
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_repeats)
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=without_repeats)
     except FileNotFoundError as error:
         presets = ", ".join(name_presets())
         raise UsageError(f"{path}: no such file; give a JSON file of names or one of {presets}") from error
@@ -59,23 +67,9 @@ def read_json(path: Path):
         raise UsageError(f"{path}: cannot be read ({error.strerror or error}); give a JSON file of names") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: is not text in UTF-8; save the names file as UTF-8 JSON") from error
-    except _RepeatedKeyError as error:
-        raise UsageError(f"{path}: gives {str(error)[:60]!r} twice; each label value or file stem once") from error
     except (ValueError, RecursionError) as error:  # JSONDecodeError is a ValueError, as is a number of 5000 digits
         where = f" (line {error.lineno}: {error.msg})" if isinstance(error, json.JSONDecodeError) else ""
         raise UsageError(f'{path}: is not JSON{where}; write names as {{"1": "liver"}}') from error
-
-
-class _RepeatedKeyError(Exception):
-    """A JSON object has a key twice; Python would silently take the last."""
-
-
-def _without_repeats(pairs: list[tuple[str, object]]) -> dict:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise _RepeatedKeyError(next(key for key in keys if keys.count(key) > 1))
-    return content
 
 
 def _as_text(content, source: str) -> dict[str, str]:

@@ -284,10 +284,7 @@ class Scorer:
         flag(score.slices, self.options.threshold)
 
     def _applicable(self, score: SegmentScore) -> dict:
-        """The part of the calibration that was measured for scores like this one.
-
-        Bounds were measured on structures that the model knows, those of segments with every slice scored.
-        """
+        """The calibration measured for scores like this: of known structures, and of segments scored completely."""
         gone = set()
         if score.status is Status.UNKNOWN_STRUCTURE or not self._was_trained_on(score.structure or ""):
             gone = {"slice", "segment"}
@@ -297,11 +294,9 @@ class Scorer:
 
 
 class _Earlier:
-    """The scores of an earlier run that still hold: same model, structure and mask (or nearest mask).
+    """The scores of an earlier run that still hold: same model (by its ``sha256``), structure and (nearest) mask.
 
-    Args:
-        previous: the earlier run, if any. Scores that no model made (``"given"``: label quality) hold for any model.
-        sha256: of the model that scores now; a model without a fingerprint cannot be told from another.
+    Scores that no model made (``"given"``: label quality) hold for any model.
     """
 
     def __init__(self, previous: CaseScore | None, sha256: str) -> None:

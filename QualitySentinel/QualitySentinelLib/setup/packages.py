@@ -110,12 +110,7 @@ def _ensure_torch(force_cpu: bool) -> bool:
 
 
 def _install_extension() -> None:
-    """Offer to install the PyTorch extension, and then to restart Slicer.
-
-    Raises:
-        CancelledError: the user declined.
-        ModelError: it cannot be installed from here.
-    """
+    """Offer to install the PyTorch extension, and then to restart Slicer; refuse where neither can be done."""
     import slicer
     from slicer.i18n import tr as _
 
