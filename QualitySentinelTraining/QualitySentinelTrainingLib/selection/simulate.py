@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -36,7 +36,7 @@ from ..subjects import Subject, SubjectSource, check_names, find_subjects
 from .experiment import Experiment
 from .pseudo import Look, add_trust, all_structures_source, choose_weak, look_at, trusted_subject
 from .strategies import STRATEGIES
-from .units import WHOLE, Correction, units_of
+from .units import Correction, units_of
 
 SIMULATE = Kind("simulate", "quality-sentinel-simulate/1", "step", ("rounds.csv", "summary.csv", "report.html"))
 _CURVE = 40
@@ -113,6 +113,7 @@ class StepWork(Work):
     def __init__(self, experiment: Experiment, out: Path) -> None:
         self.experiment, self.out = experiment, out
         self._subjects: dict[str, Subject] = {}
+        self._last: Any = None
 
     def start(self, device: str) -> None:
         """One thread: workers are many."""
@@ -135,61 +136,61 @@ class StepWork(Work):
 
     def do(self, item: Step, data: Step) -> Result:
         """The network after the step, and its DSC and NSD on the test patients."""
-        e = self.experiment
         facts: dict[str, Any] = {}
-        annotated, corrected, pseudo = item.annotated, list(item.corrected), []
+        annotated, corrected, pseudo = item.annotated, item.corrected, []
         if item.round:
-            looking = self._look(item)
-            peak, started = _reset_peak(), time.process_time()
-            looks = dict(looking)
-            budget, strategy = e.strong(), STRATEGIES[item.strategy]
-            rng = np.random.default_rng([item.seed, item.round])
-            units = units_of((look.scores for look in looks.values()), budget.level if budget else e.weak_by)
-            chosen, cost = np.zeros(0, int), 0.0
-            if budget is not None:
-                keys, known = zip(units.case, units.structure, units.slices.tolist(), strict=True), set(item.corrected)
-                units = units.take(np.array([n for n, key in enumerate(keys) if key not in known], int))
-                costs = budget.costs(units)
-                budget.check(costs, f"round {item.round}")
-                features = self._features(annotated) if strategy.features and budget.level == "case" else None
-                chosen = budget.spend(strategy.order(units, features, rng), costs)
-                cost = float(costs[chosen].sum())
-            facts = {
-                "choosing_seconds": time.process_time() - started, "stored": sum(one.stored for one in looks.values()),
-                "peak": _peak() if peak else None, "looked": len(looks), "cost": cost,
-            }  # fmt: skip
-            if item.round == 1 and not strategy.features:
+            (looks, facts), rng = self._look(item), np.random.default_rng([item.seed, item.round])
+            started = time.process_time()
+            annotated, corrected, cost = self._choose(item, looks, rng)
+            facts = facts | {"choosing_seconds": facts["looking_seconds"] + time.process_time() - started, "cost": cost}
+            if item.round == 1 and not STRATEGIES[item.strategy].features:
                 facts["curve"] = self._correction_curve(looks, item, rng)
-            if budget is not None and budget.level == "case":
-                annotated = (*annotated, *units.case[chosen].tolist())
-            new = units.take(chosen)
-            told = zip(new.case, new.structure, new.slices.tolist(), strict=True)
-            corrected += [key for key in told if key[2] != WHOLE]
             pseudo = self._pseudo(item, looks, annotated, corrected, rng)
         started = time.process_time()
         network = self._train(item, annotated, pseudo)
         facts |= {"training_seconds": time.process_time() - started, "annotated": list(annotated)}
-        facts |= {"corrected": corrected, "pseudo": len(pseudo)}
+        facts |= {"corrected": list(corrected), "pseudo": len(pseudo)}
         test = [name for name, role in item.roles.items() if role == "test"]
         lines = [row for name in test for row in self._measure(network, name)]
         folder = self.out / "networks" / item.name
         files = {f"networks/{item.name}/{p.name}": p for p in sorted(folder.glob("*.safetensors"))}
         return Result(facts, lines, files)
 
-    def _networks(self, item: Step) -> list[SegmentationNetwork]:
-        folder = self.out / "networks" / item.before
-        stages = self.experiment.stages(item.round - 1)
-        if STRATEGIES[item.strategy].needs != "networks":
-            stages = stages[-1:]
-        return [SegmentationNetwork.load(folder / f"{stage_name(stage)}.safetensors") for stage in stages]
+    def _look(self, item: Step) -> tuple[dict[str, Look], dict]:
+        """What the strategy says of the pool, and its cost; kept for steps that only differ in their pseudo labels."""
+        key = (item.before, item.strategy)
+        if self._last is None or self._last[0] != key:
+            strategy, stages = STRATEGIES[item.strategy], self.experiment.stages(item.round - 1)
+            files = [self.out / "networks" / item.before / f"{stage_name(stage)}.safetensors" for stage in stages]
+            networks = [SegmentationNetwork.load(file) for file in files[0 if strategy.needs == "networks" else -1 :]]
+            pool = [n for n, role in item.roles.items() if role == "pool" and n not in item.annotated]
+            cts = {n: self.subject(n).ct for n in pool}  # what is read and loaded is not the strategy's time
+            scorer, crf = self._scorer if strategy.needs == "masks" else None, self.experiment.crf
+            peak, started = _reset_peak(), time.process_time()
+            looks = {n: look_at(n, ct, networks, strategy, scorer, crf) for n, ct in cts.items()}
+            facts = {"looking_seconds": time.process_time() - started, "peak": _peak() if peak else None}
+            facts |= {"stored": sum(look.stored for look in looks.values()), "looked": len(looks)}
+            self._last = (key, looks, facts)
+        return self._last[1:]
 
-    def _look(self, item: Step) -> Iterator[tuple[str, Look]]:
-        networks, strategy = self._networks(item), STRATEGIES[item.strategy]
-        pool = [n for n, role in item.roles.items() if role == "pool" and n not in item.annotated]
-        scorer = self._scorer if strategy.needs == "masks" else None
-        crf = self.experiment.crf
-        cts = {n: self.subject(n).ct for n in pool}  # all that is read and loaded is not the strategy's time
-        return ((n, look_at(n, ct, networks, strategy, scorer, crf)) for n, ct in cts.items())
+    def _choose(
+        self, item: Step, looks: dict[str, Look], rng: np.random.Generator
+    ) -> tuple[tuple[str, ...], tuple[tuple[str, str, int], ...], float]:
+        """Who is annotated and what is corrected after this round, and its cost."""
+        budget, strategy = self.experiment.strong(), STRATEGIES[item.strategy]
+        if budget is None:
+            return item.annotated, item.corrected, 0.0
+        units = units_of((look.scores for look in looks.values()), budget.level)
+        keys, known = zip(units.case, units.structure, units.slices.tolist(), strict=True), set(item.corrected)
+        units = units.take(np.array([n for n, key in enumerate(keys) if key not in known], int))
+        costs = budget.costs(units)
+        budget.check(costs, f"round {item.round}")
+        features = self._features(item.annotated) if strategy.features and budget.level == "case" else None
+        chosen = budget.spend(strategy.order(units, features, rng), costs)
+        new, cost = units.take(chosen), float(costs[chosen].sum())
+        if budget.level == "case":
+            return (*item.annotated, *new.case.tolist()), item.corrected, cost
+        return item.annotated, (*item.corrected, *zip(new.case, new.structure, new.slices.tolist(), strict=True)), cost
 
     def _features(self, names: Sequence[str]) -> np.ndarray:
         from .image import PoolImage
@@ -197,8 +198,9 @@ class StepWork(Work):
         return np.stack([PoolImage(self.subject(n).ct).features for n in names])
 
     def _pseudo(
-        self, item: Step, looks: dict[str, Look], annotated: Sequence[str], corrected: list, rng: np.random.Generator
-    ) -> list[Subject]:
+        self, item: Step, looks: dict[str, Look], annotated: Sequence[str], corrected: Sequence,
+        rng: np.random.Generator,
+    ) -> list[Subject]:  # fmt: skip
         """What is trusted of the pool: pseudo labels, and slices that were corrected in them."""
         e, trust = self.experiment, {}
         left = {n: look for n, look in looks.items() if n not in annotated}
