@@ -148,7 +148,7 @@ def samples_of(experiment: Experiment) -> list[Sample]:
     )  # fmt: skip
     samples, lost = [], [case for case in found.cases if case.problem]
     for case in found.cases:
-        split, harm = case.split or ("" if experiment.sites else TRAIN), case.metadata.get("harm", "")
+        split, harm = case.split if experiment.sites else TRAIN, case.metadata.get("harm", "")
         if case.problem or not split:
             continue  # not in the table
         if split not in SPLITS:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -39,7 +40,9 @@ from .travel import carry_on, events_of, load_weights, visits_of
 SITE_VARIABLE = "QUALITY_SENTINEL_SITE"
 """At a real site: the EXPERIMENT.toml with the site's own ``data``."""
 _DESCRIBE, _TRAIN, _REPORT = "describe", "train", "report"
-_CENTERS, _LOG, _JOB = "centers.json", "nvflare.log", "travel"
+_CENTERS, _LOG, _ENDED, _JOB = "centers.json", "nvflare.log", "job_ended", "travel"
+_ASK_S, _SERVER_GONE_S = 10, 30
+"""The server is asked this often; it has gone when it does not answer for so long."""
 _WAIT_S = 0.1
 """Sites ask the server for work this often."""
 _NOTHING = {"nothing": np.zeros(1, np.float32)}
@@ -59,6 +62,12 @@ class TravelController(ModelController):
 
     def run(self) -> None:
         """Travel to the end, or to the end of a cycle in which a site was passed over: the next job may reach it."""
+        try:
+            self._run()
+        finally:
+            atomic_write(Path(self.out) / _ENDED, "")
+
+    def _run(self) -> None:
         experiment, out = _experiment(self.experiment), Path(self.out)
         samples = [s for s in samples_of(experiment) if s.split != TRAIN]
         learner = RemoteLearner(experiment, samples, self)
@@ -206,21 +215,37 @@ def run_federated(
     os.environ["NVFLARE_POC_WORKSPACE"] = str(folder / "poc")
     while not _is_complete(out):
         before = len(visits_of(out))
+        (out / _ENDED).unlink(missing_ok=True)
         with _printing_into(out / _LOG):
             if experiment.engine == "simulator":
                 env = SimEnv(clients=sorted(centers), num_threads=len(centers), workspace_root=str(folder))
             else:
                 env = PocEnv(clients=sorted(centers), num_clients=len(centers))
             try:
-                travel_recipe(experiment, out, len(centers)).run(env).get_result()
+                run = travel_recipe(experiment, out, len(centers)).run(env)
+                if experiment.engine == "poc":
+                    _wait(run, out / _ENDED)
             except (RuntimeError, OSError) as error:
                 print(f"job ended: {reason_of(error)}")
+            env.stop(clean_up=True)
         if len(visits_of(out)) == before and not _is_complete(out):
             raise InputError(f"{out / _LOG}: NVFlare's job ended before a visit was done; the log says why")
         say(f"{len(visits_of(out))} visits done; log: {out / _LOG}")
     cases = {f"{site}#{n}": name for site, names in centers.items() for n, name in enumerate(names)}
     known = json.loads((out / _CENTERS).read_text(encoding="utf-8"))
     return cases, {cases[number]: ["predicted DSC"] for number in _suspicious(known)}
+
+
+def _wait(run: Any, ended: Path) -> None:
+    """Until the controller is done, or the server has gone; NVFlare itself would wait long for a site that died."""
+    silent = 0.0
+    while not ended.is_file() and silent < _SERVER_GONE_S:
+        time.sleep(1)
+        silent += 1
+        if silent % _ASK_S == 0 and (status := run.get_status()):
+            silent = 0.0
+            if status.startswith("FINISHED"):
+                return
 
 
 def travel_recipe(experiment: Experiment, out: Path, sites: int = 1) -> Any:

@@ -186,7 +186,12 @@ def suspects_of(experiment: Experiment, samples: Sequence[Sample], out: Path, sa
         rows = read_table(signal.table)
         if not rows or not {"case", signal.column} <= rows[0].keys():
             raise InputError(f"{signal.table}: has no columns 'case' and '{signal.column}'; name another column")
-        numbers = {row["case"]: float(row[signal.column]) for row in rows if _is_number(row[signal.column])}
+        numbers: dict[str, float] = {}
+        for row in rows:  # a case may have several, such as one for each structure: the worst counts
+            if _is_number(row[signal.column]):
+                value = float(row[signal.column])
+                worse = min if signal.low_is_bad else max
+                numbers[row["case"]] = worse(value, numbers.get(row["case"], value))
         values[signal.column] = numbers, signal.low_is_bad
     found: dict[str, list[str]] = {}
     for name, (table, low_is_bad) in values.items():

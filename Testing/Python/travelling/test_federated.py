@@ -20,6 +20,7 @@ from nvflare.app_common.utils.fl_model_utils import FLModelUtils
 from nvflare.app_common.workflows.model_controller import FLModel
 
 from QualitySentinelTrainingLib.travelling.federated import (
+    SITE_VARIABLE,
     RemoteLearner,
     TravelController,
     TravelExecutor,
@@ -143,6 +144,15 @@ def test_a_server_that_is_restarted_goes_on(experiment, told, tmp_path):
     _, events = run(told, tmp_path / "stopped")
     _, whole = run(told, tmp_path / "whole")
     assert events == whole
+
+
+def test_a_real_site_reads_its_own_data(experiment, told, bodies, tmp_path, monkeypatch):
+    own = tmp_path / "site.toml"
+    own.write_text(f'data = "{bodies}"\ntask = "classification"\n[network]\nsize = 16\nwidths = [4, 8]\n')
+    monkeypatch.setenv(SITE_VARIABLE, str(own))
+    wire = Wire(told | {"data": "/nowhere", "sites": "/nowhere/sites.csv"}, tmp_path, ["hospital"])
+    answer = wire.ask("hospital", "describe", {"nothing": np.zeros(1, np.float32)}, {"classes": []})
+    assert json.loads(answer.meta["told"])["samples"] == list(range(40))  # all of its cases, whatever their split
 
 
 def test_options_that_need_names_of_samples_are_refused(experiment, tmp_path):
