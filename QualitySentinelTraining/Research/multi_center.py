@@ -42,11 +42,9 @@ _COLUMNS = (
 
 def openkbp(options: argparse.Namespace) -> Path:
     """Segmentation of seven structures of the head and neck."""
-    network = NetworkOptions(
-        size=48, pixel_mm=8.0, slice_mm=25.0, widths=(8, 16, 32), learning_rate=4e-3, half_life=150
-    )  # fmt: skip
-    rules = {"cycles": 6, "tolerance": 0.005, "drift": 0.05}
-    return _seeds(options, options.data, _ALL_HARM, network, rules, clean_cycles=6, quality=True)
+    network = NetworkOptions(slice_mm=25.0, half_life=400)
+    rules = {"cycles": 5, "tolerance": 0.002, "drift": 0.03}
+    return _seeds(options, options.data, _ALL_HARM, network, rules, clean_cycles=5, quality=True)
 
 
 def lesions(options: argparse.Namespace) -> Path:
