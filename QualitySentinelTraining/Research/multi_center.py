@@ -42,9 +42,9 @@ _COLUMNS = (
 
 def openkbp(options: argparse.Namespace) -> Path:
     """Segmentation of seven structures of the head and neck."""
-    network = NetworkOptions(slice_mm=25.0, half_life=400)
+    network = NetworkOptions(slice_mm=25.0, slices=8, half_life=700)
     rules = {"cycles": 5, "tolerance": 0.002, "drift": 0.03}
-    return _seeds(options, options.data, _ALL_HARM, network, rules, clean_cycles=5, quality=True)
+    return _seeds(options, options.data, _ALL_HARM, network, rules, clean_cycles=20, quality=True)
 
 
 def lesions(options: argparse.Namespace) -> Path:
