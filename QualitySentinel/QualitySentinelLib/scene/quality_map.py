@@ -275,15 +275,20 @@ def _box(layers: list[LabelLayer]) -> tuple[tuple[int, int, int], tuple[int, int
 
 def _file_geometry(volume_node: slicer.vtkMRMLScalarVolumeNode, frame: AxialFrame, corner, shape) -> vtk.vtkMatrix4x4:
     """The volume's own IJK to RAS, moved to the first voxel of a canonical box in the file's order."""
-    first = np.zeros(4)
-    for axis in range(3):
-        start = frame.shape[axis] - corner[axis] - shape[axis] if frame.flipped[axis] else corner[axis]
-        first[2 - frame.permutation[axis]] = start
     matrix = vtk.vtkMatrix4x4()
     volume_node.GetIJKToRASMatrix(matrix)
     moved = slicer.util.arrayFromVTKMatrix(matrix)
-    moved[:, 3] += moved @ first
+    moved[:, 3] += moved @ [*file_corner(frame, corner, shape), 0.0]
     return slicer.util.vtkMatrixFromArray(moved)
+
+
+def file_corner(frame: AxialFrame, corner: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """``(i, j, k)`` in the file's order of the first voxel of a canonical box."""
+    first = [0, 0, 0]
+    for axis in range(3):
+        start = frame.shape[axis] - corner[axis] - shape[axis] if frame.flipped[axis] else corner[axis]
+        first[2 - frame.permutation[axis]] = int(start)
+    return tuple(first)
 
 
 def _place_of(map_node, volume_node) -> tuple[AxialFrame, tuple[int, int, int]] | None:

@@ -120,9 +120,9 @@ class Scorer:
             previous: an earlier score of the same CT by the same model: a slice whose mask has not changed since
                 keeps its score, only the others are run.
             cancelled: asked between batches; when it says yes the run ends with ``Progress.cancelled``.
-            drawings: filled with the reference that the model expects in each slice, from the pass that scores it; a
-                slice that has no drawing there yet is run, whatever ``previous`` says. A model that draws nothing
-                (``QualityModel.draws``) leaves it as it is.
+            drawings: filled with the reference that the model expects in each slice, from the pass that scores it. If
+                they are to be complete, slices without one are run, whatever ``previous`` says. A model that draws
+                nothing (``QualityModel.draws``) leaves them as they are.
 
         Raises:
             UsageError: unknown segment, or the two volumes do not share a grid.
@@ -173,7 +173,7 @@ class Scorer:
                         return
                     budget.renew()
                 kept = earlier.slice_score(segment, k, near)
-                if kept is None or (drawings is not None and drawings.of(kept) is None):
+                if kept is None or (drawings is not None and drawings.complete and drawings.of(kept) is None):
                     items.append((segment, k, near))
                 else:
                     _add(score, kept)

@@ -48,8 +48,13 @@ class Drawing:
 
 @dataclass
 class Drawings:
-    """The drawings of a case's slices, for a scoring to fill (``Scorer.run(..., drawings=...)``)."""
+    """The drawings of a case's slices, for a scoring to fill (``Scorer.run(..., drawings=...)``).
 
+    Attributes:
+        complete: a scoring runs slices that have none here once more, although their score is known.
+    """
+
+    complete: bool = True
     _kept: dict[tuple[str, int], Drawing] = field(default_factory=dict)
 
     def __len__(self) -> int:

@@ -1,0 +1,190 @@
+"""A reader's actions on what the model would change in the masks under review: for every view alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from ..suggestions import Drawings, ErrorMap, Island, Kind, error_map, islands
+from ..suggestions.islands import suggested_voxels
+from ..volume import Segment
+from .presenter import Action
+from .session import ReviewSession
+
+Change = Mapping[Kind, np.ndarray]
+"""Canonical ``(k, j, i)`` of voxels to remove and to add, int32 ``[n, 3]``."""
+
+
+class SuggestionPresenter:
+    """Shows what is suggested for the segment that is looked at, island by island, and lets the reader apply it.
+
+    Like :class:`ReviewPresenter`, a view calls the actions from its buttons and keys at any time.
+
+    Args:
+        session: the review.
+        drawings: filled by the scoring of the case.
+        mask_of: the mask of a segment as it is now, by id; the same object as long as it is the same mask. ``None``:
+            it cannot be had.
+        shape, spacing: of the CT, ``(k, j, i)``, voxels and mm.
+        edit: changes a segment's mask, so that it can be undone and is scored again: ``edit(segment_id, change)``.
+        _: translates; in Slicer ``slicer.i18n.tr``.
+
+    Attributes:
+        ACTIONS: names of the methods that need nothing but the reader's wish.
+        shown: whether the reader wants to see the errors.
+        island: the one looked at, if any.
+    """
+
+    ACTIONS = ("toggle_errors", "next_island", "previous_island", "apply_to_slice", "apply_to_island")
+
+    def __init__(
+        self,
+        session: ReviewSession,
+        drawings: Drawings,
+        mask_of: Callable[[str], Segment | None],
+        shape: tuple[int, int, int],
+        spacing: tuple[float, float, float],
+        edit: Callable[[str, Change], None],
+        _: Callable[[str], str] = str,
+    ) -> None:
+        self._session, self._drawings, self._mask_of, self._edit, self._tr = session, drawings, mask_of, edit, _
+        self._shape, self._spacing = shape, spacing
+        self._known: dict[tuple[str, int], tuple] = {}
+        self._found: tuple[list[ErrorMap], set[int], list[Island]] = [], set(), []
+        self._number, self._of = -1, session.selected
+        self.shown = False
+        self.island: Island | None = None
+
+    def actions(self) -> dict[str, Action]:
+        """Every action of :attr:`ACTIONS` as it is now."""
+        _, selected = self._tr, self._session.selected is not None
+        there = selected and (not self.shown or bool(self.islands()))
+        return {
+            "toggle_errors": Action(_("Hide errors") if self.shown else _("Show errors"), selected),
+            "next_island": Action(_("Next island"), there),
+            "previous_island": Action(_("Previous island"), there),
+            "apply_to_slice": Action(_("Apply to slice"), self.shown and bool(self._change_of_slice())),
+            "apply_to_island": Action(_("Apply to island"), self.shown and self._looked_at() is not None),
+        }
+
+    @property
+    def lacks_drawings(self) -> bool:
+        """Whether slices of the selected segment must be scored again to know what is suggested for them."""
+        selected = self._session.selected
+        scores = [] if selected is None else self._session.segment(selected).listed_slices
+        return any(self._drawings.of(score) is None for score in scores)
+
+    def maps(self) -> list[ErrorMap]:
+        """The error maps of the selected segment, inferior to superior."""
+        selected = self._session.selected
+        mask = None if selected is None else self._mask_of(selected)
+        if selected is None or mask is None:
+            return []
+        maps = (self._map(mask, score) for score in self._session.segment(selected).listed_slices)
+        return [found for found in maps if found is not None]
+
+    def islands(self) -> list[Island]:
+        """The islands of the selected segment that reach into an open slice, flagged or missed; largest first."""
+        maps, selected = self.maps(), self._session.selected
+        scores = [] if selected is None else self._session.segment(selected).listed_slices
+        doubtful = {s.k for s in scores if s.is_doubtful and not self._session.is_accepted(s.segment_id, s.k)}
+        known, before, found = self._found
+        if doubtful != before or len(maps) != len(known) or any(a is not b for a, b in zip(maps, known, strict=True)):
+            found = [one for one in islands(maps, self._spacing) if doubtful.intersection(one.voxels[:, 0].tolist())]
+            self._found = maps, doubtful, found
+        return found
+
+    @property
+    def current_map(self) -> ErrorMap | None:
+        """The error map of the slice that is looked at."""
+        current = self._session.current
+        return None if current is None else next((m for m in self.maps() if m.k == current.k), None)
+
+    def told(self) -> str:
+        """What is suggested here, in a line; empty while errors are not shown."""
+        _ = self._tr
+        if not self.shown or self._session.selected is None:
+            return ""
+        island = self._looked_at()
+        if island is not None:
+            doing = _("remove") if island.kind is Kind.REMOVE else _("add")
+            return _("Island {number} of {count}: {doing} {volume}").format(
+                number=self._number + 1, count=len(self.islands()), doing=doing, volume=_volume(island.volume_mm3)
+            )
+        change = self._change_of_slice()
+        if change:
+            pixel = self._spacing[1] * self._spacing[2]
+            areas = (f"{_(str(kind))} {len(voxels) * pixel:.0f} mm²" for kind, voxels in change.items())
+            return _("This slice: {areas}").format(areas=", ".join(areas))
+        if self.lacks_drawings:
+            return _("Looking for errors ...")
+        return _("No change is suggested for this slice")
+
+    # Actions
+
+    def toggle_errors(self) -> None:
+        """Show the errors, or hide them."""
+        self.shown = not self.shown
+
+    def next_island(self) -> None:
+        """Look at the next smaller island; after the last at the first."""
+        self._step(1)
+
+    def previous_island(self) -> None:
+        """Look at the next larger island; before the first at the last."""
+        self._step(-1)
+
+    def apply_to_slice(self) -> None:
+        """Make the mask of the slice that is looked at the expected one."""
+        change, current = self._change_of_slice(), self._session.current
+        if change and current is not None:
+            self._edit(current.segment_id, change)
+
+    def apply_to_island(self) -> None:
+        """Remove, or add, the island that is looked at."""
+        island, selected = self._looked_at(), self._session.selected
+        if island is not None and selected is not None:
+            self._number -= 1  # the next one takes its place
+            self.island = None
+            self._edit(selected, {island.kind: island.voxels})
+
+    # Within
+
+    def _map(self, mask: Segment, score) -> ErrorMap | None:
+        drawing = self._drawings.of(score)
+        place = score.segment_id, score.k
+        known = self._known.get(place)
+        if known is None or known[0] is not drawing or known[1] is not mask:
+            known = drawing, mask, error_map(drawing, mask, score.k, self._shape[1:])
+            self._known[place] = known
+        return known[2]
+
+    def _change_of_slice(self) -> Change:
+        here = self.current_map
+        change = {} if here is None else {kind: suggested_voxels([here], kind) for kind in Kind}
+        return {kind: voxels for kind, voxels in change.items() if len(voxels)}
+
+    def _step(self, step: int) -> None:
+        self.shown = True
+        found, selected = self.islands(), self._session.selected
+        if not found or selected is None:
+            return
+        if self._of != selected:
+            self._number, self._of = -1, selected
+        at = max(self._number, 0) if step < 0 else self._number
+        self._number = (at + step) % len(found)
+        self.island = found[self._number]
+        self._session.go_to(selected, self.island.k)
+
+    def _looked_at(self) -> Island | None:
+        """The island that is looked at, if it is still there and the reader is still in one of its slices."""
+        current, island = self._session.current, self.island
+        if island is None or current is None or current.k not in island.voxels[:, 0]:
+            return None
+        found = self.islands()
+        return island if self._number < len(found) and found[self._number] is island else None
+
+
+def _volume(mm3: float) -> str:
+    return f"{mm3:.0f} mm³" if mm3 < 1000 else f"{mm3 / 1000:.1f} cm³"
