@@ -59,14 +59,17 @@ class SuggestionPresenter:
     def actions(self) -> dict[str, Action]:
         """Every action of :attr:`ACTIONS` as it is now."""
         _, selected = self._tr, self._session.selected is not None
-        there = selected and (not self.shown or bool(self.islands()))
-        return {
-            "toggle_errors": Action(_("Hide errors") if self.shown else _("Show errors"), selected),
-            "next_island": Action(_("Next island"), there),
-            "previous_island": Action(_("Previous island"), there),
-            "apply_to_slice": Action(_("Apply to slice"), self.shown and bool(self._change_of_slice())),
-            "apply_to_island": Action(_("Apply to island"), self.shown and self._looked_at() is not None),
-        }
+        reason = _("Select a segment in the table")
+        states = {"toggle_errors": (_("Hide errors") if self.shown else _("Show errors"), selected)}
+        if selected and self.shown:
+            reason = _("Nothing is suggested here")
+        for name, text in (("next_island", _("Next island")), ("previous_island", _("Previous island"))):
+            states[name] = text, selected and (not self.shown or bool(self.islands()))
+        states["apply_to_slice"] = _("Apply to slice"), self.shown and bool(self._change_of_slice())
+        states["apply_to_island"] = _("Apply to island"), self.shown and self._looked_at() is not None
+        if selected and not self.shown:
+            reason = _("Show the errors first")
+        return {name: Action(text, can, "" if can else reason) for name, (text, can) in states.items()}
 
     @property
     def lacks_drawings(self) -> bool:

@@ -14,6 +14,7 @@ from ..review import Changed, ReviewEvent, ReviewPresenter, ReviewSession
 from ..review.cases import copied
 from ..review.presenter import time_left
 from ..scores.colors import SCALES, css_color
+from ..suggestions import Drawings
 from ..volume import CtVolume, Segment, Segmentation
 from ..volume.segmentation import chosen_segments
 from .keeping import Keeper
@@ -42,6 +43,7 @@ class ReviewController:
 
     Attributes:
         presenter: what is shown of the review, and its reader's actions.
+        drawings: what the model would draw in the slices scored so far; ``None`` when it draws nothing.
         segmentation: the masks as they are now; a new object after every edit.
         n_edits: how many edits there were.
         note: the last thing worth telling the reader, ``{"text", "kind"}``; kind is ``done``, ``error`` or empty.
@@ -61,7 +63,8 @@ class ReviewController:
         self.ct, self.segmentation, self.session, self.keeper = ct, segmentation, session, keeper
         self.presenter = ReviewPresenter(session, place_of=self._place_of)
         self.changed = changed
-        self.scoring = Scoring(scorer, session, lambda: self.changed())
+        self.drawings = Drawings(complete=False) if scorer.model.draws else None
+        self.scoring = Scoring(scorer, session, self.drawings, lambda: self.changed())
         self.note = {"text": "", "kind": ""}
         self.exporting = False
         self.n_edits = 0
@@ -95,6 +98,12 @@ class ReviewController:
         self._corrected, self._masks_kept = True, False
         self._keep_soon()
         self._spawn(self.scoring.run(self.ct, self.segmentation, masks.keys() & set(self._wanted)))
+
+    def find_errors(self, segment_id: str) -> None:
+        """Score slices of a segment again for what the model would draw in them: a review that is resumed lacks it."""
+        if self.drawings is not None:
+            self.drawings.complete = True
+            self._spawn(self.scoring.run(self.ct, self.segmentation, {segment_id} & set(self._wanted)))
 
     # What the page shows
 
@@ -153,7 +162,8 @@ class ReviewController:
             session = ReviewSession.from_state(self.session.case, self.session.to_state())
             await asyncio.to_thread(
                 write_results, self.keeper.folder, session.case, self.ct, self.segmentation, inputs=self.keeper.inputs,
-                options=self._options, session=session,
+                options=self._options, session=session, drawings=self.drawings,
+                error_maps=bool(self.drawings),
             )  # fmt: skip
             self.tell(f"Exported to {self.keeper.folder}", "done")
         except QualitySentinelError as error:

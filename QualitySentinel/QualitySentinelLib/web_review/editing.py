@@ -66,13 +66,17 @@ class Editing:
             self.set_brush(diameter)
             self._changed()
 
+    def save_state(self) -> None:
+        """Keep the masks as they are now, for an edit that is not a stroke."""
+        self._history.SaveState()
+
     @property
     def can_undo(self) -> bool:
-        """Whether a stroke can be undone."""
+        """Whether an edit can be undone."""
         return bool(self._history.IsRestorePreviousStateAvailable())
 
     def undo(self) -> None:
-        """Undo the last stroke."""
+        """Undo the last edit."""
         if self.can_undo:
             self._history.RestorePreviousState()
 

@@ -10,7 +10,9 @@ from trame_client.ui.html import DivLayout
 
 from ..anatomy import WINDOW_PRESETS
 from ..errors import QualitySentinelError, reason_of
+from ..review.suggesting import Change, SuggestionPresenter
 from ..scene import SegmentationEdits, show_all, show_only
+from ..scene.errors import change_mask, hide_errors, show_errors
 from ..scene.segmentation_node import segmentation_steps
 from ..scores.colors import DEFAULT_SCALE
 from ..volume import Segment, Segmentation
@@ -60,6 +62,12 @@ class ReviewPage:
         self._display = Display(self._volume_node, self._segmentation_node, self._draw_soon)
         self._presenter = review.presenter
         self._editing = Editing(app, self._segmentation_node, self._volume_node, self._draw_soon)
+        frame = review.ct.frame
+        self._suggestions = None if review.drawings is None else SuggestionPresenter(
+            review.session, review.drawings, lambda i: review.segmentation[i], frame.shape, frame.spacing, self._change
+        )  # fmt: skip
+        self._errors: tuple[str, list] = "", []
+        self._asked: tuple = ()
         self._views.drag_window(True)
         self._build(name)
         review.changed = self._draw_soon
@@ -90,10 +98,11 @@ class ReviewPage:
             layout.root.add_child((_FILES / "page.html").read_text(encoding="utf-8"))
         presenter, display = self._presenter, self._display
         for action in (
-            *(getattr(presenter, name) for name in presenter.ACTIONS), presenter.select, self.go_to, self.step,
+            *(getattr(p, name) for p in (presenter, self._suggestions) if p is not None for name in p.ACTIONS),
+            presenter.select, self.go_to, self.step,
             self._review.session.set_threshold, self.alone, self.colors, self.color_blind, self.fit, self.zoom,
             display.use_window, display.toggle_masks, display.use_masks, display.use_opacity, display.step_opacity,
-            self.tool, self.brush, self.undo_stroke, self.cancel, self.score, self.export,
+            self.tool, self.brush, self.undo_edit, self.cancel, self.score, self.export,
         ):  # fmt: skip
             server.controller.trigger(action.__name__)(self._guarded(action))
 
@@ -156,8 +165,8 @@ class ReviewPage:
         """Set the brush's diameter."""
         self._editing.set_brush(diameter_mm)
 
-    def undo_stroke(self) -> None:
-        """Undo the last stroke of brush or eraser."""
+    def undo_edit(self) -> None:
+        """Undo the last stroke of brush or eraser, or the last suggestion that was applied."""
         self._editing.undo()
 
     def cancel(self) -> None:
@@ -225,6 +234,32 @@ class ReviewPage:
             except QualitySentinelError as error:
                 self._review.tell(str(error), "error")
 
+    def _show_errors(self) -> None:
+        """Show the errors of the selected segment, if the reader wants them; while scoring, not at every step."""
+        suggestions, selected = self._suggestions, self._review.session.selected
+        if suggestions is None:
+            return
+        if not suggestions.shown or selected is None:
+            if self._errors[0]:
+                hide_errors(self._segmentation_node)
+                self._errors = "", []
+            return
+        asked = selected, self._review.n_edits
+        if asked != self._asked and suggestions.lacks_drawings and not self._review.scoring.running:
+            self._asked = asked
+            self._review.find_errors(selected)
+        maps, (before, shown) = suggestions.maps(), self._errors
+        same = selected == before and len(maps) == len(shown) and all(a is b for a, b in zip(maps, shown, strict=True))
+        if not same and (selected != before or not self._review.scoring.running):
+            name = " ".join(self._review.session.labels[selected].split())
+            show_errors(self._segmentation_node, self._volume_node, name, maps)
+            self._errors = selected, maps
+
+    def _change(self, segment_id: str, change: Change) -> None:
+        """Apply a suggestion, as a stroke of the brush would: it can be undone, and is scored again."""
+        self._editing.save_state()
+        change_mask(self._segmentation_node, self._volume_node, segment_id, change)
+
     # Edits
 
     def _masks_edited(self, segment_ids: set[str]) -> None:
@@ -280,10 +315,12 @@ class ReviewPage:
     def _draw(self) -> None:
         self._drawing = None
         self._paint()
+        self._show_errors()
         own = {
             "tool": self._editing.tool,
             "brush": round(self._editing.brush_mm),
-            "can_undo_stroke": self._editing.can_undo,
+            "can_undo_edit": self._editing.can_undo,
+            "errors": {"possible": False, "shown": False, "told": "", "actions": {}},
             "alone": self._alone,
             "colors": self._coloring.mode,
             "scale": self._presenter.scale,
@@ -293,6 +330,11 @@ class ReviewPage:
             "zoomed": self._zoomed,
             "marks": self._views.marks(),
         }
+        if self._suggestions is not None:
+            own["errors"] = {
+                "possible": True, "shown": self._suggestions.shown, "told": self._suggestions.told(),
+                "actions": {name: vars(action) for name, action in self._suggestions.actions().items()},
+            }  # fmt: skip
         with self._server.state as state:
             state.update(self._review.state(self._views.k) | own)
 

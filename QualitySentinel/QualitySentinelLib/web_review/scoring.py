@@ -12,6 +12,7 @@ from ..review import ReviewSession
 
 if TYPE_CHECKING:
     from ..scorer import Scorer
+    from ..suggestions import Drawings
     from ..volume import CtVolume, Segmentation
 
 _TELL_SECONDS = 0.25
@@ -27,6 +28,7 @@ class Scoring:
     Args:
         scorer: with the model loaded.
         session: takes the scores.
+        drawings: takes what the model draws, if it does.
         tell: called after every step, and when a scoring begins or ends.
 
     Attributes:
@@ -36,8 +38,10 @@ class Scoring:
         failure: why the last scoring ended early, one line; empty otherwise.
     """
 
-    def __init__(self, scorer: Scorer, session: ReviewSession, tell: Callable[[], None]) -> None:
-        self._scorer, self._session, self._tell = scorer, session, tell
+    def __init__(
+        self, scorer: Scorer, session: ReviewSession, drawings: Drawings | None, tell: Callable[[], None]
+    ) -> None:
+        self._scorer, self._session, self._drawings, self._tell = scorer, session, drawings, tell
         self._cancel = False
         self._starting = asyncio.Lock()
         self._task: asyncio.Task | None = None
@@ -90,6 +94,7 @@ class Scoring:
                 segments=[s.id for s in segmentation if s.id in self._wanted],
                 previous=self._session.case,
                 cancelled=lambda: self._cancel,
+                drawings=self._drawings,
             )
             while (step := await asyncio.to_thread(next, steps, None)) is not None:
                 progress = step

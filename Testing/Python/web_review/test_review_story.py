@@ -309,12 +309,57 @@ def test_an_erased_slice_is_scored_again_alone_and_the_stroke_undone(reader):
     assert {k for k in before if after.get(k) != before[k]} == {k}
     assert reader.page.locator("#profile .edited").count() == 1
     assert not np.array_equal(reader.picture(), shown)
-    reader.page.click("#undo-stroke")
+    reader.page.click("#undo-edit")
     reader.wait("() => !document.querySelector('#profile .edited')")
     assert bars_of(reader) == before
     reader.page.keyboard.press("Escape")
     reader.wait("() => !document.querySelector('.tool')")
     reader.page.click("#alone")
+
+
+def magenta_or_blue(picture) -> np.ndarray:
+    """Where a picture of the axial view has the colors of errors, away from the writing."""
+    _red, green, blue = np.moveaxis(picture.astype(int)[TOP:-TOP, LEFT:-RIGHT], 2, 0)
+    return (blue - green > 45) & (blue > 110)
+
+
+def test_an_error_island_is_found_applied_and_undone(reader):
+    reader.select("spleen")
+    plain, before = reader.picture(), bars_of(reader)
+    reader.page.keyboard.press("i")
+    reader.wait_for_text("#errors-told", "Island 1 of ")
+    assert reader.shown == reader.slice
+    errors = reader.picture(other_than=plain)
+    assert magenta_or_blue(errors).sum() > magenta_or_blue(plain).sum() + 50
+    reader.page.click("#apply-island")
+    reader.page.wait_for_selector("#profile .edited")
+    reader.wait("() => !document.querySelector('#cancel')")
+    edited = reader.page.eval_on_selector_all("#profile .slice", """
+        slices => slices.filter(s => s.querySelector('.edited')).map(s => s.dataset.k)""")
+    after = bars_of(reader)
+    assert {k for k in before if after.get(k) != before[k]} <= set(edited)
+    assert np.mean([float(after[k]) for k in edited if k in after]) > np.mean([float(before[k]) for k in edited])
+    assert magenta_or_blue(reader.picture(other_than=errors)).sum() < magenta_or_blue(errors).sum()
+    reader.page.click("#undo-edit")
+    reader.wait("() => !document.querySelector('#profile .edited')")
+    assert bars_of(reader) == before
+    reader.page.keyboard.press("x")
+    reader.page.wait_for_selector("#errors-told", state="detached")
+    assert reader.text("#errors") == "Show errors"
+
+
+def test_a_slice_gets_the_expected_contour(reader):
+    reader.select("spleen")
+    reader.page.click("#errors")
+    reader.wait_for_text("#errors-told", "This slice: ")
+    reader.page.keyboard.press("v")
+    reader.page.wait_for_selector("#profile .current .edited")
+    reader.wait("() => !document.querySelector('#cancel')")
+    assert reader.page.locator("#profile .edited").count() == 1
+    reader.page.click("#undo-edit")
+    reader.wait("() => !document.querySelector('#profile .edited')")
+    reader.page.click("#errors")
+    reader.page.wait_for_selector("#errors-told", state="detached")
 
 
 def test_a_painted_slice_is_kept_and_exported(reader, review_files):
@@ -341,6 +386,8 @@ def test_a_painted_slice_is_kept_and_exported(reader, review_files):
     ct = read_ct(review_files.ct)
     original = read_segmentation(review_files.seg, ct, names=str(review_files.names))
     exported = {s.name: s for s in read_segmentation(out / "scored.seg.nrrd", ct)}
+    assert "spleen: remove" in {s.name for s in read_segmentation(out / "errors.seg.nrrd", ct)}
+    assert "expected contour dashed" in (out / "report.html").read_text(encoding="utf-8")
     old = next(s for s in original if s.name == "kidney right")
     assert exported["kidney right"].areas.sum() > old.areas.sum()
     kidney = next(s for s in read_report_json(out / "report.json").segments if s.name == "kidney right")
