@@ -1,4 +1,6 @@
-"""Make the picture of docs/WEB_REVIEW.md: ``python -m Testing.Python.web_review.screenshot [--out FILE]``.
+"""Make the pictures of docs/WEB_REVIEW.md: ``python -m Testing.Python.web_review.screenshot [--out FILE]``.
+
+The second one, of errors, is called as the first, with ``_errors``.
 
 TotalSegmentator's example CT (Apache-2.0) from ``../shared`` with errors planted in its segmentation; where that is
 absent, a generated phantom.
@@ -42,11 +44,19 @@ def main(arguments: list[str] | None = None) -> int:
                 time.sleep(1)
             page.mouse.move(0, 0)
             time.sleep(5)
-            data = page.screenshot()
+            data = [page.screenshot()]
+            for key in ("f", "i"):
+                page.keyboard.press(key)
+            page.wait_for_selector("#errors-told")
+            page.click("#alone")
+            page.mouse.move(0, 0)
+            time.sleep(5)
+            data.append(page.screenshot())
     from Testing.screenshots import picture_of, save
 
-    save(picture_of(data), options.out)
-    print(f"{options.out}: {options.out.stat().st_size / 1000:.0f} kB")
+    for number, path in enumerate((options.out, options.out.with_stem(f"{options.out.stem}_errors"))):
+        save(picture_of(data[number]), path)
+        print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
     return 0
 
 
