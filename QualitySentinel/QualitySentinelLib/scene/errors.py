@@ -15,10 +15,8 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from ..suggestions import COLORS, EXPECTED_COLOR, ErrorMap, Kind
 from ..volume import AxialFrame
-from .folders import into_folder
-from .label_layers import frame_of
+from .nodes import frame_of, local_to_world, own_node, remove_referenced
 from .quality_map import file_corner
-from .world import local_to_world
 
 ERRORS_ROLE, EXPECTED_ROLE = "QualitySentinelErrors", "QualitySentinelExpected"
 """Node reference roles from the segmentation node to what is shown of it."""
@@ -51,12 +49,7 @@ def show_errors(segmentation_node, volume_node, name: str, maps: Sequence[ErrorM
 def hide_errors(segmentation_node) -> None:
     """Take them out of the scene; nothing happens when none are shown."""
     for role in (ERRORS_ROLE, EXPECTED_ROLE):
-        node = segmentation_node.GetNodeReference(role)
-        if node is not None:
-            for display in [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())]:
-                slicer.mrmlScene.RemoveNode(display)
-            slicer.mrmlScene.RemoveNode(node)
-            segmentation_node.RemoveNodeReferenceIDs(role)
+        remove_referenced(segmentation_node, role)
 
 
 def errors_shown(segmentation_node) -> bool:
@@ -86,21 +79,18 @@ def change_mask(segmentation_node, volume_node, segment_id: str, change: Mapping
 
 def _node(segmentation_node, role: str, kind: str):
     """The node that is shown, made when there is none."""
-    node = segmentation_node.GetNodeReference(role)
-    if node is None:
-        node = slicer.mrmlScene.AddNewNodeByClass(kind)
+    node = own_node(segmentation_node, role, kind, "Errors")
+    if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
         display = node.GetDisplayNode()
         with slicer.util.NodeModify(display):
             display.SetVisibility3D(False)
             display.SetVisibility2D(True)
-            if kind == "vtkMRMLModelNode":
+            if role == EXPECTED_ROLE:
                 display.SetColor(*EXPECTED_COLOR)
                 display.SetSliceIntersectionThickness(3)
             else:
                 display.SetOpacity2DFill(0.55)
-        segmentation_node.SetNodeReferenceID(role, node.GetID())
-        into_folder(segmentation_node, node)
     return node
 
 
