@@ -43,13 +43,15 @@ def run(options: argparse.Namespace) -> int:
     if not sources:
         raise UsageError("nothing to train on; give --data, --phantoms, or both")
     student = StudentOptions(**given_options(options, StudentOptions))
+    learned = "" if options.errors is None else f"{options.errors.resolve()} {student}"
     if options.errors is not None:
         from ..label_errors.students import student_sources
 
         sources = student_sources(sources, options.errors, student)
     settings = SegmentationOptions(**given_options(options, SegmentationOptions))
     results = train_segmenters(
-        sources, options.out, settings, options.device, jobs=options.jobs, probabilities=options.probabilities
+        sources, options.out, settings, options.device, jobs=options.jobs, probabilities=options.probabilities,
+        learned=learned,
     )
     print(_table(results))
     print(f"predictions: {options.out}")

@@ -34,7 +34,7 @@ from .confident import ConfidentJoint, ErrorFinder, confident_joint
 from .options import FindOptions
 from .pixels import Labeled, band, blocks, probability_files, read_labeled, refuse_in_sample, write_pixels
 from .quality import case_score, soft_minimum, structure_quality
-from .report import write_tables
+from .report import share_wrong, write_tables
 
 _PIXELS = Kind("label-pixels", "quality-sentinel-label-pixels/1", "case")
 _MAPS = Kind("label-errors", "quality-sentinel-label-errors/1", "case", ("label_errors.csv",))
@@ -89,7 +89,8 @@ def find_errors(
     else:
         files = out_of_fold(sources, out / "segmenters", networks, device, say, jobs)
         origin = "segmenters"
-    key = {"band_mm": options.band_mm, "probabilities": origin, "layout": data.layout, "data": str(data.root)}
+    place = data.name if data.hidden else str(data.root)
+    key = {"band_mm": options.band_mm, "probabilities": origin, "layout": data.layout, "data": place}
     with Run(out / "pixels", _PIXELS, {"key": key}) as gathered, Run(out, _MAPS, {"key": key}) as run:
         items = [_Item(s.name, cases[s.name], files.get(s.name, Path(origin) / f"{s.name}.npz"), out) for s in sources]
         for done in gathered.work(items, _Gather(options.band_mm), workers=jobs, retry_failed=True):
@@ -226,9 +227,8 @@ def _measured(name: str, labeled: Labeled, corrected: np.ndarray) -> tuple[list[
 
 
 def _counts(given: np.ndarray, extra: np.ndarray, lacking: np.ndarray) -> list:
-    voxels, wrong = int(given.sum()), int(extra.sum()) + int(lacking.sum())
-    slices = int((extra | lacking).any(axis=(1, 2)).sum())
-    return [voxels, int(extra.sum()), int(lacking.sum()), wrong / voxels if voxels else None, slices]
+    voxels, out, gone = (int(part.sum()) for part in (given, extra, lacking))
+    return [voxels, out, gone, share_wrong(voxels, out, gone), int((extra | lacking).any(axis=(1, 2)).sum())]
 
 
 def _agreed_classes(run: Run, items: Sequence[_Item]) -> tuple[str, ...]:

@@ -64,7 +64,8 @@ def corrupt_data(
     classes = (BACKGROUND, *sorted({name for names in held.values() for name in names}))
     numbers = {case: [classes.index(name) for name in names] for case, names in held.items()}
     chosen = choose_corrupted(numbers, options.alpha, np.random.default_rng(options.seed))
-    key = {"alpha": options.alpha, "beta": options.beta, "seed": options.seed, "data": str(data.root)}
+    key = {"alpha": options.alpha, "beta": options.beta, "seed": options.seed}
+    key["data"] = data.name if data.hidden else str(data.root)
     with Run(out, _NOISE, {"key": key}) as run:
         write_names(out, classes)
         facts = dict.fromkeys(column for name in held for column in cases[name].metadata if column != "patient_id")

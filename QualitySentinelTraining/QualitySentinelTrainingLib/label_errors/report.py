@@ -13,8 +13,8 @@ COLUMNS = (
     "case", "structure", "voxels", "wrongly_included", "missing", "share_wrong", "slices_with_errors", "label_quality",
     "worst_slice",
 )  # fmt: skip
-"""Of ``label_errors.csv``. A row without structure is of a whole case. ``voxels``: labeled so; ``share_wrong``: wrong
-voxels per labeled one; ``worst_slice``: that of the lowest label quality, as the file counts."""
+"""Of ``label_errors.csv``. A row without structure is of a whole case. ``voxels``: labeled so; ``share_wrong``: see
+:func:`share_wrong`; ``worst_slice``: that of the lowest label quality, as the file counts."""
 _LISTED = 100
 
 
@@ -36,8 +36,8 @@ def write_tables(
     cases, parts = ([row for row in rows if bool(row[1]) is of_part] for of_part in (False, True))
     wrong = sum(row[3] + row[4] for row in cases)
     lead = (
-        f"{number(wrong)} voxels of {len(cases)} cases are probably labeled wrong, {_share(wrong, cases)} of all that "
-        f"are labeled (method {method}). errors/CASE.nii.gz shows them: 1 wrongly included, 2 missing, 3 another "
+        f"{number(wrong)} voxels of {len(cases)} cases are probably labeled wrong, {_share(cases)} of all that are "
+        f"labeled or missing ({method}). errors/CASE.nii.gz shows them: 1 wrongly included, 2 missing, 3 another "
         "structure. corrected/CASE.nii.gz has what the networks suggest: check it before you use it."
     )
     structures = []
@@ -46,7 +46,7 @@ def write_tables(
         if of_it:
             extra, lacking = (sum(row[at] for row in of_it) for at in (3, 4))
             quality = sum(row[7] for row in of_it) / len(of_it)
-            structures.append([structure, len(of_it), extra, lacking, _share(extra + lacking, of_it), quality])
+            structures.append([structure, len(of_it), extra, lacking, _share(of_it), quality])
     totals = joint.calibrated.sum(axis=1)
     likely = [
         [given, *(percent(n / total) if total else "–" for n in row)]
@@ -55,8 +55,9 @@ def write_tables(
     columns = [column.replace("_", " ") for column in COLUMNS]
     write_report(out / "report.html", f"Label errors of {name}", lead, [
         Section(
-            "Where to look first", "Structures of cases by label quality, the lowest first.", columns=columns,
-            rows=sorted(parts, key=lambda row: row[7])[:_LISTED],
+            "Where to look first",
+            "Structures of cases by the share of wrong voxels, the highest first. Click a column to sort.",
+            columns=columns, rows=sorted(parts, key=lambda row: -row[5])[:_LISTED],
             note=f"label_errors.csv lists all {len(parts)}. To see one: quality-sentinel review --ct CT --seg SEG "
             "--scores scores/CASE.json",
         ),
@@ -77,5 +78,10 @@ def write_tables(
     ])  # fmt: skip
 
 
-def _share(wrong: int, rows: Sequence[Sequence]) -> str:
-    return percent(wrong / voxels if (voxels := sum(row[2] for row in rows)) else None)
+def share_wrong(voxels: int, extra: int, missing: int) -> float:
+    """Wrong voxels, of those that are labeled or missing: 0..1."""
+    return (extra + missing) / max(1, voxels + missing)
+
+
+def _share(rows: Sequence[Sequence]) -> str:
+    return percent(share_wrong(*(sum(row[at] for row in rows) for at in (2, 3, 4))))

@@ -12,9 +12,10 @@ Layout of the run's folder::
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -76,12 +77,13 @@ def out_of_fold(
 
 def train_segmenters(
     sources: Sequence[SubjectSource], out: Path, options: SegmentationOptions | None = None, device: str = "auto",
-    say: Say = print, jobs: int = 1, probabilities: bool = False,
+    say: Say = print, jobs: int = 1, probabilities: bool = False, learned: str = "",
 ) -> list[StageDice]:  # fmt: skip
     """Error makers: what the networks predict at each of the options' numbers of epochs, and how good it is.
 
     Args:
         probabilities: write what :func:`out_of_fold` does, too.
+        learned: what the labels are, where they are not those of the data; another needs another folder.
 
     Returns:
         The DSC of structures that the reference holds.
@@ -92,7 +94,7 @@ def train_segmenters(
     options = options or SegmentationOptions()
     wanted = [(stage, stage_name(stage)) for stage in options.epochs]
     wanted += [(options.epochs[-1], PROBABILITIES)] if probabilities else []
-    found = _predict(sources, out, options, wanted, device, say, jobs)
+    found = _predict(sources, out, options, wanted, device, say, jobs, {"labels": learned} if learned else {})
     return [StageDice(item.stage, item.source.name, name, dsc) for item, lines in found for name, dsc in lines]
 
 
@@ -197,7 +199,7 @@ class _Predict(Work):
 
 def _predict(
     sources: Sequence[SubjectSource], out: Path, options: SegmentationOptions, wanted: Sequence[tuple[int, str]],
-    device: str, say: Say, jobs: int,
+    device: str, say: Say, jobs: int, key: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[tuple[_Prediction, list]]:  # fmt: skip
     """Each prediction that could be made, stage and folder as wanted, and the lines of its record."""
     check_writable(out)
@@ -211,8 +213,8 @@ def _predict(
     persons = {f"subject {s.name}": f"in fold {folds[s.name]}, patient {s.person}" for s in sources}
     saw = {str(fold): [s.name for s in sources if folds[s.name] != fold] for fold in range(options.folds)}
     document = {
-        "key": options.shaping() | persons, "fold_of": folds, "person_of": {s.name: s.person for s in sources},
-        "trained_on": saw,
+        "key": options.shaping() | persons | dict(key), "fold_of": folds, "trained_on": saw,
+        "person_of": {s.name: s.person for s in sources},
     }  # fmt: skip
     with Run(out, FOLDS, document) as run:
         plan = run.plan(items, retry_failed=True)

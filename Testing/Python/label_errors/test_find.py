@@ -90,9 +90,10 @@ def test_the_same_call_does_nothing_again_and_another_method_renews_what_changes
     assert given(case) == 0 and (case.out / "errors" / "case_1.nii.gz").is_file()
 
 
-def test_networks_are_trained_out_of_fold_where_no_probabilities_are_given(torsos, capsys):
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_networks_are_trained_out_of_fold_where_no_probabilities_are_given(torsos, dimensions):
     case = torsos(2)
-    assert find(case, *TINY) == 0
+    assert find(case, *TINY, "--dimensions", dimensions, "--depth", 8) == 0
     saw = json.loads((case.out / "segmenters" / "folds.json").read_text())
     assert all(name not in saw["trained_on"][str(fold)] for name, fold in saw["fold_of"].items())
     assert len(list((case.out / "errors").iterdir())) == 2

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from QualitySentinelLib.commands.main import main
 from QualitySentinelLib.datasets import find_cases
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelTrainingLib.label_errors.find import find_errors
@@ -82,3 +83,12 @@ def test_a_network_learns_from_the_corrected_labels_as_often_as_it_should(found,
     train(sources, tmp_path, options, "cpu", lambda _: None)
     shown = [value for value in seen if value]
     assert np.mean(np.array(shown) == 2) == pytest.approx(share, abs=0.08)
+
+
+def test_the_command_trains_on_what_was_found_and_never_mixes_labels_in_one_folder(torsos, found, tmp_path, capsys):
+    tiny = "--epochs 1 --steps 1 --batch-size 2 --size 32 --pixel-mm 9 --widths 4 4 --device cpu --threads 1".split()
+    command = ["train-segmenters", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "nets"), *tiny]
+    assert main([*command, "--errors", str(found.out), "--epsilon", "0.5"]) == 0
+    assert len(list((tmp_path / "nets" / "epoch_0001").glob("case_*.nii.gz"))) == 3
+    assert main(command) == 2
+    assert "was made with labels" in capsys.readouterr().err
