@@ -1,4 +1,4 @@
-"""What the first page of an audit says: distribution, structures, cases and slices, from the tables."""
+"""What the pages of an audit say of its tables: distribution, structures, cases, slices, and the scores of each case."""
 
 from __future__ import annotations
 
@@ -7,13 +7,54 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from QualitySentinelLib.scores import SegmentScore, SliceScore, Status
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from ..frames import Audit
 
+COLUMNS = ["slice_index", "position_mm", "predicted_dsc", "dsc_low", "dsc_high", "flagged", "missed", "area_mm2", "k"]
+"""What is read of the slices table."""
 WORST_SLICES = 60
 """Slices listed on the first page; all of them are in ``worst_first.csv`` and ``slices.csv``."""
+_SUMS = {"below": "below", "n_scored": "n_scored", "n_flagged": "n_flagged", "n_missed": "missed_slices"}
+_STATUS = {status.value: status for status in Status}
+
+
+class CaseScores:
+    """The segments of each case with their slices, as the drawing of a case's report takes them.
+
+    Args:
+        segments: an audit's table.
+        slices: at least the columns :data:`COLUMNS`.
+    """
+
+    def __init__(self, segments: pd.DataFrame, slices: pd.DataFrame) -> None:
+        self._tables = segments, slices[["segment", *COLUMNS]]
+        self._places = [table.groupby("case", sort=False, observed=True).indices for table in (segments, slices)]
+
+    def of(self, case: str) -> list[SegmentScore]:
+        """The case's segments, worst first, those without a score last; slices ascending."""
+        segments, slices = (
+            table.iloc[places.get(case, [])].astype(object).where(lambda t: t.notna(), None)
+            for table, places in zip(self._tables, self._places, strict=True)
+        )
+        found = {
+            str(row["segment"]): SegmentScore(
+                str(row["segment"]), str(row["segment"]), row["structure"] or None,
+                _STATUS.get(str(row["status"]), Status.NOT_SCORED), int(row["n_slices"] or 0), row["predicted_dsc"],
+                row.get("dsc_low"), row.get("dsc_high"),
+            )
+            for row in segments.to_dict("records")
+        }  # fmt: skip
+        for name, index, position, dsc, low, high, flagged, missed, area, k in slices.itertuples(index=False, name=None):
+            if (segment := found.get(str(name))) is not None:
+                place = str(name), int(k), int(index), float(position), float(dsc), float(dsc), float(area or 0.0), ""
+                nearest = -1 if missed else None
+                score = SliceScore(*place, bool(flagged), low, high, nearest_k=nearest, missed=bool(missed))
+                (segment.slices if score.has_mask else segment.empty_slices).append(score)
+        return sorted(found.values(), key=lambda s: (s.predicted_dsc is None, s.predicted_dsc or 0.0))
 
 
 @dataclass
@@ -44,86 +85,57 @@ def overview_of(audit: Audit, slices: pd.DataFrame) -> Overview:
         slices: the slices table, at least ``slice_index``, ``position_mm``, ``predicted_dsc``, ``flagged``,
             ``missed``.
     """
-    segments = audit.segments
-    scored = segments[segments["predicted_dsc"].notna()]
+    # segments of no known structure go by their own names
+    names = audit.segments["structure"].where(audit.segments["structure"].notna(), audit.segments["segment"])
+    below = audit.segments["predicted_dsc"] < audit.threshold
+    segments = audit.segments.assign(structure=names, below=below, known=audit.segments["status"] != "unknown structure")
+    scored = segments.dropna(subset="predicted_dsc").sort_values("predicted_dsc", kind="stable")
     masked = slices[~slices["missed"] & slices["predicted_dsc"].notna()]
-    cases = _cases(audit, scored)
+    status, of_segments = audit.cases["status"].value_counts(), segments["status"].value_counts()
     tiles = {
-        "cases": len(audit.cases),
-        "done": int((audit.cases["status"] == "done").sum()),
-        "failed": int((audit.cases["status"] == "failed").sum()),
-        "segments": len(segments),
-        "scored": len(scored),
-        "below": int((scored["predicted_dsc"] < audit.threshold).sum()),
-        "empty": int((segments["status"] == "empty").sum()),
-        "unknown": int((segments["status"] == "unknown structure").sum()),
-        "slices": len(masked),
-        "flagged": int(masked["flagged"].sum()),
-        "missed": int(slices["missed"].sum()),
+        "cases": len(audit.cases), "done": int(status.get("done", 0)), "failed": int(status.get("failed", 0)),
+        "segments": len(segments), "scored": len(scored), "below": int(below.sum()),
+        "empty": int(of_segments.get("empty", 0)), "unknown": int(of_segments.get("unknown structure", 0)),
+        "slices": len(masked), "flagged": int(masked["flagged"].sum()), "missed": int(slices["missed"].sum()),
         "median": float(scored["predicted_dsc"].median()) if len(scored) else None,
-    }
+    }  # fmt: skip
+    lowest = masked[masked["flagged"]].nsmallest(20 * WORST_SLICES, "predicted_dsc")  # of one bad mask, not only its slices
+    lowest = lowest.groupby(["case", "segment"], observed=True, sort=False).head(2).head(WORST_SLICES)
+    columns = ["case", "segment", "structure", "slice_index", "position_mm", "predicted_dsc"]
     return Overview(
         tiles, scored["predicted_dsc"].to_numpy(float), masked["predicted_dsc"].to_numpy(float),
-        _structures(segments, audit.threshold), cases, _worst_slices(slices),
+        _structures(segments, scored), _cases(audit, segments, scored),
+        lowest[columns].astype({"case": str, "segment": str}).to_dict("records"),
     )  # fmt: skip
 
 
-def _structures(segments: pd.DataFrame, threshold: float) -> list[dict]:
-    import pandas as pd
-
-    if segments.empty:
-        return []
-    # segments of no known structure go by their own names
-    names = segments["structure"].where(segments["structure"].notna(), segments["segment"])
-    segments = segments.assign(structure=names, below=segments["predicted_dsc"] < threshold)
-    groups = segments.groupby("structure")
-    scored = segments[segments["predicted_dsc"].notna()]
-    lowest = scored.loc[scored.groupby("structure")["predicted_dsc"].idxmin()].set_index("structure")
-    quantiles = groups["predicted_dsc"].quantile([0.1, 0.5, 0.9]).unstack()
-    sums = groups[["n_scored", "n_flagged", "missed_slices", "below"]].sum()
-    table = pd.DataFrame({
-        "n": groups["predicted_dsc"].count(), "n_all": groups.size(), "mean": groups["predicted_dsc"].mean(),
-        "low": quantiles[0.1], "median": quantiles[0.5], "high": quantiles[0.9], "below": sums["below"],
-        "n_slices": sums["n_scored"], "n_flagged": sums["n_flagged"], "n_missed": sums["missed_slices"],
-        "lowest_case": lowest["case"], "lowest_segment": lowest["segment"],
-        "known": groups["status"].agg(lambda s: not (s == "unknown structure").any()),
-    })  # fmt: skip
-    table = table.sort_values(["median", "mean"], na_position="last", kind="stable")
+def _structures(segments: pd.DataFrame, scored: pd.DataFrame) -> list[dict]:
+    dsc = segments.groupby("structure")["predicted_dsc"]
+    table = dsc.agg(n="count", n_all="size", mean="mean", median="median")
+    table = table.assign(low=dsc.quantile(0.1), high=dsc.quantile(0.9))
+    more = {name: (column, "sum") for name, column in _SUMS.items()} | {"known": ("known", "all")}
+    table = table.join(segments.groupby("structure").agg(**more)).rename(columns={"n_scored": "n_slices"})
+    lowest = scored.drop_duplicates("structure").set_index("structure")[["case", "segment"]].add_prefix("lowest_")
+    table = table.join(lowest).sort_values(["median", "mean"], na_position="last", kind="stable")
     rows = table.rename_axis("structure").reset_index().to_dict("records")
     return [{k: None if v != v else v for k, v in row.items()} for row in rows]
 
 
-def _cases(audit: Audit, scored: pd.DataFrame) -> list[dict]:
-    groups = scored.groupby("case", observed=True)
-    means = groups["predicted_dsc"].mean()
-    lowest = scored.loc[groups["predicted_dsc"].idxmin()].set_index("case") if len(scored) else scored
-    below = (scored["predicted_dsc"] < audit.threshold).groupby(scored["case"], observed=True).sum()
-    sums = audit.segments.groupby("case", observed=True)[["n_scored", "n_flagged", "missed_slices"]].sum()
-    sizes = audit.segments.groupby("case", observed=True).size()
+def _cases(audit: Audit, segments: pd.DataFrame, scored: pd.DataFrame) -> list[dict]:
+    groups = segments.groupby("case", observed=True)
+    sums = groups.agg(n_segments=("segment", "size"), **{name: (column, "sum") for name, column in _SUMS.items()})
+    sums = sums.astype(int).to_dict("index")
+    means = scored.groupby("case", observed=True)["predicted_dsc"].mean()
+    lowest = scored.drop_duplicates("case").set_index("case")
     rows = []
     for row in audit.cases.to_dict("records"):
-        case = row["case"]
-        there = case in means.index
+        case, there = row["case"], row["case"] in means.index
         rows.append({
-            "case": str(case),
-            "status": str(row["status"]),
+            "case": str(case), "status": str(row["status"]), "row": row,
             "reason": row["reason"] if isinstance(row["reason"], str) else "",
             "mean": float(means[case]) if there else None,
             "lowest": str(lowest.loc[case, "segment"]) if there else "",
             "lowest_dsc": float(lowest.loc[case, "predicted_dsc"]) if there else None,
-            "n_segments": int(sizes.get(case, 0)),
-            "below": int(below.get(case, 0)),
-            "n_scored": int(sums["n_scored"].get(case, 0)),
-            "n_flagged": int(sums["n_flagged"].get(case, 0)),
-            "n_missed": int(sums["missed_slices"].get(case, 0)),
-            "row": row,
+            **dict.fromkeys(("n_segments", *_SUMS), 0), **sums.get(case, {}),
         })  # fmt: skip
     return sorted(rows, key=lambda r: (r["mean"] is None, r["mean"] or 0.0, r["case"]))
-
-
-def _worst_slices(slices: pd.DataFrame) -> list[dict]:
-    flagged = slices[slices["flagged"] & ~slices["missed"]]
-    lowest = flagged.nsmallest(20 * WORST_SLICES, "predicted_dsc")  # of one bad mask, not only its slices
-    lowest = lowest.groupby(["case", "segment"], observed=True, sort=False).head(2).head(WORST_SLICES)
-    columns = ["case", "segment", "structure", "slice_index", "position_mm", "predicted_dsc"]
-    return lowest[columns].astype({"case": str, "segment": str}).to_dict("records")

@@ -33,8 +33,7 @@ from ..missing import MISSING_COLUMNS, USUAL_SHARE, MissingStructure, missing_st
 from ..open_case import SLICER_SCRIPT, CaseFiles, audit_open_command, command_of_row, write_slicer_script
 from ..report_files import FOLDER, INDEX, lists_in
 from ..swaps import SWAP_COLUMNS, find_swaps
-from .case_scores import COLUMNS, CaseScores
-from .overview import Overview, overview_of
+from .overview import COLUMNS, CaseScores, Overview, overview_of
 from .pictures import PICTURED_CASES, case_pictures
 
 _TEMPLATES = Path(__file__).parent
