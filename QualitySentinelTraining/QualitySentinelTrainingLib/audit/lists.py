@@ -19,82 +19,78 @@ if TYPE_CHECKING:
 
     from .frames import Audit
 
+REPORT = "report/index.html"
+LISTS = (
+    "worst_first.csv", "budget.csv", "missing_structures.csv", "swaps.csv", "bias.csv", "comparison.csv",
+    "excluded.csv",
+)  # fmt: skip
+"""The last three are written when there is something to say, or when they were asked for."""
 WORST_SLICES = 5
-WORST_COLUMNS = (
+WORST_COLUMNS = [
     "rank", "case", "segment", "structure", "predicted_dsc", "dsc_low", "dsc_high", "n_flagged", "n_scored",
-    "missed_slices", "worst_slices", "missing_at", "open",
-)  # fmt: skip
-EXCLUDED_COLUMNS = ("level", "case", "segment", "structure", "predicted_dsc", "dsc_low", "dsc_high")
-BUDGET_COLUMNS = (
-    "rank", "case", "segment", "structure", "slice_index", "predicted_dsc", "missed", "expected_after", "gain",
-    "gain_so_far",
-)  # fmt: skip
+    "missed_slices", "worst_slices", "missing_at",
+]  # fmt: skip
+
+
+def left_in(out: Path) -> list[str]:
+    """The report's first page and the lists that an audit's folder holds, of whichever report, by name."""
+    return [name for name in (REPORT, *LISTS) if (out / name).is_file()]
+
+
+def write_frame(path: str | os.PathLike, frame: pd.DataFrame) -> Path:
+    """A data frame as one of the CSV tables of an audit."""
+    return write_table(path, list(frame.columns), frame.astype(object).itertuples(index=False, name=None))
 
 
 def worst_first(audit: Audit) -> pd.DataFrame:
-    """Segments with something to look at, lowest predicted DSC first: columns :data:`WORST_COLUMNS` but ``open``.
+    """Segments with something to look at, lowest predicted DSC first: columns :data:`WORST_COLUMNS`.
 
     A segment is listed when it lies below the threshold, or has flagged or missed slices. ``worst_slices`` are the
     lowest of its flagged slices, ``number:DSC``, in the file's numbers; ``missing_at`` those where mask is missing.
     ``missed_slices`` is missing when none were looked for.
     """
-    import pandas as pd
-
-    segments = audit.segments
-    doubtful = (
-        (segments["predicted_dsc"] < audit.threshold)
-        | (segments["n_flagged"].fillna(0) > 0)
-        | (segments["missed_slices"].fillna(0) > 0)
-    )
+    segments, keys = audit.segments, ["case", "segment"]
+    doubtful = segments[["n_flagged", "missed_slices"]].fillna(0).max(axis=1) > 0
+    doubtful |= segments["predicted_dsc"] < audit.threshold
     # a mask without scored slice has no DSC to be ranked by
     listed = segments[doubtful & segments["predicted_dsc"].notna()]
-    listed = listed.sort_values(["predicted_dsc", "case", "segment"], kind="stable").reset_index(drop=True)
+    listed = listed.sort_values(["predicted_dsc", *keys], kind="stable").astype(dict.fromkeys(keys, str))
     slices = audit.read_slices(["slice_index", "predicted_dsc", "flagged", "missed"])
     flagged = slices[slices["flagged"] & ~slices["missed"]].sort_values("predicted_dsc", kind="stable")
-    flagged = flagged.groupby(["case", "segment"], observed=True, sort=False).head(WORST_SLICES)
-    worst = _joined(flagged, lambda row: f"{row[2]}:{row[3]:.2f}")
-    missing = _joined(slices[slices["missed"]], lambda row: str(row[2]))
-    keys = list(zip(listed["case"].astype(str), listed["segment"].astype(str), strict=True))
-    listed = listed.assign(
-        rank=range(1, len(listed) + 1),
-        worst_slices=pd.Series([worst.get(k, "") for k in keys], dtype=object),
-        missing_at=pd.Series([missing.get(k, "") for k in keys], dtype=object),
-    )
+    flagged = flagged.groupby(keys, observed=True, sort=False).head(WORST_SLICES)
+    shown = flagged["slice_index"].astype(str) + flagged["predicted_dsc"].map(":{:.2f}".format).astype(str)
+    missed = slices[slices["missed"]]
+    texts = {"worst_slices": flagged.assign(text=shown), "missing_at": missed.assign(text=missed["slice_index"])}
+    for name, of in texts.items():
+        joined: dict[tuple[str, str], str] = {}
+        for case, segment, text in of[[*keys, "text"]].itertuples(index=False, name=None):
+            joined[str(case), str(segment)] = f"{joined.get((str(case), str(segment)), '')} {text}".strip()
+        listed[name] = [joined.get(key, "") for key in zip(*(listed[k] for k in keys), strict=True)]
+    listed["rank"] = range(1, len(listed) + 1)
     if not audit.missed_sought:
         listed["missed_slices"] = None
-    return listed.reindex(columns=list(WORST_COLUMNS[:-1]))
-
-
-def _joined(slices: pd.DataFrame, text) -> dict[tuple[str, str], str]:
-    """``text`` of each slice, joined by segment."""
-    joined: dict[tuple[str, str], list[str]] = {}
-    columns = (slices[c].to_numpy() for c in ("case", "segment", "slice_index", "predicted_dsc"))
-    for row in zip(*columns, strict=True):
-        joined.setdefault((str(row[0]), str(row[1])), []).append(text(row))
-    return {key: " ".join(parts) for key, parts in joined.items()}
+    return listed[[c for c in WORST_COLUMNS if c in listed]].reset_index(drop=True)
 
 
 def write_worst_first(audit: Audit, path: str | os.PathLike, files: CaseFiles | None = None) -> Path:
-    """``worst_first.csv`` for annotators; ``open`` is the command that opens the case for review.
+    """``worst_first.csv`` for annotators; the last column, ``open``, is the command that opens the case for review.
 
     Args:
         files: where the cases' files lie; found from ``audit.json`` when not given.
     """
-    frame = worst_first(audit)
-    files = files or CaseFiles(audit)
+    frame, files = worst_first(audit), files or CaseFiles(audit)
     rows_of = {str(row["case"]): row for row in audit.cases.to_dict("records")}
     commands = {
         case: shlex.join(
             command_of_row(audit, rows_of[case], files) or audit_open_command(case, audit.folder.resolve())
         )
-        for case in frame["case"].astype(str).unique()
+        for case in frame["case"].unique()
     }
-    rows = ([*values, commands[str(values[1])]] for values in frame.astype(object).itertuples(index=False, name=None))
-    return write_table(path, WORST_COLUMNS, rows)
+    return write_frame(path, frame.assign(open=frame["case"].map(commands)))
 
 
 def excluded(audit: Audit, below: float) -> pd.DataFrame:
-    """Masks predicted below ``below``, and cases whose mean over segments is: columns :data:`EXCLUDED_COLUMNS`.
+    """Masks predicted below ``below``, and cases whose mean over segments is.
 
     ``level`` is ``case`` or ``segment``; of an excluded case the segments are listed too. What was not scored is not
     judged and is not listed.
@@ -104,19 +100,13 @@ def excluded(audit: Audit, below: float) -> pd.DataFrame:
     """
     import pandas as pd
 
-    below = check_threshold(below)
-    scored = audit.segments[audit.segments["predicted_dsc"].notna()]
+    below, scored = check_threshold(below), audit.segments.dropna(subset="predicted_dsc")
     means = scored.groupby("case", observed=True)["predicted_dsc"].mean()
     cases = means[means < below].rename_axis("case").reset_index().assign(level="case")
     segments = scored[scored["predicted_dsc"] < below].assign(level="segment")
     both = pd.concat([cases, segments], ignore_index=True) if len(cases) else segments
-    both = both.reindex(columns=list(EXCLUDED_COLUMNS))
+    both = both.reindex(columns=["level", "case", "segment", "structure", "predicted_dsc", "dsc_low", "dsc_high"])
     return both.sort_values(["level", "predicted_dsc", "case"], kind="stable").reset_index(drop=True)
-
-
-def write_excluded(audit: Audit, path: str | os.PathLike, below: float) -> Path:
-    """The exclusion list as CSV."""
-    return write_table(path, EXCLUDED_COLUMNS, excluded(audit, below).astype(object).itertuples(index=False, name=None))
 
 
 def write_budget(plan: BudgetPlan, path: str | os.PathLike, k: int | None = None) -> Path:
@@ -127,10 +117,9 @@ def write_budget(plan: BudgetPlan, path: str | os.PathLike, k: int | None = None
     """
     if k is not None and k < 1:
         raise UsageError(f"--budget {k}: give a number of slices of 1 or more")
-    table = plan.slices if k is None else plan.slices.head(k)
-    rows = (
-        [rank, row.case, row.segment, row.structure, row.slice_index, row.predicted_dsc, row.missed, row.reached,
-         row.gain, so_far]
-        for rank, (row, so_far) in enumerate(zip(table.itertuples(), plan.gains, strict=False), start=1)
-    )  # fmt: skip
-    return write_table(path, BUDGET_COLUMNS, rows)
+    table = plan.slices.assign(rank=range(1, len(plan.slices) + 1), gain_so_far=plan.gains).head(k or len(plan.slices))
+    table = table.rename(columns={"reached": "expected_after"})
+    return write_frame(path, table[[
+        "rank", "case", "segment", "structure", "slice_index", "predicted_dsc", "missed", "expected_after", "gain",
+        "gain_so_far",
+    ]])  # fmt: skip

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from QualitySentinelLib.errors import UsageError
 
-from .report_files import left_in
-
 
 def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the report and of opening a case; nothing heavy is imported."""
@@ -45,10 +43,10 @@ def open_from(options: argparse.Namespace) -> int:
     folder = options.dataset
     if folder is not None and folder.is_file():  # a manifest: its paths are relative to where it lies
         folder = folder.parent
-    if options.slicer:
-        open_in_slicer(options.out, options.open, options.slicer, folder)
-        return 0
-    return open_case(options.out, options.open, folder)
+    if not options.slicer:
+        return open_case(options.out, options.open, folder)
+    open_in_slicer(options.out, options.open, options.slicer, folder)
+    return 0
 
 
 def check_report_options(options: argparse.Namespace) -> None:
@@ -101,6 +99,8 @@ def report_from(options: argparse.Namespace, dataset_folder: Path | None = None)
     Raises:
         UsageError, InputError: as :func:`.report.write_audit_report` does.
     """
+    from .lists import left_in
+
     before = left_in(options.out)
     if options.no_report:
         if before:

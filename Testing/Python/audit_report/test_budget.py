@@ -9,7 +9,7 @@ from Testing.Python.audit_report.conftest import MadeAudit, add_segment, make_au
 from QualitySentinelLib.errors import UsageError
 from QualitySentinelTrainingLib.audit.budget import budget_plan
 from QualitySentinelTrainingLib.audit.frames import read_audit
-from QualitySentinelTrainingLib.audit.lists import excluded, worst_first, write_budget, write_excluded
+from QualitySentinelTrainingLib.audit.lists import excluded, worst_first, write_budget, write_frame
 
 GOOD, PLACE = [0.9] * 4, (80.0, 0.0, 0.0)
 
@@ -110,7 +110,7 @@ def test_the_exclusion_list_has_masks_and_whole_cases(make, tmp_path):
     frame = excluded(audit, 0.7)
     assert frame.loc[frame["level"] == "case", "case"].tolist() == ["c001"]
     assert len(frame[frame["level"] == "segment"]) == 11
-    rows = list(csv.DictReader(open(write_excluded(audit, tmp_path / "e.csv", 0.7), encoding="utf-8", newline="")))
+    rows = list(csv.DictReader(open(write_frame(tmp_path / "e.csv", frame), encoding="utf-8", newline="")))
     assert len(rows) == 12
     with pytest.raises(UsageError):
         excluded(audit, 7)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from Testing.Python.audit_report.conftest import add_segment
 
+from QualitySentinelTrainingLib.audit.anatomy import missing_structures
 from QualitySentinelTrainingLib.audit.frames import read_audit
-from QualitySentinelTrainingLib.audit.missing import missing_structures
 
 
 def found(made) -> dict:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from QualitySentinelTrainingLib.audit.swaps import find_swaps
+from QualitySentinelTrainingLib.audit.anatomy import find_swaps
 
 BODY = {
     "kidney left": -55, "kidney right": 55, "lung left": -80, "lung right": 80, "femur left": -90, "femur right": 90,

@@ -1,4 +1,4 @@
-"""What the pages of an audit say of its tables: distribution, structures, cases, slices, and the scores of each case."""
+"""What the pages of an audit say of its tables: distribution, structures, cases, slices, and scores of each case."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class CaseScores:
             )
             for row in segments.to_dict("records")
         }  # fmt: skip
-        for name, index, position, dsc, low, high, flagged, missed, area, k in slices.itertuples(index=False, name=None):
+        for name, index, position, dsc, low, high, flagged, missed, area, k in slices.to_numpy().tolist():
             if (segment := found.get(str(name))) is not None:
                 place = str(name), int(k), int(index), float(position), float(dsc), float(dsc), float(area or 0.0), ""
                 nearest = -1 if missed else None
@@ -88,7 +88,8 @@ def overview_of(audit: Audit, slices: pd.DataFrame) -> Overview:
     # segments of no known structure go by their own names
     names = audit.segments["structure"].where(audit.segments["structure"].notna(), audit.segments["segment"])
     below = audit.segments["predicted_dsc"] < audit.threshold
-    segments = audit.segments.assign(structure=names, below=below, known=audit.segments["status"] != "unknown structure")
+    known = audit.segments["status"] != "unknown structure"
+    segments = audit.segments.assign(structure=names, below=below, known=known)
     scored = segments.dropna(subset="predicted_dsc").sort_values("predicted_dsc", kind="stable")
     masked = slices[~slices["missed"] & slices["predicted_dsc"].notna()]
     status, of_segments = audit.cases["status"].value_counts(), segments["status"].value_counts()
@@ -99,7 +100,8 @@ def overview_of(audit: Audit, slices: pd.DataFrame) -> Overview:
         "slices": len(masked), "flagged": int(masked["flagged"].sum()), "missed": int(slices["missed"].sum()),
         "median": float(scored["predicted_dsc"].median()) if len(scored) else None,
     }  # fmt: skip
-    lowest = masked[masked["flagged"]].nsmallest(20 * WORST_SLICES, "predicted_dsc")  # of one bad mask, not only its slices
+    # not only the slices of one bad mask
+    lowest = masked[masked["flagged"]].nsmallest(20 * WORST_SLICES, "predicted_dsc")
     lowest = lowest.groupby(["case", "segment"], observed=True, sort=False).head(2).head(WORST_SLICES)
     columns = ["case", "segment", "structure", "slice_index", "position_mm", "predicted_dsc"]
     return Overview(

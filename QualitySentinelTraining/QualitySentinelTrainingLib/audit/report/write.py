@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -24,15 +24,13 @@ from ...pages.page import render
 from ...runs.file_names import file_name
 from ...stats import LEVEL
 from .. import bias as bias_tests
+from ..anatomy import MISSING_COLUMNS, SWAP_COLUMNS, USUAL_SHARE, find_swaps, missing_structures
 from ..bias import Bias, find_bias
 from ..budget import BudgetPlan, budget_plan
 from ..compare import Comparison, compare_audits
 from ..frames import Audit, read_audit
-from ..lists import write_budget, write_excluded, write_worst_first
-from ..missing import MISSING_COLUMNS, USUAL_SHARE, MissingStructure, missing_structures
+from ..lists import LISTS, REPORT, excluded, write_budget, write_frame, write_worst_first
 from ..open_case import SLICER_SCRIPT, CaseFiles, audit_open_command, command_of_row, write_slicer_script
-from ..report_files import FOLDER, INDEX, lists_in
-from ..swaps import SWAP_COLUMNS, find_swaps
 from .overview import COLUMNS, CaseScores, Overview, overview_of
 from .pictures import PICTURED_CASES, case_pictures
 
@@ -50,31 +48,13 @@ _BUDGET_STEPS = (10, 30, 100, 300, 1000, 3000, 10000)
 
 @dataclass
 class _Settings:
-    """What all pages share."""
+    """What all pages share: ``shared`` is for the templates."""
 
     audit: Audit
-    title: str
-    created: datetime
     files: CaseFiles
     pages: dict[str, str]
-    pictures: dict[str, list[dict]]
-
-    def shared(self) -> dict:
-        threshold = self.audit.threshold
-        return {
-            "title": self.title,
-            "created": self.created,
-            "threshold": threshold,
-            "threshold_text": threshold_text(threshold),
-            "scale": COLOR_SCALE,
-            "missed_color": MISSED_COLOR,
-            "missed_text": MISSED_TEXT,
-            "missed_sought": self.audit.missed_sought,
-            "pages": self.pages,
-            "model": self.audit.run.get("model") if isinstance(self.audit.run.get("model"), Mapping) else {},
-            "versions": self.audit.run.get("versions") if isinstance(self.audit.run.get("versions"), Mapping) else {},
-            "slicer_script": SLICER_SCRIPT,
-        }
+    shared: dict
+    pictures: dict[str, list[dict]] = field(default_factory=dict)
 
 
 def write_audit_report(
@@ -119,8 +99,8 @@ def write_audit_report(
         UsageError: an option makes no sense.
         InputError: a table is missing or damaged, or the folder cannot be written.
     """
-    out = Path(out_folder)
-    audit = read_audit(out)
+    page = Path(out_folder) / REPORT
+    audit = read_audit(out_folder)
     if exclude_below is not None:
         check_threshold(exclude_below)
     if budget is not None and budget < 1:
@@ -134,23 +114,29 @@ def write_audit_report(
     plans = [budget_plan(audit, order) for order in ("worst", "gain")]
     swaps = find_swaps(audit.segments)
     missing = missing_structures(audit.segments, [str(c) for c in audit.done["case"]])
-    files = CaseFiles(audit, None if dataset_folder is None else Path(dataset_folder))
+    files = CaseFiles(audit, dataset_folder)
 
     progress("writing lists")
     _write_lists(audit, files, bias, comparison, plans[0], swaps, missing, budget, exclude_below)
     listed = [c["case"] for c in overview.cases if c["mean"] is not None][:max_pages]
     scores = CaseScores(audit.segments, slices)
     pages = {case: f"{file_name(case)}.html" for case in listed}
-    settings = _Settings(audit, audit.name, created or datetime.now().astimezone(), files, pages, {})
+    told = {name: found if isinstance(found := audit.run.get(name), Mapping) else {} for name in ("model", "versions")}
+    settings = _Settings(audit, files, pages, {
+        **told, "title": audit.name, "created": created or datetime.now().astimezone(), "threshold": audit.threshold,
+        "threshold_text": threshold_text(audit.threshold), "scale": COLOR_SCALE, "missed_color": MISSED_COLOR,
+        "missed_text": MISSED_TEXT, "missed_sought": audit.missed_sought, "pages": pages,
+        "slicer_script": SLICER_SCRIPT,
+    })  # fmt: skip
     progress("drawing pictures")
     not_pictured = _draw(settings, overview, scores, max_pictured)
     of_structures = _draw_structures(settings, overview, scores, max_pictured // 2)
     progress("writing pages")
     _write_case_pages(settings, overview, scores, swaps)
-    atomic_write(out / FOLDER / ALL_CASES, render("cases.html", _TEMPLATES, cases=overview.cases, **settings.shared()))
+    atomic_write(page.with_name(ALL_CASES), render("cases.html", _TEMPLATES, cases=overview.cases, **settings.shared))
     content = _index(settings, overview, bias, comparison, plans, swaps, missing, not_pictured, exclude_below)
     content["structure_pictures"] = of_structures
-    return atomic_write(out / FOLDER / INDEX, render("index.html", _TEMPLATES, **content, **settings.shared()))
+    return atomic_write(page, render("index.html", _TEMPLATES, **content, **settings.shared))
 
 
 def _write_lists(audit, files, bias, comparison, plan, swaps, missing, budget, exclude_below) -> None:
@@ -165,19 +151,14 @@ def _write_lists(audit, files, bias, comparison, plan, swaps, missing, budget, e
         ),
     }  # fmt: skip
     if bias is not None and bias.tests:
-        written.add(_write_frame(out / "bias.csv", bias.to_frame()))
+        written.add(write_frame(out / "bias.csv", bias.to_frame()))
     if comparison is not None:
-        written.add(_write_frame(out / "comparison.csv", comparison.to_frame()))
+        written.add(write_frame(out / "comparison.csv", comparison.to_frame()))
     if exclude_below is not None:
-        written.add(write_excluded(audit, out / "excluded.csv", exclude_below))
-    for path in lists_in(out):  # a list of an earlier report would be taken for one of this
-        if path not in written:
-            path.unlink()
+        written.add(write_frame(out / "excluded.csv", excluded(audit, exclude_below)))
+    for path in {out / name for name in LISTS} - written:  # a list of an earlier report would be taken for one of this
+        path.unlink(missing_ok=True)
     write_slicer_script(out)
-
-
-def _write_frame(path: Path, frame) -> Path:
-    return write_table(path, list(frame.columns), frame.astype(object).itertuples(index=False, name=None))
 
 
 def _draw(settings: _Settings, overview: Overview, scores: CaseScores, at_most: int) -> str:
@@ -222,38 +203,21 @@ def _draw_structures(settings: _Settings, overview: Overview, scores: CaseScores
 
 
 def _write_case_pages(settings: _Settings, overview: Overview, scores: CaseScores, swaps) -> None:
-    folder = settings.audit.folder / FOLDER / "cases"
-    concerned = {}
-    for swap in swaps:
-        concerned.setdefault(swap.case, []).append(swap)
-    shared = settings.shared()
+    audit, folder = settings.audit, (settings.audit.folder / REPORT).with_name("cases")
     order = [c for c in overview.cases if c["case"] in settings.pages]
-    written = set()
     for place, case in enumerate(order):
-        around = [order[i] if 0 <= i < len(order) else None for i in (place - 1, place + 1)]
-        page = render(
-            "case.html",
-            _TEMPLATES,
-            case=case,
-            rank=place + 1,
-            n_cases=len(overview.cases),
-            previous=around[0],
-            next=around[1],
-            rows=_case_rows(scores.of(case["case"]), settings.audit.threshold),
-            pictures=settings.pictures.get(case["case"], []),
-            swaps=concerned.get(case["case"], []),
-            command=shlex.join(command_of_row(settings.audit, case["row"], settings.files, "AUDIT_FOLDER") or []),
-            audit_open=shlex.join(audit_open_command(case["case"], "AUDIT_FOLDER")),
-            warnings=_warnings(case["row"]),
-            metadata=_metadata(settings.audit, case["row"]),
-            **shared,
-        )
-        name = settings.pages[case["case"]]
-        atomic_write(folder / name, page)
-        written.add(name)
-    for old in folder.glob("*.html"):
-        if old.name not in written:
-            old.unlink()
+        name = case["case"]
+        atomic_write(folder / settings.pages[name], render(
+            "case.html", _TEMPLATES, case=case, rank=place + 1, n_cases=len(overview.cases),
+            previous=order[place - 1] if place else None, next=order[place + 1] if place + 1 < len(order) else None,
+            rows=_case_rows(scores.of(name), audit.threshold), pictures=settings.pictures.get(name, []),
+            swaps=[swap for swap in swaps if swap.case == name],
+            command=shlex.join(command_of_row(audit, case["row"], settings.files, "AUDIT_FOLDER") or []),
+            audit_open=shlex.join(audit_open_command(name, "AUDIT_FOLDER")), warnings=_warnings(case["row"]),
+            metadata=_metadata(audit, case["row"]), **settings.shared,
+        ))  # fmt: skip
+    for old in {path.name for path in folder.glob("*.html")} - set(settings.pages.values()):
+        (folder / old).unlink()
 
 
 def _warnings(row: Mapping) -> list[str]:
@@ -264,12 +228,10 @@ def _warnings(row: Mapping) -> list[str]:
 def _case_rows(segments: list[SegmentScore], threshold: float) -> list[dict]:
     rows = []
     for place, s in enumerate(segments):
-        doubtful = s.n_flagged > 0 or s.n_missed > 0
-        plotted = place < _PLOTS and doubtful and s.slices
+        plotted = place < _PLOTS and (s.n_flagged or s.n_missed) and s.slices
+        said = s.name.replace("_", " ").lower() == (s.structure or "").lower()
         rows.append({
-            "score": s,
-            "structure": s.structure if s.structure and s.structure.lower() != _spelled(s.name) else "",
-            "color": dsc_color(s.predicted_dsc),
+            "score": s, "structure": "" if said else s.structure or "", "color": dsc_color(s.predicted_dsc),
             "below": s.predicted_dsc is not None and s.predicted_dsc < threshold,
             "strip": dsc_strip(s) if s.slices else "",
             "plot": dsc_plot(s, s.name, threshold, s.n_scored <= _MARKED_SLICES) if plotted else "",
@@ -277,24 +239,18 @@ def _case_rows(segments: list[SegmentScore], threshold: float) -> list[dict]:
     return rows
 
 
-def _spelled(name: str) -> str:
-    """A name as structures are spelled, to tell whether the structure says more."""
-    return name.replace("_", " ").lower()
-
-
 def _metadata(audit: Audit, row: Mapping) -> list[tuple[str, str]]:
+    """What is known of the patient; whole numbers, which the table keeps as 61.0, without their decimals."""
     values = [(name, row.get(f"meta_{name}")) for name in audit.metadata]
-    return [(name, _told(v)) for name, v in values if v is not None and v == v and str(v) != ""]
-
-
-def _told(value: object) -> str:
-    """A value of metadata; a whole number, which the table keeps as 61.0, without its decimals."""
-    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
+    return [
+        (name, f"{v:.0f}" if isinstance(v, float) and v.is_integer() else str(v))
+        for name, v in values if v is not None and v == v and str(v) != ""
+    ]  # fmt: skip
 
 
 def _index(
     settings: _Settings, overview: Overview, bias: Bias | None, comparison: Comparison | None, plans: list[BudgetPlan],
-    swaps, missing: list[MissingStructure], not_pictured: str, exclude_below: float | None,
+    swaps, missing, not_pictured: str, exclude_below: float | None,
 ) -> dict:  # fmt: skip
     threshold = settings.audit.threshold
     cases = settings.audit.cases

@@ -1,11 +1,14 @@
-"""Structures that some cases lack: absent or empty masks, and whether the scan would show them."""
+"""What is wrong with a case's anatomy: structures that it lacks although the scan would show them, mistaken sides."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from QualitySentinelLib.anatomy.sides import MistakenSides, mistaken_sides
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +22,7 @@ USUAL_SHARE = 0.8
 """A structure that so many of the scans in whose range it lies have is expected in the others."""
 
 MISSING_COLUMNS = ("case", "structure", "how", "share_of_similar_cases", "expected_s_mm")
+SWAP_COLUMNS = ("case", "kind", "structures", "distance_mm", "evidence", "pairs_as_named", "pairs_reversed")
 
 
 @dataclass(frozen=True)
@@ -63,11 +67,13 @@ def missing_structures(segments: pd.DataFrame, case_names: list[str]) -> list[Mi
     """
     rows = segments[segments["structure"].notna()]
     filled = rows[rows["n_slices"].fillna(0) > 0]
-    empty = set(zip(*(rows.loc[rows["n_slices"].fillna(0) <= 0, c].astype(str) for c in ("case", "structure")),
-                    strict=True))  # fmt: skip
+    empty = set(rows.drop(filled.index)[["case", "structure"]].astype(str).itertuples(index=False, name=None))
     structures = sorted(set(rows["structure"]))
     present = {s: set(g) for s, g in filled.groupby("structure", observed=True)["case"]}
-    places = _places(filled, structures, case_names)
+    places = None  # S coordinates in mm [cases x structures], nan where missing
+    if "centroid_s_mm" in filled.columns and filled["centroid_s_mm"].notna().any():
+        table = filled.pivot_table("centroid_s_mm", "case", "structure", aggfunc="mean", observed=True)
+        places = table.reindex(index=case_names, columns=structures).to_numpy(float)
     found = []
     for column, structure in enumerate(structures):
         having = present.get(structure, set())
@@ -75,47 +81,54 @@ def missing_structures(segments: pd.DataFrame, case_names: list[str]) -> list[Mi
         if not lacking or not having:
             continue
         n_empty = sum((c, structure) in empty for c in lacking)
-        listed, share = _in_range(column, places, case_names, structure, empty)
+        listed, share = ([], None) if places is None else _in_range(column, places, case_names, structure, empty)
         found.append(MissingStructure(
             structure, len(having), n_empty, len(lacking) - n_empty, len(listed), share, tuple(listed)
         ))  # fmt: skip
     return sorted(found, key=lambda m: (not m.expected, -(m.share or 0.0), -m.in_range, m.structure))
 
 
-def _places(filled: pd.DataFrame, structures: list[str], case_names: list[str]) -> np.ndarray | None:
-    """S coordinates in mm [cases x structures], nan where missing."""
-    if "centroid_s_mm" not in filled.columns or filled["centroid_s_mm"].notna().sum() == 0:
-        return None
-    table = filled.pivot_table(index="case", columns="structure", values="centroid_s_mm", aggfunc="mean", observed=True)
-    return table.reindex(index=case_names, columns=structures).to_numpy(float)
-
-
 def _in_range(column, places, case_names, structure, empty) -> tuple[list[tuple[str, float, str]], float | None]:
-    if places is None:
-        return [], None
     own = places[:, column]
     above = own[:, None] - places  # how far the structure lies above each other one, by case
-    counts = np.isfinite(above).sum(axis=0)
-    usual = np.full(places.shape[1], np.nan)
-    enough = (counts >= _LEAST_CASES) & (np.arange(len(counts)) != column)
-    if not enough.any():
-        return [], None
-    usual[enough] = np.nanmedian(above[:, enough], axis=0)
-    said = places + usual
-    n_said = np.isfinite(said).sum(axis=1)
-    known = n_said >= _LEAST_NEIGHBOURS
-    expected = np.full(len(places), np.nan)
-    if not known.any():
-        return [], None
-    expected[known] = np.nanmedian(said[known], axis=1)
+    enough = np.isfinite(above).sum(axis=0) >= _LEAST_CASES
+    enough[column] = False
     others = np.delete(places, column, axis=1)
-    low, high = np.full(len(places), np.nan), np.full(len(places), np.nan)
-    low[known], high[known] = np.nanmin(others[known], axis=1), np.nanmax(others[known], axis=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of nothing but nan
+        said = places + np.where(enough, np.nanmedian(above, axis=0), np.nan)
+        expected = np.nanmedian(said, axis=1)
+        low, high = np.nanmin(others, axis=1), np.nanmax(others, axis=1)
+    known = np.isfinite(said).sum(axis=1) >= _LEAST_NEIGHBOURS
     inside = known & (expected >= low - _REACH_MM) & (expected <= high + _REACH_MM)
     has = np.isfinite(own)
-    share = float(has[inside].mean()) if inside.sum() >= _LEAST_CASES else None
     listed = [
         (case_names[i], float(expected[i]), "empty" if (case_names[i], structure) in empty else "absent")
         for i in np.flatnonzero(inside & ~has)
     ]
-    return listed, share
+    return listed, float(has[inside].mean()) if inside.sum() >= _LEAST_CASES else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swap(MistakenSides):
+    """A suspicion that left and right were mistaken for each other in ``case``."""
+
+    case: str
+
+
+def find_swaps(segments: pd.DataFrame) -> list[Swap]:
+    """Suspected swaps of left and right; the largest distance first.
+
+    See :func:`~QualitySentinelLib.anatomy.sides.mistaken_sides`; places are centroids.
+
+    Args:
+        segments: an audit's table; ``centroid_r_mm`` is the patient's R coordinate (RAS), rising to the right.
+    """
+    if "centroid_r_mm" not in segments.columns:
+        return []
+    rows = segments[segments["centroid_r_mm"].notna() & segments["structure"].notna()]
+    swaps: list[Swap] = []
+    for case, group in rows.groupby("case", sort=False, observed=True):
+        found = mistaken_sides(zip(group["structure"], group["centroid_r_mm"].astype(float), strict=True))
+        swaps += [Swap(case=str(case), **asdict(one)) for one in found]
+    return sorted(swaps, key=lambda s: (-s.distance_mm, s.case))
