@@ -9,14 +9,14 @@ import numpy as np
 
 from QualitySentinelLib.volume.segmentation import boxes_of_labels
 
-from .errors import simulate
+from .simulated_errors import simulate
 from .subjects import Subject
 from .synthesis.names import mirrored_name
 
 OTHER_SIDE = "other side"
 """Kind of the mask of the right kidney under the name of the left one: sides mistaken for each other."""
 OTHER_STRUCTURE = "other structure"
-"""Kind of a simulated mask that is replaced by that of another structure (``errors/registry.py``)."""
+"""Kind of a simulated mask that is replaced by that of another structure (``simulated_errors``)."""
 OTHER_SIDE_SHARE = 0.03
 """How many there are of it for each simulated mask of a structure that has another side in the subject."""
 MARGIN_MM = 30.0
@@ -47,7 +47,7 @@ class Candidate:
 def simulated_candidates(
     subject: Subject, rng: np.random.Generator, masks_per_structure: int = 8
 ) -> Iterator[Candidate]:
-    """Spoil the reference mask of every structure of a subject.
+    """Corrupt the reference mask of every structure of a subject.
 
     Args:
         subject: its label map is the truth.

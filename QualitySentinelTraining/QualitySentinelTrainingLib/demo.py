@@ -24,8 +24,8 @@ from QualitySentinelLib.files import atomic_file, atomic_write
 
 from .candidates import MARGIN_MM
 from .dice import slice_dice, volume_dice
-from .errors import simulate
 from .phantom import FIRST_UNSEEN_SEED, Phantom, make_phantom
+from .simulated_errors import simulate
 
 SPACING = (4.0, 2.2, 2.2)
 REGION = (20.0, 310.0)

@@ -3,12 +3,12 @@
     python Testing/Benchmarks/audit_truth_bench.py [--cases N] [--out FOLDER] [--device cpu] [--picture FILE]
 
 The cases are OpenKBP's (``../shared/data/openkbp``): contours drawn by people. In half of the cases every mask is
-spoiled by an error of ``QualitySentinelTrainingLib.errors`` with the odds of training; the true DSC is that to the
-contour. ``quality-sentinel audit`` scores them all, and the segments are ranked by predicted DSC, lowest first. Printed
-is the average precision of finding (a) spoiled masks, (b) those with a true DSC below 0.8; next to it the share of such
-masks, which is what a random order would have; with 95 % bootstrap intervals over persons. Persons that the model was
+corrupted by an error of ``simulated_errors`` with the odds of training; the true DSC is that to the contour.
+``quality-sentinel audit`` scores them all, and the segments are ranked by predicted DSC, lowest first. Printed is the
+average precision of finding (a) corrupted masks, (b) those with a true DSC below 0.8; next to it the share of such masks,
+which is what a random order would have; with 95 % bootstrap intervals over persons. Persons that the model was
 trained on are kept apart from those it never saw. Contours by people are no perfect truth either: a bad one among the
-unspoiled masks counts as a false alarm.
+intact masks counts as a false alarm.
 
 Done cases are kept: a second run with the same options goes on where the first stopped. Prints; asserts nothing.
 """
@@ -33,8 +33,8 @@ from QualitySentinelLib.files import atomic_write
 from QualitySentinelTrainingLib.audit.frames import read_audit
 from QualitySentinelTrainingLib.candidates import MARGIN_MM
 from QualitySentinelTrainingLib.dice import volume_dice
-from QualitySentinelTrainingLib.errors import simulate
 from QualitySentinelTrainingLib.model_files import seen_by
+from QualitySentinelTrainingLib.simulated_errors import simulate
 from QualitySentinelTrainingLib.stats import average_precision, bootstrap_of
 from QualitySentinelTrainingLib.subjects import Subject, read_subject
 
@@ -100,12 +100,12 @@ def chosen_cases(data: Path, seen: set[str], count: int | None) -> list[Path]:
 
 
 def make_set(folders: list[Path], out: Path, seed: int) -> list[dict]:
-    """Write the cases, one of each two with spoiled masks; rows of ``truth.csv``: case, segment, kind, DSC."""
+    """Write the cases, one of each two with corrupted masks; rows of ``truth.csv``: case, segment, kind, DSC."""
     rows = []
     for number, folder in enumerate(folders):
         table = out / folder.name / "truth.json"
         if not table.is_file():
-            pair = np.random.default_rng([seed, number // 2]).permutation(2)  # one of each two is spoiled
+            pair = np.random.default_rng([seed, number // 2]).permutation(2)  # one of each two is corrupted
             write_case(folder, out / folder.name, bool(pair[number % 2]), np.random.default_rng([seed, 1, number]))
         rows += json.loads(table.read_text())
         print(f"\r{number + 1} of {len(folders)} cases made", end="", file=sys.stderr, flush=True)
@@ -117,7 +117,7 @@ def make_set(folders: list[Path], out: Path, seed: int) -> list[dict]:
     return rows
 
 
-def write_case(folder: Path, out: Path, spoil: bool, rng: np.random.Generator) -> None:
+def write_case(folder: Path, out: Path, corrupt: bool, rng: np.random.Generator) -> None:
     """One case: the CT as it is, and a binary mask per structure."""
     subject = read_subject(Case(folder.name, "ct.nii.gz", "seg.nii.gz", names="openkbp", root=folder), "OpenKBP")
     image = nibabel.load(folder / "ct.nii.gz")
@@ -128,7 +128,7 @@ def write_case(folder: Path, out: Path, spoil: bool, rng: np.random.Generator) -
     rows = []
     for value, structure in sorted(subject.structures.items()):
         reference = subject.labels == value
-        mask, kind = spoiled(subject, reference, rng) if spoil else (reference, "none")
+        mask, kind = corrupted(subject, reference, rng) if corrupt else (reference, "none")
         name = structure.replace(" ", "_")
         voxels = np.ascontiguousarray(subject.ct.frame.to_file(mask).astype(np.uint8).T)
         path = out / "segmentations" / f"{name}.nii.gz"
@@ -140,7 +140,7 @@ def write_case(folder: Path, out: Path, spoil: bool, rng: np.random.Generator) -
     atomic_write(out / "truth.json", json.dumps(rows))
 
 
-def spoiled(subject: Subject, reference: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, str]:
+def corrupted(subject: Subject, reference: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, str]:
     """A wrong mask that is not empty, and what was done to it."""
     spacing = subject.ct.frame.spacing
     held = [np.flatnonzero(reference.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
@@ -166,11 +166,11 @@ def measured(segments, truth: list[dict], seen: set[str]) -> dict:
     score = np.array([-predicted[r["case"], r["segment"]] for r in rows])
     true = np.array([r["true_dsc"] for r in rows])
     person = np.array([r["case"] for r in rows])
-    spoilt = np.array([r["kind"] != "none" for r in rows])
+    corrupted_rows = np.array([r["kind"] != "none" for r in rows])
     new = ~np.isin(person, list(seen))
     figures = {}
     for group, member in (("all persons", np.ones(len(rows), bool)), ("never seen", new), ("trained on", ~new)):
-        for target, positive in (("spoiled", spoilt), (f"true DSC below {BAD_BELOW}", true < BAD_BELOW)):
+        for target, positive in (("corrupted", corrupted_rows), (f"true DSC below {BAD_BELOW}", true < BAD_BELOW)):
             s, y, who = score[member], positive[member], person[member]
             if not y.any() or y.all():
                 continue
@@ -180,8 +180,8 @@ def measured(segments, truth: list[dict], seen: set[str]) -> dict:
                 "segments": len(y), "persons": len(np.unique(who)),
                 "precision_of_first_20": float(y[np.argsort(-s, kind="stable")[:20]].mean()),
             }  # fmt: skip
-    clean = true[~spoilt]
-    figures["segments"] = {"scored": len(rows), "not scored": len(truth) - len(rows), "unspoiled": len(clean)}
+    clean = true[~corrupted_rows]
+    figures["segments"] = {"scored": len(rows), "not scored": len(truth) - len(rows), "intact": len(clean)}
     return figures
 
 

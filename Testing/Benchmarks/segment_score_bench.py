@@ -3,7 +3,7 @@
     python Testing/Benchmarks/segment_score_bench.py [--data FOLDER] [--cases N] [--model bundled] [--out FILE]
 
 Scores the manual masks of OpenKBP's patients that the model was never trained on (``../shared/data/openkbp``), which
-are taken to be correct (DSC 1), and the same masks spoiled by one simulated error each, whose DSC is known; and the
+are taken to be correct (DSC 1), and the same masks corrupted by one simulated error each, whose DSC is known; and the
 masks of TotalSegmentator's example, whose patient the bundled model knows, taken to be correct. Printed for the plain
 mean, the area-weighted and the calibrated score, and for the one shown: mean score, MAE, masks below 0.8; and how many
 intervals hold the shown score. ``--out`` writes every mask's scores as a table. Prints; asserts nothing.
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from audit_truth_bench import spoiled
+from audit_truth_bench import corrupted
 
 from QualitySentinelLib.checkpoint import load_model
 from QualitySentinelLib.files import atomic_write
@@ -71,9 +71,9 @@ def main() -> int:
 
 
 def scored(scorer: Scorer, subject: Subject, masks: str, rng: np.random.Generator | None) -> list[dict]:
-    """One row per mask: its true DSC and all its scores; with ``rng`` every mask is spoiled first."""
+    """One row per mask: its true DSC and all its scores; with ``rng`` every mask is corrupted first."""
     references = {s: subject.labels == value for value, s in sorted(subject.structures.items())}
-    drawn = references if rng is None else {s: spoiled(subject, mask, rng)[0] for s, mask in references.items()}
+    drawn = references if rng is None else {s: corrupted(subject, mask, rng)[0] for s, mask in references.items()}
     segments = [
         segment_from_mask(mask, id=name, name=name, structure=name) for name, mask in drawn.items() if mask.any()
     ]

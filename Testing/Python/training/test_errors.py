@@ -7,8 +7,8 @@ import pytest
 from scipy.ndimage import binary_dilation, binary_erosion, label
 
 from QualitySentinelTrainingLib.dice import slice_dice, volume_dice
-from QualitySentinelTrainingLib.errors import ERRORS, simulate
-from QualitySentinelTrainingLib.errors.case import signed_distance
+from QualitySentinelTrainingLib.simulated_errors import ERRORS, simulate
+from QualitySentinelTrainingLib.simulated_errors.case import signed_distance
 
 SPACING = (3.0, 1.5, 1.5)
 ORGAN, NEIGHBOUR = 7, 9
@@ -27,7 +27,7 @@ def organ():
     return ball, labels, hu.astype(np.int16)
 
 
-def _spoil(organ, kind, severity=0.3, seed=0):
+def _corrupted(organ, kind, severity=0.3, seed=0):
     mask, record = simulate(*organ, SPACING, np.random.default_rng(seed), kind, severity)
     assert record.kinds == kind
     return mask
@@ -36,7 +36,7 @@ def _spoil(organ, kind, severity=0.3, seed=0):
 @pytest.mark.parametrize("kind", ERRORS)
 def test_every_error_changes_the_mask_and_leaves_the_reference_alone(organ, kind):
     before = organ[0].copy()
-    mask = _spoil(organ, kind)
+    mask = _corrupted(organ, kind)
     assert np.array_equal(organ[0], before)
     assert mask.dtype == bool
     assert mask.shape == before.shape
@@ -46,7 +46,7 @@ def test_every_error_changes_the_mask_and_leaves_the_reference_alone(organ, kind
 
 @pytest.mark.parametrize("kind", ERRORS)
 def test_the_same_seed_gives_the_same_error(organ, kind):
-    assert np.array_equal(_spoil(organ, kind, seed=4), _spoil(organ, kind, seed=4))
+    assert np.array_equal(_corrupted(organ, kind, seed=4), _corrupted(organ, kind, seed=4))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_the_same_seed_gives_the_same_error(organ, kind):
 )
 def test_severity_is_about_the_dsc_lost(organ, kind):
     lost = [
-        np.mean([1 - volume_dice(_spoil(organ, kind, severity, seed), organ[0]) for seed in range(5)])
+        np.mean([1 - volume_dice(_corrupted(organ, kind, severity, seed), organ[0]) for seed in range(5)])
         for severity in (0.1, 0.3, 0.6)
     ]
     assert lost == pytest.approx([0.1, 0.3, 0.6], abs=0.17)
@@ -64,27 +64,27 @@ def test_severity_is_about_the_dsc_lost(organ, kind):
 @pytest.mark.parametrize("kind", ["erosion", "missing part", "bite", "holes", "truncated ends", "dropped slices",
                                   "largest piece", "empty"])  # fmt: skip
 def test_these_only_take_away(organ, kind):
-    assert not (_spoil(organ, kind) & ~organ[0]).any()
+    assert not (_corrupted(organ, kind) & ~organ[0]).any()
 
 
 @pytest.mark.parametrize("kind", ["dilation", "added blob", "leak", "extra slices", "with neighbour"])
 def test_these_only_add(organ, kind):
-    assert not (organ[0] & ~_spoil(organ, kind)).any()
+    assert not (organ[0] & ~_corrupted(organ, kind)).any()
 
 
 def test_erosion_goes_inwards_in_millimetres(organ):
-    mask = _spoil(organ, "erosion", 0.3)
+    mask = _corrupted(organ, "erosion", 0.3)
     gone = organ[0] & ~mask
     assert gone[:, 36, 33].sum() * SPACING[0] == pytest.approx(gone[19, :, 33].sum() * SPACING[1], abs=7)
     assert not mask[~binary_erosion(organ[0])].any()
 
 
 def test_dilation_grows_all_round(organ):
-    assert _spoil(organ, "dilation", 0.3)[binary_dilation(organ[0], np.ones((1, 3, 3)))].all()
+    assert _corrupted(organ, "dilation", 0.3)[binary_dilation(organ[0], np.ones((1, 3, 3)))].all()
 
 
 def test_shift_keeps_the_shape(organ):
-    mask = _spoil(organ, "shift", 0.4)
+    mask = _corrupted(organ, "shift", 0.4)
     assert np.count_nonzero(mask) == np.count_nonzero(organ[0])
     assert label(mask)[1] == 1
 
@@ -96,40 +96,40 @@ def test_a_voxel_of_the_mask_lies_inside_it_however_thin_the_slices(organ, spaci
 
 
 def test_mirroring_turns_the_mask_over_in_its_place(organ):
-    assert np.array_equal(_spoil(organ, "mirrored"), organ[0][:, :, ::-1])
+    assert np.array_equal(_corrupted(organ, "mirrored"), organ[0][:, :, ::-1])
 
 
 def test_truncated_ends_leave_whole_slices_between(organ):
-    mask = _spoil(organ, "truncated ends")
+    mask = _corrupted(organ, "truncated ends")
     left = np.flatnonzero(mask.any(axis=(1, 2)))
     assert np.array_equal(mask[left], organ[0][left])
     assert np.array_equal(np.diff(left), np.ones(left.size - 1))
 
 
 def test_extra_slices_lie_beyond_the_ends(organ):
-    mask = _spoil(organ, "extra slices")
+    mask = _corrupted(organ, "extra slices")
     held = organ[0].any(axis=(1, 2))
     assert (mask.any(axis=(1, 2)) & ~held).any()
     assert np.array_equal(mask[held], organ[0][held])
 
 
 def test_holes_lie_inside(organ):
-    outside = label(~_spoil(organ, "holes", 0.1, seed=2))[0]
-    assert np.count_nonzero(organ[0] & ~_spoil(organ, "holes", 0.1, seed=2)) > 0
+    outside = label(~_corrupted(organ, "holes", 0.1, seed=2))[0]
+    assert np.count_nonzero(organ[0] & ~_corrupted(organ, "holes", 0.1, seed=2)) > 0
     assert outside.max() >= 1
 
 
 def test_another_structure_is_the_neighbour(organ):
-    assert np.array_equal(_spoil(organ, "other structure"), organ[1] == NEIGHBOUR)
+    assert np.array_equal(_corrupted(organ, "other structure"), organ[1] == NEIGHBOUR)
 
 
 def test_leaks_go_into_the_neighbour_or_alike_tissue(organ):
-    gained = np.stack([_spoil(organ, "leak", 0.3, seed) & ~organ[0] for seed in range(6)])
+    gained = np.stack([_corrupted(organ, "leak", 0.3, seed) & ~organ[0] for seed in range(6)])
     assert np.count_nonzero(gained & (organ[1] == NEIGHBOUR)) > 0.8 * np.count_nonzero(gained)
 
 
 def test_staircases_are_blocks(organ):
-    mask = _spoil(organ, "staircase", 0.4, seed=1)
+    mask = _corrupted(organ, "staircase", 0.4, seed=1)
     edges = [np.count_nonzero(np.diff(m.astype(np.int8), axis=2)) for m in (mask, organ[0])]
     assert edges[0] < 1.3 * edges[1]
     assert volume_dice(mask, organ[0]) < 0.98
@@ -177,3 +177,28 @@ def test_drawn_errors_cover_the_whole_range_of_dsc(organ):
     assert 0.05 < perfect / 250 < 0.2
     assert few > 10
     assert len(kinds) > 15
+
+
+def test_an_error_is_registered_by_its_function_and_drawn(monkeypatch, organ):
+    """What docs/HOW_TO_ADD.md says is enough."""
+    from QualitySentinelTrainingLib.simulated_errors import registry
+
+    for group in (registry.ERRORS, registry.OTHER):  # taken out again after the test
+        monkeypatch.setitem(group, "upper half missing", None)
+
+    @registry.simulated_error(0.5)
+    def upper_half_missing(mask, case, severity):
+        held = np.flatnonzero(mask.any(axis=(1, 2)))
+        out = mask.copy()
+        out[held[len(held) // 2 :]] = False
+        return out
+
+    assert registry.OTHER["upper half missing"] == 0.5
+    assert 0.4 < volume_dice(_corrupted(organ, "upper half missing"), organ[0]) < 0.8
+
+
+def test_every_error_is_drawn_from_one_group():
+    from QualitySentinelTrainingLib.simulated_errors.registry import BOUNDARY, OTHER
+
+    assert set(ERRORS) == BOUNDARY.keys() | OTHER.keys() and not BOUNDARY.keys() & OTHER.keys()
+    assert all(weight > 0 for weight in (*BOUNDARY.values(), *OTHER.values()))

@@ -32,7 +32,7 @@ class ReviewFiles:
 
 @pytest.fixture(scope="module")
 def review_files(tmp_path_factory) -> ReviewFiles:
-    """Some organs of a generated torso, three of them spoiled, and one segment with a hostile name."""
+    """Some organs of a generated torso, three of them corrupted, and one segment with a hostile name."""
     import nibabel
 
     from QualitySentinelTrainingLib.demo import plant_errors
@@ -43,13 +43,13 @@ def review_files(tmp_path_factory) -> ReviewFiles:
     value_of = {name: value for value, name in phantom.names.items()}
     kept = {value_of[name]: name for name in ("liver", "spleen", "kidney right", "stomach", "aorta")}
     labels = np.where(np.isin(phantom.labels, list(kept)), phantom.labels, 0).astype(np.uint8)
-    spoiled = labels.copy()
+    corrupted = labels.copy()
     errors = {"liver": ("missing part", 0.25), "spleen": ("leak", 0.35), "kidney right": ("shift", 0.5)}
     plan = {value_of[name]: error for name, error in errors.items()}
-    plant_errors(spoiled, plan, labels, phantom.hu, spacing, np.random.default_rng(0))
+    plant_errors(corrupted, plan, labels, phantom.hu, spacing, np.random.default_rng(0))
     folder = tmp_path_factory.mktemp("review")
     files = ReviewFiles(folder / "ct.nii.gz", folder / "seg.nii.gz", folder / "names.json", folder / "kept")
-    for path, voxels in ((files.ct, phantom.hu), (files.seg, spoiled)):
+    for path, voxels in ((files.ct, phantom.hu), (files.seg, corrupted)):
         nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(voxels.T), phantom.ijk_to_ras), path)
     names = kept | {value_of["aorta"]: HOSTILE_NAME}
     files.names.write_text(json.dumps({str(value): name for value, name in names.items()}), encoding="utf-8")

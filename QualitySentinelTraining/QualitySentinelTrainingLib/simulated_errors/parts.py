@@ -6,6 +6,7 @@ import numpy as np
 from scipy.ndimage import label
 
 from .case import Case
+from .registry import simulated_error
 
 
 def missing_share(severity: float) -> float:
@@ -26,6 +27,7 @@ def _without(mask: np.ndarray, flat: np.ndarray) -> np.ndarray:
     return out
 
 
+@simulated_error(1.4)
 def missing_part(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """A part cut off by a slightly curved plane."""
     flat = np.flatnonzero(mask)
@@ -39,6 +41,7 @@ def missing_part(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     return _without(mask, flat[along >= np.quantile(along, 1 - missing_share(severity))])
 
 
+@simulated_error(0.8)
 def bite(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """A round part missing, from a random spot outwards."""
     flat = np.flatnonzero(mask)
@@ -49,6 +52,7 @@ def bite(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     return _without(mask, flat[far <= np.quantile(far, missing_share(severity))])
 
 
+@simulated_error(0.4)
 def holes(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """Several balls missing."""
     flat = np.flatnonzero(mask)
@@ -64,6 +68,7 @@ def holes(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     return out
 
 
+@simulated_error(0.8)
 def added_blob(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """A ball or two too many, touching the structure or near it."""
     flat = np.flatnonzero(mask)
@@ -81,6 +86,7 @@ def added_blob(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     return out
 
 
+@simulated_error(0.6)
 def truncated_ends(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """The structure ends too early: slices at the top, at the bottom or both are missing."""
     held = np.flatnonzero(mask.any(axis=(1, 2)))
@@ -94,6 +100,7 @@ def truncated_ends(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     return out
 
 
+@simulated_error(0.3)
 def dropped_slices(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """Inner slices without a mask, single ones or in runs."""
     held = np.flatnonzero(mask.any(axis=(1, 2)))
@@ -109,6 +116,7 @@ def dropped_slices(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     return out
 
 
+@simulated_error(0.8)
 def extra_slices(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """The structure goes on beyond its ends: copies of the last slices, drifting and shrinking."""
     held = np.flatnonzero(mask.any(axis=(1, 2)))
@@ -128,6 +136,7 @@ def extra_slices(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     return out
 
 
+@simulated_error(0.3)
 def largest_piece(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """Only the largest connected piece of every slice is left, after thin bridges were cut."""
     cut = missing_part(mask, case, 0.6 * severity)

@@ -7,6 +7,7 @@ import numpy as np
 from .boundary import dilation_mm
 from .case import Case
 from .parts import added_share
+from .registry import simulated_error
 
 
 def moved(mask: np.ndarray, steps) -> np.ndarray:
@@ -21,6 +22,7 @@ def moved(mask: np.ndarray, steps) -> np.ndarray:
     return out
 
 
+@simulated_error(1.3)
 def shift(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """Moved as a whole, mostly within the slice."""
     way = case.rng.normal(0, 1, 3) * ((0, 1, 1) if case.rng.random() < 0.5 else (0.6, 1, 1))
@@ -31,6 +33,7 @@ def shift(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     return moved(mask, steps)
 
 
+@simulated_error(0.25)
 def mirrored(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """Left and right exchanged in its place, about the crop's middle.
 
@@ -39,6 +42,7 @@ def mirrored(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     return np.ascontiguousarray(mask[:, :, ::-1])
 
 
+@simulated_error(0.3)
 def misplaced(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """Somewhere else in the neighbourhood: hardly any overlap is left."""
     way = case.rng.normal(0, 1, 2)
@@ -46,6 +50,7 @@ def misplaced(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     return moved(mask, (0, *np.rint(way / np.asarray(case.spacing[1:])).astype(int)))
 
 
+@simulated_error(1.6)
 def leak(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """Runs into a neighbour: another structure's nearest part, or tissue that looks alike."""
     wanted = int(added_share(severity) * np.count_nonzero(mask))
@@ -78,6 +83,7 @@ def leak(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     return out
 
 
+@simulated_error(0.4)
 def other_structure(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """The mask of another structure nearby under this structure's name; misplaced when there is none."""
     if not case.neighbours:
@@ -87,11 +93,13 @@ def other_structure(mask: np.ndarray, case: Case, severity: float) -> np.ndarray
     return case.labels == value
 
 
+@simulated_error(0.3)
 def with_neighbour(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """A whole neighbour included: two structures under one name."""
     return mask | other_structure(mask, case, severity)
 
 
+@simulated_error(0.02)
 def empty(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """Not found at all."""
     return np.zeros_like(mask)

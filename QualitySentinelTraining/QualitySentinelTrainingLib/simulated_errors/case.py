@@ -1,4 +1,4 @@
-"""What an error needs to know about the structure it spoils. Costly things are worked out once, on demand."""
+"""What an error needs to know about the structure it corrupts. Costly things are worked out once, on demand."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class ErrorRecord:
 
     Attributes:
         errors: (name, severity) in the order applied; empty for a perfect mask.
-        slices: first and last slice of the crop that was spoiled, or ``None`` for all.
+        slices: first and last slice of the crop that was corrupted, or ``None`` for all.
     """
 
     errors: tuple[tuple[str, float], ...]
@@ -59,7 +59,7 @@ def simulate(
     kind: str | None = None,
     severity: float | None = None,
 ) -> tuple[np.ndarray, ErrorRecord]:
-    """Spoil a reference mask.
+    """Corrupt a reference mask.
 
     Args:
         mask: the reference, bool ``[k, j, i]``: the structure's box plus room to grow (about 30 mm). Passing the same
@@ -120,6 +120,6 @@ def _in_few_slices(out: np.ndarray, case: Case, errors: tuple) -> tuple[np.ndarr
         return (out.copy() if out is case.reference else out), ErrorRecord(errors)
     length = int(rng.integers(1, max(2, held.size // 3) + 1))
     first = int(rng.integers(held[0], max(held[-1] - length, held[0]) + 1))
-    spoiled = case.reference.copy()
-    spoiled[first : first + length] = out[first : first + length]
-    return spoiled, ErrorRecord(errors, (first, first + length - 1))
+    corrupted = case.reference.copy()
+    corrupted[first : first + length] = out[first : first + length]
+    return corrupted, ErrorRecord(errors, (first, first + length - 1))

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, zoom
 
 from .case import Case
+from .registry import BOUNDARY, simulated_error
 
 
 def erosion_mm(severity: float, radius: float) -> float:
@@ -26,16 +27,19 @@ def dilation_mm(severity: float, radius: float) -> float:
     return min(radius * (np.sqrt((2 - t) / t) - 1), 25.0)
 
 
+@simulated_error(1, BOUNDARY)
 def erosion(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """Drawn too small all round."""
     return case.distance(mask) < -erosion_mm(severity, case.radius)
 
 
+@simulated_error(1, BOUNDARY)
 def dilation(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """Drawn too large all round."""
     return case.distance(mask) < dilation_mm(severity, case.radius)
 
 
+@simulated_error(1, BOUNDARY)
 def one_sided(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """Too small on one side, too large on the other: the offset grows along a random direction in the slice."""
     angle = case.rng.uniform(0, 2 * np.pi)
@@ -46,6 +50,7 @@ def one_sided(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     return case.distance(mask) < np.clip(ramp, -1.2, 1.2)[None] * np.float32(1.6 * erosion_mm(severity, case.radius))
 
 
+@simulated_error(1.6, BOUNDARY)
 def elastic(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """Wobbly: the boundary moves in and out by smooth noise about as wide as the structure."""
     cell = float(np.clip(case.radius * case.rng.uniform(0.5, 1.5), 4.0, 40.0))
@@ -53,6 +58,7 @@ def elastic(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     return case.distance(mask) < np.float32(reach) * case.noise(cell)
 
 
+@simulated_error(0.7, BOUNDARY)
 def roughness(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """Ragged: the boundary jumps from voxel to voxel."""
     cell = max(1.6 * case.spacing[2], 2.5) * case.rng.uniform(1.0, 1.6)
@@ -60,6 +66,7 @@ def roughness(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     return case.distance(mask) < np.float32(reach) * case.noise(cell)
 
 
+@simulated_error(2.4, BOUNDARY)
 def uncertain(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """As networks err: wobble at two scales, a bias, and a pull towards voxels that look alike."""
     reach = min(erosion_mm(severity, case.radius), 18.0)
@@ -70,6 +77,7 @@ def uncertain(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     return case.distance(mask) < np.float32(1.1 * reach) * field
 
 
+@simulated_error(0.8, BOUNDARY)
 def by_intensity(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """As thresholding errs: whatever looks like the structure nearby, and nothing of it that does not."""
     middle, spread = case.tone
@@ -80,6 +88,7 @@ def by_intensity(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     return ((distance < dilation_mm(0.7 * severity, case.radius)) & alike) | core
 
 
+@simulated_error(0.7, BOUNDARY, name="over-smoothing")
 def over_smoothing(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """Corners and thin parts smoothed away."""
     step = 2 if mask.size > 350_000 else 1
@@ -91,6 +100,7 @@ def over_smoothing(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     return soft > case.rng.uniform(0.42, 0.55)
 
 
+@simulated_error(0.6, BOUNDARY)
 def staircase(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """Blocks: drawn on a coarser grid (in the slice, across slices or both) and blown up again."""
     width = max(2.2 * erosion_mm(severity, case.radius), 0.0)
@@ -109,6 +119,7 @@ def staircase(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     return out
 
 
+@simulated_error(0.5, BOUNDARY)
 def interpolation(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """Drawn on every n-th slice only, the slices between interpolated from the two distances."""
     if case.slices.size < 3:
@@ -125,18 +136,13 @@ def interpolation(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     return out
 
 
+@simulated_error(0.6, BOUNDARY)
 def resampled(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """Resampled through a coarse grid with linear interpolation and a threshold that is not quite one half."""
     factor = float(np.clip(1.5 * erosion_mm(severity, case.radius) / case.spacing[2], 1.3, 12))
     shape = np.array(mask.shape)
     coarse_shape = np.maximum((shape / (min(factor, shape[0] / 2), factor, factor)).astype(int), 2)
-    coarse = zoom(
-        mask.astype(np.float32), coarse_shape / shape, order=1, prefilter=False, grid_mode=True, mode="nearest"
-    )
-    index = [np.clip((np.arange(n) + 0.5) * c / n - 0.5, 0, c - 1) for n, c in zip(shape, coarse_shape, strict=True)]
-    for axis, at in enumerate(index):
-        low = np.floor(at).astype(int)
-        high = np.minimum(low + 1, coarse.shape[axis] - 1)
-        weight = (at - low).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
-        coarse = np.take(coarse, low, axis) * (1 - weight) + np.take(coarse, high, axis) * weight
-    return coarse > case.rng.uniform(0.35, 0.65)
+    how = {"order": 1, "prefilter": False, "grid_mode": True, "mode": "nearest"}
+    coarse = zoom(mask.astype(np.float32), coarse_shape / shape, **how)
+    fine = zoom(coarse, shape / coarse.shape, **how)
+    return fine > case.rng.uniform(0.35, 0.65)
