@@ -5,8 +5,8 @@
 The cases are OpenKBP's (``../shared/data/openkbp``): contours drawn by people. In half of the cases every mask is
 corrupted by an error of ``simulated_errors`` with the odds of training; the true DSC is that to the contour.
 ``quality-sentinel audit`` scores them all, and the segments are ranked by predicted DSC, lowest first. Printed is the
-average precision of finding (a) corrupted masks, (b) those with a true DSC below 0.8; next to it the share of such masks,
-which is what a random order would have; with 95 % bootstrap intervals over persons. Persons that the model was
+average precision of finding (a) corrupted masks, (b) those with a true DSC below 0.8; next to it the share of such
+masks, which is what a random order would have; with 95 % bootstrap intervals over persons. Persons that the model was
 trained on are kept apart from those it never saw. Contours by people are no perfect truth either: a bad one among the
 intact masks counts as a false alarm.
 
