@@ -263,6 +263,13 @@ def test_missing_files_and_folders_are_refused(tmp_path):
     refused(tmp_path)
 
 
+def test_a_file_of_before_names_the_architecture_otherwise_and_scores_alike(a_model, a_model_file, tmp_path):
+    a_model.architecture = ARCHITECTURE | {"kind": "pyramid"}
+    before = load_model(save_model(a_model, tmp_path / "before.safetensors"))
+    images, now = torch.rand(2, COMPACT.channels, COMPACT.size, COMPACT.size), load_model(a_model_file)
+    assert np.array_equal(before.score(images, ["liver", None]), now.score(images, ["liver", None]))
+
+
 def test_a_diverged_model_is_not_written(a_model, tmp_path):
     with torch.no_grad():
         a_model.network.head[-1].bias.fill_(torch.nan)
