@@ -96,32 +96,16 @@ def _by_name() -> dict[str, Structure]:
 
 
 def _structure(row: dict[str, str]) -> Structure:
-    return Structure(
-        name=row["name"],
-        dap_id=int(row["dap_id"]) if row["dap_id"] else None,
-        synonyms=_listed(row["synonyms"]),
-        codes=tuple(_code(text) for text in row["codes"].split()),
-        kind=row["kind"],
-        side=row["side"],
-        part_of=_listed(row["part_of"]),
-        totalsegmentator_v1=row["totalsegmentator_v1"] or None,
-        totalsegmentator_v2=row["totalsegmentator_v2"] or None,
-    )
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(part for part in text.split("|") if part)
+    lists = {key: tuple(filter(None, row[key].split("|"))) for key in ("synonyms", "part_of")}
+    classes = {key: row[key] or None for key in ("totalsegmentator_v1", "totalsegmentator_v2")}
+    codes = tuple(_code(text) for text in row["codes"].split())
+    dap_id = int(row["dap_id"]) if row["dap_id"] else None
+    return Structure(row["name"], dap_id, codes=codes, kind=row["kind"], side=row["side"], **lists, **classes)
 
 
 def _code(text: str) -> Code:
     scheme, _, rest = text.partition(":")
-    kind, _, region = rest.partition("@")
-    return Code(scheme, *_with_modifier(kind), *_with_modifier(region))
-
-
-def _with_modifier(text: str) -> tuple[str, str]:
-    value, _, modifier = text.partition("+")
-    return value, modifier
+    return Code(scheme, *(part for pair in rest.partition("@")[::2] for part in pair.partition("+")[::2]))
 
 
 def level_of(name: str) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import InputError
@@ -13,8 +13,6 @@ from .image import existing
 from .label_map import read_label_file
 from .mask_folder import mask_files, read_mask_folder
 from .names import read_names
-
-_KIND = ["SOPClassUID"]
 
 
 def read_segmentation(
@@ -73,12 +71,14 @@ def _read_dicom(path: Path, collector: SegmentCollector) -> None:
     from .dicom_rtstruct import read_rtstruct
     from .dicom_seg import read_dicom_seg
 
-    is_rtstruct = any(_kind(header) == RT_STRUCTURE_SET_STORAGE for _, header in dicom_headers(path, _KIND, [path]))
+    is_rtstruct = RT_STRUCTURE_SET_STORAGE in (kind for _, kind in _kinds(path, [path]))
     (read_rtstruct if is_rtstruct else read_dicom_seg)(path, collector)
 
 
-def _kind(header) -> str:
-    return str(header.get("SOPClassUID", ""))
+def _kinds(folder: Path, files: list[Path] | None = None) -> Iterator[tuple[Path, str]]:
+    """DICOM files and their SOP classes."""
+    for path, header in dicom_headers(folder, ["SOPClassUID"], files):
+        yield path, str(header.get("SOPClassUID", ""))
 
 
 def _read_folder(folder: Path, ct: CtVolume, collector: SegmentCollector) -> None:
@@ -90,7 +90,7 @@ def _read_folder(folder: Path, ct: CtVolume, collector: SegmentCollector) -> Non
         read_mask_folder(files, folder, ct.source, collector)
         return
     kinds = (*SEGMENTATION_STORAGE, RT_STRUCTURE_SET_STORAGE)
-    objects = [path for path, header in dicom_headers(folder, _KIND) if _kind(header) in kinds]
+    objects = [path for path, kind in _kinds(folder) if kind in kinds]
     if len(objects) == 1:
         _read_dicom(objects[0], collector)
     elif objects:

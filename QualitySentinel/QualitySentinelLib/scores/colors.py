@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+
+import numpy as np
 
 from ..errors import UsageError
 
@@ -61,13 +62,8 @@ def dsc_color(dsc: float | None, scale: str = DEFAULT_SCALE) -> tuple[float, flo
     stops = check_scale(scale)
     if dsc is None or math.isnan(dsc):
         return NO_SCORE_COLOR
-    dsc = min(max(float(dsc), 0.0), 1.0)
-    for (low, low_rgb), (high, high_rgb) in pairwise(stops):
-        if dsc <= high:
-            share = (dsc - low) / (high - low)
-            return tuple(a if share == 0 else b if share == 1 else a + share * (b - a)
-                         for a, b in zip(low_rgb, high_rgb, strict=True))  # fmt: skip
-    raise AssertionError("the scale ends at 1")
+    at, colors = zip(*stops, strict=True)
+    return tuple(float(np.interp(dsc, at, channel)) for channel in zip(*colors, strict=True))
 
 
 def check_scale(scale: str) -> Stops:
