@@ -32,9 +32,9 @@ def range_text(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"{low:.2f}–{high:.2f}"
 
 
-def position_text(position_mm: float) -> str:
+def position_text(position_mm: float, decimals: int = 1) -> str:
     """A patient S coordinate as a viewer shows it, e.g. ``S −123.5 mm``."""
-    return f"S {round(position_mm, 1) + 0.0:.1f} mm".replace("-", "−")
+    return f"S {round(position_mm, decimals) + 0.0:.{decimals}f} mm".replace("-", "−")
 
 
 def file_name(source: str) -> str:
