@@ -26,11 +26,7 @@ if TYPE_CHECKING:
 
 
 class QualitySentinel(ScriptedLoadableModule):
-    """Predicts how good a CT segmentation is, slice by slice, without a ground truth.
-
-    Uses ScriptedLoadableModule base class, available at:
-    https://github.com/Slicer/Slicer/blob/main/Base/Python/slicer/ScriptedLoadableModule.py
-    """
+    """Predicts how good a CT segmentation is, slice by slice, without a ground truth.    """
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
@@ -50,25 +46,15 @@ The method follows Yixiong Chen, Zongwei Zhou, Alan Yuille: Quality Sentinel: Es
 Medical Segmentation Datasets, <a href="https://arxiv.org/abs/2406.00327">arXiv 2406.00327</a>.
 The software is for research. It makes no claim for a specific clinical purpose.
 """)
-        slicer.app.connect("startupCompleted()", registerSampleData)
-        slicer.app.connect("startupCompleted()", watchLoadedScenes)
+        slicer.app.connect("startupCompleted()", onStartupCompleted)
 
 
-def registerSampleData() -> None:
-    """Add a public CT and its segmentation to the Sample Data module; called when Slicer has started."""
-    from QualitySentinelLib.setup import register_sample_data
+def onStartupCompleted() -> None:
+    """Add a CT and its segmentation to the Sample Data module, and show all segments of scenes that are loaded."""
+    from QualitySentinelLib.setup import LoadedScenes, register_sample_data
 
     register_sample_data()
-
-
-def watchLoadedScenes():
-    """Show all segments of scenes that were saved while one was shown alone; called when Slicer has started.
-
-    :return: QualitySentinelLib.setup.LoadedScenes; it goes on whether it is held or not
-    """
-    from QualitySentinelLib.setup import LoadedScenes
-
-    return LoadedScenes(slicer.mrmlScene)
+    LoadedScenes(slicer.mrmlScene)  # it goes on whether it is held or not
 
 
 #
@@ -78,45 +64,25 @@ def watchLoadedScenes():
 
 @parameterNodeWrapper
 class QualitySentinelParameterNode:
-    """
-    The parameters needed by module.
+    """The parameters needed by module."""
 
-    inputVolume - The CT that was segmented.
-    inputSegmentation - The segmentation to check.
-    threshold - Slices with a predicted DSC below it are flagged.
-    slicesPerSegment - How many slices of each segment to score, spread over its extent; 0 scores all.
-    device - Where to compute.
-    forceCpu - Compute on the CPU, whatever the device says.
-    model - "bundled", or the path of an imported model.
-    autoRescore - Score slices again after they were edited.
-    showOnlySelected - Hide all segments but the selected one.
-    fitWindow - The CT in the window of the selected segment's structure.
-    zoomToSelected - Slice views zoomed to the selected segment.
-    showColors - Segments in the color of their predicted DSC.
-    showQualityMap - In slice views, voxels in the color of their slice's predicted DSC.
-    showQualitySurface - In 3D views, surfaces in these colors.
-    showLegend - The color scale in the views.
-    showFlagMarks - Slice views say that the slice shown is flagged.
-    colorBlindSafe - The other color scale.
-    """
-
-    inputVolume: vtkMRMLScalarVolumeNode
-    inputSegmentation: vtkMRMLSegmentationNode
-    threshold: Annotated[float, WithinRange(0, 1)] = DEFAULT_THRESHOLD
-    slicesPerSegment: Annotated[int, WithinRange(0, 10000)] = 0
-    device: Annotated[str, Choice(["auto", "cpu", "cuda", "mps"])] = "auto"
-    forceCpu: bool = False
-    model: str = "bundled"
-    autoRescore: bool = True
-    showOnlySelected: bool = True
-    fitWindow: bool = True
-    zoomToSelected: bool = True
-    showColors: bool = True
-    showQualityMap: bool = False
-    showQualitySurface: bool = False
-    showLegend: bool = False
-    showFlagMarks: bool = True
-    colorBlindSafe: bool = False
+    inputVolume: vtkMRMLScalarVolumeNode  # the CT that was segmented
+    inputSegmentation: vtkMRMLSegmentationNode  # the segmentation to check
+    threshold: Annotated[float, WithinRange(0, 1)] = DEFAULT_THRESHOLD  # slices predicted below it are flagged
+    slicesPerSegment: Annotated[int, WithinRange(0, 10000)] = 0  # to score, spread over its extent; 0 scores all
+    device: Annotated[str, Choice(["auto", "cpu", "cuda", "mps"])] = "auto"  # where to compute
+    forceCpu: bool = False  # compute on the CPU, whatever the device says
+    model: str = "bundled"  # or the path of an imported model
+    autoRescore: bool = True  # score slices again after they were edited
+    showOnlySelected: bool = True  # hide all segments but the selected one
+    fitWindow: bool = True  # the CT in the window of the selected segment's structure
+    zoomToSelected: bool = True  # slice views zoomed to the selected segment
+    showColors: bool = True  # segments in the color of their predicted DSC
+    showQualityMap: bool = False  # in slice views, voxels in the color of their slice's predicted DSC
+    showQualitySurface: bool = False  # in 3D views, surfaces in these colors
+    showLegend: bool = False  # the color scale in the views
+    showFlagMarks: bool = True  # slice views say that the slice shown is flagged
+    colorBlindSafe: bool = False  # the other color scale
 
 
 #
@@ -125,11 +91,7 @@ class QualitySentinelParameterNode:
 
 
 class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """Passes on to QualitySentinelLib.panel what Slicer tells its module widgets.
-
-    Uses ScriptedLoadableModuleWidget base class, available at:
-    https://github.com/Slicer/Slicer/blob/main/Base/Python/slicer/ScriptedLoadableModule.py
-    """
+    """Passes on to QualitySentinelLib.panel what Slicer tells its module widgets.    """
 
     def __init__(self, parent=None) -> None:
         """Called when the user opens the module the first time and the widget is initialized."""
@@ -148,29 +110,17 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.setup(self)
         from QualitySentinelLib.panel.panel import Panel
 
-        # Load widget from .ui file (created by Qt Designer).
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/QualitySentinel.ui"))
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
-
-        # Set scene in MRML widgets. In the .ui file the top-level qMRMLWidget's
-        # "mrmlSceneChanged(vtkMRMLScene*)" signal is connected to each MRML widget's
-        # "setMRMLScene(vtkMRMLScene*)" slot.
-        uiWidget.setMRMLScene(slicer.mrmlScene)
-
-        # Create logic class. Logic implements all computations that should be possible to run
-        # in batch mode, without a graphical user interface.
+        uiWidget.setMRMLScene(slicer.mrmlScene)  # the .ui file passes it on to all MRML widgets
         self.logic = QualitySentinelLogic()
         self.panel = Panel(self.ui, self.parent, self.logic)
-
-        # Connections
         if slicer.util.mainWindow():
             self._layoutManager = slicer.app.layoutManager()
             self._moduleSelector = slicer.util.mainWindow().moduleSelector()
-            self._layoutManager.connect("layoutChanged(int)", self.onLayoutChanged)
+            self._layoutManager.connect("layoutChanged(int)", self.panel.show_in_new_views)
             self._moduleSelector.connect("moduleSelected(QString)", self.panel.module_selected)
-
-        # These connections ensure that we update parameter node when scene is closed
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneChanged)
@@ -179,8 +129,6 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.NodeAddedEvent, self.panel.node_added)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.panel.node_going)
         self.addObserver(scene, scene.NodeRemovedEvent, self.panel.node_gone)
-
-        # Make sure parameter node is initialized (needed for module reload)
         self.initializeParameterNode()
 
     @property
@@ -191,7 +139,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self) -> None:
         """Called when the application closes and the module widget is destroyed."""
         if self._layoutManager:
-            self._layoutManager.disconnect("layoutChanged(int)", self.onLayoutChanged)
+            self._layoutManager.disconnect("layoutChanged(int)", self.panel.show_in_new_views)
             self._moduleSelector.disconnect("moduleSelected(QString)", self.panel.module_selected)
             self._layoutManager = self._moduleSelector = None
         if self.panel:  # otherwise setup() did not get that far, or its widgets may have gone since
@@ -203,18 +151,15 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def enter(self) -> None:
         """Called each time the user opens this module."""
         self.panel.enter()
-        # Make sure parameter node exists and observed
         self.initializeParameterNode()
 
     def exit(self) -> None:
         """Called each time the user opens a different module."""
-        # Do not react to parameter node changes (GUI will be updated when the user enters into the module)
         self.setParameterNode(None)
         self.panel.leave()
 
     def onSceneStartClose(self, caller, event) -> None:
         """Called just before the scene is closed."""
-        # Parameter node will be reset and the reviewed nodes will be gone, do not use them anymore
         self.panel.end_reviews()
         self.setParameterNode(None)
 
@@ -224,41 +169,26 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneChanged(self, caller, event) -> None:
         """Called just after the scene was closed, loaded, or added to."""
-        # If this module is shown then recreate a new parameter node immediately
         if self.parent.isEntered:
             self.initializeParameterNode()
 
-    def onLayoutChanged(self, layout) -> None:
-        """Called when the views were arranged anew."""
-        self.panel.show_in_new_views()
-
     def initializeParameterNode(self) -> None:
         """Ensure parameter node exists and observed."""
-        # Parameter node stores all user choices in parameter values, node selections, etc.
-        # so that when the scene is saved and reloaded, these settings are restored.
         self.setParameterNode(self.logic.getParameterNode())
 
     def setParameterNode(self, inputParameterNode: QualitySentinelParameterNode | None) -> None:
-        """
-        Set and observe parameter node.
-        Observation is needed because when the parameter node is changed then the GUI must be updated immediately.
-        """
+        """Set and observe parameter node: when it is changed, the GUI must be updated immediately."""
         if self._parameterNode:
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
             self._parameterNodeGuiTag = None
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.panel.update)
         self._parameterNode = inputParameterNode
         if self._parameterNode:
-            # Note: in the .ui file, a Qt dynamic property called "SlicerParameterName" is set on each
-            # ui element that needs connection.
+            # by the property "SlicerParameterName" of elements of the .ui file
             self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
-            self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
+            self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.panel.update)
         if self.panel:
             self.panel.show_parameters(self._parameterNode)
-
-    def onParametersModified(self, caller, event) -> None:
-        """Called when a parameter has changed."""
-        self.panel.update()
 
 
 #
@@ -268,10 +198,6 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
 class QualitySentinelLogic(ScriptedLoadableModuleLogic):
     """Scores segmentations of the scene. Needs no main window and no widget.
-
-    Uses ScriptedLoadableModuleLogic base class, available at:
-    https://github.com/Slicer/Slicer/blob/main/Base/Python/slicer/ScriptedLoadableModule.py
-
     Example::
 
         logic = QualitySentinelLogic()
@@ -295,30 +221,6 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
         from QualitySentinelLib.scene.nodes import volume_of
 
         return volume_of(segmentationNode)
-
-    @staticmethod
-    def sourceVolume(segmentationNode):
-        """The volume that a segmentation was made on, None where that is not known."""
-        from QualitySentinelLib.scene.nodes import source_volume
-
-        return source_volume(segmentationNode)
-
-    @staticmethod
-    def possibleVolumes() -> list:
-        """The scene's scalar volumes that may be a CT: neither label maps nor our quality maps."""
-        from QualitySentinelLib.scene.nodes import possible_volumes
-
-        return possible_volumes()
-
-    @staticmethod
-    def volumeState(volumeNode) -> tuple:
-        """What tells whether a volume is still the same: which node, its voxels' modification time, and its place.
-
-        :raises MismatchError: the volume is under a transform that is not linear
-        """
-        from QualitySentinelLib.scene.nodes import volume_state
-
-        return volume_state(volumeNode)
 
     @staticmethod
     def setupPythonRequirements(forceCpu=False) -> bool:
@@ -438,11 +340,7 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
 
 
 class QualitySentinelTest(ScriptedLoadableModuleTest):
-    """
-    Tests that run inside Slicer: QualitySentinelLib.setup.self_test. What needs no Slicer is tested in Testing/Python.
-    Uses ScriptedLoadableModuleTest base class, available at:
-    https://github.com/Slicer/Slicer/blob/main/Base/Python/slicer/ScriptedLoadableModule.py
-    """
+    """Tests that run inside Slicer: QualitySentinelLib.setup.self_test. What needs no Slicer is in Testing/Python."""
 
     def setUp(self):
         """Do whatever is needed to reset the state - typically a scene clear will be enough."""

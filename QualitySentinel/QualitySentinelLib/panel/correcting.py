@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 from ..review import Changed, ReviewEvent
 from .open_review import OpenReview
-from .shortcuts import Shortcuts
+from .qt_tools import Shortcuts
 
 
 def segment_editor() -> slicer.qMRMLSegmentEditorWidget:

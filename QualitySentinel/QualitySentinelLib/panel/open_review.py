@@ -11,9 +11,9 @@ from ..errors import QualitySentinelError
 from ..review import ReviewEvent, ReviewPresenter, ReviewSession
 from ..scene.edits import SegmentationEdits, edited_since_steps
 from ..steps import paced
+from .qt_tools import StepRun
 from .scene_display import SceneDisplay
 from .scene_record import SceneRecord
-from .steps import StepRun
 
 STEP_SECONDS = 0.02
 """Of comparing with what was scored: nobody has asked for it, nobody must notice."""
@@ -59,7 +59,7 @@ class OpenReview:
         """
         self.stop_comparing()
         steps = edited_since_steps(self.volume_node, self.segmentation_node, self.session.case)
-        self._comparing = StepRun(self._compared(steps), lambda _step: None, self._on_compared)
+        self._comparing = StepRun(self._compared(steps), self._on_compared)
 
     def stop_comparing(self) -> None:
         """Drop it: everything is scored again."""

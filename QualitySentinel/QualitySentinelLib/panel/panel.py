@@ -26,24 +26,30 @@ from ..scene import (
     show_all,
     views,
 )
+from ..scene.nodes import volume_state
 from ..setup import memory_warning
 from .advanced_section import AdvancedSection
 from .correcting import Correcting, removed_text
-from .dropping import dropped_text
 from .export_section import ExportSection
 from .inputs_section import InputsSection
 from .open_review import OpenReview, OpenReviews
-from .rescoring import Rescoring
+from .qt_tools import Shortcuts, ask_sizes_again, show_warnings
+from .rescoring import Rescoring, outdated_text
 from .review_panel import ReviewPanel
 from .scene_display import DEFAULT_SCALE, SAFE_SCALE, DisplayOptions
 from .scoring_run import ScoringRun
-from .shortcuts import Shortcuts
-from .sizes import ask_sizes_again
-from .warnings_label import outdated_text, show_warnings
 
-SHOWN = ("showColors", "showQualityMap", "showQualitySurface", "showLegend", "showFlagMarks", "showOnlySelected",
-         "fitWindow", "zoomToSelected")  # fmt: skip
-"""Parameters of what a review changes in the views; Restore sets them all to false."""
+SHOWN = {
+    "showColors": "colors",
+    "showQualityMap": "quality_map",
+    "showQualitySurface": "quality_surface",
+    "showLegend": "legend",
+    "showFlagMarks": "flag_marks",
+    "showOnlySelected": "show_only",
+    "fitWindow": "window",
+    "zoomToSelected": "zoom",
+}
+"""Parameters of what a review changes in the views, and its names in DisplayOptions; Restore sets them all to false."""
 
 
 class Panel:
@@ -109,7 +115,7 @@ class Panel:
             self._end_correcting()
             review.display.let_others_see()
 
-    def show_in_new_views(self) -> None:
+    def show_in_new_views(self, _layout: int = 0) -> None:
         """The views were arranged anew: some may not have been there before."""
         if self.review_panel.review:
             self.review_panel.review.display.show_in_new_views()
@@ -171,7 +177,7 @@ class Panel:
             if not self.review_panel.review:
                 self._inputs.fold(False)
 
-    def update(self) -> None:
+    def update(self, *_event) -> None:
         """A parameter has changed."""
         parameters = self._parameters
         node = parameters.inputSegmentation
@@ -202,9 +208,9 @@ class Panel:
             except CancelledError:  # the user has just said so
                 return
             volume_node, node = parameters.inputVolume, parameters.inputSegmentation
-            volume_state = self._logic.volumeState(volume_node)
+            state = volume_state(volume_node)
             review = self.reviews.of(node)
-            if not review or review.volume_state != volume_state:  # what was said of another CT does not hold
+            if not review or review.volume_state != state:  # what was said of another CT does not hold
                 if not may_begin_anew(node, review):
                     return
                 if review:
@@ -226,7 +232,7 @@ class Panel:
                 previous=review.session.case if review else None,  # slices that were not edited keep their scores
                 cancelled=lambda: self._scoring.cancelled,
             )
-            self._scoring.start(steps, node, volume_node, volume_state, [warning] if warning else [])
+            self._scoring.start(steps, node, volume_node, state, [warning] if warning else [])
             self.rescoring.enabled = False
             self.show_review(review)
             self._inputs.show_can_apply(parameters, True)
@@ -288,7 +294,7 @@ class Panel:
             self._without_review = None if volume_node else choice  # do not read it again as a slider moves
             self._kept_elsewhere = bool(session) and not volume_node
             if volume_node:
-                review = self.reviews.open(node, volume_node, session, self._logic.volumeState(volume_node))
+                review = self.reviews.open(node, volume_node, session, volume_state(volume_node))
                 review.warnings = [*session.case.warnings, *session.warnings]
                 review.record.touch()  # tags and tables may be older than the review
                 review.compare()
@@ -301,17 +307,8 @@ class Panel:
 
     def _apply_display_options(self, review: OpenReview) -> None:
         parameters = self._parameters
-        options = DisplayOptions(
-            colors=parameters.showColors,
-            quality_map=parameters.showQualityMap,
-            quality_surface=parameters.showQualitySurface,
-            legend=parameters.showLegend,
-            flag_marks=parameters.showFlagMarks,
-            show_only=parameters.showOnlySelected,
-            window=parameters.fitWindow,
-            zoom=parameters.zoomToSelected,
-            scale=SAFE_SCALE if parameters.colorBlindSafe else DEFAULT_SCALE,
-        )
+        shown = {name: getattr(parameters, parameter) for parameter, name in SHOWN.items()}
+        options = DisplayOptions(**shown, scale=SAFE_SCALE if parameters.colorBlindSafe else DEFAULT_SCALE)
         rescaled = options.scale != review.presenter.scale
         if options != review.display.options:
             with slicer.util.tryWithErrorDisplay(_("Failed to show the scores.")):
@@ -414,5 +411,10 @@ def scoring_options(parameters) -> ScoringOptions:
 def may_begin_anew(segmentation_node: slicer.vtkMRMLSegmentationNode, review: OpenReview | None) -> bool:
     """Whether the user agrees that what was accepted and corrected in a review on another CT is dropped."""
     session = review.session if review else kept_review(segmentation_node)
-    text = dropped_text(session) if session else ""
-    return not text or slicer.util.confirmOkCancelDisplay(text, _("Quality Sentinel - Another CT"))
+    accepted, edited = (len(session.accepted), len(session.edits())) if session else (0, 0)
+    text = _(
+        "This segmentation was reviewed on another CT, or the CT has been moved or changed since. Scoring starts a new "
+        "review; slices marked as accepted ({accepted}) and as edited ({edited}) lose their marks. Masks are not "
+        "changed.\n\nBegin a new review?"
+    ).format(accepted=accepted, edited=edited)
+    return not (accepted or edited) or slicer.util.confirmOkCancelDisplay(text, _("Quality Sentinel - Another CT"))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
-import qt
 from slicer.i18n import tr as _
 
 from ..errors import QualitySentinelError
 from ..scores import Progress
 from .open_review import OpenReview
-from .steps import StepRun
+from .qt_tools import StepRun, single_shot_timer
 
 DELAY_MS = 300
 """After the last edit: a stroke of a brush is one edit, the next one follows soon."""
+MOST_NAMES = 4
 
 
 class Rescoring:
@@ -35,10 +35,7 @@ class Rescoring:
         self._failed: dict[OpenReview, set[str]] = {}
         self._running: tuple[OpenReview, set[str], StepRun] | None = None
         self._held = False
-        self._timer = qt.QTimer()
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(DELAY_MS)
-        self._timer.connect("timeout()", self._start)
+        self._timer = single_shot_timer(DELAY_MS, self._start)
 
     @property
     def enabled(self) -> bool:
@@ -106,7 +103,7 @@ class Rescoring:
             return
         review = next(iter(self._waiting))
         segment_ids = self._waiting.pop(review) | self._failed.pop(review, set())
-        run = StepRun(self._make_steps(review, segment_ids), lambda step: self._on_step(review, step), self._on_end)
+        run = StepRun(self._make_steps(review, segment_ids), self._on_end, lambda step: self._on_step(review, step))
         self._running = (review, segment_ids, run)
         self._on_change(review)
 
@@ -136,3 +133,21 @@ def reason(error: Exception) -> str:
             package=error.name
         )
     return str(error)
+
+
+def outdated_text(review: OpenReview, segment_ids: Collection[str]) -> str:
+    """What is said of segments that were edited and not scored again, one line; empty without any."""
+    segmentation = review.segmentation_node.GetSegmentation()
+    labels = review.session.labels
+    names = [labels.get(i) or segmentation.GetSegment(i).GetName() for i in sorted(segment_ids) if _is_known(review, i)]
+    if not names:  # added and removed
+        return ""
+    shown = ", ".join(names[:MOST_NAMES])
+    if len(names) > MOST_NAMES:
+        shown = _("{names} and {count} more").format(names=shown, count=len(names) - MOST_NAMES)
+    return _("Edited since the last scoring: {names}. Press Apply to rescore the changes").format(names=shown)
+
+
+def _is_known(review: OpenReview, segment_id: str) -> bool:
+    there = review.segmentation_node.GetSegmentation().GetSegment(segment_id) is not None
+    return there or segment_id in review.session.labels

@@ -13,7 +13,7 @@ from ..review import Changed, ReviewEvent, ReviewPresenter
 from ..scene import flag_marks, quality_map, quality_surface, views
 from ..scores.colors import DEFAULT_SCALE
 from ..steps import Steps, paced
-from .steps import StepRun
+from .qt_tools import StepRun
 
 STEP_SECONDS = 0.015
 """How long drawing the quality map may go on at a time."""
@@ -77,28 +77,28 @@ class SceneDisplay:
             return
         self._presenter.scale = options.scale
         self._node.CreateDefaultDisplayNodes()
-        with slicer.util.NodeModify(self._node.GetDisplayNode()):  # views draw all segments at every event
-            self._apply(before, options)
 
-    def _apply(self, before: DisplayOptions | None, options: DisplayOptions) -> None:
-        moved = self._show_selected()  # first: map and surface show what is visible
-        if before is None or before.window != options.window:
-            self._show_window()
-        if before is None or before.zoom != options.zoom:
-            self._show_zoom()
-        rescaled = before is None or before.scale != options.scale
-        if before is None or rescaled or before.colors != options.colors:
-            self._show_colors()
-        if before is None or rescaled or before.quality_map != options.quality_map:
-            self._show_map()
-        elif moved:
-            self._update_map()
-        if before is None or rescaled or moved or before.quality_surface != options.quality_surface:
-            self._show_surface()
-        if before is None or rescaled or before.legend != options.legend:
-            self._show_legend()
-        if before is None or rescaled or before.flag_marks != options.flag_marks:
-            self._show_marks()
+        def changed(*names: str) -> bool:
+            return before is None or any(getattr(before, name) != getattr(options, name) for name in names)
+
+        with slicer.util.NodeModify(self._node.GetDisplayNode()):  # views draw all segments at every event
+            moved = self._show_selected()  # first: map and surface show what is visible
+            if changed("window"):
+                self._show_window()
+            if changed("zoom"):
+                self._show_zoom()
+            if changed("colors", "scale"):
+                self._show_colors()
+            if changed("quality_map", "scale"):
+                self._show_map()
+            elif moved:
+                self._update_map()
+            if moved or changed("quality_surface", "scale"):
+                self._show_surface()
+            if changed("legend", "scale"):
+                self._show_legend()
+            if changed("flag_marks", "scale"):
+                self._show_marks()
 
     def follow(self, event: ReviewEvent) -> None:
         """Show what has changed in the review."""
@@ -180,7 +180,7 @@ class SceneDisplay:
             next(steps)
         except StopIteration:
             return
-        self._map_run = StepRun(steps, lambda _step: self._check_nodes(), self._on_map_end)
+        self._map_run = StepRun(steps, self._on_map_end, lambda _step: self._check_nodes())
 
     def _check_nodes(self) -> None:
         if not self._node.GetScene() or not self._volume.GetScene():  # removed meanwhile

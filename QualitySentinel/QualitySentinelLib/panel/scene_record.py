@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
-import qt
-
 from ..review import Changed, ReviewEvent, ReviewSession
 from ..scene import tables, tags
 from ..scene.kept_review import keep_review, keep_review_steps
 from ..scene.plots import update_plot
-from .steps import StepRun
+from .qt_tools import StepRun, single_shot_timer
 
 DELAY_MS = 1000
 """After the last change, before tags, tables and plot are written: in a large case the reader would wait for them.
@@ -30,10 +28,7 @@ class SceneRecord:
     def __init__(self, segmentation_node, session: ReviewSession, edits) -> None:
         self._node, self._session, self._edits = segmentation_node, session, edits
         self._tags_due = self._due = False
-        self._timer = qt.QTimer()
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(DELAY_MS)
-        self._timer.connect("timeout()", self._start)
+        self._timer = single_shot_timer(DELAY_MS, self._start)
         self._run: StepRun | None = None
 
     @property
@@ -52,7 +47,7 @@ class SceneRecord:
     def touch(self) -> None:
         """Say that all is to be written: the scores of many segments from the event loop, the rest a little later."""
         self._put_off(tags_too=True)
-        self._run = StepRun(keep_review_steps(self._node, self._session), lambda _part: None, self._on_end)
+        self._run = StepRun(keep_review_steps(self._node, self._session), self._on_end)
 
     def _put_off(self, tags_too: bool) -> None:
         self._pause()
@@ -72,7 +67,7 @@ class SceneRecord:
         self._due = self._tags_due = False
 
     def _start(self) -> None:
-        self._run = StepRun(self._parts(), lambda _part: None, self._on_end)
+        self._run = StepRun(self._parts(), self._on_end)
 
     def _pause(self) -> None:
         self._timer.stop()

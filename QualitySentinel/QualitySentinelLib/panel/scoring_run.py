@@ -12,7 +12,7 @@ from ..review import ReviewSession
 from ..review.presenter import time_left
 from ..scores import Progress, Stage, Status
 from .open_review import OpenReview, OpenReviews
-from .steps import StepRun
+from .qt_tools import StepRun
 
 SHOW_SECONDS = 0.5
 """How often newly scored segments are shown while scoring goes on, at most: every time costs the views a moment."""
@@ -67,7 +67,7 @@ class ScoringRun:
         self.cancelled, self.warnings = False, list(warnings)
         self._nodes = (segmentation_node, volume_node, volume_state)
         self._shown, self._next_show = 0, 0.0
-        self._run = StepRun(steps, self._on_step, self._on_end)
+        self._run = StepRun(steps, self._on_end, self._on_step)
         self._draw()
 
     def cancel(self) -> None:

@@ -235,11 +235,11 @@ def add_view(slicer):
 def test_a_map_in_views_of_a_new_layout(slicer, reviewed, a_segmentation_node, add_view):
     click(reviewed.ui.showQualityMapCheckBox)
     composite, chosen = (add_view(slicer.vtkMRMLSliceCompositeNode, name) for name in ("Slice4", "Slice5"))
-    reviewed.onLayoutChanged(3)
+    reviewed.panel.show_in_new_views(3)
     assert composite.GetForegroundVolumeID() == map_of(a_segmentation_node).GetID()
     chosen.SetForegroundVolumeID(reviewed.ui.inputVolumeSelector.currentNode().GetID())
     drawn = map_of(a_segmentation_node).GetImageData().GetMTime()
-    reviewed.onLayoutChanged(4)
+    reviewed.panel.show_in_new_views(4)
     assert chosen.GetForegroundVolumeID() == reviewed.ui.inputVolumeSelector.currentNode().GetID(), "the user's choice"
     assert map_of(a_segmentation_node).GetImageData().GetMTime() == drawn, "a layout changes no voxel"
     click(reviewed.ui.showQualityMapCheckBox)
@@ -249,7 +249,7 @@ def test_a_map_in_views_of_a_new_layout(slicer, reviewed, a_segmentation_node, a
 def test_views_of_a_new_layout_are_marked(slicer, reviewed, add_view):
     before = len(reviewed.panel.review_panel.review.display._marks.Observations)
     add_view(slicer.vtkMRMLSliceNode)
-    reviewed.onLayoutChanged(3)
+    reviewed.panel.show_in_new_views(3)
     assert len(reviewed.panel.review_panel.review.display._marks.Observations) == before + 1
 
 

@@ -48,7 +48,7 @@ def test_the_self_test_leaves_nothing_to_clean_up(slicer, module, errors, monkey
 def test_keys_of_a_widget_that_is_gone(slicer):
     import qt
 
-    from QualitySentinelLib.panel.shortcuts import Shortcuts
+    from QualitySentinelLib.panel.qt_tools import Shortcuts
 
     parent = qt.QWidget()
     shortcuts = Shortcuts(parent, {"N": lambda: None})

@@ -46,8 +46,9 @@ def scored_again(logic, monkeypatch):
 def review_of(panel, segmentation_node, ct_node, case):
     """Give the panel a review without scoring."""
     from QualitySentinelLib.review import ReviewSession
+    from QualitySentinelLib.scene.nodes import volume_state
 
-    state = panel.logic.volumeState(ct_node)
+    state = volume_state(ct_node)
     panel.reviews.open(segmentation_node, ct_node, ReviewSession(case), state).record.touch()
     panel.panel.update()
 
