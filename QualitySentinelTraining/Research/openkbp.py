@@ -17,22 +17,19 @@ from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
+import nibabel
 import numpy as np
+import pandas as pd
 
-from QualitySentinelLib.errors import InputError
+from QualitySentinelLib.errors import InputError, reason_of
 from QualitySentinelLib.files import atomic_write
 
 SIDE = 128
 """Voxels along each axis of every patient's cube."""
 STRUCTURES = {
-    "Brainstem": "brainstem",
-    "SpinalCord": "spinal cord",
-    "RightParotid": "parotid gland right",
-    "LeftParotid": "parotid gland left",
-    "Esophagus": "esophagus",
-    "Larynx": "larynx",
-    "Mandible": "mandible",
-}
+    "Brainstem": "brainstem", "SpinalCord": "spinal cord", "RightParotid": "parotid gland right",
+    "LeftParotid": "parotid gland left", "Esophagus": "esophagus", "Larynx": "larynx", "Mandible": "mandible",
+}  # fmt: skip
 """File name of a structure to its name. The other files are targets and dose, which are no anatomy."""
 _OFFSET = 1024
 _MOST_HU = 3071
@@ -62,21 +59,14 @@ def read_patient(folder: Path) -> tuple[np.ndarray, dict[str, np.ndarray], np.nd
     Raises:
         InputError: a file is missing or damaged.
     """
-    spacing = _table(folder / "voxel_dimensions.csv")
-    if spacing.shape != (3, 1) or not (spacing > 0).all():
+    spacing = _table(folder / "voxel_dimensions.csv", header=None)[:, 0]
+    if len(spacing) != 3 or not (spacing > 0).all():
         raise InputError(f"{folder / 'voxel_dimensions.csv'}: does not hold three spacings; fetch the data set again")
-    hu = np.full(SIDE**3, -_OFFSET, np.int16)
-    numbers, values = _voxels(folder / "ct.csv", columns=2)
-    hu[numbers] = np.clip(values, 0, _OFFSET + _MOST_HU) - _OFFSET
-    masks = {}
-    for stem, structure in STRUCTURES.items():
-        path = folder / f"{stem}.csv"
-        if path.is_file():
-            mask = np.zeros(SIDE**3, bool)
-            mask[_voxels(path, columns=1)[0]] = True
-            if mask.any() and (hu[mask] > -_OFFSET).mean() >= 0.5:  # an esophagus of the set lies below its CT
-                masks[structure] = _as_ijk(mask)
-    return _as_ijk(hu), masks, np.diag([*(-spacing[:, 0]), 1.0])
+    hu = _cube(folder / "ct.csv", np.int16) - _OFFSET
+    found = {name: _cube(path, bool) for stem, name in STRUCTURES.items() if (path := folder / f"{stem}.csv").is_file()}
+    # an esophagus of the set lies below its CT
+    masks = {n: mask for n, mask in found.items() if mask.any() and (hu[mask] > -_OFFSET).mean() >= 0.5}
+    return hu, masks, np.diag([*-spacing, 1.0])
 
 
 def convert(source: Path, out: Path, leave_out: Collection[str] = ()) -> list[Path]:
@@ -91,51 +81,34 @@ def convert(source: Path, out: Path, leave_out: Collection[str] = ()) -> list[Pa
     Raises:
         InputError: no patients, or a file is damaged or cannot be written.
     """
-    import nibabel
-
     written = []
     for folder in patient_folders(source):
-        if folder.name in leave_out:
-            continue
-        hu, masks, ijk_to_ras = read_patient(folder)
-        if not masks:
-            continue
-        case = out / folder.name
-        images = {case / "ct.nii.gz": hu} | {
-            case / "segmentations" / f"{name.replace(' ', '_')}.nii.gz": mask.astype(np.uint8)
-            for name, mask in masks.items()
-        }
-        for path, voxels in images.items():
+        hu, masks, ijk_to_ras = read_patient(folder) if folder.name not in leave_out else (None, {}, None)
+        images = {f"segmentations/{name.replace(' ', '_')}": mask.astype(np.uint8) for name, mask in masks.items()}
+        for name, voxels in {"ct": hu, **images}.items() if masks else ():
             image = nibabel.Nifti1Image(voxels, ijk_to_ras)
             image.header.set_xyzt_units("mm")
-            atomic_write(path, partial(nibabel.save, image))
-        written.append(case)
+            atomic_write(out / folder.name / f"{name}.nii.gz", partial(nibabel.save, image))
+        written += [out / folder.name] if masks else []
     return written
 
 
-def _as_ijk(cube: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(cube.reshape(SIDE, SIDE, SIDE).transpose(1, 0, 2))
-
-
-def _voxels(path: Path, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of voxels and, with two columns, their values."""
-    table = _table(path, skip=1, columns=columns)
+def _cube(path: Path, kind: type) -> np.ndarray:
+    """The voxels of a file, ``[i, j, k]``: their values, or where they are."""
+    table, cube = _table(path, usecols=[0, 1] if kind is not bool else [0]), np.zeros(SIDE**3, kind)
     numbers = table[:, 0].astype(np.int64)
     if numbers.size and (numbers.min() < 0 or numbers.max() >= SIDE**3):
         raise InputError(f"{path}: names voxels outside the cube of {SIDE} x {SIDE} x {SIDE}; fetch the data set again")
-    return numbers, table[:, -1]
+    cube[numbers] = True if kind is bool else np.clip(table[:, 1], 0, _OFFSET + _MOST_HU)
+    return np.ascontiguousarray(cube.reshape(SIDE, SIDE, SIDE).transpose(1, 0, 2))
 
 
-def _table(path: Path, skip: int = 0, columns: int = 1) -> np.ndarray:
+def _table(path: Path, **how) -> np.ndarray:
     """Numbers of a CSV file, float64 ``[rows, columns]``."""
     try:
-        lines = path.read_text(encoding="ascii").splitlines()[skip:]
-        cells = [line.split(",")[:columns] for line in lines if line.strip()]
-        table = np.array(cells, np.float64).reshape(-1, columns)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); fetch the data set again") from error
-    except ValueError as error:
-        raise InputError(f"{path}: is damaged; fetch the data set again") from error
+        table = pd.read_csv(path, dtype=float, encoding="ascii", index_col=False, **how).to_numpy()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({reason_of(error)}); fetch the data set again") from error
     if not np.isfinite(table).all():
         raise InputError(f"{path}: is damaged; fetch the data set again")
     return table

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from monai.transforms import AffineGrid, KeepLargestConnectedComponent, Resample
-from monai.transforms.utils import create_rotate
-from scipy.ndimage import binary_fill_holes, binary_opening, find_objects, gaussian_filter
+from scipy.ndimage import binary_fill_holes, binary_opening, find_objects, gaussian_filter, label
+from scipy.spatial.transform import Rotation
 
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelLib.volume.segmentation import boxes_of_labels
@@ -149,10 +148,10 @@ def body_mask(hu: np.ndarray) -> np.ndarray:
     excess = hu.size / _FULL
     pixels = int(np.clip(np.ceil(np.sqrt(excess)), 1, 4))
     steps = (max(1, int(np.ceil(excess / pixels**2))), pixels, pixels)
-    coarse = binary_opening(hu[:: steps[0], :: steps[1], :: steps[2]] > -300, np.ones((1, 3, 3), bool))
-    if not coarse.any():
+    parts, count = label(binary_opening(hu[:: steps[0], :: steps[1], :: steps[2]] > -300, np.ones((1, 3, 3), bool)))
+    if not count:
         return np.ones(hu.shape, bool)
-    mask = KeepLargestConnectedComponent(connectivity=1)(coarse[None].astype(np.uint8))[0].numpy() > 0
+    mask = parts == np.bincount(parts.ravel())[1:].argmax() + 1
     for plane in mask:
         plane |= binary_fill_holes(plane)
     for axis, (size, step) in enumerate(zip(hu.shape, steps, strict=True)):
@@ -176,8 +175,8 @@ def scanned_slices(body: np.ndarray) -> slice:
 
 def draw_turn(rng: np.random.Generator, options: SynthesisOptions) -> np.ndarray:
     """Rotation matrix (k, j, i): mostly in the slice."""
-    most = np.radians(options.rotation_degrees)
-    return create_rotate(3, (rng.uniform(-1, 1, 3) * (most, most / 2, most / 2)).tolist())[:3, :3]
+    turns = rng.uniform(-1, 1, 3) * options.rotation_degrees * (1, 0.5, 0.5)
+    return Rotation.from_euler("xyz", turns, degrees=True).as_matrix()
 
 
 def draw_grid(
@@ -270,6 +269,8 @@ def source_points(grid: Grid, matrix: np.ndarray, spacing: tuple, field: np.ndar
         spacing: of the source, mm.
         field: displacements, mm.
     """
+    from monai.transforms import AffineGrid
+
     affine = np.eye(4)
     affine[:3, :3] = np.diag(1 / np.array(spacing)) @ matrix @ np.diag(grid.spacing)
     affine[:3, 3] = np.array(grid.centre) / spacing
@@ -283,6 +284,8 @@ def sample(volume: np.ndarray, points: np.ndarray, outside: float = 0.0, mode: s
     Above and below the volume its end slices go on: a tilted field of view would cut a wedge of air out of the
     patient there, which no scanner does. In the slice, ``outside`` is beyond the volume.
     """
+    from monai.transforms import Resample
+
     middle = (np.array(volume.shape, np.float32).reshape(3, 1, 1, 1) - 1) / 2
     centred = points - middle
     centred[0].clip(-middle[0, 0, 0, 0], middle[0, 0, 0, 0], out=centred[0])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -76,3 +78,11 @@ def test_a_folder_that_cannot_be_made_is_refused_in_one_line(tmp_path, capsys, m
     monkeypatch.setattr(demo, "plant", lambda seed: planted)
     assert demo.main(["--out", str(tmp_path / "file" / "below")]) == 3
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_demo_needs_only_what_scoring_needs():
+    """``make demo`` installs no extras."""
+    extras = ("monai", "lightning", "pandas", "sklearn", "h5py", "matplotlib", "pydantic", "pyarrow", "cleanlab")
+    code = f"import sys; sys.modules.update(dict.fromkeys({extras})); import QualitySentinelTrainingLib.demo"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
