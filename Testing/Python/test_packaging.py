@@ -57,6 +57,12 @@ def test_the_citation_has_the_version_of_the_library():
     assert f"\nversion: {QualitySentinelLib.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
+def test_the_newest_release_of_the_changelog_is_the_version_of_the_library():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    releases = re.findall(r"^## \[(\d[^]]*)\] - \d{4}-\d\d-\d\d$", text, re.MULTILINE)
+    assert releases[0] == QualitySentinelLib.__version__
+
+
 def test_every_dependency_is_pinned_once_to_one_version(project):
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]
