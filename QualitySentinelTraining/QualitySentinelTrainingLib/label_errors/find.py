@@ -19,6 +19,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from QualitySentinelLib.datasets import Case, DataSet, fingerprint
 from QualitySentinelLib.errors import InputError
@@ -93,7 +94,8 @@ def find_errors(
     key = {"band_mm": options.band_mm, "probabilities": origin, "layout": data.layout, "data": place}
     with Run(out / "pixels", _PIXELS, {"key": key}) as gathered, Run(out, _MAPS, {"key": key}) as run:
         items = [_Item(s.name, cases[s.name], files.get(s.name, Path(origin) / f"{s.name}.npz"), out) for s in sources]
-        for done in gathered.work(items, _Gather(options.band_mm), workers=jobs, retry_failed=True):
+        first_pass = gathered.work(items, _Gather(options.band_mm), workers=jobs, retry_failed=True)
+        for done in tqdm(first_pass, "first pass", disable=None, unit="case"):
             if done.failed:
                 say(f"{done.head['reason']}; {done.head['item']} is left out")
         sound = [item for item in items if item.name not in gathered.failed]
@@ -110,7 +112,8 @@ def find_errors(
         finder = ErrorFinder(lambda: blocks(paths), joint, options.method)
         flagged = finder.flags(blocks(paths))
         tasks = [_Flagged(item, *_keep_flags(item, flagged)) for item in sound]
-        for done in run.work(tasks, _Map(), workers=jobs, retry_failed=True):
+        second_pass = run.work(tasks, _Map(), workers=jobs, retry_failed=True)
+        for done in tqdm(second_pass, "second pass", disable=None, unit="case"):
             if done.failed:
                 say(f"{done.head['reason']}; {done.head['item']} is left out")
         found = LabelErrors(classes, joint, failed={**gathered.failed, **run.failed})

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
+from tqdm import tqdm
 
 from QualitySentinelLib.datasets import fold_of
 from QualitySentinelLib.errors import InputError, UsageError
@@ -232,7 +233,8 @@ def _predict(
                 raise InputError(trained.head["reason"])
             notes |= dict.fromkeys(trained.head["notes"])
             say(f"{trained.head['item'].replace('_', ' ')}: trained")
-        for done in run.carry_out(plan, _Predict(out, device), jobs):
+        predictions = run.carry_out(plan, _Predict(out, device), jobs)
+        for done in tqdm(predictions, "predictions", len(plan.todo), disable=None):
             if done.failed:
                 notes[f"{done.head['reason']}; {done.head['item'].rpartition('/')[2]} is left out"] = None
         for note in notes:

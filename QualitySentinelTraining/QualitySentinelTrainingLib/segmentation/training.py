@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch.nn import functional
+from tqdm import tqdm
 
 from QualitySentinelLib.errors import InputError, ModelError, QualitySentinelError, reason_of
 from QualitySentinelLib.files import check_writable
@@ -89,7 +90,7 @@ class Training:
         if done:
             network.load_state(self.file(done), optimizer)
         for stage in (stage for stage in stages if stage > done):
-            for epoch in range(done, stage):
+            for epoch in tqdm(range(done, stage), f"{self.folder.name}: epochs to {stage}", disable=None):
                 self._train_epoch(network, optimizer, epoch)
             network.save(self.file(stage), optimizer)
             done = stage
