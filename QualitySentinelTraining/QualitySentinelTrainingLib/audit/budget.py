@@ -88,62 +88,47 @@ def budget_plan(audit: Audit, order: str = "worst", doubtful_only: bool = True) 
     """
     if order not in ORDERS:
         raise UsageError(f"{order}: no such order; choose one of {', '.join(ORDERS)}")
-    slices = _slices(audit)
+    slices = audit.read_slices(["slice_index", "predicted_dsc", "dsc_high", "flagged", "missed", "area_mm2", "k"])
+    slices = slices[slices["predicted_dsc"].notna()].reset_index(drop=True)
     codes, scale, table_dsc = _segment_of(slices, audit.segments)
-    d, missed = slices["predicted_dsc"].to_numpy(float), slices["missed"].to_numpy(bool)
-    n = len(scale)
-    area = _areas(slices, codes)
-    reached = _reached(slices, audit.threshold)
+    d, missed, n = slices["predicted_dsc"].to_numpy(float), slices["missed"].to_numpy(bool), len(scale)
+    area, reached = _areas(slices, codes), _reached(slices, audit.threshold)
     weight = np.where(missed, (1 - d) * area / 2, area * scale[codes])
-    above = np.bincount(codes, np.where(missed, 0.0, area * scale[codes] * d), n)
+    above = np.bincount(codes, np.where(missed, 0.0, weight * d), n)
     below = np.bincount(codes, weight, n)
-    has_mask = np.bincount(codes, ~missed, n) > 0
-    scored = has_mask & (below > 0)
+    scored = (np.bincount(codes, ~missed, n) > 0) & (below > 0)
     n_segments = int(scored.sum())
     told = scored & (table_dsc > 0) & (above > 0)
     below[told] = above[told] / table_dsc[told]
     mean = float((above[scored] / below[scored]).mean()) if n_segments else 0.0
-    high = slices["dsc_high"].to_numpy(float) if "dsc_high" in slices.columns else np.full(len(d), np.nan)
 
-    doubtful = slices["flagged"].to_numpy(bool) | missed if doubtful_only else np.ones(len(d), bool)
-    eligible = scored[codes] & doubtful & (missed | (reached > d))
-    if order == "worst":
-        rank = d
-    else:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            each = np.where(missed, area * reached, area * (reached - d))
-            rank = -each / below[codes]
-    chosen = np.flatnonzero(eligible)
-    chosen = chosen[np.argsort(rank[chosen], kind="stable")]
-    c = codes[chosen]
-    gains = _gains(
-        c, above, below,
-        np.where(missed[chosen], area[chosen] * reached[chosen], area[chosen] * (reached - d)[chosen]),
-        np.where(missed[chosen], area[chosen] - weight[chosen], 0.0),
-    ) / max(n_segments, 1)  # fmt: skip
-    cautious = None
-    if len(chosen) and np.isfinite(high[~missed]).any():
-        better = np.fmax(high, d)
-        spared = np.where(missed[chosen], 0.0, area[chosen] * np.maximum((reached - better)[chosen], 0.0))
-        cautious = np.cumsum(_gains(c, above, below, spared, np.zeros(len(c)))) / max(n_segments, 1)
+    doubtful = slices["flagged"].to_numpy(bool) | missed | (not doubtful_only)
+    chosen = np.flatnonzero(scored[codes] & doubtful & (missed | (reached > d)))
+    more_above = area * np.where(missed, reached, reached - d)
+    rank = d[chosen] if order == "worst" else -more_above[chosen] / below[codes[chosen]]
+    chosen = chosen[np.argsort(rank, kind="stable")]
+
+    def gains(more_above: np.ndarray, more_below: np.ndarray) -> np.ndarray:
+        each = _gains(codes[chosen], above, below, more_above[chosen], more_below[chosen])
+        return each / max(n_segments, 1)
+
     kept = slices.iloc[chosen][["case", "segment", "structure", "slice_index", "predicted_dsc", "missed"]]
-    table = kept.assign(reached=reached[chosen], gain=gains).reset_index(drop=True)
-    return BudgetPlan(order, table, mean, np.cumsum(gains), cautious, n_segments, len(slices))
-
-
-def _slices(audit: Audit) -> pd.DataFrame:
-    columns = ["slice_index", "predicted_dsc", "dsc_high", "flagged", "missed", "area_mm2", "k"]
-    slices = audit.read_slices(columns)
-    return slices[slices["predicted_dsc"].notna()]
+    gain = gains(more_above, np.where(missed, area - weight, 0.0))
+    table = kept.assign(reached=reached[chosen], gain=gain).reset_index(drop=True)
+    high, cautious = slices["dsc_high"].to_numpy(float), None
+    if len(chosen) and np.isfinite(high[~missed]).any():
+        spared = np.where(missed, 0.0, area * np.maximum(reached - np.fmax(high, d), 0.0))
+        cautious = np.cumsum(gains(spared, np.zeros(len(d))))
+    return BudgetPlan(order, table, mean, np.cumsum(gain), cautious, n_segments, len(slices))
 
 
 def _areas(slices: pd.DataFrame, codes: np.ndarray) -> np.ndarray:
     """Mask area of each slice, mm2; of a missed one that of the segment's nearest slice with mask."""
     area = np.nan_to_num(slices["area_mm2"].to_numpy(float))
     k, missed = slices["k"].to_numpy(float), slices["missed"].to_numpy(bool)
-    concerned = np.flatnonzero(np.isin(codes, codes[missed]))
-    order = concerned[np.argsort(codes[concerned], kind="stable")]
-    for rows in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1):
+    concerned = slices[np.isin(codes, codes[missed])]
+    for rows in concerned.groupby(codes[concerned.index]).indices.values():
+        rows = concerned.index[rows].to_numpy()
         masked = rows[~missed[rows]]
         for row in rows[missed[rows]] if len(masked) else ():
             area[row] = area[masked[np.abs(k[masked] - k[row]).argmin()]]
@@ -154,15 +139,12 @@ def _segment_of(slices: pd.DataFrame, segments: pd.DataFrame) -> tuple[np.ndarra
     """Number of each slice's segment; by segment the factor from the scored slices to all, and its predicted DSC."""
     import pandas as pd
 
-    groups = slices.groupby(["case", "segment"], observed=True, sort=False)
-    codes = groups.ngroup().to_numpy()
-    first = slices.loc[~pd.Series(codes, index=slices.index).duplicated(), ["case", "segment"]].astype(str)
-    first = first.assign(code=codes[~pd.Series(codes).duplicated().to_numpy()])
-    known = segments[["case", "segment", "n_slices", "n_scored", "predicted_dsc"]].drop_duplicates(["case", "segment"])
-    merged = first.merge(known.astype({"case": str, "segment": str}), on=["case", "segment"], how="left")
-    merged = merged.sort_values("code")
-    ratio = (merged["n_slices"] / merged["n_scored"].where(merged["n_scored"] > 0)).fillna(1.0).clip(lower=1.0)
-    return codes, ratio.to_numpy(float), merged["predicted_dsc"].to_numpy(float)
+    keys = ["case", "segment"]
+    groups = slices.groupby(keys, observed=True, sort=False)
+    known = segments.astype(dict.fromkeys(keys, str)).drop_duplicates(keys).set_index(keys)
+    known = known.reindex(pd.MultiIndex.from_tuples(groups.size().index, names=keys))
+    ratio = (known["n_slices"] / known["n_scored"].where(known["n_scored"] > 0)).fillna(1.0).clip(lower=1.0)
+    return groups.ngroup().to_numpy(), ratio.to_numpy(float), known["predicted_dsc"].to_numpy(float)
 
 
 def _reached(slices: pd.DataFrame, threshold: float) -> np.ndarray:
@@ -178,19 +160,8 @@ def _reached(slices: pd.DataFrame, threshold: float) -> np.ndarray:
 
 def _gains(codes, above, below, more_above, more_below) -> np.ndarray:
     """What each correction, in order, adds to its segment's DSC, after those of the same segment before it."""
-    order = np.argsort(codes, kind="stable")
-    c = codes[order]
-    start = np.flatnonzero(np.r_[True, c[1:] != c[:-1]]) if len(c) else np.zeros(0, int)
-    lengths = np.diff(np.r_[start, len(c)])
+    import pandas as pd
 
-    def running(values: np.ndarray) -> np.ndarray:
-        total = np.cumsum(values[order])
-        return total - np.repeat(total[start] - values[order][start], lengths)
-
-    up, down = running(more_above), running(more_below)
-    after = (above[c] + up) / (below[c] + down)
-    previous = np.r_[0.0, after[:-1]] if len(c) else after
-    previous[start] = above[c[start]] / below[c[start]]
-    gains = np.empty(len(c))
-    gains[order] = after - previous
-    return gains
+    up, down = (pd.Series(values).groupby(codes).cumsum() for values in (more_above, more_below))
+    after = (above[codes] + up) / (below[codes] + down)
+    return (after - after.groupby(codes).shift().fillna(pd.Series(above[codes] / below[codes]))).to_numpy()
