@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 from zlib import crc32
 
+from ..option_files import Doc, NonNegativeInt, Options, PositiveInt, add_options, given_options
 from ..runs import Kind, Result, Run
 from .data_options import add_data_options, subjects_of
 
@@ -20,6 +21,25 @@ if TYPE_CHECKING:
 _PAIRS = Kind("make-pairs", "quality-sentinel-make-pairs/1", "subject")
 _MASKS_AT_ONCE = 16
 """Candidate masks whose pairs are held in memory at once."""
+
+
+@dataclass(frozen=True)
+class PairAmounts(Options):
+    """How many pairs of each subject."""
+
+    masks: Annotated[NonNegativeInt, Doc("simulated masks per structure")] = 8
+    slices: Annotated[PositiveInt, Doc("slices per mask")] = 4
+    empty: Annotated[NonNegativeInt, Doc("empty slices per mask")] = 1
+    pretended: Annotated[
+        NonNegativeInt, Doc("slices per mask that are shown as missed although they are not")
+    ] = 1
+    evaluation: Annotated[
+        bool, Doc("make test pairs: every slice of every mask, masks with slices removed, phantoms never trained on")
+    ] = False
+
+    def noted(self) -> dict:
+        """What a pair file says of them: those that count."""
+        return {"masks": self.masks, "evaluation": True} if self.evaluation else asdict(self)
 
 
 def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
@@ -45,17 +65,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         "--painted", nargs=2, metavar=("DIR", "N"),
         help="also N painted CTs for each case of a folder that has masks (CASE/segmentations/) but no CT",
     )  # fmt: skip
-    parser.add_argument("--masks", type=int, default=8, metavar="N", help="masks per structure (default %(default)s)")
-    parser.add_argument("--slices", type=int, default=4, metavar="N", help="slices per mask (default %(default)s)")
-    parser.add_argument("--empty", type=int, default=1, metavar="N", help="empty slices per mask (default %(default)s)")
-    parser.add_argument(
-        "--pretended", type=int, default=1, metavar="N",
-        help="slices per mask that are shown as missed although they are not (default %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--evaluation", action="store_true",
-        help="make test pairs: every slice of every mask, masks with slices removed, phantoms never trained on",
-    )  # fmt: skip
+    add_options(parser, PairAmounts)
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default %(default)s)")
     parser.set_defaults(run=run)
 
@@ -66,8 +76,8 @@ def run(options: argparse.Namespace) -> int:
 
     from ..subjects import painted_sources
 
-    amounts = PairAmounts(options.masks, options.slices, options.empty, options.pretended, options.evaluation)
-    sources = subjects_of(options, options.data, options.evaluation)
+    amounts = PairAmounts(**given_options(options, PairAmounts))
+    sources = subjects_of(options, options.data, amounts.evaluation)
     if options.painted:
         folder, number = options.painted
         if not number.isdecimal() or not int(number):
@@ -76,46 +86,13 @@ def run(options: argparse.Namespace) -> int:
     if not sources:
         raise UsageError("nothing to make pairs from; give --data, --phantoms, or --painted")
     made, kept, left_out = make_pair_files(
-        sources, options.out, amounts, options.predictions, options.synthetic, options.jobs,
-        options.cropped,
+        sources, options.out, amounts, options.predictions, options.synthetic, options.jobs, options.cropped
     )
     print(f"{made} pair files written, {kept} already present, in {options.out}")
     print(f"Train on them: quality-sentinel train --pairs {options.out} --out model")
     if left_out:
         raise InputError(f"{len(left_out)} of {made + kept + len(left_out)} subjects were skipped (named above)")
     return 0
-
-
-@dataclass(frozen=True)
-class PairAmounts:
-    """How many pairs of each subject.
-
-    Attributes:
-        masks: simulated masks of each structure.
-        slices: slices drawn from each mask.
-        empty: empty slices drawn from each mask.
-        pretended: slices of each mask that are shown as if they had been missed.
-        evaluation: pairs to test on: all slices and all empty slices of each mask, none pretended, and masks from
-            which slices were removed.
-    """
-
-    masks: int = 8
-    slices: int = 4
-    empty: int = 1
-    pretended: int = 1
-    evaluation: bool = False
-
-    def __post_init__(self) -> None:
-        from QualitySentinelLib.errors import UsageError
-
-        for name, least in {"masks": 0, "slices": 1, "empty": 0, "pretended": 0}.items():
-            if getattr(self, name) < least:
-                raise UsageError(f"--{name} {getattr(self, name)}: give {least} or more")
-
-    def noted(self) -> dict:
-        """What a pair file says of them: those that count."""
-        counting = ("masks", "evaluation") if self.evaluation else [f.name for f in fields(self)]
-        return {name: getattr(self, name) for name in counting}
 
 
 def make_pair_files(
@@ -272,6 +249,6 @@ def _made_subject(task: _Task):
     from ..synthesis import cropped_subject, synthetic_subject
 
     subject, seed = task.source.read(), crc32(task.name.encode())
-    if task.made[0] == "cropped":
-        return replace(cropped_subject(subject, np.random.default_rng(seed)), name=task.name)
-    return replace(synthetic_subject(subject, seed), name=task.name)
+    cropped = task.made[0] == "cropped"
+    made = cropped_subject(subject, np.random.default_rng(seed)) if cropped else synthetic_subject(subject, seed)
+    return replace(made, name=task.name)
