@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
         None if options.shard is None else Shard.parse(options.shard), options.retry_failed, options.title or "",
         (*(columns or ()), *([person] if person else ())),
     )  # fmt: skip
-    progress = _Progress(options.quiet)
+    progress = Progress(options.quiet)
     try:
         outcome = run_audit(options.dataset, options.out, setup, how, progress.show)
     except KeyboardInterrupt as stop:
@@ -105,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
     return _report(options, outcome.data.root, outcome.failed)
 
 
-class _Progress:
+class Progress:
     """A bar of cases, from the moment that the first is given out: refusals before that are one line."""
 
     def __init__(self, quiet: bool) -> None:

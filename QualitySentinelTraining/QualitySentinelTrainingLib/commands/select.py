@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..option_files import add_options, given_options, read_options
 from ..selection.options import SelectOptions
-from .audit import name_failed
+from .audit import Progress, name_failed
 
 
 def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
@@ -45,7 +45,11 @@ def run(options: argparse.Namespace) -> int:
             raise UsageError(f"give {called}; quality-sentinel select --help shows examples")
     given = given_options(options, SelectOptions, *(f.name for f in fields(SelectOptions)))
     how = read_options(SelectOptions, None, **given)
-    selection = run_select(options.pool, options.out, how)
+    progress = Progress(quiet=False)
+    try:
+        selection = run_select(options.pool, options.out, how, progress.show)
+    finally:
+        progress.close()
     for note in selection.notes:
         print("note:", note, file=sys.stderr)
     print(f"{len(selection.chosen)} to annotate: {options.out / 'selection.csv'}")

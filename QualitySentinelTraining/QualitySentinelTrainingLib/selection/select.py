@@ -38,8 +38,9 @@ class Selection:
 
 
 def run_select(
-    pool: Path, out: Path, options: SelectOptions, watch: Callable[[int, int], None] = lambda done, total: None
-) -> Selection:
+    pool: Path, out: Path, options: SelectOptions,
+    watch: Callable[[int, int, dict | None], None] = lambda done, total, head: None,
+) -> Selection:  # fmt: skip
     """Write ``selection.csv`` and ``trusted.csv``; what was measured before is not measured again.
 
     Raises:
@@ -64,6 +65,8 @@ def run_select(
         unscored = dict.fromkeys(known - {one.case for one in table}, f"{given.scores}: has no scores of it")
         return _write(pool, out, options, budget, strategy, trust_by, items, table, unscored)
     items, failed = items_of(data, given)
+    if budget.unit == "cases":  # refused before the work
+        budget.check(np.ones(len(items)), str(pool))
     work = MeasureWork(options.strategy, given, options.device, options.model, by_slice)
     key = {
         "strategy": options.strategy, "model": options.model, "by slice": by_slice, "names": options.names,
@@ -73,8 +76,8 @@ def run_select(
     }  # fmt: skip
     with Run(out, SELECT, {"key": key}) as run:
         plan = run.plan(items, work, options.retry_failed)
-        for number, _ in enumerate(run.carry_out(plan, work, options.workers), start=1 + len(plan.kept)):
-            watch(number, len(items))
+        for number, one in enumerate(run.carry_out(plan, work, options.workers), start=1 + len(plan.kept)):
+            watch(number, len(items), one.head)
         failed |= run.failed
         records = (run.record(item.name) for item in items if item.name not in failed)
         measured = [case_scores(r.name, r.head, r.lines) for r in records]

@@ -102,6 +102,10 @@ def test_a_network_serves_every_strategy_that_needs_one(pool, a_torso, capsys):
         out = f"out-{strategy}"
         assert select(pool, "--network", network, "--strategy", strategy, "--budget", 2, masks=False, out=out) == 0
         assert len(rows(pool.parent / out / "selection.csv")) == 2
+    dsal = ["--network", network, "--strategy", "deep-supervision", "--budget", 2, "--dsal-round", 5]
+    assert select(pool, *dsal, masks=False, out="out-deep-supervision") == 0
+    found = rows(pool.parent / "out-deep-supervision" / "trusted.csv")
+    assert 0 < len(found) <= 4 and all(r["reason"].startswith("heads agree to Dice") for r in found)
     assert select(pool, "--network", network, network, "--strategy", "disagreement", "--budget", 2, masks=False) == 0
     assert {r["reason"] for r in rows(pool.parent / "out" / "selection.csv")} <= {
         "networks agree to Dice 1.000", "nothing was found; ranked in the middle"
@@ -119,6 +123,8 @@ def test_what_cannot_be_meant_is_one_line(pool, capsys, tmp_path):
     assert "--strategy disagreement: needs two or more" in refusal("--budget", 1, "--strategy", "disagreement")
     assert "--strategy label-quality: needs a table" in refusal("--budget", 1, "--strategy", "label-quality")
     assert "--strategy predicted-quality: needs predicted masks" in refusal("--budget", 1, masks=False)
+    assert "--dsal-round: needs --strategy deep-supervision" in refusal("--budget", 1, "--dsal-round", 5)
+    assert "trust is 1.5: " in refusal("--budget", 1, "--trust", 1.5)
     assert "--strategy best: give one of predicted-quality" in refusal("--budget", 1, "--strategy", "best")
     assert "--budget 7cases: all of" in refusal("--budget", 7)
     assert "give --budget" in refusal()

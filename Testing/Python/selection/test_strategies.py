@@ -1,13 +1,16 @@
 """Strategies on masks and probabilities so small that their scores can be counted."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status
 from QualitySentinelLib.volume import AxialFrame, CtVolume
+from QualitySentinelTrainingLib.selection import strategies
 from QualitySentinelTrainingLib.selection.crf import checked_mask, crf_mask
 from QualitySentinelTrainingLib.selection.image import PoolImage, likeliest, mask_disagreement, segmentation_of
-from QualitySentinelTrainingLib.selection.strategies import STRATEGIES
+from QualitySentinelTrainingLib.selection.strategies import NEEDS, STRATEGIES
 from QualitySentinelTrainingLib.selection.strategies.entropy import binary_entropy
 from QualitySentinelTrainingLib.selection.strategies.mc_dropout import edge_distance
 from QualitySentinelTrainingLib.selection.strategies.predicted_gain import expected_gains
@@ -86,8 +89,11 @@ def test_random_and_variety_need_no_network():
     assert image_of(masks=[mask]).features.shape == (512,)
 
 
-def test_every_strategy_says_what_it_needs_and_costs():
-    assert len(STRATEGIES) == 10 and all(s.needs and s.cost and s.reason for s in STRATEGIES.values())
+def test_every_strategy_says_what_it_needs_and_costs(repository):
+    files = {p.stem for p in Path(strategies.__file__).parent.glob("[a-z]*.py")} - {"strategy"}
+    table = (repository / "docs" / "SELECTION.md").read_text(encoding="utf-8")
+    assert len(STRATEGIES) == len(files)
+    assert all(s.needs in NEEDS and s.cost and s.reason and f"`{s.name}`" in table for s in STRATEGIES.values())
 
 
 def test_the_crf_follows_the_picture_and_is_used_only_where_it_hardly_differs():
