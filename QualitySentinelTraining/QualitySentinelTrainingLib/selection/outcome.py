@@ -153,7 +153,8 @@ def write_outcome(experiment: Experiment, run: Run, names: Sequence[tuple[str, s
         [
             Section(
                 "Strategies", "After the last round, on test patients that no strategy saw. The interval of the "
-                "difference to random is over patients.", columns=_HEADS[:9], rows=[row[:9] for row in summary],
+                "difference to random is over patients; the chance of each training is not in it.",
+                columns=_HEADS[:9], rows=[row[:9] for row in summary],
             ),
             Section(
                 "Cost", columns=[*_HEADS[:2], *_HEADS[9:]], rows=[(*row[:2], *row[9:]) for row in summary],
@@ -161,7 +162,7 @@ def write_outcome(experiment: Experiment, run: Run, names: Sequence[tuple[str, s
                 "looks at, as uncompressed files; slices for half is the share of all slices that has to be corrected, "
                 "worst first, until half of what is wrong of the pool's masks is mended.",
             ),
-            Section("Learning curves", "Mean DSC; bands span the seeds.",
+            Section("Learning curves", "Mean DSC over the seeds.",
                     line_chart(lines, f"cost ({unit})", "Learning curves", _range(lines))),
             Section("Correcting slices", "Mean DSC of the pool's masks when the worst slices are corrected first.",
                     line_chart(mended, "share of slices corrected", "Correcting slices", _range(mended))),
@@ -170,11 +171,11 @@ def write_outcome(experiment: Experiment, run: Run, names: Sequence[tuple[str, s
 
 
 def _line(label: str, x: np.ndarray, y: np.ndarray) -> Line:
-    return Line(label, x.tolist(), y.mean(axis=0).tolist(), y.min(axis=0).tolist(), y.max(axis=0).tolist())
+    return Line(label, x.tolist(), y.mean(axis=0).tolist())
 
 
 def _range(lines: Sequence[Line]) -> tuple[float, float] | None:
-    values = [v for line in lines for v in (*line.low, *line.high) if np.isfinite(v)]
+    values = [v for line in lines for v in line.y if np.isfinite(v)]
     if not values or max(values) - min(values) < 1e-6:
         return None
     low, high = min(values), max(values)

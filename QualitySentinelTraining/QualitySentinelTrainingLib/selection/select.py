@@ -65,7 +65,7 @@ def run_select(
         unscored = dict.fromkeys(known - {one.case for one in table}, f"{given.scores}: has no scores of it")
         return _write(pool, out, options, budget, strategy, trust_by, items, table, unscored)
     items, failed = items_of(data, given)
-    if budget.unit == "cases":  # refused before the work
+    if budget.unit == "cases" and items:  # refused before the work
         budget.check(np.ones(len(items)), str(pool))
     work = MeasureWork(options.strategy, given, options.device, options.model, by_slice)
     key = {
