@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from QualitySentinelLib.datasets import Case, read_case_ct
+from QualitySentinelLib.errors import InputError, reason_of
 from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.reading import read_segmentation
 from QualitySentinelLib.reading.image import image_stem
@@ -134,5 +135,8 @@ def _uids(case: Case) -> tuple[str, str]:
 
     folder = case.root / case.ct
     files = [folder / f for f in case.ct_files] or sorted(p for p in folder.rglob("*") if p.is_file())
-    header = pydicom.dcmread(files[0], stop_before_pixels=True)
-    return str(header.StudyInstanceUID), str(header.SeriesInstanceUID)
+    try:
+        header = pydicom.dcmread(files[0], stop_before_pixels=True)
+        return str(header.StudyInstanceUID), str(header.SeriesInstanceUID)
+    except (OSError, IndexError, AttributeError, pydicom.errors.InvalidDicomError) as error:
+        raise InputError(f"{folder}: is no DICOM series ({reason_of(error)}); leave out --export tasks") from error

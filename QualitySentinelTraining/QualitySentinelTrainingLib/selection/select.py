@@ -99,6 +99,8 @@ def _write(
     done = set().union(*(_cases_in(path) for path in options.done)) if options.done else set()
     annotated = [one.features for one in measured if one.case in done and one.features is not None]
     left = [one for one in measured if one.case not in done]
+    if not left:
+        raise UsageError(f"{pool}: every case is in the lists of --done; nothing is left to choose")
     rng = np.random.default_rng(options.seed)
     units = units_of(left, budget.level)
     costs = budget.costs(units)

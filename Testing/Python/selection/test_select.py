@@ -60,6 +60,11 @@ def test_lowest_predicted_quality_comes_first_and_the_rest_is_trusted(pool, caps
     done = ["--done", out / "selection.csv"]
     assert select(pool, "--budget", "3", *done) == 0
     assert {row["case"] for row in rows(out / "selection.csv")}.isdisjoint(row["case"] for row in chosen)
+    everything = out / "everything.csv"
+    everything.write_text("case\n" + "\n".join(f"case_{n}" for n in range(6)))
+    capsys.readouterr()
+    assert select(pool, "--budget", "1", "--done", everything) == 2
+    assert "every case is in the lists of --done" in capsys.readouterr().err
 
 
 def test_slices_are_ranked_with_their_structure(pool):
