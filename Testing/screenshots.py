@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.phantom or not EXAMPLE.is_dir():
             case, reference = make_phantom_files(work), None
         else:
-            case = EXAMPLE / "example_ct.nii.gz", spoiled_example(work), None
+            case = EXAMPLE / "example_ct.nii.gz", corrupted_example(work), None
             reference = EXAMPLE / "example_seg_fast_force_split.nii.gz"
         scored = begin(*case, options.model)
         save(panel_scoring(scored), options.out / "panel_scoring.png")
@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def spoiled_example(folder: Path) -> Path:
+def corrupted_example(folder: Path) -> Path:
     """TotalSegmentator's segmentation of its example CT with the errors of :data:`PLANTED`, as a label map."""
     import nibabel
 
@@ -115,10 +115,10 @@ def spoiled_example(folder: Path) -> Path:
     hu = np.asarray(nibabel.load(EXAMPLE / "example_ct.nii.gz").dataobj).T
     spacing = tuple(float(s) for s in image.header.get_zooms()[::-1])
     labels[~np.isin(labels, SHOWN)] = 0
-    spoiled = labels.copy()
-    plant_errors(spoiled, PLANTED, labels, hu, spacing, np.random.default_rng(0))
+    corrupted = labels.copy()
+    plant_errors(corrupted, PLANTED, labels, hu, spacing, np.random.default_rng(0))
     path = folder / "segmentation.nii.gz"
-    nibabel.save(nibabel.Nifti1Image(spoiled.T, image.affine, image.header), path)  # the header names the labels
+    nibabel.save(nibabel.Nifti1Image(corrupted.T, image.affine, image.header), path)  # the header names the labels
     return path
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from QualitySentinelLib.datasets import find_cases, read_case
 from QualitySentinelLib.files import atomic_write
-from QualitySentinelTrainingLib.audit.privacy import Scrubber
+from QualitySentinelTrainingLib.audit.privacy import Deidentifier
 from QualitySentinelTrainingLib.audit.record import segment_records
 from QualitySentinelTrainingLib.audit.run import AuditOptions, run_audit
 
@@ -167,7 +167,7 @@ def one_by_one(data, cases, scorer, scratch: Path, reports: bool) -> float:
             inputs = {"ct": data.root / case.ct, "seg": data.root / case.seg}
             write_results(scratch / "one" / case.name, score, ct, segmentation, inputs=inputs)
         else:
-            rows = segment_records(score, segmentation, Scrubber(case, data.root))
+            rows = segment_records(score, segmentation, Deidentifier(case, data.root))
             atomic_write(scratch / "one" / f"{case.name}.json", json.dumps(rows))
     return (time.perf_counter() - started) / len(cases)
 

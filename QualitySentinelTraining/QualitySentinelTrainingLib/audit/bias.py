@@ -1,6 +1,6 @@
 """Whether predicted quality differs between groups of people: by sex, age, and any other column of the metadata.
 
-Persons are the independent units, or cases where nothing tells persons: each gives one number per test, however many
+Patients are the independent units, or cases where nothing tells patients: each gives one number per test, however many
 segments and slices it has.
 """
 
@@ -17,7 +17,7 @@ from QualitySentinelLib.errors import UsageError
 
 from ..stats import LEVEL, RankTest, adjusted, bootstrap_interval, drawn_means, rank_correlation, rank_test
 from .frames import META
-from .people import age_groups, as_numbers, as_words, by_person, first_of_person, is_age, silent, who_was_scanned
+from .people import age_groups, as_numbers, as_words, by_patient, first_of_patient, is_age, silent, who_was_scanned
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,13 +84,13 @@ class Bias:
     Attributes:
         tests: smallest ``q`` first.
         notes: columns and groups that were not tested, and why, one line each.
-        person: the metadata column that told persons, without ``meta_``; ``None`` when each case was a unit.
+        patient: the metadata column that told patients, without ``meta_``; ``None`` when each case was a unit.
         n_cases, n_units: cases with scores, and units that they make.
     """
 
     tests: list[BiasTest]
     notes: list[str] = field(default_factory=list)
-    person: str | None = None
+    patient: str | None = None
     n_cases: int = 0
     n_units: int = 0
 
@@ -120,7 +120,7 @@ def find_bias(
     audit: Audit,
     columns: Iterable[str] | None = None,
     *,
-    person: str | None = None,
+    patient: str | None = None,
     min_group: int = MIN_GROUP,
     draws: int = DRAWS,
     seed: int = 0,
@@ -138,7 +138,7 @@ def find_bias(
     Args:
         audit: its ``cases`` and ``segments`` are read.
         columns: metadata columns, without ``meta_``; all by default.
-        person: metadata column that tells the person: the mean of a person's cases is one unit, with the metadata of
+        patient: metadata column that tells the patient: the mean of a patient's cases is one unit, with the metadata of
             the first of them that says something. By default the column that is called so (``PATIENT_COLUMNS``),
             if there is one; ``""`` for none, so that each case is a unit.
         min_group: smallest group that is compared, in units.
@@ -149,32 +149,32 @@ def find_bias(
         UsageError: there is no such column.
     """
     chosen = list(audit.metadata if columns is None else columns)
-    for name in [*chosen, *([person] if person else [])]:
+    for name in [*chosen, *([patient] if patient else [])]:
         if name not in audit.metadata:
             there = ", ".join(audit.metadata) or "none"
             raise UsageError(f"{name}: no metadata column of {audit.folder}; available: {there}")
-    person = patient_column(audit.metadata) if person is None else person or None
-    outcomes, labels, n_cases = _outcomes(audit, chosen, person)
+    patient = patient_column(audit.metadata) if patient is None else patient or None
+    outcomes, labels, n_cases = _outcomes(audit, chosen, patient)
     tests: list[BiasTest] = []
     notes: list[str] = []
     for name in chosen:
-        if name != person and len(outcomes):
+        if name != patient and len(outcomes):
             tests += _tests_of(name, labels[META + name], outcomes, min_group, draws, seed, notes)
     tests = [replace(t, q=float(q)) for t, q in zip(tests, adjusted([t.p for t in tests]), strict=True)]
     tests.sort(key=lambda t: (t.q, t.p, t.structure != OVERALL, t.column, t.structure))
-    return Bias(tests, notes, person, n_cases, len(outcomes))
+    return Bias(tests, notes, patient, n_cases, len(outcomes))
 
 
-def _outcomes(audit: Audit, columns: Sequence[str], person: str | None) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+def _outcomes(audit: Audit, columns: Sequence[str], patient: str | None) -> tuple[pd.DataFrame, pd.DataFrame, int]:
     """Predicted DSC [units x structures], ``OVERALL`` first; the metadata [units x columns], rows alike; cases."""
     segments = audit.segments[["case", "structure", "predicted_dsc"]].dropna()
     dsc = segments.pivot_table(index="case", columns="structure", values="predicted_dsc", aggfunc="mean")
     cases = audit.done.drop_duplicates("case").set_index("case")
     dsc = dsc.reindex([c for c in cases.index if c in dsc.index]).astype(float)
     labels, n_cases = cases.loc[dsc.index, [META + c for c in dict.fromkeys(columns)]], len(dsc)
-    if person:
-        who = who_was_scanned(cases.loc[dsc.index, META + person])
-        dsc, labels = by_person(dsc, who), first_of_person(labels, who)
+    if patient:
+        who = who_was_scanned(cases.loc[dsc.index, META + patient])
+        dsc, labels = by_patient(dsc, who), first_of_patient(labels, who)
     means = dsc.mean()
     dsc.insert(0, OVERALL, (dsc - means).mean(axis=1) + (means.mean() if len(means) else 0.0))
     return dsc, labels, n_cases

@@ -1,6 +1,6 @@
 """Two audits side by side: two versions of the labels of the same cases, or two data sets.
 
-As in the tests of bias, persons are the independent units, or cases where nothing tells persons.
+As in the tests of bias, patients are the independent units, or cases where nothing tells patients.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from QualitySentinelLib.errors import UsageError
 from ..stats import LEVEL, adjusted, bootstrap_interval, drawn_means, rank_test, signed_rank_p
 from .bias import OVERALL
 from .frames import META
-from .people import by_person, who_was_scanned
+from .people import by_patient, who_was_scanned
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DRAWS = 2000
 LEAST_UNITS = 5
-"""A structure is compared over so many persons, or cases, at least."""
+"""A structure is compared over so many patients, or cases, at least."""
 _COMMON_SHARE = 0.5
 _SAME_PLACE_MM = 50.0
 """Two masks of one structure in one CT lie nearer to each other than this, however bad they are."""
@@ -64,11 +64,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Units:
-    """What one side of a comparison counts: the metadata column that told persons, without ``meta_`` (``None`` when
+    """What one side of a comparison counts: the metadata column that told patients, without ``meta_`` (``None`` when
     each case was a unit), the cases with scores that took part, and the units that they make.
     """
 
-    person: str | None = None
+    patient: str | None = None
     n_cases: int = 0
     n: int = 0
 
@@ -114,29 +114,29 @@ class Comparison:
 
 
 def compare_audits(
-    audit: Audit, other: Audit, paired: bool | None = None, *, person: str | None = None, draws: int = DRAWS,
+    audit: Audit, other: Audit, paired: bool | None = None, *, patient: str | None = None, draws: int = DRAWS,
     seed: int = 0,
 ) -> Comparison:  # fmt: skip
     """Compare the predicted DSC of two audits.
 
     The same cases are compared in pairs: case by structure, then the mean of the differences over the cases of a
-    person, then over persons, with an interval from drawing persons; over all structures a person counts with the mean
-    of the structures' differences. Different cases are compared as groups of persons; over all structures a person
-    counts with the mean of the deviations from the structures' means, so that a scan does not count for the structures
-    it happens to show. Where no column tells persons, each case counts as one.
+    patient, then over patients, with an interval from drawing patients; over all structures a patient counts with the
+    mean of the structures' differences. Different cases are compared as groups of patients; over all structures a
+    patient counts with the mean of the deviations from the structures' means, so that a scan does not count for the
+    structures it happens to show. Where no column tells patients, each case counts as one.
 
     Args:
         paired: whether cases of one name are the same; by default they are when half of the smaller set's names are
             in both and the masks of one name lie in one place.
-        person: metadata column of ``audit`` that tells the person, and of ``other`` where it has it; by default the
+        patient: metadata column of ``audit`` that tells the patient, and of ``other`` where it has it; by default the
             columns that are called so (``PATIENT_COLUMNS``); ``""`` for none.
         draws, seed: of the bootstrap.
 
     Raises:
         UsageError: ``audit`` has no such column.
     """
-    if person and person not in audit.metadata:
-        raise UsageError(f"{person}: no metadata column of {audit.folder}; available: {', '.join(audit.metadata)}")
+    if patient and patient not in audit.metadata:
+        raise UsageError(f"{patient}: no metadata column of {audit.folder}; available: {', '.join(audit.metadata)}")
     here, there = _table(audit), _table(other)
     common = [c for c in here.index if c in set(there.index)]
     if paired is None:
@@ -151,7 +151,7 @@ def compare_audits(
     )  # fmt: skip
     if comparison.name == comparison.other_name:
         comparison.name, comparison.other_name = f"{audit.name} (this)", f"{other.name} (other)"
-    whose = [(here, _persons(audit, person)), (there, _persons(other, person))]
+    whose = [(here, _patients(audit, patient)), (there, _patients(other, patient))]
     if paired:
         a, b = here.loc[common, structures], there.loc[common, structures]
         comparison.changed = _changed(a, b)
@@ -172,10 +172,10 @@ def _table(audit: Audit) -> pd.DataFrame:
     return table.astype(float)
 
 
-def _persons(audit: Audit, person: str | None) -> tuple[str | None, pd.Series | None]:
-    """The column that tells persons, and who each case is of; nothing where no column does."""
-    column = person if person in audit.metadata else patient_column(audit.metadata)
-    if person == "" or column is None:
+def _patients(audit: Audit, patient: str | None) -> tuple[str | None, pd.Series | None]:
+    """The column that tells patients, and who each case is of; nothing where no column does."""
+    column = patient if patient in audit.metadata else patient_column(audit.metadata)
+    if patient == "" or column is None:
         return None, None
     return column, who_was_scanned(audit.cases.drop_duplicates("case").set_index("case")[META + column])
 
@@ -183,7 +183,7 @@ def _persons(audit: Audit, person: str | None) -> tuple[str | None, pd.Series | 
 def _units(table: pd.DataFrame, column: str | None, who: pd.Series | None) -> tuple[pd.DataFrame, Units]:
     """A table [cases x structures] as one of units; without the cases that have none of the structures."""
     table = table.dropna(how="all")
-    units = table if who is None else by_person(table, who)
+    units = table if who is None else by_patient(table, who)
     return units, Units(column, len(table), len(units))
 
 

@@ -82,23 +82,23 @@ def age_groups(years: pd.Series) -> pd.Series:
     return groups.astype(object).where(years.notna(), None)
 
 
-def who_was_scanned(persons: pd.Series) -> pd.Series:
-    """Who each case is of, from the column that tells persons, by case; of unknown ones each is a person of its own."""
-    who = as_words(persons)
+def who_was_scanned(patients: pd.Series) -> pd.Series:
+    """Who each case is of, from the column that tells patients, by case; each unknown one is a patient of its own."""
+    who = as_words(patients)
     alone = "case " + who.index.to_series().astype(str)
-    return ("person " + who).where(who.notna(), alone)
+    return ("patient " + who).where(who.notna(), alone)
 
 
-def by_person(table: pd.DataFrame, who: pd.Series) -> pd.DataFrame:
-    """Numbers [cases x columns] as means over each person's cases [persons x columns], in the order of the first."""
+def by_patient(table: pd.DataFrame, who: pd.Series) -> pd.DataFrame:
+    """Numbers [cases x columns] as means over each patient's cases [patients x columns], in the order of the first."""
     return table.groupby(who.loc[table.index].to_numpy(), sort=False).mean()
 
 
-def first_of_person(labels: pd.DataFrame, who: pd.Series) -> pd.DataFrame:
-    """Metadata [cases x columns] as each person's [persons x columns]: what the first case says that says something."""
-    persons = who.loc[labels.index].to_numpy()
-    said = labels.where(labels.apply(_texts).notna()).groupby(persons, sort=False).first()
-    return said.where(said.notna(), labels.groupby(persons, sort=False).first())
+def first_of_patient(labels: pd.DataFrame, who: pd.Series) -> pd.DataFrame:
+    """Metadata [cases x columns] as each patient's [patients x columns]: of the first case that says something."""
+    patients = who.loc[labels.index].to_numpy()
+    said = labels.where(labels.apply(_texts).notna()).groupby(patients, sort=False).first()
+    return said.where(said.notna(), labels.groupby(patients, sort=False).first())
 
 
 def _texts(values: pd.Series) -> pd.Series:

@@ -14,7 +14,7 @@ _TITLE = re.compile(r"(the largest was taken \()'.*', (\d+ slices\))")
 """Where a reader quotes the description of a DICOM series, which in any layout is none of a reader's business."""
 
 
-class Scrubber:
+class Deidentifier:
     """Takes out of texts what does not belong into an output.
 
     The data set's folder goes from paths: they become relative to it. Of a case whose files may identify the patient,

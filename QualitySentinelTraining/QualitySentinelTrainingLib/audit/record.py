@@ -18,7 +18,7 @@ from QualitySentinelLib.scores.tables import segment_rows
 from QualitySentinelLib.volume import Segment, Segmentation
 
 from ..runs import Record
-from .privacy import Scrubber
+from .privacy import Deidentifier
 
 _OLDER_SCHEMA = "quality-sentinel-audit-case/1"
 _SCORE_FIELDS = (
@@ -67,7 +67,7 @@ def older_record(content: bytes) -> Record:
     return Record(head, segments)
 
 
-def segment_records(score: CaseScore, segmentation: Segmentation, scrub: Scrubber) -> list[dict]:
+def segment_records(score: CaseScore, segmentation: Segmentation, scrub: Deidentifier) -> list[dict]:
     """The segments' rows with their slices, in the segmentation's order."""
     records = []
     for one, (label, *values) in zip(score.segments, segment_rows(score, _SCORE_FIELDS), strict=True):

@@ -18,7 +18,7 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
         "--bias-columns", metavar="COLUMNS", help="metadata columns to test for bias, comma-separated (default: all)"
     )
     group.add_argument(
-        "--person-column", metavar="COLUMN",
+        "--patient-column", "--person-column", metavar="COLUMN",
         help="metadata column of patients who have several CTs; 'none' for none (default: detected)",
     )  # fmt: skip
     group.add_argument("--budget", type=int, metavar="K", help="list only the K lowest slices in budget.csv")
@@ -80,12 +80,12 @@ def check_report_options(options: argparse.Namespace) -> None:
 
 
 def asked_columns(options: argparse.Namespace) -> tuple[list[str] | None, str | None]:
-    """The metadata columns to test for bias, and the one that tells persons, as ``write_audit_report`` takes them."""
+    """The metadata columns to test for bias, and the one that tells patients, as ``write_audit_report`` takes them."""
     columns = None
     if options.bias_columns is not None:
         columns = [c.strip().removeprefix("meta_") for c in options.bias_columns.split(",") if c.strip()]
-    person = options.person_column
-    return columns, "" if person == "none" else person and person.removeprefix("meta_")
+    patient = options.patient_column
+    return columns, "" if patient == "none" else patient and patient.removeprefix("meta_")
 
 
 def report_from(options: argparse.Namespace, dataset_folder: Path | None = None) -> Path | None:
@@ -114,11 +114,11 @@ def report_from(options: argparse.Namespace, dataset_folder: Path | None = None)
 
     from .report import write_audit_report
 
-    columns, person = asked_columns(options)
+    columns, patient = asked_columns(options)
     pages = {} if options.report_pages is None else {"max_pages": options.report_pages}
     with tqdm(desc="report", disable=options.quiet, file=sys.stderr, bar_format="{desc}") as bar:
         page = write_audit_report(
-            options.out, dataset_folder, compare_with=options.compare, metadata=columns, person=person,
+            options.out, dataset_folder, compare_with=options.compare, metadata=columns, patient=patient,
             budget=options.budget, exclude_below=options.exclude_below, progress=lambda what: bar.set_description(what),
             **pages,
         )  # fmt: skip

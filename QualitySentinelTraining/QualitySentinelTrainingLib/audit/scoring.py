@@ -17,7 +17,7 @@ from QualitySentinelLib.volume import CtVolume, Segmentation
 from QualitySentinelLib.volume.segmentation import chosen_segments
 
 from ..runs import Result, Work
-from .privacy import Scrubber
+from .privacy import Deidentifier
 from .record import segment_records
 
 if TYPE_CHECKING:
@@ -127,8 +127,8 @@ class CaseWork(Work):
         flag(score, self.setup.options.threshold)
         return score
 
-    def _scrub(self, case: Case) -> Scrubber:
-        return Scrubber(case, self.setup.root, self.setup.keep_identifiers)
+    def _scrub(self, case: Case) -> Deidentifier:
+        return Deidentifier(case, self.setup.root, self.setup.keep_identifiers)
 
     def _read(self, case: Case) -> tuple[CtVolume, Segmentation, tuple[str, ...]]:
         setup = self.setup

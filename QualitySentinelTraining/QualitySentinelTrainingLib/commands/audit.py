@@ -80,11 +80,11 @@ def run(options: argparse.Namespace) -> int:
     setup = ScoringSetup(
         options.dataset, scoring_options(options), options.names, options.keep_identifiers, options.scores
     )
-    columns, person = (None, None) if options.no_report or options.shard else asked_columns(options)
+    columns, patient = (None, None) if options.no_report or options.shard else asked_columns(options)
     how = AuditOptions(
         options.layout, options.metadata, options.engine, options.workers, options.ray_address,
         None if options.shard is None else Shard.parse(options.shard), options.retry_failed, options.title or "",
-        (*(columns or ()), *([person] if person else ())),
+        (*(columns or ()), *([patient] if patient else ())),
     )  # fmt: skip
     progress = Progress(options.quiet)
     try:

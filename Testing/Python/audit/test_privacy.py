@@ -9,7 +9,7 @@ import pytest
 
 from QualitySentinelLib.commands.main import main
 from QualitySentinelLib.datasets import Case, find_cases
-from QualitySentinelTrainingLib.audit.privacy import Scrubber
+from QualitySentinelTrainingLib.audit.privacy import Deidentifier
 from QualitySentinelTrainingLib.audit.report import write_audit_report
 
 SECRETS = {
@@ -107,13 +107,13 @@ def test_paths_of_other_layouts_are_relative(a_data_set, audit):
 def test_what_is_taken_out_of_texts(text, expected):
     secrets = ("Lee^Ann", "Lee", "Ann", "12345", "'thorax'")
     case = Case("case_0001", "Ann Lee/ct", "Ann Lee/s.dcm", identifying=True, secrets=secrets)
-    assert Scrubber(case, Path("/data/set"))(text) == expected
+    assert Deidentifier(case, Path("/data/set"))(text) == expected
 
 
 def test_a_seg_in_the_folder_of_its_ct_is_called_seg():
     case = Case("case_0001", "p1", "p1/SEG.dcm", ct_files=("p1/IM0000.dcm",), identifying=True)
     text = "/data/set/p1/SEG.dcm: lies elsewhere than the CT /data/set/p1; /data/set/p1/IM0000.dcm, p1/IM0001.dcm"
-    assert Scrubber(case, Path("/data/set"))(text) == "SEG: lies elsewhere than the CT CT; CT, CT"
+    assert Deidentifier(case, Path("/data/set"))(text) == "SEG: lies elsewhere than the CT CT; CT, CT"
 
 
 def test_the_folder_of_a_dicom_tree_may_be_named_after_a_patient(torso_writer, audit, tmp_path, monkeypatch):
@@ -131,7 +131,7 @@ def test_the_folder_of_a_dicom_tree_may_be_named_after_a_patient(torso_writer, a
     opened = []
     monkeypatch.setattr("QualitySentinelLib.commands.review.run", lambda options: opened.append(options) or 0)
     assert main(["audit", "--open", "case_0001", "--out", str(result.folder)]) == 0
-    assert opened[0].seg == data / "seg.dcm"
+    assert opened[0].seg == [data / "seg.dcm"]
 
     named = audit(data, "--title", "Clinic A")
     assert {row["dataset"] for row in named.rows("cases")} == {"Clinic A"}
@@ -159,10 +159,10 @@ def test_the_folder_of_a_data_set_is_in_no_table_though_files_lie_in_it(torso_wr
 
 def test_the_description_of_a_series_is_in_no_output_of_any_layout():
     case, text = Case("a", "a/ct", "a/seg.nii.gz"), "a/ct: the largest was taken ('Hunchback', 20 slices)"
-    assert Scrubber(case, Path("/data"))(text) == "a/ct: the largest was taken (20 slices)"
-    assert Scrubber(case, Path("/data"), keep_identifiers=True)(text) == text
+    assert Deidentifier(case, Path("/data"))(text) == "a/ct: the largest was taken (20 slices)"
+    assert Deidentifier(case, Path("/data"), keep_identifiers=True)(text) == text
 
 
 def test_a_word_that_is_part_of_another_path_stays():
-    scrub = Scrubber(Case("a", ".", "seg.dcm"), Path("/data"))
+    scrub = Deidentifier(Case("a", ".", "seg.dcm"), Path("/data"))
     assert scrub("/data: no CT in /other/data: nor in /data") == "CT: no CT in /other/data: nor in CT"

@@ -121,11 +121,11 @@ def test_what_is_no_grouping_is_not_tested_and_said_why():
     assert all(any(note.startswith(name) for note in bias.notes) for name in ("id", "same", "few"))
 
 
-def test_several_scans_of_a_person_count_once_when_the_person_is_known():
+def test_several_scans_of_a_patient_count_once_when_the_patient_is_known():
     audit = people(4)
     audit.cases["meta_person"] = [f"p{i // 2}" for i in range(60)]
     audit.cases["meta_sex"] = ["M" if i // 2 % 2 else "F" for i in range(60)]
-    test = next(t for t in find_bias(audit, ["sex"], person="person").tests if t.structure == OVERALL)
+    test = next(t for t in find_bias(audit, ["sex"], patient="person").tests if t.structure == OVERALL)
     assert test.n == 30
 
 
@@ -194,19 +194,19 @@ def test_words_for_nothing_known_are_no_group():
     assert "sex: 20 of 60 values say nothing: 'unknown'" in bias.notes
 
 
-def test_persons_are_told_by_a_column_of_that_name_unless_that_is_not_wanted():
+def test_patients_are_told_by_a_column_of_that_name_unless_that_is_not_wanted():
     audit = people(4)
     audit.cases["meta_subject"] = [f"p{i // 2}" for i in range(60)]
-    by_person, by_case = find_bias(audit, draws=50), find_bias(audit, person="", draws=50)
-    assert (by_person.person, by_person.n_cases, by_person.n_units) == ("subject", 60, 30)
-    assert (by_case.person, by_case.n_cases, by_case.n_units) == (None, 60, 60)
-    assert all(t.column != "subject" for t in by_person.tests)
-    assert find_bias(people(4), draws=50).person is None
-    audit.cases.loc[:9, "meta_subject"] = "unknown"  # 10 cases of 5 persons: who, nobody knows
+    by_patient, by_case = find_bias(audit, draws=50), find_bias(audit, patient="", draws=50)
+    assert (by_patient.patient, by_patient.n_cases, by_patient.n_units) == ("subject", 60, 30)
+    assert (by_case.patient, by_case.n_cases, by_case.n_units) == (None, 60, 60)
+    assert all(t.column != "subject" for t in by_patient.tests)
+    assert find_bias(people(4), draws=50).patient is None
+    audit.cases.loc[:9, "meta_subject"] = "unknown"  # 10 cases of 5 patients: who, nobody knows
     assert find_bias(audit, draws=50).n_units == 35
 
 
-def test_what_any_scan_of_a_person_says_is_known_of_the_person():
+def test_what_any_scan_of_a_patient_says_is_known_of_the_patient():
     audit = people(4)
     audit.cases["meta_person"] = [f"p{i // 2}" for i in range(60)]
     audit.cases["meta_sex"] = [("unknown" if i % 2 == 0 else "MF"[i // 2 % 2]) if i < 56 else "?" for i in range(60)]

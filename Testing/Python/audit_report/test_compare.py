@@ -77,14 +77,14 @@ def test_the_table_has_a_row_per_structure(two):
     assert frame.loc[frame["structure"] == "liver", "found"].tolist() == [True]
 
 
-def with_persons(made, scans: int, column: str = "meta_patient") -> None:
-    """Each ``scans`` cases in a row are of one person."""
+def with_patients(made, scans: int, column: str = "meta_patient") -> None:
+    """Each ``scans`` cases in a row are of one patient."""
     for number, case in enumerate(made.cases):
         case[column] = f"p{number // scans}"
 
 
-def test_a_person_with_many_scans_counts_once(two):
-    """One person's 11 scans are worse by 0.2, the other 9 persons' are as they were: no change of the labels."""
+def test_a_patient_with_many_scans_counts_once(two):
+    """One patient's 11 scans are worse by 0.2, the other 9 patients' are as they were: no change of the labels."""
     one, other = two
     for number, case in enumerate(one.cases):
         case["meta_patient"] = "p0" if number < 11 else f"p{number}"
@@ -92,41 +92,41 @@ def test_a_person_with_many_scans_counts_once(two):
         if s["structure"] == "liver" and s["case"] >= "c011":
             s["predicted_dsc"] = other.segment(s["case"], "liver")["predicted_dsc"]
     audits = [read_audit(m.write()) for m in two]
-    by_case = {r.structure: r for r in compare_audits(*audits, person="").rows}["liver"]
+    by_case = {r.structure: r for r in compare_audits(*audits, patient="").rows}["liver"]
     comparison = compare_audits(*audits)
-    by_person = {r.structure: r for r in comparison.rows}["liver"]
+    by_patient = {r.structure: r for r in comparison.rows}["liver"]
     assert (by_case.n, by_case.found) == (20, True)
-    assert (by_person.n, by_person.found) == (10, False)
-    assert by_person.difference == pytest.approx(-0.02)
-    assert by_person.low < -0.02 < by_person.high
-    assert (comparison.here.person, comparison.here.n_cases, comparison.here.n) == ("patient", 20, 10)
+    assert (by_patient.n, by_patient.found) == (10, False)
+    assert by_patient.difference == pytest.approx(-0.02)
+    assert by_patient.low < -0.02 < by_patient.high
+    assert (comparison.here.patient, comparison.here.n_cases, comparison.here.n) == ("patient", 20, 10)
     assert {c["case"] for c in comparison.changed} == {f"c{n:03d}" for n in range(11)}  # cases: these are opened
 
 
-def test_persons_are_told_by_the_metadata_of_either_audit(two):
+def test_patients_are_told_by_the_metadata_of_either_audit(two):
     _, other = two
-    with_persons(other, 2, "meta_subject")
+    with_patients(other, 2, "meta_subject")
     audits = [read_audit(m.write()) for m in two]
     assert compare_audits(*audits).here.n == compare_audits(*audits[::-1]).here.n == 10
     with pytest.raises(UsageError, match="ward: no metadata column of"):
-        compare_audits(*audits, person="ward")
+        compare_audits(*audits, patient="ward")
 
 
-def test_groups_of_persons_are_compared_where_the_patients_are_others(two):
+def test_groups_of_patients_are_compared_where_the_patients_are_others(two):
     one, other = two
     for rows in (other.cases, other.segments):
         for row in rows:
             row["case"] = "x" + row["case"]
-    with_persons(one, 2)
+    with_patients(one, 2)
     comparison = compare_audits(*(read_audit(m.write()) for m in two))
     liver = {r.structure: r for r in comparison.rows}["liver"]
     assert (liver.n, liver.n_other) == (10, 20)
-    assert (comparison.here.person, comparison.there.person) == ("patient", None)
+    assert (comparison.here.patient, comparison.there.patient) == ("patient", None)
     assert liver.found
     assert liver.low < -0.2 < liver.high
 
 
-def test_cases_of_unknown_persons_are_not_one_person(two):
+def test_cases_of_unknown_patients_are_not_one_patient(two):
     one, _ = two
     for number, case in enumerate(one.cases):
         case["meta_patient"] = "unknown" if number < 6 else None if number < 8 else f"p{number // 2}"

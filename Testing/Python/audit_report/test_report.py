@@ -82,14 +82,14 @@ def test_where_slices_were_sampled_no_page_counts_missed_ones(telling, open_page
 
 
 @pytest.mark.chromium
-def test_the_section_on_bias_says_what_it_took_for_a_person(make, open_page):
+def test_the_section_on_bias_says_what_it_took_for_a_patient(make, open_page):
     made = make(40)
     text = open_page(write_audit_report(made.write())).locator("#bias").inner_text()
-    assert "No column tells whether several CTs are of one person" in text
+    assert "No column tells whether several CTs are of one patient" in text
     for number, case in enumerate(made.cases):
         case |= {"meta_patient": f"p{number // 2}", "meta_sex": "MF"[number // 2 % 2]}
     text = open_page(write_audit_report(made.write())).locator("#bias").inner_text()
-    assert "A person counts once (40 CTs of 20 persons, told by the column patient)" in text
+    assert "A patient counts once (40 CTs of 20 patients, told by the column patient)" in text
 
 
 @pytest.mark.chromium
@@ -211,7 +211,7 @@ def test_two_versions_of_labels_are_compared_on_the_page(make, open_page):
 
 
 @pytest.mark.chromium
-def test_the_comparison_says_what_it_took_for_a_person(make, open_page):
+def test_the_comparison_says_what_it_took_for_a_patient(make, open_page):
     one, other = make(20, "one", seed=1), make(20, "other", seed=2)
     other.write()
     told = lambda: open_page(write_audit_report(one.write(), compare_with=other.folder)).locator("#comparison")  # noqa: E731
@@ -221,22 +221,22 @@ def test_the_comparison_says_what_it_took_for_a_person(make, open_page):
         case["meta_patient"] = f"p{number // 2}"
     section = told()
     text = " ".join(section.inner_text().split())
-    assert "a person counts once (20 CTs of 10 persons, told by the column patient), with the mean of the CTs." in text
-    assert "drawing persons anew" in text and "No column tells" not in text
+    assert "a patient counts once (20 CTs of 10 patients, told by the column patient), with the mean of the" in text
+    assert "drawing patients anew" in text and "No column tells" not in text
     assert section.locator("tbody").first.locator("tr").first.inner_text().split("\t")[:2] == ["all structures", "10"]
     for rows in (one.cases, one.segments, one.slices):
         for row in rows:
             row["case"] = "x" + row["case"]
     text = " ".join(told().inner_text().split())
-    assert "here 20 CTs of 10 persons, told by the column patient, there 20 cases. A person counts once" in text
+    assert "here 20 CTs of 10 patients, told by the column patient, there 20 cases. A patient counts once" in text
     assert "No column of one of the two tells" in text
 
 
-def test_a_column_of_persons_that_is_not_there_is_refused(make):
+def test_a_column_of_patients_that_is_not_there_is_refused(make):
     made = make(6)
     made.cases = [{k: v for k, v in c.items() if not k.startswith("meta_")} for c in made.cases]
     with pytest.raises(UsageError, match="pid: no metadata column"):
-        write_audit_report(made.write(), person="pid")
+        write_audit_report(made.write(), patient="pid")
 
 
 def test_no_bias_is_claimed_where_there_is_none(make):

@@ -169,8 +169,8 @@ def test_drawn_errors_cover_the_whole_range_of_dsc(organ):
             assert np.array_equal(mask, organ[0])
         if record.slices is not None:
             first, last = record.slices
-            spoiled = range(first, last + 1)
-            assert np.array_equal(np.delete(mask, spoiled, 0), np.delete(organ[0], spoiled, 0))
+            corrupted = range(first, last + 1)
+            assert np.array_equal(np.delete(mask, corrupted, 0), np.delete(organ[0], corrupted, 0))
     shares = np.histogram(np.concatenate(scores), [0, 0.2, 0.4, 0.6, 0.8, 0.999, 1.01])[0] / sum(map(len, scores))
     assert (shares > 0.03).all()
     assert shares[4] > 0.25, "most real slices lie between 0.8 and 1"

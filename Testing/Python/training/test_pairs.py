@@ -53,7 +53,7 @@ def test_a_perfect_mask_has_dsc_one(some_pairs):
     assert (some_pairs.volume_dsc[perfect] == 1.0).all()
 
 
-def test_the_mask_channel_shows_the_spoiled_mask_and_the_reference_the_right_one(some_pairs):
+def test_the_mask_channel_shows_the_corrupted_mask_and_the_reference_the_right_one(some_pairs):
     side_mm = some_pairs.pixel_mm * COMPACT.size
     masked = some_pairs.area > 0
     for shares, voxels in (

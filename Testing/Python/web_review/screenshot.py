@@ -62,10 +62,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def case_arguments(folder: Path) -> list[str]:
     """``--ct``, ``--seg`` and ``--names`` of the case."""
-    from Testing.screenshots import EXAMPLE, make_phantom_files, spoiled_example
+    from Testing.screenshots import EXAMPLE, corrupted_example, make_phantom_files
 
     if EXAMPLE.is_dir():
-        return ["--ct", str(EXAMPLE / "example_ct.nii.gz"), "--seg", str(spoiled_example(folder))]
+        return ["--ct", str(EXAMPLE / "example_ct.nii.gz"), "--seg", str(corrupted_example(folder))]
     ct, seg, names = make_phantom_files(folder)
     return ["--ct", str(ct), "--seg", str(seg), "--names", str(names)]
 

@@ -63,7 +63,7 @@ def write_audit_report(
     *,
     compare_with: str | os.PathLike | None = None,
     metadata: Iterable[str] | None = None,
-    person: str | None = None,
+    patient: str | None = None,
     budget: int | None = None,
     exclude_below: float | None = None,
     max_pages: int = MOST_PAGES,
@@ -84,7 +84,7 @@ def write_audit_report(
             when the files have gone, there are no pictures.
         compare_with: the folder of another audit, to compare with.
         metadata: columns of the bias section, without ``meta_``; all by default.
-        person: metadata column that tells the person, where several cases are of one.
+        patient: metadata column that tells the patient, where several cases are of one.
         budget: only so many slices in ``budget.csv``; all flagged and missed ones by default.
         exclude_below: write ``excluded.csv``: masks and cases predicted below it.
         max_pages: so many of the worst cases get a page.
@@ -109,8 +109,8 @@ def write_audit_report(
     slices = audit.read_slices(COLUMNS)
     overview = overview_of(audit, slices)
     progress("comparing groups")
-    bias = find_bias(audit, metadata, person=person) if metadata is not None or person or audit.metadata else None
-    comparison = compare_audits(audit, read_audit(compare_with), person=person) if compare_with is not None else None
+    bias = find_bias(audit, metadata, patient=patient) if metadata is not None or patient or audit.metadata else None
+    comparison = compare_audits(audit, read_audit(compare_with), patient=patient) if compare_with is not None else None
     plans = [budget_plan(audit, order) for order in ("worst", "gain")]
     swaps = find_swaps(audit.segments)
     missing = missing_structures(audit.segments, [str(c) for c in audit.done["case"]])
