@@ -252,7 +252,14 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
         return self._model
 
     def scoreSteps(
-        self, volumeNode, segmentationNode, options=None, previous=None, cancelled=lambda: False, **changes
+        self,
+        volumeNode,
+        segmentationNode,
+        options=None,
+        previous=None,
+        cancelled=lambda: False,
+        drawings=None,
+        **changes,
     ):
         """Score a segmentation step by step: a generator to be driven from the event loop.
 
@@ -263,6 +270,7 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
         :param previous: an earlier score: slices that have not changed since keep theirs
         :param cancelled: function that is asked between steps whether to stop
         :param options: QualitySentinelLib.options.ScoringOptions
+        :param drawings: QualitySentinelLib.suggestions.Drawings to be filled, for error maps
         :param changes: fields of it, such as threshold, device, slices, segments and model
         :return: iterator of QualitySentinelLib.scorer.Progress; the last one has the complete score, unless cancelled
         :raises QualitySentinelError: what is wrong with the inputs or the model, in one line
@@ -271,15 +279,17 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
 
         how = replace(options or ScoringOptions(), **changes)
         yield from score_steps(
-            volumeNode, segmentationNode, lambda: self.model(how.model), how, previous=previous, cancelled=cancelled
-        )
+            volumeNode, segmentationNode, lambda: self.model(how.model), how, previous=previous, cancelled=cancelled,
+            drawings=drawings,
+        )  # fmt: skip
 
-    def rescoreSteps(self, volumeNode, segmentationNode, session, segmentIds, options=None):
+    def rescoreSteps(self, volumeNode, segmentationNode, session, segmentIds, options=None, drawings=None):
         """Score edited segments again, step by step: only slices that have changed are run.
 
         :param session: the ReviewSession; it is not changed, give its ``update`` the score of the last step
         :param segmentIds: ids of the edited segments
         :param options: as in :meth:`scoreSteps`
+        :param drawings: as there
         :return: iterator of Progress, as in :meth:`scoreSteps`
         :raises ModelError: another model is chosen than the one that made the scores
         """
@@ -295,7 +305,7 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
                 )
             return loaded
 
-        yield from rescore(volumeNode, segmentationNode, sameModel, session, segmentIds, how)
+        yield from rescore(volumeNode, segmentationNode, sameModel, session, segmentIds, how, drawings=drawings)
 
     def score(self, volumeNode, segmentationNode, **options):
         """Score a segmentation to the end; parameters as in :meth:`scoreSteps`.
@@ -323,15 +333,16 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
 
         restore_colors(segmentationNode)
 
-    def exportResults(self, volumeNode, segmentationNode, caseScore, outputFolder, session=None) -> None:
+    def exportResults(self, volumeNode, segmentationNode, caseScore, outputFolder, session=None, drawings=None) -> None:
         """Write the files that the command line writes: two tables, a report as HTML and JSON, scored.seg.nrrd.
 
         :param session: the ReviewSession, for columns that say what was accepted and corrected
+        :param drawings: those that scoring filled: the report shows expected contours, and errors are written, too
         :raises InputError: the folder cannot be written; nothing half-written is left behind
         """
         from QualitySentinelLib.scene.results import export_results
 
-        export_results(volumeNode, segmentationNode, caseScore, outputFolder, session)
+        export_results(volumeNode, segmentationNode, caseScore, outputFolder, session, drawings)
 
 
 #

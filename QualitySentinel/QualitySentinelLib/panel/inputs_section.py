@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 
 from ..anatomy import match_structure
 from ..scene import tags
+from ..scene.errors import ERRORS_ROLE
 from ..scene.kept_review import lies_on
 from ..scene.nodes import possible_volumes, source_volume, volume_of
 
@@ -36,7 +37,9 @@ class InputsSection:
     def propose(self, parameters) -> None:
         """Select nodes of the scene where none is selected."""
         if not parameters.inputSegmentation:
-            found = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+            nodes = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+            errors = {node.GetNodeReferenceID(ERRORS_ROLE) for node in nodes}
+            found = next((node for node in nodes if node.GetID() not in errors), None)
             if found:
                 parameters.inputSegmentation = found
         if not parameters.inputVolume:

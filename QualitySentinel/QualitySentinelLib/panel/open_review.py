@@ -5,16 +5,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+import slicer
 from slicer.i18n import tr as _
 
 from ..errors import QualitySentinelError
 from ..review import ReviewEvent, ReviewPresenter, ReviewSession
+from ..review.suggesting import Change, SuggestionPresenter
+from ..scene import segmentation_from_node
 from ..scene.edits import SegmentationEdits, edited_since_steps
+from ..scene.errors import change_mask
+from ..scene.nodes import frame_of
 from ..steps import paced
+from ..suggestions import Drawings
+from ..volume import Segment
 from .qt_tools import StepRun
 from .scene_display import SceneDisplay
 from .scene_record import SceneRecord
 
+UNDO_STATES = 4
+"""Applied suggestions that can be taken back."""
 STEP_SECONDS = 0.02
 """Of comparing with what was scored: nobody has asked for it, nobody must notice."""
 
@@ -27,9 +36,11 @@ class OpenReview:
         session: the review.
         volume_state: what tells later whether the CT is still the same.
         on_edit: called with this review and the ids of the segments that were edited.
+        drawings: filled by the scoring of the segmentation.
 
     Attributes:
         presenter: what views show of the review, and its reader's actions.
+        suggestions: what the model would change in the masks, and the actions on it.
         warnings: what the panel says of it, one line each.
     """
 
@@ -40,6 +51,7 @@ class OpenReview:
         session: ReviewSession,
         volume_state: object,
         on_edit: Callable[[OpenReview, set[str]], object],
+        drawings: Drawings,
     ) -> None:
         self.segmentation_node, self.volume_node = segmentation_node, volume_node
         self.session, self.volume_state = session, volume_state
@@ -47,7 +59,15 @@ class OpenReview:
         self.warnings: list[str] = []
         self._on_edit = on_edit
         self._comparing: StepRun | None = None
-        self.edits = SegmentationEdits(segmentation_node, lambda ids: on_edit(self, ids))
+        self.edits = SegmentationEdits(segmentation_node, self._on_edits)
+        self.drawings, frame = drawings, frame_of(volume_node)
+        self._masks: dict[str, Segment | None] = {}
+        self.suggestions = SuggestionPresenter(
+            session, drawings, self._mask_of, frame.shape, frame.spacing, self._change, _
+        )
+        self._history = slicer.vtkSegmentationHistory()
+        self._history.SetMaximumNumberOfStates(UNDO_STATES)
+        self._history.SetSegmentation(segmentation_node.GetSegmentation())
         self.display = SceneDisplay(segmentation_node, volume_node, self.presenter)
         self.record = SceneRecord(segmentation_node, session, self.edits)
         self._unsubscribe = session.observe(self._on_event)
@@ -66,6 +86,32 @@ class OpenReview:
         if self._comparing is not None:
             self._comparing.stop()
             self._comparing = None
+
+    @property
+    def can_undo_edit(self) -> bool:
+        """Whether a suggestion that was applied can be taken back."""
+        return bool(self._history.IsRestorePreviousStateAvailable())
+
+    def undo_edit(self) -> None:
+        """Take back the last suggestion that was applied, and what was edited after it."""
+        if self.can_undo_edit:
+            self._history.RestorePreviousState()
+
+    def _change(self, segment_id: str, change: Change) -> None:
+        self._history.SaveState()
+        change_mask(self.segmentation_node, self.volume_node, segment_id, change)
+
+    def _mask_of(self, segment_id: str) -> Segment | None:
+        if segment_id not in self._masks:
+            there = self.segmentation_node.GetSegmentation().GetSegment(segment_id) is not None
+            found = segmentation_from_node(self.segmentation_node, self.volume_node, [segment_id]) if there else ()
+            self._masks[segment_id] = next(iter(found), None)
+        return self._masks[segment_id]
+
+    def _on_edits(self, segment_ids: set[str]) -> None:
+        for segment_id in segment_ids:
+            self._masks.pop(segment_id, None)
+        self._on_edit(self, segment_ids)
 
     def _compared(self, steps):
         edited = yield from paced(steps, STEP_SECONDS)
@@ -89,6 +135,7 @@ class OpenReview:
         self._unsubscribe()
         self.stop_comparing()
         self.edits.remove()
+        self._history.SetSegmentation(None)
         self.record.close()
         self.display.leave()
 
@@ -103,6 +150,7 @@ class OpenReviews:
     def __init__(self, on_edit: Callable[[OpenReview, set[str]], object]) -> None:
         self._on_edit = on_edit
         self._by_id: dict[str, OpenReview] = {}
+        self._coming: dict[str, Drawings] = {}
 
     def __iter__(self):
         return iter(tuple(self._by_id.values()))
@@ -111,10 +159,19 @@ class OpenReviews:
         """The review of a segmentation, ``None`` where there is none or no segmentation."""
         return None if segmentation_node is None else self._by_id.get(segmentation_node.GetID())
 
+    def drawings_of(self, segmentation_node) -> Drawings:
+        """What a scoring of the segmentation is to fill: that of its review, or of the one that it begins."""
+        review = self.of(segmentation_node)
+        if review is not None:
+            return review.drawings
+        self._coming[segmentation_node.GetID()] = drawings = Drawings(complete=False)
+        return drawings
+
     def open(self, segmentation_node, volume_node, session: ReviewSession, volume_state: object) -> OpenReview:
         """Begin a review; an earlier one of the segmentation ends."""
         self.close(segmentation_node.GetID())
-        review = OpenReview(segmentation_node, volume_node, session, volume_state, self._on_edit)
+        drawings = self._coming.pop(segmentation_node.GetID(), Drawings(complete=False))
+        review = OpenReview(segmentation_node, volume_node, session, volume_state, self._on_edit, drawings)
         self._by_id[segmentation_node.GetID()] = review
         return review
 

@@ -26,10 +26,12 @@ from ..scene import (
     show_all,
     views,
 )
+from ..scene.errors import hide_errors
 from ..scene.nodes import volume_state
 from ..setup import memory_warning
 from .advanced_section import AdvancedSection
 from .correcting import Correcting, removed_text
+from .errors_section import ErrorsSection
 from .export_section import ExportSection
 from .inputs_section import InputsSection
 from .open_review import OpenReview, OpenReviews
@@ -73,6 +75,7 @@ class Panel:
         self.reviews = OpenReviews(self._on_edited)
         self.rescoring = Rescoring(self._rescore_steps, self._on_rescored)
         self.review_panel = ReviewPanel(ui, self.correct)
+        self._errors = ErrorsSection(ui, self._find_errors)
         self._inputs = InputsSection(ui)
         self._export = ExportSection(ui, self._write_results)
         self._advanced = AdvancedSection(ui, self._on_model_chosen)
@@ -82,7 +85,8 @@ class Panel:
         ui.restoreColorsButton.connect("clicked(bool)", self.restore)
         # Keys, as the tooltips say; those of buttons that are disabled do nothing
         keys = {"Space": "next", "Shift+Space": "previous", "N": "next", "Shift+N": "previous", "A": "accept",
-                "Shift+A": "acceptSegment", "Z": "undo", "Y": "redo", "E": "correct"}  # fmt: skip
+                "Shift+A": "acceptSegment", "Z": "undo", "Y": "redo", "E": "correct", "X": "errors", "I": "nextIsland",
+                "Shift+I": "previousIsland", "V": "applySlice", "Shift+V": "applyIsland"}  # fmt: skip
         self._shortcuts = Shortcuts(widget, {key: getattr(ui, f"{name}Button").click for key, name in keys.items()})
         for name in ("inputs", "results", "review", "display", "export", "advanced"):
             section = getattr(ui, f"{name}CollapsibleButton")
@@ -231,6 +235,7 @@ class Panel:
                 scoring_options(parameters),
                 previous=review.session.case if review else None,  # slices that were not edited keep their scores
                 cancelled=lambda: self._scoring.cancelled,
+                drawings=self.reviews.drawings_of(node),
             )
             self._scoring.start(steps, node, volume_node, state, [warning] if warning else [])
             self.rescoring.enabled = False
@@ -255,9 +260,11 @@ class Panel:
         with slicer.util.NodeModify(parameters):  # all at once
             for name in SHOWN:
                 parameters.setValue(name, False)
+        self._errors.hide()
         # Also of a review that is not open, because its scores could not be read
         for take_back in (
-            hide_quality_map, hide_quality_surface, hide_legend, show_all, restore_colors, views.restore_zoom
+            hide_errors, hide_quality_map, hide_quality_surface, hide_legend, show_all, restore_colors,
+            views.restore_zoom,
         ):  # fmt: skip
             take_back(parameters.inputSegmentation)
         if parameters.inputVolume:
@@ -267,9 +274,11 @@ class Panel:
 
     def show_review(self, review: OpenReview | None) -> None:
         """Show a review, or that there is none."""
+        self._errors.show(None if review is not self.review_panel.review else review)
         if self.review_panel.review and self.review_panel.review is not review:
             self.review_panel.review.display.leave()
         self.review_panel.show(review)
+        self._errors.show(review)
         self._export.show(review)
         self._show_warnings()
 
@@ -366,7 +375,14 @@ class Panel:
             review.session,
             segment_ids,
             scoring_options(self._logic.getParameterNode()),
+            drawings=review.drawings,
         )
+
+    def _find_errors(self, review: OpenReview, segment_id: str) -> None:
+        """Score a segment again for what the model would draw in it: a review that came with the scene lacks it."""
+        if self.rescoring.enabled:
+            review.drawings.complete = True
+            self.rescoring.edited(review, {segment_id})
 
     def _on_rescored(self, review: OpenReview) -> None:
         """Scoring edits again begins, or has ended."""
@@ -375,14 +391,15 @@ class Panel:
                 _("Rescoring the edited slices") if self.rescoring.busy(review) else _("The current slice")
             )
             self._show_warnings()
+            self._errors.draw()
 
     def _on_model_chosen(self, source: str) -> None:
         if self._parameters:
             self._parameters.model = source
 
     def _write_results(self, review: OpenReview, folder: str) -> None:
-        session = review.session
-        self._logic.exportResults(review.volume_node, review.segmentation_node, session.case, folder, session=session)
+        nodes, session = (review.volume_node, review.segmentation_node), review.session
+        self._logic.exportResults(*nodes, session.case, folder, session=session, drawings=review.drawings)
 
     def _end_correcting(self) -> None:
         if self._correcting:

@@ -121,7 +121,7 @@ class SuggestionPresenter:
             areas = (f"{_(str(kind))} {len(voxels) * pixel:.0f} mm²" for kind, voxels in change.items())
             return _("This slice: {areas}").format(areas=", ".join(areas))
         if self.lacks_drawings:
-            return _("Looking for errors ...")
+            return _("Errors of this slice are not known yet")
         return _("No change is suggested for this slice")
 
     # Actions

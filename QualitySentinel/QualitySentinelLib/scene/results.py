@@ -15,6 +15,7 @@ from .tags import write_score_tags
 
 if TYPE_CHECKING:
     from ..review import ReviewSession
+    from ..suggestions import Drawings
 
 
 def apply_scores(segmentation_node, case_score: CaseScore, colors: bool = True) -> tuple:
@@ -30,12 +31,18 @@ def apply_scores(segmentation_node, case_score: CaseScore, colors: bool = True) 
 
 
 def export_results(
-    volume_node, segmentation_node, case_score: CaseScore, folder: str | os.PathLike, session: ReviewSession | None
+    volume_node,
+    segmentation_node,
+    case_score: CaseScore,
+    folder: str | os.PathLike,
+    session: ReviewSession | None,
+    drawings: Drawings | None = None,
 ) -> None:
     """Write the files that the command line writes: two tables, a report as HTML and JSON, ``scored.seg.nrrd``.
 
     Args:
         session: the review, for columns that say what was accepted and corrected.
+        drawings: filled by the scoring: with some, the report shows expected contours, and errors are written, too.
 
     Raises:
         InputError: the folder cannot be written; nothing half-written is left behind.
@@ -45,4 +52,6 @@ def export_results(
     ct = ct_from_node(volume_node)
     segmentation = segmentation_from_node(segmentation_node, volume_node)
     inputs = {"ct": source_of(volume_node), "seg": source_of(segmentation_node)}
-    write_results(folder, case_score, ct, segmentation, inputs, session=session)
+    write_results(
+        folder, case_score, ct, segmentation, inputs, session=session, drawings=drawings, error_maps=bool(drawings)
+    )

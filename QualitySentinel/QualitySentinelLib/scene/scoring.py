@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ..checkpoint import QualityModel
     from ..review import ReviewSession
+    from ..suggestions import Drawings
 
 STEP_SECONDS = 0.03
 """A step takes about as long. Twice that is the most that nobody notices."""
@@ -62,6 +63,7 @@ def score_steps(
     *,
     previous: CaseScore | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    drawings: Drawings | None = None,
     **changes,
 ) -> Iterator[Progress]:
     """Score a segmentation step by step: a generator to be driven from the event loop. The scene is not changed.
@@ -78,6 +80,7 @@ def score_steps(
         options: how; ``changes`` are fields of it. A step takes about :data:`STEP_SECONDS` where they do not say.
         previous: an earlier score: slices whose mask has not changed since keep theirs.
         cancelled: asked before each step whether to stop.
+        drawings: filled with what the model draws; see :meth:`~..scorer.Scorer.run`.
 
     Yields:
         progress; the last one is ``finished`` or ``cancelled``. ``score`` has no segments until they are read.
@@ -103,7 +106,8 @@ def score_steps(
     segmentation = yield from _driven(paced(reading, options.step_seconds), Stage.READING, coming)
     if segmentation is None:
         return
-    for progress in scorer.run(ct, segmentation, previous=previous, cancelled=cancelled):
+    drawings = drawings if scorer.model.draws else None
+    for progress in scorer.run(ct, segmentation, previous=previous, cancelled=cancelled, drawings=drawings):
         if progress.finished:
             _remember(segmentation_node, memory, progress.score, options.slices)
         yield replace(progress, seconds=time.perf_counter() - started)
@@ -119,13 +123,14 @@ def rescore(
     options: ScoringOptions | None = None,
     *,
     cancelled: Callable[[], bool] = lambda: False,
+    drawings: Drawings | None = None,
     **changes,
 ) -> Iterator[Progress]:
     """Score again after an edit, step by step: only these segments are read, only slices that changed are run.
 
     Args:
-        volume_node, segmentation_node, model, options, changes, cancelled: as in :func:`score_steps`; those of the
-            scoring before, or what they changed is scored, too. The threshold is the session's.
+        volume_node, segmentation_node, model, options, changes, cancelled, drawings: as in :func:`score_steps`; those
+            of the scoring before, or what they changed is scored, too. The threshold is the session's.
         session: the review; it is not changed. Give it the score of the last step: ``session.update(...)``.
         segment_ids: those that were edited, as :class:`~.edits.SegmentationEdits` tells them; ids that are gone do no
             harm. Segments that the session does not know are read in any case. ``None``: all may have been edited.
@@ -165,13 +170,16 @@ def rescore(
     if ct is None:
         return
     memory, sure = _recalled(segmentation_node, session.case, scorer.model.sha256, options.slices)
+    drawings = drawings if scorer.model.draws else None
+    if drawings is not None and drawings.complete:
+        sure = set()  # masks that are as they were may still lack drawings
     reading = segmentation_steps(segmentation_node, volume_node, wanted, memory, sure)
     segmentation = yield from _driven(paced(reading, options.step_seconds), Stage.READING, coming)
     if segmentation is None:
         return
     if not len(segmentation):  # every mask is as it was
         segmentation.warnings.clear()
-    for progress in scorer.run(ct, segmentation, previous=session.case, cancelled=cancelled):
+    for progress in scorer.run(ct, segmentation, previous=session.case, cancelled=cancelled, drawings=drawings):
         score = merged(progress.score)
         if progress.finished:
             _remember(segmentation_node, memory, score, options.slices)

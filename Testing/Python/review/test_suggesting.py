@@ -78,7 +78,7 @@ def test_errors_that_are_not_known_yet_are_asked_for(reader):
     reader.session.select("liver")
     assert reader.presenter.told() == ""
     reader.presenter.toggle_errors()
-    assert reader.presenter.lacks_drawings and "Looking for errors" in reader.presenter.told()
+    assert reader.presenter.lacks_drawings and "not known yet" in reader.presenter.told()
     assert not reader.enabled("next_island") and not reader.enabled("apply_to_slice")
     reader.draw_all()
     assert not reader.presenter.lacks_drawings and reader.enabled("next_island")

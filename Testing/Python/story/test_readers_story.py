@@ -71,13 +71,13 @@ class TestApply:
     @pytest.fixture
     def slow_model(self, panel, a_small_model, monkeypatch):
         """The model takes its time, so that there is something to watch."""
-        real = a_small_model.score
+        real = a_small_model.draw
 
-        def score(*arguments):
+        def draw(*arguments):
             time.sleep(0.3)
             return real(*arguments)
 
-        monkeypatch.setattr(a_small_model, "score", score, raising=False)
+        monkeypatch.setattr(a_small_model, "draw", draw, raising=False)
 
     def test_a_progress_bar_runs_and_slicer_stays_alive(self, panel):
         texts, ticks = [], []
@@ -315,7 +315,7 @@ class TestThreshold:
             assert row[2] == f"{sum(s.predicted_dsc < session.threshold for s in slices)} / {len(slices)}"
 
     def test_nothing_is_scored_again_for_it(self, scored, a_small_model, monkeypatch):
-        monkeypatch.setattr(a_small_model, "score", lambda *_: pytest.fail("scored again"), raising=False)
+        monkeypatch.setattr(a_small_model, "draw", lambda *_: pytest.fail("scored again"), raising=False)
         scored.ui.thresholdSliderWidget.value = 1.0
         assert all(len(set(row[2].split(" / "))) == 1 for row in rows_of(scored))
         scored.ui.thresholdSliderWidget.value = 0.0
@@ -323,6 +323,90 @@ class TestThreshold:
         session = scored.panel.review_panel.session
         missed = {(s.segment_id, p.k) for s in session.segments for p in session.profile(s.segment_id) if p.missed}
         assert set(open_slices(scored)) == missed, "only missed slices are left"
+
+
+class TestErrors:
+    @pytest.fixture
+    def critical(self, panel, a_small_model, monkeypatch):
+        """The panel after Apply, with a model that finds the left half of every mask wrong, and a band missing."""
+
+        def draw(images, *others):
+            shares = np.zeros((len(images), 2, 64, 64), np.float32)
+            shares[:, 0, :, :32] = 1.0  # the patient's right is on the left
+            shares[:, 1, :, 28:32] = 1.0
+            return a_small_model.score(images, *others), shares
+
+        monkeypatch.setattr(a_small_model, "draw", draw, raising=False)
+        click(panel.ui.applyButton)
+        wait_for_scores(panel)
+        panel.ui.thresholdSliderWidget.value = 1.0
+        click_row(panel.ui.resultsTable, row_of(panel, "liver"))
+        slices = panel.panel.review_panel.session.segment("liver").slices
+        click_bar(panel, slices[len(slices) // 2].k)
+        return panel
+
+    @staticmethod
+    def rest(panel) -> None:
+        """Let edits be scored again."""
+        review = panel.panel.review_panel.review
+        wait_until(lambda: not panel.panel.rescoring.busy(review), "edits to be scored again")
+
+    @staticmethod
+    def mask(segmentation, ct) -> np.ndarray:
+        from QualitySentinelLib.scene import segmentation_from_node
+
+        whole = np.zeros((20, 32, 48), bool)
+        (liver,) = segmentation_from_node(segmentation, ct, ["liver"])
+        whole[liver.box] = liver.voxels()
+        return whole
+
+    def test_errors_are_in_the_views_while_they_are_wanted(self, critical, a_segmentation, seen):
+        assert not critical.ui.applySliceButton.isVisible()
+        before = seen("Red")
+        press(Qt.Key.Key_X, widget=critical.parent)
+        errors = a_segmentation.GetNodeReference("QualitySentinelErrors")
+        assert errors.GetSegmentation().GetNumberOfSegments() == 2 and errors.GetName() == "Errors of liver"
+        assert critical.ui.errorsLabel.text.startswith("This slice: remove ")
+        shown = seen("Red")
+        red, green, blue = np.moveaxis(shown.astype(int) - before.astype(int), 2, 0)
+        assert ((red - green > 40) & (blue - green > 20)).mean() > 0.001, "magenta"
+        assert critical.ui.inputSegmentationSelector.currentNode() is a_segmentation
+        click(critical.ui.errorsButton)
+        assert a_segmentation.GetNodeReference("QualitySentinelErrors") is None
+        assert not critical.ui.errorsLabel.isVisible()
+
+    def test_an_island_is_reached_applied_scored_again_and_undone(self, critical, a_segmentation, a_ct):
+        before = self.mask(a_segmentation, a_ct)
+        press(Qt.Key.Key_I, widget=critical.parent)
+        assert critical.ui.errorsLabel.text.startswith("Island 1 of ")
+        review = critical.panel.review_panel.review
+        island, k = review.suggestions.island, review.session.current.k
+        assert position_of("Red") == pytest.approx(place_of(critical, k))
+        click(critical.ui.applyIslandButton)
+        wanted = before.copy()
+        wanted[tuple(island.voxels.T)] = island.kind == "add"
+        np.testing.assert_array_equal(self.mask(a_segmentation, a_ct), wanted)
+        self.rest(critical)
+        edited = {bar.k for bar in critical.panel.review_panel.slice_profile.bars if bar.edit}
+        assert edited == set(island.voxels[:, 0].tolist())
+        click(critical.ui.undoEditButton)
+        np.testing.assert_array_equal(self.mask(a_segmentation, a_ct), before)
+        self.rest(critical)
+        assert not any(bar.edit for bar in critical.panel.review_panel.slice_profile.bars)
+        assert not critical.ui.undoEditButton.enabled
+
+    def test_a_slice_gets_its_expected_mask_and_errors_are_exported(self, critical, a_segmentation, a_ct, tmp_path):
+        before = self.mask(a_segmentation, a_ct)
+        press(Qt.Key.Key_X, widget=critical.parent)
+        k = critical.panel.review_panel.session.current.k
+        press(Qt.Key.Key_V, widget=critical.parent)
+        after = self.mask(a_segmentation, a_ct)
+        assert [n for n in range(len(after)) if (after[n] != before[n]).any()] == [k]
+        self.rest(critical)
+        critical.ui.exportFolderEdit.currentPath = str(tmp_path / "out")
+        click(critical.ui.exportButton)
+        assert (tmp_path / "out" / "errors.seg.nrrd").is_file()
+        assert "expected contour dashed" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 class TestCorrecting:
@@ -447,7 +531,9 @@ class TestExport:
         click(scored.ui.exportButton)
         folder = tmp_path / "results"
         names = {path.name for path in folder.iterdir()}
-        assert names == {"segments.csv", "slices.csv", "report.json", "report.html", "scored.seg.nrrd"}
+        assert names - {"errors.seg.nrrd"} == {
+            "segments.csv", "slices.csv", "report.json", "report.html", "scored.seg.nrrd",
+        }  # fmt: skip
         assert "results" in scored.ui.exportLabel.text
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         assert report["threshold"] == pytest.approx(scored.ui.thresholdSliderWidget.value)

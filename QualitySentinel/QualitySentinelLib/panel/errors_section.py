@@ -1,0 +1,111 @@
+"""Needs ``qt`` and ``slicer``. Errors in the section Review: what the model would change, island by island."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import slicer
+from slicer.i18n import tr as _
+
+from ..review import ReviewEvent
+from ..review.presenter import one_line
+from ..scene.errors import errors_shown, hide_errors, show_errors
+from .open_review import OpenReview
+
+BUTTONS = {
+    "toggle_errors": "errorsButton",
+    "previous_island": "previousIslandButton",
+    "next_island": "nextIslandButton",
+    "apply_to_slice": "applySliceButton",
+    "apply_to_island": "applyIslandButton",
+}
+"""The actions, and the buttons that do them."""
+_ONLY_SHOWN = ("errorsLabel", "applySliceButton", "applyIslandButton", "undoEditButton")
+"""Widgets that are there while errors are shown."""
+
+
+class ErrorsSection:
+    """Shows the suggestions of a review in the panel and in the views, and makes clicks its actions.
+
+    Args:
+        ui: the widgets by name.
+        find: called with a review and a segment whose errors are not known: it is to be scored again for them.
+    """
+
+    def __init__(self, ui: SimpleNamespace, find: Callable[[OpenReview, str], object]) -> None:
+        self._ui, self._find = ui, find
+        self._review: OpenReview | None = None
+        self._unsubscribe: Callable[[], object] = lambda: None
+        self._shown: tuple[str | None, list] = None, []
+        self._asked: str | None = None
+        self._tips = {name: getattr(ui, button).toolTip for name, button in BUTTONS.items()}
+        for name, button in BUTTONS.items():
+            getattr(ui, button).connect("clicked(bool)", lambda *_checked, name=name: self._act(name))
+        ui.undoEditButton.connect("clicked(bool)", lambda *_checked: self._undo())
+        self.draw()
+
+    def show(self, review: OpenReview | None) -> None:
+        """Show the errors of this review from now on, or that there is none."""
+        if review is not self._review:
+            self._unsubscribe()
+            self.hide()
+            self._review, self._asked = review, None
+            self._unsubscribe = (lambda: None) if review is None else review.session.observe(self._on_event)
+        self.draw()
+
+    def hide(self) -> None:
+        """Take errors out of the views."""
+        if self._review is not None:
+            self._review.suggestions.shown = False
+            self.draw()
+
+    def draw(self) -> None:
+        """Draw everything anew."""
+        ui, suggestions = self._ui, self._review and self._review.suggestions
+        shown = bool(suggestions and suggestions.shown)
+        actions = suggestions.actions() if suggestions else {}
+        for name, button in ((name, getattr(ui, button)) for name, button in BUTTONS.items()):
+            button.enabled = name in actions and actions[name].enabled
+            reason = actions[name].reason if name in actions else ""
+            button.toolTip = "\n".join(filter(None, (self._tips[name], reason)))
+        ui.errorsButton.checked = shown
+        ui.errorsLabel.text = suggestions.told() if suggestions else ""
+        ui.undoEditButton.enabled = self._review is not None and self._review.can_undo_edit
+        for name in _ONLY_SHOWN:
+            getattr(ui, name).setVisible(shown)
+        self._draw_views(shown)
+
+    def _draw_views(self, shown: bool) -> None:
+        review, (before, known) = self._review, self._shown
+        if review is None or not review.segmentation_node.GetScene():
+            self._shown = None, []
+            return
+        selected = review.session.selected if shown and review.volume_node.GetScene() else None
+        if selected is None:
+            if errors_shown(review.segmentation_node):  # also by a scene that was saved so
+                hide_errors(review.segmentation_node)
+            self._shown = None, []
+            return
+        if review.suggestions.lacks_drawings and self._asked != selected:
+            self._asked = selected
+            self._find(review, selected)
+        maps = review.suggestions.maps()
+        if selected != before or len(maps) != len(known) or any(a is not b for a, b in zip(maps, known, strict=True)):
+            name = one_line(review.session.labels[selected])
+            show_errors(review.segmentation_node, review.volume_node, name, maps)
+            self._shown = selected, maps
+
+    def _on_event(self, _event: ReviewEvent) -> None:
+        self.draw()
+
+    def _act(self, action: str) -> None:
+        if self._review is not None:
+            with slicer.util.tryWithErrorDisplay(_("Failed to change the segment.")):
+                getattr(self._review.suggestions, action)()
+        self.draw()
+
+    def _undo(self) -> None:
+        if self._review is not None:
+            self._review.undo_edit()
+        self.draw()
