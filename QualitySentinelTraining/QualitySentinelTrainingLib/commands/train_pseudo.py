@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..option_files import add_options, given_options
-from ..segmentation import SegmentationOptions
+from ..segmentation.options import SegmentationOptions
 from .data_options import add_data_options, subjects_of
 
 _SHAPING = (
