@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import combinations
 
 import numpy as np
 
@@ -168,7 +167,3 @@ def mask_disagreement(pairs: Sequence[tuple[np.ndarray, np.ndarray]], smooth: fl
         np.where(counted > 0, 1 - mean, np.nan),
     )
 
-
-def all_pairs(masks: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Every two of them."""
-    return list(combinations(masks, 2))

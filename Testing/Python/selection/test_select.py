@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from QualitySentinelLib.commands.main import main
-from QualitySentinelTrainingLib.segmentation import SegmentationOptions, train
+from QualitySentinelLib.volume import AxialFrame, CtVolume
+from QualitySentinelTrainingLib.segmentation import SegmentationOptions, train, write_probabilities
+from QualitySentinelTrainingLib.segmentation.probabilities import write_names
 from QualitySentinelTrainingLib.subjects import Subject, SubjectSource
 
 
@@ -93,8 +95,6 @@ def test_an_audit_is_not_scored_again(pool):
 
 
 def test_a_network_serves_every_strategy_that_needs_one(pool, a_torso, capsys):
-    from QualitySentinelLib.volume import AxialFrame, CtVolume
-
     frame = AxialFrame.from_affine(a_torso.ijk_to_ras, a_torso.hu.shape)
     subject = Subject("s", CtVolume(a_torso.hu, frame, "s"), a_torso.labels, dict(a_torso.names))
     options = SegmentationOptions(
@@ -172,3 +172,28 @@ def test_the_next_round_for_nnunet_ignores_what_is_not_trusted(pool, a_torso):
 def test_help_names_every_strategy(capsys):
     assert main(["select", "--list-strategies"]) == 0
     assert "deep-supervision: DSAL" in capsys.readouterr().out
+
+
+def test_folders_of_probabilities_serve_as_networks_passes_and_levels(pool, a_torso, capsys):
+    frame = AxialFrame.from_affine(a_torso.ijk_to_ras, a_torso.hu.shape)
+    for number, sure in enumerate((0.9, 0.8, 0.6)):
+        folder = pool.parent / f"network_{number}"
+        write_names(folder, ("background", "liver", "spleen"))
+        for n in range(6):
+            p = np.stack([np.where(a_torso.labels == value, sure - 0.05 * n * number, 0.0) for value in (0, 1, 2)])
+            p = p + (1 - p.sum(axis=0)) / 3
+            write_probabilities(folder / f"case_{n}.npz", p, frame)
+    folders = [pool.parent / f"network_{number}" for number in range(3)]
+
+    def first(strategy, *given):
+        out = f"out-{strategy}"
+        assert select(pool, "--probabilities", *given, "--strategy", strategy, "--budget", 1, masks=False, out=out) == 0
+        return rows(pool.parent / out / "selection.csv")[0]
+
+    assert first("entropy", folders[2])["case"] == "case_5"
+    assert first("mc-dropout", *folders)["case"] == "case_5"
+    assert first("disagreement", *folders)["reason"] == "networks agree to Dice 1.000"
+    assert first("deep-supervision", *folders)["reason"] == "heads agree to Dice 1.000"
+    write_names(folders[1], ("background", "liver", "heart"))
+    assert select(pool, "--probabilities", *folders[:2], "--strategy", "disagreement", "--budget", 1, masks=False) == 3
+    assert "has the classes background, liver, heart, not background, liver, spleen" in capsys.readouterr().err

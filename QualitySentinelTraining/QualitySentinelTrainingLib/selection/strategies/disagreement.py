@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 
-from ..image import PoolImage, all_pairs, mask_disagreement
+from ..image import PoolImage, mask_disagreement
 from ..units import StructureScores
 from .strategy import Strategy
 
@@ -15,7 +17,7 @@ def measure(image: PoolImage) -> list[StructureScores]:
     rows = []
     for value, name in enumerate(names[1:], start=1):
         masks = [labels == value for labels in maps]
-        whole, by_slice = mask_disagreement(all_pairs(masks))
+        whole, by_slice = mask_disagreement(list(combinations(masks, 2)))
         k = np.flatnonzero(np.isfinite(by_slice))
         rows.append(StructureScores(name, whole, k, np.count_nonzero(masks[0][k], axis=(1, 2)), by_slice[k]))
     return rows
