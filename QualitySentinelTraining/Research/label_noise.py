@@ -20,6 +20,7 @@ import pandas as pd
 from QualitySentinelLib.datasets import DataSet, find_cases
 from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.reading.volume_file import read_image
+from QualitySentinelLib.scores import read_report_json
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.dice import volume_dice
 from QualitySentinelTrainingLib.label_errors.confident import METHODS, ErrorFinder, confident_joint
@@ -32,6 +33,7 @@ from QualitySentinelTrainingLib.runs import Kind, Result, Run
 from QualitySentinelTrainingLib.segmentation import SegmentationNetwork, SegmentationOptions, train
 from QualitySentinelTrainingLib.segmentation.folds import write_label_map
 from QualitySentinelTrainingLib.segmentation.probabilities import write_names
+from QualitySentinelTrainingLib.stats import auroc, spearman_r
 from QualitySentinelTrainingLib.subjects import SubjectSource, find_subjects, subject_sources
 
 STRUCTURES = ("brainstem", "mandible", "parotid gland left", "parotid gland right")
@@ -64,8 +66,12 @@ def main() -> None:
     parser.add_argument("--patients", type=int, nargs=2, default=(32, 12), help="to train and to test on")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=NETWORKS.steps)
+    parser.add_argument("--tables", action="store_true", help="only write the tables, of what is done")
     options = parser.parse_args()
     networks = replace(NETWORKS, steps=options.steps)
+    if options.tables:
+        print(write_tables(Run(options.out, _KIND)))
+        return
     cut(options.data, options.out, *options.patients)
     items = [
         Setting(alpha, beta, seed, options.out, networks)
@@ -74,12 +80,19 @@ def main() -> None:
     key = {"patients": list(options.patients), "networks": networks.shaping()}
     with Run(options.out, _KIND, {"key": key}) as run:
         for _ in run.work(items, measure, workers=1, retry_failed=True):
-            lines = [line for name in run.names() for line in run.record(name).lines]
-            atomic_write(options.out / "tables.md", "\n\n".join(tables(lines)) + "\n")
+            print(write_tables(run), flush=True)
         if run.failed:
             raise SystemExit(f"{run.failed}")
         run.finish()
-    print((options.out / "tables.md").read_text(encoding="utf-8"))
+
+
+def write_tables(run: Run) -> str:
+    """Write ``tables.md`` of the settings that are done; its text."""
+    names = [name for name in run.names() if not run.record(name).failed]
+    lines = [line for name in names for line in run.record(name).lines]
+    text = "\n\n".join([*tables(lines), *quality([run.path / name for name in names])]) + "\n"
+    atomic_write(run.path / "tables.md", text)
+    return text
 
 
 @dataclass(frozen=True)
@@ -162,7 +175,7 @@ def _pixels(folder: Path, noisy: DataSet) -> tuple[dict[str, np.ndarray], dict[s
     for case in noisy.cases:
         labeled = read_labeled(case, folder / "errors" / "segmenters" / "probabilities" / f"{case.name}.npz")
         likeliest, spacing = labeled.likeliest, labeled.ct.frame.spacing
-        clean = labeled.ct.frame.to_canonical(read_image(folder / "noisy" / case.name / "clean.nii.gz", "mask").voxels)
+        clean = _labels(folder / "noisy" / case.name / "clean.nii.gz")
         wrong[case.name] = (labeled.labels != clean).ravel()
         differs[case.name] = (labeled.labels != likeliest).ravel()
         bands = {"everywhere": None}
@@ -220,6 +233,31 @@ def tables(lines: list[list]) -> list[str]:
         f"Students: mean DSC on clean patients, by alpha and beta (standard deviation over seeds {spread:.3f})",
         _markdown(dsc),
     ]  # fmt: skip
+
+
+def quality(folders: list[Path]) -> list[str]:
+    """How well label quality ranks slices of structures by the DSC of their labels with the clean ones."""
+    found = []
+    for path in (path for folder in folders for path in sorted((folder / "errors" / "scores").glob("*.json"))):
+        given, clean = (_labels(path.parents[2] / "noisy" / path.stem / f"{name}.nii.gz") for name in ("seg", "clean"))
+        for segment in read_report_json(path).segments:
+            number = STRUCTURES.index(segment.structure) + 1
+            for one in segment.slices:
+                dsc = volume_dice(given[one.k] == number, clean[one.k] == number)
+                found.append((one.predicted_dsc, dsc))
+    score, dsc = np.array(found).T
+    bad, middle = dsc < 0.8, (np.median(score[dsc < 0.8]), np.median(score[dsc >= 0.8]))
+    ranked = f"AUROC {auroc(-score, bad):.3f} for these, Spearman's correlation with DSC {spearman_r(score, dsc):.3f}"
+    text = (
+        f"Label quality of {len(dsc)} slices of structures; the labels of {np.mean(bad):.0%} have a DSC below 0.8: "
+        f"{ranked}; medians {middle[0]:.3f} (below 0.8) and {middle[1]:.3f}."
+    )
+    return [text]
+
+
+def _labels(path: Path) -> np.ndarray:
+    image = read_image(path, "mask")
+    return AxialFrame.from_affine(image.ijk_to_ras, image.voxels.shape).to_canonical(image.voxels)
 
 
 def _markdown(frame: pd.DataFrame) -> str:

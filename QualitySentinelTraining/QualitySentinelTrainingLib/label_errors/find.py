@@ -6,6 +6,7 @@ Layout of the folder::
     pixels/                    the voxels looked at, a file per case: the first pass, read many times over
     errors/CASE.nii.gz         0, or 1 wrongly included, 2 missing, 3 another structure; on the CT's grid
     corrected/CASE.nii.gz      the given labels with the suggested corrections, and labels.json
+    corrected.csv              a manifest of these: a data set that every command reads
     scores/CASE.json           label quality as the score of a case, in the form of report.json
     label_errors.csv           counts and label quality of each structure of each case, and of each case
     report.html
@@ -26,6 +27,7 @@ from QualitySentinelLib.errors import InputError
 from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.scores import software_versions, write_report_json
 
+from ..pages import write_table
 from ..runs import Kind, Result, Run, Work
 from ..segmentation import SegmentationOptions, out_of_fold
 from ..segmentation.folds import write_label_map
@@ -106,7 +108,7 @@ def find_errors(
         joint = confident_joint(lambda: blocks(paths), len(classes))
         if len(unused := [name for name, n in zip(classes, joint.label_counts, strict=True) if not n]):
             raise InputError(
-                f"{files[sources[0].name].parent}: has the class '{unused[0]}', which the labels of no case have; give "
+                f"{sound[0].probabilities.parent}: has the class '{unused[0]}', which the labels of no case have; give "
                 "probabilities of networks trained on these labels"
             )
         finder = ErrorFinder(lambda: blocks(paths), joint, options.method)
@@ -117,10 +119,14 @@ def find_errors(
             if done.failed:
                 say(f"{done.head['reason']}; {done.head['item']} is left out")
         found = LabelErrors(classes, joint, failed={**gathered.failed, **run.failed})
-        for task in tasks:
-            if task.name not in run.failed:
-                found.rows += run.record(task.name).lines
+        kept = [item for item in sound if item.name not in run.failed]
+        found.rows = [row for item in kept for row in run.record(item.name).lines]
         write_tables(out, data.name, found.rows, classes, joint, options.method)
+        if not data.hidden:  # its paths may name patients
+            write_table(out / "corrected.csv", ("case", "ct", "seg", "names", "patient_id"), (
+                (i.name, i.case.root / i.case.ct, f"corrected/{i.name}.nii.gz", "corrected/labels.json", i.case.patient)
+                for i in kept
+            ))  # fmt: skip
         run.finish(method=options.method, versions=software_versions(), failed=len(found.failed))
     return found
 

@@ -13,7 +13,8 @@ from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Statu
 
 from .pixels import Labeled
 
-THRESHOLD = 0.5
+THRESHOLD = 0.1
+"""Slices below it are flagged: docs/LABEL_ERRORS.md has the quality of slices with right and with wrong labels."""
 MODEL = {"name": "label quality (soft minimum of out-of-sample probabilities)", "sha256": "", "given": True}
 _WARNING = "the scores are label quality (cleanlab's soft minimum of out-of-sample probabilities), not a predicted DSC"
 

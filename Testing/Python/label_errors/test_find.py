@@ -43,6 +43,9 @@ def test_known_errors_are_found_exactly_and_lie_on_the_cts_grid(torsos, capsys):
     np.testing.assert_array_equal(voxels(case.out / "corrected" / "case_1.nii.gz"), truth)
     assert json.loads((case.out / "corrected" / "labels.json").read_text())["labels"]["spleen"] == 2
     assert not voxels(case.out / "errors" / "case_0.nii.gz").any()
+    _, corrected = read_case(find_cases(case.out / "corrected.csv").cases[1])
+    sizes = {s.structure: s.areas.sum() for s in corrected}
+    assert sizes == {"liver": (truth == 1).sum(), "spleen": (truth == 2).sum()}
     rows = {(r["case"], r["structure"]): r for r in csv.DictReader((case.out / "label_errors.csv").open())}
     whole = rows["case_1", ""]
     assert int(whole["wrongly_included"]) == ((expected == 1) | (expected == 3)).sum()
