@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
         scored = begin(*case, options.model)
         save(panel_scoring(scored), options.out / "panel_scoring.png")
         finish(scored)
-        for draw in (panel_results, hero, panel_review, panel_quality_map):
+        for draw in (panel_results, hero, panel_review, panel_errors, panel_quality_map):
             name = "QualitySentinel" if draw is hero else draw.__name__
             save(draw(scored), options.out / f"{name}.png")
         scored.panel.ui.exportFolderEdit.currentPath = str(work / "results")
@@ -238,6 +238,19 @@ def panel_review(scored: Scored) -> Image.Image:
     scored.panel.ui.nextButton.click()
     picture = window_picture(scored, STACKED, ("results", "review"), front=True)
     show_display(scored.panel.ui, showOnlySelected=False)
+    return picture
+
+
+def panel_errors(scored: Scored) -> Image.Image:
+    """The largest error of the liver: what is missing, and the expected contour."""
+    ui, session = scored.panel.ui, scored.panel.panel.review_panel.session
+    show_display(ui, showOnlySelected=True, showLegend=False)
+    liver = [s.segment_id for s in session.segments if s.structure == "liver"]
+    select(scored, liver[0] if liver else telling_segment(scored))
+    ui.nextIslandButton.click()
+    picture = window_picture(scored, STACKED, ("review",), front=True)
+    ui.errorsButton.click()
+    show_display(ui, showOnlySelected=False)
     return picture
 
 

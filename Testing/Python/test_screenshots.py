@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 MOST_BYTES, MOST_BYTES_EACH = 3_000_000, 500_000
-WINDOWS = ("QualitySentinel", "panel_results", "panel_review", "panel_correct", "panel_quality_map")
+WINDOWS = ("QualitySentinel", "panel_results", "panel_review", "panel_correct", "panel_quality_map", "panel_errors")
 
 _DRAW = """
 import vtk
