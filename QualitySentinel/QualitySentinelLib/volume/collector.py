@@ -90,22 +90,22 @@ class SegmentCollector:
         """Whether the ``names`` argument speaks of ``key``."""
         return key in self._names
 
-    def wants(self, found: SegmentHeader) -> bool:
+    def wants(self, header: SegmentHeader) -> bool:
         """Whether the user asked for this segment; readers ask before they read a mask."""
-        if self._names.get(key := self._key(found)) == IGNORED:
+        if self._names.get(key := self._key(header)) == IGNORED:
             self._used_names.add(key)
             return False
-        self._offered.append(found.name)
+        self._offered.append(header.name)
         if self._wanted is None:
             return True
-        name, structure = self._name_and_structure(found)
-        hits = {w for w in self._wanted if is_called(w, found.id, found.name, name, structure, *found.keys)}
+        name, structure = self._name_and_structure(header)
+        hits = {w for w in self._wanted if is_called(w, header.id, header.name, name, structure, *header.keys)}
         self._met |= hits
         return bool(hits)
 
     def add(
         self,
-        found: Sequence[tuple[int, SegmentHeader]],
+        headers: Sequence[tuple[int, SegmentHeader]],
         labels: np.ndarray,
         ijk_to_ras: np.ndarray,
         source: str,
@@ -115,14 +115,14 @@ class SegmentCollector:
         """Add the segments of one label array.
 
         Args:
-            found: label values and what is known of them; values that ``labels`` does not have make empty segments.
+            headers: label values and what is known of them; values that ``labels`` does not have make empty segments.
             labels: ``[K, J, I]`` in file order, unsigned.
             ijk_to_ras: 4x4 of the file.
             source: the file, for messages.
             boxes: the boxes in ``labels`` of all values that occur, where they are known already.
             by_plane: the planes of ``labels`` are those of the CT's file, as :meth:`on_planes` counts them.
         """
-        values = [value for value, _ in found]
+        values = [value for value, _ in headers]
         placement = self._place_for(ijk_to_ras, labels.shape, by_plane)
         if not placement.overlaps:
             self._elsewhere = self._elsewhere or self._describe_elsewhere(source, ijk_to_ras, labels.shape)
@@ -132,12 +132,12 @@ class SegmentCollector:
             masks = placement.place(labels, values, boxes)
         if masks and placement.overlaps and not placement.exact and source not in self._resampled:
             self._resampled.append(source)
-        for value, what in found:
-            self._append(what, masks.get(value), source)
+        for value, header in headers:
+            self._append(header, masks.get(value), source)
 
-    def add_empty(self, found: SegmentHeader) -> None:
+    def add_empty(self, header: SegmentHeader) -> None:
         """Add a segment that the file names but gives no voxel."""
-        self._append(found, None, self._source)
+        self._append(header, None, self._source)
 
     def release(self) -> None:
         """Let go of the last file's array: keep of the last segment only a copy of its box."""
@@ -186,8 +186,8 @@ class SegmentCollector:
             self._placement = (key, Placement(ijk_to_ras, shape, self._ct.frame, by_plane))
         return self._placement[1]
 
-    def _append(self, found: SegmentHeader, mask: PlacedMask | None, source: str) -> None:
-        name, structure = self._name_and_structure(found)
+    def _append(self, header: SegmentHeader, mask: PlacedMask | None, source: str) -> None:
+        name, structure = self._name_and_structure(header)
         if mask is None:
             mask = PlacedMask()
         elif not mask.labels.size and mask.lost == 0.0:
@@ -205,21 +205,21 @@ class SegmentCollector:
                 self.warnings.append(
                     f"{source}: {share} of segment '{one_line(name)}' lies outside the CT{between} and was left out"
                 )
-        unique, tags = self._unique(found.id), dict(found.tags)
-        self._segments.append(Segment(unique, name, mask.box, mask.labels, mask.value, structure, found.color, tags))
+        unique, tags = self._unique(header.id), dict(header.tags)
+        self._segments.append(Segment(unique, name, mask.box, mask.labels, mask.value, structure, header.color, tags))
 
-    def _name_and_structure(self, found: SegmentHeader) -> tuple[str, str | None]:
+    def _name_and_structure(self, header: SegmentHeader) -> tuple[str, str | None]:
         """The name to show and the structure: the user's word first, then the file's."""
-        given = self._key(found)
+        given = self._key(header)
         if given is not None:
             self._used_names.add(given)
-        called, tags = (found.name, found.tags) if given is None else (self._names[given], None)
+        called, tags = (header.name, header.tags) if given is None else (self._names[given], None)
         structure = match_structure(called, tags)
-        return called if found.rename else found.name, None if structure is None else structure.name
+        return called if header.rename else header.name, None if structure is None else structure.name
 
-    def _key(self, found: SegmentHeader) -> str | None:
+    def _key(self, header: SegmentHeader) -> str | None:
         """Under what the ``names`` argument speaks of a segment."""
-        return next((k for k in (*found.keys, found.id, found.name) if k in self._names), None)
+        return next((k for k in (*header.keys, header.id, header.name) if k in self._names), None)
 
     def _unique(self, wanted: str) -> str:
         """``liver``, then ``liver_2``, ``liver_3``."""
