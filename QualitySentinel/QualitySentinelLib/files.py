@@ -99,6 +99,18 @@ def check_writable(folder: str | os.PathLike) -> None:
         raise _cannot_be_written(Path(folder), error) from error
 
 
+def check_outside(out: str | os.PathLike, dataset: str | os.PathLike) -> None:
+    """Make sure, before any work, that results do not get among the files of a data set.
+
+    Raises:
+        UsageError: ``out`` is the data set, or lies in its folder.
+    """
+    place, data = Path(out).resolve(), Path(dataset).resolve()
+    if place == data or data in place.parents:
+        lies = "is" if place == data else "lies in"
+        raise UsageError(f"{out}: {lies} the data set; choose another folder for the results")
+
+
 @contextmanager
 def locked_folder(folder: str | os.PathLike, taken: str) -> Iterator[None]:
     """Keep other processes out of a folder until the block, or the process, ends.

@@ -10,6 +10,7 @@ from typing import Any
 
 from QualitySentinelLib.commands.score import add_scoring_arguments, scoring_options
 from QualitySentinelLib.errors import CancelledError, UsageError
+from QualitySentinelLib.files import check_outside
 
 from ..audit.report_options import (
     add_report_arguments,
@@ -137,10 +138,7 @@ def _check_output(options: argparse.Namespace) -> None:
     Raises:
         UsageError: the results would lie in the data set, or an option is out of place.
     """
-    out, dataset = options.out.resolve(), options.dataset.resolve()
-    if dataset.is_dir() and (out == dataset or dataset in out.parents):
-        lies = "is" if out == dataset else "lies in"
-        raise UsageError(f"{options.out}: {lies} the data set; choose another folder for the results")
+    check_outside(options.out, options.dataset)
     if options.ray_address and options.engine != "ray":
         raise UsageError("--ray-address needs --engine ray")
 

@@ -31,9 +31,11 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
 def run(options: argparse.Namespace) -> int:
     """Find the cases, corrupt their labels."""
     from QualitySentinelLib.datasets import find_cases
+    from QualitySentinelLib.files import check_outside
 
     from ..label_errors.noisy_data import corrupt_data
 
+    check_outside(options.out, options.dataset)
     data = find_cases(options.dataset, options.layout, names=options.names, patient=options.patient)
     rows = corrupt_data(data, options.out, NoiseOptions(**given_options(options, NoiseOptions)), jobs=options.jobs)
     wrong = sum(bool(row[2]) for row in rows)

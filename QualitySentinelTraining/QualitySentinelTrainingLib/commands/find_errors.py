@@ -41,9 +41,11 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
 def run(options: argparse.Namespace) -> int:
     """Find the cases, find their label errors."""
     from QualitySentinelLib.datasets import find_cases
+    from QualitySentinelLib.files import check_outside
 
     from ..label_errors.find import find_errors
 
+    check_outside(options.out, options.dataset)
     data = find_cases(options.dataset, options.layout, names=options.names, patient=options.patient)
     data.title = options.source
     found = find_errors(

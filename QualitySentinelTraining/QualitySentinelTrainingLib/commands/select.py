@@ -32,6 +32,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
 def run(options: argparse.Namespace) -> int:
     """Select, and name what failed."""
     from QualitySentinelLib.errors import UsageError
+    from QualitySentinelLib.files import check_outside
 
     from ..selection.select import run_select
     from ..selection.strategies import NEEDS, STRATEGIES
@@ -43,6 +44,8 @@ def run(options: argparse.Namespace) -> int:
     for value, called in ((options.pool, "POOL"), (options.out, "--out"), (options.budget, "--budget")):
         if value is None:
             raise UsageError(f"give {called}; quality-sentinel select --help shows examples")
+    for place in filter(None, (options.out, options.nnunet)):
+        check_outside(place, options.pool)
     given = given_options(options, SelectOptions, *(f.name for f in fields(SelectOptions)))
     how = read_options(SelectOptions, None, **given)
     progress = Progress(quiet=False)

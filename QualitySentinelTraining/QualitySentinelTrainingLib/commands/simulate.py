@@ -27,11 +27,14 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the experiment, and name what failed."""
+    from QualitySentinelLib.files import check_outside
+
     from ..option_files import read_options
     from ..selection.experiment import Experiment
     from ..selection.simulate import run_simulate
 
     experiment = read_options(Experiment, options.experiment)
+    check_outside(options.out, experiment.data)
     failed = run_simulate(experiment, options.out, options.workers, lambda line: print(line, file=sys.stderr))
     print(f"Open {options.out / 'report.html'}")
     return name_failed(failed, options.out)

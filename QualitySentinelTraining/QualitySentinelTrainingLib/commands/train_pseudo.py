@@ -38,10 +38,14 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train."""
+    from QualitySentinelLib.files import check_outside
+
     from ..selection.pool import Given, find_pool, items_of
     from ..selection.pseudo import pseudo_sources, train_pseudo
     from ..selection.select import read_list
 
+    for data in (options.pool, *options.data):
+        check_outside(options.out, data)
     given = Given((options.predictions,) if options.predictions else ())
     items, _ = items_of(find_pool(options.pool, names=options.names), given)
     settings = SegmentationOptions(**{"epochs": (10,)} | given_options(options, SegmentationOptions, *_SHAPING))

@@ -24,12 +24,16 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Travel and report."""
+    from QualitySentinelLib.files import check_outside
+
     from ..option_files import parsed_change, read_options
     from ..travelling.experiment import Experiment
     from ..travelling.travel import travel
 
     changes = dict(parsed_change(text) for text in options.set)
-    report = travel(read_options(Experiment, options.experiment, **changes), options.out)
+    experiment = read_options(Experiment, options.experiment, **changes)
+    check_outside(options.out, experiment.data)
+    report = travel(experiment, options.out)
     print(f"report: {report}")
     print(f"Look at the samples that were left out: {options.out / 'samples.csv'}")
     return 0

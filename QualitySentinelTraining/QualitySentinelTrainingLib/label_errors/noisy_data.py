@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zlib import crc32
 
@@ -66,7 +66,8 @@ def corrupt_data(
     chosen = choose_corrupted(numbers, options.alpha, np.random.default_rng(options.seed))
     key = {"alpha": options.alpha, "beta": options.beta, "seed": options.seed}
     key["data"] = data.name if data.hidden else str(data.root)
-    with Run(out, _NOISE, {"key": key}) as run:
+    kind = replace(_NOISE, tables=(*_NOISE.tables, "labels.json", "meta.csv", *held))  # never over a data set's cases
+    with Run(out, kind, {"key": key}) as run:
         write_names(out, classes)
         facts = dict.fromkeys(column for name in held for column in cases[name].metadata if column != "patient_id")
         patients = {source.name: source.person for source in sources}

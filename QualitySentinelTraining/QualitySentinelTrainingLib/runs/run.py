@@ -122,6 +122,8 @@ class Run:
                 raise UsageError(
                     f"{foreign}: is of no {self.kind.name} and would be written over; choose another folder"
                 )
+            if any(self.records.glob(f"[!.]*{SUFFIX}")):
+                raise UsageError(f"{self.records}: holds {self.kind.item}s of another run; choose another folder")
         with ExitStack() as stack:
             taken = f"another {self.kind.name} run is writing there; wait for it, or choose another folder"
             stack.enter_context(locked_folder(self.records, taken))

@@ -113,3 +113,24 @@ def test_the_noise_depends_on_the_seed_alone(noisy, tmp_path, capsys):
 def test_noise_that_cannot_be_is_refused(noisy, option, value, tmp_path, capsys):
     assert noisy(option, value) == 2
     assert f"{option[2:]} is" in capsys.readouterr().err and not (tmp_path / "noisy").exists()
+
+
+@pytest.mark.parametrize("through", ["folder", "link", "manifest"])
+def test_a_data_set_is_never_written_over(noisy, through, tmp_path, capsys):
+    """Its cases may be links to the only copy there is."""
+    data, out = tmp_path / "data", tmp_path / "data"
+    before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
+    source = data
+    if through != "folder":
+        out = tmp_path / "linked"
+        out.mkdir()
+        for n in range(4):
+            (out / f"case_{n}").symlink_to(data / f"case_{n}")
+    if through == "manifest":
+        source = tmp_path / "manifest.csv"
+        source.write_text("case,ct,seg\n" + "".join(
+            f"case_{n},data/case_{n}/ct.nii.gz,data/case_{n}/seg.nii.gz\n" for n in range(4)
+        ))  # fmt: skip
+    assert main(["corrupt-labels", str(source), "--names", "dap", "--out", str(out)]) == 2
+    assert "choose another folder" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in data.rglob("*") if path.is_file()} == before

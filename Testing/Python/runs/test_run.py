@@ -160,3 +160,10 @@ def test_processes_do_what_one_does_and_an_item_that_kills_its_own_fails_alone(t
         ("n3", "3: has no square; give another"),
     ]), said.stderr  # fmt: skip
     assert Run(tmp_path / "out", KIND).record("n4").lines == [{"square": 16}]
+
+
+def test_another_kinds_records_are_not_mixed_with_ours(tmp_path):
+    with Run(tmp_path, KIND, {"key": {}}) as run:
+        list(run.work(NUMBERS[:2], square, workers=1))
+    with pytest.raises(UsageError, match="holds numbers of another run; choose another folder"):
+        Run(tmp_path, Kind("cube", "test-cube/1", item="number"), {"key": {}}).__enter__()
