@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -345,7 +346,8 @@ def run_simulate(
     roles = {seed: experiment.roles(sources, seed) for seed in experiment.seeds}
     wanted = {name for of_seed in roles.values() for name in of_seed}
     key = {n: str(v) for n, v in sorted(vars(e).items()) if n not in ("rounds", "seeds", "strategies", "weak")}
-    key["data"] = str(e.data.resolve())
+    told = "\n".join(f"{source.name}\0{source.person}" for source in sources)  # others would change who is tested on
+    key |= {"data": str(e.data.resolve()), "cases": f"{len(sources)}, {sha256(told.encode()).hexdigest()[:8]}"}
     with Run(out, SIMULATE, {"key": key}) as run:
         items = [Prepare(s.name, s) for s in sources if s.name in wanted]
         for finished in run.work(items, PrepareWork(experiment, out), workers=workers):

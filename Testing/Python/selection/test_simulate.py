@@ -247,5 +247,8 @@ def test_the_experiment_of_another_folder_is_refused(experiment, tmp_path):
     assert not run_simulate(made, tmp_path / "out")
     with pytest.raises(UsageError, match="was made with epochs 3, not 4"):
         run_simulate(replace(made, epochs=4), tmp_path / "out")
+    (tmp_path / "data" / "p5_5" / "ct.nii.gz").unlink()
+    with pytest.raises(UsageError, match=r"was made with cases 6, \w+, not 5, \w+"):  # never other test patients
+        run_simulate(made, tmp_path / "out")
     with pytest.raises(InputError, match=r"x.toml: not a readable TOML file"):
         read_options(Experiment, tmp_path / "x.toml")
