@@ -1,7 +1,8 @@
 """What ``travel`` finds, and what it costs: each line of docs/MULTI_CENTER.md's measurements is a command here.
 
 ``openkbp`` and ``lesions`` run one experiment per seed, over 20 centers of the sizes of a study, 20 % of them harmful;
-``engines`` runs the same work in one process and on NVFlare's simulator; ``memory`` travels through 83 centers.
+``engines`` runs the same work in one process and on NVFlare's simulator; ``memory`` travels through 83 centers;
+``recovery`` kills a site and the server.
 All go on where they were stopped.
 """
 
@@ -15,9 +16,12 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -26,10 +30,10 @@ from QualitySentinelLib.datasets.table import read_table
 from QualitySentinelLib.files import atomic_write
 from QualitySentinelTrainingLib.pages import write_table
 from QualitySentinelTrainingLib.travelling.experiment import Experiment, NetworkOptions
-from QualitySentinelTrainingLib.travelling.protocol import TravelOptions
+from QualitySentinelTrainingLib.travelling.protocol import Fate, TravelOptions
 from QualitySentinelTrainingLib.travelling.report import binary_figures, detection
 from QualitySentinelTrainingLib.travelling.sites import do_harm, read_sizes, split_sites, write_sites
-from QualitySentinelTrainingLib.travelling.travel import FINAL, travel, visits_of
+from QualitySentinelTrainingLib.travelling.travel import FINAL, events_of, travel, visits_of
 from Research.lesions import make_lesions
 
 _IMAGE_HARM = ("inverted", "noise", "wrong labels", "HU offset")
@@ -42,9 +46,9 @@ _COLUMNS = (
 
 def openkbp(options: argparse.Namespace) -> Path:
     """Segmentation of seven structures of the head and neck."""
-    network = NetworkOptions(slice_mm=25.0, slices=8, half_life=700)
-    rules = {"cycles": 5, "tolerance": 0.002, "drift": 0.03}
-    return _seeds(options, options.data, _ALL_HARM, network, rules, clean_cycles=20, quality=True)
+    network = NetworkOptions(slice_mm=25.0, slices=8, half_life=500)
+    rules = {"cycles": 5, "tolerance": 0.005, "drift": 0.05}
+    return _seeds(options, options.data, _ALL_HARM, network, rules, clean_cycles=12, quality=True)
 
 
 def lesions(options: argparse.Namespace) -> Path:
@@ -145,6 +149,42 @@ def memory(options: argparse.Namespace) -> Path:
     return atomic_write(options.out / "memory.json", json.dumps(told, indent=1))
 
 
+def recovery(options: argparse.Namespace) -> Path:
+    """A site, then the server, of NVFlare's services on this machine is killed in mid-cycle."""
+    import psutil
+
+    data = options.out / "bodies"
+    if not data.is_dir():
+        make_lesions(data, 40)
+    sites = write_sites(options.out / "sites_of_cases.csv", split_sites(find_cases(data), 3, [5, 3, 1]))
+    experiment = Experiment(
+        data=data, sites=sites, task="classification", baselines=False, answer_within=60,
+        travel=TravelOptions(cycles=2, batch_size=4, tolerance=0.05), network=NetworkOptions(size=16, widths=(4, 8)),
+    )  # fmt: skip
+    travel(experiment, options.out / "core")
+    found = {}
+    for victim in ("center_2", "server"):
+        out = (options.out / victim).resolve()
+        command = get_context("spawn").Process(target=travel, args=(replace(experiment, engine="poc"), out))
+        command.start()
+        while command.is_alive() and len(visits_of(out)) < 2:
+            time.sleep(0.5)
+        for process in psutil.process_iter(["cmdline"]):
+            if any(str(out) in word and f"/{victim}" in word for word in process.info["cmdline"] or ()):
+                process.kill()
+        started = time.perf_counter()
+        command.join()
+        ours, theirs = (load_file(folder / "model.safetensors") for folder in (options.out / "core", out))
+        events = events_of(visits_of(out))
+        found[victim] = {
+            "exit_code": command.exitcode, "seconds_after_kill": time.perf_counter() - started,
+            "passed_over": [[e.cycle, e.center] for e in events if e.fate is Fate.PASSED_OVER],
+            "visited_again": any(e.cycle == 1 and e.center == "center_2" and e.errors for e in events),
+            "equals_one_process": all((ours[name] == theirs[name]).all() for name in ours),
+        }  # fmt: skip
+    return atomic_write(options.out / "recovery.json", json.dumps(found, indent=1))
+
+
 @contextmanager
 def _memory() -> Iterator[list[float]]:
     """The highest proportional set size of this process and all it started, MiB; looked at every two seconds."""
@@ -174,7 +214,7 @@ def _memory() -> Iterator[list[float]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure one thing, and print the file that says what was found."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    ways = {"openkbp": openkbp, "lesions": lesions, "engines": engines, "memory": memory}
+    ways = {"openkbp": openkbp, "lesions": lesions, "engines": engines, "memory": memory, "recovery": recovery}
     parser.add_argument("what", choices=ways)
     parser.add_argument("--data", type=Path, help="OpenKBP as case folders")
     parser.add_argument("--sizes", type=Path, help="sizes of centers, JSON")

@@ -15,7 +15,7 @@ from QualitySentinelLib.datasets.table import UNKNOWN
 from QualitySentinelLib.errors import InputError, QualitySentinelError, UsageError
 from QualitySentinelLib.files import sha256_of
 
-from ..option_files import Doc, NonNegativeInt, Options, PositiveFloat, PositiveInt
+from ..option_files import Doc, NonNegativeInt, Options, PositiveFloat, PositiveInt, Share
 from ..segmentation.options import SegmentationOptions
 from ..subjects import Subject, read_subject
 from .harms import harm_named, harmed
@@ -35,6 +35,7 @@ class NetworkOptions(Options):
     widths: Annotated[tuple[PositiveInt, ...], Doc("channels of its levels")] = (16, 32, 64)
     slices: Annotated[PositiveInt, Doc("slices in a step of the optimizer, segmentation only")] = 16
     learning_rate: Annotated[PositiveFloat, Doc("of AdamW")] = 2e-3
+    momentum: Annotated[Share, Doc("of AdamW; above 0, an update shows less of what its own samples do")] = 0.0
     half_life: Annotated[NonNegativeInt, Doc("updates in which the learning rate falls to its half; 0: it stays")] = 0
     seed: Annotated[NonNegativeInt, Doc("of the first weights and of the order of slices")] = 0
 
@@ -249,14 +250,14 @@ def new_model(experiment: Experiment, classes: Iterable[str]) -> TravellingModel
     model: TravellingModel
     if classify:
         model = ClassificationModel(
-            n.size, n.dimensions, n.widths, n.learning_rate, n.seed, by, experiment.published
+            n.size, n.dimensions, n.widths, n.learning_rate, n.seed, by, experiment.published, n.momentum
         )  # fmt: skip
     else:
         options = SegmentationOptions(
             size=n.size, pixel_mm=n.pixel_mm, slice_mm=n.slice_mm, widths=n.widths, batch_size=n.slices,
             learning_rate=n.learning_rate, seed=n.seed,
         )  # fmt: skip
-        model = SegmentationModel(options, ("background", *(c for c in classes if c != "background")), by)
+        model = SegmentationModel(options, ("background", *(c for c in classes if c != "background")), by, n.momentum)
     model.half_life = n.half_life
     return model
 

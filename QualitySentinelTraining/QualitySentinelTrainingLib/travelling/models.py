@@ -33,16 +33,19 @@ class TravellingModel(ABC):
         module: the network.
         learning_rate: of AdamW.
         seed: of what is drawn in updates.
+        momentum: of AdamW. Without any, what an update does is the doing of its samples alone; with the usual 0.9, it
+            is mostly that of the updates before, good or bad, so that single samples can hardly be told apart.
 
     Attributes:
         updates: done so far; those that were undone do not count. What an update draws follows from it.
         half_life: updates in which the learning rate falls to its half; 0: it stays.
     """
 
-    def __init__(self, module: nn.Module, learning_rate: float, seed: int) -> None:
+    def __init__(self, module: nn.Module, learning_rate: float, seed: int, momentum: float = 0.0) -> None:
         self.module, self.seed, self.updates, self.half_life = module, seed, 0, 0
         self._learning_rate = learning_rate
-        self.optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate, weight_decay=1e-4)
+        betas = momentum, 0.999
+        self.optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate, betas=betas, weight_decay=1e-4)
 
     def state(self) -> State:
         """A copy of what travels."""
@@ -123,11 +126,14 @@ class SegmentationModel(TravellingModel):
         options: of the network; ``batch_size`` slices go into a step of the optimizer.
         classes: names, the background first.
         verify_by: ``dsc`` (1 minus the mean DSC of the structures), ``structures`` (of each alone) or ``loss``.
+        momentum: see :class:`TravellingModel`.
     """
 
-    def __init__(self, options: SegmentationOptions, classes: Sequence[str], verify_by: str = "dsc") -> None:
+    def __init__(
+        self, options: SegmentationOptions, classes: Sequence[str], verify_by: str = "dsc", momentum: float = 0.0
+    ) -> None:
         self.network = SegmentationNetwork(options, classes, seed=options.seed)
-        super().__init__(self.network.module, options.learning_rate, options.seed)
+        super().__init__(self.network.module, options.learning_rate, options.seed, momentum)
         self._by = verify_by
 
     def look(self, subject: Subject, positive: bool | None = None) -> tuple[np.ndarray, ...]:
@@ -190,16 +196,17 @@ class ClassificationModel(TravellingModel):
         learning_rate, seed: of the training.
         verify_by: ``rates`` (false positives and false negatives) or ``loss``.
         published: the rates with exchanged denominators, as published.
+        momentum: see :class:`TravellingModel`.
     """
 
     def __init__(
         self, size: int, dimensions: int = 3, widths: Sequence[int] = (8, 16, 32), learning_rate: float = 1e-3,
-        seed: int = 0, verify_by: str = "rates", published: bool = False,
+        seed: int = 0, verify_by: str = "rates", published: bool = False, momentum: float = 0.0,
     ) -> None:  # fmt: skip
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module = _classifier(dimensions, widths)
-        super().__init__(module, learning_rate, seed)
+        super().__init__(module, learning_rate, seed, momentum)
         self._size, self._dimensions, self._by, self._published = size, dimensions, verify_by, published
 
     def look(self, subject: Subject, positive: bool | None = None) -> tuple[torch.Tensor, bool]:
