@@ -46,9 +46,9 @@ _COLUMNS = (
 
 def openkbp(options: argparse.Namespace) -> Path:
     """Segmentation of seven structures of the head and neck."""
-    network = NetworkOptions(slice_mm=25.0, slices=8, half_life=500)
-    rules = {"cycles": 5, "tolerance": 0.005, "drift": 0.05}
-    return _seeds(options, options.data, _ALL_HARM, network, rules, clean_cycles=12, quality=True)
+    network = NetworkOptions(slice_mm=25.0, momentum=0.9)
+    rules = {"cycles": 4, "revisit_after": 1}
+    return _seeds(options, options.data, _ALL_HARM, network, rules, clean_cycles=10, quality=True)
 
 
 def lesions(options: argparse.Namespace) -> Path:
@@ -57,17 +57,18 @@ def lesions(options: argparse.Namespace) -> Path:
     if not data.is_dir():
         make_lesions(data, 300)
     network = NetworkOptions(size=24, widths=(8, 16, 32), learning_rate=1e-3, half_life=150)
-    rules = {"cycles": 6, "tolerance": 0.03, "drift": 0.15}
-    return _seeds(options, data, _IMAGE_HARM, network, rules, clean_cycles=8, task="classification")
+    rules = {"cycles": 5, "tolerance": 0.05, "drift": 0.15, "revisit_after": 1}
+    return _seeds(options, data, _IMAGE_HARM, network, rules, (0.25, 0.2), clean_cycles=8, task="classification")
 
 
 def _seeds(
-    options: argparse.Namespace, data: Path, kinds: Sequence[str], network: NetworkOptions, rules: dict, **changes
-) -> Path:
+    options: argparse.Namespace, data: Path, kinds: Sequence[str], network: NetworkOptions, rules: dict,
+    held: tuple[float, float] = (0.15, 0.2), **changes,
+) -> Path:  # fmt: skip
     rows, figures, costs = [], [], []
     for seed in range(options.seeds):
         out = options.out / f"seed_{seed}"
-        table = split_sites(find_cases(data), 20, read_sizes(options.sizes), verification=0.15, test=0.2, seed=seed)
+        table = split_sites(find_cases(data), 20, read_sizes(options.sizes), "", *held, seed)
         sites = write_sites(out / "sites_of_cases.csv", do_harm(table, kinds, 0.2, 0.05, seed))
         experiment = Experiment(data=data, sites=sites, network=network, travel=TravelOptions(**rules), **changes)
         travel(experiment, out)

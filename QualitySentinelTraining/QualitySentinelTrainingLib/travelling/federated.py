@@ -228,6 +228,7 @@ def run_federated(
             except (RuntimeError, OSError) as error:
                 print(f"job ended: {reason_of(error)}")
             env.stop(clean_up=True)
+            _end_leftovers(folder)
         if len(visits_of(out)) == before and not _is_complete(out):
             raise InputError(f"{out / _LOG}: NVFlare's job ended before a visit was done; the log says why")
         say(f"{len(visits_of(out))} visits done; log: {out / _LOG}")
@@ -246,6 +247,15 @@ def _wait(run: Any, ended: Path) -> None:
             silent = 0.0
             if status.startswith("FINISHED"):
                 return
+
+
+def _end_leftovers(folder: Path) -> None:
+    """End services of ours that outlived their server: NVFlare's ``stop`` looks for the server only."""
+    import psutil  # NVFlare brings it along
+
+    for process in psutil.process_iter(["cmdline"]):
+        if any(str(folder / "poc") in word for word in process.info["cmdline"] or ()):
+            process.kill()
 
 
 def travel_recipe(experiment: Experiment, out: Path, sites: int = 1) -> Any:
