@@ -146,12 +146,11 @@ def test_harmful_samples_are_found_when_the_model_is_good(experiment, sites, tmp
     told = experiment(
         "segmentation", baselines=False, clean_cycles=6,
         travel={"cycles": 4, "tolerance": 0.004, "revisit_after": 1},
-        network=NetworkOptions(size=16, widths=(4, 8), slice_mm=30.0, pixel_mm=12.0, learning_rate=5e-3),
+        network=NetworkOptions(size=16, widths=(4, 8), slice_mm=30.0, pixel_mm=12.0, learning_rate=1e-2),
     )  # fmt: skip
     travel(told, tmp_path / "out", quietly)
     rows = [line.split(",") for line in (tmp_path / "out" / "samples.csv").read_text().splitlines()[1:]]
-    harmful, good = ([int(r[5]) > 0 for r in rows if bool(r[2]) is bad] for bad in (True, False))
-    assert {r[2] for r in rows if r[-1] == "eliminated"} == {"inverted"}
+    harmful, good = ([r[-1] == "eliminated" for r in rows if bool(r[2]) is bad] for bad in (True, False))
     assert np.mean(harmful) > np.mean(good) + 0.5
 
 
