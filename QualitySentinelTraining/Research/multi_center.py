@@ -46,8 +46,8 @@ _COLUMNS = (
 
 def openkbp(options: argparse.Namespace) -> Path:
     """Segmentation of seven structures of the head and neck."""
-    network = NetworkOptions(slice_mm=25.0, momentum=0.9)
-    rules = {"cycles": 4, "revisit_after": 1}
+    network = NetworkOptions(slice_mm=25.0, slices=8)
+    rules = {"cycles": 4, "tolerance": 0.005, "drift": 0.05, "revisit_after": 1}
     return _seeds(options, options.data, _ALL_HARM, network, rules, clean_cycles=10, quality=True)
 
 
@@ -57,7 +57,7 @@ def lesions(options: argparse.Namespace) -> Path:
     if not data.is_dir():
         make_lesions(data, 300)
     network = NetworkOptions(size=24, widths=(8, 16, 32), learning_rate=1e-3, half_life=150)
-    rules = {"cycles": 5, "tolerance": 0.05, "drift": 0.15, "revisit_after": 1}
+    rules = {"cycles": 5, "tolerance": 0.03, "drift": 0.15, "revisit_after": 1}
     return _seeds(options, data, _IMAGE_HARM, network, rules, (0.25, 0.2), clean_cycles=8, task="classification")
 
 

@@ -83,7 +83,7 @@ class Experiment(Options):
     @property
     def travel_options(self) -> TravelOptions:
         """How the model travels, as published where that is wanted."""
-        return replace(self.travel, drift=None) if self.published else self.travel
+        return replace(self.travel, drift=None, relative=False) if self.published else self.travel
 
     def key(self) -> dict:
         """What two runs into one folder must share, plain JSON. More cycles may be added later."""

@@ -22,6 +22,8 @@ from QualitySentinelLib.errors import InputError
 
 from ..option_files import Doc, NonNegativeFloat, NonNegativeInt, Options, PositiveInt
 
+_ENOUGH = 4
+"""Centers that tell what is usual."""
 Errors = Mapping[str, float]
 """What is wrong with a model on the verification set, lower is better: false-positive and false-negative rate, a loss,
 or 1 - DSC."""
@@ -57,6 +59,8 @@ class TravelOptions(Options):
 
     Attributes:
         drift: each accepted update becomes the reference of the next, so that small harm adds up without this limit.
+        relative: an update that happened to make the model very good becomes the reference, too. From there any sample
+            makes it worse, and without this all would be eliminated.
 
     Raises:
         UsageError: a value is not sensible.
@@ -71,6 +75,9 @@ class TravelOptions(Options):
         NonNegativeFloat | None,
         Doc("rise above the lowest error so far that all updates together may cause; none: no limit, as published"),
     ] = 0.1
+    relative: Annotated[
+        bool, Doc("also allow the rise that updates at most centers cause: then the model is at fault, not the samples")
+    ] = True
     revisit_after: Annotated[NonNegativeInt, Doc("cycles that a rejected sample is left out")] = 2
     guarded_from: Annotated[NonNegativeInt, Doc("first cycle that is verified; those before train on trust")] = 0
     seed: Annotated[NonNegativeInt, Doc("of the order of centers and samples")] = 0
@@ -130,6 +137,7 @@ class TravelState:
         best: the lowest value of each error so far.
         due: rejected samples, with the cycle at the end of which each is tried again.
         eliminated: samples that are left out for good.
+        rises: of each error by the last batch, and by the last single sample, of each center.
         verifications: passes over the verification set so far.
         seconds_training, seconds_verifying: spent so far.
     """
@@ -140,6 +148,7 @@ class TravelState:
     best: dict[str, float] = field(default_factory=dict)
     due: dict[str, int] = field(default_factory=dict)
     eliminated: list[str] = field(default_factory=list)
+    rises: dict[str, dict[str, float]] = field(default_factory=dict)
     verifications: int = 0
     seconds_training: float = 0.0
     seconds_verifying: float = 0.0
@@ -255,7 +264,7 @@ class Journey:
         if self.state.cycle < self._options.guarded_from:
             return Event(self.state.cycle, center, samples, Fate.ACCEPTED)
         errors = self._verify()
-        if self._may_stay(errors, len(samples)):
+        if self._may_stay(errors, center, len(samples)):
             self._keep(errors)
             return Event(self.state.cycle, center, samples, Fate.ACCEPTED, errors)
         self._learner.restore(before)
@@ -268,15 +277,20 @@ class Journey:
         self.state.seconds_verifying += time.perf_counter() - started
         return errors
 
-    def _may_stay(self, errors: Errors, samples: int) -> bool:
+    def _may_stay(self, errors: Errors, center: str, samples: int) -> bool:
         """Whether no error rose too far. An error that is no number, as NaN weights give it, did."""
-        allowed, drift = samples * self._options.tolerance, self._options.drift
-        return all(
-            math.isfinite(value)
-            and value <= self.state.reference[name] + allowed
-            and (drift is None or value <= self.state.best[name] + drift)
-            for name, value in errors.items()
-        )
+        options, state = self._options, self.state
+        if not all(map(math.isfinite, errors.values())):
+            return False
+        stays = True
+        for name, value in errors.items():
+            rises = state.rises.setdefault(f"{name}, {'batch' if samples > 1 else 'single'}", {})
+            others = [rise for other, rise in rises.items() if other != center]
+            usual = max(0.0, float(np.median(others))) if options.relative and len(others) >= _ENOUGH else 0.0
+            rises[center] = value - state.reference[name]
+            stays &= rises[center] <= samples * options.tolerance + usual
+            stays &= options.drift is None or value <= state.best[name] + options.drift
+        return stays
 
     def _keep(self, errors: Errors) -> None:
         """Compare with these errors from now on.

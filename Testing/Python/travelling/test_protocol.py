@@ -101,6 +101,21 @@ def test_a_sample_accepted_when_tried_again_trains_like_the_others():
     assert not journey.state.due and not journey.state.eliminated
 
 
+@pytest.mark.parametrize(("relative", "lost"), [(True, {"f1"}), (False, {"a1", "b1", "c1", "d1", "e1", "f1"})])
+def test_a_model_that_is_good_by_chance_does_not_eliminate_everybody(relative, lost):
+    class Lucky(Adding):
+        def train(self, center, samples):
+            super().train(center, samples)
+            self.error = 0.3 + sum(self.harm.get(sample, 0.0) for sample in samples)
+
+    learner = Lucky({"f1": 0.2})
+    learner.error = 0.1
+    centers = {name: [f"{name.lower()}1"] for name in "ABCDEF"}
+    journey = Journey(learner, centers, TravelOptions(cycles=8, drift=None, relative=relative, revisit_after=1))
+    assert len(list(journey.visits())) == 8 * 7
+    assert set(journey.state.eliminated) == lost
+
+
 def test_tolerance_grows_with_the_batch():
     harm = {"a1": 0.05, "b1": 0.05}  # batches of 3 and 2 may rise by 0.06 and 0.04
     events, _ = travel(Adding(harm), tolerance=0.02, drift=None)
