@@ -134,7 +134,7 @@ def ellipsoid(region: Region, centre, radii, turned: np.ndarray | None = None, p
     d = [a - np.float32(c) for a, c in zip((region.x, region.y, region.z), centre, strict=True)]
     r = np.sqrt(sum(a * a for a in d))
     if turned is not None:
-        d = [sum(np.float32(turned[row, column]) * d[row] for row in range(3)) for column in range(3)]
+        d = [t[0] * d[0] + t[1] * d[1] + t[2] * d[2] for t in turned.T.astype(np.float32)]
     q = sum(np.abs(a / np.float32(s)) ** np.float32(power) for a, s in zip(d, radii, strict=True)) ** np.float32(
         1 / power
     )

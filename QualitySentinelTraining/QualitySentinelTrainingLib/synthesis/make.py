@@ -242,7 +242,7 @@ def displacements(rng: np.random.Generator, grid: Grid, matrix: np.ndarray, opti
     axes = [np.arange(n) * step for n, step in zip(grid.shape, grid.spacing, strict=True)]
     low, high = options.displacement_mm
     waves = ((rng.uniform(60, 120), rng.uniform(low, high)), (rng.uniform(28, 45), rng.uniform(0.2, 0.35) * high))
-    field = np.stack([sum(np.float32(mm) * smooth_noise(rng, axes, cell) for cell, mm in waves) for _ in range(3)])
+    field = np.array([np.sum([mm * smooth_noise(rng, axes, cell) for cell, mm in waves], 0) for _ in range(3)])
     field = np.clip(field, -options.most_displacement_mm, options.most_displacement_mm)
     while least_jacobian(field, matrix, grid.spacing) < _LEAST_JACOBIAN:
         field *= np.float32(0.75)
