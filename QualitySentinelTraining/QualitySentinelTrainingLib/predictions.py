@@ -152,9 +152,7 @@ def _candidates(prediction: Prediction, subject: Subject) -> list[Candidate]:
         )
     what = {"kind": "network", "origin": "network", "stage": prediction.stage}
     candidates = []
-    for value, structure in subject.structures.items():
-        if structure not in known:
-            continue
+    for value, structure in ((v, s) for v, s in subject.structures.items() if s in known):
         segments = [s for s in segmentation if s.structure == structure and not s.is_empty]
         if not segments:
             candidates.append(empty_candidate(value, **what))
@@ -162,9 +160,8 @@ def _candidates(prediction: Prediction, subject: Subject) -> list[Candidate]:
         corner = tuple(min(s.box[axis].start for s in segments) for axis in range(3))
         end = tuple(max(s.box[axis].stop for s in segments) for axis in range(3))
         mask = np.zeros(np.subtract(end, corner), bool)
-        for segment in segments:
-            inner = tuple(slice(b.start - c, b.stop - c) for b, c in zip(segment.box, corner, strict=True))
-            mask[inner] |= segment.voxels()
+        for s in segments:
+            mask[tuple(slice(b.start - c, b.stop - c) for b, c in zip(s.box, corner, strict=True))] |= s.voxels()
         candidates.append(Candidate(value=value, mask=mask, corner=corner, **what))
     return candidates
 
@@ -208,24 +205,18 @@ def _stage(folder: Path, root: Path) -> int:
     ``fold_0/validation`` of nnU-Net's results lies in the folder of a trainer, which may tell; a fold is no epoch.
     """
     name = folder.resolve().name
-    stage = -1 if _FOLD.fullmatch(name) else stage_of(name)
-    while stage < 0 and folder not in (root, root.parent) and folder.parent != root:
-        folder = folder.parent
-        stage = _epochs(folder.name)
-    return stage
+    stages = [-1 if _FOLD.fullmatch(name) else stage_of(name)]
+    stages += map(_epochs, reversed(folder.relative_to(root).parts[:-1]))
+    return next((stage for stage in stages if stage >= 0), -1)
 
 
 def _label_maps(folder: Path) -> list[tuple[str, Path]]:
     """Subject and file of the label maps of a checkpoint's folder: no masks of single structures, no images."""
-    files = _images(folder)
-    stems = {image_stem(p) for p in files}
-    maps = []
-    for path in files:
-        stem = image_stem(path)
+    stems, maps = {image_stem(path): path for path in _images(folder)}, []
+    for stem, path in stems.items():
         bare = stem.removesuffix(_IMAGE_SUFFIX)
-        if bare != stem and any(bare + end in stems for end in ("", *_SUFFIXES)):
-            continue
-        maps.append((_without_suffix(bare), path))
+        if bare == stem or not any(bare + end in stems for end in ("", *_SUFFIXES)):
+            maps.append((_without_suffix(bare), path))
     return maps
 
 
@@ -239,17 +230,15 @@ def _case(folder: Path) -> Path | None:
         return folder
     if any((folder / name).is_file() for name in NAME_FILES):
         return None
-    files = _images(folder)
-    named_after_ct = [*files, *(p for name in _INPUTS if (folder / name).is_dir() for p in _images(folder / name))]
-    for path in files:
-        stem = image_stem(path)
+    files = {path: image_stem(path) for path in _images(folder)}
+    for path, stem in files.items():
         if stem.lower() in _WHOLE_CASE or _without_suffix(stem) == folder.name not in _INPUTS:
             return path
-    for path in named_after_ct:
-        stem = image_stem(path)
-        if _without_suffix(stem).lower() in _INPUTS:
+    inner = (path for name in _INPUTS if (folder / name).is_dir() for path in _images(folder / name))
+    for path in (*files, *inner):
+        if _without_suffix(image_stem(path)).lower() in _INPUTS:
             return path
-    structures = sum(match_structure(image_stem(p)) is not None for p in files)
+    structures = sum(match_structure(stem) is not None for stem in files.values())
     return folder if structures and structures * 2 >= len(files) else None
 
 
@@ -265,10 +254,6 @@ def _without_suffix(stem: str) -> str:
 
 def _names_for(folder: Path, root: Path) -> Path | None:
     """The nearest file of names, from ``folder`` up to ``root``."""
-    while True:
-        for name in NAME_FILES:
-            if (folder / name).is_file():
-                return folder / name
-        if folder == root:
-            return None
-        folder = folder.parent
+    above = [folder, *folder.parents]
+    places = (place / name for place in above[: above.index(root) + 1] for name in NAME_FILES)
+    return next((place for place in places if place.is_file()), None)

@@ -5,7 +5,7 @@ Each gives a table and, from it, JSON-able figures for the model card.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from zlib import crc32
 
@@ -144,18 +144,7 @@ def corrupted_masks(
             score.area_weighted_dsc, volume_dice(mask.mask, reference), [s.predicted_dsc for s in score.slices],
             [float(by_slice[s.k - mask.corner[0]]) for s in score.slices],
         ))  # fmt: skip
-    columns = [
-        "subject",
-        "person",
-        "structure",
-        "kind",
-        "step",
-        "predicted",
-        "aggregated",
-        "dsc",
-        "slices",
-        "slice_dsc",
-    ]
+    columns = "subject person structure kind step predicted aggregated dsc slices slice_dsc".split()
     return pd.DataFrame(rows, columns=columns).astype({"predicted": float, "aggregated": float})
 
 
@@ -325,11 +314,3 @@ def disagreement_figures(table: pd.DataFrame) -> dict:
             for name, rows in slices.groupby("structure")
         },
     }  # fmt: skip
-
-
-def write_tables(tables: dict[str, pd.DataFrame], out: Path) -> Iterator[Path]:
-    """Write the tables of :func:`held_out` as CSV."""
-    for name, table in tables.items():
-        path = out / f"{name}.csv"
-        table.drop(columns=["slices", "slice_dsc"], errors="ignore").to_csv(path, index=False)
-        yield path
