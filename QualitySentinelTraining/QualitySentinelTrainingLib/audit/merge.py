@@ -50,7 +50,7 @@ def merge_shards(folders: Sequence[Path], out: Path, title: str = "") -> dict[st
     expected = runs[0]["counts"]["cases_of_all_shards"]
     if len(places) != expected:
         raise MismatchError(f"{out}: the shards hold {len(places)} cases of {expected}; audit them again")
-    failed = {}
+    failed: dict[str, str] = {}
 
     def records():
         for name, shard in places:
@@ -100,18 +100,16 @@ def _check_alike(shards: list[AuditFolder], runs: list[dict]) -> None:
 def _check_all_there(shards: list[AuditFolder], runs: list[dict]) -> None:
     """Make sure that each shard is there, once, and complete."""
     parts = [Shard.parse(run["key"]["shard"]) for run in runs]
-    count, problems = parts[0].count, []
-    numbers = Counter(part.number for part in parts)
+    numbers, count = Counter(part.number for part in parts), parts[0].count
     missing = [str(n) for n in range(1, count + 1) if n not in numbers]
-    if missing:
-        problems.append(f"of {count} shards {_some(missing)} missing")
     twice = [str(n) for n, times in numbers.items() if times > 1]
-    if twice:
-        problems.append(f"given twice: {_some(twice)}")
-    for shard, run, part in zip(shards, runs, parts, strict=True):
-        if not run["complete"]:
-            total = run["counts"]["cases"]
-            problems.append(f"shard {part} in {shard.path} is not done ({len(shard.names())} of {total} cases)")
+    told = {f"of {count} shards {_some(missing)} missing": missing, f"given twice: {_some(twice)}": twice}
+    problems = [problem for problem, those in told.items() if those]
+    problems += [
+        f"shard {part} in {shard.path} is not done ({len(shard.names())} of {run['counts']['cases']} cases)"
+        for shard, run, part in zip(shards, runs, parts, strict=True)
+        if not run["complete"]
+    ]
     if problems:
         raise InputError(f"the shards cannot be merged: {'; '.join(problems)}; audit them, then merge again")
 

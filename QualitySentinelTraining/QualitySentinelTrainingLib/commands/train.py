@@ -39,14 +39,9 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     parser.add_argument("--fold", type=int, metavar="F", help="leave out the patients of this fold, 0 to FOLDS - 1")
     parser.add_argument("--folds", type=int, default=5, help="number of folds (default %(default)s)")
     parser.add_argument(
-        "--license",
-        "--licence",
-        dest="licence",
-        action="append",
-        default=[],
-        metavar="SOURCE=TEXT",
+        "--license", "--licence", dest="licence", action="append", default=[], metavar="SOURCE=TEXT",
         help="license of a data set, for the model card",
-    )
+    )  # fmt: skip
     parser.add_argument("--name", help="name of the model in reports (default: folder of --out and date)")
     parser.set_defaults(run=run)
 

@@ -72,14 +72,8 @@ def fit(model: QualityModel, paths: Sequence[Path], options: TrainingOptions, ou
         paths, model.table, model.preset, options.leave_out, options.most_pairs, options.mirror,
         options.wrong_name_share, options.seed, options.unheard_name_share,
     )  # fmt: skip
-    sampler = EpochSampler(
-        dataset,
-        options.pairs_per_epoch,
-        options.source_shares,
-        options.empty_share,
-        options.seed,
-        options.origin_shares,
-    )
+    shares = options.source_shares, options.empty_share, options.seed, options.origin_shares
+    sampler = EpochSampler(dataset, options.pairs_per_epoch, *shares)
     _name_vain_options(options, dataset)
     loader = DataLoader(
         dataset, batch_size=min(options.batch_size, len(sampler)), sampler=sampler, drop_last=True,
@@ -88,24 +82,13 @@ def fit(model: QualityModel, paths: Sequence[Path], options: TrainingOptions, ou
     last = _resumable(out, options, paths)
     start = f"start_{len(list((out / 'log').glob('start_*'))) + 1}"  # a logger of Lightning's deletes what it finds
     with _quiet():
+        loggers = (CSVLogger, "log"), (TensorBoardLogger, "tensorboard")
+        saved = ModelCheckpoint(dirpath=out, filename=Path(LAST).stem, enable_version_counter=False)
         trainer = _trainer(
-            options,
-            max_epochs=options.epochs,
-            logger=[
-                CSVLogger(str(out), name="log", version=start),
-                TensorBoardLogger(str(out), name="tensorboard", version=start),
-            ],
-            default_root_dir=str(out),
-            log_every_n_steps=20,
-            gradient_clip_val=1.0,
-            enable_model_summary=False,
-            callbacks=[
-                ModelCheckpoint(dirpath=out, filename=Path(LAST).stem, enable_version_counter=False),
-                _ProgressBar(),
-                clock,
-            ],
-            plugins=[CheckpointFile()],
-        )
+            options, max_epochs=options.epochs, default_root_dir=str(out), log_every_n_steps=20, gradient_clip_val=1.0,
+            logger=[logger(str(out), name=name, version=start) for logger, name in loggers],
+            enable_model_summary=False, callbacks=[saved, _ProgressBar(), clock], plugins=[CheckpointFile()],
+        )  # fmt: skip
         try:
             trainer.fit(QualityRegression(model, options), loader, ckpt_path=last)
         except SystemExit as stop:  # what Lightning makes of Ctrl+C
@@ -182,7 +165,8 @@ def is_first_process() -> bool:
 
 def _resumable(out: Path, options: TrainingOptions, paths: Sequence[Path]) -> str | None:
     """The checkpoint to go on from, if there is one; notes what a new run is made of."""
-    files = "\n".join(sorted(f"{Path(path).name} {_size(path)}" for path in paths))
+    there = {path: path.stat().st_size if path.exists() else 0 for path in map(Path, paths)}  # fit names those gone
+    files = "\n".join(sorted(f"{path.name} {size}" for path, size in there.items()))
     run = {
         "options": {name: value for name, value in asdict(options).items() if name not in _MAY_CHANGE},
         "pair_files": len(paths),
@@ -190,11 +174,7 @@ def _resumable(out: Path, options: TrainingOptions, paths: Sequence[Path]) -> st
     }
     path, wanted = out / _RUN, json.dumps(run, indent=2, sort_keys=True)
     if (out / LAST).exists():
-        try:
-            same = path.read_text(encoding="utf-8") == wanted
-        except (OSError, UnicodeDecodeError):
-            same = False
-        if not same:
+        if not path.is_file() or path.read_bytes() != wanted.encode():
             raise InputError(
                 f"{out}: holds a training run with other options or pair files; use another folder, or delete this one"
             )
@@ -202,14 +182,6 @@ def _resumable(out: Path, options: TrainingOptions, paths: Sequence[Path]) -> st
     if is_first_process():
         atomic_write(path, wanted)
     return None
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file; 0 when it is gone, which the data set names."""
-    try:
-        return Path(path).stat().st_size
-    except OSError:
-        return 0
 
 
 @contextmanager
