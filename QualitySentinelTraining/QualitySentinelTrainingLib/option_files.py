@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -125,20 +125,22 @@ def parsed_change(text: str) -> tuple[str, object]:
         return key, value
 
 
-def add_options(parser: Any, cls: type[Options], *names: str) -> None:
+def add_options(parser: Any, cls: type[Options], *names: str, **own: Any) -> None:
     """Add the options ``names``, by default all, to an argparse parser or group: ``--pixel-mm`` for ``pixel_mm``.
 
-    Their value is ``None`` where they are not given.
+    Their value is ``None`` where they are not given. ``own``: the command's own defaults, for the help.
     """
-    defaults = {f.name: f.default for f in fields(cls)}
-    for name in names or defaults:
+    defaults = {f.name: f.default for f in fields(cls)} | own
+    for name in names or [f.name for f in fields(cls)]:
         hint, help_text = _hints(cls)[name]
         item, many = (get_args(hint)[0], "+") if get_origin(hint) is tuple else (hint, None)
         while get_origin(item) in (Annotated, Union, UnionType):
             item = get_args(item)[0]
         default = defaults[name]
         shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
-        told = {"help": f"{help_text} (default: {shown})".replace("%", "%%"), "default": None}
+        if default not in (None, (), MISSING) and "default: " not in help_text:
+            help_text = f"{help_text} (default: {shown})"
+        told = {"help": help_text.replace("%", "%%"), "default": None}
         flag = f"--{name.replace('_', '-')}"
         if item is bool:
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, **told)

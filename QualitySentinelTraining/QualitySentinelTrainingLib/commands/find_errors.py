@@ -12,6 +12,9 @@ from ..segmentation import SegmentationOptions
 from .audit import name_failed
 from .data_options import add_case_options
 
+_EPOCHS = (20,)
+"""One stage is enough to find errors; those of the paper take a day."""
+
 
 def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     """Describe the command's arguments."""
@@ -32,7 +35,8 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         "are trained out-of-fold)",
     )  # fmt: skip
     add_options(parser, FindOptions)
-    add_options(parser.add_argument_group("networks, unless probabilities are given"), SegmentationOptions)
+    networks = parser.add_argument_group("networks, unless probabilities are given")
+    add_options(networks, SegmentationOptions, epochs=_EPOCHS)
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default %(default)s)")
     parser.set_defaults(run=run)
@@ -50,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     data.title = options.source
     found = find_errors(
         data, options.out, FindOptions(**given_options(options, FindOptions)),
-        SegmentationOptions(**({"epochs": (20,)} | given_options(options, SegmentationOptions))),
+        SegmentationOptions(**({"epochs": _EPOCHS} | given_options(options, SegmentationOptions))),
         options.probabilities, options.device, options.jobs,
     )  # fmt: skip
     wrong = sum(row[3] + row[4] for row in found.rows if not row[1])

@@ -14,6 +14,7 @@ _SHAPING = (
     "epochs", "dimensions", "size", "pixel_mm", "slice_mm", "depth", "steps", "batch_size", "learning_rate", "widths",
     "deep_supervision", "dropout", "seed",
 )  # fmt: skip
+_EPOCHS = (10,)
 
 
 def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
@@ -31,7 +32,7 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     parser.add_argument("--trusted", type=Path, required=True, metavar="FILE", help="trusted.csv")
     parser.add_argument("--weighted", action="store_true", help="trust a label by one minus its score")
     parser.add_argument("--out", type=Path, required=True, help="folder for the networks")
-    add_options(parser, SegmentationOptions, *_SHAPING)
+    add_options(parser, SegmentationOptions, *_SHAPING, epochs=_EPOCHS)
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
     parser.set_defaults(run=run)
 
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         check_outside(options.out, data)
     given = Given((options.predictions,) if options.predictions else ())
     items, _ = items_of(find_pool(options.pool, names=options.names), given)
-    settings = SegmentationOptions(**{"epochs": (10,)} | given_options(options, SegmentationOptions, *_SHAPING))
+    settings = SegmentationOptions(**{"epochs": _EPOCHS} | given_options(options, SegmentationOptions, *_SHAPING))
     labeled = subjects_of(options, options.data)
     pseudo = pseudo_sources(items, read_list(options.trusted), options.weighted)
     network = train_pseudo(labeled, pseudo, options.out, settings, options.device)

@@ -30,6 +30,14 @@ def test_a_model_that_is_not_there_is_one_line_and_exit_code_5(tmp_path, capsys)
     assert "no.safetensors" in lines[0]
 
 
+def test_help_speaks_of_no_program_text():
+    """Of every command: no default is shown as Python has it."""
+    commands = next(action for action in build_parser()._actions if action.dest == "command").choices
+    for name, parser in commands.items():
+        for said in (" object at ", "MISSING", "None", "(default: )", "()"):
+            assert said not in parser.format_help(), f"{name} --help says {said!r}"
+
+
 @pytest.mark.parametrize("command", ["score", "review"])
 def test_help_shows_two_commands_to_copy_that_can_be_parsed(command, capsys):
     assert main([command, "--help"]) == 0

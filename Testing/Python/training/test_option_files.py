@@ -76,5 +76,8 @@ def test_the_command_line_offers_the_same_options(capsys):
     assert read_options(Walk, None, data=Path("x"), **given) == Walk(Path("x"), 3, widths=(4, 8), verbose=True)
     assert given_options(parser.parse_args([]), Walk, *names) == {}
     assert "how many (default: 10)" in parser.format_help()
+    parser = argparse.ArgumentParser()
+    add_options(parser, Walk, "data", "steps", steps=5)
+    assert "how many (default: 5)" in parser.format_help() and "DATA\n" in parser.format_help()
     with pytest.raises(UsageError, match="steps is -1"):
         read_options(Walk, None, data=Path("x"), **given_options(parser.parse_args(["--steps", "-1"]), Walk, "steps"))
