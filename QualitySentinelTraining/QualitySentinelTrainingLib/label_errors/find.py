@@ -105,8 +105,16 @@ def find_errors(
             raise InputError(next(iter(gathered.failed.values())))
         classes = _agreed_classes(gathered, sound)
         paths = [item.pixels for item in sound]
+        unseen = {item.name: gathered.head(item.name).get("unseen", ()) for item in sound}
+        for name, structures in unseen.items():
+            if structures:
+                say(
+                    f"{name}: labels of {', '.join(structures)} are not judged: the network never saw any (probability "
+                    "0 everywhere); use more folds, so that patients with them are in two"
+                )
         joint = confident_joint(lambda: blocks(paths), len(classes))
-        if len(unused := [name for name, n in zip(classes, joint.label_counts, strict=True) if not n]):
+        known = set().union(*unseen.values())
+        if unused := [n for n, count in zip(classes, joint.label_counts, strict=True) if not count and n not in known]:
             raise InputError(
                 f"{sound[0].probabilities.parent}: has the class '{unused[0]}', which the labels of no case have; give "
                 "probabilities of networks trained on these labels"
@@ -178,8 +186,10 @@ class _Gather(Work):
         chosen = None
         if self.band_mm:
             chosen = band(labeled.labels, labeled.likeliest, labeled.ct.frame.spacing, self.band_mm)
+        if labeled.unseen:
+            chosen = labeled.judged if chosen is None else chosen & labeled.judged
         write_pixels(item.pixels, labeled, chosen)
-        return Result({"classes": labeled.classes}, files={item.pixels.name: item.pixels})
+        return Result({"classes": labeled.classes, "unseen": labeled.unseen}, files={item.pixels.name: item.pixels})
 
 
 class _Map(Work):
@@ -218,7 +228,7 @@ def _measured(name: str, labeled: Labeled, corrected: np.ndarray) -> tuple[list[
     wrong = labeled.labels != corrected
     for number, structure in enumerate(labeled.classes[1:], start=1):
         given = labeled.labels == number
-        if not given.any():
+        if structure in labeled.unseen or not given.any():
             continue
         quality, slices = structure_quality(labeled, likeliest, number)
         extra, lacking = wrong & given, wrong & (corrected == number)
@@ -227,9 +237,10 @@ def _measured(name: str, labeled: Labeled, corrected: np.ndarray) -> tuple[list[
         rows.append([
             name, structure, *_counts(given, extra, lacking), quality, labeled.ct.frame.file_slice(worst)
         ])  # fmt: skip
-    shown = (labeled.labels > 0) | (likeliest > 0)
+    judged = labeled.judged
+    shown = ((labeled.labels > 0) | (likeliest > 0)) & judged
     own = np.take_along_axis(labeled.probabilities, labeled.labels[None].astype(np.intp), axis=0)[0][shown]
-    given, lacking = labeled.labels > 0, wrong & (labeled.labels == 0)
+    given, lacking = (labeled.labels > 0) & judged, wrong & (labeled.labels == 0)
     worst = min(rows, key=lambda row: row[-2])[-1] if rows else None
     whole = [name, "", *_counts(given, wrong & given, lacking), soft_minimum(own), worst]
     return [whole, *rows], case_score(labeled, qualities, missing)

@@ -37,6 +37,7 @@ class Labeled:
         labels: the given label of each voxel, a number of a class, uint8 ``[k, j, i]``.
         probabilities: ``[K, k, j, i]``. Those of structures that the case has no voxel of count as background's:
             nobody may have contoured them.
+        unseen: structures of the case with probability 0 everywhere: the network was never shown one.
     """
 
     ct: CtVolume
@@ -44,6 +45,12 @@ class Labeled:
     classes: tuple[str, ...]
     labels: np.ndarray
     probabilities: np.ndarray
+    unseen: tuple[str, ...] = ()
+
+    @property
+    def judged(self) -> np.ndarray:
+        """Voxels whose labels can be judged: all but those of unseen structures, bool ``[k, j, i]``."""
+        return ~np.isin(self.labels, [self.classes.index(name) for name in self.unseen])
 
     @property
     def likeliest(self) -> np.ndarray:
@@ -58,8 +65,8 @@ def read_labeled(case: Case, path: Path) -> Labeled:
     """Read a case and its probabilities.
 
     Raises:
-        QualitySentinelError: one of them cannot be read, or they are not of each other: another grid, a structure that
-            the probabilities lack, or one that the network was never shown.
+        QualitySentinelError: one of them cannot be read, or they are not of each other: another grid, or a structure
+            that the probabilities lack.
     """
     ct = read_case_ct(case)
     segmentation = read_reference(case, ct)
@@ -71,17 +78,14 @@ def read_labeled(case: Case, path: Path) -> Labeled:
             raise InputError(f"{path}: has no class '{name}', which the labels have; train networks on these labels")
         table[value] = read.classes.index(name)
     labels, values = table[subject.labels], read.values
-    held = set(subject.structures.values())
+    held, unseen = set(subject.structures.values()), []
     for number, name in enumerate(read.classes[1:], start=1):
         if name not in held:
             values[0] += values[number]
             values[number] = 0
         elif not values[number].any():
-            raise InputError(
-                f"{path}: '{name}' has probability 0 everywhere: the network never saw it; use more folds, so that "
-                "patients with it are in two of them"
-            )
-    return Labeled(ct, segmentation, read.classes, labels, values)
+            unseen.append(name)
+    return Labeled(ct, segmentation, read.classes, labels, values, tuple(unseen))
 
 
 def band(labels: np.ndarray, likeliest: np.ndarray, spacing: Sequence[float], width_mm: float) -> np.ndarray:

@@ -120,9 +120,7 @@ def refused(case, capsys, *more):
 
 @pytest.mark.parametrize(
     ("make", "said"),
-    [(lambda p: p * 3, "not to 1; give softmax"), (lambda p: p[:, :-1], "probabilities of this CT are"),
-     (lambda p: p * np.array([1, 1, 0])[:, None, None, None] + np.array([0, 0, 0])[:, None, None, None] +
-      p[2] * np.array([1, 0, 0])[:, None, None, None], "'spleen' has probability 0 everywhere")],
+    [(lambda p: p * 3, "not to 1; give softmax"), (lambda p: p[:, :-1], "probabilities of this CT are")],
 )  # fmt: skip
 def test_a_case_with_bad_probabilities_is_named_and_the_others_are_done(torsos, capsys, make, said):
     case = torsos()
@@ -131,6 +129,23 @@ def test_a_case_with_bad_probabilities_is_named_and_the_others_are_done(torsos, 
     printed = capsys.readouterr()
     assert said in printed.out and "case_2 is left out" in printed.out and "failed: case_2" in printed.err
     assert sorted(p.name for p in (case.out / "errors").iterdir()) == ["case_0.nii.gz", "case_1.nii.gz"]
+
+
+def test_a_structure_that_no_network_saw_is_not_judged_and_all_else_is(torsos, capsys):
+    """One patient of many has it."""
+    case = torsos()
+    for name in ("case_0", "case_2"):
+        image = nibabel.Nifti1Image(np.where(case.truth == 2, 0, case.given[name]).T, case.frame.file_ijk_to_ras)
+        nibabel.save(image, case.data / name / "seg.nii.gz")
+    change(case, "case_1", lambda p: np.stack([p[0] + p[2], p[1], 0 * p[2]]))
+    assert given(case) == 0
+    assert "case_1: labels of spleen are not judged: the network never saw any" in capsys.readouterr().out
+    rows = list(csv.DictReader((case.out / "label_errors.csv").open()))
+    assert [(r["case"], r["structure"]) for r in rows if r["structure"] == "spleen" or r["case"] == "case_1"] == [
+        ("case_1", ""), ("case_1", "liver")
+    ]  # fmt: skip
+    errors, labels = voxels(case.out / "errors" / "case_1.nii.gz"), case.given["case_1"]
+    assert not errors[labels == 2].any() and (errors[(labels == 0) & (case.truth == 1)] == 2).any()
 
 
 def test_a_case_without_probabilities_or_labels_is_named(torsos, a_torso, capsys):
