@@ -234,8 +234,8 @@ def _case(folder: Path) -> Path | None:
     for path, stem in files.items():
         if stem.lower() in _WHOLE_CASE or _without_suffix(stem) == folder.name not in _INPUTS:
             return path
-    inner = (path for name in _INPUTS if (folder / name).is_dir() for path in _images(folder / name))
-    for path in (*files, *inner):
+    within = (path for name in _INPUTS if (folder / name).is_dir() for path in _images(folder / name))
+    for path in (*files, *within):
         if _without_suffix(image_stem(path)).lower() in _INPUTS:
             return path
     structures = sum(match_structure(stem) is not None for stem in files.values())

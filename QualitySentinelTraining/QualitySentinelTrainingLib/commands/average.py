@@ -72,12 +72,9 @@ def average_models(models: Sequence[Path], out: Path):
     model, before = loaded[latest], stages[latest][-1]
     weights = [one.network.state_dict() for one in loaded.values()]
     model.network.load_state_dict(
-        {
-            name: torch.stack([one[name].double() for one in weights]).mean(dim=0).to(weights[0][name])
-            for name in weights[0]
-        }
+        {n: torch.stack([one[n].double() for one in weights]).mean(dim=0).to(w) for n, w in weights[0].items()}
     )
-    names = [_called(path) for path in models]
+    names = [f"{path.parent.name}/{path.name}" for path in map(Path.resolve, loaded)]  # train calls all files alike
     model.metadata = {k: v for k, v in model.metadata.items() if k not in ("calibration", "calibrated_on")} | {
         "training": {
             "command": shlex.join(["quality-sentinel", "average", "--models", *names, "--out", out.name]),
@@ -88,8 +85,3 @@ def average_models(models: Sequence[Path], out: Path):
     }
     save_model(model, out, half=True)
     return model
-
-
-def _called(path: Path) -> str:
-    """A model file's name, with its folder's: ``train`` calls all files alike."""
-    return f"{path.resolve().parent.name}/{path.name}"

@@ -38,14 +38,9 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
 def run(options: argparse.Namespace) -> int:
     """Calibrate and write."""
     model = calibrate_model(
-        options.model,
-        options.scores,
-        options.out,
-        options.coverage,
-        options.false_flags,
-        options.other_folds,
+        options.model, options.scores, options.out, options.coverage, options.false_flags, options.other_folds,
         options.sources,
-    )
+    )  # fmt: skip
     held = sorted(model.metadata["calibration"].keys() & {"slice", "segment", "missed", "flags"})
     print(f"model: {options.out} (calibrated: {', '.join(held)})")
     print(f"Score with it: quality-sentinel score --model {options.out} --ct CT --seg SEG --out results")

@@ -55,8 +55,9 @@ def calibration_picture(
     figure, (axes, below) = _figure(6.0, 6.2, rows=(4, 1))
     axes.plot([0, 1], [0, 1], color=GRAY, linewidth=1.2, linestyle="--", label="perfect calibration")
     if band:
+        held = f"{100 * coverage:.0f} % " if coverage else ""
         axes.fill_between(band["predicted"], band["low"], band["high"], color=ORANGE, alpha=0.25, linewidth=0,
-                          label=f"{_percent(coverage)}interval of a slice")  # fmt: skip
+                          label=f"{held}interval of a slice")  # fmt: skip
     curve = calibration_curve(predicted, true)
     axes.plot([c["predicted"] for c in curve], [c["true"] for c in curve], "o-", color=BLUE,
               label="mean true DSC of the slices in a bin")  # fmt: skip
@@ -67,10 +68,6 @@ def calibration_picture(
     below.bar(edges[:-1], 100 * counts / max(len(predicted), 1), np.diff(edges), align="edge", color=BLUE, alpha=0.7)
     below.set(xlabel="predicted DSC", ylabel="slices (%)")
     _save(figure, path)
-
-
-def _percent(share: float | None) -> str:
-    return f"{share:.0%} ".replace("%", " %") if share else ""
 
 
 def risk_coverage_picture(predicted: np.ndarray, true: np.ndarray, path: Path) -> None:
@@ -116,17 +113,14 @@ def bars_picture(groups: Mapping[str, Mapping], path: Path, title: str, least: i
         axes.grid(axis="y", visible=False)
     left.set_xlim(0, None)
     right.set_xlim(min(0.0, right.get_xlim()[0]), 1)
-    left.set_yticks(y, [f"{name} ({g['n']:,}{_of_persons(g)})" for name, g in named], fontsize=8)
+    counted = [f"{g['n']:,}; {g['persons']}" if "persons" in g else f"{g['n']:,}" for _, g in named]
+    left.set_yticks(y, [f"{name} ({n})" for (name, _), n in zip(named, counted, strict=True)], fontsize=8)
     right.set_yticks(y, [])
     if left_out > 0:
         for axes in (left, right):
             axes.axhline(_MOST_BARS // 2 - 0.5, color=GRAY, linewidth=0.8, linestyle="--")
     figure.suptitle(title, fontsize=11)
     _save(figure, path)
-
-
-def _of_persons(group: Mapping) -> str:
-    return f"; {group['persons']}" if "persons" in group else ""
 
 
 def slices_per_mask_picture(rows: Sequence[Mapping], path: Path) -> None:
@@ -210,12 +204,10 @@ def _figure(width: float = _WIDTH, height: float = 4.2, columns: int = 1, rows: 
     return figure, axes
 
 
-def _unit_square(axes, x_label: str | None, y_label: str, equal: bool = True) -> None:
+def _unit_square(axes, x_label: str | None, y_label: str) -> None:
     axes.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), ylabel=y_label)  # points at 0 and 1 stay whole
     if x_label:
-        axes.set_xlabel(x_label)
-    if equal and x_label:
-        axes.set_aspect("equal")
+        axes.set(xlabel=x_label, aspect="equal")
 
 
 def _save(figure, path: Path) -> None:
