@@ -169,12 +169,6 @@ def missed_thresholds(evaluated: EvaluationTable, false_flags: float = FALSE_FLA
     return {"threshold": found["inner_threshold"]} if list(found) == ["inner_threshold"] else found
 
 
-def below_thresholds(predicted: np.ndarray, inner: np.ndarray, thresholds: Mapping) -> np.ndarray:
-    """Which empty slices lie below what :func:`missed_thresholds` gave, bool [N], as inference flags them."""
-    at_ends, inside = missed_below(thresholds)
-    return predicted < np.where(inner, inside, at_ends)
-
-
 class CrossCalibration(dict):
     """The calibration fitted on everybody, with one for each person that was fitted on others.
 
@@ -233,11 +227,12 @@ def segment_calibrated(
 
 
 def missed_flags(empty: EvaluationTable, calibration: Mapping) -> np.ndarray:
-    """Which empty slices are flagged as missed, bool [N]."""
+    """Which empty slices are flagged as missed, bool [N], as inference flags them."""
     flagged = np.zeros(len(empty), bool)
     for rows, own in _own(empty.person, calibration):
         if "missed" in own:
-            flagged[rows] = below_thresholds(empty.predicted[rows], empty.inner[rows], own["missed"])
+            at_ends, inside = missed_below(own["missed"])
+            flagged[rows] = empty.predicted[rows] < np.where(empty.inner[rows], inside, at_ends)
     return flagged
 
 

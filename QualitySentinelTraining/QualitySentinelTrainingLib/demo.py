@@ -79,11 +79,11 @@ def plant(seed: int, plan: dict[str, tuple[str, float] | None] = PLAN) -> Plante
     """
     phantom = make_phantom(seed, spacing=SPACING, region=REGION)
     rng = np.random.default_rng(seed)
-    values = {name: value for value, name in phantom.names.items() if name in plan}
-    mask = np.where(np.isin(phantom.labels, list(values.values())), phantom.labels, 0).astype(np.uint8)
-    errors = {value: plan[name] for name, value in values.items() if plan[name] is not None}
+    planned = {value: plan[name] for value, name in phantom.names.items() if name in plan}
+    mask = np.where(np.isin(phantom.labels, list(planned)), phantom.labels, 0).astype(np.uint8)
+    errors = {value: error for value, error in planned.items() if error}
     plant_errors(mask, errors, phantom.labels, phantom.hu, phantom.spacing, rng)
-    return Planted(phantom, mask, {v: plan[n][0] if plan[n] else "none" for n, v in values.items()})
+    return Planted(phantom, mask, {value: error[0] if error else "none" for value, error in planned.items()})
 
 
 def plant_errors(
@@ -147,21 +147,16 @@ def _write_image(path: Path, array: np.ndarray, ijk_to_ras: np.ndarray) -> None:
 
 def compare(planted: Planted, segments_csv: Path, slices_csv: Path) -> str:
     """The table of predicted beside true DSC, and how well slices agree, as text."""
-    names = planted.phantom.names
-    values = {names[value]: value for value in planted.kinds}
-    true_slices, true_volumes = {}, {}
-    for name, value in values.items():
-        wrong, right = planted.mask == value, planted.phantom.labels == value
+    kinds, true_slices, true_volumes = {}, {}, {}
+    for value, kind in planted.kinds.items():
+        wrong, right, name = planted.mask == value, planted.phantom.labels == value, planted.phantom.names[value]
         true_slices[name], true_volumes[name] = slice_dice(wrong, right), volume_dice(wrong, right)
+        kinds[name] = kind if kind != "none" else "-" if true_volumes[name] > 0.995 else "(neighbour's)"
     lines = [f"{'structure':22}  {'planted error':16}  predicted DSC  true DSC"]
-    rows = sorted(_rows(segments_csv), key=lambda row: true_volumes[row["segment"]])
-    for row in rows:
+    for row in sorted(_rows(segments_csv), key=lambda row: true_volumes[row["segment"]]):
         name, predicted = row["segment"], row["predicted_dsc"]
         shown = f"{float(predicted):13.2f}" if predicted else f"{row['status']:>13}"
-        kind = planted.kinds[values[name]]
-        if kind == "none":
-            kind = "-" if true_volumes[name] > 0.995 else "(neighbour's)"
-        lines.append(f"{name:22}  {kind:16}  {shown}  {true_volumes[name]:8.2f}")
+        lines.append(f"{name:22}  {kinds[name]:16}  {shown}  {true_volumes[name]:8.2f}")
     scored = [(float(r["predicted_dsc"]), true_slices[r["segment"]][int(r["slice_index"])]) for r in _rows(slices_csv)]
     pairs = np.array([pair for pair in scored if np.isfinite(pair).all()]).reshape(-1, 2)
     if len(pairs) > 1:

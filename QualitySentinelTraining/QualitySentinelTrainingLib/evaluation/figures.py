@@ -10,7 +10,7 @@ from QualitySentinelLib.scorer.plan import plan_slices
 from QualitySentinelLib.scores.aggregation import AGGREGATIONS, DEFAULT_AGGREGATION, aggregate
 from QualitySentinelLib.volume.segmentation import segment_from_mask
 
-from ..calibration import FALSE_FLAGS, below_thresholds, coverage, missed_flags, missed_thresholds, segment_calibrated
+from ..calibration import FALSE_FLAGS, coverage, missed_flags, missed_thresholds, segment_calibrated
 from ..stats import DRAWS, FIGURES, agreement, auroc, bootstrap_intervals, bootstrap_of, calibration_curve, spearman_r
 from .table import EvaluationTable, segment_score
 
@@ -130,7 +130,7 @@ def missed_figures(table: EvaluationTable, calibration: Mapping | None = None) -
             continue
         part = empty.take(rows)
         missed = part.reference_area > 0
-        flags = {"_in_sample": below_thresholds(part.predicted, part.inner, in_sample)} if in_sample else {}
+        flags = {"_in_sample": missed_flags(part, {"missed": in_sample})} if in_sample else {}
         if (calibration or {}).get("missed"):
             flags[""] = missed_flags(part, calibration)
         result[group] = {
