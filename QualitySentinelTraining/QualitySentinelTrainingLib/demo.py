@@ -12,15 +12,16 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import nibabel
 import numpy as np
-import SimpleITK as sitk
 from scipy.ndimage import find_objects
 
 from QualitySentinelLib.commands.main import main as quality_sentinel
 from QualitySentinelLib.errors import QualitySentinelError, UsageError
-from QualitySentinelLib.files import atomic_file, atomic_write
+from QualitySentinelLib.files import atomic_write
 
 from .candidates import MARGIN_MM
 from .dice import slice_dice, volume_dice
@@ -135,14 +136,9 @@ def write_case(planted: Planted, out: Path) -> None:
 
 
 def _write_image(path: Path, array: np.ndarray, ijk_to_ras: np.ndarray) -> None:
-    image = sitk.GetImageFromArray(array)
-    to_lps = np.diag([-1.0, -1.0, 1.0]) @ ijk_to_ras[:3]
-    spacing = np.linalg.norm(to_lps[:, :3], axis=0)
-    image.SetSpacing(spacing.tolist())
-    image.SetDirection((to_lps[:, :3] / spacing).ravel().tolist())
-    image.SetOrigin(to_lps[:, 3].tolist())
-    with atomic_file(path) as temporary:
-        sitk.WriteImage(image, str(temporary), useCompression=True)
+    image = nibabel.Nifti1Image(np.ascontiguousarray(array.T), ijk_to_ras)
+    image.header.set_xyzt_units("mm")
+    atomic_write(path, partial(nibabel.save, image))
 
 
 def compare(planted: Planted, segments_csv: Path, slices_csv: Path) -> str:
