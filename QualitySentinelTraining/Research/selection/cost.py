@@ -42,8 +42,8 @@ def measure(strategy: str, pool: Path, network: Path, out: Path) -> tuple[float,
 
 
 def disk_mb(pool: Path, network_file: Path, out: Path) -> dict[str, float]:
-    """MB for one case of what each strategy needs of another program's network, written for two cases."""
-    network, cases = SegmentationNetwork.load(network_file), find_cases(pool, "openkbp").cases[:2]
+    """MB for one case of what each strategy needs of another program's network, written for one case."""
+    network, cases = SegmentationNetwork.load(network_file), find_cases(pool, "openkbp").cases[:1]
     for case in cases:
         ct = read_case_ct(case)
         write_label_map(out / "masks" / f"{case.name}.nii.gz", network.predict_labels(ct), ct.frame)
