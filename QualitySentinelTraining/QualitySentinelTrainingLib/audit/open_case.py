@@ -81,30 +81,6 @@ class CaseFiles:
             return []
 
 
-def open_command(
-    case_row: Mapping, dataset_folder: str | os.PathLike | None = None, names: str | None = None,
-    more: Sequence[str] = (),
-) -> list[str]:  # fmt: skip
-    """The command that opens a case for review, as a list of words.
-
-    Args:
-        case_row: a row of the cases table: ``ct`` and ``seg``.
-        dataset_folder: the folder they are relative to; they are left as they are when it is not given.
-        names: what label values mean, as ``--names`` of ``quality-sentinel review`` takes it.
-        more: :func:`review_words` of the audit.
-
-    Raises:
-        UsageError: the row has no CT or no segmentation, as that of a failed case or of a DICOM data set.
-    """
-    words = ["quality-sentinel", "review"]
-    for role in ("ct", "seg"):
-        value = case_row.get(role)
-        if not isinstance(value, str) or not value:
-            raise UsageError(f"{case_row['case']}: the table names no {role} of it; open it with audit --open")
-        words += [f"--{role}", value if dataset_folder is None else str(Path(dataset_folder) / value)]
-    return [*words, *(["--names", names] if names else []), *more]
-
-
 def command_of_row(audit: Audit, case_row: Mapping, files: CaseFiles, folder: str | None = None) -> list[str] | None:
     """The command that reviews a case with the scoring of its audit; ``None`` where the tables alone do not tell it.
 
@@ -115,15 +91,18 @@ def command_of_row(audit: Audit, case_row: Mapping, files: CaseFiles, folder: st
         folder: what to call the audit's folder; then the case's paths are relative to the data set's folder. By default
             all paths are whole.
     """
-    case = str(case_row["case"])
-    found = files.case(case) if files.at_hand else None
+    case, ct, seg = (case_row[name] for name in ("case", "ct", "seg"))
+    found = files.case(str(case)) if files.at_hand else None
     names = None if found is None else files.names_of(found)
-    words = review_words(audit, case, folder)
-    try:
-        place = files.folder if folder is None else None
-        return None if isinstance(names, Mapping) else open_command(case_row, place, names, words)
-    except UsageError:
+    if isinstance(names, Mapping) or not all(isinstance(path, str) and path for path in (ct, seg)):
         return None
+    place = (folder is None and files.folder) or Path()
+    return [*_review(place, ct, seg, names), *review_words(audit, str(case), folder)]
+
+
+def _review(folder: Path, ct: str, seg: str, names: str | None) -> list[str]:
+    command = ["quality-sentinel", "review", "--ct", str(folder / ct), "--seg", str(folder / seg)]
+    return [*command, *(["--names", names] if names else [])]
 
 
 def review_words(audit: Audit, case: str, folder: str | os.PathLike | None = None) -> list[str]:
@@ -219,7 +198,7 @@ def _resolved(out_folder: str | os.PathLike, case: str, dataset_folder: str | os
     names = files.names_of(found)
     if isinstance(names, Mapping):
         names = str(atomic_write(audit.folder / NAMES_FILE, json.dumps(dict(names), indent=1) + "\n"))
-    command = open_command({"case": case, "ct": found.ct, "seg": found.seg}, files.folder, names)
+    command = _review(files.folder, found.ct, found.seg, names)
     if found.ct_files:
         links = Path(f"{AuditFolder(audit.folder.resolve()).review_path(case)}-ct")
         command[3] = str(_links_to([files.folder / file for file in found.ct_files], links))

@@ -14,8 +14,8 @@ from QualitySentinelTrainingLib.audit.frames import read_audit
 from QualitySentinelTrainingLib.audit.lists import write_worst_first
 from QualitySentinelTrainingLib.audit.open_case import (
     CaseFiles,
+    command_of_row,
     open_case,
-    open_command,
     open_in_slicer,
     write_slicer_script,
 )
@@ -33,11 +33,15 @@ def audited(make, tmp_path):
     return made
 
 
-def test_the_command_names_both_files_and_survives_a_shell():
-    words = open_command({"case": "a", "ct": "a b/ct.nii.gz", "seg": "a b/segmentations"}, "/data", "btcv")
+def test_the_command_names_both_files_and_survives_a_shell(audited):
+    audited.options["key"] = {"names": "btcv"}
+    audit = read_audit(audited.write())
+    files = CaseFiles(audit)
+    words = command_of_row(audit, audit.case("c001"), files)
     assert words[:2] == ["quality-sentinel", "review"]
     assert shlex.split(shlex.join(words)) == words
-    assert words[2:] == ["--ct", "/data/a b/ct.nii.gz", "--seg", "/data/a b/segmentations", "--names", "btcv"]
+    ct, seg = (str(files.folder / "c001" / name) for name in ("ct.nii.gz", "segmentations"))
+    assert words[2:8] == ["--ct", ct, "--seg", seg, "--names", "btcv"]
 
 
 def test_a_case_is_opened_from_the_command_line(audited, capsys, monkeypatch):
