@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,13 +100,19 @@ def candidates_with_removed_slices(subject: Subject, rng: np.random.Generator) -
             yield Candidate(value, mask, corner, kind)
 
 
+def surroundings(
+    labels: np.ndarray, values: Iterable[int], spacing: tuple[float, float, float]
+) -> dict[int, tuple[slice, ...]]:
+    """Box of each structure of ``values`` that there is, and :data:`MARGIN_MM` around it, in a label map."""
+    ends = [(int(np.ceil(MARGIN_MM / mm)), n) for mm, n in zip(spacing, labels.shape, strict=True)]
+    return {
+        value: tuple(slice(max(0, r.start - m), min(n, r.stop + m)) for r, (m, n) in zip(box, ends, strict=True))
+        for value, box in boxes_of_labels(labels, values).items()
+    }
+
+
 def _surroundings(subject: Subject) -> Iterator[tuple[int, np.ndarray, np.ndarray, tuple[int, int, int]]]:
-    """(label value, labels, HU, corner) of each structure's box and :data:`MARGIN_MM` around it."""
-    margin = [int(np.ceil(MARGIN_MM / s)) for s in subject.ct.frame.spacing]
-    for value, box in boxes_of_labels(subject.labels, subject.structures).items():
-        grown = tuple(
-            slice(max(0, r.start - m), min(n, r.stop + m))
-            for r, m, n in zip(box, margin, subject.labels.shape, strict=True)
-        )
-        labels, hu = (np.ascontiguousarray(a[grown]) for a in (subject.labels, subject.ct.hu))
-        yield value, labels, hu, tuple(r.start for r in grown)
+    """(label value, labels, HU, corner) of each structure's :func:`surroundings`."""
+    for value, box in surroundings(subject.labels, subject.structures, subject.ct.frame.spacing).items():
+        labels, hu = (np.ascontiguousarray(a[box]) for a in (subject.labels, subject.ct.hu))
+        yield value, labels, hu, tuple(r.start for r in box)

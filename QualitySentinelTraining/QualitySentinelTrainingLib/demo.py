@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,13 +16,12 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
-from scipy.ndimage import find_objects
 
 from QualitySentinelLib.commands.main import main as quality_sentinel
 from QualitySentinelLib.errors import QualitySentinelError, UsageError
 from QualitySentinelLib.files import atomic_write
 
-from .candidates import MARGIN_MM
+from .candidates import surroundings
 from .dice import slice_dice, volume_dice
 from .phantom import FIRST_UNSEEN_SEED, Phantom, make_phantom
 from .simulated_errors import simulate
@@ -105,14 +103,9 @@ def plant_errors(
         spacing: mm ``(k, j, i)``.
         rng: source of randomness.
     """
-    boxes = find_objects(labels)
-    wrong = {}
+    wrong, crops = {}, surroundings(labels, errors, spacing)
     for value, (kind, severity) in errors.items():
-        crop = tuple(
-            slice(max(0, b.start - math.ceil(MARGIN_MM / s)), b.stop + math.ceil(MARGIN_MM / s))
-            for b, s in zip(boxes[value - 1], spacing, strict=True)
-        )
-        part = labels[crop]
+        crop, part = crops[value], labels[crops[value]]
         wrong[value] = crop, simulate(part == value, part, hu[crop], spacing, rng, kind, severity)[0]
     for value in wrong:
         mask[mask == value] = 0
