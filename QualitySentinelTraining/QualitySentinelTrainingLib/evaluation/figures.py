@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -61,17 +61,12 @@ def figures(table: EvaluationTable, calibration: Mapping | None = None, draws: i
         result["missed"] = missed_figures(table, calibration)
     if calibration and ("slice" in calibration or "segment" in calibration):
         result["coverage"] = coverage(table, calibration)
-    groups: dict[str, Callable[[EvaluationTable], dict[str, np.ndarray]]] = {
-        "by_structure": lambda t: _equal(t.structure),
-        "by_error": _by_error,
-        "by_origin": lambda t: _equal(t.origin),
-        "by_source": lambda t: _equal(t.source),
-        "by_stage": lambda t: {n: rows for n, rows in _equal(t.stage).items() if int(n) >= 0},
-    }
-    for name, rows_of in groups.items():
-        result[name] = {
+    groups = {name: _equal(getattr(masked, name)) for name in ("structure", "origin", "source", "stage")}
+    groups["stage"].pop("-1", None)  # of no network
+    for name, rows in (groups | {"error": _by_error(masked)}).items():
+        result[f"by_{name}"] = {
             group: with_intervals(masked.predicted[r], masked.dsc[r], masked.person[r], few, _R_AND_MAE)
-            for group, r in rows_of(masked).items()
+            for group, r in rows.items()
         }
     scores = segments["aggregated"].to_numpy()
     result["segments_by_structure"] = {

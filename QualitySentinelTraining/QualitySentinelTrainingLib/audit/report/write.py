@@ -221,8 +221,7 @@ def _write_case_pages(settings: _Settings, overview: Overview, scores: CaseScore
 
 
 def _warnings(row: Mapping) -> list[str]:
-    text = row.get("warnings")
-    return [w for w in text.split(" | ") if w] if isinstance(text, str) else []
+    return [w for w in text.split(" | ") if w] if isinstance(text := row.get("warnings"), str) else []
 
 
 def _case_rows(segments: list[SegmentScore], threshold: float) -> list[dict]:
