@@ -10,7 +10,9 @@ from slicer.i18n import tr as _
 
 from ..review import ReviewEvent
 from ..review.presenter import one_line
+from ..scene import jump_to_slice
 from ..scene.errors import errors_shown, hide_errors, show_errors
+from ..scene.nodes import frame_of
 from .open_review import OpenReview
 
 BUTTONS = {
@@ -103,6 +105,9 @@ class ErrorsSection:
         if self._review is not None:
             with slicer.util.tryWithErrorDisplay(_("Failed to change the segment.")):
                 getattr(self._review.suggestions, action)()
+            place, volume = self._review.suggestions.place, self._review.volume_node
+            if action.endswith("island") and place is not None:  # the other views cut it, too
+                jump_to_slice(volume, place[0], (frame_of(volume).ijk_to_ras @ [*place[::-1], 1.0])[:3])
         self.draw()
 
     def _undo(self) -> None:

@@ -104,6 +104,12 @@ class SuggestionPresenter:
         current = self._session.current
         return None if current is None else next((m for m in self.maps() if m.k == current.k), None)
 
+    @property
+    def place(self) -> tuple[int, int, int] | None:
+        """Canonical ``(k, j, i)`` of the middle of the island that is looked at: views should cut it."""
+        island = self._looked_at()
+        return None if island is None else (island.k, *island.middle)
+
     def told(self) -> str:
         """What is suggested here, in a line; empty while errors are not shown."""
         _ = self._tr

@@ -39,10 +39,9 @@ class Drawing:
         Returns:
             row and column of the first pixel, and float32 ``[2, rows, columns]`` in 0..1.
         """
-        cells = self.shares.shape[1]
-        (top, rows), (left, columns) = (
-            _weights(*self.box[2 * axis : 2 * axis + 2], shape[axis], cells) for axis in (0, 1)
-        )
+        cells, (row_start, row_stop, column_start, column_stop) = self.shares.shape[1], self.box
+        top, rows = _weights(row_start, row_stop, shape[0], cells)
+        left, columns = _weights(column_start, column_stop, shape[1], cells)
         return (top, left), (rows @ (self.shares.astype(np.float32) / WHOLE)) @ columns.T
 
 

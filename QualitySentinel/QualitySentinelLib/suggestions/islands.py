@@ -75,6 +75,6 @@ def suggested_voxels(maps: Iterable[ErrorMap], kind: Kind, threshold: float = DE
     """Canonical ``(k, j, i)`` of what should be removed, or added, int32 ``[n, 3]``."""
     found = [np.zeros((0, 3), np.int32)]
     for error_map in maps:
-        places = np.argwhere(error_map.suggested(kind, threshold)).astype(np.int32) + np.int32(error_map.corner)
-        found.append(np.insert(places, 0, error_map.k, axis=1))
+        places = np.argwhere(error_map.suggested(kind, threshold)) + error_map.corner
+        found.append(np.insert(places, 0, error_map.k, axis=1).astype(np.int32))
     return np.concatenate(found)

@@ -68,6 +68,7 @@ class ReviewPage:
         )  # fmt: skip
         self._errors: tuple[str, list] = "", []
         self._asked: tuple = ()
+        self._island: tuple[int, int, int] | None = None
         self._views.drag_window(True)
         self._build(name)
         review.changed = self._draw_soon
@@ -254,6 +255,9 @@ class ReviewPage:
             name = " ".join(self._review.session.labels[selected].split())
             show_errors(self._segmentation_node, self._volume_node, name, maps)
             self._errors = selected, maps
+        island, self._island = self._island, suggestions.place
+        if self._island is not None and island != self._island:
+            self._views.show_voxel(*self._island)
 
     def _change(self, segment_id: str, change: Change) -> None:
         """Apply a suggestion, as a stroke of the brush would: it can be undone, and is scored again."""

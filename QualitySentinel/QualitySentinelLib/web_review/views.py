@@ -158,6 +158,10 @@ class CaseViews:
         """
         jump_to_slice(self._volume_node, k, None if segment is None else self._middle(segment, k))
 
+    def show_voxel(self, k: int, j: int, i: int) -> None:
+        """Let all views cut a canonical voxel."""
+        jump_to_slice(self._volume_node, k, tuple((self._ct.frame.ijk_to_ras @ [i, j, k, 1.0])[:3]))
+
     def _middle(self, segment: Segment, k: int) -> tuple[float, ...] | None:
         """RAS of the segment's middle in slice ``k``, or in the nearest slice that it has."""
         slices = segment.occupied_slices()

@@ -93,6 +93,7 @@ def test_islands_come_largest_first_from_slices_that_are_flagged_or_missed(reade
         seen.append((reader.presenter.island.kind, reader.session.current.k))
     assert seen == [(Kind.REMOVE, 5), (Kind.ADD, 8), (Kind.ADD, 10), (Kind.REMOVE, 5)]
     assert reader.presenter.told() == "Island 1 of 3: remove 64 mm³"
+    assert reader.presenter.place[0] == 5 and 6 <= reader.presenter.place[1] < 8
     reader.presenter.previous_island()
     assert reader.session.current.k == 10
     reader.session.accept("liver", 8)

@@ -382,6 +382,9 @@ class TestErrors:
         review = critical.panel.review_panel.review
         island, k = review.suggestions.island, review.session.current.k
         assert position_of("Red") == pytest.approx(place_of(critical, k))
+        columns = sorted(set(island.voxels[island.voxels[:, 0] == k, 2].tolist()))
+        first, last = (141 - 6.0 * i for i in (columns[-1], columns[0]))  # the torso's affine
+        assert first - 3 <= position_of("Yellow") <= last + 3, "the other views cut the island, too"
         click(critical.ui.applyIslandButton)
         wanted = before.copy()
         wanted[tuple(island.voxels.T)] = island.kind == "add"
