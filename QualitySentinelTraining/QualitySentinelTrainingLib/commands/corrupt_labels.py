@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..label_errors.options import NoiseOptions
 from ..option_files import add_options, given_options
+from .audit import name_failed
 from .data_options import add_case_options
 
 
@@ -37,8 +38,9 @@ def run(options: argparse.Namespace) -> int:
 
     check_outside(options.out, options.dataset)
     data = find_cases(options.dataset, options.layout, names=options.names, patient=options.patient)
-    rows = corrupt_data(data, options.out, NoiseOptions(**given_options(options, NoiseOptions)), jobs=options.jobs)
+    noise = NoiseOptions(**given_options(options, NoiseOptions))
+    rows, failed = corrupt_data(data, options.out, noise, options.jobs)
     wrong = sum(bool(row[2]) for row in rows)
     print(f"{wrong} of {len(rows)} structures were corrupted; {options.out / 'noise.csv'} lists them")
     print(f"Find them: quality-sentinel find-errors {options.out} --out errors")
-    return 0
+    return name_failed(failed, options.out / "noise.csv")

@@ -36,11 +36,15 @@ def run(options: argparse.Namespace) -> int:
     """Split and write."""
     from QualitySentinelLib.datasets import find_cases
     from QualitySentinelLib.errors import UsageError
+    from QualitySentinelLib.files import check_outside
 
     from ..travelling.sites import read_sizes, split_sites, write_sites
 
     if bool(options.column) == bool(options.centers or options.sizes):
         raise UsageError("give --centers, --sizes or both; or --column alone")
+    for table in (options.data, options.metadata):
+        if table and table.is_file():
+            check_outside(options.out, table)
     sizes = read_sizes(options.sizes) if options.sizes else None
     data = find_cases(
         options.data, options.layout, metadata=options.metadata, patient=options.patient, keep_identifiers=True

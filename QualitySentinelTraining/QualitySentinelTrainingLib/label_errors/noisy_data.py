@@ -13,7 +13,6 @@ Layout of the folder, which every command reads::
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from zlib import crc32
@@ -38,12 +37,12 @@ _NOISE = Kind("corrupt-labels", "quality-sentinel-corrupt-labels/1", "case", ("n
 
 
 def corrupt_data(
-    data: DataSet, out: Path, options: NoiseOptions | None = None, say: Callable[[str], None] = print, jobs: int = 1
-) -> list[list]:
+    data: DataSet, out: Path, options: NoiseOptions | None = None, jobs: int = 1
+) -> tuple[list[list], dict[str, str]]:
     """Write a data set with label noise; see the module's description. The same call resumes.
 
     Returns:
-        Rows of ``noise.csv``, see :data:`COLUMNS`.
+        Rows of ``noise.csv``, see :data:`COLUMNS`, and reasons of the cases that were left out.
 
     Raises:
         UsageError: two cases share a name, or ``out`` was made otherwise.
@@ -54,13 +53,14 @@ def corrupt_data(
     check_names(sources)
     cases = {case.name.rpartition("/")[2]: case for case in data.cases if not case.problem}
     held: dict[str, list[str]] = {}
+    failed: dict[str, str] = {}
     for source in sources:
         try:
             held[source.name] = sorted(source.read().structures.values())
         except QualitySentinelError as error:
-            say(f"{error}; {source.name} is left out")
+            failed[source.name] = str(error)
     if not held:
-        raise InputError(f"{data.root}: no case can be read; see docs/AUDIT.md for the layouts")
+        raise InputError(next(iter(failed.values())))
     classes = (BACKGROUND, *sorted({name for names in held.values() for name in names}))
     numbers = {case: [classes.index(name) for name in names] for case, names in held.items()}
     chosen = choose_corrupted(numbers, options.alpha, np.random.default_rng(options.seed))
@@ -77,13 +77,13 @@ def corrupt_data(
         )  # fmt: skip
         items = [_Item(name, cases[name], chosen[name]) for name in held]
         work = _Corrupt(out, classes, options)
-        for done in run.work(items, work, workers=jobs, retry_failed=True):
-            if done.failed:
-                say(f"{done.head['reason']}; {done.head['item']} is left out")
+        for _ in run.work(items, work, workers=jobs, retry_failed=True):
+            pass
         rows = [row for name in held if name not in run.failed for row in run.record(name).lines]
         write_table(out / "noise.csv", COLUMNS, rows)
-        run.finish(failed=len(run.failed))
-    return rows
+        failed |= run.failed
+        run.finish(failed=len(failed))
+    return rows, failed
 
 
 @dataclass(frozen=True)

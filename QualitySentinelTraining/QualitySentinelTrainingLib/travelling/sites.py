@@ -43,8 +43,10 @@ def split_sites(
         Rows of the table; patients are never split.
 
     Raises:
-        UsageError: there are too few patients, or the column is not known of each case.
+        UsageError: the shares are none, there are too few patients, or the column is not known of each case.
     """
+    if not (verification > 0 and test > 0 and verification + test < 1):
+        raise UsageError(f"--verification {verification} and --test {test}: give shares above 0, together below 1")
     cases = [case for case in data.cases if not case.problem]
     of_patient: dict[str, list[Case]] = {}
     for case in cases:

@@ -134,3 +134,10 @@ def test_a_data_set_is_never_written_over(noisy, through, tmp_path, capsys):
     assert main(["corrupt-labels", str(source), "--names", "dap", "--out", str(out)]) == 2
     assert "choose another folder" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in data.rglob("*") if path.is_file()} == before
+
+
+def test_a_case_that_cannot_be_read_is_named_and_the_others_are_done(noisy, tmp_path, capsys):
+    (tmp_path / "data" / "case_2" / "ct.nii.gz").write_bytes(b"no CT")
+    assert noisy() == 6
+    assert "failed: case_2: " in capsys.readouterr().err
+    assert [c.name for c in find_cases(tmp_path / "noisy").cases] == ["case_0", "case_1", "case_3"]

@@ -100,3 +100,14 @@ def test_the_help_names_every_harm(capsys):
     assert main(["harm", "--help"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert all(name in said for name in HARMS)
+
+
+def test_a_split_neither_takes_impossible_shares_nor_writes_over_its_manifest(tmp_path, capsys):
+    manifest = tmp_path / "cases.csv"
+    manifest.write_text("case,ct,seg\n" + "".join(f"{n},{n}.nii,{n}.seg.nrrd\n" for n in range(10)))
+    before, split = manifest.read_bytes(), ["split-sites", str(manifest), "--centers", "2", "--out"]
+    assert main([*split, str(manifest)]) == 2 and manifest.read_bytes() == before
+    for share in ("-0.5", "1.5", "0.9"):
+        assert main([*split, str(tmp_path / "sites.csv"), "--test", share]) == 2
+        assert "give shares above 0, together below 1" in capsys.readouterr().err
+    assert not (tmp_path / "sites.csv").exists()
