@@ -39,29 +39,21 @@ def review_document(session: ReviewSession) -> dict[str, object]:
 
     ``slices`` has those of the mask, missed ones, and those whose mask was erased; a DSC is ``None`` without a score.
     """
-    counts = session.counts
-    edits = {(e.segment_id, e.k): e for e in session.edits()}
-    touched = dict.fromkeys(
-        (s.segment_id, k)
-        for s in session.case.segments
-        for k in sorted(
-            {p.k for p in session.profile(s.segment_id) if p.accepted}
-            | {k for segment_id, k in edits if segment_id == s.segment_id}
-        )
-    )
-    slices = []
-    for segment_id, k in touched:
-        score, edit = session.slice_score(segment_id, k), edits.get((segment_id, k))
-        slices.append(
-            {
-                "segment_id": segment_id,
-                "k": k,
-                "accepted": session.is_accepted(segment_id, k),
-                "edited": edit is not None,
-                "first_dsc": None if edit is None else edit.dsc_before,
-                "dsc": None if score is None else score.predicted_dsc,
-            }
-        )
+    counts, edits, slices = session.counts, {(e.segment_id, e.k): e for e in session.edits()}, []
+    for segment_id in (s.segment_id for s in session.case.segments):
+        accepted = {p.k for p in session.profile(segment_id) if p.accepted}
+        for k in sorted(accepted | {k for i, k in edits if i == segment_id}):
+            score, edit = session.slice_score(segment_id, k), edits.get((segment_id, k))
+            slices.append(
+                {
+                    "segment_id": segment_id,
+                    "k": k,
+                    "accepted": k in accepted,
+                    "edited": edit is not None,
+                    "first_dsc": None if edit is None else edit.dsc_before,
+                    "dsc": None if score is None else score.predicted_dsc,
+                }
+            )
     return {
         "threshold": session.threshold,
         "accepted": counts.accepted,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from ..errors import UsageError
 from ..options import check_threshold
@@ -23,7 +23,8 @@ class ReviewSession:
     The session keeps a copy of the scores; those that it is given are never changed, and sessions share nothing.
     Slices are meant by segment id and canonical k. *Flagged* slices are predicted below the threshold, in *missed*
     ones the mask is missing; both need a look until they are accepted, or until they are neither after a correction:
-    these are the *open* slices. To be used from one thread.
+    these are the *open* slices. To be used from one thread. A method that is given the id of a segment that is not
+    there raises a ``UsageError``.
 
     Args:
         case_score: the scores of a segmentation; more may come through :meth:`update`.
@@ -70,30 +71,18 @@ class ReviewSession:
         return segment_labels(self._case.segments)
 
     def segment(self, segment_id: str) -> SegmentScore:
-        """The score of a segment.
-
-        Raises:
-            UsageError: there is no such segment.
-        """
+        """The score of a segment."""
         if segment_id not in self._rank:
             raise UsageError(f"{segment_id}: no such segment in this review; select one from its table")
         return self._worst_first[self._rank[segment_id]]
 
     def slice_score(self, segment_id: str, k: int) -> SliceScore | None:
-        """The score of a slice, with mask or without; ``None`` when it has none.
-
-        Raises:
-            UsageError: there is no such segment.
-        """
+        """The score of a slice, with mask or without; ``None`` when it has none."""
         self.segment(segment_id)
         return self._slices[segment_id].get(k)
 
     def profile(self, segment_id: str) -> tuple[ProfileSlice, ...]:
-        """The segment's slices and missed slices, inferior to superior; others are gaps.
-
-        Raises:
-            UsageError: there is no such segment.
-        """
+        """The segment's slices and missed slices, inferior to superior; others are gaps."""
         segment = self.segment(segment_id)
         return tuple(
             ProfileSlice(
@@ -144,11 +133,7 @@ class ReviewSession:
         return ReviewCounts.sum(self.segment_counts(s.segment_id) for s in self._case.segments)
 
     def segment_counts(self, segment_id: str) -> ReviewCounts:
-        """The figures of one segment. Counted anew only when they have changed: a slider may not wait for all.
-
-        Raises:
-            UsageError: there is no such segment.
-        """
+        """The figures of one segment. Counted anew only when they have changed: a slider may not wait for all."""
         return self._counted(self.segment(segment_id))[0]
 
     def accepted_counts(self) -> dict[str, int]:
@@ -171,9 +156,6 @@ class ReviewSession:
         """The slice of a segment to look at first: the lowest open one, else the lowest not accepted, else the lowest.
 
         Of equal ones the inferior; ``None`` when the segment has neither scored nor missed slices.
-
-        Raises:
-            UsageError: there is no such segment.
         """
         segment = self.segment(segment_id)
 
@@ -184,11 +166,7 @@ class ReviewSession:
         return None if worst is None else SliceRef(segment_id, worst.k)
 
     def select(self, segment_id: str) -> SliceRef | None:
-        """Look at a segment, at its worst slice; returns that slice.
-
-        Raises:
-            UsageError: there is no such segment.
-        """
+        """Look at a segment, at its worst slice; returns that slice."""
         worst = self.worst_slice(segment_id)
         self._look_at(segment_id, None if worst is None else worst.k)
         return worst
@@ -222,15 +200,13 @@ class ReviewSession:
 
         The order is that of :meth:`open_slices`, from the slice that is looked at, whether it is open or not.
         """
-        found = self.open_slices()
-        here = self._place()
-        return self._arrive(next((ref for ref in found if self._place_of(ref) > here), found[0] if found else None))
+        found, here = self.open_slices(), self._place()
+        return self._arrive([ref for ref in found if self._place_of(ref) > here] or found)
 
     def previous_flagged(self) -> SliceRef | None:
         """As :meth:`next_flagged`, backwards: after the first open slice comes the last."""
-        found = self.open_slices()[::-1]
-        here = self._place()
-        return self._arrive(next((ref for ref in found if self._place_of(ref) < here), found[0] if found else None))
+        found, here = self.open_slices()[::-1], self._place()
+        return self._arrive([ref for ref in found if self._place_of(ref) < here] or found)
 
     # Accepting
 
@@ -266,11 +242,7 @@ class ReviewSession:
         return self._accepted(self._accepts.unaccept((self._meant(segment_id, k),)))
 
     def accept_segment(self, segment_id: str) -> tuple[SliceRef, ...]:
-        """Accept all open slices of a segment in one step; returns them, inferior to superior.
-
-        Raises:
-            UsageError: there is no such segment.
-        """
+        """Accept all open slices of a segment in one step; returns them, inferior to superior."""
         shown = self._shown(self.segment(segment_id))
         return self._accept([SliceRef(segment_id, s.k) for s in shown if s.is_doubtful])
 
@@ -279,9 +251,6 @@ class ReviewSession:
 
         Returns:
             the slices that were accepted, inferior to superior.
-
-        Raises:
-            UsageError: there is no such segment.
         """
         self.segment(segment_id)
         return self._accepted(self._accepts.unaccept(tuple(SliceRef(segment_id, k) for k in self._slices[segment_id])))
@@ -463,10 +432,10 @@ class ReviewSession:
             return -1, -1
         return self._rank[self._selected], -1 if self._k is None else self._k
 
-    def _arrive(self, ref: SliceRef | None) -> SliceRef | None:
-        if ref is not None:
-            self._look_at(*ref)
-        return ref
+    def _arrive(self, refs: Sequence[SliceRef]) -> SliceRef | None:
+        if refs:
+            self._look_at(*refs[0])
+        return refs[0] if refs else None
 
     def _look_at(self, segment_id: str, k: int | None) -> None:
         left = self._selected

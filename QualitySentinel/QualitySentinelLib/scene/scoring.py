@@ -95,17 +95,10 @@ def score_steps(
     def coming(stage: Stage) -> Progress:
         return Progress(0, 0, time.perf_counter() - started, None, blank, cancelled(), stage)
 
-    scorer = yield from _scorer(model, options, coming)
-    if scorer is None:
+    prepared = yield from _prepared(volume_node, segmentation_node, model, options, coming)
+    if prepared is None:
         return
-    ct = yield from _driven(paced(_last_ct.steps(volume_node), options.step_seconds), Stage.READING, coming)
-    if ct is None:
-        return
-    memory = LayerMemory()
-    reading = segmentation_steps(segmentation_node, volume_node, None, memory)
-    segmentation = yield from _driven(paced(reading, options.step_seconds), Stage.READING, coming)
-    if segmentation is None:
-        return
+    scorer, ct, segmentation, memory = prepared
     drawings = drawings if scorer.model.draws else None
     for progress in scorer.run(ct, segmentation, previous=previous, cancelled=cancelled, drawings=drawings):
         if progress.finished:
@@ -163,20 +156,14 @@ def rescore(
     if not wanted:
         yield coming(Stage.SCORING)
         return
-    scorer = yield from _scorer(model, options, coming)
-    if scorer is None:
+    complete = drawings is not None and drawings.complete
+    prepared = yield from _prepared(
+        volume_node, segmentation_node, model, options, coming, session.case, wanted, complete
+    )
+    if prepared is None:
         return
-    ct = yield from _driven(paced(_last_ct.steps(volume_node), options.step_seconds), Stage.READING, coming)
-    if ct is None:
-        return
-    memory, sure = _recalled(segmentation_node, session.case, scorer.model.sha256, options.slices)
+    scorer, ct, segmentation, memory = prepared
     drawings = drawings if scorer.model.draws else None
-    if drawings is not None and drawings.complete:
-        sure = set()  # masks that are as they were may still lack drawings
-    reading = segmentation_steps(segmentation_node, volume_node, wanted, memory, sure)
-    segmentation = yield from _driven(paced(reading, options.step_seconds), Stage.READING, coming)
-    if segmentation is None:
-        return
     if not len(segmentation):  # every mask is as it was
         segmentation.warnings.clear()
     for progress in scorer.run(ct, segmentation, previous=session.case, cancelled=cancelled, drawings=drawings):
@@ -220,33 +207,61 @@ def _in_steps(options: ScoringOptions | None, changes: dict) -> ScoringOptions:
     return replace(options or ScoringOptions(), **({"step_seconds": STEP_SECONDS} | changes))
 
 
-def _scorer(model, options: ScoringOptions, coming: Callable[[Stage], Progress]):
-    """Import torch, load the model and warm it up, in steps; returns ``None`` when cancelled."""
-    modules = yield from _driven(import_steps(_HEAVY), Stage.LOADING, coming)
-    if modules is None:
-        return None
-    from ..checkpoint import load_model
-    from ..scorer import Scorer
+class _Cancelled(Exception):
+    """Asked between two steps."""
 
-    progress = coming(Stage.LOADING)
-    yield progress
-    if progress.cancelled:
+
+def _prepared(volume_node, segmentation_node, model, options: ScoringOptions, coming, known=None, wanted=None, complete=False):
+    """Import torch, load the model, warm it up and read both nodes, in steps.
+
+    Args:
+        coming: makes a progress of a stage.
+        known: scores under review; segments whose scores hold are not read.
+        wanted: ids of the segments to read, by default all.
+        complete: read them all, where the model draws: masks that are as they were may still lack drawings.
+
+    Returns:
+        scorer, CT, segmentation and what was read; ``None`` when cancelled.
+    """
+    try:
+        yield from _driven(import_steps(_HEAVY), Stage.LOADING, coming)
+        from ..checkpoint import load_model
+        from ..scorer import Scorer
+
+        yield _next(Stage.LOADING, coming)
+        scorer = Scorer(load_model(model() if callable(model) else model, options.embeddings), options)
+        yield from _driven(scorer.warm_up_steps(), Stage.LOADING, coming)
+        reading = paced(_last_ct.steps(volume_node), options.step_seconds)
+        ct = yield from _driven(reading, Stage.READING, coming)
+        memory, sure = LayerMemory(), set[str]()
+        if known is not None:
+            memory, sure = _recalled(segmentation_node, known, scorer.model.sha256, options.slices)
+        if complete and scorer.model.draws:
+            sure = set()
+        reading = paced(segmentation_steps(segmentation_node, volume_node, wanted, memory, sure), options.step_seconds)
+        segmentation = yield from _driven(reading, Stage.READING, coming)
+    except _Cancelled as cancelled:
+        yield cancelled.args[0]
         return None
-    scorer = Scorer(load_model(model() if callable(model) else model, options.embeddings), options)
-    return (yield from _driven(scorer.warm_up_steps(), Stage.LOADING, coming))
+    return scorer, ct, segmentation, memory
 
 
 def _driven(steps: Steps, stage: Stage, coming: Callable[[Stage], Progress]):
-    """Run steps to their end, telling of each; returns what they return, ``None`` when cancelled."""
+    """Run steps to their end, telling of each; returns what they return."""
     try:
         while True:
-            progress = coming(stage)
-            yield progress
-            if progress.cancelled:
-                return None
+            yield _next(stage, coming)
             try:
                 next(steps)
             except StopIteration as end:
                 return end.value
     finally:
         steps.close()
+
+
+def _next(stage: Stage, coming: Callable[[Stage], Progress]) -> Progress:
+    """What comes next; whoever has cancelled ends the scoring with this."""
+    progress = coming(stage)
+    if progress.cancelled:
+        raise _Cancelled(progress)
+    return progress

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import QualitySentinelError, reason_of
@@ -17,7 +16,7 @@ from ..scores.colors import SCALES, css_color
 from ..suggestions import Drawings
 from ..volume import CtVolume, Segment, Segmentation
 from ..volume.segmentation import chosen_segments
-from .keeping import Keeper
+from .review_store import ReviewStore, with_masks
 from .scoring import Scoring
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ class ReviewController:
         segmentation: its masks as they are now.
         session: the review, new or taken up again.
         scorer: with the model loaded.
-        keeper: the folder.
+        store: the folder.
         options: the options of the run, for the report.
         changed: called whenever the page should be drawn anew.
         corrected: masks differ from those of the input.
@@ -55,12 +54,12 @@ class ReviewController:
         segmentation: Segmentation,
         session: ReviewSession,
         scorer: Scorer,
-        keeper: Keeper,
+        store: ReviewStore,
         options: Mapping | None = None,
         changed: Callable[[], None] = lambda: None,
         corrected: bool = False,
     ) -> None:
-        self.ct, self.segmentation, self.session, self.keeper = ct, segmentation, session, keeper
+        self.ct, self.segmentation, self.session, self.store = ct, segmentation, session, store
         self.presenter = ReviewPresenter(session, place_of=self._place_of)
         self.changed = changed
         self.drawings = Drawings(complete=False) if scorer.model.draws else None
@@ -89,15 +88,11 @@ class ReviewController:
             edited: segments on the CT's grid, by id. Name, structure and tags stay those that were read at first:
                 the user's names (``--names``) are not in the scene.
         """
-        masks = {s.id: s for s in edited}
-        self.segmentation = replace(
-            self.segmentation,
-            segments=[_with_mask(s, masks[s.id]) if s.id in masks else s for s in self.segmentation],
-        )
+        self.segmentation = with_masks(self.segmentation, edited)
         self.n_edits += 1
         self._corrected, self._masks_kept = True, False
         self._keep_soon()
-        self._spawn(self.scoring.run(self.ct, self.segmentation, masks.keys() & set(self._wanted)))
+        self._spawn(self.scoring.run(self.ct, self.segmentation, {s.id for s in edited} & set(self._wanted)))
 
     def find_errors(self, segment_id: str) -> None:
         """Score slices of a segment again for what the model would draw in them: a review that is resumed lacks it."""
@@ -161,11 +156,11 @@ class ReviewController:
             # a copy: the reader goes on while the thread writes
             session = ReviewSession.from_state(self.session.case, self.session.to_state())
             await asyncio.to_thread(
-                write_results, self.keeper.folder, session.case, self.ct, self.segmentation, inputs=self.keeper.inputs,
+                write_results, self.store.folder, session.case, self.ct, self.segmentation, inputs=self.store.inputs,
                 options=self._options, session=session, drawings=self.drawings,
                 error_maps=bool(self.drawings),
             )  # fmt: skip
-            self.tell(f"Exported to {self.keeper.folder}", "done")
+            self.tell(f"Exported to {self.store.folder}", "done")
         except QualitySentinelError as error:
             self.tell(str(error), "error")
         finally:
@@ -181,9 +176,9 @@ class ReviewController:
             try:
                 if not self._masks_kept:
                     self._masks_kept = True
-                    await asyncio.to_thread(self.keeper.write_masks, self.segmentation)
+                    await asyncio.to_thread(self.store.write_masks, self.segmentation)
                 case, state = copied(self.session.case), self.session.to_state()  # as it is now, for the thread
-                await asyncio.to_thread(self.keeper.write, case, state, self._corrected)
+                await asyncio.to_thread(self.store.write, case, state, self._corrected)
             except QualitySentinelError as error:
                 self._masks_kept = False
                 self.tell(f"The review could not be saved: {error}", "error")
@@ -220,12 +215,6 @@ class ReviewController:
         if error is not None:  # a page cannot show a trace
             _LOG.error("unexpected", exc_info=error)
             self.tell(f"Something went wrong ({type(error).__name__}: {reason_of(error)})", "error")
-
-
-def _with_mask(segment: Segment, mask: Segment) -> Segment:
-    return Segment(
-        segment.id, segment.name, mask.box, mask.labels, mask.value, segment.structure, segment.color, segment.tags
-    )
 
 
 def css_gradient(scale: str) -> str:

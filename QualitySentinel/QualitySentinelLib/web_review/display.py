@@ -1,18 +1,29 @@
-"""Needs ``slicer``. How the views show CT and masks: the CT's window; masks filled, as outlines, or hidden."""
+"""Needs ``slicer``. How the views show CT and masks: the CT's window; masks filled, outlined or hidden; colors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import slicer
 from vtkmodules.vtkCommonCore import vtkCommand
 
 from ..anatomy.windows import SOFT_TISSUE, WINDOW_PRESETS, WindowPreset
 from ..errors import UsageError
-from ..scene import quality_map_shown
+from ..review import ReviewPresenter
+from ..scene import (
+    hide_quality_map,
+    quality_map_shown,
+    restore_colors,
+    show_quality_map,
+    show_score_colors,
+    update_quality_map,
+)  # fmt: skip
 
 FILLED, OUTLINE, HIDDEN = "filled", "outline", "hidden"
 MASKS = (FILLED, OUTLINE, HIDDEN)
+SLICES, SEGMENTS, OWN = "slices", "segments", "own"
+COLORS = (SLICES, SEGMENTS, OWN)
+"""Masks in the color of their slices' DSC (the quality map), of their segment's DSC, or as the file has it."""
 DEFAULT_OPACITY = 0.4
 _STEP = 0.1
 
@@ -22,27 +33,32 @@ class Display:
 
     Args:
         volume_node, segmentation_node: of the case, with display nodes.
+        presenter: of its review.
         changed: called when the CT has another window: dragging in a view changes it.
 
     Attributes:
         by_structure: the window is that of the structure looked at; ends when the reader chooses another.
         masks: one of :data:`MASKS`.
         opacity: of the filled masks, 0..1.
+        colors: one of :data:`COLORS`.
     """
 
-    def __init__(self, volume_node, segmentation_node, changed: Callable[[], None]) -> None:
-        self._ct, self._segmentation_node = volume_node.GetDisplayNode(), segmentation_node
-        self._changed = changed
+    def __init__(
+        self, volume_node, segmentation_node, presenter: ReviewPresenter, changed: Callable[[], None]
+    ) -> None:
+        self._ct, self._volume_node = volume_node.GetDisplayNode(), volume_node
+        self._segmentation_node, self._presenter, self._changed = segmentation_node, presenter, changed
         self._structure_window = SOFT_TISSUE
+        self._painted: tuple = ()
         self.by_structure = True
-        self.masks, self.opacity = FILLED, DEFAULT_OPACITY
+        self.masks, self.opacity, self.colors = FILLED, DEFAULT_OPACITY, SLICES
         self._show(SOFT_TISSUE)
         self._ct.AddObserver(vtkCommand.ModifiedEvent, self._dragged)
         self.apply()
 
     # Window
 
-    def state(self) -> dict[str, object]:
+    def window(self) -> dict[str, object]:
         """The window as the page shows it; ``name`` is empty for one that the reader made."""
         level, width = self._ct.GetLevel(), self._ct.GetWindow()
         name = next((p.name for p in WINDOW_PRESETS if (p.level, p.width) == (level, width)), "")
@@ -55,7 +71,7 @@ class Display:
         """Another structure is looked at: show it in its window, unless the reader has chosen one."""
         self._structure_window = window
         if self.by_structure:
-            self._show(self._structure_window)
+            self._show(window)
 
     def use_window(self, name: str) -> None:
         """Use a preset by its name; ``""``: that of the structure looked at, from now on.
@@ -63,13 +79,11 @@ class Display:
         Raises:
             UsageError: there is no such preset.
         """
-        preset = next((p for p in WINDOW_PRESETS if p.name == name), None)
-        if preset is None and name:
-            raise UsageError(f"{name}: no such window; choose one of {', '.join(p.name for p in WINDOW_PRESETS)}")
-        self._show(preset or self._structure_window)
-        self.by_structure = preset is None
+        presets = {"": self._structure_window} | {p.name: p for p in WINDOW_PRESETS}
+        self._show(presets[_one_of(name, presets)])
+        self.by_structure = not name
 
-    def _show(self, preset) -> None:
+    def _show(self, preset: WindowPreset) -> None:
         self._preset = preset
         with slicer.util.NodeModify(self._ct):
             self._ct.AutoWindowLevelOff()
@@ -88,9 +102,7 @@ class Display:
         Raises:
             UsageError: there is no such way.
         """
-        if masks not in MASKS:
-            raise UsageError(f"{masks}: no such display of masks; choose one of {', '.join(MASKS)}")
-        self.masks = masks
+        self.masks = _one_of(masks, MASKS)
         self.apply()
 
     def toggle_masks(self, masks: str) -> None:
@@ -106,6 +118,14 @@ class Display:
         """More of it, or less."""
         self.use_opacity(self.opacity + steps * _STEP)
 
+    def use_colors(self, colors: str = "") -> None:
+        """Color masks in one of the ways of :data:`COLORS`; by default the next.
+
+        Raises:
+            UsageError: there is no such way.
+        """
+        self.colors = _one_of(colors or COLORS[(COLORS.index(self.colors) + 1) % len(COLORS)], COLORS)
+
     def apply(self) -> None:
         """Let the views show the masks so. The quality map is a volume, the rest is the segmentation's."""
         filled, mapped = self.masks == FILLED, quality_map_shown(self._segmentation_node)
@@ -119,3 +139,40 @@ class Display:
             display.SetOpacity2DFill(self.opacity)
             display.SetOpacity2DOutline(1.0)
             display.SetSliceIntersectionThickness(2 if self.masks == OUTLINE else 1)
+
+    def is_paint_due(self, masks: object, visible: object, k: int | None) -> bool:
+        """Whether something has changed since :meth:`paint`.
+
+        Args:
+            masks: what stands for the masks as they are; another value when one was edited.
+            visible: which segments are shown; another value when that has changed.
+            k: canonical slice of the axial view: where each slice has its color, outlines have that of this one.
+        """
+        return self._state(masks, visible, k) != self._painted
+
+    def paint(self, masks: object, visible: object, k: int | None) -> None:
+        """Color the masks anew; arguments as for :meth:`is_paint_due`."""
+        node, case, scale = self._segmentation_node, self._presenter.session.case, self._presenter.scale
+        before, self._painted = self._painted, self._state(masks, visible, k)
+        if self.colors == OWN:
+            restore_colors(node)
+        else:
+            show_score_colors(node, case, scale, k if self.colors == SLICES else None)
+        if self.colors != SLICES:
+            hide_quality_map(node)
+        elif before[:2] != self._painted[:2]:
+            show_quality_map(node, self._volume_node, case, scale)
+        elif before[:-1] != self._painted[:-1]:
+            update_quality_map(node, self._volume_node, case)
+        self.apply()
+
+    def _state(self, masks: object, visible: object, k: int | None) -> tuple:
+        scores = [(s.segment_id, s.predicted_dsc, s.n_scored, s.status) for s in self._presenter.session.case.segments]
+        return self.colors, self._presenter.scale, scores, masks, visible, k if self.colors == SLICES else None
+
+
+def _one_of(word: str, choices: Collection[str]) -> str:
+    """What a browser has sent, if it is one of these."""
+    if word not in choices:
+        raise UsageError(f"{word}: no such choice; choose one of {', '.join(filter(None, choices))}")
+    return word

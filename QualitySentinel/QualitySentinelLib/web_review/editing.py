@@ -75,7 +75,7 @@ class Editing:
         """Whether an edit can be undone."""
         return bool(self._history.IsRestorePreviousStateAvailable())
 
-    def undo(self) -> None:
+    def undo_edit(self) -> None:
         """Undo the last edit."""
         if self.can_undo:
             self._history.RestorePreviousState()

@@ -14,7 +14,7 @@ from ..scores import CaseScore, SegmentScore, Status
 from ..volume import Segmentation
 from ..volume.segmentation import chosen_segments
 from .controller import ReviewController
-from .keeping import Keeper
+from .review_store import ReviewStore, with_masks
 
 
 def open_review(options: argparse.Namespace, scores: CaseScore | None = None) -> Callable[[], ReviewController]:
@@ -36,39 +36,25 @@ def open_review(options: argparse.Namespace, scores: CaseScore | None = None) ->
 
     scorer = Scorer(load_model(how.model, how.embeddings), how)
     inputs = {role: {"path": str(path), "sha256": sha256_of(path)} for role, path in input_files(options).items()}
-    keeper = Keeper(options.out, inputs)
-    kept = keeper.read()
+    store = ReviewStore(options.out, inputs)
+    kept = store.read()
     corrected = bool(kept and kept.get("corrected"))
     if corrected:
-        segmentation = _with_corrections(segmentation, read_segmentation(keeper.masks_file, ct))
-    session = keeper.session(kept) if kept else ReviewSession(blank_scores(segmentation, how.threshold))
+        segmentation = with_masks(segmentation, read_segmentation(store.masks_file, ct))
+    session = store.session(kept) if kept else ReviewSession(blank_scores(segmentation, how.threshold))
     if kept is None and scores is not None:
         there = {s.id for s in segmentation}
         session.update(replace(scores, segments=[s for s in scores.segments if s.segment_id in there]))
     for warning in (*ct.warnings, *segmentation.warnings, *session.warnings):
         print("warning:", " ".join(warning.split()), flush=True)
     told = recorded(options, how)
-    return lambda: ReviewController(ct, segmentation, session, scorer, keeper, told, corrected=corrected)
+    return lambda: ReviewController(ct, segmentation, session, scorer, store, told, corrected=corrected)
 
 
 def blank_scores(segmentation: Segmentation, threshold: float) -> CaseScore:
     """The table before there are scores."""
-    return CaseScore(
-        [
-            SegmentScore(
-                s.id, s.name, s.structure, Status.EMPTY if s.is_empty else Status.NOT_SCORED, len(s.occupied_slices())
-            )
-            for s in segmentation
-        ],
-        threshold,
-    )
-
-
-def _with_corrections(read: Segmentation, kept: Segmentation) -> Segmentation:
-    """The input with the masks of the kept review; names and structures as they are read now."""
-    masks = {s.id: s for s in kept}
+    states = (Status.NOT_SCORED, Status.EMPTY)
     segments = [
-        replace(s, box=masks[s.id].box, labels=masks[s.id].labels, value=masks[s.id].value) if s.id in masks else s
-        for s in read
+        SegmentScore(s.id, s.name, s.structure, states[s.is_empty], len(s.occupied_slices())) for s in segmentation
     ]
-    return replace(read, segments=segments)
+    return CaseScore(segments, threshold)

@@ -16,7 +16,6 @@ from ..scene.errors import change_mask, hide_errors, show_errors
 from ..scene.segmentation_node import segmentation_steps
 from ..scores.colors import DEFAULT_SCALE
 from ..volume import Segment, Segmentation
-from .coloring import MODES, Coloring
 from .controller import ReviewController
 from .display import Display
 from .editing import Editing
@@ -58,9 +57,8 @@ class ReviewPage:
         self._views.show_ct(self._volume_node)
         self._segmentation_node = add_segmentation(app, review.segmentation)
         self._edits = SegmentationEdits(self._segmentation_node, self._masks_edited)
-        self._coloring = Coloring(self._segmentation_node, self._volume_node, review.presenter)
-        self._display = Display(self._volume_node, self._segmentation_node, self._draw_soon)
         self._presenter = review.presenter
+        self._display = Display(self._volume_node, self._segmentation_node, self._presenter, self._draw_soon)
         self._editing = Editing(app, self._segmentation_node, self._volume_node, self._draw_soon)
         frame = review.ct.frame
         self._suggestions = None if review.drawings is None else SuggestionPresenter(
@@ -90,20 +88,20 @@ class ReviewPage:
                 "trame__title": f"{name} - Quality Sentinel",
                 "trame__favicon": None,
                 "case_name": name,
-                "folder": str(self._review.keeper.folder),
+                "folder": str(self._review.store.folder),
                 "flat": self._views.is_flat,
                 "windows": [preset.name for preset in WINDOW_PRESETS],
             }
         )
         with DivLayout(server, classes="review") as layout:
             layout.root.add_child((_FILES / "page.html").read_text(encoding="utf-8"))
-        presenter, display = self._presenter, self._display
+        presenter, display, editing, review = self._presenter, self._display, self._editing, self._review
         for action in (
             *(getattr(p, name) for p in (presenter, self._suggestions) if p is not None for name in p.ACTIONS),
-            presenter.select, self.go_to, self.step,
-            self._review.session.set_threshold, self.alone, self.colors, self.color_blind, self.fit, self.zoom,
+            presenter.select, self.go_to, self.step, self.alone, self.color_blind, self.fit, self.zoom, self.tool,
             display.use_window, display.toggle_masks, display.use_masks, display.use_opacity, display.step_opacity,
-            self.tool, self.brush, self.undo_edit, self.cancel, self.score, self.export,
+            display.use_colors, editing.set_brush, editing.undo_edit, review.session.set_threshold,
+            review.scoring.cancel, review.score, review.start_export,
         ):  # fmt: skip
             server.controller.trigger(action.__name__)(self._guarded(action))
 
@@ -136,10 +134,6 @@ class ReviewPage:
         self._alone = not self._alone if alone is None else bool(alone)
         self._show_segments()
 
-    def colors(self, mode: str = "") -> None:
-        """Color masks by their slices' or segment's predicted DSC, or as the file has it; by default the next."""
-        self._coloring.set_mode(mode or MODES[(MODES.index(self._coloring.mode) + 1) % len(MODES)])
-
     def color_blind(self, safe: bool) -> None:
         """Use colors that can be told apart without seeing red and green."""
         self._presenter.scale = "color-blind-safe" if safe else DEFAULT_SCALE
@@ -161,26 +155,6 @@ class ReviewPage:
         """Take the brush or the eraser; the same once more puts it down."""
         self._editing.use("" if tool == self._editing.tool else tool, self._review.session.selected)
         self._views.drag_window(not self._editing.tool)
-
-    def brush(self, diameter_mm: float) -> None:
-        """Set the brush's diameter."""
-        self._editing.set_brush(diameter_mm)
-
-    def undo_edit(self) -> None:
-        """Undo the last stroke of brush or eraser, or the last suggestion that was applied."""
-        self._editing.undo()
-
-    def cancel(self) -> None:
-        """Stop scoring; what is scored stays."""
-        self._review.scoring.cancel()
-
-    def score(self) -> None:
-        """Score what a cancelled scoring left."""
-        self._review.score()
-
-    def export(self) -> None:
-        """Write the results."""
-        self._review.start_export()
 
     # Scene
 
@@ -226,12 +200,11 @@ class ReviewPage:
         if self._review.scoring.running and now - self._painted < _PAINT_SECONDS:
             return
         state = self._review.n_edits, self._visible, self._views.k
-        if self._coloring.is_due(*state):
+        if self._display.is_paint_due(*state):
             self._painted = now
             try:
                 with self._edits.paused():
-                    self._coloring.update(*state)
-                    self._display.apply()
+                    self._display.paint(*state)
             except QualitySentinelError as error:
                 self._review.tell(str(error), "error")
 
@@ -326,11 +299,11 @@ class ReviewPage:
             "can_undo_edit": self._editing.can_undo,
             "errors": {"possible": False, "shown": False, "told": "", "actions": {}},
             "alone": self._alone,
-            "colors": self._coloring.mode,
+            "colors": self._display.colors,
             "scale": self._presenter.scale,
             "masks": self._display.masks,
             "opacity": self._display.opacity,
-            "window": self._display.state(),
+            "window": self._display.window(),
             "zoomed": self._zoomed,
             "marks": self._views.marks(),
         }

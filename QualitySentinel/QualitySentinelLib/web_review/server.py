@@ -69,7 +69,7 @@ async def _serve(make_review, name: str, port: int, browser: bool, host: str) ->
         await review.close()
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(server.stop(), 5)
-    print(f"The review is saved in {review.keeper.folder}", flush=True)
+    print(f"The review is saved in {review.store.folder}", flush=True)
     if scoring:
         raise CancelledError("stopped while scoring; finished scores are saved, and the same command resumes")
 

@@ -17,8 +17,8 @@ from QualitySentinelLib.errors import InputError, ModelError, UsageError
 from QualitySentinelLib.review import ReviewSession
 from QualitySentinelLib.scorer import Scorer
 from QualitySentinelLib.web_review.controller import ReviewController
-from QualitySentinelLib.web_review.keeping import Keeper
 from QualitySentinelLib.web_review.opening import blank_scores, open_review
+from QualitySentinelLib.web_review.review_store import ReviewStore
 
 from . import own_loop
 
@@ -33,7 +33,7 @@ def make_review(a_ct_with_a_liver, a_small_model, tmp_path):
         ct, segmentation = a_ct_with_a_liver
         session = ReviewSession(blank_scores(segmentation, 0.8))
         scorer = Scorer(a_small_model, device="cpu", batch_size=batch_size, segments=segments)
-        return ReviewController(ct, segmentation, session, scorer, Keeper(tmp_path / "kept", INPUTS), **options)
+        return ReviewController(ct, segmentation, session, scorer, ReviewStore(tmp_path / "kept", INPUTS), **options)
 
     return make
 
@@ -249,10 +249,10 @@ def test_the_review_of_another_case_is_not_overwritten(a_case_on_disk, a_model_f
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": "quality-sentinel-web-review/1"}'])
 def test_a_damaged_review_is_named_with_a_remedy(tmp_path, text):
-    keeper = Keeper(tmp_path, INPUTS)
+    store = ReviewStore(tmp_path, INPUTS)
     (tmp_path / "review.json").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match="move it away"):
-        keeper.read()
+        store.read()
 
 
 def test_segments_that_are_not_there_are_refused_before_the_page_opens(a_case_on_disk, a_model_file, tmp_path):

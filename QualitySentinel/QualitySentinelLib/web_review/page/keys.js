@@ -18,7 +18,7 @@
     ['O', 'Outlines only, or filled masks', { o: ['toggle_masks', ['outline']] }],
     ['+, −', 'More or less opacity', { '+': ['step_opacity', [1]], '=': ['step_opacity', [1]], '-': ['step_opacity', [-1]] }],
     ['S', 'Selected segment only, or all', { s: ['alone'] }],
-    ['C', 'Other colors', { c: ['colors'] }],
+    ['C', 'Other colors', { c: ['use_colors'] }],
     ['1 to 5', 'Window: soft tissue, lung, bone, brain, wide', Object.fromEntries(
       ['soft tissue', 'lung', 'bone', 'brain', 'wide'].map((name, n) => [String(n + 1), ['use_window', [name]]]))],
     ['0', 'Window that suits the structure', { 0: ['use_window', ['']] }],

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputError, UsageError
@@ -12,7 +13,7 @@ from ..report import write_scored_segmentation
 from ..review import ReviewSession
 from ..scores import CaseScore
 from ..scores.report_json import case_document, case_from_document
-from ..volume import Segmentation
+from ..volume import Segment, Segmentation
 
 SCHEMA = "quality-sentinel-web-review/1"
 """The number goes up when a reader of the old form would misread the new one."""
@@ -21,7 +22,7 @@ REVIEW_FILE = "review.json"
 MASKS_FILE = "review.seg.nrrd"
 
 
-class Keeper:
+class ReviewStore:
     """Keeps one review in a folder, and takes it up again.
 
     Args:
@@ -101,3 +102,12 @@ class Keeper:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             path = self.folder / REVIEW_FILE
             raise InputError(f"{path}: damaged ({error!r}); move it away to start a new one") from error
+
+
+def with_masks(segmentation: Segmentation, masks: Iterable[Segment]) -> Segmentation:
+    """The segmentation with other masks, by segment id; names, structures and tags stay as they are."""
+    by_id = {s.id: s for s in masks}
+    segments = [
+        replace(s, box=m.box, labels=m.labels, value=m.value) if (m := by_id.get(s.id)) else s for s in segmentation
+    ]
+    return replace(segmentation, segments=segments)
