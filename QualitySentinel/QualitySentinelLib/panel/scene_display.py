@@ -201,9 +201,7 @@ class SceneDisplay:
 
     def _show_surface(self) -> None:
         if self._options.quality_surface:
-            quality_surface.show_quality_surface(
-                self._node, self._session.case, scale=self._options.scale, volume_node=self._volume
-            )
+            quality_surface.show_quality_surface(self._node, self._volume, self._session.case, self._options.scale)
         else:
             quality_surface.hide_quality_surface(self._node)
 

@@ -93,5 +93,5 @@ class SceneRecord:
             yield
         yield from tables.update_tables_steps(self._node, self._session.case, self._session)
         if self._session.selected is not None:
-            update_plot(self._node, self._session.selected)
+            update_plot(self._node, self._session.segment(self._session.selected))
         self._due = False

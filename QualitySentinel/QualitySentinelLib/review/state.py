@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,9 +70,9 @@ class ReviewState:
                 raise ValueError(f"its schema is {str(entries.get('schema'))[:60]!r}, not {SCHEMA!r}")
             state = cls(
                 threshold=_share(entries.get("threshold"), "threshold"),
-                model=_optional_text(entries.get("model"), "model"),
-                selected=_optional_text(entries.get("selected"), "selected"),
-                k=None if entries.get("k") is None else _index(entries["k"], "k"),
+                model=_optional(_text, entries.get("model"), "model"),
+                selected=_optional(_text, entries.get("selected"), "selected"),
+                k=_optional(_index, entries.get("k"), "k"),
             )
             if state.k is not None and state.selected is None:
                 raise ValueError("k is a slice of no segment")
@@ -89,42 +88,39 @@ class ReviewState:
         for k, digest in _rows(kept.get("accepted"), 2, "accepted"):
             self.accepted[SliceRef(segment_id, _index(k, "accepted"))] = _text(digest, "accepted")
         for k, digest, dsc, missed in _rows(kept.get("first"), 4, "first"):
-            if not isinstance(missed, bool):
-                raise ValueError("first: true or false is expected")
-            self.first[SliceRef(segment_id, _index(k, "first"))] = FirstScore(
-                _text(digest, "first"), None if dsc is None else _share(dsc, "first"), missed
-            )
+            _checked(missed, isinstance(missed, bool), "first", "true or false")
+            score = FirstScore(_text(digest, "first"), _optional(_share, dsc, "first"), missed)
+            self.first[SliceRef(segment_id, _index(k, "first"))] = score
+
+
+def _checked(value: Any, right: bool, name: str, expected: str) -> Any:
+    if not right:
+        raise ValueError(f"{name}: {expected} is expected")
+    return value
 
 
 def _mapping(value: object, name: str) -> Mapping[Any, Any]:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{name}: a dictionary is expected")
-    return value
+    return _checked(value, isinstance(value, Mapping), name, "a dictionary")
 
 
 def _rows(value: object, length: int, name: str) -> list[Any]:
-    if not isinstance(value, list) or not all(isinstance(row, (list, tuple)) and len(row) == length for row in value):
-        raise ValueError(f"{name}: a list of lists of {length} is expected")
-    return value
+    right = isinstance(value, list) and all(isinstance(row, (list, tuple)) and len(row) == length for row in value)
+    return _checked(value, right, name, f"a list of lists of {length}")
 
 
 def _text(value: object, name: str) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{name}: a text is expected")
-    return value
-
-
-def _optional_text(value: object, name: str) -> str | None:
-    return None if value is None else _text(value, name)
+    return _checked(value, isinstance(value, str), name, "a text")
 
 
 def _index(value: object, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{name}: a slice number is expected")
-    return value
+    right = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return _checked(value, right, name, "a slice number")
 
 
 def _share(value: object, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0 or math.isnan(value):
-        raise ValueError(f"{name}: a number in 0..1 is expected")
-    return float(value)
+    right = isinstance(value, (int, float)) and not isinstance(value, bool) and 0.0 <= value <= 1.0
+    return float(_checked(value, right, name, "a number in 0..1"))
+
+
+def _optional(check: Callable[[object, str], Any], value: object, name: str) -> Any:
+    return None if value is None else check(value, name)

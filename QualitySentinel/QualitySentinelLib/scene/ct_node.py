@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import slicer
+from slicer.util import VTKObservationMixin
 
 from ..errors import InputError
 from ..steps import Steps, at_once
@@ -51,7 +52,7 @@ def ct_steps(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Steps[CtVolume]:
 ct_from_node = at_once(ct_steps)
 
 
-class LastCt:
+class LastCt(VTKObservationMixin):
     """The CT that was read last: not read again while its volume is the same.
 
     It holds on to the voxels, which are the node's own unless they had to be corrected, until another volume is read
@@ -59,9 +60,10 @@ class LastCt:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._state: tuple | None = None
         self._ct: CtVolume | None = None
-        self._watched: tuple = (None, [])
+        self._node_id = ""
 
     def steps(self, volume_node: slicer.vtkMRMLScalarVolumeNode) -> Steps[CtVolume]:
         """As :func:`ct_steps`."""
@@ -69,29 +71,21 @@ class LastCt:
         if state is None or state != self._state:
             self.forget()
             ct = yield from ct_steps(volume_node)
-            self._state, self._ct = state, ct
-            self._watch(volume_node)
+            self._state, self._ct, self._node_id = state, ct, volume_node.GetID()
+            if scene := volume_node.GetScene():  # DeleteEvent may come while Python collects garbage, and crash
+                for event in (scene.NodeRemovedEvent, scene.EndCloseEvent):
+                    self.addObserver(scene, event, self._look)
             return ct
         return self._ct
 
     def forget(self) -> None:
         """Let go of the voxels."""
+        self.removeObservers()
         self._state = self._ct = None
 
-    def _watch(self, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
-        """Forget when the node leaves its scene. DeleteEvent may come while Python collects garbage, and crash."""
-        scene, node_id = volume_node.GetScene(), volume_node.GetID()
-        self._unwatch()
-        if scene is not None:
-            look = lambda *_: None if scene.GetNodeByID(node_id) else self.forget()  # noqa: E731
-            kind = slicer.vtkMRMLScene
-            self._watched = scene, [scene.AddObserver(e, look) for e in (kind.NodeRemovedEvent, kind.EndCloseEvent)]
-
-    def _unwatch(self) -> None:
-        scene, tags = self._watched
-        self._watched = None, []
-        for tag in tags:
-            scene.RemoveObserver(tag)
+    def _look(self, scene, _event) -> None:
+        if not scene.GetNodeByID(self._node_id):
+            self.forget()
 
 
 def _state(volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple | None:

@@ -6,16 +6,16 @@ chart for each segmentation; looking at another segment fills it anew. All of it
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import slicer
-import vtk
+from vtk.util.numpy_support import numpy_to_vtk
 
+from ..scores import SegmentScore, SliceScore
 from ..scores.colors import dsc_color
 from .nodes import into_folder, own_node
-from .tables import tables_of
 
 CHART_ROLE = "QualitySentinelChart"
 """Node reference role from the segmentation node to its chart."""
@@ -53,68 +53,43 @@ _SERIES = (
 )
 
 
-def update_plot(segmentation_node: slicer.vtkMRMLSegmentationNode, segment_id: str):
-    """Let the segmentation's chart show a segment; it is made when there is none.
-
-    Slices are numbered as in the tables. ``update_tables`` must have been called before.
+def update_plot(segmentation_node: slicer.vtkMRMLSegmentationNode, segment: SegmentScore):
+    """Let the segmentation's chart show the slices of a segment, by their own numbers; it is made when there is none.
 
     Returns:
         the vtkMRMLPlotChartNode; without points when the segment has no scored slice.
     """
-    segment = segmentation_node.GetSegmentation().GetSegment(segment_id)
-    name = segment.GetName() if segment is not None else segment_id
     called = segmentation_node.GetName()
     table = own_node(segmentation_node, TABLE_ROLE, "vtkMRMLTableNode", f"{called} DSC of one segment")
-    rows = _rows(tables_of(segmentation_node)[1], name, segment_id)
-    _fill(table, rows)
+    slices = sorted(segment.listed_slices, key=lambda s: s.slice_index)
+    _fill(table, slices)
     chart = own_node(segmentation_node, CHART_ROLE, "vtkMRMLPlotChartNode", f"{called} DSC by slice")
     if not chart.GetNumberOfPlotSeriesNodes():
         _set_up(segmentation_node, chart, table)
-    first, last = (rows[0][SLICE], rows[-1][SLICE]) if rows else (0.0, 1.0)
+    first, last = (slices[0].slice_index, slices[-1].slice_index) if slices else (0, 1)
     margin = max(1.0, _MARGIN * (last - first))
     with slicer.util.NodeModify(chart):
-        chart.SetTitle(f"{name}: predicted DSC")
+        chart.SetTitle(f"{segment.name}: predicted DSC")
         chart.SetXAxisRange(first - margin, last + margin)
     return chart
 
 
-def _rows(slices_table, name: str, segment_id: str) -> list[dict[str, float]]:
-    """The segment's slices by column of the chart, upwards; NaN where a column has no value."""
-    if slices_table is None:
-        return []
-    table = slices_table.GetTable()
-    names = table.GetColumnByName("segment")
-    label = f"{name} [{segment_id}]"  # as in tables where names repeat
-    called = [names.GetValue(row) for row in range(table.GetNumberOfRows())] if names is not None else []
-    wanted = label if label in called else name
-
-    def value(row: int, column: str) -> float:
-        return table.GetValueByName(row, column).ToDouble()
-
-    rows = []
-    for row in (row for row, text in enumerate(called) if text == wanted):
-        dsc, missed = value(row, "predicted_dsc"), bool(value(row, "missed"))
-        rows.append(
-            {
-                SLICE: value(row, "slice_index"),
-                DSC: math.nan if missed else dsc,
-                LOW: value(row, "dsc_low"),
-                HIGH: value(row, "dsc_high"),
-                FLAGGED: dsc if value(row, "flagged") else math.nan,
-                MISSED: dsc if missed else math.nan,
-            }
-        )
-    return sorted(rows, key=lambda r: r[SLICE])
-
-
-def _fill(table_node, rows: Sequence[dict[str, float]]) -> None:
+def _fill(table_node, slices: Sequence[SliceScore]) -> None:
+    """Columns of the chart; NaN where one has no value."""
+    dsc = [s.predicted_dsc for s in slices]
+    columns = {
+        SLICE: [s.slice_index for s in slices],
+        DSC: [None if s.missed else d for s, d in zip(slices, dsc, strict=True)],
+        LOW: [s.dsc_low for s in slices],
+        HIGH: [s.dsc_high for s in slices],
+        FLAGGED: [d if s.flagged else None for s, d in zip(slices, dsc, strict=True)],
+        MISSED: [d if s.missed else None for s, d in zip(slices, dsc, strict=True)],
+    }
     with slicer.util.NodeModify(table_node):
         table_node.RemoveAllColumns()
-        for column in (SLICE, DSC, LOW, HIGH, FLAGGED, MISSED):
-            array = vtk.vtkDoubleArray()
+        for column, values in columns.items():
+            array = numpy_to_vtk(np.array(values, dtype=float), deep=True)
             array.SetName(column)
-            for row in rows:
-                array.InsertNextValue(row[column])
             table_node.AddColumn(array)
         table_node.SetUseColumnTitleAsColumnHeader(True)
 

@@ -10,7 +10,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from ..scores import CaseScore, SegmentScore
 from ..scores.colors import DEFAULT_SCALE, check_scale
 from .colors import remove_unused_scales, scale_node
-from .nodes import frame_of, into_folder, local_to_world, remember, remembered, remove_referenced, source_volume
+from .nodes import frame_of, into_folder, local_to_world, remember, remembered, remove_referenced
 
 SURFACE_ROLE = "QualitySentinelQualitySurface"
 """Node reference role from the segmentation node to the model."""
@@ -25,24 +25,18 @@ _REACH = 1.5
 
 
 def show_quality_surface(
-    segmentation_node,
-    case_score: CaseScore,
-    segment_id: str | None = None,
-    scale: str = DEFAULT_SCALE,
-    volume_node=None,
+    segmentation_node, volume_node, case_score: CaseScore, scale: str = DEFAULT_SCALE
 ) -> None:
-    """Show segments as a model colored along the slices; parts without a score are gray.
+    """Show the visible segments that have scores as a model colored along the slices; parts without one are gray.
 
     The segments' own surfaces are hidden in 3D meanwhile; :func:`hide_quality_surface` brings them back. Called again,
     it shows what is given now instead.
 
     Args:
         segmentation_node: surfaces are made of the segments that have none.
-        case_score: its scores.
-        segment_id: a single segment; by default all visible ones that have scores.
+        volume_node: the CT of the scores.
+        case_score: the scores.
         scale: a name of ``scores.colors.SCALES``.
-        volume_node: the CT; by default the volume that the segmentation was made on. Without one, slices are told by
-            their S coordinate, which is right unless the CT is oblique.
 
     Raises:
         UsageError: there is no such scale.
@@ -51,15 +45,15 @@ def show_quality_surface(
     check_scale(scale)
     segmentation_node.CreateDefaultDisplayNodes()
     _show_own_surfaces(segmentation_node)
-    shown = _segments_to_show(segmentation_node, case_score, segment_id)
+    shown = _segments_to_show(segmentation_node, case_score)
     surface = vtk.vtkAppendPolyData()
     surface.AddInputData(vtk.vtkPolyData())
-    slice_of = _slice_finder(segmentation_node, volume_node)
+    to_ijk = np.linalg.inv(frame_of(volume_node).ijk_to_ras) @ local_to_world(segmentation_node)
     for segment in shown:
         part = vtk.vtkPolyData()
         logic = slicer.vtkSlicerSegmentationsModuleLogic
         if logic.GetSegmentClosedSurfaceRepresentation(segmentation_node, segment.segment_id, part, False):
-            surface.AddInputData(_scored_surface(part, segment, slice_of))
+            surface.AddInputData(_scored_surface(part, segment, to_ijk))
     surface.Update()
     model = segmentation_node.GetNodeReference(SURFACE_ROLE) or _new_model(segmentation_node)
     model.SetAndObserveTransformNodeID(segmentation_node.GetTransformNodeID())
@@ -83,41 +77,16 @@ def hide_quality_surface(segmentation_node: slicer.vtkMRMLSegmentationNode) -> N
         remove_unused_scales()
 
 
-def _segments_to_show(segmentation_node, case_score: CaseScore, segment_id: str | None) -> list[SegmentScore]:
-    display = segmentation_node.GetDisplayNode()
-    segmentation = segmentation_node.GetSegmentation()
+def _segments_to_show(segmentation_node, case_score: CaseScore) -> list[SegmentScore]:
+    display, present = segmentation_node.GetDisplayNode(), set(segmentation_node.GetSegmentation().GetSegmentIDs())
     return [
-        segment
-        for segment in case_score.segments
-        if segment.slices
-        and segmentation.GetSegment(segment.segment_id) is not None
-        and (
-            display.GetSegmentVisibility(segment.segment_id) if segment_id is None else segment.segment_id == segment_id
-        )
+        s
+        for s in case_score.segments
+        if s.slices and s.segment_id in present and display.GetSegmentVisibility(s.segment_id)
     ]
 
 
-def _slice_finder(segmentation_node: slicer.vtkMRMLSegmentationNode, volume_node: slicer.vtkMRMLScalarVolumeNode):
-    """A function of points ``[N, 3]`` (the segmentation's own mm) and a segment's score: canonical k of each, float."""
-    if volume_node is None:
-        volume_node = source_volume(segmentation_node)
-    to_world = local_to_world(segmentation_node)
-    if volume_node is not None and volume_node.GetImageData() is not None:
-        to_ijk = np.linalg.inv(frame_of(volume_node).ijk_to_ras) @ to_world
-        return lambda points, _segment: points @ to_ijk[2, :3] + to_ijk[2, 3]
-
-    def by_position(points: np.ndarray, segment: SegmentScore) -> np.ndarray:
-        s = points @ to_world[2, :3] + to_world[2, 3]
-        first, last = segment.slices[0], segment.slices[-1]
-        if first.k == last.k:
-            return np.full(len(points), first.k, dtype=float)
-        per_mm = (last.k - first.k) / (last.position_mm - first.position_mm)
-        return first.k + (s - first.position_mm) * per_mm
-
-    return by_position
-
-
-def _scored_surface(surface: vtk.vtkPolyData, segment: SegmentScore, slice_of) -> vtk.vtkPolyData:
+def _scored_surface(surface: vtk.vtkPolyData, segment: SegmentScore, to_ijk: np.ndarray) -> vtk.vtkPolyData:
     """The surface with the predicted DSC of each point's slice as its only scalars; NaN where there is none."""
     scored = vtk.vtkPolyData()
     scored.CopyStructure(surface)
@@ -125,7 +94,7 @@ def _scored_surface(surface: vtk.vtkPolyData, segment: SegmentScore, slice_of) -
         scored.GetPointData().SetNormals(surface.GetPointData().GetNormals())
     if not surface.GetNumberOfPoints():
         return scored
-    at = slice_of(vtk_to_numpy(surface.GetPoints().GetData()).astype(float), segment)
+    at = vtk_to_numpy(surface.GetPoints().GetData()).astype(float) @ to_ijk[2, :3] + to_ijk[2, 3]
     ks = np.array([s.k for s in segment.slices])
     nearer = np.searchsorted((ks[1:] + ks[:-1]) / 2, at)
     dsc = np.array([s.predicted_dsc for s in segment.slices])[nearer]

@@ -71,11 +71,6 @@ def update_tables_steps(
 update_tables = at_once(update_tables_steps)
 
 
-def tables_of(segmentation_node: slicer.vtkMRMLSegmentationNode) -> tuple:
-    """The segmentation's (segments table, slices table), ``None`` where there is none."""
-    return segmentation_node.GetNodeReference(SEGMENTS_ROLE), segmentation_node.GetNodeReference(SLICES_ROLE)
-
-
 def _array(column: str, values: Sequence):
     dtype = _DTYPES.get(COLUMNS[column].kind)
     if dtype is not None:  # a hundred times quicker than value by value

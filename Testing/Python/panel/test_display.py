@@ -170,8 +170,9 @@ class TestLeaving:
         reviewed.reviews.close_all()
         reviewed.panel.show_review(None)
         a_segmentation_node.RemoveNodeReferenceIDs("QualitySentinelReview")  # as when it cannot be read
-        show_quality_map(a_segmentation_node, reviewed.ui.inputVolumeSelector.currentNode(), case)
-        show_quality_surface(a_segmentation_node, case)
+        ct_node = reviewed.ui.inputVolumeSelector.currentNode()
+        show_quality_map(a_segmentation_node, ct_node, case)
+        show_quality_surface(a_segmentation_node, ct_node, case)
         show_only(a_segmentation_node, "spleen")
         reviewed.ui.restoreColorsButton.click()
         assert map_of(a_segmentation_node) is None

@@ -25,22 +25,23 @@ def a_clone(slicer, a_segmentation_node):
     return clone
 
 
-def dsc_in(table):
-    return table.GetTable().GetValueByName(0, "predicted_dsc").ToDouble()
+def dsc_in(node):
+    """The first predicted DSC in both tables of a segmentation."""
+    tables = (node.GetNodeReference(f"QualitySentinel{what}") for what in ("Segments", "Slices"))
+    return [table.GetTable().GetValueByName(0, "predicted_dsc").ToDouble() for table in tables]
 
 
 def test_tables_and_plot_of_a_clone_are_its_own(slicer, a_segmentation_node, a_clone):
     from QualitySentinelLib.scene import update_plot, update_tables
-    from QualitySentinelLib.scene.tables import tables_of
 
     update_tables(a_segmentation_node, scores(0.3))
-    update_plot(a_segmentation_node, "liver")
+    update_plot(a_segmentation_node, scores(0.3)["liver"])
     clone = a_clone()
     update_tables(clone, scores(0.9))
-    chart = update_plot(clone, "liver")
-    assert [dsc_in(t) for t in tables_of(a_segmentation_node)] == [0.3, 0.3]
-    assert [dsc_in(t) for t in tables_of(clone)] == [0.9, 0.9]
-    assert update_plot(a_segmentation_node, "liver") is not chart
+    chart = update_plot(clone, scores(0.9)["liver"])
+    assert dsc_in(a_segmentation_node) == [0.3, 0.3]
+    assert dsc_in(clone) == [0.9, 0.9]
+    assert update_plot(a_segmentation_node, scores(0.3)["liver"]) is not chart
     assert chart.GetNthPlotSeriesNode(2).GetTableNode().GetTable().GetValue(0, 1).ToDouble() == 0.9
 
 
@@ -52,5 +53,5 @@ def test_what_is_no_longer_shared_is_not_made_again(slicer, a_segmentation_node,
     for _ in range(3):
         for node in (a_segmentation_node, clone):
             update_tables(node, scores(0.3))
-            update_plot(node, "liver")
+            update_plot(node, scores(0.3)["liver"])
     assert len(slicer.util.getNodesByClass("vtkMRMLTableNode")) == 6

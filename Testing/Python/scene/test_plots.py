@@ -37,10 +37,9 @@ def drawn(chart) -> dict[str, list[tuple[float, float]]]:
 
 
 def test_the_chart_shows_the_slices_of_one_segment_by_their_own_numbers(a_segmentation_node, a_score):
-    from QualitySentinelLib.scene import update_plot, update_tables
+    from QualitySentinelLib.scene import update_plot
 
-    update_tables(a_segmentation_node, a_score)
-    chart = update_plot(a_segmentation_node, "liver")
+    chart = update_plot(a_segmentation_node, a_score["liver"])
     assert drawn(chart) == {
         "Predicted DSC": [(93, 0.5), (94, 0.9)],
         "Lower bound": [(93, 0.4), (94, 0.8)],
@@ -54,11 +53,10 @@ def test_the_chart_shows_the_slices_of_one_segment_by_their_own_numbers(a_segmen
 
 def test_nothing_in_the_chart_is_cut_or_covered(a_segmentation_node, a_score):
     """Slicer draws a legend over the last slices, and dotted gray lines so thin that nobody sees them."""
-    from QualitySentinelLib.scene import update_plot, update_tables
+    from QualitySentinelLib.scene import update_plot
 
-    update_tables(a_segmentation_node, a_score)
     for segment_id, (first, last) in {"liver": (91, 94), "spleen": (92, 92)}.items():
-        chart = update_plot(a_segmentation_node, segment_id)
+        chart = update_plot(a_segmentation_node, a_score[segment_id])
         assert not chart.GetXAxisRangeAuto() and not chart.GetYAxisRangeAuto() and not chart.GetLegendVisibility()
         assert chart.GetXAxisRange()[0] < first and chart.GetXAxisRange()[1] > last
         assert chart.GetYAxisRange()[0] < 0 and chart.GetYAxisRange()[1] > 1
@@ -72,10 +70,10 @@ def test_all_results_of_a_segmentation_lie_in_one_folder(slicer, a_ct_node, a_se
     tree = slicer.mrmlScene.GetSubjectHierarchyNode()
     study = tree.CreateFolderItem(tree.GetSceneItemID(), "a study")
     tree.CreateItem(study, a_segmentation_node)
-    nodes = [*update_tables(a_segmentation_node, a_score), update_plot(a_segmentation_node, "liver")]
+    nodes = [*update_tables(a_segmentation_node, a_score), update_plot(a_segmentation_node, a_score["liver"])]
     nodes += [nodes[-1].GetNthPlotSeriesNode(n) for n in range(5)] + [nodes[-1].GetNthPlotSeriesNode(0).GetTableNode()]
     show_quality_map(a_segmentation_node, a_ct_node, a_score)
-    show_quality_surface(a_segmentation_node, a_score)
+    show_quality_surface(a_segmentation_node, a_ct_node, a_score)
     nodes += [a_segmentation_node.GetNodeReference(f"QualitySentinelQuality{what}") for what in ("Map", "Surface")]
     folders = {tree.GetItemParent(tree.GetItemByDataNode(node)) for node in nodes}
     assert [tree.GetItemName(folder) for folder in folders] == ["Segmentation quality"]
@@ -83,42 +81,30 @@ def test_all_results_of_a_segmentation_lie_in_one_folder(slicer, a_ct_node, a_se
 
 
 def test_another_segment_is_shown_by_the_same_chart(slicer, a_segmentation_node, a_score):
-    from QualitySentinelLib.scene import update_plot, update_tables
+    from QualitySentinelLib.scene import update_plot
 
-    update_tables(a_segmentation_node, a_score)
-    chart = update_plot(a_segmentation_node, "liver")
+    chart = update_plot(a_segmentation_node, a_score["liver"])
     count = slicer.mrmlScene.GetNumberOfNodes()
-    assert update_plot(a_segmentation_node, "spleen") is chart
+    assert update_plot(a_segmentation_node, a_score["spleen"]) is chart
     assert drawn(chart)["Predicted DSC"] == [(92, 0.7)]
     assert drawn(chart)["Missed"] == []
     assert slicer.mrmlScene.GetNumberOfNodes() == count
 
 
-def test_segments_of_the_same_name_are_told_apart(a_segmentation_node, a_score):
-    from QualitySentinelLib.scene import update_plot, update_tables
-
-    a_segmentation_node.GetSegmentation().GetSegment("spleen").SetName("liver")
-    a_score["spleen"].name = "liver"
-    update_tables(a_segmentation_node, a_score)
-    assert drawn(update_plot(a_segmentation_node, "spleen"))["Predicted DSC"] == [(92, 0.7)]
-
-
 def test_a_segment_without_scores_gives_an_empty_chart(a_segmentation_node, a_score):
-    from QualitySentinelLib.scene import update_plot, update_tables
+    from QualitySentinelLib.scene import update_plot
 
-    assert not any(drawn(update_plot(a_segmentation_node, "liver")).values())  # before there are tables
-    update_tables(a_segmentation_node, CaseScore([], 0.8))
-    assert not any(drawn(update_plot(a_segmentation_node, "liver")).values())
+    a_score["liver"].slices, a_score["liver"].empty_slices = [], []
+    assert not any(drawn(update_plot(a_segmentation_node, a_score["liver"])).values())
 
 
 def test_a_saved_scene_brings_the_chart(slicer, a_segmentation_node, a_score, save_and_load):
-    from QualitySentinelLib.scene import update_plot, update_tables
+    from QualitySentinelLib.scene import update_plot
 
-    update_tables(a_segmentation_node, a_score)
-    before = drawn(update_plot(a_segmentation_node, "liver"))
+    before = drawn(update_plot(a_segmentation_node, a_score["liver"]))
     save_and_load()
     node = slicer.util.getNode("Segmentation")
     chart = slicer.util.getNodesByClass("vtkMRMLPlotChartNode")[0]
     assert drawn(chart) == before
-    assert update_plot(node, "spleen") is chart
+    assert update_plot(node, a_score["spleen"]) is chart
     assert drawn(chart)["Predicted DSC"] == [(92, 0.7)]

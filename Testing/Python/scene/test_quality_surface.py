@@ -41,13 +41,10 @@ def state(slicer, node):
     )
 
 
-@pytest.mark.parametrize("told", ["by the CT", "by position"])
-def test_each_point_has_the_dsc_of_its_slice(slicer, a_torso, a_ct_node, a_segmentation_node, told):
+def test_each_point_has_the_dsc_of_its_slice(slicer, a_torso, a_ct_node, a_segmentation_node):
     from QualitySentinelLib.scene import show_quality_surface
 
-    role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
-    a_segmentation_node.SetNodeReferenceID(role, a_ct_node.GetID() if told == "by the CT" else None)
-    show_quality_surface(a_segmentation_node, scored(a_torso.labels, a_torso.names))
+    show_quality_surface(a_segmentation_node, a_ct_node, scored(a_torso.labels, a_torso.names))
     points, dsc = points_and_dsc(model_of(a_segmentation_node))
     k = (points[:, 2] + 100) / 5
     assert not np.isnan(dsc).any()
@@ -65,18 +62,18 @@ def test_slices_follow_an_oblique_ct(slicer, a_torso, segmentation_node_of):
     affine[:3, :3] = [[1, 0, 0], [0, np.cos(turn), -np.sin(turn)], [0, np.sin(turn), np.cos(turn)]] @ affine[:3, :3]
     ct_node = slicer.util.addVolumeFromArray(a_torso.hu, affine, "CT")
     node = segmentation_node_of(a_torso.labels, a_torso.names, ct_node)
-    show_quality_surface(node, scored(a_torso.labels, a_torso.names), "liver", volume_node=ct_node)
+    show_quality_surface(node, ct_node, scored(a_torso.labels, a_torso.names))
     points, dsc = points_and_dsc(model_of(node))
     k = (np.c_[points, np.ones(len(points))] @ np.linalg.inv(affine).T)[:, 2]
     assert np.abs(dsc - (0.3 + k / 50)).max() < 1.1 / 50
 
 
-def test_parts_without_a_score_are_grey(a_torso, a_segmentation_node):
+def test_parts_without_a_score_are_grey(a_torso, a_ct_node, a_segmentation_node):
     from QualitySentinelLib.scene import show_quality_surface
 
     score = scored(a_torso.labels, {1: "liver"})
     score["liver"].slices = score["liver"].slices[:2]
-    show_quality_surface(a_segmentation_node, score)
+    show_quality_surface(a_segmentation_node, a_ct_node, score)
     points, dsc = points_and_dsc(model_of(a_segmentation_node))
     above = (points[:, 2] + 100) / 5 > score["liver"].slices[-1].k + 2
     assert above.any() and np.isnan(dsc[above]).all()
@@ -84,28 +81,36 @@ def test_parts_without_a_score_are_grey(a_torso, a_segmentation_node):
     assert lookup.GetNanColor()[:3] == pytest.approx((0.55, 0.55, 0.55))
 
 
-def test_it_takes_the_place_of_the_visible_segments_surfaces_and_gives_it_back(slicer, a_torso, a_segmentation_node):
+def test_it_takes_the_place_of_the_visible_segments_surfaces_and_gives_it_back(
+    slicer, a_torso, a_ct_node, a_segmentation_node
+):
     from QualitySentinelLib.scene import hide_quality_surface, show_quality_surface
 
     display = a_segmentation_node.GetDisplayNode()
     display.SetSegmentVisibility("spleen", False)
     before = state(slicer, a_segmentation_node)
     for scale in ("red-yellow-green", "color-blind-safe"):
-        show_quality_surface(a_segmentation_node, scored(a_torso.labels, a_torso.names), scale=scale)
+        show_quality_surface(a_segmentation_node, a_ct_node, scored(a_torso.labels, a_torso.names), scale=scale)
     assert not display.GetSegmentVisibility3D("liver") and display.GetSegmentVisibility3D("spleen")
     points, _ = points_and_dsc(model_of(a_segmentation_node))
     assert points[:, 0].min() > -10  # the liver alone: the spleen is on the other side
-    show_quality_surface(a_segmentation_node, scored(a_torso.labels, a_torso.names), "spleen")
+    display.SetSegmentVisibility("spleen", True)
+    display.SetSegmentVisibility("liver", False)
+    show_quality_surface(a_segmentation_node, a_ct_node, scored(a_torso.labels, a_torso.names))
+    display.SetSegmentVisibility("liver", True)
+    display.SetSegmentVisibility("spleen", False)
     assert display.GetSegmentVisibility3D("liver") and not display.GetSegmentVisibility3D("spleen")
     hide_quality_surface(a_segmentation_node)
     assert state(slicer, a_segmentation_node) == before
     hide_quality_surface(a_segmentation_node)  # nothing left to do
 
 
-def test_a_saved_scene_brings_the_surface_and_the_way_back(slicer, a_torso, a_segmentation_node, save_and_load):
+def test_a_saved_scene_brings_the_surface_and_the_way_back(
+    slicer, a_torso, a_ct_node, a_segmentation_node, save_and_load
+):
     from QualitySentinelLib.scene import hide_quality_surface, show_quality_surface
 
-    show_quality_surface(a_segmentation_node, scored(a_torso.labels, a_torso.names))
+    show_quality_surface(a_segmentation_node, a_ct_node, scored(a_torso.labels, a_torso.names))
     save_and_load()
     node = slicer.util.getNode("Segmentation")
     _points, dsc = points_and_dsc(model_of(node))
@@ -116,9 +121,9 @@ def test_a_saved_scene_brings_the_surface_and_the_way_back(slicer, a_torso, a_se
     assert not [m for m in models if not m.GetName().endswith("Volume Slice")]  # those belong to open slice views
 
 
-def test_without_scores_the_model_is_empty(slicer, a_segmentation_node):
+def test_without_scores_the_model_is_empty(slicer, a_ct_node, a_segmentation_node):
     from QualitySentinelLib.scene import hide_quality_surface, show_quality_surface
 
-    show_quality_surface(a_segmentation_node, CaseScore([], 0.8))
+    show_quality_surface(a_segmentation_node, a_ct_node, CaseScore([], 0.8))
     assert model_of(a_segmentation_node).GetPolyData().GetNumberOfPoints() == 0
     hide_quality_surface(a_segmentation_node)

@@ -202,7 +202,6 @@ def test_two_segmentations_have_tables_of_their_own(slicer, a_segmentation_node,
 
 def test_a_saved_scene_brings_colors_tables_and_the_way_back(slicer, a_segmentation_node, a_score, tmp_path):
     from QualitySentinelLib.scene import restore_colors, show_score_colors, update_tables
-    from QualitySentinelLib.scene.tables import tables_of
 
     show_score_colors(a_segmentation_node, a_score)
     update_tables(a_segmentation_node, a_score)
@@ -219,8 +218,8 @@ def test_a_saved_scene_brings_colors_tables_and_the_way_back(slicer, a_segmentat
     assert slicer.mrmlScene.Connect()
     node = slicer.util.getNode("Segmentation")
     assert override(node, "spleen") == pytest.approx(dsc_color(0.6), abs=1e-4)
-    assert columns(tables_of(node)[0])[0] == "segment"
-    assert tables_of(node)[1].GetNumberOfRows() == 3
+    assert columns(node.GetNodeReference("QualitySentinelSegments"))[0] == "segment"
+    assert node.GetNodeReference("QualitySentinelSlices").GetNumberOfRows() == 3
     restore_colors(node)
     assert max(override(node, "spleen")) < 0
 

@@ -61,7 +61,7 @@ def test_maps_of_the_one_segment_go_and_the_others_are_filled(slicer, watched, s
     from QualitySentinelLib.scores import CaseScore
 
     show_quality_map(a_segmentation_node, a_ct_node, CaseScore([], 0.8))
-    show_quality_surface(a_segmentation_node, CaseScore([], 0.8))
+    show_quality_surface(a_segmentation_node, a_ct_node, CaseScore([], 0.8))
     assert not a_segmentation_node.GetDisplayNode().GetVisibility2DFill()
     saved("spleen")
     slicer.mrmlScene.Clear(0)
