@@ -175,19 +175,12 @@ class OpenReviews:
         self._by_id[segmentation_node.GetID()] = review
         return review
 
-    def close(self, node_id: str) -> OpenReview | None:
-        """End the review of a segmentation, if there is one; returns it."""
-        review = self._by_id.pop(node_id, None)
-        if review is not None:
-            review.close()
-        return review
+    def close(self, node_id: str) -> None:
+        """End the review of a segmentation, if there is one."""
+        if node_id in self._by_id:
+            self._by_id.pop(node_id).close()
 
     def close_all(self) -> None:
         """End all."""
         for node_id in tuple(self._by_id):
             self.close(node_id)
-
-    def write_all(self) -> None:
-        """Write into the scene what is not yet, now: it is about to be saved, by a program that does not wait."""
-        for review in self:
-            review.record.write()

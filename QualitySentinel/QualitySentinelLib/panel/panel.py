@@ -17,15 +17,7 @@ from slicer.i18n import tr as _
 
 from ..errors import CancelledError
 from ..options import ScoringOptions
-from ..scene import (
-    hide_legend,
-    hide_quality_map,
-    hide_quality_surface,
-    kept_review,
-    restore_colors,
-    show_all,
-    views,
-)
+from ..scene import hide_legend, hide_quality_map, hide_quality_surface, kept_review, restore_colors, show_all, views
 from ..scene.errors import hide_errors
 from ..scene.nodes import volume_state
 from ..setup import memory_warning
@@ -166,7 +158,8 @@ class Panel:
 
     def remove(self) -> None:
         """The panel goes; reviews stay in the scene."""
-        self.reviews.write_all()
+        for review in self.reviews:
+            review.record.write()
         self.end_reviews()
         self._shortcuts.remove()
 

@@ -26,9 +26,7 @@ class Rescoring:
     """
 
     def __init__(
-        self,
-        steps: Callable[[OpenReview, set[str]], Iterator[Progress]],
-        on_change: Callable[[OpenReview], object],
+        self, steps: Callable[[OpenReview, set[str]], Iterator[Progress]], on_change: Callable[[OpenReview], object]
     ) -> None:
         self._make_steps, self._on_change = steps, on_change
         self._waiting: dict[OpenReview, set[str]] = {}

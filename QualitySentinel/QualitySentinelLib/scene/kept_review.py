@@ -93,7 +93,7 @@ def kept_review(segmentation_node: slicer.vtkMRMLSegmentationNode) -> ReviewSess
         if head["n_segments"] != len(segments):
             raise ValueError("a part is missing")
         case = case_from_document({**head["scores"], "segments": segments})
-        warnings = _fitted(case, segmentation_node)
+        warnings = _fitted(case, head["review"], segmentation_node)
         session = ReviewSession.from_state(case, head["review"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InputError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -151,16 +151,19 @@ def _unpacked(text: str) -> tuple[dict, list[dict]]:
     return documents[0], documents[1:]
 
 
-def _fitted(case: CaseScore, segmentation_node: slicer.vtkMRMLSegmentationNode) -> list[str]:
-    """Leave out segments that are gone, call the others as they are called now, and say so."""
+def _fitted(case: CaseScore, state: dict, segmentation_node: slicer.vtkMRMLSegmentationNode) -> list[str]:
+    """Leave segments that are gone out of scores and review, call the others as they are called now, and say so."""
     segmentation = segmentation_node.GetSegmentation()
     names = {segment_id: segmentation.GetSegment(segment_id).GetName() for segment_id in segmentation.GetSegmentIDs()}
-    gone = [s.name for s in case.segments if s.segment_id not in names]
+    gone = {s.segment_id: s.name for s in case.segments if s.segment_id not in names}
+    state["segments"] = {i: kept for i, kept in state["segments"].items() if i not in gone}
+    if state.get("selected") in gone:
+        state["selected"] = state["k"] = None
     case.segments = [s for s in case.segments if s.segment_id in names]
     renamed = [s.name for s in case.segments if s.name != names[s.segment_id]]
     for score in case.segments:
         score.name = names[score.segment_id]
-    warnings = [f"segments of the saved review no longer exist: {_listed(gone)}"] if gone else []
+    warnings = [f"segments of the saved review no longer exist: {_listed(list(gone.values()))}"] if gone else []
     if renamed:
         warnings.append(f"segments of the saved review were renamed: {_listed(renamed)}")
     return warnings

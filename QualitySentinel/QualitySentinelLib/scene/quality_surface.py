@@ -24,9 +24,7 @@ _REACH = 1.5
 """How many slices a smoothed surface may reach beyond the slice that it is colored by."""
 
 
-def show_quality_surface(
-    segmentation_node, volume_node, case_score: CaseScore, scale: str = DEFAULT_SCALE
-) -> None:
+def show_quality_surface(segmentation_node, volume_node, case_score: CaseScore, scale: str = DEFAULT_SCALE) -> None:
     """Show the visible segments that have scores as a model colored along the slices; parts without one are gray.
 
     The segments' own surfaces are hidden in 3D meanwhile; :func:`hide_quality_surface` brings them back. Called again,

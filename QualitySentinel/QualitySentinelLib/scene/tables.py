@@ -35,9 +35,7 @@ _DTYPES = {int: np.int32, bool: np.int32, float: np.float64}
 """Of the columns of numbers; others are text. A missing number is NaN."""
 
 
-def update_tables_steps(
-    segmentation_node, case_score: CaseScore, session: ReviewSession | None = None
-) -> Steps[tuple]:
+def update_tables_steps(segmentation_node, case_score: CaseScore, session: ReviewSession | None = None) -> Steps[tuple]:
     """Fill the segmentation's two tables, making them when there are none; the scores must not change meanwhile.
 
     Args:

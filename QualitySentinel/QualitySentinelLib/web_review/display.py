@@ -43,9 +43,7 @@ class Display:
         colors: one of :data:`COLORS`.
     """
 
-    def __init__(
-        self, volume_node, segmentation_node, presenter: ReviewPresenter, changed: Callable[[], None]
-    ) -> None:
+    def __init__(self, volume_node, segmentation_node, presenter: ReviewPresenter, changed: Callable[[], None]) -> None:
         self._ct, self._volume_node = volume_node.GetDisplayNode(), volume_node
         self._segmentation_node, self._presenter, self._changed = segmentation_node, presenter, changed
         self._structure_window = SOFT_TISSUE

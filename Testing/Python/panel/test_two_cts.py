@@ -77,7 +77,8 @@ def test_a_kept_review_is_shown_when_scoring_of_another_one_has_ended(
     slicer, reviewed, a_segmentation_node, other, monkeypatch
 ):
     rows = texts(reviewed.ui.resultsTable)
-    reviewed.reviews.write_all()
+    for review in reviewed.reviews:
+        review.record.write()
     reviewed.reviews.close_all()
     reviewed.panel.show_review(None)
     go_on = []

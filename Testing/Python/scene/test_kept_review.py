@@ -139,6 +139,7 @@ def test_removed_and_renamed_segments_are_said(a_segmentation_node, a_session, c
     assert session.labels["liver"] == "Leber"
     assert session.is_accepted("liver", 8)
     assert "no longer exist: spleen" in caplog.text and "were renamed: liver" in caplog.text
+    assert caplog.text.count("no longer exist") == 1
 
 
 def packed(document) -> str:
