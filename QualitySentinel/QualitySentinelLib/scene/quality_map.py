@@ -7,8 +7,7 @@ voxel of a whole CT would be large. After an edit only the slices that changed a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -42,21 +41,9 @@ class _Drawn(NamedTuple):
     dsc: float
 
 
-@dataclass
-class _Record:
-    """What a map shows, to find out what has changed since.
-
-    Attributes:
-        time: modification time of the voxels; another one means that somebody else has changed or loaded them.
-        slices: by segment id and canonical k.
-    """
-
-    time: int
-    slices: dict[str, dict[int, _Drawn]] = field(default_factory=dict)
-
-
-_records: dict[str, _Record] = {}
-"""By id of the map's volume node. Only a hint: where there is none, or an old one, the map is drawn anew."""
+_records: dict[str, tuple[int, dict[str, dict[int, _Drawn]]]] = {}
+"""By id of a map's volume node: the time of its voxels, another one means that somebody else has changed or loaded
+them, and what it shows by segment id and canonical k. Only a hint: where there is none, the map is drawn anew."""
 
 
 def show_quality_map_steps(
@@ -75,7 +62,7 @@ def show_quality_map_steps(
     check_scale(scale)
     drawn = yield from _drawn_steps(segmentation_node, volume_node, case_score)
     map_node = segmentation_node.GetNodeReference(MAP_ROLE) or _new_map(segmentation_node)
-    drawn.give_to(map_node)
+    drawn(map_node)
     map_node.GetDisplayNode().SetAndObserveColorNodeID(scale_node(scale).GetID())
     remove_unused_scales()
     _to_foreground(segmentation_node, map_node)
@@ -102,35 +89,34 @@ def update_quality_map_steps(
     map_node = segmentation_node.GetNodeReference(MAP_ROLE)
     if map_node is None:
         return
-    record, image = _records.get(map_node.GetID()), map_node.GetImageData()
-    known = record is not None and image is not None and image.GetMTime() == record.time
+    (time, drawn), image = _records.get(map_node.GetID(), (None, {})), map_node.GetImageData()
+    known = image is not None and image.GetMTime() == time
     place = _place_of(map_node, volume_node) if known else None
     if place is None:
-        (yield from _drawn_steps(segmentation_node, volume_node, case_score)).give_to(map_node)
+        (yield from _drawn_steps(segmentation_node, volume_node, case_score))(map_node)
         return
     wanted = _wanted(segmentation_node, case_score)
     changed: set[int] = set()
-    shown = dict(record.slices)
+    shown = dict(drawn)
     for segment_id in {*shown, *wanted} if segment_ids is None else set(segment_ids):
         old, new = shown.get(segment_id, {}), wanted.get(segment_id, {})
         changed.update(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
         shown[segment_id] = new
     if not changed:
-        record.slices = shown
+        _records[map_node.GetID()] = time, shown
         return
     frame, corner = place
     parts = [layer.only(changed) for layer in label_layers(segmentation_node, volume_node)]
     edited = yield from _trimmed_steps(parts)
     if not _covers(corner, frame.shape, edited):
-        (yield from _drawn_steps(segmentation_node, volume_node, case_score)).give_to(map_node)
+        (yield from _drawn_steps(segmentation_node, volume_node, case_score))(map_node)
         return
     changed = {k for k in changed if corner[0] <= k < corner[0] + frame.shape[0]}
     voxels = frame.to_canonical(slicer.util.arrayFromVolume(map_node))
-    scores = {i: _dsc_of(slices) for i, slices in {**wanted, **shown}.items()}
     del _records[map_node.GetID()]  # until all is drawn
-    yield from _draw_steps(voxels, corner, edited, scores, sorted(changed))
+    yield from _draw_steps(voxels, corner, edited, {**wanted, **shown}, sorted(changed))
     slicer.util.arrayFromVolumeModified(map_node)
-    _records[map_node.GetID()] = _Record(map_node.GetImageData().GetMTime(), shown)
+    _records[map_node.GetID()] = map_node.GetImageData().GetMTime(), shown
 
 
 update_quality_map = at_once(update_quality_map_steps)
@@ -170,37 +156,8 @@ def _wanted(segmentation_node: slicer.vtkMRMLSegmentationNode, case_score: CaseS
     }
 
 
-def _dsc_of(slices: dict[int, _Drawn]) -> dict[int, float]:
-    return {k: drawn.dsc for k, drawn in slices.items()}
-
-
-@dataclass
-class _NewVoxels:
-    """A map's voxels before the scene has them.
-
-    Attributes:
-        image: a vtkImageData of floats.
-        to_ras: IJK to RAS.
-        transform_id: of the CT's transform node, if any.
-        slices: what it shows.
-    """
-
-    image: vtk.vtkImageData
-    to_ras: vtk.vtkMatrix4x4
-    transform_id: str | None
-    slices: dict[str, dict[int, _Drawn]]
-
-    def give_to(self, map_node) -> None:
-        """Let a map's node have them."""
-        with slicer.util.NodeModify(map_node):
-            map_node.SetIJKToRASMatrix(self.to_ras)
-            map_node.SetAndObserveTransformNodeID(self.transform_id)
-            map_node.SetAndObserveImageData(self.image)
-        _records[map_node.GetID()] = _Record(self.image.GetMTime(), self.slices)
-
-
-def _drawn_steps(segmentation_node, volume_node, case_score: CaseScore) -> Steps[_NewVoxels]:
-    """Make a map's voxels anew."""
+def _drawn_steps(segmentation_node, volume_node, case_score: CaseScore) -> Steps[Callable]:
+    """Make a map's voxels anew; returns a function that gives them to a map's node."""
     wanted = _wanted(segmentation_node, case_score)
     yield
     layers = label_layers(segmentation_node, volume_node)
@@ -213,11 +170,19 @@ def _drawn_steps(segmentation_node, volume_node, case_score: CaseScore) -> Steps
     image.SetDimensions(*file_shape[::-1])
     image.AllocateScalars(vtk.VTK_FLOAT, 1)
     voxels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(file_shape)
-    scores = {segment_id: _dsc_of(slices) for segment_id, slices in wanted.items()}
     slices = range(corner[0], corner[0] + shape[0])
-    yield from _draw_steps(frame.to_canonical(voxels), corner, layers, scores, slices)
+    yield from _draw_steps(frame.to_canonical(voxels), corner, layers, wanted, slices)
     to_ras = _file_geometry(volume_node, frame, corner, shape)
-    return _NewVoxels(image, to_ras, volume_node.GetTransformNodeID(), wanted)
+    transform_id = volume_node.GetTransformNodeID()
+
+    def give_to(map_node) -> None:
+        with slicer.util.NodeModify(map_node):
+            map_node.SetIJKToRASMatrix(to_ras)
+            map_node.SetAndObserveTransformNodeID(transform_id)
+            map_node.SetAndObserveImageData(image)
+        _records[map_node.GetID()] = image.GetMTime(), wanted
+
+    return give_to
 
 
 def _trimmed_steps(layers: Iterable[LabelLayer]) -> Steps[list[LabelLayer]]:
@@ -233,7 +198,7 @@ def _draw_steps(
     voxels: np.ndarray,
     corner: tuple[int, int, int],
     layers: list[LabelLayer],
-    scores: dict[str, dict[int, float]],
+    drawn: dict[str, dict[int, _Drawn]],
     slices: Iterable[int],
 ) -> Steps[None]:
     """Draw whole slices, each in a step.
@@ -242,15 +207,15 @@ def _draw_steps(
         voxels: of the map, ``[dk, dj, di]`` canonical.
         corner: canonical ``(k, j, i)`` of its first voxel in the CT.
         layers: all segments' label maps.
-        scores: DSC by segment id and canonical k.
+        drawn: what to show, by segment id and canonical k.
         slices: canonical k of the slices to draw.
     """
-    by_label = [{value: scores.get(i, {}) for value, i in layer.ids.items()} for layer in layers]
+    by_label = [{value: drawn.get(i, {}) for value, i in layer.ids.items()} for layer in layers]
     for k in slices:
         lowest = np.full(voxels.shape[1:], np.inf, dtype=np.float32)
         for layer, dsc_of in zip(layers, by_label, strict=True):
             plane = layer.plane(k)
-            known = {value: dsc[k] for value, dsc in dsc_of.items() if k in dsc}
+            known = {value: dsc[k].dsc for value, dsc in dsc_of.items() if k in dsc}
             if plane is None or not known:
                 continue
             table = np.full(max(int(plane.max()), *known) + 1, np.inf, dtype=np.float32)
