@@ -105,16 +105,13 @@ class SceneDisplay:
         if self._options is None:
             return
         if event.changed is Changed.SCORES:
-            if self._options.colors:
-                self._show_colors()
+            self._show_colors()
             self._update_map(event.segments)
-            if self._options.quality_surface:
-                self._show_surface()
+            self._show_surface()
         if event.changed is Changed.CURRENT:
             if self._show_selected():
                 self._update_map()
-                if self._options.quality_surface:
-                    self._show_surface()
+                self._show_surface()
             if self._session.selected != self._looked_at:
                 self._show_window()
                 self._show_zoom()
