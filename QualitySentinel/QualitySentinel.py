@@ -20,13 +20,9 @@ if TYPE_CHECKING:
 # Other parts of the library are imported where they are used: they bring packages (PyTorch, SciPy) that Slicer does
 # not have or that would slow down its start.
 
-#
-# QualitySentinel
-#
-
 
 class QualitySentinel(ScriptedLoadableModule):
-    """Predicts how good a CT segmentation is, slice by slice, without a ground truth.    """
+    """Predicts how good a CT segmentation is, slice by slice, without a ground truth."""
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
@@ -57,11 +53,6 @@ def onStartupCompleted() -> None:
     LoadedScenes(slicer.mrmlScene)  # it goes on whether it is held or not
 
 
-#
-# QualitySentinelParameterNode
-#
-
-
 @parameterNodeWrapper
 class QualitySentinelParameterNode:
     """The parameters needed by module."""
@@ -85,13 +76,8 @@ class QualitySentinelParameterNode:
     colorBlindSafe: bool = False  # the other color scale
 
 
-#
-# QualitySentinelWidget
-#
-
-
 class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """Passes on to QualitySentinelLib.panel what Slicer tells its module widgets.    """
+    """Passes on to QualitySentinelLib.panel what Slicer tells its module widgets."""
 
     def __init__(self, parent=None) -> None:
         """Called when the user opens the module the first time and the widget is initialized."""
@@ -191,11 +177,6 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.panel.show_parameters(self._parameterNode)
 
 
-#
-# QualitySentinelLogic
-#
-
-
 class QualitySentinelLogic(ScriptedLoadableModuleLogic):
     """Scores segmentations of the scene. Needs no main window and no widget.
     Example::
@@ -252,14 +233,7 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
         return self._model
 
     def scoreSteps(
-        self,
-        volumeNode,
-        segmentationNode,
-        options=None,
-        previous=None,
-        cancelled=lambda: False,
-        drawings=None,
-        **changes,
+        self, volumeNode, segmentationNode, options=None, previous=None, cancelled=lambda: False, drawings=None, **changes
     ):
         """Score a segmentation step by step: a generator to be driven from the event loop.
 
@@ -343,11 +317,6 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
         from QualitySentinelLib.scene.results import export_results
 
         export_results(volumeNode, segmentationNode, caseScore, outputFolder, session, drawings)
-
-
-#
-# QualitySentinelTest
-#
 
 
 class QualitySentinelTest(ScriptedLoadableModuleTest):
