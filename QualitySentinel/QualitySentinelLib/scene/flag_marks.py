@@ -18,7 +18,7 @@ from ..review import ReviewPresenter
 from ..review.presenter import OpenSlice
 from ..scores.colors import dsc_color
 from .nodes import frame_of
-from .views import is_axial
+from .views import is_axial, slice_shown
 
 NAMES_SHOWN = 3
 """Segments called by name in a line, if there is room; of others the number is said."""
@@ -111,11 +111,10 @@ class FlagMarks(VTKObservationMixin):
         except MismatchError:  # it was put under a transform that bends it: no view shows a slice of it
             return None
         normal = np.cross(frame.ijk_to_ras[:3, 0], frame.ijk_to_ras[:3, 1])
-        to_ras = slicer.util.arrayFromVTKMatrix(slice_node.GetSliceToRAS())
-        if 1 - abs(normal @ to_ras[:3, 2]) / np.linalg.norm(normal) > _PARALLEL:
+        across = slicer.util.arrayFromVTKMatrix(slice_node.GetSliceToRAS())[:3, 2]
+        if 1 - abs(normal @ across) / np.linalg.norm(normal) > _PARALLEL:
             return None
-        k = int(np.rint((np.linalg.inv(frame.ijk_to_ras) @ to_ras[:, 3])[2]))
-        return k if 0 <= k < frame.shape[0] else None
+        return slice_shown(slice_node, frame)
 
     def _shows_volume(self, slice_node) -> bool:
         """Whether the view shows the reviewed CT, or no volume at all."""

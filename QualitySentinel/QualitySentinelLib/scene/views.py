@@ -13,6 +13,7 @@ import slicer
 import vtk
 
 from ..anatomy.windows import WindowPreset
+from ..volume import AxialFrame
 from .label_layers import LabelLayer, label_layers
 from .nodes import frame_of, remember, remembered
 
@@ -64,6 +65,20 @@ def jump_to_slice(volume_node, k: int, center_ras: Sequence[float] | None = None
 def is_axial(slice_node) -> bool:
     """Whether a slice view looks along the patient more than across, oblique ones too."""
     return int(np.argmax(np.abs(_normal(slice_node)))) == 2
+
+
+def slice_shown(slice_node, frame: AxialFrame) -> int | None:
+    """Canonical k of the slice of a CT in which an axial view lies, ``None`` beyond its ends."""
+    place = slicer.util.arrayFromVTKMatrix(slice_node.GetSliceToRAS())[:, 3]
+    k = int(np.rint((np.linalg.inv(frame.ijk_to_ras) @ place)[2]))
+    return k if 0 <= k < frame.shape[0] else None
+
+
+def middle_of(mask: np.ndarray) -> tuple[int, int]:
+    """(row, column) of the voxel of a mask ``[rows, columns]`` that is nearest to its center of mass."""
+    rows, columns = np.nonzero(mask)
+    nearest = np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)
+    return int(rows[nearest]), int(columns[nearest])
 
 
 def segment_center(segmentation_node, segment_id: str, volume_node, k: int) -> tuple[float, float, float] | None:
@@ -167,10 +182,10 @@ def _middle(layer: LabelLayer, segment_id: str, k: int) -> tuple[int, int] | Non
     """Canonical (j, i) of a segment's middle in its slice nearest to ``k``."""
     value = next(v for v, i in layer.ids.items() if i == segment_id)
     for number in sorted(range(len(layer.labels)), key=lambda n: abs(n + layer.corner[0] - k)):
-        rows, columns = np.nonzero(layer.labels[number] == value)
-        if len(rows):
-            nearest = np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)
-            return int(rows[nearest]) + layer.corner[1], int(columns[nearest]) + layer.corner[2]
+        mask = layer.labels[number] == value
+        if mask.any():
+            row, column = middle_of(mask)
+            return row + layer.corner[1], column + layer.corner[2]
     return None
 
 

@@ -19,7 +19,7 @@ from trame_slicer.rca_view import RemoteSliceViewFactory
 from trame_slicer.views import ViewLayoutDefinition
 from vtkmodules.vtkCommonCore import vtkCommand
 
-from ..scene.views import jump_to_slice
+from ..scene.views import jump_to_slice, middle_of, slice_shown
 from ..volume import CtVolume, Segment
 
 AXIAL, CORONAL, SAGITTAL = "axial", "coronal", "sagittal"
@@ -81,10 +81,7 @@ class CaseViews:
     @property
     def k(self) -> int | None:
         """Canonical k of the slice that the axial view shows; ``None`` outside the CT."""
-        to_ras = self._axial.get_view_node().GetSliceToRAS()
-        point = [to_ras.GetElement(row, 3) for row in range(3)]
-        k = int(np.rint((np.linalg.inv(self._ct.frame.ijk_to_ras) @ [*point, 1.0])[2]))
-        return k if 0 <= k < self._ct.frame.shape[0] else None
+        return slice_shown(self._axial.get_view_node(), self._ct.frame)
 
     def show_ct(self, volume_node) -> None:
         """Put the CT behind everything. To be called before there is a segmentation: what comes first lies below."""
@@ -167,11 +164,9 @@ class CaseViews:
         slices = segment.occupied_slices()
         if not len(slices):
             return None
-        mask = segment.slice_mask(int(slices[np.argmin(np.abs(slices - k))]))
-        rows, columns = np.nonzero(mask)
-        nearest = np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)
-        row, column = segment.box[1].start + rows[nearest], segment.box[2].start + columns[nearest]
-        return tuple(float(x) for x in (self._ct.frame.ijk_to_ras @ [column, row, k, 1.0])[:3])
+        row, column = middle_of(segment.slice_mask(int(slices[np.argmin(np.abs(slices - k))])))
+        place = [segment.box[2].start + column, segment.box[1].start + row, k, 1.0]
+        return tuple(float(x) for x in (self._ct.frame.ijk_to_ras @ place)[:3])
 
     def _scrolled(self, *_) -> None:
         k = self.k
