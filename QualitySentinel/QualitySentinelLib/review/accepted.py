@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 
 from .refs import SliceRef
 
@@ -11,18 +10,10 @@ HISTORY_LIMIT = 100
 """Steps that can be undone; the oldest are forgotten first."""
 
 
-@dataclass(frozen=True)
-class _Step:
-    """Slices accepted, or unaccepted, at once, with the digests of their masks."""
-
-    accepted: bool
-    digests: dict[SliceRef, str]
-
-
 class AcceptedSlices:
-    """Accepted slices, each with the digest of the mask that was accepted.
+    """Accepted slices, each with the digest of the mask that was accepted, as they are and as they were.
 
-    Every step of the history changed all of its slices, so that undoing or redoing it always changes something.
+    Two states after each other differ, so that undoing or redoing a step always changes something.
 
     Args:
         digests: what is accepted from the start; not to be undone.
@@ -30,55 +21,45 @@ class AcceptedSlices:
     """
 
     def __init__(self, digests: Mapping[SliceRef, str] | None = None, limit: int = HISTORY_LIMIT) -> None:
-        self._digests = dict(digests or {})
+        self._states, self._at = [dict(digests or {})], 0
         self._limit = limit
-        self._done: list[_Step] = []
-        self._undone: list[_Step] = []
 
     def __contains__(self, ref: object) -> bool:
-        return ref in self._digests
+        return ref in self._states[self._at]
 
     def __len__(self) -> int:
-        return len(self._digests)
+        return len(self._states[self._at])
 
     @property
     def digests(self) -> dict[SliceRef, str]:
         """The accepted slices and the digests of their masks, in the order they were accepted; a copy."""
-        return dict(self._digests)
+        return dict(self._states[self._at])
 
     @property
     def can_undo(self) -> bool:
         """Whether there is a step to undo."""
-        return bool(self._done)
+        return self._at > 0
 
     @property
     def can_redo(self) -> bool:
         """Whether there is a step to redo."""
-        return bool(self._undone)
+        return self._at < len(self._states) - 1
 
     def accept(self, digests: Mapping[SliceRef, str]) -> tuple[SliceRef, ...]:
         """Accept these slices in one step; returns those that were not accepted before."""
-        return self._do(_Step(True, {ref: digest for ref, digest in digests.items() if ref not in self._digests}))
+        return self._do(self.digests | _without(digests, self))
 
-    def unaccept(self, refs: tuple[SliceRef, ...]) -> tuple[SliceRef, ...]:
+    def unaccept(self, refs: Iterable[SliceRef]) -> tuple[SliceRef, ...]:
         """Take back the accept of these slices in one step; returns those that were accepted before."""
-        return self._do(_Step(False, {ref: self._digests[ref] for ref in refs if ref in self._digests}))
+        return self._do(_without(self.digests, set(refs)))
 
     def undo(self) -> tuple[SliceRef, ...]:
         """Undo the last step; returns the slices that it changes, none when there is no step."""
-        if not self._done:
-            return ()
-        step = self._done.pop()
-        self._undone.append(step)
-        return self._apply(step, backwards=True)
+        return self._go(-1) if self.can_undo else ()
 
     def redo(self) -> tuple[SliceRef, ...]:
         """Redo the step undone last; returns the slices that it changes, none when there is no step."""
-        if not self._undone:
-            return ()
-        step = self._undone.pop()
-        self._done.append(step)
-        return self._apply(step)
+        return self._go(1) if self.can_redo else ()
 
     def forget(self, is_stale: Callable[[SliceRef, str], bool]) -> tuple[SliceRef, ...]:
         """Drop what was said of masks that are no more, from the accepts and from the history.
@@ -89,29 +70,31 @@ class AcceptedSlices:
         Returns:
             the slices that were accepted and are not any more.
         """
-        lost = tuple(ref for ref, digest in self._digests.items() if is_stale(ref, digest))
-        for ref in lost:
-            del self._digests[ref]
-        for history in (self._done, self._undone):
-            kept = [
-                _Step(step.accepted, {ref: digest for ref, digest in step.digests.items() if not is_stale(ref, digest)})
-                for step in history
-            ]
-            history[:] = [step for step in kept if step.digests]
-        return lost
+        before, at, states = self.digests, self._at, self._states
+        stale = {pair for pair in {pair for state in states for pair in state.items()} if is_stale(*pair)}
+        self._states = []
+        for number, state in enumerate(states):
+            state = {ref: digest for ref, digest in state.items() if (ref, digest) not in stale}
+            if not self._states or state.keys() != self._states[-1].keys():
+                self._states.append(state)
+            if number == at:
+                self._at = len(self._states) - 1
+        return tuple(ref for ref in before if ref not in self)
 
-    def _do(self, step: _Step) -> tuple[SliceRef, ...]:
-        if not step.digests:
+    def _do(self, state: dict[SliceRef, str]) -> tuple[SliceRef, ...]:
+        if state.keys() == self._states[self._at].keys():
             return ()
-        self._done.append(step)
-        del self._done[: -self._limit]
-        self._undone.clear()
-        return self._apply(step)
+        self._states[self._at + 1 :] = [state]
+        changed = self._go(1)
+        del self._states[: -self._limit - 1]
+        self._at = len(self._states) - 1
+        return changed
 
-    def _apply(self, step: _Step, backwards: bool = False) -> tuple[SliceRef, ...]:
-        if step.accepted is not backwards:
-            self._digests.update(step.digests)
-        else:
-            for ref in step.digests:
-                del self._digests[ref]
-        return tuple(step.digests)
+    def _go(self, step: int) -> tuple[SliceRef, ...]:
+        before = self._states[self._at].keys()
+        self._at += step
+        return tuple(sorted(before ^ self._states[self._at].keys()))
+
+
+def _without(digests: Mapping[SliceRef, str], refs) -> dict[SliceRef, str]:
+    return {ref: digest for ref, digest in digests.items() if ref not in refs}

@@ -58,29 +58,20 @@ class LayerRecord:
         return {i for i, value in self.values.items() if value in there or old.values.get(i) != value}
 
 
-class LayerMemory:
+class LayerMemory(dict[str, LayerRecord]):
     """The records of the layers that were read, by segment."""
-
-    def __init__(self) -> None:
-        self._records: dict[str, LayerRecord] = {}
 
     def record_of(self, segment_ids: Iterable[str]) -> LayerRecord | None:
         """The record that all of these segments share, if any."""
-        records = {id(record): record for record in map(self._records.get, segment_ids)}
+        records = {id(record): record for record in map(self.get, segment_ids)}
         return next(iter(records.values())) if len(records) == 1 else None
 
     def keep(self, segment_ids: Iterable[str], record: LayerRecord | None) -> None:
         """Take the record of the layer of these segments, or forget them."""
         for segment_id in segment_ids:
-            self._records.pop(segment_id, None)
+            self.pop(segment_id, None)
             if record is not None:
-                self._records[segment_id] = record
-
-    def copy(self) -> LayerMemory:
-        """A memory of its own with the same records."""
-        other = LayerMemory()
-        other._records = dict(self._records)
-        return other
+                self[segment_id] = record
 
 
 def recorded(

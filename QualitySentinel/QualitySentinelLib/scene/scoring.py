@@ -188,7 +188,7 @@ def _recalled(segmentation_node, case: CaseScore, sha256: str, slices: int | str
     if last is None or not sha256 or last.options != (sha256, slices) or case.model.get("sha256") != sha256:
         return LayerMemory(), set()
     now = _made_of(segmentation_node, case)
-    return last.memory.copy(), {i for i, made_of in now.items() if last.segments.get(i) == made_of}
+    return LayerMemory(last.memory), {i for i, made_of in now.items() if last.segments.get(i) == made_of}
 
 
 def _made_of(segmentation_node, case: CaseScore) -> dict[str, tuple]:

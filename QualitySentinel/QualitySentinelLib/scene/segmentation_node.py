@@ -66,6 +66,7 @@ def segmentation_steps(
     """
     if segmentation_node is None:
         raise InputError("no segmentation is selected; select one")
+    memory = LayerMemory() if memory is None else memory
     name = segmentation_node.GetName()
     source = segmentation_node.GetSegmentation()
     if source is None or not source.GetNumberOfSegments():
@@ -140,7 +141,7 @@ def _add_layer(
     segmentation_node,
     sharing: list[str],
     members: list[SegmentHeader],
-    memory: LayerMemory | None,
+    memory: LayerMemory,
     only_changed: Collection[str],
 ) -> Steps[set[str]]:
     """Give segments of one layer to the collector; returns the ids of those that were not left out.
@@ -155,8 +156,7 @@ def _add_layer(
     image = segmentation_node.GetBinaryLabelmapInternalRepresentation(sharing[0])
     if is_empty_labelmap(image):
         collector.add_empty(members[0])
-        if memory is not None:
-            memory.keep(sharing, None)
+        memory.keep(sharing, None)
         return set(sharing)
     time = image.GetMTime()
     to_world = labelmap_to_world(image, segmentation_node)
@@ -168,12 +168,12 @@ def _add_layer(
     elif voxels.dtype.kind != "u":
         voxels = voxels.astype(np.uint16)
     geometry = (to_world.tobytes(), voxels.shape, voxels.dtype.str, collector.grid)
-    old = None if memory is None else memory.record_of(sharing)
+    old = memory.record_of(sharing)
     record = yield from recorded(voxels, geometry, values, old)
     changed = record.changed_since(old)
     wanted = {member.id for member in members if member.id in changed or member.id not in only_changed}
     if not wanted:
-        if memory is not None and image.GetMTime() == time:
+        if image.GetMTime() == time:
             memory.keep(sharing, record)
             memory.keep(changed, None)
         return wanted
@@ -189,10 +189,8 @@ def _add_layer(
             name, value = segmentation_node.GetName(), values[member.id]
             collector.add([(value, member)], labels, to_world @ corner, name, inside)
             yield
-    if memory is not None:
-        steady = image.GetMTime() == time  # else nobody knows what was read
-        memory.keep(sharing, record if steady else None)
-        memory.keep(changed - wanted, None)
+    memory.keep(sharing, record if image.GetMTime() == time else None)  # else nobody knows what was read
+    memory.keep(changed - wanted, None)
     return wanted
 
 
