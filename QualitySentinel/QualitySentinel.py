@@ -233,8 +233,9 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
         return self._model
 
     def scoreSteps(
-        self, volumeNode, segmentationNode, options=None, previous=None, cancelled=lambda: False, drawings=None, **changes
-    ):
+        self, volumeNode, segmentationNode, options=None, previous=None, cancelled=lambda: False, drawings=None,
+        **changes,
+    ):  # fmt: skip
         """Score a segmentation step by step: a generator to be driven from the event loop.
 
         Nothing in the scene is changed; call :meth:`applyScores` with the score of the last step.

@@ -211,7 +211,9 @@ class _Cancelled(Exception):
     """Asked between two steps."""
 
 
-def _prepared(volume_node, segmentation_node, model, options: ScoringOptions, coming, known=None, wanted=None, complete=False):
+def _prepared(
+    volume_node, segmentation_node, model, options: ScoringOptions, coming, known=None, wanted=None, complete=False
+):
     """Import torch, load the model, warm it up and read both nodes, in steps.
 
     Args:
