@@ -14,6 +14,7 @@ from ..scene import jump_to_slice
 from ..scene.errors import errors_shown, hide_errors, show_errors
 from ..scene.nodes import frame_of
 from .open_review import OpenReview
+from .qt_tools import ActionButtons
 
 BUTTONS = {
     "toggle_errors": "errorsButton",
@@ -41,9 +42,7 @@ class ErrorsSection:
         self._unsubscribe: Callable[[], object] = lambda: None
         self._shown: tuple[str | None, list] = None, []
         self._asked: str | None = None
-        self._tips = {name: getattr(ui, button).toolTip for name, button in BUTTONS.items()}
-        for name, button in BUTTONS.items():
-            getattr(ui, button).connect("clicked(bool)", lambda *_checked, name=name: self._act(name))
+        self._buttons = ActionButtons(ui, BUTTONS, self._act)
         ui.undoEditButton.connect("clicked(bool)", lambda *_checked: self._undo())
         self.draw()
 
@@ -66,11 +65,7 @@ class ErrorsSection:
         """Draw everything anew."""
         ui, suggestions = self._ui, self._review and self._review.suggestions
         shown = bool(suggestions and suggestions.shown)
-        actions = suggestions.actions() if suggestions else {}
-        for name, button in ((name, getattr(ui, button)) for name, button in BUTTONS.items()):
-            button.enabled = name in actions and actions[name].enabled
-            reason = actions[name].reason if name in actions else ""
-            button.toolTip = "\n".join(filter(None, (self._tips[name], reason)))
+        self._buttons.draw(suggestions.actions() if suggestions else {})
         ui.errorsButton.checked = shown
         ui.errorsLabel.text = suggestions.told() if suggestions else ""
         ui.undoEditButton.enabled = self._review is not None and self._review.can_undo_edit

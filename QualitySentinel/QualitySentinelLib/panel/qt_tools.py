@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from types import SimpleNamespace
 
 import qt
 import slicer
 from slicer.i18n import tr as _
+
+from ..review.presenter import Action
 
 MOST_WARNINGS = 3
 
@@ -67,6 +70,31 @@ def single_shot_timer(milliseconds: int, on_timeout: Callable[[], object]) -> qt
     timer.setInterval(milliseconds)
     timer.connect("timeout()", on_timeout)
     return timer
+
+
+class ActionButtons:
+    """Buttons that do a presenter's actions; their tooltips say why they are off.
+
+    Args:
+        ui: the widgets by name.
+        buttons: names of the actions, and of the buttons.
+        act: called with the name of an action.
+    """
+
+    def __init__(self, ui: SimpleNamespace, buttons: Mapping[str, str], act: Callable[[str], object]) -> None:
+        self._buttons = {name: getattr(ui, button) for name, button in buttons.items()}
+        self._tips = {name: button.toolTip for name, button in self._buttons.items()}
+        for name, button in self._buttons.items():
+            button.connect("clicked(bool)", lambda *_checked, name=name: act(name))
+
+    def draw(self, actions: Mapping[str, Action], texts: Collection[str] = ()) -> None:
+        """Show the actions as they are now, none without a review; ``texts``: those whose text is shown, too."""
+        for name, button in self._buttons.items():
+            action = actions.get(name, Action(button.text, False))
+            button.enabled = action.enabled
+            button.toolTip = "\n".join(filter(None, (self._tips[name], action.reason)))
+            if name in texts:
+                button.text = action.text
 
 
 class Shortcuts:

@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from ..review import Changed, ReviewEvent, ReviewPresenter, ReviewSession
 from .open_review import OpenReview
+from .qt_tools import ActionButtons
 from .results_table import ResultsTable
 from .slice_profile import SliceProfile
 
@@ -42,9 +43,7 @@ class ReviewPanel:
         self.table = ResultsTable(ui.resultsTable, lambda segment_id: self._act("select", segment_id))
         self.slice_profile = SliceProfile(lambda k: self._act("go_to", k))
         ui.sliceProfileFrame.layout().addWidget(self.slice_profile)
-        self._tips = {name: getattr(ui, button).toolTip for name, button in BUTTONS.items()}
-        for name, button in BUTTONS.items():
-            getattr(ui, button).connect("clicked(bool)", lambda *_checked, name=name: self._act(name))
+        self._buttons = ActionButtons(ui, BUTTONS, self._act)
         ui.correctButton.connect("clicked(bool)", lambda *_checked: self._correct())
         self.show(None)
 
@@ -104,15 +103,7 @@ class ReviewPanel:
 
     def _draw_current(self) -> None:
         ui, presenter = self._ui, self.presenter
-        actions = presenter.actions() if presenter else {}
-        for name, button in ((name, getattr(ui, button)) for name, button in BUTTONS.items()):
-            button.enabled = name in actions and actions[name].enabled
-            button.toolTip = self._tips[name]
-            if name in actions:
-                if name in TOGGLES:
-                    button.text = actions[name].text
-                if actions[name].reason:
-                    button.toolTip += f"\n{actions[name].reason}"
+        self._buttons.draw(presenter.actions() if presenter else {}, TOGGLES)
         ui.correctButton.enabled = presenter is not None and presenter.session.selected is not None
         if presenter is None:
             self.slice_profile.show_bars((), 0.0, None)
