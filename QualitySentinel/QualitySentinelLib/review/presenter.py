@@ -91,13 +91,15 @@ class Current:
     Attributes:
         k: canonical slice index, -1 when none is looked at.
         segment: name of the selected segment; empty without one.
-        place: the file's own slice number and the position; empty when they are not known.
+        index: the file's own number of the slice; empty when it is not known.
+        place: that number and the position.
         told: the verdict, or what to do.
         accepted: a reader found it fine.
     """
 
     k: int
     segment: str
+    index: str
     place: str
     told: str
     accepted: bool = False
@@ -190,18 +192,18 @@ class ReviewPresenter:
         """The slice that is looked at."""
         session, _ = self.session, self._tr
         if session.selected is None:
-            return Current(-1, "", "", _("Select a segment in the table, or go to the next flagged slice"))
+            return Current(-1, "", "", "", _("Select a segment in the table, or go to the next flagged slice"))
         segment = one_line(session.labels[session.selected])
         if session.current is None:
-            return Current(-1, segment, "", _("no score at this slice"))
+            return Current(-1, segment, "", "", _("no score at this slice"))
         k = session.current.k
         found = next((s for s in session.profile(session.selected) if s.k == k), None)
         if found is not None:
-            place, told = self._place(found.slice_index, found.position_mm), verdict(found, _)
+            where, told = (found.slice_index, found.position_mm), verdict(found, _)
         else:
-            place = "" if self._place_of is None else self._place(*self._place_of(k))
-            told = _("no score at this slice")
-        return Current(k, segment, place, told, session.is_accepted(*session.current))
+            where, told = None if self._place_of is None else self._place_of(k), _("no score at this slice")
+        index, place = (str(where[0]), self._place(*where)) if where else ("", "")
+        return Current(k, segment, index, place, told, session.is_accepted(*session.current))
 
     def open_in_slice(self, k: int) -> list[OpenSlice]:
         """The segments with an open slice at canonical ``k``, worst first."""

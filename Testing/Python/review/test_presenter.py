@@ -122,6 +122,7 @@ class TestWhatIsShown:
             "liver (old)", "slice 79 (S 0.0 mm)", "DSC 0.70, flagged",
         )  # fmt: skip
         shown.go_to(60)
+        assert shown.current().index == "39"
         assert (shown.current().place, shown.current().told) == ("slice 39 (S 100.0 mm)", "no score at this slice")
 
     def test_a_slice_tells_whom_to_look_at_worst_first(self, make_case, make_segment):

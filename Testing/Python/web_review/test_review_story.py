@@ -233,7 +233,7 @@ def test_the_wheel_scrolls_and_the_profile_follows(reader):
     reader.page.locator("#axial").hover()
     reader.page.mouse.wheel(0, -120)
     reader.wait("before => !document.querySelector('#shown').innerText.startsWith(`slice ${before} `)", before)
-    reader.wait_for_text("#current", f"slice {reader.shown}")
+    reader.wait_for_text("#current", f"Slice {reader.shown}")
 
 
 def test_counts_follow_the_threshold(reader):
@@ -258,7 +258,7 @@ def test_a_slice_is_accepted_and_the_next_one_shown_by_one_key(reader):
     assert reader.slice != first
     reader.page.keyboard.press("z")
     reader.wait("left => +document.querySelector('#n-open').innerText === left", left)
-    reader.wait_for_text("#current", f"slice {first} ")
+    reader.wait_for_text("#current", f"Slice {first} ")
 
 
 def test_accepts_are_taken_back_and_undone(reader):
