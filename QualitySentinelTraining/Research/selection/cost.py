@@ -21,6 +21,7 @@ from QualitySentinelTrainingLib.segmentation.folds import write_label_map
 from QualitySentinelTrainingLib.segmentation.network import SegmentationNetwork
 from QualitySentinelTrainingLib.segmentation.probabilities import write_probabilities
 from QualitySentinelTrainingLib.selection.image import PASSES
+from QualitySentinelTrainingLib.selection.pool import find_pool
 
 STORED = {"predicted-quality": "masks", "entropy": "probabilities", "mc-dropout": "passes"}
 COLUMNS = (
@@ -32,7 +33,8 @@ COLUMNS = (
 def measure(strategy: str, pool: Path, network: Path, out: Path) -> tuple[float, float]:
     """CPU seconds and peak memory in MB of ``select`` in a process of its own."""
     shutil.rmtree(out, ignore_errors=True)
-    command = [sys.executable, "-m", "QualitySentinelLib", "select", str(pool), "--budget", "1", "--workers", "1"]
+    command = [sys.executable, "-m", "QualitySentinelLib", "select", str(pool), "--layout", "openkbp", "--budget", "1"]
+    command += ["--workers", "1"]
     command += ["--strategy", strategy, "--network", str(network), "--out", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -43,7 +45,7 @@ def measure(strategy: str, pool: Path, network: Path, out: Path) -> tuple[float,
 
 def disk_mb(pool: Path, network_file: Path, out: Path) -> dict[str, float]:
     """MB for one case of what each strategy needs of another program's network, written for one case."""
-    network, cases = SegmentationNetwork.load(network_file), find_cases(pool, "openkbp").cases[:1]
+    network, cases = SegmentationNetwork.load(network_file), find_pool(pool, "openkbp").cases[:1]
     for case in cases:
         ct = read_case_ct(case)
         write_label_map(out / "masks" / f"{case.name}.nii.gz", network.predict_labels(ct), ct.frame)
