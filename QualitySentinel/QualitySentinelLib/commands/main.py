@@ -99,7 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in _COMMANDS.items():
-        if importlib.util.find_spec(module.partition(".")[0]):  # the training library may be absent
+        if all(map(importlib.util.find_spec, (module.partition(".")[0], module))):  # the training library may be absent
             importlib.import_module(module).add_parser(commands.add_parser, name)
             if name in _EXAMPLES:
                 commands.choices[name].epilog = "\n  ".join(("Examples:", *_EXAMPLES[name]))
