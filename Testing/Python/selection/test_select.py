@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from QualitySentinelLib.commands.main import main
+from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status, write_report_json
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.segmentation import SegmentationOptions, train, write_probabilities
 from QualitySentinelTrainingLib.segmentation.probabilities import write_names
@@ -92,6 +93,17 @@ def test_an_audit_is_not_scored_again(pool):
     (scores / "slices.csv").write_text(text)
     assert select(pool, "--scores", scores, "--budget", "1", "--strategy", "label-quality", masks=False) == 0
     assert rows(pool.parent / "out" / "selection.csv")[0]["reason"] == "label quality 0.400"
+
+
+def test_the_scores_of_find_errors_are_read(pool):
+    for n in range(6):
+        slices = [SliceScore("1", k, k, 0.0, 0.9 - 0.1 * n, 0.9, 5.0, "") for k in (3, 4)]
+        one = SegmentScore("1", "liver", "liver", Status.SCORED, 2, 0.9 - 0.1 * n, slices=slices)
+        write_report_json(pool.parent / "errors" / "scores" / f"case_{n}.json", CaseScore([one], 0.8))
+    given = ["--scores", pool.parent / "errors", "--strategy", "label-quality"]
+    assert select(pool, *given, "--budget", "2slices", masks=False) == 0
+    found = rows(pool.parent / "out" / "selection.csv")
+    assert [(r["case"], r["structure"], r["reason"]) for r in found] == [("case_5", "liver", "label quality 0.400")] * 2
 
 
 def test_a_network_serves_every_strategy_that_needs_one(pool, a_torso, capsys):
