@@ -101,11 +101,16 @@ def line_chart(
     for place, line in enumerate(lines):
         color = _COLORS[place % len(_COLORS)]
         dashes = ' stroke-dasharray="6 3"' if place >= len(_COLORS) else ""
-        style = f'class="line {escape(line.css)}"' if line.css else f'class="line" style="stroke:{color}"{dashes}'
+        drawn, dot = path(line.x, line.y), ""
+        if drawn and "L" not in drawn:  # a point alone, as of an experiment's first round
+            drawn, dot = f"{drawn}h0", "stroke-linecap:round;stroke-width:8;"
+        style = f'class="line" style="{dot}stroke:{color}"{dashes}'
+        if line.css:
+            style = f'class="line {escape(line.css)}"' + (f' style="{dot}"' if dot else "")
         if line.low is not None and line.high is not None:
             band = path([*line.x, *reversed(line.x)], [*line.high, *reversed(line.low)])
             parts.append(f'<path class="band" style="fill:{color};stroke:none" d="M{band}Z"/>')
-        parts.append(f'<path {style} d="M{path(line.x, line.y)}"><title>{escape(line.label)}</title></path>')
+        parts.append(f'<path {style} d="M{drawn}"><title>{escape(line.label)}</title></path>')
     if marked is not None and marked <= longest:
         parts.append(f'<path class="threshold" d="M{point(marked, bottom)}L{point(marked, top)}"/>')
     step = max(_scale(longest / 6)[0], 1 if longest > 3 else 0)

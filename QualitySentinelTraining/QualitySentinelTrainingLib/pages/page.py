@@ -61,7 +61,7 @@ def _cell(value: object) -> tuple[str, str]:
         return number(value), "num"
     if isinstance(value, float):
         return "–" if value != value else f"{value:.3f}", "num"
-    return str(value), ""
+    return str(value), "num" if str(value) == "–" or str(value).endswith("\N{NARROW NO-BREAK SPACE}%") else ""
 
 
 @cache

@@ -56,7 +56,7 @@ def write_travel_report(
                 note="Those that are harmful, suspicious, or were rejected at least once; samples.csv has all."),
     ]  # fmt: skip
     centers = len({sample.center for sample in training})
-    lead = f"One model travelled through {centers} centers with {len(training)} samples; {experiment.task}."
+    lead = f"One model traveled through {centers} centers with {len(training)} samples; {experiment.task}."
     return write_report(out / "report.html", "Multi-center training", lead, [s for s in sections if s])
 
 
