@@ -12,6 +12,8 @@ from ..volume import Segment
 from .presenter import Action
 from .session import ReviewSession
 
+_DRAWS = "pyramid"
+"""Kind of the networks that draw the reference that they expect."""
 Change = Mapping[Kind, np.ndarray]
 """Canonical ``(k, j, i)`` of voxels to remove and to add, int32 ``[n, 3]``."""
 
@@ -126,6 +128,8 @@ class SuggestionPresenter:
             pixel = self._spacing[1] * self._spacing[2]
             areas = (f"{_(str(kind))} {len(voxels) * pixel:.0f} mm²" for kind, voxels in change.items())
             return _("This slice: {areas}").format(areas=", ".join(areas))
+        if self._session.case.model.get("kind", _DRAWS) != _DRAWS:
+            return _("This model does not say where a mask is wrong")
         if self.lacks_drawings:
             return _("Errors of this slice are not known yet")
         return _("No change is suggested for this slice")

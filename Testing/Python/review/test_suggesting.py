@@ -80,6 +80,9 @@ def test_errors_that_are_not_known_yet_are_asked_for(reader):
     reader.presenter.toggle_errors()
     assert reader.presenter.lacks_drawings and "not known yet" in reader.presenter.told()
     assert not reader.enabled("next_island") and not reader.enabled("apply_to_slice")
+    reader.session.case.model["kind"] = "published"
+    assert "does not say where" in reader.presenter.told()
+    reader.session.case.model["kind"] = "pyramid"
     reader.draw_all()
     assert not reader.presenter.lacks_drawings and reader.enabled("next_island")
 
