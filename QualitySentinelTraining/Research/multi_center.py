@@ -56,9 +56,10 @@ def lesions(options: argparse.Namespace) -> Path:
     data = options.out / "bodies"
     if not data.is_dir():
         make_lesions(data, 300)
-    network = NetworkOptions(size=24, widths=(8, 16, 32), learning_rate=1e-3, half_life=150)
-    rules = {"cycles": 5, "tolerance": 0.03, "drift": 0.15, "revisit_after": 1}
-    return _seeds(options, data, _IMAGE_HARM, network, rules, (0.25, 0.2), clean_cycles=8, task="classification")
+    network = NetworkOptions(size=24, widths=(8, 16, 32), learning_rate=1e-3, half_life=80)
+    rules = {"cycles": 5, "tolerance": 0.01, "drift": 0.1, "revisit_after": 1}
+    told = {"clean_cycles": 8, "task": "classification", "verify_by": "loss"}
+    return _seeds(options, data, _IMAGE_HARM, network, rules, (0.25, 0.2), **told)
 
 
 def _seeds(
@@ -171,7 +172,7 @@ def recovery(options: argparse.Namespace) -> Path:
         while command.is_alive() and len(visits_of(out)) < 2:
             time.sleep(0.5)
         for process in psutil.process_iter(["cmdline"]):
-            if any(str(out) in word and f"/{victim}" in word for word in process.info["cmdline"] or ()):
+            if any(str(out) in word and f"/prod_00/{victim}" in word for word in process.info["cmdline"] or ()):
                 process.kill()
         started = time.perf_counter()
         command.join()
