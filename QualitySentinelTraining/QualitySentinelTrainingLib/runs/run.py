@@ -54,7 +54,7 @@ class Plan:
         item: what an item is called.
     """
 
-    todo: list[Item] = field(default_factory=list)
+    todo: list[Any] = field(default_factory=list)
     kept: dict[str, dict] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)
     damaged: dict[str, Path] = field(default_factory=dict)

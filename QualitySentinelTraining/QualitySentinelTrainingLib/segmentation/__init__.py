@@ -3,6 +3,8 @@
 What it exports is loaded when it is first asked for: the command line shows its options without PyTorch.
 """
 
+from typing import Any
+
 _EXPORTS = {
     "Probabilities": "probabilities",
     "SegmentationNetwork": "network",
@@ -17,7 +19,7 @@ _EXPORTS = {
 """Name and the module that holds it."""
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     if name not in _EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
