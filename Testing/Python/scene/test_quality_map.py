@@ -95,6 +95,7 @@ def test_all_slice_views_show_it_and_get_back_what_they_had(slicer, a_torso, a_c
             sorted(n.GetID() for n in slicer.util.getNodesByClass("vtkMRMLNode")),
         )
 
+    slicer.mrmlScene.GetSubjectHierarchyNode()  # Slicer always has one; here it is made when it is first asked for
     before = state()
     score = scored(a_torso.labels, a_torso.names)
     for scale in ("red-yellow-green", "color-blind-safe"):
