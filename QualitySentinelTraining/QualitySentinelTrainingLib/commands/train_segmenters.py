@@ -42,7 +42,10 @@ def run(options: argparse.Namespace) -> int:
     sources = subjects_of(options, options.data)
     if not sources:
         raise UsageError("nothing to train on; give --data, --phantoms, or both")
-    student = StudentOptions(**given_options(options, StudentOptions))
+    given = given_options(options, StudentOptions)
+    if given and options.errors is None:
+        raise UsageError(f"--{next(iter(given))} needs --errors, the folder of find-errors")
+    student = StudentOptions(**given)
     learned = "" if options.errors is None else f"{options.errors.resolve()} {student}"
     if options.errors is not None:
         from ..label_errors.students import student_sources

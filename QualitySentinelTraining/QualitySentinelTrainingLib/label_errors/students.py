@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from QualitySentinelLib.errors import InputError
 from QualitySentinelLib.reading.volume_file import read_image
 from QualitySentinelLib.scores import read_report_json
 
@@ -36,6 +37,8 @@ def student_sources(
     options, sources = options or StudentOptions(), list(sources)
     if options.labels == "given":
         return sources
+    if not (errors / "label_errors.csv").is_file():
+        raise InputError(f"{errors}: holds no results of find-errors; give the folder that it wrote")
     lowest = _lowest_slices(sources, errors, options.dropped) if options.labels == "picked" else {}
     return [
         replace(source, read=_Student(source, errors, options, lowest.get(source.name, frozenset())))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -15,9 +16,10 @@ from QualitySentinelLib.scorer import Scorer
 from QualitySentinelLib.volume import CtVolume
 from QualitySentinelLib.volume.frame import AxialFrame
 
+from ..runs import Kind, Run
 from ..segmentation.network import WINDOWS_HU, SegmentationNetwork
 from ..segmentation.options import SegmentationOptions
-from ..segmentation.training import Say, Training, usable_device
+from ..segmentation.training import Say, Training, stage_name, usable_device
 from ..subjects import Subject, SubjectSource, check_names, subject_of
 from .crf import checked_mask
 from .image import PASSES, PoolImage, likeliest, segmentation_of
@@ -25,6 +27,7 @@ from .pool import PoolItem, case_scores, result_of
 from .strategies import Strategy
 from .units import WHOLE, CaseScores, Units, WeakLabeler, most_trusted
 
+_NETWORK = Kind("train-pseudo", "quality-sentinel-train-pseudo/1")
 Weak = Literal["none", "all", "best", "random", "weighted", "dsal"]
 Trust = dict[str, dict[str, np.ndarray]]
 """By case and structure, how far each slice's label is trusted, 0..1, float ``[k]``; what is not there is not."""
@@ -180,14 +183,24 @@ def train_pseudo(
     """A network trained on references and on pseudo labels as far as they are trusted; resumes.
 
     Raises:
-        UsageError: a patient is among both.
+        UsageError: a patient is among both, or ``out`` holds a network of other labels or options.
         ModelError, InputError: as :class:`~..segmentation.training.Training` does.
     """
     check_names([*labeled, *pseudo])
     both = {s.person for s in labeled} & {s.person for s in pseudo}
     if both:
         raise UsageError(f"patient {min(both)} has a reference and pseudo labels; leave one of them out")
-    return Training([*labeled, *pseudo], (), out, options, usable_device(device), say).up_to(options.epochs[-1])
+    key = {"references": _told(labeled), "pseudo labels": _told(pseudo)} | options.shaping()
+    networks = tuple(f"{stage_name(epochs)}.safetensors" for epochs in options.epochs)
+    with Run(out, replace(_NETWORK, tables=networks), {"key": key}):
+        training = Training([*labeled, *pseudo], (), out, options, usable_device(device), say)
+        return training.up_to(options.epochs[-1])
+
+
+def _told(sources: Sequence[SubjectSource]) -> str:
+    """How many there are, and a digest of who they are and of what is trusted of them."""
+    what = [(s.name, getattr(s.read, "rows", ())) for s in sources]
+    return f"{len(what)}, {sha256(repr(what).encode()).hexdigest()[:12]}"
 
 
 def all_structures_source(structures: Sequence[str]) -> SubjectSource:

@@ -53,7 +53,7 @@ def test_the_slices_of_the_lowest_quality_are_left_out(found):
     left_out = {int(k) for value in trust for k in np.flatnonzero(trust[value] == 0)}
     assert left_out and all(wrong[k].any() for k in left_out)
     assert learned(found, labels="given").trust == {}
-    with pytest.raises(InputError, match="no such file|cannot be read"):
+    with pytest.raises(InputError, match="holds no results of find-errors"):
         student_sources(found.sources, found.out / "nothing", StudentOptions("picked"))
 
 
@@ -92,3 +92,5 @@ def test_the_command_trains_on_what_was_found_and_never_mixes_labels_in_one_fold
     assert len(list((tmp_path / "nets" / "epoch_0001").glob("case_*.nii.gz"))) == 3
     assert main(command) == 2
     assert "was made with labels" in capsys.readouterr().err
+    assert main([*command, "--epsilon", "0.5"]) == 2
+    assert "--epsilon needs --errors" in capsys.readouterr().err

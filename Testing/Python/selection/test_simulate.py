@@ -216,7 +216,7 @@ def test_slices_are_counted_and_surfaces_compared():
     assert surface_dice(predicted == 1, truth == 1, spacing, 0.1) < 1.0
 
 
-def test_the_list_of_select_trains_a_network(experiment, a_torso, tmp_path):
+def test_the_list_of_select_trains_a_network(experiment, a_torso, tmp_path, capsys):
     """From pseudo labels to the next network, by the commands."""
     experiment()
     pool, labeled = tmp_path / "pool", tmp_path / "labeled"
@@ -233,6 +233,9 @@ def test_the_list_of_select_trains_a_network(experiment, a_torso, tmp_path):
     assert main([*command, "--device", "cpu", "--weighted"]) == 0
     network = SegmentationNetwork.load(tmp_path / "network" / "epoch_0001.safetensors")
     assert network.classes == ("background", "liver", "spleen")
+    assert main([*command, "--device", "cpu", "--weighted"]) == 0
+    assert main([*command, "--device", "cpu"]) == 2  # the network there learned from other labels
+    assert "was made with pseudo labels" in capsys.readouterr().err
 
 
 def test_a_patient_has_a_reference_or_pseudo_labels(tmp_path):
