@@ -10,9 +10,10 @@ import sys
 from collections.abc import Sequence
 from errno import ELOOP
 from pathlib import Path
+from typing import Any
 
 from .. import __version__
-from ..errors import CancelledError, InputError, QualitySentinelError
+from ..errors import CancelledError, InputError, QualitySentinelError, not_installed
 from ..threads import use_threads
 from .printing import DEBUG_VARIABLE, library_remarks_hidden, printing
 
@@ -100,7 +101,11 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in _COMMANDS.items():
         if all(map(importlib.util.find_spec, (module.partition(".")[0], module))):  # the training library may be absent
-            importlib.import_module(module).add_parser(commands.add_parser, name)
+            try:
+                importlib.import_module(module).add_parser(commands.add_parser, name)
+            except ModuleNotFoundError as error:
+                _add_unavailable(commands, name, error)
+                continue
             if name in _EXAMPLES:
                 commands.choices[name].epilog = "\n  ".join(("Examples:", *_EXAMPLES[name]))
                 commands.choices[name].formatter_class = _KeepsExamples
@@ -110,6 +115,19 @@ def build_parser() -> argparse.ArgumentParser:
                     help="threads on the CPU (default: one per core that is free, at least half of them)",
                 )  # fmt: skip
     return parser
+
+
+def _add_unavailable(commands: Any, name: str, error: ModuleNotFoundError) -> None:
+    """A command that needs a package that is not installed: it says so, whatever its options."""
+    if error.name is None or error.name.startswith("QualitySentinel"):
+        raise error
+    parser = commands.add_parser(name, prefix_chars="\0", add_help=False)
+    parser.add_argument("rest", nargs="*")
+
+    def refuse(options: argparse.Namespace) -> int:
+        raise not_installed(name, error.name, "training") from error
+
+    parser.set_defaults(run=refuse)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

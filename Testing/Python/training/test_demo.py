@@ -83,6 +83,14 @@ def test_a_folder_that_cannot_be_made_is_refused_in_one_line(tmp_path, capsys, m
 def test_the_demo_needs_only_what_scoring_needs():
     """``make demo`` installs no extras."""
     extras = ("monai", "lightning", "pandas", "sklearn", "h5py", "matplotlib", "pydantic", "pyarrow", "cleanlab")
-    code = f"import sys; sys.modules.update(dict.fromkeys({extras})); import QualitySentinelTrainingLib.demo"
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({extras}))
+import QualitySentinelTrainingLib.demo
+from QualitySentinelLib.commands.main import main
+assert main(["score", "--help"]) == 0
+assert main(["make-pairs", "--data", "here", "--out", "there"]) == 2
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+    assert "make-pairs needs pydantic, which is not installed" in done.stderr
