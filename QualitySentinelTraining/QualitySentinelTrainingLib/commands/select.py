@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import fields
@@ -57,6 +58,8 @@ def run(options: argparse.Namespace) -> int:
         print("note:", note, file=sys.stderr)
     print(f"{len(selection.chosen)} to annotate: {options.out / 'selection.csv'}")
     print(f"{len(selection.trusted)} to trust: {options.out / 'trusted.csv'}")
-    trusted = options.out / "trusted.csv"
-    print(f"Train on both: quality-sentinel train-pseudo --data ANNOTATED --pool {options.pool} --trusted {trusted}")
+    if selection.trusted:
+        train = ["quality-sentinel", "train-pseudo", "--data", "ANNOTATED", "--pool", options.pool]
+        train += ["--predictions", how.predictions[0]] if how.predictions else []
+        print("Train on both:", shlex.join(map(str, [*train, "--trusted", options.out / "trusted.csv"])))
     return name_failed(selection.failed, options.out)

@@ -143,7 +143,8 @@ def _overlaps(units: Units, n: int, taken: set[tuple]) -> bool:
 def _rows(units: Units, index: Iterable[int], costs: np.ndarray, strategy: Strategy) -> Iterable[tuple]:
     for rank, n in enumerate(index, start=1):
         score = float(units.score[n])
-        reason = strategy.reason.format(score=score, good=1 - score) if np.isfinite(score) else _UNKNOWN
+        told = np.isfinite(score) or not strategy.trusts  # chance needs no score
+        reason = strategy.reason.format(score=score, good=1 - score) if told else _UNKNOWN
         k = None if units.slices[n] == WHOLE else int(units.slices[n])
         yield rank, units.case[n], units.structure[n], k, score, float(costs[n]), reason
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 
 import nibabel
 import numpy as np
@@ -148,6 +149,16 @@ def test_what_cannot_be_meant_is_one_line(pool, capsys, tmp_path):
     (tmp_path / "empty").mkdir()
     assert main(["select", str(tmp_path / "empty"), "--out", str(tmp_path / "o"), "--budget", "1"]) in (2, 3)
     assert str(tmp_path / "empty") in capsys.readouterr().err
+
+
+def test_chance_needs_no_masks_and_the_next_step_is_one_that_works(pool, capsys):
+    assert select(pool, "--budget", 2, "--strategy", "random", masks=False) == 0
+    assert {row["reason"] for row in rows(pool.parent / "out" / "selection.csv")} == {"drawn by chance"}
+    assert "train-pseudo" not in capsys.readouterr().out, "nothing is trusted"
+    assert select(pool, "--budget", 2, out="two words") == 0
+    command = shlex.split(capsys.readouterr().out.split("Train on both: ")[1])
+    assert command[command.index("--predictions") + 1] == str(pool.parent / "masks")
+    assert command[-1] == str(pool.parent / "two words" / "trusted.csv")
 
 
 def test_a_bad_case_is_named_and_the_others_go_on(pool, capsys):
