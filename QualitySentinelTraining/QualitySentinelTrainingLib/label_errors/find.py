@@ -40,7 +40,7 @@ from .quality import case_score, soft_minimum, structure_quality
 from .report import share_wrong, write_tables
 
 _PIXELS = Kind("label-pixels", "quality-sentinel-label-pixels/1", "case")
-_MAPS = Kind("label-errors", "quality-sentinel-label-errors/1", "case", ("label_errors.csv",))
+_MAPS = Kind("label-errors", "quality-sentinel-label-errors/1", "case", ("label_errors.csv", "report.html"))
 
 
 @dataclass

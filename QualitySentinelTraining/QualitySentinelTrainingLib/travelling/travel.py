@@ -33,7 +33,7 @@ from .experiment import Experiment, LocalLearner, Sample, Server, centers_of, he
 from .models import SegmentationModel
 from .protocol import Event, Fate, Journey, TravelOptions, TravelState, Visit
 
-KIND = Kind("travel", "quality-sentinel-travel/1", item="visit")
+KIND = Kind("travel", "quality-sentinel-travel/1", "visit", ("sites.csv", "samples.csv", "report.html"))
 FINAL = "final.csv"
 _NSD_MM = 3.0
 _START = "start"

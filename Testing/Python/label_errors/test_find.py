@@ -199,6 +199,15 @@ def test_another_band_needs_another_folder(torsos, capsys):
     assert "band_mm is -1.0" in capsys.readouterr().err
 
 
+def test_the_report_of_another_run_is_not_written_over(torsos, capsys):
+    case = torsos()
+    case.out.mkdir()
+    (case.out / "report.html").write_text("another's")
+    assert given(case) == 2
+    assert "would be written over; choose another folder" in capsys.readouterr().err
+    assert (case.out / "report.html").read_text() == "another's"
+
+
 def test_the_band_lies_along_the_edges_of_both_labels():
     given, expected = np.zeros((2, 9, 30, 30), np.uint8)
     given[:, 5:10, 5:10], expected[:, 20:25, 20:25] = 1, 1
