@@ -91,10 +91,10 @@ def test_a_site_that_never_answers_is_passed_over_and_the_job_rests_for_it(told,
     def silent(site, task, model):
         return None if (site, task) == ("center_2", "train") else model
 
-    _, events = run(told | {"engine": "poc"}, tmp_path, spoil=silent)
+    _, events = run(told | {"engine": "poc"}, tmp_path / "out", spoil=silent)
     assert {e.fate for e in events if e.center == "center_2"} == {Fate.PASSED_OVER} and {e.cycle for e in events} == {0}
     assert any(e.fate is not Fate.PASSED_OVER for e in events)
-    _, events = run(told | {"engine": "poc"}, tmp_path)  # the next job, with all sites
+    _, events = run(told | {"engine": "poc"}, tmp_path / "out")  # the next job, with all sites
     assert {e.cycle for e in events if e.center == "center_2" and e.fate is not Fate.PASSED_OVER} == {1}
 
 
@@ -112,14 +112,14 @@ def test_weights_that_are_no_numbers_or_of_another_network_change_nothing(told, 
         params = {n: spoiled(a) if n.startswith("network.") else a for n, a in model.params.items()}
         return FLModel(params_type=model.params_type, params=params, meta=model.meta)
 
-    _, events = run(told | {"travel": told["travel"] | {"cycles": 1}}, tmp_path, spoil=spoil)
+    _, events = run(told | {"travel": told["travel"] | {"cycles": 1}}, tmp_path / "out", spoil=spoil)
     there = [e for e in events if e.center == "center_1"]
     assert {e.fate for e in there} == fates and all(said in e.note for e in there)
-    assert all(np.isfinite(array).all() for array in load_file(tmp_path / "model.safetensors").values())
+    assert all(np.isfinite(array).all() for array in load_file(tmp_path / "out" / "model.safetensors").values())
 
 
 def test_a_site_with_another_architecture_says_so_in_one_line(experiment, told, tmp_path):
-    wire = Wire(told, tmp_path, ["center_1"])
+    wire = Wire(told, tmp_path / "out", ["center_1"])
     other = experiment(network=NetworkOptions(size=16, widths=(4, 6)))
     learner = RemoteLearner(other, [s for s in samples_of(other) if s.split != TRAIN], wire)
     wire.ask("center_1", "describe", {"nothing": np.zeros(1, np.float32)}, {"classes": []})
@@ -150,7 +150,7 @@ def test_a_real_site_reads_its_own_data(experiment, told, bodies, tmp_path, monk
     own = tmp_path / "site.toml"
     own.write_text(f'data = "{bodies}"\ntask = "classification"\n[network]\nsize = 16\nwidths = [4, 8]\n')
     monkeypatch.setenv(SITE_VARIABLE, str(own))
-    wire = Wire(told | {"data": "/nowhere", "sites": "/nowhere/sites.csv"}, tmp_path, ["hospital"])
+    wire = Wire(told | {"data": "/nowhere", "sites": "/nowhere/sites.csv"}, tmp_path / "out", ["hospital"])
     answer = wire.ask("hospital", "describe", {"nothing": np.zeros(1, np.float32)}, {"classes": []})
     assert json.loads(answer.meta["told"])["samples"] == list(range(40))  # all of its cases, whatever their split
 
@@ -177,4 +177,4 @@ def test_a_journey_without_sites_is_refused(told, tmp_path, experiment):
     from QualitySentinelLib.errors import InputError
 
     with pytest.raises(InputError, match="no site answers"):
-        run(told, tmp_path, sites=())
+        run(told, tmp_path / "out", sites=())
