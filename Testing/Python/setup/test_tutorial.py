@@ -32,7 +32,7 @@ def test_every_control_it_names_is_in_the_panel(tutorial, panel):
 
 def test_every_key_it_names_is_in_a_tooltip_of_the_panel(tutorial, panel):
     rows = [row for row in re.findall(r"^\| (.+?) \| (.+?) \|", tutorial, re.M) if "**" in row[1]]
-    assert len(rows) == 6
+    assert len(rows) == 7
     for keys, buttons in rows:
         for key in re.split(r", | or ", keys):
             assert any(re.search(rf"\((?:[^)]*, or )?{re.escape(key)}[,)]", text) for text in panel), (key, buttons)
