@@ -148,7 +148,7 @@ def against_published_loop(scratch: Path) -> dict:
     ours = {s.segment_id: [x.raw for x in sorted(s.slices, key=lambda x: x.slice_index)] for s in case.segments}
     difference = max(abs(a - b) for name in theirs for a, b in zip(ours[name], theirs[name], strict=True))
     slices = sum(len(s) for s in theirs.values())
-    macs = forward_flops(model.network, 2, 256, 512) / 2
+    macs = forward_flops(model) / 2
     peak = matmul_peak()
     achieved = 2 * macs * slices / forward.seconds
     print(f"{len(theirs)} structures, {slices} slices, largest difference of scores {difference:.1e}")
@@ -185,8 +185,7 @@ def compact_against_resnet50(scratch: Path) -> dict:
         with timed_forward(model) as forward:
             case = Scorer(model, device="cpu", slices=8).score(ct, segmentation)
         slices = sum(s.n_scored for s in case.segments)
-        size = model.preset.size
-        flops = forward_flops(model.network, model.preset.channels, size, model.table.vectors.shape[1])
+        flops = forward_flops(model)
         result[name] = {
             "slices": slices, "ms_per_slice": 1e3 * case.seconds / slices,
             "forward_share": forward.seconds / case.seconds, "gmacs": flops / 2e9,
@@ -255,7 +254,10 @@ def _onnx_runtime(network: torch.nn.Module, inputs, path: Path):
     options.intra_op_num_threads = torch.get_num_threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda given: session.run(None, {n: x.numpy() for n, x in zip(names, given, strict=True)})[0][:, 0]
+    taken = {i.name for i in session.get_inputs()}  # those that the network looks at
+    return lambda given: session.run(
+        None, {n: x.numpy() for n, x in zip(names, given, strict=True) if n in taken}
+    )[0][:, 0]
 
 
 def _compiled(network: torch.nn.Module):
@@ -432,12 +434,12 @@ def timed_forward(model: QualityModel):
     del model.score
 
 
-def forward_flops(network: torch.nn.Module, channels: int, size: int, dimension: int) -> int:
+def forward_flops(model: QualityModel) -> int:
     """Floating-point operations (two per multiply-add) of one slice."""
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network.eval()(torch.zeros(1, channels, size, size), torch.zeros(1, dimension), torch.ones(1))
+        model.network.eval()(*model._example(1))
     return counter.get_total_flops()
 
 
