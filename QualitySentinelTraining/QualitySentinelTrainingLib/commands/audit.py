@@ -6,8 +6,8 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from QualitySentinelLib.commands.printing import CaseProgress, name_failed
 from QualitySentinelLib.commands.score import add_scoring_arguments, scoring_options
 from QualitySentinelLib.errors import CancelledError, UsageError
 from QualitySentinelLib.files import check_outside
@@ -19,10 +19,6 @@ from ..audit.report_options import (
     open_from,
     report_from,
 )
-
-FAILED_CASES = 6
-"""Exit code when some cases could not be scored; all others were."""
-_LISTED = 20
 
 
 def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
@@ -87,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
         None if options.shard is None else Shard.parse(options.shard), options.retry_failed, options.title or "",
         (*(columns or ()), *([patient] if patient else ())),
     )  # fmt: skip
-    progress = Progress(options.quiet)
+    progress = CaseProgress(options.quiet)
     try:
         outcome = run_audit(options.dataset, options.out, setup, how, progress.show)
     except KeyboardInterrupt as stop:
@@ -104,32 +100,6 @@ def run(options: argparse.Namespace) -> int:
     if options.shard is not None:  # a shard is no data set: its report would be one of chance
         return name_failed(outcome.failed, options.out / "cases.csv")
     return _report(options, outcome.data.root, outcome.failed)
-
-
-class Progress:
-    """A bar of cases, from the moment that the first is given out: refusals before that are one line."""
-
-    def __init__(self, quiet: bool) -> None:
-        self.done = self.total = 0
-        self._quiet, self._failed = quiet, 0
-        self._bar: Any = None
-
-    def show(self, done: int, total: int, head: dict | None) -> None:
-        """What ``run_audit`` tells."""
-        from tqdm import tqdm
-
-        if self._bar is None:
-            self._bar = tqdm(total=total, initial=done, unit="case", disable=self._quiet, dynamic_ncols=True)
-        self._bar.update(done - self._bar.n)
-        if head is not None and head["status"] == "failed":
-            self._failed += 1
-            self._bar.set_postfix(failed=self._failed)
-        self.done, self.total = done, total
-
-    def close(self) -> None:
-        """Leave the bar as it is."""
-        if self._bar is not None:
-            self._bar.close()
 
 
 def _check_output(options: argparse.Namespace) -> None:
@@ -163,15 +133,6 @@ def _report(options: argparse.Namespace, dataset_folder: Path | None, failed: di
     finally:  # the tables are there, and the failures, whatever keeps the report from being written
         code = name_failed(failed, options.out / "cases.csv")
     return code
-
-
-def name_failed(failed: dict[str, str], table: Path) -> int:
-    """List the cases that could not be done, as the table does; the exit code."""
-    for name, reason in list(failed.items())[:_LISTED]:
-        print(f"failed: {name}: {reason}", file=sys.stderr)
-    if len(failed) > _LISTED:
-        print(f"and {len(failed) - _LISTED} more, see {table}", file=sys.stderr)
-    return FAILED_CASES if failed else 0
 
 
 def _summarize(outcome, out: Path) -> None:

@@ -6,10 +6,11 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from QualitySentinelLib.commands.printing import name_failed
+
 from ..label_errors.options import FindOptions
 from ..option_files import add_options, given_options
 from ..segmentation import SegmentationOptions
-from .audit import name_failed
 from .data_options import add_case_options
 
 _EPOCHS = (20,)

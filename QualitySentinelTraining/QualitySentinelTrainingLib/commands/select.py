@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
+from QualitySentinelLib.commands.printing import CaseProgress, name_failed
+
 from ..option_files import add_options, given_options, read_options
 from ..selection.options import SelectOptions
-from .audit import Progress, name_failed
 
 
 def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         check_outside(place, options.pool)
     given = given_options(options, SelectOptions, *(f.name for f in fields(SelectOptions)))
     how = read_options(SelectOptions, None, **given)
-    progress = Progress(quiet=False)
+    progress = CaseProgress(quiet=False)
     try:
         selection = run_select(options.pool, options.out, how, progress.show)
     finally:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from .audit import name_failed
+from QualitySentinelLib.commands.printing import name_failed
 
 
 def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
