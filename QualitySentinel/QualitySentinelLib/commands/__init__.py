@@ -1,1 +1,1 @@
-"""Layer 8b: the command line. One module per command, each with ``add_parser`` and ``run``."""
+"""Layer 8b: the command line. One module per command; ``main._add_command`` says what it holds."""

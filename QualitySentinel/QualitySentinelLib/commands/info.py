@@ -1,11 +1,10 @@
-"""``quality-sentinel info``: the models, the devices, the versions and the structures known here."""
+"""Models, devices, versions, structures."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import platform
-from collections.abc import Callable
 from dataclasses import asdict
 
 from .. import __version__
@@ -14,9 +13,8 @@ from ..options import BUNDLED
 from ..scores import software_versions
 
 
-def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
-    """Describe the command's arguments."""
-    parser = add(name, help="models, devices, versions, structures")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     parser.add_argument("--json", action="store_true", help="machine-readable")
     parser.add_argument("--model", default="bundled", help="'bundled' or a model file to describe")
     parser.add_argument(
@@ -24,7 +22,6 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         help="first import a Quality Sentinel model or a published .pth checkpoint",
     )  # fmt: skip
     parser.add_argument("--embeddings", help="label_embedding.pkl, for a published .pth file to import")
-    parser.set_defaults(run=run)
 
 
 def gather(model_source: str = "bundled") -> dict:

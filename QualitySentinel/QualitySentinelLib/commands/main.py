@@ -39,53 +39,6 @@ _COMMANDS = {
 }
 _THREADED = ("score", "review", "train-segmenters", "find-errors", "train", "evaluate", "travel")
 """Commands whose one process computes; the others have workers, or nothing to compute."""
-_EXAMPLES = {
-    "score": (
-        "quality-sentinel score --ct ct.nii.gz --seg segmentation.nii.gz --out results",
-        "quality-sentinel score --ct dicom/ --seg masks/ --segments liver,spleen --slices 10 --out quick_look",
-    ),
-    "review": (
-        "quality-sentinel review --ct ct.nii.gz --seg segmentation.nii.gz",
-        "quality-sentinel review --ct ct.nii.gz --seg segmentation.nii.gz --scores results/report.json --out review",
-    ),
-    "audit": (
-        "quality-sentinel audit DATASET --out audit --workers 4",
-        "quality-sentinel audit DATASET --layout nnunet --out audit --shard 1/8",
-    ),
-    "select": (
-        "quality-sentinel select POOL --predictions MASKS --budget 20cases --out next",
-        "quality-sentinel select POOL --scores AUDIT --budget 300slices --export case-iterator --out next",
-    ),
-    "corrupt-labels": (
-        "quality-sentinel corrupt-labels DATASET --alpha 0.3 --beta 5 --out noisy",
-        "quality-sentinel corrupt-labels manifest.csv --alpha 0.7 --beta 10 --seed 1 --jobs 4 --out very_noisy",
-    ),
-    "find-errors": (
-        "quality-sentinel find-errors DATASET --out errors --epochs 40 --jobs 2",
-        "quality-sentinel find-errors DATASET --probabilities nnUNetTrainer__nnUNetPlans__3d_fullres --out errors",
-    ),
-    "split-sites": (
-        "quality-sentinel split-sites DATASET --centers 20 --sizes center_sizes.json --out sites.csv",
-        "quality-sentinel split-sites DATASET --column institution --out sites.csv",
-    ),
-    "harm": (
-        "quality-sentinel harm sites.csv --centers 0.2 --samples 0.05 --out harmful.csv",
-        "quality-sentinel harm sites.csv --kinds inverted 'shifted masks' --seed 1 --out harmful.csv",
-    ),
-    "travel": (
-        "quality-sentinel travel EXPERIMENT.toml --out travel",
-        "quality-sentinel travel EXPERIMENT.toml --set engine=simulator --out travel",
-    ),
-    "simulate": (
-        "quality-sentinel simulate experiment.toml --out experiment",
-        "quality-sentinel simulate experiment.toml --out experiment --workers 8",
-    ),
-    "train-pseudo": (
-        "quality-sentinel train-pseudo --data ANNOTATED --pool POOL --trusted next/trusted.csv --out network",
-        "quality-sentinel train-pseudo --data ANNOTATED --pool POOL --trusted trusted.csv --weighted --out network",
-    ),
-}
-"""Shown below the options of a command."""
 _UNEXPECTED = 1
 
 
@@ -102,19 +55,29 @@ def build_parser() -> argparse.ArgumentParser:
     for name, module in _COMMANDS.items():
         if all(map(importlib.util.find_spec, (module.partition(".")[0], module))):  # the training library may be absent
             try:
-                importlib.import_module(module).add_parser(commands.add_parser, name)
+                _add_command(commands, name, importlib.import_module(module))
             except ModuleNotFoundError as error:
                 _add_unavailable(commands, name, error)
-                continue
-            if name in _EXAMPLES:
-                commands.choices[name].epilog = "\n  ".join(("Examples:", *_EXAMPLES[name]))
-                commands.choices[name].formatter_class = _KeepsExamples
-            if name in _THREADED:
-                commands.choices[name].add_argument(
-                    "--threads", type=_thread_count, metavar="N",
-                    help="threads on the CPU (default: one per core that is free, at least half of them)",
-                )  # fmt: skip
     return parser
+
+
+def _add_command(commands: Any, name: str, module: Any) -> None:
+    """A command: its module has ``add_arguments`` and ``run``, and its docstring is the help, in three paragraphs.
+
+    The first is the summary in the list of commands, the second the description, the third has examples.
+    """
+    summary, description, examples, *_ = [*(module.__doc__ or "").strip().split("\n\n"), "", ""]
+    parser = commands.add_parser(
+        name, help=summary[:1].lower() + summary[1:].rstrip("."), description=description,
+        epilog=f"Examples:\n{examples}" if examples else None, formatter_class=_KeepsExamples,
+    )  # fmt: skip
+    module.add_arguments(parser)
+    if name in _THREADED:
+        parser.add_argument(
+            "--threads", type=_thread_count, metavar="N",
+            help="threads on the CPU (default: one per core that is free, at least half of them)",
+        )  # fmt: skip
+    parser.set_defaults(run=module.run)
 
 
 def _add_unavailable(commands: Any, name: str, error: ModuleNotFoundError) -> None:

@@ -1,10 +1,17 @@
-"""``quality-sentinel review``: one case scored and reviewed in a web page on this computer."""
+"""Review one case in a web page on this computer.
+
+Score a case and review it in a local web page with Slicer's slice views: flagged slices, accepts, edits scored again,
+export. The page is served only to this computer, and only to the browser that opens the printed address first. The
+review is saved in the output folder; the same command resumes it.
+
+    quality-sentinel review --ct ct.nii.gz --seg segmentation.nii.gz
+    quality-sentinel review --ct ct.nii.gz --seg segmentation.nii.gz --scores results/report.json --out review
+"""
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import not_installed
@@ -15,15 +22,8 @@ from .score import add_case_arguments, add_scoring_arguments, add_single_case_ar
 _NEEDED = ("trame", "trame_slicer", "slicer", "aiohttp")
 
 
-def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
-    """Describe the command's arguments."""
-    parser = add(
-        name,
-        help="review one case in a web page on this computer",
-        description="Score a case and review it in a local web page with Slicer's slice views: flagged slices, "
-        "accepts, edits scored again, export. The page is served only to this computer, and only to the browser that "
-        "opens the printed address first. The review is saved in the output folder; the same command resumes it.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     add_case_arguments(parser)
     parser.add_argument(
         "--out", type=Path, help="folder for the review and its exports (default: SEG's name and -review)"
@@ -33,7 +33,6 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     parser.add_argument("--scores", type=Path, help="report.json of an earlier scoring: only what changed is scored")
     parser.add_argument("--port", type=int, default=0, help="TCP port of the page (default: a free one)")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,4 +1,11 @@
-"""``quality-sentinel score``: one CT and its segmentation in, tables, report and colored segmentation out."""
+"""Score one case.
+
+Predict the Dice coefficient of every slice of every segment, and write tables, an HTML report and a segmentation
+colored by quality.
+
+    quality-sentinel score --ct ct.nii.gz --seg segmentation.nii.gz --out results
+    quality-sentinel score --ct dicom/ --seg masks/ --segments liver,spleen --slices 10 --out quick_look
+"""
 
 from __future__ import annotations
 
@@ -6,7 +13,6 @@ import argparse
 import csv
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -16,14 +22,8 @@ from ..options import DEFAULT_THRESHOLD, ScoringOptions
 from ..scores.aggregation import AGGREGATIONS, DEFAULT_AGGREGATION
 
 
-def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
-    """Describe the command's arguments."""
-    parser = add(
-        name,
-        help="score one case",
-        description="Predict the Dice coefficient of every slice of every segment, and write tables, an HTML report "
-        "and a segmentation colored by quality.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     add_case_arguments(parser)
     parser.add_argument("--out", required=True, type=Path, help="folder for the results (made when missing)")
     add_scoring_arguments(parser)
@@ -33,7 +33,6 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         help="also write errors.seg.nrrd: what to remove from each mask, and what to add to it (docs/ERROR_MAPS.md)",
     )  # fmt: skip
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary; warnings stay")
-    parser.set_defaults(run=run)
 
 
 def input_files(options: argparse.Namespace) -> dict[str, Path]:

@@ -1,10 +1,17 @@
-"""``quality-sentinel audit``: every case of a data set scored, into tables and a report."""
+"""Score every case of a data set.
+
+Score every case of a data set, and write tables of cases, segments and slices (Parquet and CSV), a report (HTML) and
+work lists. The same command resumes where an earlier run left off. Cases that cannot be scored are named, and the
+others are scored (exit code 6).
+
+    quality-sentinel audit DATASET --out audit --workers 4
+    quality-sentinel audit DATASET --layout nnunet --out audit --shard 1/8
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from QualitySentinelLib.commands.printing import CaseProgress, name_failed
@@ -21,16 +28,8 @@ from ..audit.report_options import (
 )
 
 
-def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
-    """Describe the command's arguments."""
-    parser = add(
-        name,
-        help="score every case of a data set",
-        description="Score every case of a data set, and write tables of cases, segments and slices (Parquet and "
-        "CSV), a report (HTML) and work lists. The same command resumes where an earlier run left off. Cases "
-        "that cannot be scored are named, and the others are scored (exit code 6).",
-        epilog="Example: quality-sentinel audit TotalSegmentator_v2 --out audit",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     parser.add_argument("dataset", type=Path, nargs="?", metavar="DATASET", help="folder of a data set, or a manifest")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results (made when missing)")
     parser.add_argument(
@@ -57,7 +56,6 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary; warnings stay")
     add_report_arguments(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

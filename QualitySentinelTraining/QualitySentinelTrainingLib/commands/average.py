@@ -1,27 +1,24 @@
-"""``quality-sentinel average``: one model whose weights are the mean of several stages of a training."""
+"""Average the weights of several stages of a training.
+
+Write a model whose weights are the mean of those of several stages of one training (train --start-from): often better
+than each of them on data unlike that of the training, at the cost of one (model soups, Wortsman et al. 2022). Evaluate
+and calibrate it anew.
+"""
 
 from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 
-def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
-    """Describe the command's arguments."""
-    parser = add(
-        name,
-        help="average the weights of several stages of a training",
-        description="Write a model whose weights are the mean of those of several stages of one training (train "
-        "--start-from): often better than each of them on data unlike that of the training, at the cost of one "
-        "(model soups, Wortsman et al. 2022). Evaluate and calibrate it anew.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     parser.add_argument(
         "--models", type=Path, nargs="+", required=True, metavar="FILE", help="model files, two or more"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the new model file")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

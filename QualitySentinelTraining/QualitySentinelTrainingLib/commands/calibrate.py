@@ -1,20 +1,18 @@
-"""``quality-sentinel calibrate``: gives a model honest intervals, from evaluations on subjects it never saw."""
+"""Calibrate a model's intervals, segment scores and flags of missed slices.
+
+Read the slice tables that evaluate wrote for subjects the model was never trained on, and write a copy of the model
+file with calibrated intervals, segment scores and flags of missed slices.
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 
-def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
-    """Describe the command's arguments."""
-    parser = add(
-        name,
-        help="calibrate a model's intervals, segment scores and flags of missed slices",
-        description="Read the slice tables that evaluate wrote for subjects the model was never trained on, and write "
-        "a copy of the model file with calibrated intervals, segment scores and flags of missed slices.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     parser.add_argument("--model", default="bundled", help="'bundled' or a .safetensors file")
     parser.add_argument(
         "--scores", type=Path, nargs="+", required=True, metavar="CSV", help="slices.csv.gz of evaluate"
@@ -32,7 +30,6 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         "--other-folds", action="store_true",
         help="the tables come from models trained the same way on other folds; this model may have seen their subjects",
     )  # fmt: skip
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,9 +1,16 @@
-"""``quality-sentinel corrupt-labels``: a data set with label noise that is known."""
+"""Copy a data set with known label noise.
+
+Copy a data set with label noise: in a share of the cases, each structure is dilated, eroded or made noisy along its
+edge. OUT is a data set that every command reads; OUT/CASE/clean.nii.gz and OUT/noise.csv keep the truth. CTs are
+linked. The same command resumes.
+
+    quality-sentinel corrupt-labels DATASET --alpha 0.3 --beta 5 --out noisy
+    quality-sentinel corrupt-labels manifest.csv --alpha 0.7 --beta 10 --seed 1 --jobs 4 --out very_noisy
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 from QualitySentinelLib.commands.printing import name_failed
@@ -13,21 +20,13 @@ from ..option_files import add_options, given_options
 from .data_options import add_case_options
 
 
-def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
-    """Describe the command's arguments."""
-    parser = add(
-        name,
-        help="copy a data set with known label noise",
-        description="Copy a data set with label noise: in a share of the cases, each structure is dilated, eroded or "
-        "made noisy along its edge. OUT is a data set that every command reads; OUT/CASE/clean.nii.gz and "
-        "OUT/noise.csv keep the truth. CTs are linked. The same command resumes.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a data set, or a manifest")
     parser.add_argument("--out", type=Path, required=True, help="folder for the new data set (made when missing)")
     add_case_options(parser)
     add_options(parser, NoiseOptions)
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default %(default)s)")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,10 +1,15 @@
-"""``quality-sentinel evaluate``: how good a model is on subjects it never saw, and its card."""
+"""Measure a model on unseen subjects.
+
+Simulate errors in the reference masks of test subjects, score every slice, compare with the true DSC, and write
+OUT/evaluation.json, tables, pictures and the model card OUT/card.md. With --tables nothing is scored: tables that
+earlier runs wrote, such as one per fold, are measured together.
+"""
 
 from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,15 +18,8 @@ from .data_options import add_case_options, subjects_of
 _CASE_OPTIONS = ("layout", "source", "names", "patient")
 
 
-def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
-    """Describe the command's arguments."""
-    parser = add(
-        name,
-        help="measure a model on unseen subjects",
-        description="Simulate errors in the reference masks of test subjects, score every slice, compare with the true "
-        "DSC, and write OUT/evaluation.json, tables, pictures and the model card OUT/card.md. With --tables nothing is "
-        "scored: tables that earlier runs wrote, such as one per fold, are measured together.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     data = parser.add_mutually_exclusive_group(required=True)
     data.add_argument("--data", type=Path, nargs="+", metavar="DIR", help="data sets, as make-pairs reads them")
     data.add_argument(
@@ -50,7 +48,6 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         help="figures.json of make experiments, to put into report and card",
     )  # fmt: skip
     add_case_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,9 +1,17 @@
-"""``quality-sentinel find-errors``: voxels of a data set whose labels are probably wrong."""
+"""Find the voxels of a data set whose labels are wrong.
+
+Find label errors by confident learning: networks that never saw the patient predict every case, and what they surely
+see otherwise is flagged. Writes OUT/errors/CASE.nii.gz (1 wrongly included, 2 missing, 3 another structure),
+OUT/corrected, label_errors.csv, label quality as scores, and report.html. The same command resumes. Cases that cannot
+be read are named, and the others are done (exit code 6).
+
+    quality-sentinel find-errors DATASET --out errors --epochs 40 --jobs 2
+    quality-sentinel find-errors DATASET --probabilities nnUNetTrainer__nnUNetPlans__3d_fullres --out errors
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 from QualitySentinelLib.commands.printing import name_failed
@@ -17,16 +25,8 @@ _EPOCHS = (20,)
 """One stage is enough to find errors; those of the paper take a day."""
 
 
-def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
-    """Describe the command's arguments."""
-    parser = add(
-        name,
-        help="find the voxels of a data set whose labels are wrong",
-        description="Find label errors by confident learning: networks that never saw the patient predict every case, "
-        "and what they surely see otherwise is flagged. Writes OUT/errors/CASE.nii.gz (1 wrongly included, 2 missing, "
-        "3 another structure), OUT/corrected, label_errors.csv, label quality as scores, and report.html. The same "
-        "command resumes. Cases that cannot be read are named, and the others are done (exit code 6).",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a data set, or a manifest")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results (made when missing)")
     add_case_options(parser)
@@ -40,7 +40,6 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     add_options(networks, SegmentationOptions, epochs=_EPOCHS)
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default %(default)s)")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

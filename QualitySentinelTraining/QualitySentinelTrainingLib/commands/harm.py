@@ -1,20 +1,20 @@
-"""``quality-sentinel harm``: make centers or single samples harmful, to test what finds them."""
+"""Make centers or single samples harmful, for tests.
+
+Choose harmful centers and samples in a table of split-sites. The harm is done when 'travel' reads a sample, so that the
+data set stays as it is and the table keeps the truth.
+
+    quality-sentinel harm sites.csv --centers 0.2 --samples 0.05 --out harmful.csv
+    quality-sentinel harm sites.csv --kinds inverted 'shifted masks' --seed 1 --out harmful.csv
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 
-def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
-    """Describe the command's arguments."""
-    parser = add(
-        name,
-        help="make centers or single samples harmful, for tests",
-        description="Choose harmful centers and samples in a table of split-sites. The harm is done when 'travel' "
-        "reads a sample, so that the data set stays as it is and the table keeps the truth.",
-    )  # fmt: skip
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     parser.add_argument("sites", type=Path, metavar="SITES.csv", help="table of split-sites")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the table with harm, CSV")
     parser.add_argument(
@@ -27,7 +27,6 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         "--samples", type=float, default=0.05, metavar="SHARE", help="harmful samples of other centers (default: 0.05)"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,10 +1,15 @@
-"""``quality-sentinel make-pairs``: from CTs with reference masks to files of pairs to train or test on."""
+"""Make training pairs: masks and their true DSC.
+
+Make masks with errors, simulated ones and networks' own, from the reference masks of subjects, and write slices of them
+with their true DSC: OUT/SUBJECT.pairs.h5. A subject whose file is there is not done again; one that cannot be read is
+named and left out (exit code 3).
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -42,15 +47,8 @@ class PairAmounts(Options):
         return {"masks": self.masks, "evaluation": True} if self.evaluation else asdict(self)
 
 
-def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
-    """Describe the command's arguments."""
-    parser = add(
-        name,
-        help="make training pairs: masks and their true DSC",
-        description="Make masks with errors, simulated ones and networks' own, from the reference masks of subjects, "
-        "and write slices of them with their true DSC: OUT/SUBJECT.pairs.h5. A subject whose file is there is not done "
-        "again; one that cannot be read is named and left out (exit code 3).",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     add_data_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder of the pair files")
     parser.add_argument(
@@ -67,7 +65,6 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     )  # fmt: skip
     add_options(parser, PairAmounts)
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default %(default)s)")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

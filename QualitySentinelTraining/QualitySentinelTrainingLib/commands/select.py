@@ -1,11 +1,18 @@
-"""``quality-sentinel select``: what to annotate next, and which pseudo labels to trust."""
+"""Choose what to annotate next, and which pseudo labels to trust.
+
+Rank the cases of a pool, or the slices of their masks, and write selection.csv (what to annotate next, within the
+budget) and trusted.csv (the best of what is left, as pseudo labels). The same command resumes where an earlier run left
+off; another budget measures nothing again.
+
+    quality-sentinel select POOL --predictions MASKS --budget 20cases --out next
+    quality-sentinel select POOL --scores AUDIT --budget 300slices --export case-iterator --out next
+"""
 
 from __future__ import annotations
 
 import argparse
 import shlex
 import sys
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,20 +22,12 @@ from ..option_files import add_options, given_options, read_options
 from ..selection.options import SelectOptions
 
 
-def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
-    """Describe the command's arguments."""
-    parser = add(
-        name,
-        help="choose what to annotate next, and which pseudo labels to trust",
-        description="Rank the cases of a pool, or the slices of their masks, and write selection.csv (what to annotate "
-        "next, within the budget) and trusted.csv (the best of what is left, as pseudo labels). The same command "
-        "resumes where an earlier run left off; another budget measures nothing again.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     parser.add_argument("pool", type=Path, nargs="?", metavar="POOL", help="folder of CTs, with or without masks")
     parser.add_argument("--out", type=Path, help="folder for the lists")
     parser.add_argument("--list-strategies", action="store_true", help="say what each strategy needs and costs")
     add_options(parser, SelectOptions, *(f.name for f in fields(SelectOptions)))
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,28 +1,27 @@
-"""``quality-sentinel simulate``: strategies compared in a closed loop on a labeled data set."""
+"""Compare annotation strategies in a closed loop on a labeled data set.
+
+In each round every strategy chooses, the reference annotates, and a small network is trained further and measured on
+patients that nobody chooses from. Writes tables and a page of DSC, NSD, time, memory and disk. The same command resumes
+where an earlier run left off.
+
+    quality-sentinel simulate experiment.toml --out experiment
+    quality-sentinel simulate experiment.toml --out experiment --workers 8
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from QualitySentinelLib.commands.printing import name_failed
 
 
-def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
-    """Describe the command's arguments."""
-    parser = add(
-        name,
-        help="compare annotation strategies in a closed loop on a labeled data set",
-        description="In each round every strategy chooses, the reference annotates, and a small network is trained "
-        "further and measured on patients that nobody chooses from. Writes tables and a page of DSC, NSD, time, memory "
-        "and disk. The same command resumes where an earlier run left off.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     parser.add_argument("experiment", type=Path, metavar="EXPERIMENT.toml", help="see docs/SELECTION.md")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="steps side by side (default %(default)s)")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

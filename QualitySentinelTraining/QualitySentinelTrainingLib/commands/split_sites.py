@@ -1,23 +1,23 @@
-"""``quality-sentinel split-sites``: a data set as several centers, to try multi-center training on it."""
+"""Deal a data set out to centers for multi-center training.
+
+Write a table that says which center, or which of verification and test set, each case belongs to. Patients are never
+split. No image is opened or copied.
+
+    quality-sentinel split-sites DATASET --centers 20 --sizes center_sizes.json --out sites.csv
+    quality-sentinel split-sites DATASET --column institution --out sites.csv
+"""
 
 from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 from .data_options import PATIENT_HELP
 
 
-def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
-    """Describe the command's arguments."""
-    parser = add(
-        name,
-        help="deal a data set out to centers for multi-center training",
-        description="Write a table that says which center, or which of verification and test set, each case belongs "
-        "to. Patients are never split. No image is opened or copied.",
-    )  # fmt: skip
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     parser.add_argument("data", type=Path, metavar="DATASET", help="folder or CSV manifest; see docs/AUDIT.md")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the table, CSV")
     parser.add_argument("--centers", type=int, metavar="N", help="number of centers")
@@ -29,7 +29,6 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     parser.add_argument("--layout", help="layout of the data set (default: detected)")
     parser.add_argument("--patient", metavar="REGEX", help=PATIENT_HELP)
     parser.add_argument("--seed", type=int, default=0)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

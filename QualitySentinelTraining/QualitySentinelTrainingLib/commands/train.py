@@ -1,4 +1,8 @@
-"""``quality-sentinel train``: from pair files to a model file."""
+"""Train a model.
+
+Train on pair files (see make-pairs) and write OUT/model.safetensors. Started again after it was stopped or killed, it
+resumes after the last complete epoch.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import argparse
 import json
 import logging
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -19,14 +23,8 @@ PHANTOM = "phantom"
 MODEL_FILE = "model.safetensors"
 
 
-def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
-    """Describe the command's arguments."""
-    parser = add(
-        name,
-        help="train a model",
-        description="Train on pair files (see make-pairs) and write OUT/model.safetensors. Started again after it was "
-        "stopped or killed, it resumes after the last complete epoch.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     parser.add_argument("--pairs", type=Path, nargs="+", required=True, metavar="DIR", help="folders of pair files")
     parser.add_argument("--out", type=Path, required=True, help="folder for the model file, logs and training state")
     parser.add_argument(
@@ -43,7 +41,6 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
         help="license of a data set, for the model card",
     )  # fmt: skip
     parser.add_argument("--name", help="name of the model in reports (default: folder of --out and date)")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,9 +1,16 @@
-"""``quality-sentinel train-pseudo``: a network trained on references and on pseudo labels that are trusted."""
+"""Train a network on references and on trusted pseudo labels.
+
+Train one segmentation network on the references of --data and on the masks of POOL that trusted.csv (of select) lists:
+by case, structure or slice. What it does not list is left out of the loss. With --weighted a label counts as often as
+its score says. The same command resumes.
+
+    quality-sentinel train-pseudo --data ANNOTATED --pool POOL --trusted next/trusted.csv --out network
+    quality-sentinel train-pseudo --data ANNOTATED --pool POOL --trusted trusted.csv --weighted --out network
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 from ..option_files import add_options, given_options
@@ -17,15 +24,8 @@ _SHAPING = (
 _EPOCHS = (10,)
 
 
-def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
-    """Describe the command's arguments."""
-    parser = add(
-        name,
-        help="train a network on references and on trusted pseudo labels",
-        description="Train one segmentation network on the references of --data and on the masks of POOL that "
-        "trusted.csv (of select) lists: by case, structure or slice. What it does not list is left out of the loss. "
-        "With --weighted a label counts as often as its score says. The same command resumes.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     add_data_options(parser)
     parser.add_argument("--pool", type=Path, required=True, help="the pool that select ranked")
     parser.add_argument("--predictions", type=Path, metavar="DIR", help="its masks, where they are not in the pool")
@@ -34,7 +34,6 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the networks")
     add_options(parser, SegmentationOptions, *_SHAPING, epochs=_EPOCHS)
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,9 +1,12 @@
-"""``quality-sentinel train-segmenters``: networks whose predictions become masks with real errors."""
+"""Train small segmentation networks; their predictions become training pairs.
+
+Train one small network per fold and write, at growing numbers of epochs, what it predicts of the subjects it never saw:
+OUT/epoch_0010/SUBJECT.nii.gz. The same command resumes where it left off.
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 from ..label_errors.options import StudentOptions
@@ -12,14 +15,8 @@ from ..segmentation import SegmentationOptions
 from .data_options import add_data_options, subjects_of
 
 
-def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
-    """Describe the command's arguments."""
-    parser = add(
-        name,
-        help="train small segmentation networks; their predictions become training pairs",
-        description="Train one small network per fold and write, at growing numbers of epochs, what it predicts of the "
-        "subjects it never saw: OUT/epoch_0010/SUBJECT.nii.gz. The same command resumes where it left off.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     add_data_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder for predictions and networks")
     parser.add_argument("--probabilities", action="store_true", help="write class probabilities, too")
@@ -30,7 +27,6 @@ def add_parser(add: Callable[..., argparse.ArgumentParser], name: str) -> None:
     add_options(parser.add_argument_group("with --errors"), StudentOptions)
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default %(default)s)")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -42,7 +42,7 @@ def test_help_speaks_of_no_program_text():
 def test_help_shows_two_commands_to_copy_that_can_be_parsed(command, capsys):
     assert main([command, "--help"]) == 0
     shown = capsys.readouterr().out
-    examples = [line.strip() for line in shown.splitlines() if line.startswith("  quality-sentinel")]
+    examples = [line.strip() for line in shown.splitlines() if line.startswith("    quality-sentinel")]
     assert len(examples) == 2
     for example in examples:
         options = build_parser().parse_args(example.split()[1:])

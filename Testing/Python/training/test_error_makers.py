@@ -1,6 +1,5 @@
 """Error makers: out-of-fold predictions at growing numbers of epochs, that can be taken up again after a stop."""
 
-import argparse
 import json
 
 import nibabel
@@ -8,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from QualitySentinelLib.commands.main import main
 from QualitySentinelLib.errors import InputError, ModelError, UsageError
 from QualitySentinelLib.reading import read_segmentation
 from QualitySentinelLib.volume import AxialFrame, CtVolume
-from QualitySentinelTrainingLib.commands import train_segmenters as command
 from QualitySentinelTrainingLib.runs import Run
 from QualitySentinelTrainingLib.segmentation import SegmentationOptions, read_probabilities, train_segmenters
 from QualitySentinelTrainingLib.segmentation.field import Field
@@ -239,13 +238,9 @@ def test_the_command_trains_on_a_folder_of_cases_and_prints_a_table(a_torso, tmp
             image = nibabel.Nifti1Image(np.ascontiguousarray(array.T), a_torso.ijk_to_ras)
             nibabel.save(image, folder / f"{name}.nii.gz")
     (tmp_path / "data" / "labels.json").write_text('{"labels": {"background": 0, "liver": 1, "spleen": 2}}')
-    parser = argparse.ArgumentParser()
-    commands = parser.add_subparsers()
-    command.add_parser(lambda name, **about: commands.add_parser(name, **about), "train-segmenters")
     arguments = ["train-segmenters", "--data", tmp_path / "data", "--out", tmp_path / "out", "--epochs", 1, 2]
     arguments += ["--steps", 1, "--size", 32, "--pixel-mm", 9]
-    options = parser.parse_args([str(a) for a in arguments])
-    assert options.run(options) == 0
+    assert main([str(a) for a in arguments]) == 0
     printed = capsys.readouterr().out
     assert "liver" in printed and "spleen" in printed
     assert len(list((tmp_path / "out").glob("epoch_000?/case_?.nii.gz"))) == 4
@@ -257,13 +252,9 @@ def test_the_command_reads_what_nnunet_does_and_never_splits_a_person(a_torso, t
             file = tmp_path / "data" / f"{path.format(case)}.nii.gz"
             file.parent.mkdir(parents=True, exist_ok=True)
             nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(array.T.astype(np.int16)), a_torso.ijk_to_ras), file)
-    parser = argparse.ArgumentParser()
-    commands = parser.add_subparsers()
-    command.add_parser(lambda name, **about: commands.add_parser(name, **about), "train-segmenters")
     arguments = ["train-segmenters", "--data", tmp_path / "data", "--out", tmp_path / "out", "--epochs", 1]
     arguments += ["--steps", 1, "--size", 32, "--pixel-mm", 9, "--names", "dap", "--person", "AutoPET_([0-9a-f]+)"]
-    options = parser.parse_args([str(a) for a in arguments])
-    assert options.run(options) == 0
+    assert main([str(a) for a in arguments]) == 0
     assert "liver" in capsys.readouterr().out
     fold = json.loads((tmp_path / "out" / "folds.json").read_text())["fold_of"]
     assert fold["AutoPET_0a_1"] == fold["AutoPET_0a_2"] != fold["AutoPET_0b_1"] == fold["AutoPET_0b_2"]
