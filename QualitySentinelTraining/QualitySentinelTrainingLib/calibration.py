@@ -174,12 +174,9 @@ class CrossCalibration(dict):
 
     It is what :func:`calibrate` gives; the functions below that take persons use each person's own, so that everything
     measured with it is measured on persons that took no part in it.
-
-    Attributes:
-        of_person: calibration by person.
     """
 
-    of_person: dict[str, dict]
+    of_person: dict[str, dict]  # calibration by person
 
 
 def cross_calibrate(evaluated: EvaluationTable, folds: int = 5, by_site: bool = False, **options) -> CrossCalibration:

@@ -25,23 +25,14 @@ MARGIN_MM = 30.0
 
 @dataclass
 class Candidate:
-    """One mask of one structure of a subject.
+    """One mask of one structure of a subject."""
 
-    Attributes:
-        value: the structure's value in ``subject.labels``.
-        mask: bool ``[k, j, i]``, a part of the subject's grid.
-        corner: canonical (k, j, i) of ``mask[0, 0, 0]``.
-        kind: names of its errors joined with `` + ``; ``none`` for the reference itself, ``network`` for a network's.
-        origin: ``simulated`` or ``network``, or what else made it.
-        stage: training stage (epoch) of the network that drew it; -1 for others.
-    """
-
-    value: int
-    mask: np.ndarray
-    corner: tuple[int, int, int]
-    kind: str
-    origin: str = "simulated"
-    stage: int = -1
+    value: int  # the structure's value in ``subject.labels``
+    mask: np.ndarray  # bool ``[k, j, i]``, a part of the subject's grid
+    corner: tuple[int, int, int]  # canonical (k, j, i) of ``mask[0, 0, 0]``
+    kind: str  # names of its errors joined with `` + ``; ``none`` for the reference itself, ``network`` for a network's
+    origin: str = "simulated"  # ``simulated`` or ``network``, or what else made it
+    stage: int = -1  # training stage (epoch) of the network that drew it; -1 for others
 
 
 def simulated_candidates(

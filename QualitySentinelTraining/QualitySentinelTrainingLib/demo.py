@@ -57,16 +57,11 @@ PLAN: dict[str, tuple[str, float] | None] = {
 
 @dataclass(frozen=True)
 class Planted:
-    """A case with known errors.
+    """A case with known errors."""
 
-    Attributes:
-        phantom: CT and reference.
-        mask: label map with errors, uint8 ``[k, j, i]``, the phantom's label values.
-        kinds: name of the planted error of each label value in the case; ``none`` where the structure was left right.
-    """
-
-    phantom: Phantom
-    mask: np.ndarray
+    phantom: Phantom  # CT and reference
+    mask: np.ndarray  # label map with errors, uint8 ``[k, j, i]``, the phantom's label values
+    # name of the planted error of each label value in the case; ``none`` where the structure was left right
     kinds: dict[int, str]
 
 

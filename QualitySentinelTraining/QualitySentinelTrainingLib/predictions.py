@@ -48,21 +48,15 @@ _DEEPEST = 5
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one checkpoint predicted of one subject.
+    """What one checkpoint predicted of one subject."""
 
-    Attributes:
-        checkpoint: the checkpoint's folder, relative to the folder searched; its own name where that is the same.
-        stage: number of epochs by the folder's name (:func:`stage_of`), else by that of the nearest folder above it, in
-            the folder searched, that says epochs; -1 when none does.
-        subject: name of the case.
-        path: label map, or folder of one mask per structure.
-        names: file that names the label values, or what it says; ``None`` when there is none.
-    """
-
-    checkpoint: str
+    checkpoint: str  # the checkpoint's folder, relative to the folder searched; its own name where that is the same
+    # number of epochs by the folder's name (:func:`stage_of`), else by that of the nearest folder above it, in the
+    # folder searched, that says epochs; -1 when none does
     stage: int
-    subject: str
-    path: Path
+    subject: str  # name of the case
+    path: Path  # label map, or folder of one mask per structure
+    # file that names the label values, or what it says; ``None`` when there is none
     names: Path | Mapping[str, str] | None = None
 
 

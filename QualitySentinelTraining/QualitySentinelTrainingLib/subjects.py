@@ -39,28 +39,19 @@ _FINEST_MM = 2.4
 
 @dataclass
 class Subject:
-    """A CT and reference masks.
+    """A CT and reference masks."""
 
-    Attributes:
-        name: unique; train and test never share one.
-        ct: the CT.
-        labels: reference label map ``[k, j, i]``, unsigned integers, 0 is background.
-        structures: label value to structure name.
-        source: data set it belongs to; figures are given by source.
-        person: subjects of one patient share this, and a fold; by default the name.
-        trust: by label value, how much each slice is trusted, 0..1, float ``[k]``; what is not there is trusted fully.
-            Segmentation networks learn from a label as often as it is trusted.
-        corrected: another label map of the same values, and how often it is learned from instead, 0..1. On average this
-            is training on softened labels.
-    """
-
-    name: str
-    ct: CtVolume
-    labels: np.ndarray
-    structures: dict[int, str]
-    source: str = ""
-    person: str = ""
+    name: str  # unique; train and test never share one
+    ct: CtVolume  # the CT
+    labels: np.ndarray  # reference label map ``[k, j, i]``, unsigned integers, 0 is background
+    structures: dict[int, str]  # label value to structure name
+    source: str = ""  # data set it belongs to; figures are given by source
+    person: str = ""  # subjects of one patient share this, and a fold; by default the name
+    # by label value, how much each slice is trusted, 0..1, float ``[k]``; what is not there is trusted fully.
+    # Segmentation networks learn from a label as often as it is trusted
     trust: dict[int, np.ndarray] = field(default_factory=dict)
+    # another label map of the same values, and how often it is learned from instead, 0..1. On average this is training
+    # on softened labels
     corrected: tuple[np.ndarray, float] | None = None
 
     def __post_init__(self) -> None:
@@ -69,23 +60,14 @@ class Subject:
 
 @dataclass(frozen=True)
 class SubjectSource:
-    """A subject not yet read: a data set does not fit into memory.
+    """A subject not yet read: a data set does not fit into memory."""
 
-    Attributes:
-        name: unique; names the subject's pair file.
-        person: subjects of one patient share it, and a fold.
-        source: data set.
-        read: gives the subject. It can be sent to another process.
-        folder: of the CT, where it is in a data set.
-        with_masks: masks of networks lie beside the CT (``predictions.masks_beside``).
-    """
-
-    name: str
-    person: str
-    source: str
-    read: Callable[[], Subject]
-    folder: Path | None = None
-    with_masks: bool = False
+    name: str  # unique; names the subject's pair file
+    person: str  # subjects of one patient share it, and a fold
+    source: str  # data set
+    read: Callable[[], Subject]  # gives the subject. It can be sent to another process
+    folder: Path | None = None  # of the CT, where it is in a data set
+    with_masks: bool = False  # masks of networks lie beside the CT (``predictions.masks_beside``)
 
 
 def find_subjects(
@@ -249,11 +231,7 @@ def phantom_subject(seed: int) -> Subject:
 
 
 def _called(name: str, given: str) -> str:
-    """The data set's name. A comma in it would pass its subjects off as made ones.
-
-    Raises:
-        UsageError: there is one in the name that the user gave.
-    """
+    """The data set's name. A comma in it would pass its subjects off as made ones."""
     if "," in given:
         raise UsageError(f"--source {given}: give a name without a comma; what follows one tells made subjects apart")
     return name.replace(",", " ")

@@ -27,24 +27,16 @@ SWAP_COLUMNS = ("case", "kind", "structures", "distance_mm", "evidence", "pairs_
 
 @dataclass(frozen=True)
 class MissingStructure:
-    """A structure that some cases have and others lack.
+    """A structure that some cases have and others lack."""
 
-    Attributes:
-        structure: its name.
-        n_present: cases with a mask that holds voxels.
-        n_empty: cases with a mask without a voxel.
-        n_absent: cases without such a mask.
-        in_range: cases of those that lack it whose other masks reach above and below its usual place.
-        share: of the cases whose range holds that place, those that have it, 0..1; ``None`` when too few are known.
-        cases: names of the cases in ``in_range``, with the expected S coordinate in mm and ``empty`` or ``absent``.
-    """
-
-    structure: str
-    n_present: int
-    n_empty: int
-    n_absent: int
-    in_range: int
+    structure: str  # its name
+    n_present: int  # cases with a mask that holds voxels
+    n_empty: int  # cases with a mask without a voxel
+    n_absent: int  # cases without such a mask
+    in_range: int  # cases of those that lack it whose other masks reach above and below its usual place
+    # of the cases whose range holds that place, those that have it, 0..1; ``None`` when too few are known
     share: float | None
+    # names of the cases in ``in_range``, with the expected S coordinate in mm and ``empty`` or ``absent``
     cases: tuple[tuple[str, float, str], ...] = ()
 
     @property

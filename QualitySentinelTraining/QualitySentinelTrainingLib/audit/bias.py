@@ -36,16 +36,11 @@ OVERALL = "all structures"
 
 @dataclass(frozen=True)
 class Group:
-    """One side of a comparison.
+    """One side of a comparison."""
 
-    Attributes:
-        name: the value of the metadata column.
-        n: units.
-        mean, low, high: mean predicted DSC over the units and its 95 % bootstrap interval.
-    """
-
-    name: str
-    n: int
+    name: str  # the value of the metadata column
+    n: int  # units
+    # mean, low, high: mean predicted DSC over the units and its 95 % bootstrap interval
     mean: float
     low: float
     high: float
@@ -79,18 +74,13 @@ class BiasTest(RankTest):
 
 @dataclass
 class Bias:
-    """All tests of a report.
+    """All tests of a report."""
 
-    Attributes:
-        tests: smallest ``q`` first.
-        notes: columns and groups that were not tested, and why, one line each.
-        patient: the metadata column that told patients, without ``meta_``; ``None`` when each case was a unit.
-        n_cases, n_units: cases with scores, and units that they make.
-    """
-
-    tests: list[BiasTest]
-    notes: list[str] = field(default_factory=list)
+    tests: list[BiasTest]  # smallest ``q`` first
+    notes: list[str] = field(default_factory=list)  # columns and groups that were not tested, and why, one line each
+    # the metadata column that told patients, without ``meta_``; ``None`` when each case was a unit
     patient: str | None = None
+    # n_cases, n_units: cases with scores, and units that they make
     n_cases: int = 0
     n_units: int = 0
 

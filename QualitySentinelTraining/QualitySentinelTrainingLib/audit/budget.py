@@ -19,36 +19,23 @@ ORDERS = ("worst", "gain")
 
 @dataclass
 class BudgetPlan:
-    """Slices in the order of correction, and what correcting the first k of them gains.
+    """Slices in the order of correction, and what correcting the first k of them gains."""
 
-    Attributes:
-        order: ``worst``: lowest predicted DSC first; ``gain``: largest gain of the data set's mean first.
-        slices: one row per slice worth correcting, in that order: ``case``, ``segment``, ``structure``,
-            ``slice_index``, ``predicted_dsc``, ``missed``, ``reached``, ``gain`` (of the data set's mean DSC).
-        mean_before: mean of the segments' predicted DSC, as ``segments.csv`` has them.
-        gains: float64 [k]; ``gains[k - 1]`` is what the first k corrections together add to that mean.
-        cautious: the same from the upper bounds of the slices' intervals; ``None`` where there are none.
-        n_segments: segments the mean is over.
-        n_slices: slices scored or missed, worth correcting or not.
-    """
-
-    order: str
+    order: str  # ``worst``: lowest predicted DSC first; ``gain``: largest gain of the data set's mean first
+    # one row per slice worth correcting, in that order: ``case``, ``segment``, ``structure``, ``slice_index``,
+    # ``predicted_dsc``, ``missed``, ``reached``, ``gain`` (of the data set's mean DSC)
     slices: pd.DataFrame
-    mean_before: float
-    gains: np.ndarray
+    mean_before: float  # mean of the segments' predicted DSC, as ``segments.csv`` has them
+    gains: np.ndarray  # float64 [k]; ``gains[k - 1]`` is what the first k corrections together add to that mean
+    # the same from the upper bounds of the slices' intervals; ``None`` where there are none
     cautious: np.ndarray | None
-    n_segments: int
-    n_slices: int
+    n_segments: int  # segments the mean is over
+    n_slices: int  # slices scored or missed, worth correcting or not
 
-    def gain(self, k: int) -> float:
+    def gain(self, k: int, cautious: bool = False) -> float | None:
         """Expected gain of the mean DSC when the first ``k`` slices are corrected (all, when there are fewer)."""
-        return float(self.gains[min(k, len(self.gains)) - 1]) if k > 0 and len(self.gains) else 0.0
-
-    def cautious_gain(self, k: int) -> float | None:
-        """The same from the upper bounds of the intervals; ``None`` where the model gives none."""
-        if self.cautious is None:
-            return None
-        return float(self.cautious[min(k, len(self.cautious)) - 1]) if k > 0 and len(self.cautious) else 0.0
+        gains = self.cautious if cautious else self.gains
+        return None if gains is None else float(gains[min(k, len(gains)) - 1]) if k > 0 and len(gains) else 0.0
 
 
 def budget_plan(audit: Audit, order: str = "worst", doubtful_only: bool = True) -> BudgetPlan:

@@ -34,26 +34,18 @@ _LISTED = 50
 
 @dataclass(frozen=True)
 class Difference:
-    """One structure, or all of them, in this audit and in the other.
+    """One structure, or all of them, in this audit and in the other."""
 
-    Attributes:
-        structure: its name, or :data:`~.bias.OVERALL`.
-        n: units compared with themselves; or units of this audit, when not paired.
-        n_other: units of the other audit.
-        mean, other_mean: mean predicted DSC over those units.
-        difference: mean of this less the other, with its 95 % bootstrap interval over units, ``low`` to ``high``.
-        p: Wilcoxon signed-rank (paired) or Mann-Whitney U; ``q`` corrected for all structures (Benjamini-Hochberg).
-    """
-
-    structure: str
-    n: int
-    n_other: int
+    structure: str  # its name, or :data:`~.bias.OVERALL`
+    n: int  # units compared with themselves; or units of this audit, when not paired
+    n_other: int  # units of the other audit
+    # mean, other_mean: mean predicted DSC over those units
     mean: float
     other_mean: float
-    difference: float
+    difference: float  # mean of this less the other, with its 95 % bootstrap interval over units, ``low`` to ``high``
     low: float
     high: float
-    p: float
+    p: float  # Wilcoxon signed-rank (paired) or Mann-Whitney U; ``q`` corrected for all structures (Benjamini-Hochberg)
     q: float
 
     @property
@@ -75,35 +67,28 @@ class Units:
 
 @dataclass
 class Comparison:
-    """This audit against another.
+    """This audit against another."""
 
-    Attributes:
-        name, other_name: what the two are called.
-        paired: whether cases were compared with themselves.
-        why: how that was decided, a sentence.
-        rows: over all structures first, then structures by difference, the largest loss first.
-        n_common, n_here, n_there: cases in both, only in this, only in the other (by name; paired only).
-        here, there: what was counted of each; the same when paired.
-        changed: paired only: the segments that changed most, rows of ``case``, ``structure``, ``dsc``, ``other``,
-            ``difference``; the largest change first.
-        only_here, only_there: structures that only one of the two has.
-        warnings: what makes the comparison doubtful.
-    """
-
+    # name, other_name: what the two are called
     name: str
     other_name: str
-    paired: bool
-    why: str
-    rows: list[Difference]
+    paired: bool  # whether cases were compared with themselves
+    why: str  # how that was decided, a sentence
+    rows: list[Difference]  # over all structures first, then structures by difference, the largest loss first
+    # n_common, n_here, n_there: cases in both, only in this, only in the other (by name; paired only)
     n_common: int = 0
     n_here: int = 0
     n_there: int = 0
+    # here, there: what was counted of each; the same when paired
     here: Units = Units()
     there: Units = Units()
+    # paired only: the segments that changed most, rows of ``case``, ``structure``, ``dsc``, ``other``, ``difference``;
+    # the largest change first
     changed: list[dict] = field(default_factory=list)
+    # only_here, only_there: structures that only one of the two has
     only_here: list[str] = field(default_factory=list)
     only_there: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)  # what makes the comparison doubtful
 
     def to_frame(self) -> pd.DataFrame:
         """One row per structure."""
@@ -144,13 +129,12 @@ def compare_audits(
     else:
         why = "as asked for"
     structures = [s for s in here.columns if s in set(there.columns)]
+    names = (audit.name, other.name) if audit.name != other.name else (f"{audit.name} (this)", f"{other.name} (other)")
     comparison = Comparison(
-        audit.name, other.name, paired, why, [], len(common), len(here) - len(common), len(there) - len(common),
+        *names, paired, why, [], len(common), len(here) - len(common), len(there) - len(common),
         only_here=sorted(set(here.columns) - set(structures)), only_there=sorted(set(there.columns) - set(structures)),
         warnings=_doubts(audit, other),
     )  # fmt: skip
-    if comparison.name == comparison.other_name:
-        comparison.name, comparison.other_name = f"{audit.name} (this)", f"{other.name} (other)"
     whose = [(here, _patients(audit, patient)), (there, _patients(other, patient))]
     if paired:
         a, b = here.loc[common, structures], there.loc[common, structures]

@@ -36,14 +36,10 @@ _YES = {"1", "true", "yes", "1.0"}
 
 @dataclass
 class Audit:
-    """The tables of one audit; read from its folder when first asked for.
+    """The tables of one audit; read from its folder when first asked for."""
 
-    Attributes:
-        folder: the audit's output folder.
-        run: what ``audit.json`` says: options, versions, model, counts; empty when there is no such file.
-    """
-
-    folder: Path
+    folder: Path  # the audit's output folder
+    # what ``audit.json`` says: options, versions, model, counts; empty when there is no such file
     run: Mapping = field(default_factory=dict)
 
     @cached_property

@@ -37,6 +37,18 @@ def left_in(out: Path) -> list[str]:
     return [name for name in (REPORT, *LISTS) if (out / name).is_file()]
 
 
+def check_lists(budget: int | None, exclude_below: float | None) -> None:
+    """Refuse a number of slices, or a DSC, that is none.
+
+    Raises:
+        UsageError: one is.
+    """
+    if budget is not None and budget < 1:
+        raise UsageError(f"--budget {budget}: give a number of slices of 1 or more")
+    if exclude_below is not None:
+        check_threshold(exclude_below)
+
+
 def write_frame(path: str | os.PathLike, frame: pd.DataFrame) -> Path:
     """A data frame as one of the CSV tables of an audit."""
     return write_table(path, list(frame.columns), frame.astype(object).itertuples(index=False, name=None))
@@ -73,11 +85,7 @@ def worst_first(audit: Audit) -> pd.DataFrame:
 
 
 def write_worst_first(audit: Audit, path: str | os.PathLike, files: CaseFiles | None = None) -> Path:
-    """``worst_first.csv`` for annotators; the last column, ``open``, is the command that opens the case for review.
-
-    Args:
-        files: where the cases' files lie; found from ``audit.json`` when not given.
-    """
+    """``worst_first.csv`` for annotators; the last column, ``open``, is the command that opens the case for review."""
     frame, files = worst_first(audit), files or CaseFiles(audit)
     rows_of = {str(row["case"]): row for row in audit.cases.to_dict("records")}
     commands = {
@@ -94,13 +102,10 @@ def excluded(audit: Audit, below: float) -> pd.DataFrame:
 
     ``level`` is ``case`` or ``segment``; of an excluded case the segments are listed too. What was not scored is not
     judged and is not listed.
-
-    Raises:
-        UsageError: ``below`` is no DSC.
     """
     import pandas as pd
 
-    below, scored = check_threshold(below), audit.segments.dropna(subset="predicted_dsc")
+    scored = audit.segments.dropna(subset="predicted_dsc")
     means = scored.groupby("case", observed=True)["predicted_dsc"].mean()
     cases = means[means < below].rename_axis("case").reset_index().assign(level="case")
     segments = scored[scored["predicted_dsc"] < below].assign(level="segment")
@@ -110,13 +115,7 @@ def excluded(audit: Audit, below: float) -> pd.DataFrame:
 
 
 def write_budget(plan: BudgetPlan, path: str | os.PathLike, k: int | None = None) -> Path:
-    """The first ``k`` slices of a plan as CSV (all, when not given).
-
-    Raises:
-        UsageError: ``k`` is no positive number.
-    """
-    if k is not None and k < 1:
-        raise UsageError(f"--budget {k}: give a number of slices of 1 or more")
+    """The first ``k`` slices of a plan as CSV (all, when not given)."""
     table = plan.slices.assign(rank=range(1, len(plan.slices) + 1), gain_so_far=plan.gains).head(k or len(plan.slices))
     table = table.rename(columns={"reached": "expected_after"})
     return write_frame(path, table[[

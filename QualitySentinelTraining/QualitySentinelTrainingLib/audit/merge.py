@@ -10,7 +10,7 @@ from pathlib import Path
 from QualitySentinelLib.errors import InputError, MismatchError, UsageError
 from QualitySentinelLib.scores.tables import escaped
 
-from ..runs import Shard
+from ..runs import FAILED, Shard
 from ..runs.run import first_difference
 from .run import check_tables_can_be_written
 from .store import AuditFolder
@@ -50,25 +50,16 @@ def merge_shards(folders: Sequence[Path], out: Path, title: str = "") -> dict[st
     expected = runs[0]["counts"]["cases_of_all_shards"]
     if len(places) != expected:
         raise MismatchError(f"{out}: the shards hold {len(places)} cases of {expected}; audit them again")
-    failed: dict[str, str] = {}
-
-    def records():
-        for name, shard in places:
-            record = shard.record(name)
-            if record.failed:
-                failed[name] = record.head["reason"]
-            yield record
-
-    counts = {"cases": expected, "cases_of_all_shards": expected}
     name, key = title or runs[0]["dataset_name"], {**runs[0]["key"], "shard": None}
+    counts = {"cases": expected, "cases_of_all_shards": expected}
     run = {**runs[0], "dataset_name": name, "key": key, "counts": counts, "merged_shards": len(shards)}
     with AuditFolder(out, run) as whole:  # not complete until all tables are in place
         place = shards[0].place()
         if place is not None:
             whole.write_place(place)
-        write_tables(out, records(), run["dataset_name"])
-        counts |= {"done": expected - len(failed), "failed": len(failed)}
-        whole.finish(counts=counts)
+        heads = write_tables(out, (shard.record(name) for name, shard in places), name)
+        failed = {head["item"]: head["reason"] for head in heads if head["status"] == FAILED}
+        whole.finish(counts=counts | {"done": expected - len(failed), "failed": len(failed)})
     return failed
 
 
@@ -82,8 +73,8 @@ def _run(shard: AuditFolder) -> dict:
 
 
 def _check_alike(shards: list[AuditFolder], runs: list[dict]) -> None:
-    first = runs[0]
-    for shard, run in zip(shards[1:], runs[1:], strict=True):
+    first, *_ = runs
+    for shard, run in zip(shards, runs, strict=True):
         name = first_difference({**run["key"], "shard": None}, {**first["key"], "shard": None})
         if name is not None:
             raise MismatchError(

@@ -209,11 +209,7 @@ def _resolved(out_folder: str | os.PathLike, case: str, dataset_folder: str | os
 
 
 def _links_to(files: Sequence[Path], folder: Path) -> Path:
-    """A folder of links to the files of one series: of a folder with several a reader would take the largest.
-
-    Raises:
-        InputError: the links cannot be made.
-    """
+    """A folder of links to the files of one series: of a folder with several a reader would take the largest."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for old in filter(Path.is_symlink, folder.iterdir()):

@@ -56,9 +56,8 @@ def check_report_options(options: argparse.Namespace) -> None:
         UsageError: there is such an option.
         InputError: the folder to compare with holds no audit that is done.
     """
-    from QualitySentinelLib.options import check_threshold
-
     from .frames import read_audit
+    from .lists import check_lists
 
     if not options.no_report and find_spec("pandas") is None:
         raise UsageError(
@@ -67,10 +66,7 @@ def check_report_options(options: argparse.Namespace) -> None:
         )
     if options.slicer and not options.open:
         raise UsageError("--slicer needs --open CASE")
-    if options.exclude_below is not None:
-        check_threshold(options.exclude_below)
-    if options.budget is not None and options.budget < 1:
-        raise UsageError(f"--budget {options.budget}: give a number of slices of 1 or more")
+    check_lists(options.budget, options.exclude_below)
     if options.report_pages is not None and options.report_pages < 0:
         raise UsageError(f"--report-pages {options.report_pages}: give 0 or more")
     if options.compare is not None:

@@ -25,53 +25,32 @@ from .table_files import write_tables
 
 @dataclass(frozen=True)
 class AuditOptions:
-    """How to audit; the options that shape scores are those of :class:`ScoringSetup`.
+    """How to audit; the options that shape scores are those of :class:`ScoringSetup`."""
 
-    Attributes:
-        layout: a name of ``datasets.LAYOUTS``, or ``"auto"``.
-        metadata: a table with one row per case.
-        engine: ``"local"`` or ``"ray"``.
-        workers: processes or actors; as many as suit the machine or cluster when ``None``.
-        ray_address: of a running cluster; ``"auto"`` finds it; a cluster on this machine when ``None``.
-        shard: do only this part of the data set.
-        retry_failed: retry the cases that failed before.
-        title: what to call the data set; by default its folder's name, or that of its manifest.
-        columns: that the metadata must have: better to be told before the work than after it.
-    """
-
-    layout: str = "auto"
-    metadata: Path | None = None
-    engine: str = "local"
-    workers: int | None = None
-    ray_address: str | None = None
-    shard: Shard | None = None
-    retry_failed: bool = False
-    title: str = ""
-    columns: tuple[str, ...] = ()
+    layout: str = "auto"  # a name of ``datasets.LAYOUTS``, or ``"auto"``
+    metadata: Path | None = None  # a table with one row per case
+    engine: str = "local"  # ``"local"`` or ``"ray"``
+    workers: int | None = None  # processes or actors; as many as suit the machine or cluster when ``None``
+    ray_address: str | None = None  # of a running cluster; ``"auto"`` finds it; a cluster on this machine when ``None``
+    shard: Shard | None = None  # do only this part of the data set
+    retry_failed: bool = False  # retry the cases that failed before
+    title: str = ""  # what to call the data set; by default its folder's name, or that of its manifest
+    columns: tuple[str, ...] = ()  # that the metadata must have: better to be told before the work than after it
 
 
 @dataclass
 class AuditOutcome:
-    """What became of an audit.
+    """What became of an audit."""
 
-    Attributes:
-        data: the data set.
-        done, failed: cases that have scores, and names with reasons of those that have none.
-        kept: of these, how many were there from an earlier run.
-        notes: what a user should read, one line each.
-        seconds: wall time of reading and scoring in this run.
-        workers: that took part.
-        scoring_share: share of the workers' time in which they scored.
-    """
-
-    data: DataSet
+    data: DataSet  # the data set
+    # done, failed: cases that have scores, and names with reasons of those that have none
     done: int = 0
     failed: dict[str, str] = field(default_factory=dict)
-    kept: int = 0
-    notes: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-    workers: int = 0
-    scoring_share: float | None = None
+    kept: int = 0  # of these, how many were there from an earlier run
+    notes: list[str] = field(default_factory=list)  # what a user should read, one line each
+    seconds: float = 0.0  # wall time of reading and scoring in this run
+    workers: int = 0  # that took part
+    scoring_share: float | None = None  # share of the workers' time in which they scored
 
 
 Watch = Callable[[int, int, dict | None], None]
@@ -143,12 +122,12 @@ def run_audit(
         outcome.seconds = time.perf_counter() - started
         outcome.failed = dict(sorted(run.failed.items()))
         outcome.done = len(cases) - len(outcome.failed)
-        warned = []
-        write_tables(run.path, _noting_warnings(records(), warned), data.name)
+        warned = [head for head in write_tables(run.path, records(), data.name) if head["warnings"]]
         if warned:
-            case, line = warned[0]
+            cases_read = "1 case" if len(warned) == 1 else f"{len(warned)} cases"
             outcome.notes.append(
-                f"{_cases(len(warned))} read with warnings, in the column 'warnings' of cases.csv; of {case}: {line}"
+                f"{cases_read} read with warnings, in the column 'warnings' of cases.csv; of {warned[0]['item']}: "
+                f"{warned[0]['warnings'][0]}"
             )
         counts = {"cases": len(cases), "cases_of_all_shards": len(data.cases)}
         run.finish(counts=counts | {"done": outcome.done, "failed": len(outcome.failed)})
@@ -201,11 +180,7 @@ def _digest(text: str) -> str:
 
 
 def _model(setup: ScoringSetup) -> dict:
-    """What to say of the model, which is so known to be whole; the device is so known to be there.
-
-    Raises:
-        ModelError, UsageError: as ``load_model`` and ``choose_device`` do.
-    """
+    """What to say of the model, which is so known to be whole; the device is so known to be there."""
     if setup.scores is not None:
         files = sorted(setup.scores.glob("*.json"))
         if not files:
@@ -263,15 +238,3 @@ def _label_names(cases: list[Case]) -> str | Mapping | None:
     """What label values mean where the layout says the same of all cases; Slicer has no other way to know."""
     told = {json.dumps(case.names, sort_keys=True) for case in cases if case.seg}
     return json.loads(told.pop()) if len(told) == 1 else None
-
-
-def _noting_warnings(records: Iterable[Record], warned: list[tuple[str, str]]) -> Iterator[Record]:
-    """The records; ``warned`` gets the case and its first warning of those that have some."""
-    for record in records:
-        if record.head["warnings"]:
-            warned.append((record.name, record.head["warnings"][0]))
-        yield record
-
-
-def _cases(number: int) -> str:
-    return f"{number} case{'' if number == 1 else 's'}"

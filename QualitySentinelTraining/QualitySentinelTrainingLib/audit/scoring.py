@@ -26,20 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScoringSetup:
-    """How the cases of an audit are scored. It can be sent to another process.
+    """How the cases of an audit are scored. It can be sent to another process."""
 
-    Attributes:
-        root: folder that the cases' paths are relative to.
-        options: how each case is scored; a case need not have all of ``options.segments``.
-        names: what label values mean, instead of what the layout says.
-        keep_identifiers: leave DICOM identifiers in the results.
-        scores: folder of scores that are there, ``CASE.json`` in the form of ``report.json``, instead of a model's.
-    """
-
-    root: Path
+    root: Path  # folder that the cases' paths are relative to
+    # how each case is scored; a case need not have all of ``options.segments``
     options: ScoringOptions = field(default_factory=ScoringOptions)
-    names: str | Mapping[str, str] | None = None
-    keep_identifiers: bool = False
+    names: str | Mapping[str, str] | None = None  # what label values mean, instead of what the layout says
+    keep_identifiers: bool = False  # leave DICOM identifiers in the results
+    # folder of scores that are there, ``CASE.json`` in the form of ``report.json``, instead of a model's
     scores: Path | None = None
 
     def scores_of(self, case: Case) -> Path:

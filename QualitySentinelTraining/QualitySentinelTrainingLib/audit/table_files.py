@@ -29,7 +29,7 @@ _CODE = re.compile(r"[+-]?0[0-9]|.*_")
 """What Python takes for a number, though it tells things apart: ``007``, ``1_2``."""
 
 
-def write_tables(folder: Path, records: Iterable[Record], dataset: str) -> None:
+def write_tables(folder: Path, records: Iterable[Record], dataset: str) -> list[dict]:
     """Write ``cases``, ``segments`` and ``slices`` as ``.parquet`` and ``.csv``, and ``timings.csv``: all or none.
 
     The same records in the same order give the same bytes, but for ``timings.csv``.
@@ -38,35 +38,38 @@ def write_tables(folder: Path, records: Iterable[Record], dataset: str) -> None:
         records: sorted by case; read one after the other.
         dataset: the column of that name.
 
+    Returns:
+        The heads of the records.
+
     Raises:
         InputError: the folder cannot be written or the disk is full, or a record cannot be read.
     """
-    cases, metadata, timings = [], [], []
+    heads, sizes = [], []
     with atomic_folder(folder) as new:
         with ExitStack() as stack:
             segments = stack.enter_context(_Table(new / "segments", SEGMENT_COLUMNS))
             slices = stack.enter_context(_Table(new / "slices", SLICE_COLUMNS))
             for record in records:
-                head = record.head
-                cases.append(
-                    (
-                        record.name, dataset, head["status"], head["reason"], head["ct"], head["seg"],
-                        len(record.lines), head["device"], head["model_sha256"], " | ".join(head["warnings"]),
-                    )
-                )  # fmt: skip
-                metadata.append(head["metadata"])
-                timings.append((record.name, head["seconds"].get("read"), head["seconds"].get("work")))
+                heads.append(record.head)
+                sizes.append(len(record.lines))
                 for segment in record.lines:
                     segments.add((record.name, *(segment[field] for field in SEGMENT_FIELDS)))
                     for row in slice_rows(segment):
                         slices.add((record.name, *row))
-        names = list(dict.fromkeys(name for one in metadata for name in one))
-        numbers = {name for name in names if all(_is_number(one[name]) for one in metadata if name in one)}
+        told = [head["metadata"] for head in heads]
+        names = list(dict.fromkeys(name for one in told for name in one))
+        numbers = {name for name in names if all(_is_number(one[name]) for one in told if name in one)}
         of_metadata = [Column(META + name, float if name in numbers else str, decimals=None) for name in names]
         with _Table(new / "cases", (*CASE_COLUMNS, *of_metadata)) as table:
-            for row, told in zip(cases, metadata, strict=True):
-                table.add((*row, *(_value(told.get(name), name in numbers) for name in names)))
+            for head, size, one in zip(heads, sizes, told, strict=True):
+                table.add((
+                    head["item"], dataset, *(head[name] for name in ("status", "reason", "ct", "seg")), size,
+                    head["device"], head["model_sha256"], " | ".join(head["warnings"]),
+                    *(_value(one.get(name), name in numbers) for name in names),
+                ))  # fmt: skip
+        timings = ((head["item"], *(head["seconds"].get(part) for part in ("read", "work"))) for head in heads)
         write_table(new / "timings.csv", ("case", "read_seconds", "score_seconds"), timings)
+    return heads
 
 
 def _is_number(text: str) -> bool:

@@ -101,11 +101,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_output(options: argparse.Namespace) -> None:
-    """Refuse, before the work, options and folders that cannot be meant.
-
-    Raises:
-        UsageError: the results would lie in the data set, or an option is out of place.
-    """
+    """Refuse, before the work, options and folders that cannot be meant."""
     check_outside(options.out, options.dataset)
     if options.ray_address and options.engine != "ray":
         raise UsageError("--ray-address needs --engine ray")

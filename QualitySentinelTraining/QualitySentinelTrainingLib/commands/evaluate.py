@@ -113,11 +113,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuse what would be passed over in silence, and numbers that mean nothing.
-
-    Raises:
-        UsageError: there is something of that kind.
-    """
+    """Refuse what would be passed over in silence, and numbers that mean nothing."""
     from QualitySentinelLib.errors import UsageError
 
     vain = {

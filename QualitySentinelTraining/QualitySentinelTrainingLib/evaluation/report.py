@@ -32,15 +32,12 @@ ALL = "all subjects"
 
 @dataclass
 class Experiments:
-    """What ``make experiments`` measured besides the evaluation table.
+    """What ``make experiments`` measured besides the evaluation table."""
 
-    Attributes:
-        figures: JSON-able, by name: ``series``, ``ordering``, ``identity``, ``disagreement``, ``data_amount``,
-            ``text``, ``architectures``.
-        commands: the command that made each, by the same names; by default that of the evaluation.
-    """
-
+    # JSON-able, by name: ``series``, ``ordering``, ``identity``, ``disagreement``, ``data_amount``, ``text``,
+    # ``architectures``
     figures: dict = field(default_factory=dict)
+    # the command that made each, by the same names; by default that of the evaluation
     commands: dict[str, str] = field(default_factory=dict)
 
     def add(self, path: Path) -> None:

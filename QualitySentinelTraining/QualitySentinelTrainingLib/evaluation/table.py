@@ -31,12 +31,9 @@ class EvaluationTable(SliceColumns):
     Rows with ``area`` > 0 are slices that hold mask voxels; rows with ``area`` 0 are empty slices offered as possibly
     missed. A mask's rows must be complete (every slice it has voxels in, and no or all empty slices that inference
     would offer) for its segment's figures to mean anything.
-
-    Attributes:
-        predicted: the model's, clamped to 0..1.
     """
 
-    predicted: np.ndarray = field(metadata={"dtype": np.float32})
+    predicted: np.ndarray = field(metadata={"dtype": np.float32})  # the model's, clamped to 0..1
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -48,21 +48,16 @@ def histogram(dsc: np.ndarray, threshold: float, what: str) -> Markup:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a chart.
+    """A line of a chart."""
 
-    Attributes:
-        label: for its title, and for the key unless the line has a CSS class of its own.
-        x, y: [N].
-        low, high: [N], of a band around it; none without them.
-        css: class that styles the line; by default it gets the next of our colors.
-    """
-
-    label: str
+    label: str  # for its title, and for the key unless the line has a CSS class of its own
+    # x, y: [N]
     x: Sequence[float]
     y: Sequence[float]
+    # low, high: [N], of a band around it; none without them
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
-    css: str = ""
+    css: str = ""  # class that styles the line; by default it gets the next of our colors
 
 
 _COLORS = ("#1f77b4", "#d9820b", "#2e8b57", "#b3120c", "#8a2cc4", "#7a6233", "#c2428b", "#5f6b7a", "#8f9a00", "#12a5a8")

@@ -22,23 +22,14 @@ from QualitySentinelLib.scores.colors import css_color
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a report.
+    """A part of a report."""
 
-    Attributes:
-        title: its heading.
-        text: one paragraph above the rest.
-        chart: inline SVG, see ``charts.py``.
-        columns: heads of the table; those of numbers are told by their values.
-        rows: of the table. Numbers have three decimals, missing ones a dash.
-        note: small print below.
-    """
-
-    title: str
-    text: str = ""
-    chart: Markup | str = ""
-    columns: Sequence[str] = ()
-    rows: Iterable[Sequence] = ()
-    note: str = ""
+    title: str  # its heading
+    text: str = ""  # one paragraph above the rest
+    chart: Markup | str = ""  # inline SVG, see ``charts.py``
+    columns: Sequence[str] = ()  # heads of the table; those of numbers are told by their values
+    rows: Iterable[Sequence] = ()  # of the table. Numbers have three decimals, missing ones a dash
+    note: str = ""  # small print below
 
 
 def write_report(path: str | os.PathLike, title: str, lead: str, sections: Sequence[Section]) -> Path:

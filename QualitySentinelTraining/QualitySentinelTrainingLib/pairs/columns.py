@@ -21,42 +21,31 @@ _FLOAT, _INT, _BYTE, _BOOL, _TEXT = ({"dtype": kind} for kind in (np.float32, np
 @dataclass(kw_only=True)
 class SliceColumns:
     """Slices of candidate masks: what is true of each, and where it comes from. Every attribute is an array of N rows.
-
-    Attributes:
-        dsc: true DSC of the whole slice, 0..1; 1 where mask and reference are both empty.
-        structure, kind, origin: structure, error kinds (joined by " + ") and maker of the mask (see ``candidates``).
-        subject, person, source: subject, the patient behind it, and the data set it belongs to.
-        stage: training stage (epoch) of the network that drew the mask, -1 for others.
-        mask: number of the candidate mask, unique within the subject, as the subject is within the source.
-        k: canonical slice.
-        area: mask voxels in the slice; 0 for empty slices that may have been missed.
-        reference_area: reference voxels in the slice.
-        nearest_area: mask voxels of the nearest masked slice; ``area`` itself where that is not 0.
-        gap_mm: distance to that slice.
-        inner: whether an empty slice lies between masked ones.
-        volume_dsc: true volumetric DSC of the whole candidate.
-        voxel_mm3: volume of a voxel of the CT.
-        pixel_mm: side of a pixel of the network's input.
     """
 
+    # true DSC of the whole slice, 0..1; 1 where mask and reference are both empty
     dsc: np.ndarray = field(metadata=_FLOAT)
+    # structure, kind, origin: structure, error kinds (joined by " + ") and maker of the mask (see ``candidates``)
     structure: np.ndarray = field(metadata=_TEXT)
     kind: np.ndarray = field(metadata=_TEXT)
     origin: np.ndarray = field(metadata=_TEXT)
+    # subject, person, source: subject, the patient behind it, and the data set it belongs to
     subject: np.ndarray = field(metadata=_TEXT)
     source: np.ndarray = field(metadata=_TEXT)
     person: np.ndarray = field(metadata=_TEXT)
-    stage: np.ndarray = field(metadata=_INT)
+    stage: np.ndarray = field(metadata=_INT)  # training stage (epoch) of the network that drew the mask, -1 for others
+    # number of the candidate mask, unique within the subject, as the subject is within the source
     mask: np.ndarray = field(metadata=_INT)
-    k: np.ndarray = field(metadata=_INT)
-    area: np.ndarray = field(metadata=_INT)
-    reference_area: np.ndarray = field(metadata=_INT)
+    k: np.ndarray = field(metadata=_INT)  # canonical slice
+    area: np.ndarray = field(metadata=_INT)  # mask voxels in the slice; 0 for empty slices that may have been missed
+    reference_area: np.ndarray = field(metadata=_INT)  # reference voxels in the slice
+    # mask voxels of the nearest masked slice; ``area`` itself where that is not 0
     nearest_area: np.ndarray = field(metadata=_INT)
-    volume_dsc: np.ndarray = field(metadata=_FLOAT)
-    gap_mm: np.ndarray = field(metadata=_FLOAT)
-    inner: np.ndarray = field(metadata=_BOOL)
-    voxel_mm3: np.ndarray = field(metadata=_FLOAT)
-    pixel_mm: np.ndarray = field(metadata=_FLOAT)
+    volume_dsc: np.ndarray = field(metadata=_FLOAT)  # true volumetric DSC of the whole candidate
+    gap_mm: np.ndarray = field(metadata=_FLOAT)  # distance to that slice
+    inner: np.ndarray = field(metadata=_BOOL)  # whether an empty slice lies between masked ones
+    voxel_mm3: np.ndarray = field(metadata=_FLOAT)  # volume of a voxel of the CT
+    pixel_mm: np.ndarray = field(metadata=_FLOAT)  # side of a pixel of the network's input
 
     def __post_init__(self) -> None:
         for name, dtype in self.types().items():
@@ -84,20 +73,16 @@ class SliceColumns:
 
 @dataclass(kw_only=True)
 class Pairs(SliceColumns):
-    """Pairs of network input and true DSC, of one or several subjects.
+    """Pairs of network input and true DSC, of one or several subjects."""
 
-    Attributes:
-        images: network input [N, C, S, S]: ``x * 127 + 127`` of the preset's values, which lie in -1..1.
-        reference: share of each pixel that the reference covers [N, S, S]: ``share * 255``.
-        locator: the body's box in the slice and the mask in it [N, 2, L, L]: ``share * 255``; files of old lack it and
-            ``place``, which are then all 0.
-        place: where in the body the mask lies [N, P], see ``slices.place.PLACE``.
-    """
-
+    # network input [N, C, S, S]: ``x * 127 + 127`` of the preset's values, which lie in -1..1
     images: np.ndarray = field(metadata=_BYTE)
+    # share of each pixel that the reference covers [N, S, S]: ``share * 255``
     reference: np.ndarray = field(metadata=_BYTE)
+    # the body's box in the slice and the mask in it [N, 2, L, L]: ``share * 255``; files of old lack it and ``place``,
+    # which are then all 0
     locator: np.ndarray = field(metadata=_BYTE)
-    place: np.ndarray = field(metadata=_FLOAT)
+    place: np.ndarray = field(metadata=_FLOAT)  # where in the body the mask lies [N, P], see ``slices.place.PLACE``
 
 
 COLUMNS = tuple(name for name in Pairs.types() if name not in PICTURES)

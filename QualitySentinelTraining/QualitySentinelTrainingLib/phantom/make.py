@@ -33,23 +33,14 @@ _FEWEST_VOXELS = 8
 
 @dataclass(frozen=True)
 class Phantom:
-    """A phantom CT with its reference segmentation, in the canonical axial frame (see ``volume``).
+    """A phantom CT with its reference segmentation, in the canonical axial frame (see ``volume``)."""
 
-    Attributes:
-        hu: int16 ``[k, j, i]``, Hounsfield units.
-        labels: uint8 ``[k, j, i]``, 0 is background.
-        names: structure name of each label value present.
-        ijk_to_ras: 4x4 affine, ``(i, j, k, 1)`` to RAS mm.
-        spacing: mm ``(k, j, i)``.
-        scan: how it was made.
-    """
-
-    hu: np.ndarray
-    labels: np.ndarray
-    names: dict[int, str]
-    ijk_to_ras: np.ndarray
-    spacing: tuple[float, float, float]
-    scan: Scan
+    hu: np.ndarray  # int16 ``[k, j, i]``, Hounsfield units
+    labels: np.ndarray  # uint8 ``[k, j, i]``, 0 is background
+    names: dict[int, str]  # structure name of each label value present
+    ijk_to_ras: np.ndarray  # 4x4 affine, ``(i, j, k, 1)`` to RAS mm
+    spacing: tuple[float, float, float]  # mm ``(k, j, i)``
+    scan: Scan  # how it was made
 
     def __iter__(self):
         """Unpack as ``hu, labels, names, ijk_to_ras``."""

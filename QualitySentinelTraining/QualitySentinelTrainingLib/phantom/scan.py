@@ -11,31 +11,18 @@ MOST_VOXELS = 2_500_000
 
 @dataclass(frozen=True)
 class Scan:
-    """What differs from examination to examination.
+    """What differs from examination to examination."""
 
-    Attributes:
-        shape: voxels ``(k, j, i)``.
-        spacing: mm ``(k, j, i)``.
-        centre: reference anatomy (z, y, x) in mm at the volume's centre.
-        size: patient's size over that of the reference adult.
-        phase: ``none``, ``arterial`` or ``venous`` contrast.
-        noise_hu: standard deviation of the noise.
-        noise_grain: in-plane correlation (standard deviation of the filter, voxels) of the noise.
-        blur: in-plane reconstruction blur (standard deviation, voxels).
-        slice_blur: through-plane blur (standard deviation, slices).
-        fat_mm: thickness of the subcutaneous fat.
-    """
-
-    shape: tuple[int, int, int]
-    spacing: tuple[float, float, float]
-    centre: tuple[float, float, float]
-    size: float
-    phase: str
-    noise_hu: float
-    noise_grain: float
-    blur: float
-    slice_blur: float
-    fat_mm: float
+    shape: tuple[int, int, int]  # voxels ``(k, j, i)``
+    spacing: tuple[float, float, float]  # mm ``(k, j, i)``
+    centre: tuple[float, float, float]  # reference anatomy (z, y, x) in mm at the volume's centre
+    size: float  # patient's size over that of the reference adult
+    phase: str  # ``none``, ``arterial`` or ``venous`` contrast
+    noise_hu: float  # standard deviation of the noise
+    noise_grain: float  # in-plane correlation (standard deviation of the filter, voxels) of the noise
+    blur: float  # in-plane reconstruction blur (standard deviation, voxels)
+    slice_blur: float  # through-plane blur (standard deviation, slices)
+    fat_mm: float  # thickness of the subcutaneous fat
 
 
 def draw_scan(rng, shape=None, spacing=None, region=None, most_voxels: int = MOST_VOXELS) -> Scan:

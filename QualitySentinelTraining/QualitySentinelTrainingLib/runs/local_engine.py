@@ -104,11 +104,7 @@ class LocalEngine:
     def _drive(
         self, workers: list[_Process], waiting: deque[Item], dropped: deque[Item], clock: _Clock, ahead: int
     ) -> Iterator[Finished]:
-        """Give the workers items until there are no more, or no workers; ``dropped`` gets those of workers that died.
-
-        Raises:
-            InputError: none of the workers ever started.
-        """
+        """Give the workers items until there are no more, or no workers; ``dropped`` gets those of dead workers."""
         living = list(workers)
         for worker in living:
             if worker.ready:

@@ -13,17 +13,13 @@ _CHECKSUM = b'{"sha256":"%b"}\n'
 
 @dataclass
 class Record:
-    """An item that is finished, or failed.
+    """An item that is finished, or failed."""
 
-    Attributes:
-        head: ``item`` (its name), ``status`` (``done`` or ``failed``), ``reason``, ``fingerprint``, ``seconds`` (by
-            ``read`` and ``work``), ``files`` (size in bytes and SHA-256 by path in the run's folder), and the facts
-            that the work adds. Plain JSON.
-        lines: the results, plain JSON each.
-    """
-
+    # ``item`` (its name), ``status`` (``done`` or ``failed``), ``reason``, ``fingerprint``, ``seconds`` (by ``read``
+    # and ``work``), ``files`` (size in bytes and SHA-256 by path in the run's folder), and the facts that the work
+    # adds. Plain JSON
     head: dict
-    lines: list = field(default_factory=list)
+    lines: list = field(default_factory=list)  # the results, plain JSON each
 
     @property
     def name(self) -> str:

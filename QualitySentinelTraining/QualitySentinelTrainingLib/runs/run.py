@@ -25,41 +25,28 @@ _UNFINISHED = ".writing-*"
 
 @dataclass(frozen=True)
 class Kind:
-    """What all runs of one kind share.
+    """What all runs of one kind share."""
 
-    Attributes:
-        name: of the kind, such as ``audit``; the run's document is ``audit.json``.
-        schema: of the document.
-        item: what an item is called, such as ``case``; the records lie in ``cases``.
-        tables: names of files that a run writes into its folder. Where they lie without a document, they are others'.
-        older: reads a record's file as earlier versions wrote it, or raises a ``ValueError``.
-    """
-
-    name: str
-    schema: str
-    item: str = "item"
+    name: str  # of the kind, such as ``audit``; the run's document is ``audit.json``
+    schema: str  # of the document
+    item: str = "item"  # what an item is called, such as ``case``; the records lie in ``cases``
+    # names of files that a run writes into its folder. Where they lie without a document, they are others'
     tables: tuple[str, ...] = ()
+    # reads a record's file as earlier versions wrote it, or raises a ``ValueError``
     older: Callable[[bytes], Record] | None = None
 
 
 @dataclass
 class Plan:
-    """What is to do, and what is there.
+    """What is to do, and what is there."""
 
-    Attributes:
-        todo: items to do, in the order given.
-        kept: heads of the records of all others, by name.
-        changed, damaged: names of items done again, because their inputs have changed or their record is damaged.
-        gone: names of items that have a record but are not asked for.
-        item: what an item is called.
-    """
-
-    todo: list[Any] = field(default_factory=list)
-    kept: dict[str, dict] = field(default_factory=dict)
+    todo: list[Any] = field(default_factory=list)  # items to do, in the order given
+    kept: dict[str, dict] = field(default_factory=dict)  # heads of the records of all others, by name
+    # changed, damaged: names of items done again, because their inputs have changed or their record is damaged
     changed: list[str] = field(default_factory=list)
     damaged: dict[str, Path] = field(default_factory=dict)
-    gone: list[str] = field(default_factory=list)
-    item: str = "item"
+    gone: list[str] = field(default_factory=list)  # names of items that have a record but are not asked for
+    item: str = "item"  # what an item is called
 
     @property
     def failed(self) -> dict[str, str]:
@@ -318,11 +305,7 @@ def first_difference(before: dict, now: dict) -> str | None:
 
 
 def _engine(name: str, work: Work, workers: int | None, ray_address: str | None, items: int):
-    """The engine asked for.
-
-    Raises:
-        UsageError: there is no such engine, or it is not installed.
-    """
+    """The engine asked for."""
     if name == "local":
         from .local_engine import LocalEngine
 

@@ -12,15 +12,10 @@ from .work import Item
 
 @dataclass(frozen=True)
 class Shard:
-    """One of several parts of a run; an item's name decides which it belongs to.
+    """One of several parts of a run; an item's name decides which it belongs to."""
 
-    Attributes:
-        number: 1 to ``count``.
-        count: how many parts.
-    """
-
-    number: int
-    count: int
+    number: int  # 1 to ``count``
+    count: int  # how many parts
 
     @classmethod
     def parse(cls, text: str) -> Shard:

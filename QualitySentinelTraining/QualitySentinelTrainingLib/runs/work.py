@@ -32,16 +32,11 @@ class Item(Protocol):
 
 @dataclass
 class Result:
-    """What the work gives for an item.
+    """What the work gives for an item."""
 
-    Attributes:
-        facts: for the record's head.
-        lines: for the record, plain JSON each.
-        files: files that were written whole for the item, by path in the run's folder.
-    """
-
-    facts: Mapping = field(default_factory=dict)
-    lines: Iterable = ()
+    facts: Mapping = field(default_factory=dict)  # for the record's head
+    lines: Iterable = ()  # for the record, plain JSON each
+    # files that were written whole for the item, by path in the run's folder
     files: Mapping[str, Path] = field(default_factory=dict)
 
 
@@ -97,15 +92,10 @@ class FunctionWork(Work):
 
 @dataclass(frozen=True)
 class Finished:
-    """An item that an engine is done with.
+    """An item that an engine is done with."""
 
-    Attributes:
-        head: of its record.
-        content: the record, as it is kept.
-    """
-
-    head: dict
-    content: bytes
+    head: dict  # of its record
+    content: bytes  # the record, as it is kept
 
     @property
     def failed(self) -> bool:

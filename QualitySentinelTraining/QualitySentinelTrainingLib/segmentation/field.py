@@ -22,19 +22,12 @@ _AIR_HU = -1024.0
 
 @dataclass(frozen=True)
 class Field:
-    """Where the network looks in a CT.
+    """Where the network looks in a CT."""
 
-    Attributes:
-        start: row and column of the field's edge, in voxel edges of the CT; may lie outside it.
-        length: rows and columns of the CT that the field spans.
-        size: pixels on a side, S.
-        slices: canonical k of the slices that show a body, ascending.
-    """
-
-    start: tuple[float, float]
-    length: tuple[float, float]
-    size: int
-    slices: np.ndarray
+    start: tuple[float, float]  # row and column of the field's edge, in voxel edges of the CT; may lie outside it
+    length: tuple[float, float]  # rows and columns of the CT that the field spans
+    size: int  # pixels on a side, S
+    slices: np.ndarray  # canonical k of the slices that show a body, ascending
 
     @classmethod
     def on_body(cls, ct: CtVolume, size: int, pixel_mm: float) -> Field:

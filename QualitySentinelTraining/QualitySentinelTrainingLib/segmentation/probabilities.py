@@ -41,15 +41,10 @@ _WHAT = "probabilities"
 
 @dataclass(frozen=True)
 class Probabilities:
-    """Class probabilities of a CT.
+    """Class probabilities of a CT."""
 
-    Attributes:
-        values: floating, ``[K, k, j, i]``, canonical, on the CT's grid; sum to 1 over K.
-        classes: names of the K classes; the first is the background.
-    """
-
-    values: np.ndarray
-    classes: tuple[str, ...]
+    values: np.ndarray  # floating, ``[K, k, j, i]``, canonical, on the CT's grid; sum to 1 over K
+    classes: tuple[str, ...]  # names of the K classes; the first is the background
 
 
 def write_names(folder: Path, classes: Sequence[str]) -> None:

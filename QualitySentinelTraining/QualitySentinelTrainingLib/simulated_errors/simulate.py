@@ -19,15 +19,10 @@ _TRIES = 4
 
 @dataclass(frozen=True)
 class ErrorRecord:
-    """What was done to a mask.
+    """What was done to a mask."""
 
-    Attributes:
-        errors: (name, severity) in the order applied; empty for a perfect mask.
-        slices: first and last slice of the crop that was corrupted, or ``None`` for all.
-    """
-
-    errors: tuple[tuple[str, float], ...]
-    slices: tuple[int, int] | None = None
+    errors: tuple[tuple[str, float], ...]  # (name, severity) in the order applied; empty for a perfect mask
+    slices: tuple[int, int] | None = None  # first and last slice of the crop that was corrupted, or ``None`` for all
 
     @property
     def kinds(self) -> str:

@@ -15,22 +15,16 @@ _NORMAL_95 = 1.959964
 
 @dataclass(frozen=True)
 class RankTest:
-    """A test, and how large the effect is.
+    """A test, and how large the effect is."""
 
-    Attributes:
-        name: ``Mann-Whitney U``, ``Kruskal-Wallis`` or ``Spearman``.
-        n: units that took part.
-        p: two-sided.
-        effect_name, effect: ``Cliff's delta`` (-1..1, the rank-biserial correlation), ``epsilon squared`` (0..1,
-            ``H / (n - 1)``) or ``Spearman's rho`` (-1..1).
-        low, high: 95 % interval of rho; ``None`` for groups.
-    """
-
-    name: str
-    n: int
-    p: float
+    name: str  # ``Mann-Whitney U``, ``Kruskal-Wallis`` or ``Spearman``
+    n: int  # units that took part
+    p: float  # two-sided
+    # effect_name, effect: ``Cliff's delta`` (-1..1, the rank-biserial correlation), ``epsilon squared`` (0..1, ``H / (n
+    # - 1)``) or ``Spearman's rho`` (-1..1)
     effect_name: str
     effect: float
+    # low, high: 95 % interval of rho; ``None`` for groups
     low: float | None = None
     high: float | None = None
 

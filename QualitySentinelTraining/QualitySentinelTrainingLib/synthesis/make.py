@@ -30,48 +30,31 @@ _LEAST_SHARE = 0.3
 
 @dataclass(frozen=True)
 class SynthesisOptions:
-    """Ranges of the synthesis; every range is (least, most).
+    """Ranges of the synthesis; every range is (least, most)."""
 
-    Attributes:
-        most_voxels: upper bound of the new volume's voxels: pixels, slices and at last the field of view give way.
-        pixel_mm: pixel size in the slice; never below half the source's.
-        slice_mm: slice distance; never below half the source's.
-        rotation_degrees: largest turn in the slice; tilts out of it are at most half as large.
-        scale: size of the anatomy over that of the source, drawn for each axis.
-        displacement_mm: standard deviation of the smooth displacements.
-        most_displacement_mm: no component of a displacement is larger.
-        mirror_share: share of mirrored subjects among those that can be mirrored (``is_mirrorable``).
-        painted_share: share of subjects whose CT is painted from labels and tissue classes; the others keep their
-            CT's gray values, changed in contrast, sharpness and noise.
-        close_up_share: share of fields of view smaller than the body.
-        keep_share: this share of the structures must keep its centre inside the field of view.
-    """
-
+    # upper bound of the new volume's voxels: pixels, slices and at last the field of view give way
     most_voxels: int = 4_000_000
-    pixel_mm: tuple[float, float] = (0.7, 3.0)
-    slice_mm: tuple[float, float] = (1.0, 5.0)
-    rotation_degrees: float = 10.0
-    scale: tuple[float, float] = (0.85, 1.15)
-    displacement_mm: tuple[float, float] = (1.0, 4.5)
-    most_displacement_mm: float = 12.0
-    mirror_share: float = 0.5
+    pixel_mm: tuple[float, float] = (0.7, 3.0)  # pixel size in the slice; never below half the source's
+    slice_mm: tuple[float, float] = (1.0, 5.0)  # slice distance; never below half the source's
+    rotation_degrees: float = 10.0  # largest turn in the slice; tilts out of it are at most half as large
+    scale: tuple[float, float] = (0.85, 1.15)  # size of the anatomy over that of the source, drawn for each axis
+    displacement_mm: tuple[float, float] = (1.0, 4.5)  # standard deviation of the smooth displacements
+    most_displacement_mm: float = 12.0  # no component of a displacement is larger
+    mirror_share: float = 0.5  # share of mirrored subjects among those that can be mirrored (``is_mirrorable``)
+    # share of subjects whose CT is painted from labels and tissue classes; the others keep their CT's gray values,
+    # changed in contrast, sharpness and noise
     painted_share: float = 0.4
-    close_up_share: float = 0.25
-    keep_share: float = 0.6
+    close_up_share: float = 0.25  # share of fields of view smaller than the body
+    keep_share: float = 0.6  # this share of the structures must keep its centre inside the field of view
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Voxels of a new volume.
+    """Voxels of a new volume."""
 
-    Attributes:
-        shape: (k, j, i).
-        spacing: mm (k, j, i).
-        centre: point of the source's anatomy (mm, its index times its spacing) in the middle of the volume.
-    """
-
-    shape: tuple[int, int, int]
-    spacing: tuple[float, float, float]
+    shape: tuple[int, int, int]  # (k, j, i)
+    spacing: tuple[float, float, float]  # mm (k, j, i)
+    # point of the source's anatomy (mm, its index times its spacing) in the middle of the volume
     centre: tuple[float, float, float]
 
 

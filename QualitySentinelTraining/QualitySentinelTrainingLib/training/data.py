@@ -32,31 +32,18 @@ _MOST_OPEN = 400
 
 
 class Batch(NamedTuple):
-    """Pairs, float32.
+    """Pairs, float32."""
 
-    Attributes:
-        images: [B, C, S, S].
-        reference: [B, S, S] in 0..1.
-        embeddings: [B, D].
-        pixel_mm: [B].
-        dsc: [B].
-        known: [B], 1 where the reference is known outside the mask too, else 0.
-        place: [B, P], where the masks lie.
-        claims: [B, C], what the names claim, see ``slices.place.name_numbers``.
-        locator: [B, 2, L, L] in 0..1.
-        identity: [B], 1 where the mask lies on the structure that is named, 0 where it lies on another, else -1.
-    """
-
-    images: Tensor
-    reference: Tensor
-    embeddings: Tensor
-    pixel_mm: Tensor
-    dsc: Tensor
-    known: Tensor
-    place: Tensor
-    claims: Tensor
-    locator: Tensor
-    identity: Tensor
+    images: Tensor  # [B, C, S, S]
+    reference: Tensor  # [B, S, S] in 0..1
+    embeddings: Tensor  # [B, D]
+    pixel_mm: Tensor  # [B]
+    dsc: Tensor  # [B]
+    known: Tensor  # [B], 1 where the reference is known outside the mask too, else 0
+    place: Tensor  # [B, P], where the masks lie
+    claims: Tensor  # [B, C], what the names claim, see ``slices.place.name_numbers``
+    locator: Tensor  # [B, 2, L, L] in 0..1
+    identity: Tensor  # [B], 1 where the mask lies on the structure that is named, 0 where it lies on another, else -1
 
 
 class PairDataset(Dataset):

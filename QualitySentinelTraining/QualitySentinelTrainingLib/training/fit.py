@@ -99,11 +99,7 @@ def fit(model: QualityModel, paths: Sequence[Path], options: TrainingOptions, ou
 
 
 def _trainer(options: TrainingOptions, **others) -> lightning.Trainer:
-    """Lightning's trainer on the devices that the options ask for.
-
-    Raises:
-        ModelError: they cannot be had here, or Lightning knows no such names.
-    """
+    """Lightning's trainer on the devices that the options ask for."""
     wanted = {name: getattr(options, name) for name in ("accelerator", "devices", "strategy", "precision")}
     try:
         return lightning.Trainer(**wanted, **others)

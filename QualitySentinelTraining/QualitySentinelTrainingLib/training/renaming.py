@@ -31,19 +31,12 @@ _TOGETHER = (
 
 @dataclass
 class Renamed:
-    """How the pairs of a batch are told.
+    """How the pairs of a batch are told."""
 
-    Attributes:
-        mirrored: to be shown mirrored, bool [B].
-        wrong: told a wrong name, so that their DSC is 0, bool [B].
-        vectors: embeddings of their names, float32 [B, D].
-        claims: what their names claim of side and level, float32 [B, C], see ``slices.place.name_numbers``.
-    """
-
-    mirrored: np.ndarray
-    wrong: np.ndarray
-    vectors: np.ndarray
-    claims: np.ndarray
+    mirrored: np.ndarray  # to be shown mirrored, bool [B]
+    wrong: np.ndarray  # told a wrong name, so that their DSC is 0, bool [B]
+    vectors: np.ndarray  # embeddings of their names, float32 [B, D]
+    claims: np.ndarray  # what their names claim of side and level, float32 [B, C], see ``slices.place.name_numbers``
 
 
 class Renaming:

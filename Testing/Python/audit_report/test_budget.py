@@ -9,7 +9,7 @@ from Testing.Python.audit_report.conftest import MadeAudit, add_segment, make_au
 from QualitySentinelLib.errors import UsageError
 from QualitySentinelTrainingLib.audit.budget import budget_plan
 from QualitySentinelTrainingLib.audit.frames import read_audit
-from QualitySentinelTrainingLib.audit.lists import excluded, worst_first, write_budget, write_frame
+from QualitySentinelTrainingLib.audit.lists import check_lists, excluded, worst_first, write_budget, write_frame
 
 GOOD, PLACE = [0.9] * 4, (80.0, 0.0, 0.0)
 
@@ -90,7 +90,7 @@ def test_the_budget_file_holds_as_many_slices_as_asked_for(tmp_path):
     assert [row["predicted_dsc"] for row in rows] == ["0.1000", "0.2000"]
     assert float(rows[1]["gain_so_far"]) == pytest.approx(plan.gain(2), abs=1e-8)
     with pytest.raises(UsageError, match="--budget 0"):
-        write_budget(plan, tmp_path / "b.csv", 0)
+        check_lists(0, None)
 
 
 def test_worst_first_names_the_slices_to_look_at(tmp_path):
@@ -113,4 +113,4 @@ def test_the_exclusion_list_has_masks_and_whole_cases(make, tmp_path):
     rows = list(csv.DictReader(open(write_frame(tmp_path / "e.csv", frame), encoding="utf-8", newline="")))
     assert len(rows) == 12
     with pytest.raises(UsageError):
-        excluded(audit, 7)
+        check_lists(None, 7)

@@ -59,22 +59,15 @@ class CaseScores:
 
 @dataclass
 class Overview:
-    """Numbers and rows of the first page.
+    """Numbers and rows of the first page."""
 
-    Attributes:
-        tiles: counts by name.
-        segment_dsc, slice_dsc: predicted DSC of all scored segments and slices (with mask).
-        structures: rows by structure, the lowest median first.
-        cases: rows by case, failed ones last, else the lowest mean first.
-        worst_slices: rows of the lowest slices, at most two of a segment.
-    """
-
-    tiles: dict
+    tiles: dict  # counts by name
+    # segment_dsc, slice_dsc: predicted DSC of all scored segments and slices (with mask)
     segment_dsc: np.ndarray
     slice_dsc: np.ndarray
-    structures: list[dict]
-    cases: list[dict]
-    worst_slices: list[dict]
+    structures: list[dict]  # rows by structure, the lowest median first
+    cases: list[dict]  # rows by case, failed ones last, else the lowest mean first
+    worst_slices: list[dict]  # rows of the lowest slices, at most two of a segment
 
 
 def overview_of(audit: Audit, slices: pd.DataFrame) -> Overview:

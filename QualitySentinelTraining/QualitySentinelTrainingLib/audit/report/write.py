@@ -9,9 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from QualitySentinelLib.errors import QualitySentinelError, UsageError
+from QualitySentinelLib.errors import QualitySentinelError
 from QualitySentinelLib.files import atomic_write
-from QualitySentinelLib.options import check_threshold
 from QualitySentinelLib.report.drawing import MISSED_COLOR
 from QualitySentinelLib.report.plot import dsc_plot, dsc_strip
 from QualitySentinelLib.report.text import MISSED_TEXT, threshold_text
@@ -29,7 +28,7 @@ from ..bias import Bias, find_bias
 from ..budget import BudgetPlan, budget_plan
 from ..compare import Comparison, compare_audits
 from ..frames import Audit, read_audit
-from ..lists import LISTS, REPORT, excluded, write_budget, write_frame, write_worst_first
+from ..lists import LISTS, REPORT, check_lists, excluded, write_budget, write_frame, write_worst_first
 from ..open_case import SLICER_SCRIPT, CaseFiles, audit_open_command, command_of_row, write_slicer_script
 from .overview import COLUMNS, CaseScores, Overview, overview_of
 from .pictures import PICTURED_CASES, case_pictures
@@ -101,10 +100,7 @@ def write_audit_report(
     """
     page = Path(out_folder) / REPORT
     audit = read_audit(out_folder)
-    if exclude_below is not None:
-        check_threshold(exclude_below)
-    if budget is not None and budget < 1:
-        raise UsageError(f"--budget {budget}: give a number of slices of 1 or more")
+    check_lists(budget, exclude_below)
     progress("reading tables")
     slices = audit.read_slices(COLUMNS)
     overview = overview_of(audit, slices)
@@ -332,7 +328,7 @@ def _budget(plans: list[BudgetPlan]) -> dict:
             ("the lowest slices first", "k-worst", worst.gains), ("the largest gain first", "k-gain", gain.gains),
             *([("the lowest first, cautious", "k-cautious", worst.cautious)] if worst.cautious is not None else []),
         ]) if total else "",
-        "steps": [(k, worst.gain(k), worst.cautious_gain(k), gain.gain(k)) for k in steps],
+        "steps": [(k, worst.gain(k), worst.gain(k, cautious=True), gain.gain(k)) for k in steps],
     }  # fmt: skip
 
 
