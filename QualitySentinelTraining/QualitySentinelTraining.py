@@ -43,6 +43,9 @@ The method follows Chen et al., Quality Sentinel: Estimating Label Quality and E
 class QualitySentinelTrainingLogic(ScriptedLoadableModuleLogic):
     """Runs the training library's commands in this process. Needs no main window and no scene.
 
+    Each method runs the `quality-sentinel` command that it names, and returns its exit code: 0 when all went well.
+    `options` are further options of that command, as `quality-sentinel COMMAND --help` shows them.
+
     Uses ScriptedLoadableModuleLogic base class, available at:
     https://github.com/Slicer/Slicer/blob/main/Base/Python/slicer/ScriptedLoadableModule.py
     """
@@ -59,74 +62,32 @@ class QualitySentinelTrainingLogic(ScriptedLoadableModuleLogic):
         return main([str(argument) for argument in arguments])
 
     def makePairs(self, dataFolder: str, outputFolder: str, options: list[str] | None = None) -> int:
-        """Make files of pairs (slices of masks with errors, and their true DSC) of every subject of a data set.
-
-        :param dataFolder: CTs with reference masks, laid out as docs/TRAINING.md says
-        :param outputFolder: folder for the pair files, made when missing; those already there are kept
-        :param options: further options of `quality-sentinel make-pairs`
-        :return: the exit code: 0 when all went well
-        """
+        """Make pairs (slices of masks with errors, and their true DSC) of every subject of a data set: `make-pairs`."""
         return self.run(["make-pairs", "--data", dataFolder, "--out", outputFolder, *(options or [])])
 
     def trainSegmenters(self, dataFolder: str, outputFolder: str, options: list[str] | None = None) -> int:
-        """Train small segmentation networks and write what they predict of subjects they never saw, for makePairs.
-
-        :param dataFolder: CTs with reference masks
-        :param outputFolder: folder for the predictions and the networks, made when missing
-        :param options: further options of `quality-sentinel train-segmenters`
-        :return: the exit code: 0 when all went well
-        """
+        """Train small segmentation networks and write their predictions of unseen subjects: `train-segmenters`."""
         return self.run(["train-segmenters", "--data", dataFolder, "--out", outputFolder, *(options or [])])
 
     def train(self, pairFolders: str | list[str], outputFolder: str, options: list[str] | None = None) -> int:
-        """Train a predictor and write its model file into the output folder. Resumes where it left off.
-
-        :param pairFolders: one or several folders of pair files
-        :param outputFolder: folder for the model file, logs and training state, made when missing
-        :param options: further options of `quality-sentinel train`
-        :return: the exit code: 0 when all went well
-        """
+        """Train a predictor on one or several folders of pairs, or resume it: `train`."""
         folders = pairFolders if isinstance(pairFolders, (list, tuple)) else [pairFolders]
         return self.run(["train", "--pairs", *folders, "--out", outputFolder, *(options or [])])
 
     def average(self, modelFiles: list[str], outputFile: str) -> int:
-        """Write a model whose weights are the mean of several stages of one training.
-
-        :param modelFiles: two model files or more, each but the latest one that the latest was trained from
-        :param outputFile: the new model file
-        :return: the exit code: 0 when all went well
-        """
+        """Write a model whose weights are the mean of several stages of one training: `average`."""
         return self.run(["average", "--models", *modelFiles, "--out", outputFile])
 
     def evaluate(self, modelFile: str, outputFolder: str, options: list[str]) -> int:
-        """Measure a model on subjects it never saw and write figures, pictures and its card.
-
-        :param modelFile: a model file, or `bundled`
-        :param outputFolder: folder for the results, made when missing
-        :param options: whom to measure it on, as `quality-sentinel evaluate --help` says, for example `--data` FOLDER
-        :return: the exit code: 0 when all went well
-        """
+        """Measure a model file, or `bundled`, on the subjects that the options name: `evaluate`."""
         return self.run(["evaluate", "--model", modelFile, "--out", outputFolder, *options])
 
     def calibrate(self, modelFile: str, tables: list[str], outputFile: str, options: list[str] | None = None) -> int:
-        """Write a copy of a model file with calibrated intervals, segment scores and flags of missed slices.
-
-        :param modelFile: a model file, or `bundled`
-        :param tables: slice tables that evaluate wrote for subjects the model never saw
-        :param outputFile: the new model file
-        :param options: further options of `quality-sentinel calibrate`
-        :return: the exit code: 0 when all went well
-        """
+        """Write a copy of a model file with calibrations from slice tables of evaluate: `calibrate`."""
         return self.run(["calibrate", "--model", modelFile, "--scores", *tables, "--out", outputFile, *(options or [])])
 
     def audit(self, dataset: str, outputFolder: str, options: list[str] | None = None) -> int:
-        """Score every case of a data set; write tables, a report and work lists. Resumes where it left off.
-
-        :param dataset: folder of a data set, or a CSV manifest, laid out as docs/AUDIT.md says
-        :param outputFolder: folder for the results, made when missing
-        :param options: further options of `quality-sentinel audit`
-        :return: the exit code: 0 when all went well, 6 when some cases could not be scored
-        """
+        """Score every case of a data set, or resume it: `audit`. The exit code is 6 when some could not be scored."""
         return self.run(["audit", dataset, "--out", outputFolder, *(options or [])])
 
 

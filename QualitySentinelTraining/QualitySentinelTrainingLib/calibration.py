@@ -180,16 +180,15 @@ class CrossCalibration(dict):
 
 
 def cross_calibrate(evaluated: EvaluationTable, folds: int = 5, by_site: bool = False, **options) -> CrossCalibration:
-    """Calibrate on everybody, and for measuring once more without the persons of each fold.
+    """Calibrate on everybody, and for measuring once more without the patients of each fold.
 
     Args:
-        evaluated: slices of subjects that the model never saw, as from a cross-validation.
-        folds: of persons; fewer when there are fewer persons.
+        folds: of patients; fewer when there are fewer patients.
         by_site: each fold is a data set: what holds there was learned elsewhere.
         options: of :func:`calibrate`.
 
     Raises:
-        UsageError: fewer than three persons.
+        UsageError: fewer than three patients.
     """
     if len(np.unique(evaluated.person)) < 3:
         raise UsageError("cross-calibration needs slices of at least three patients; evaluate more subjects")

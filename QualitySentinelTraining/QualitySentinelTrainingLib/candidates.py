@@ -38,13 +38,9 @@ class Candidate:
 def simulated_candidates(
     subject: Subject, rng: np.random.Generator, masks_per_structure: int = 8
 ) -> Iterator[Candidate]:
-    """Corrupt the reference mask of every structure of a subject.
+    """Corrupt the reference mask of every structure of a subject, so many times; perfect masks are among them.
 
-    Args:
-        subject: its label map is the truth.
-        rng: source of randomness.
-        masks_per_structure: candidates of each structure, whatever errors are drawn, perfect masks among them. After
-            all of these come a few of :func:`candidates_of_the_other_side`.
+    After all of these come a few of :func:`candidates_of_the_other_side`.
     """
     drawn = rng.spawn(1)[0]
     for value, labels, hu, corner in _surroundings(subject):

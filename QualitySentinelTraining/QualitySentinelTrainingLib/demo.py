@@ -91,12 +91,9 @@ def plant_errors(
     """Replace structures of the label map ``mask``, in place, by wrong ones.
 
     Args:
-        mask: uint8 ``[k, j, i]``.
+        mask, labels, hu: label map, the true one and the CT, ``[k, j, i]``.
         errors: label value to error (name, about the DSC lost), planted in this order.
-        labels: the truth, uint8 ``[k, j, i]``, the same label values.
-        hu: the CT ``[k, j, i]``.
         spacing: mm ``(k, j, i)``.
-        rng: source of randomness.
     """
     wrong, crops = {}, surroundings(labels, errors, spacing)
     for value, (kind, severity) in errors.items():

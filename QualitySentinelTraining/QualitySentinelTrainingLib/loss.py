@@ -73,9 +73,7 @@ def shares_loss(logits: Tensor, masks: Tensor, reference: Tensor, known: Tensor 
 def identity_loss(logits: Tensor, identity: Tensor) -> Tensor:
     """Cross-entropy of a gate, mean over the pairs of which it is known whether the name is right. Scalar.
 
-    Args:
-        logits: [B].
-        identity: [B]: 1 right, 0 wrong, -1 not known.
+    ``logits`` and ``identity`` are [B]: 1 right, 0 wrong, -1 not known.
     """
     known = identity >= 0
     losses = torch.nn.functional.binary_cross_entropy_with_logits(logits, identity.clamp(min=0), reduction="none")

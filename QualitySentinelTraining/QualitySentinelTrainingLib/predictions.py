@@ -96,14 +96,8 @@ def candidates_of(prediction: Prediction, subject: Subject, skipped: list[str] |
     """The predicted masks on the subject's grid, of the structures that its reference holds.
 
     A structure that the network knows (its names say so, or there is a file) but did not find gives an empty
-    candidate: it was missed. One that the network does not know gives none.
-
-    Args:
-        skipped: a prediction that cannot be read adds its line here and gives no candidates; without the list, the
-            error is raised.
-
-    Raises:
-        QualitySentinelError: the prediction is damaged, is nowhere near the CT, or its label values have no names.
+    candidate: it was missed. One that the network does not know gives none. A prediction that cannot be read adds its
+    line to ``skipped`` and gives no candidates; without the list, its ``QualitySentinelError`` is raised.
     """
     try:
         return _candidates(prediction, subject)

@@ -120,8 +120,7 @@ def painted_sources(data: Path, number: int, source: str = "") -> list[SubjectSo
     """``number`` painted CTs of each case of ``data`` that has masks and no CT; each case is a patient.
 
     Raises:
-        InputError: there are no such cases.
-        UsageError: a comma in ``source``.
+        InputError, UsageError: there are no such cases; a comma in ``source``.
     """
     what = f"{_called(source or Path(data).resolve().name, source)}, painted"
     cases = [case for case in find_cases(data, "folders").cases if case.seg and not case.ct]

@@ -56,13 +56,9 @@ _FIGURES = ("pearson_r", "mae")
 
 
 class Bench:
-    """Pair files to train on and to test on, and where the trained models are kept.
+    """Pair files to train on and to test on (nobody is behind files of both), and where the trained models are kept.
 
-    Args:
-        train_on, test_on: pair files; no person is behind files of both.
-        options: of every training; experiments change one thing.
-        out: folder; a model that is there already is not trained again.
-        draws: of the bootstrap of the figures.
+    Experiments change one thing in the ``options``. A model that is in ``out`` already is not trained again.
     """
 
     def __init__(

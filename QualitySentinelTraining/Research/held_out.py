@@ -47,13 +47,7 @@ def held_out(
 ) -> tuple[dict, dict[str, pd.DataFrame]]:
     """Figures of all experiments, each subject by a model that never saw it, and their tables.
 
-    Args:
-        models: of one or more folds.
-        sources: the subjects.
-        most_patients: of each data set and model, the first by name; all by default.
-
-    Raises:
-        UsageError: every model saw every patient.
+    ``most_patients`` of each data set and model are taken, the first by name; all by default.
     """
     seen, left, masks, names = [seen_by(model) for model in models], list(sources), [], []
     for model, patients in zip(models, seen, strict=True):
@@ -259,10 +253,6 @@ def disagreement(
     A structure counts when at least two networks drew it; a network that left it out takes no part in its agreement.
     In a slice where another network has drawn nothing, the agreement with that network is 0. Rows with ``k`` are
     slices, those without are whole segments; ``network``, ``structure``, ``predicted``, ``agreement``.
-
-    Raises:
-        UsageError: fewer than two segmentations.
-        InputError, MismatchError: a file cannot be read, or does not lie on the CT.
     """
     if len(segmentations) < 2:
         raise UsageError("disagreement needs the segmentations of at least two networks")

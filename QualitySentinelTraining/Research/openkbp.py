@@ -73,10 +73,7 @@ def convert(source: Path, out: Path, leave_out: Collection[str] = ()) -> list[Pa
     """Write each patient of a checkout as ``out/pt_N`` with ``ct.nii.gz`` and ``segmentations/<structure>.nii.gz``.
 
     Patients named in ``leave_out`` (``"pt_1"``) and those without a single structure are not written. Files that are
-    there already are written anew.
-
-    Returns:
-        The folders written.
+    there already are written anew. Returns the folders written.
 
     Raises:
         InputError: no patients, or a file is damaged or cannot be written.

@@ -46,16 +46,12 @@ class MissingStructure:
 
 
 def missing_structures(segments: pd.DataFrame, case_names: list[str]) -> list[MissingStructure]:
-    """Structures missing in some cases but not in all, the most telling first.
+    """Structures missing in some of the scored cases but not in all, the most telling first.
 
     A structure's usual place is where it lies above or below each other structure (median over the cases that have
     both). In a case that lacks it, its place is the median of what the structures there say; it counts as *in range*
     when the centroids of other structures reach as far up and as far down as that place (to 10 mm). Without
     ``centroid_s_mm`` only counts are given.
-
-    Args:
-        segments: an audit's table.
-        case_names: all cases that were scored, those without any segment too.
     """
     rows = segments[segments["structure"].notna()]
     filled = rows[rows["n_slices"].fillna(0) > 0]
@@ -109,12 +105,9 @@ class Swap(MistakenSides):
 
 
 def find_swaps(segments: pd.DataFrame) -> list[Swap]:
-    """Suspected swaps of left and right; the largest distance first.
+    """Suspected swaps of left and right, by centroids (``mistaken_sides``); the largest distance first.
 
-    See :func:`~QualitySentinelLib.anatomy.sides.mistaken_sides`; places are centroids.
-
-    Args:
-        segments: an audit's table; ``centroid_r_mm`` is the patient's R coordinate (RAS), rising to the right.
+    ``centroid_r_mm`` is the patient's R coordinate (RAS), rising to the right.
     """
     if "centroid_r_mm" not in segments.columns:
         return []

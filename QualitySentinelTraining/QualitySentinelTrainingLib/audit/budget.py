@@ -39,7 +39,8 @@ class BudgetPlan:
 
 
 def budget_plan(audit: Audit, order: str = "worst", doubtful_only: bool = True) -> BudgetPlan:
-    """Plan corrections of single slices.
+    """Plan corrections of single slices, in the ``order`` ``worst`` or ``gain``: of all that would gain, or of
+    flagged and missed ones only.
 
     The volumetric DSC of a segment is taken as scoring aggregates it, ``D = sum(a d) / (sum(a) + sum(m))``: over its
     slices with mask, with areas ``a`` and predicted DSC ``d``, and over its missed slices, each of which adds
@@ -59,19 +60,12 @@ def budget_plan(audit: Audit, order: str = "worst", doubtful_only: bool = True) 
     slices add up exactly. With ``cautious`` every slice's ``d`` is replaced by the upper bound of its interval, which
     presumes that slices are better than predicted, and missed slices gain nothing.
 
-    *How far to trust it.* The gain is one of predicted, not of true DSC, before the calibration of segments. Of very
-    many slices the lowest predictions are partly bad luck: their true DSC is higher on average, so the gain of the
-    first slices is more likely too large than too small. The cautious curve is no lower bound of the mean, only a
-    pessimistic reading. A structure that is missing altogether is not in it.
-
-    Args:
-        audit: its ``segments`` and ``slices`` are read.
-        order: ``worst`` or ``gain``.
-        doubtful_only: only flagged and missed slices are corrected; else all that would gain.
+    *How far to trust it.* The gain is one of predicted, not of true DSC. Of very many slices the lowest predictions are
+    partly bad luck, so the gain of the first slices is more likely too large than too small. The cautious curve is no
+    lower bound of the mean, only a pessimistic reading. A structure that is missing altogether is not in it.
 
     Raises:
         UsageError: there is no such order.
-        InputError: a table is missing or damaged.
     """
     if order not in ORDERS:
         raise UsageError(f"{order}: no such order; choose one of {', '.join(ORDERS)}")

@@ -137,23 +137,18 @@ class Audit:
 
 
 def read_audit(folder: str | os.PathLike, finished: bool = True) -> Audit:
-    """The audit in an output folder.
+    """The audit in an output folder: data frames ``.cases``, ``.segments`` and ``.slices``, read when asked for.
 
     Args:
-        finished: refuse an audit that is not done, or was stopped while it wrote its tables: they are put in place one
-            after the other, and may be of two runs. A single table is whole in any case.
-
-    Returns:
-        frames ``.cases``, ``.segments`` and ``.slices`` (pandas).
+        finished: refuse an audit that is not done: its tables are put in place one after the other, and may be of two
+            runs. A single table is whole in any case.
 
     Raises:
-        InputError: there is no audit, it is not done, or its ``audit.json`` is damaged. Damaged tables are found when
-            they are read.
+        InputError: there is no audit, it is not done, or its ``audit.json`` is damaged.
 
     Example::
 
-        audit = read_audit("out")
-        audit.segments.groupby("structure").predicted_dsc.describe()
+        read_audit("out").segments.groupby("structure").predicted_dsc.describe()
     """
     folder = Path(folder)
     if not any((folder / f"cases{suffix}").is_file() for suffix in (".parquet", ".csv")):

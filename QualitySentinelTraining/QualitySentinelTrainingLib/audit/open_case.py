@@ -29,9 +29,7 @@ NAMES_FILE = "label_names.json"
 class CaseFiles:
     """The cases of an audit as its layout finds them; where it finds none any more, as the tables name them.
 
-    Args:
-        audit: its ``audit.json`` and cases table.
-        dataset_folder: the data set's folder; by default where it was audited.
+    ``dataset_folder`` is where the data set lies now; by default where it was audited.
     """
 
     def __init__(self, audit: Audit, dataset_folder: str | os.PathLike | None = None) -> None:
@@ -84,12 +82,8 @@ class CaseFiles:
 def command_of_row(audit: Audit, case_row: Mapping, files: CaseFiles, folder: str | None = None) -> list[str] | None:
     """The command that reviews a case with the scoring of its audit; ``None`` where the tables alone do not tell it.
 
-    That is when they hide the case's paths, or when its labels have names that must be written to a file first.
-
-    Args:
-        files: where the data set lies, and what label values mean.
-        folder: what to call the audit's folder; then the case's paths are relative to the data set's folder. By default
-            all paths are whole.
+    That is when they hide the case's paths, or when its labels have names that must be written to a file first. With
+    ``folder``, what to call the audit's folder, paths are relative to the data set's folder; by default they are whole.
     """
     case, ct, seg = (case_row[name] for name in ("case", "ct", "seg"))
     found = files.case(str(case)) if files.at_hand else None
@@ -109,9 +103,6 @@ def review_words(audit: Audit, case: str, folder: str | os.PathLike | None = Non
     """Options of ``review`` with which a case gets the scores that it has in an audit, and a folder of its own.
 
     Without that folder two cases whose files are called alike would want to be kept in one.
-
-    Args:
-        folder: what to call the audit's folder; its whole path when not given.
     """
     line = io.StringIO(newline="")
     csv.writer(line, lineterminator="").writerow(audit.option("segments") or ())
@@ -134,16 +125,7 @@ def audit_open_command(case: str, out_folder: str | os.PathLike) -> list[str]:
 def open_case(
     out_folder: str | os.PathLike, case: str, dataset_folder: str | os.PathLike | None = None, run: bool = True
 ) -> int:
-    """``quality-sentinel audit --open CASE --out DIR``: print the command that reviews the case, and run it.
-
-    Args:
-        out_folder: the audit's output folder.
-        case: name of the case.
-        dataset_folder: where the data set is now; by default where it was audited.
-        run: whether to run the command, too.
-
-    Returns:
-        The exit code of the review; 0 when it was only printed.
+    """``audit --open CASE --out DIR``: print the command that reviews the case, and ``run`` it; its exit code.
 
     Raises:
         UsageError: there is no such case, or its folder is not known.
@@ -162,12 +144,7 @@ def open_case(
 def open_in_slicer(
     out_folder: str | os.PathLike, case: str, slicer: str | os.PathLike, dataset_folder: str | os.PathLike | None = None
 ) -> subprocess.Popen:
-    """Start Slicer, the program ``slicer``, with the case in the Quality Sentinel panel.
-
-    Raises:
-        UsageError: there is no such case, or its folder is not known.
-        InputError: there is no such audit, the case's files have gone, or Slicer cannot be started.
-    """
+    """Start Slicer, the program ``slicer``, with the case in the panel; raises as :func:`open_case`."""
     files = _resolved(out_folder, case, dataset_folder)[2:]
     script = write_slicer_script(out_folder)
     try:
@@ -177,11 +154,7 @@ def open_in_slicer(
 
 
 def write_slicer_script(out_folder: str | os.PathLike) -> Path:
-    """Write :data:`SLICER_SCRIPT` into an audit's folder; it reads ``cases.csv`` and ``audit.json`` beside it.
-
-    Raises:
-        InputError: it cannot be written.
-    """
+    """Write :data:`SLICER_SCRIPT` into an audit's folder; it reads ``cases.csv`` and ``audit.json`` beside it."""
     return atomic_write(Path(out_folder) / SLICER_SCRIPT, Path(__file__).with_name(SLICER_SCRIPT).read_bytes())
 
 

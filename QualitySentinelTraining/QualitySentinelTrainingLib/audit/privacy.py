@@ -15,15 +15,11 @@ _TITLE = re.compile(r"(the largest was taken \()'.*', (\d+ slices\))")
 
 
 class Deidentifier:
-    """Takes out of texts what does not belong into an output.
+    """Takes out of texts about a case what does not belong into an output.
 
-    The data set's folder goes from paths: they become relative to it. Of a case whose files may identify the patient,
-    its paths become ``CT`` and ``SEG``, and what its headers say of the patient becomes ``[removed]``.
-
-    Args:
-        case: the case that the texts are about.
-        root: the data set's folder.
-        keep_identifiers: the user wants to see them; only the data set's folder goes.
+    The data set's folder, ``root``, goes from paths: they become relative to it. Of a case whose files may identify the
+    patient, its paths become ``CT`` and ``SEG``, and what its headers say of the patient becomes ``[removed]``, unless
+    the user wants to see it (``keep_identifiers``).
     """
 
     def __init__(self, case: Case, root: Path, keep_identifiers: bool = False) -> None:

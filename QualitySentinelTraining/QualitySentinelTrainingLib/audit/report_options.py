@@ -87,13 +87,8 @@ def asked_columns(options: argparse.Namespace) -> tuple[list[str] | None, str | 
 def report_from(options: argparse.Namespace, dataset_folder: Path | None = None) -> Path | None:
     """Write the report that the options ask for; the first page, or ``None`` for ``--no-report``.
 
-    What an earlier report left that does not go with the tables any more is said in a line.
-
-    Args:
-        dataset_folder: the data set's folder, for pictures; where it was audited when not given.
-
-    Raises:
-        UsageError, InputError: as :func:`.report.write_audit_report` does.
+    What an earlier report left that does not go with the tables any more is said in a line. Pictures are of the CTs in
+    ``dataset_folder``, by default where the data set was audited.
     """
     from .lists import left_in
 

@@ -64,12 +64,7 @@ def run_audit(
     """Score every case of a data set that is not yet scored in ``out``, and write the tables of all of them.
 
     Cases whose files have changed since are scored again. Failed ones stay failed, unless their files have changed or
-    ``options.retry_failed``.
-
-    Args:
-        dataset: a folder, or a CSV manifest.
-        out: folder of the results; made when missing.
-        setup: how to score; its ``root`` is set from the data set.
+    ``options.retry_failed``. ``setup.root`` is set from the data set.
 
     Raises:
         InputError: the data set cannot be read, or ``out`` not written.

@@ -32,14 +32,7 @@ _CODE = re.compile(r"[+-]?0[0-9]|.*_")
 def write_tables(folder: Path, records: Iterable[Record], dataset: str) -> list[dict]:
     """Write ``cases``, ``segments`` and ``slices`` as ``.parquet`` and ``.csv``, and ``timings.csv``: all or none.
 
-    The same records in the same order give the same bytes, but for ``timings.csv``.
-
-    Args:
-        records: sorted by case; read one after the other.
-        dataset: the column of that name.
-
-    Returns:
-        The heads of the records.
+    The same records, sorted by case, give the same bytes, but for ``timings.csv``. Returns the heads of the records.
 
     Raises:
         InputError: the folder cannot be written or the disk is full, or a record cannot be read.

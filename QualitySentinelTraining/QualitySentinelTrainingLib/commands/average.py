@@ -32,15 +32,9 @@ def run(options: argparse.Namespace) -> int:
 def average_models(models: Sequence[Path], out: Path):
     """Write ``out``, a model with the mean of the weights of ``models``, and of what its normalisations remember.
 
-    What the latest stage was trained on, and started from, goes into the new file; calibrations do not, because they
-    hold for the model that they were made for.
-
-    Args:
-        models: model files; each but the latest is one that the latest was trained from, directly or not.
-        out: the new model file.
-
-    Returns:
-        The new ``QualityModel``.
+    Each model but the latest is one that the latest was trained from, directly or not. What that one was trained on,
+    and started from, goes into the new file; calibrations do not, because they hold for the model that they were made
+    for.
 
     Raises:
         UsageError: fewer than two models, or they are not stages of one training.

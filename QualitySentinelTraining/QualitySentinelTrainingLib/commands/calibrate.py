@@ -48,22 +48,17 @@ def calibrate_model(
     model: str | Path, scores: Sequence[Path], out: Path, coverage: float = 0.9, false_flags: float = 0.05,
     other_folds: bool = False, sources: Sequence[str] | None = None,
 ):  # fmt: skip
-    """Write ``out``, a copy of a model file with calibration from evaluation tables.
+    """Write ``out``, a copy of a model file (or ``bundled``) with calibration from tables that ``evaluate`` wrote.
 
     Args:
-        model: ``bundled`` or a file.
-        scores: tables that ``evaluate`` wrote; of a subject that several hold, the first table counts.
-        out: the new model file; may be the old one.
+        scores: tables; of a subject that several hold, the first table counts.
         coverage: share of slices, and of segments, that the intervals are to hold.
         false_flags: share of rightly empty slices that may be flagged as missed.
         other_folds: each table is of a model trained alike without the table's subjects; this model may have seen them.
         sources: only these data sets of the tables; all of them by default.
 
-    Returns:
-        The calibrated ``QualityModel``.
-
     Raises:
-        UsageError: a share is not between 0 and 1, or the model was trained on a person of the tables.
+        UsageError: a share is not between 0 and 1, or the model was trained on a patient of the tables.
         InputError: a table cannot be read, or the file cannot be written.
         ModelError: the model cannot be read.
     """

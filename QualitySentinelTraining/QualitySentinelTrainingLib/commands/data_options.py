@@ -31,9 +31,7 @@ def add_case_options(parser: argparse.ArgumentParser) -> None:
 def subjects_of(options: argparse.Namespace, data: list[Path], test: bool = False) -> list:
     """The ``SubjectSource`` of each subject of the data sets, and of as many phantoms as asked for.
 
-    Args:
-        data: the data sets.
-        test: phantoms to test on, which are never trained on.
+    Phantoms to ``test`` on are never trained on.
 
     Raises:
         InputError, UsageError: as ``find_subjects`` does; there are not so many phantoms.

@@ -146,11 +146,7 @@ def print_figures(groups: dict) -> None:
 def evaluated_groups(model, sources: Sequence, masks: int, seed: int) -> dict:
     """Evaluation tables by data set, of subjects that the model was never trained on, and of unseen phantoms.
 
-    Args:
-        model: tells whom it was trained on.
-        sources: ``subjects.SubjectSource`` of each subject.
-        masks: simulated masks of each structure; masks with removed slices follow, if the model can find them.
-        seed: of the errors.
+    ``masks`` are simulated of each structure; masks with removed slices follow, if the model can find them.
     """
     import numpy as np
     from tqdm import tqdm
@@ -194,10 +190,7 @@ def by_source(table) -> dict:
 def groups_of_pairs(model, folders: Sequence[Path], sources: Sequence[str] | None = None) -> dict:
     """Evaluation tables by data set, of the pair files in ``folders`` whose patients the model was never trained on.
 
-    Args:
-        model: what it was trained on stands in its file.
-        folders: of pair files with every slice of their masks, as ``make-pairs --evaluation`` writes them.
-        sources: only these data sets.
+    The files must hold every slice of their masks, as ``make-pairs --evaluation`` writes them.
 
     Raises:
         UsageError: nobody is left.

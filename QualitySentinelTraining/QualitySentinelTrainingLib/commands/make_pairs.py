@@ -101,12 +101,8 @@ def make_pair_files(
     Files that are there are kept; a line on stderr says how many were made with other amounts.
 
     Args:
-        sources: ``subjects.SubjectSource`` of each subject.
-        out: folder.
-        amounts: how many pairs.
         predictions: folders that ``predictions.find_predictions`` understands; those of the subjects are used.
         synthetic: new subjects made from each that has a CT of its own.
-        jobs: processes.
         cropped: parts cut from the CT of each.
 
     Returns:

@@ -87,16 +87,11 @@ def train(
     licences: Mapping[str, str] | None = None, command: str = "", start_from: str | Path | None = None,
     name: str | None = None,
 ):  # fmt: skip
-    """Train a new model on pair files and write ``out/model.safetensors``.
+    """Train a new model on pair files and write ``out/model.safetensors``; a run that was stopped there goes on.
 
     Args:
-        paths: pair files.
-        out: folder; a run that was stopped in it goes on.
-        options: ``training.TrainingOptions``; the defaults without it.
-        fold: leave out the persons of this fold, by all the persons of ``paths``; ``None`` leaves out nobody.
-        folds: how many folds there are.
-        licences: of data sets, by name; goes into the model file.
-        command: what was run; goes into the model file.
+        fold: leave out the patients of this fold, by all the patients of ``paths``; ``None`` leaves out nobody.
+        licences, command: of data sets, by name, and what was run: they go into the model file.
         start_from: model file whose weights to start from; what it was trained on goes into the new one too.
         name: what the model is called; by default as the folder ``out``, with the date.
 

@@ -48,9 +48,7 @@ def calibration_picture(
 
     Args:
         predicted, true: DSC in 0..1, [N].
-        path: of the picture.
-        band: ``calibration["slice"]``: knots ``predicted``, ``low``, ``high``.
-        coverage: share that the interval is to hold.
+        band: ``calibration["slice"]``: knots ``predicted``, ``low``, ``high``; they are to hold the share ``coverage``.
     """
     figure, (axes, below) = _figure(6.0, 6.2, rows=(4, 1))
     axes.plot([0, 1], [0, 1], color=GRAY, linewidth=1.2, linestyle="--", label="perfect calibration")
@@ -142,13 +140,9 @@ def slices_per_mask_picture(rows: Sequence[Mapping], path: Path) -> None:
 def missed_picture(
     predicted: np.ndarray, missed: np.ndarray, path: Path, thresholds: Mapping[str, float] | None = None
 ) -> None:
-    """Predictions for empty slices that were rightly empty, and for those where the structure was missed.
+    """Predictions [N] for empty slices: rightly empty ones, and those where the structure was ``missed``, bool [N].
 
-    Args:
-        predicted: DSC in 0..1, [N].
-        missed: bool [N].
-        path: of the picture.
-        thresholds: ``calibration["missed"]``.
+    ``thresholds`` are ``calibration["missed"]``.
     """
     figure, axes = _figure()
     bins = np.linspace(0, 1, 41)
@@ -168,9 +162,7 @@ def missed_picture(
 def worst_picture(slices: Sequence[tuple], path: Path) -> None:
     """Slices beside their predictions: the crop that the network sees, mask and reference as contours.
 
-    Args:
-        slices: (crop [S, S], mask [S, S] and reference [S, S] in 0..1, title) each.
-        path: of the picture.
+    Each is (crop [S, S], mask [S, S] and reference [S, S] in 0..1, title).
     """
     from matplotlib.figure import Figure
 

@@ -68,8 +68,7 @@ def measured(
         groups: evaluation tables by name, no row in two of them.
         calibration: the model's, or a cross-calibration of these very groups.
         experiments: what else was measured.
-        model: what the report says of it, JSON-able.
-        command: the command line that does this.
+        model, command: what the report says of the model, JSON-able, and the command line that does this.
         draws: of the bootstrap over patients; 0 for no intervals.
 
     Returns:

@@ -97,12 +97,7 @@ def evaluate_pair_files(model: QualityModel, paths: Iterable[Path]) -> Iterator[
 
 def worst_slices(table: EvaluationTable, paths: Iterable[Path], count: int = 40) -> list[tuple]:
     """What :func:`.pictures.worst_picture` shows of the slices predicted farthest from the truth, one of each structure
-    of a subject.
-
-    Args:
-        table: the evaluation of ``paths``.
-        paths: pair files.
-        count: how many at most.
+    of a subject; ``table`` is the evaluation of the pair files ``paths``.
     """
     path_of = {path.name.removesuffix(SUFFIX): path for path in paths}
     error = np.where(table.area > 0, np.abs(table.predicted - table.dsc), 0.0)

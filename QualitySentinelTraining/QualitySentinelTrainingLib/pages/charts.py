@@ -19,13 +19,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 44
 
 
 def histogram(dsc: np.ndarray, threshold: float, what: str) -> Markup:
-    """How many things have which predicted DSC; bars in the color of their DSC, the threshold dashed.
-
-    Args:
-        dsc: [N] in 0..1, none missing.
-        threshold: drawn.
-        what: ``segments`` or ``slices``, for the axis and the titles.
-    """
+    """How many ``what`` (``segments``, ``slices``) have which predicted DSC, [N] in 0..1; the threshold is dashed."""
     counts, edges = np.histogram(dsc, BINS, (0.0, 1.0))
     top, steps = _scale(max(int(counts.max()), 4))
     base = HEIGHT - _BOTTOM
@@ -125,11 +119,9 @@ def line_chart(
 
 
 def gain_curve(curves: Sequence[tuple[str, str, np.ndarray]], marked: int | None = None) -> Markup:
-    """Expected gain of the mean DSC against the number of slices corrected.
+    """Expected gain of the mean DSC against the number of slices corrected; ``marked`` is one of these numbers.
 
-    Args:
-        curves: (label, CSS class, gains after 1, 2, ... corrections); the labels are for the titles.
-        marked: a number of slices to mark.
+    ``curves`` are (label, CSS class, gains after 1, 2, ... corrections); the labels are for the titles.
     """
     lines = []
     for label, css, gains in curves:

@@ -29,13 +29,9 @@ _ROWS = 1 << 14
 class PairFile:
     """The pairs of one subject, opened for reading: small columns at once, pictures when asked for.
 
-    Attributes:
-        path: the file.
-        preset: how the pictures were made.
-        columns: every column of :class:`Pairs` that is no picture, by name.
+    ``preset`` says how the pictures were made, ``columns`` has every column of :class:`Pairs` that is no picture.
 
     Args:
-        path: the file.
         pictures_only: read and check no columns: much faster, for a file that was opened whole before.
 
     Raises:
@@ -109,8 +105,6 @@ def write_pairs(pairs: Pairs | Iterable[Pairs], path: Path, preset: Preset, amou
 
     Args:
         pairs: all of them, or parts that are written one after another, for more than fit in memory.
-        path: the file.
-        preset: how the pictures were made.
         amounts: what was asked for, plain JSON; see :func:`amounts_of`.
     """
     shapes = {"images": (preset.channels, preset.size, preset.size), "reference": (preset.size, preset.size)}

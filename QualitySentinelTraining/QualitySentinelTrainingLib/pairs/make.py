@@ -29,13 +29,9 @@ def make_pairs(
     empty_per_mask: int | None = 1,
     pretended_per_mask: int = 0,
 ) -> Pairs:
-    """Prepare slices of candidate masks for the network, with their true DSC.
+    """Prepare slices of candidate masks of a subject for the network, with their true DSC.
 
     Args:
-        subject: gives CT and reference.
-        candidates: masks of the subject's structures.
-        rng: chooses the slices.
-        preset: the preprocessing.
         slices_per_mask: slices drawn at random from each mask; ``None`` takes every slice that holds mask voxels.
         empty_per_mask: empty slices drawn from those that inference asks for, ``scorer.plan.empty_slices`` (only with
             a preset that has a neighbour channel); ``None`` takes all.

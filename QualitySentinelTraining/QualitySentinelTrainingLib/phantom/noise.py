@@ -10,15 +10,10 @@ _RMS = 0.479**1.5
 
 
 def smooth_noise(rng: np.random.Generator, axes: tuple, cell: float) -> np.ndarray:
-    """Random field of about unit standard deviation.
+    """Random field of about unit standard deviation, float32 ``[k, j, i]``.
 
-    Args:
-        rng: source of randomness.
-        axes: the (k, j, i) coordinate vectors in mm.
-        cell: distance of the knots in mm; features are about twice that wide.
-
-    Returns:
-        float32 ``[k, j, i]``.
+    ``axes`` are the (k, j, i) coordinate vectors in mm. The knots are ``cell`` mm apart; features are about twice as
+    wide.
     """
     wk, wj, wi = (_weights(np.asarray(a, dtype=np.float32), cell) for a in axes)
     coarse = rng.standard_normal((wk.shape[1], wj.shape[1], wi.shape[1]), dtype=np.float32)

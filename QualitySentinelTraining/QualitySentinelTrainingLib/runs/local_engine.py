@@ -30,15 +30,10 @@ _KILLED = "the process that worked on it was killed, perhaps for want of memory"
 
 
 class LocalEngine:
-    """Does the items of a run on this machine.
+    """Does the items of a run on this machine, in ``workers`` processes; with one, this process does it all.
 
-    Args:
-        work: what to do with each.
-        workers: processes; with one, this process does it all.
-
-    Attributes:
-        busy_share: of the workers' time since the first was ready, the share in which they worked on an item that was
-            read; known when all items are done.
+    ``busy_share`` is the share of the workers' time, since the first was ready, in which they worked on an item that
+    was read; known when all items are done.
     """
 
     def __init__(self, work: Work, workers: int) -> None:

@@ -158,8 +158,6 @@ class Run:
         """Do the items that are not done yet, each whole or not at all; what each gave, after its record is written.
 
         Args:
-            items: all of them.
-            work: what to do with each.
             workers: processes of this machine, by default as many as suit it; or actors of the cluster.
             engine: ``local`` or ``ray``.
             ray_address: of a running cluster; ``"auto"`` finds it; one on this machine when ``None``.

@@ -15,9 +15,8 @@ _TIMES_ITS_OWN = 20
 class Throttle:
     """Calls a function the first time it is asked to, then when some time has passed.
 
-    Args:
-        function: called without arguments. An :class:`InputError` of it is ignored: on Windows, a spreadsheet may hold
-            a table open. What is wrong for good shows at the end of the run.
+    An :class:`InputError` of the function is ignored: on Windows, a spreadsheet may hold a table open. What is wrong
+    for good shows at the end of the run.
     """
 
     def __init__(self, function: Callable[[], object]) -> None:

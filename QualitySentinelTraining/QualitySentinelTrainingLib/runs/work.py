@@ -192,12 +192,7 @@ def usable_cores() -> int:
 
 
 def default_workers(device: str, items: int) -> int:
-    """How many workers suit this machine: one for each core, or some for each GPU, as far as memory goes.
-
-    Args:
-        device: as :class:`Work` names it.
-        items: how many there are to do.
-    """
+    """How many workers suit this machine: one for each core, or some for each GPU, as far as memory and items go."""
     if device != "cpu":
         from QualitySentinelLib.scorer.device import choose_device
 

@@ -80,11 +80,7 @@ class Field:
         return np.where((where >= 0) & (where < count), where, -1)
 
     def put_back(self, seen: torch.Tensor, shape: tuple[int, int]) -> tuple[torch.Tensor, slice, slice]:
-        """Probabilities in the field on the CT's pixels, interpolated linearly.
-
-        Args:
-            seen: float32 ``[n, channels, S, S]``.
-            shape: rows and columns of the CT.
+        """Probabilities in the field, float32 ``[n, channels, S, S]``, on the CT's pixels, interpolated linearly.
 
         Returns:
             ``[n, channels, rows, columns]`` of the part of the CT's slices in the field; its rows; its columns.

@@ -52,21 +52,16 @@ def out_of_fold(
     sources: Sequence[SubjectSource], out: Path, options: SegmentationOptions | None = None, device: str = "auto",
     say: Say = print, jobs: int = 1,
 ) -> dict[str, Path]:  # fmt: skip
-    """Class probabilities of every subject by a network that never saw its person; see the module's description.
+    """Class probabilities of every subject by a network that never saw its patient; see the module's description.
 
-    Args:
-        sources: the subjects; with several ``jobs`` they are sent to other processes.
-        out: folder of the run.
-        options: the networks of the last of their ``epochs`` predict.
-        device: ``cpu``, ``cuda`` or ``auto``.
-        say: told of subjects that cannot be read: those are left out.
-        jobs: processes.
+    The networks of the last of the options' ``epochs`` predict. ``say`` is told of subjects that cannot be read: those
+    are left out. With several ``jobs`` the sources are sent to other processes.
 
     Returns:
         The file of each subject, by name; ``read_probabilities`` reads it.
 
     Raises:
-        UsageError: two subjects share a name, there are fewer persons than folds, or ``out`` was made from other
+        UsageError: two subjects share a name, there are fewer patients than folds, or ``out`` was made from other
             subjects or with other options.
         ModelError: there is no such device.
         InputError: ``out`` cannot be written, or nobody can be read.
@@ -82,15 +77,11 @@ def train_segmenters(
 ) -> list[StageDice]:  # fmt: skip
     """Error makers: what the networks predict at each of the options' numbers of epochs, and how good it is.
 
+    Raises as :func:`out_of_fold` does.
+
     Args:
         probabilities: write what :func:`out_of_fold` does, too.
         learned: what the labels are, where they are not those of the data; another needs another folder.
-
-    Returns:
-        The DSC of structures that the reference holds.
-
-    Raises:
-        UsageError, ModelError, InputError: as :func:`out_of_fold` does.
     """
     options = options or SegmentationOptions()
     wanted = [(stage, stage_name(stage)) for stage in options.epochs]

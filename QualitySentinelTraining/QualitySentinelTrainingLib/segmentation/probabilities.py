@@ -68,12 +68,9 @@ def write_probabilities(path: Path, values: np.ndarray, frame: AxialFrame) -> No
 
 
 def read_probabilities(path: str | Path, ct: CtVolume, classes: Sequence[str] | None = None) -> Probabilities:
-    """Read the class probabilities of a CT; see the module's description.
+    """Read the class probabilities of a CT: a file, or a folder of one file per class; see the module's description.
 
-    Args:
-        path: a file, or a folder of one file per class.
-        ct: the CT that they are of.
-        classes: names that the classes must have, the background first; by default as the files say.
+    ``classes`` are names that the classes must have, the background first; by default as the files say.
 
     Raises:
         InputError: missing, damaged, on another grid, of other classes, or no probabilities.

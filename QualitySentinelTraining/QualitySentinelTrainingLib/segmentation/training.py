@@ -44,19 +44,15 @@ def stage_name(epochs: int) -> str:
 
 
 class Training:
-    """One network: trained on some subjects, to be asked about others.
+    """One network: trained on the subjects ``seen``, to be asked about those ``unseen``: their structures are classes.
 
     Args:
-        seen: whom it is trained on.
-        unseen: whom it is asked about; their structures are classes too.
         folder: keeps the network at each stage.
-        options: of the network.
-        device: ``cpu`` or ``cuda``.
         say: told of what cannot be used.
         fold: number of the network; its weights and batches are drawn from it and the seed.
 
     Raises:
-        InputError: nobody can be read, a subject is of another person than its source says, or nothing is there to
+        InputError: nobody can be read, a subject is of another patient than its source says, or nothing is there to
             learn (by :meth:`up_to`).
     """
 

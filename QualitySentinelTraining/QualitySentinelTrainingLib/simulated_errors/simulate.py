@@ -59,18 +59,13 @@ def simulate(
     Args:
         mask: the reference, bool ``[k, j, i]``: the structure's box plus room to grow (about 30 mm). Passing the same
             array object again is cheaper than a copy of it.
-        labels: uint8 ``[k, j, i]``, all structures in the same crop.
-        hu: ``[k, j, i]``, the CT in the same crop.
+        labels, hu: all structures and the CT in the same crop.
         spacing: mm ``(k, j, i)``.
-        rng: source of randomness.
         kind: name from :data:`.registry.ERRORS` to apply just this error to the whole structure.
         severity: about the DSC to lose (0 to 1); drawn when ``None``.
 
     Returns:
         the wrong mask (a new array, bool ``[k, j, i]``) and its :class:`ErrorRecord`. True DSC: see ``dice``.
-
-    Raises:
-        KeyError: no error is called ``kind``.
     """
     case = case_of(mask, labels, hu, spacing, rng)
     if not case.inside.size:

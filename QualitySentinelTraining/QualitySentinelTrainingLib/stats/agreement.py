@@ -46,13 +46,10 @@ class Agreement:
         self._true_group = np.unique(self.true, return_inverse=True)[1].reshape(-1)
 
     def figures(self, weights: np.ndarray | None = None, names: Sequence[str] = FIGURES) -> dict[str, float]:
-        """Figures by name, and ``n``, the number of things whatever their weight.
+        """Figures by name (of :data:`FIGURES`), and ``n``, the number of things whatever their weight.
 
-        A figure that cannot be had (constant input, one class only, nothing at all) is ``nan``.
-
-        Args:
-            weights: how many times each thing counts, [N]; once by default.
-            names: the figures wanted, of :data:`FIGURES`.
+        ``weights`` [N] say how many times each thing counts. A figure that cannot be had (constant input, one class
+        only, nothing at all) is ``nan``.
         """
         if not len(self.true):
             return {"n": 0, **dict.fromkeys(names, _NAN)}

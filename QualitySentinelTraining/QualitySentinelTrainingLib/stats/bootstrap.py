@@ -30,14 +30,10 @@ def bootstrap_intervals(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> dict[str, tuple[float, float]]:
-    """95 % percentile intervals of figures of :func:`.agreement.agreement`, drawing whole persons with replacement.
-
-    Args:
-        predicted, true, person: [N].
-        names: the figures wanted.
+    """95 % percentile intervals of figures of :func:`.agreement.agreement`, drawing whole patients with replacement.
 
     Returns:
-        (low, high) by figure; empty when there are fewer than two persons, because nothing can be said then.
+        (low, high) by figure; empty when there are fewer than two patients, because nothing can be said then.
         A figure that most draws do not have (one class only) is left out.
     """
     if len(np.unique(person)) < 2:
@@ -68,14 +64,10 @@ def _intervals(values: dict[str, list[float]]) -> dict[str, tuple[float, float]]
 
 
 def drawn_means(values: np.ndarray, draws: int, seed: Sequence[int]) -> np.ndarray:
-    """Means of units that are drawn with replacement.
+    """Means of units that are drawn with replacement, [draws, columns]; nan where none of those drawn has a value.
 
-    Args:
-        values: [units, columns]; nan where a unit has none. The same units are drawn for all columns.
-        seed: another for each group, so that their draws are independent.
-
-    Returns:
-        [draws, columns]; nan where none of the units drawn has a value.
+    ``values`` are [units, columns], nan where a unit has none; the same units are drawn for all columns. Give each
+    group another ``seed``, so that their draws are independent.
     """
     n, rng = len(values), np.random.default_rng(seed)
     there = np.isfinite(values)
@@ -89,17 +81,11 @@ def drawn_means(values: np.ndarray, draws: int, seed: Sequence[int]) -> np.ndarr
 
 
 def bootstrap_interval(drawn: np.ndarray, n: int) -> tuple[float, float]:
-    """95 % expanded percentile interval (Hesterberg 2015) of the drawn means of ``n`` units.
+    """95 % expanded percentile interval (Hesterberg 2015) of drawn means of ``n`` units; of two groups, the smaller n.
 
     The plain percentiles are too narrow for few units, because draws spread by ``(n - 1) / n`` too little and the
-    normal distribution has thinner tails than Student's: of ten units they hold about 90 %.
-
-    Args:
-        drawn: [draws]; those that are not finite do not count.
-        n: how many units were drawn from; of two groups, the smaller number.
-
-    Returns:
-        (low, high); nan without draws or with fewer than two units.
+    normal distribution has thinner tails than Student's: of ten units they hold about 90 %. What is not finite does not
+    count; nan without draws or with fewer than two units.
     """
     drawn = drawn[np.isfinite(drawn)]
     if not len(drawn) or n < 2:

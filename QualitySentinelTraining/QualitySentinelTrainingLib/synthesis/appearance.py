@@ -31,13 +31,8 @@ def with_other_phase(
     """Another contrast phase: the soft part of each labelled structure is moved towards a level drawn for it.
 
     Four times in ten the phase stays and structures move by a few HU only. Gas, fat, bone and calcifications in a
-    structure stay what they are. All tissue classes are moved by a random increasing curve before.
-
-    Args:
-        rng: source of randomness.
-        hu: float32 ``[k, j, i]``.
-        labels: label map of the same shape.
-        structures: label value to name.
+    structure stay what they are. All tissue classes are moved by a random increasing curve before. All float32
+    ``[k, j, i]``.
     """
     bone, soft = rng.uniform(0.85, 1.2), rng.uniform(-6, 8)
     to = [-1024, -850 + rng.uniform(-25, 25), -100 + rng.uniform(-12, 12), rng.uniform(-5, 5), 50 + soft]
@@ -68,19 +63,10 @@ def draw_levels(rng: np.random.Generator, structures: dict[int, str], soft: floa
 def paint(
     rng: np.random.Generator, hu: np.ndarray, labels: np.ndarray, structures: dict[int, str], spacing: tuple
 ) -> np.ndarray:
-    """A CT painted from labels and tissue classes, so that no gray value is the source's own.
+    """A CT painted from labels and tissue classes, so that no gray value is the source's own; float32 ``[k, j, i]``.
 
-    Random levels for classes and structures, texture, and some of the source's fine detail; no blur, no noise.
-
-    Args:
-        rng: source of randomness.
-        hu: the source's CT on the new grid, float32 ``[k, j, i]``.
-        labels: label map of the same shape.
-        structures: label value to name.
-        spacing: mm (k, j, i).
-
-    Returns:
-        float32 ``[k, j, i]``.
+    Random levels for classes and structures, texture, and some of the source's fine detail; no blur, no noise. ``hu``
+    is the source's CT on the new grid.
     """
     wide = rng.random() < 0.5
     smooth = gaussian_filter(hu, [1.2 / s for s in spacing], truncate=2.5)
@@ -107,16 +93,8 @@ def paint(
 def scan(rng: np.random.Generator, hu: np.ndarray, body: np.ndarray, spacing: tuple) -> np.ndarray:
     """What a scanner that is drawn at random makes of ``hu``: sharpness, correlated noise, streaks, beam hardening.
 
-    Three times in ten everything outside the patient is air.
-
-    Args:
-        rng: source of randomness.
-        hu: float32 ``[k, j, i]``; overwritten.
-        body: bool, the patient.
-        spacing: mm (k, j, i).
-
-    Returns:
-        int16 ``[k, j, i]`` in -1024..3071.
+    Three times in ten everything outside the patient, ``body``, is air. ``hu``, float32 ``[k, j, i]``, is overwritten;
+    the result is int16 in -1024..3071.
     """
     if rng.random() < 0.3:
         hu[~body] = -1000.0

@@ -25,17 +25,10 @@ _CORTEX_MM = 1.8
 
 
 def painted_subject(subject: Subject, seed: int, options: SynthesisOptions | None = None) -> Subject:
-    """A new subject with a painted CT, deformed and scanned anew, from the labels of ``subject``.
+    """A new subject of the same patient with a painted CT, deformed and scanned anew, from the labels of ``subject``.
 
-    The same arguments always give the same voxels.
-
-    Args:
-        subject: its labels are used; its CT is not looked at but for its grid, about 3 mm or finer.
-        seed: non-negative.
-        options: of the synthesis; by default most CTs are painted a second time, with other levels.
-
-    Returns:
-        the new subject: same patient; its source says that it is painted.
+    The same arguments always give the same voxels. The CT of ``subject`` is not looked at but for its grid, about 3 mm
+    or finer. By default most CTs are painted a second time, with other levels.
     """
     rng = np.random.default_rng([seed, 1])
     hu = painted_ct(rng, subject.labels, subject.structures, subject.ct.frame.spacing)
@@ -47,17 +40,7 @@ def painted_subject(subject: Subject, seed: int, options: SynthesisOptions | Non
 def painted_ct(
     rng: np.random.Generator, labels: np.ndarray, structures: dict[int, str], spacing: tuple[float, float, float]
 ) -> np.ndarray:
-    """Paint a CT.
-
-    Args:
-        rng: source of randomness.
-        labels: label map ``[k, j, i]`` of a trunk, canonical.
-        structures: label value to name.
-        spacing: mm (k, j, i).
-
-    Returns:
-        int16 HU ``[k, j, i]``.
-    """
+    """Paint a CT, int16 HU ``[k, j, i]``, from a canonical label map of a trunk."""
     axes = [np.arange(n) * s for n, s in zip(labels.shape, spacing, strict=True)]
 
     def noise(cell: float) -> np.ndarray:

@@ -61,16 +61,9 @@ class Grid:
 def synthetic_subject(subject: Subject, seed: int, options: SynthesisOptions = SynthesisOptions()) -> Subject:
     """A new subject with the anatomy of ``subject``, deformed, on another grid and seen by another scanner.
 
-    The same arguments always give the same voxels.
-
-    Args:
-        subject: CT and reference labels; at least 2 voxels along each axis.
-        seed: non-negative.
-        options: what may be drawn.
-
-    Returns:
-        the new subject: same patient; structures that were lost (smaller than the new voxels, outside the field of
-        view) are not in ``structures``; the CT is int16 in -1024..3071.
+    The same arguments always give the same voxels. ``subject`` needs at least 2 voxels along each axis. Structures that
+    were lost (smaller than the new voxels, outside the field of view) are not in the new one's ``structures``; its CT
+    is int16 in -1024..3071.
     """
     rng = np.random.default_rng(seed)
     hu, spacing = subject.ct.hu, subject.ct.frame.spacing

@@ -58,8 +58,7 @@ def fit(model: QualityModel, paths: Sequence[Path], options: TrainingOptions, ou
     With several devices every process comes back from here with the trained network; see :func:`is_first_process`.
 
     Returns:
-        the data set, which knows what was trained on, and the seconds that the training took: all starts of the run
-        together, without the epochs that were lost.
+        The data set, which knows what was trained on, and the seconds of all starts without the epochs that were lost.
 
     Raises:
         InputError: no pair file is usable, or ``out`` holds a run with other options or pairs, or a damaged one.

@@ -23,12 +23,7 @@ _STATUS = {status.value: status for status in Status}
 
 
 class CaseScores:
-    """The segments of each case with their slices, as the drawing of a case's report takes them.
-
-    Args:
-        segments: an audit's table.
-        slices: at least the columns :data:`COLUMNS`.
-    """
+    """The segments of each case with their slices (columns :data:`COLUMNS`), as the drawing of a report takes them."""
 
     def __init__(self, segments: pd.DataFrame, slices: pd.DataFrame) -> None:
         self._tables = segments, slices[["segment", *COLUMNS]]
@@ -71,13 +66,7 @@ class Overview:
 
 
 def overview_of(audit: Audit, slices: pd.DataFrame) -> Overview:
-    """Everything the first page says of the tables.
-
-    Args:
-        audit: its ``cases`` and ``segments``.
-        slices: the slices table, at least ``slice_index``, ``position_mm``, ``predicted_dsc``, ``flagged``,
-            ``missed``.
-    """
+    """Everything the first page says of the tables; of slices it needs some of :data:`COLUMNS`."""
     # segments of no known structure go by their own names
     names = audit.segments["structure"].where(audit.segments["structure"].notna(), audit.segments["segment"])
     below = audit.segments["predicted_dsc"] < audit.threshold

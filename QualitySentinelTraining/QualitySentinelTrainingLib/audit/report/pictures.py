@@ -22,11 +22,6 @@ def case_pictures(case: str, segments: list[SegmentScore], threshold: float, fil
 
     Of a segment slices with mask come first: where one is missing says less of what is wrong than a wrong one.
 
-    Args:
-        case: its name.
-        segments: the case's scores from the tables.
-        files: where CT and masks lie.
-
     Raises:
         QualitySentinelError: CT or masks are no longer there, or cannot be read.
     """
