@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from QualitySentinelLib.options import check_threshold
 
 from ..pages import write_table
 from .budget import BudgetPlan
-from .open_case import CaseFiles, audit_open_command, command_of_row
+from .open_case import open_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,17 +83,14 @@ def worst_first(audit: Audit) -> pd.DataFrame:
     return listed[[c for c in WORST_COLUMNS if c in listed]].reset_index(drop=True)
 
 
-def write_worst_first(audit: Audit, path: str | os.PathLike, files: CaseFiles | None = None) -> Path:
-    """``worst_first.csv`` for annotators; the last column, ``open``, is the command that opens the case for review."""
-    frame, files = worst_first(audit), files or CaseFiles(audit)
-    rows_of = {str(row["case"]): row for row in audit.cases.to_dict("records")}
-    commands = {
-        case: shlex.join(
-            command_of_row(audit, rows_of[case], files) or audit_open_command(case, audit.folder.resolve())
-        )
-        for case in frame["case"].unique()
-    }
-    return write_frame(path, frame.assign(open=frame["case"].map(commands)))
+def write_worst_first(audit: Audit, path: str | os.PathLike) -> Path:
+    """``worst_first.csv`` for annotators.
+
+    The last column, ``open``, is the command that opens the case for review, in the audit's folder: the table names no
+    other folder, so that it can be shared.
+    """
+    frame = worst_first(audit)
+    return write_frame(path, frame.assign(open=[open_command(case, ".") for case in frame["case"]]))
 
 
 def excluded(audit: Audit, below: float) -> pd.DataFrame:

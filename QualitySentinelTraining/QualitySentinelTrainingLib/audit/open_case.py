@@ -35,7 +35,7 @@ class CaseFiles:
     def __init__(self, audit: Audit, dataset_folder: str | os.PathLike | None = None) -> None:
         folder = audit.dataset_folder if dataset_folder is None else Path(dataset_folder)
         self.folder = None if folder is None else folder.absolute()  # commands are run from elsewhere
-        self._names, self._audit = audit.option("names"), audit
+        self.names, self._audit = audit.option("names"), audit
         self._found: dict[str, Case] | None = None
 
     @property
@@ -47,7 +47,7 @@ class CaseFiles:
         """A case; ``None`` when its files are not known."""
         if self._found is None:
             rows = self._audit.cases[["case", "ct", "seg"]].itertuples(index=False, name=None)
-            told = [Case(str(n), ct, seg, names=self._names, root=self.folder or Path()) for n, ct, seg in rows]
+            told = [Case(str(n), ct, seg, names=self.names, root=self.folder or Path()) for n, ct, seg in rows]
             cases = [*told, *self._from_layout()]
             self._found = {c.name: c for c in cases if all(isinstance(p, str) and p for p in (c.ct, c.seg))}
         return self._found.get(name)
@@ -61,11 +61,7 @@ class CaseFiles:
         case = self.case(name)
         if case is None or not self.at_hand:
             raise UsageError(f"{name}: its files are unknown; give the data set's folder")
-        return read_case(case, self._names)
-
-    def names_of(self, case: Case | None) -> str | Mapping | None:
-        """What the case's label values mean: as the audit was told, else as the layout says."""
-        return self._names if case is None or self._names is not None else case.names
+        return read_case(case, self.names)
 
     def _from_layout(self) -> list[Case]:
         """Cases with what the tables do not tell: names of labels, and the paths of DICOM files."""
@@ -79,27 +75,7 @@ class CaseFiles:
             return []
 
 
-def command_of_row(audit: Audit, case_row: Mapping, files: CaseFiles, folder: str | None = None) -> list[str] | None:
-    """The command that reviews a case with the scoring of its audit; ``None`` where the tables alone do not tell it.
-
-    That is when they hide the case's paths, or when its labels have names that must be written to a file first. With
-    ``folder``, what to call the audit's folder, paths are relative to the data set's folder; by default they are whole.
-    """
-    case, ct, seg = (case_row[name] for name in ("case", "ct", "seg"))
-    found = files.case(str(case)) if files.at_hand else None
-    names = None if found is None else files.names_of(found)
-    if isinstance(names, Mapping) or not all(isinstance(path, str) and path for path in (ct, seg)):
-        return None
-    place = (folder is None and files.folder) or Path()
-    return [*_review(place, ct, seg, names), *review_words(audit, str(case), folder)]
-
-
-def _review(folder: Path, ct: str, seg: str, names: str | None) -> list[str]:
-    command = ["quality-sentinel", "review", "--ct", str(folder / ct), "--seg", str(folder / seg)]
-    return [*command, *(["--names", names] if names else [])]
-
-
-def review_words(audit: Audit, case: str, folder: str | os.PathLike | None = None) -> list[str]:
+def _scoring_words(audit: Audit, case: str) -> list[str]:
     """Options of ``review`` with which a case gets the scores that it has in an audit, and a folder of its own.
 
     Without that folder two cases whose files are called alike would want to be kept in one.
@@ -107,7 +83,7 @@ def review_words(audit: Audit, case: str, folder: str | os.PathLike | None = Non
     line = io.StringIO(newline="")
     csv.writer(line, lineterminator="").writerow(audit.option("segments") or ())
     words = {
-        "--out": AuditFolder(audit.folder.resolve() if folder is None else folder).review_path(case),
+        "--out": AuditFolder(audit.folder.resolve()).review_path(case),
         "--model": audit.option("model_file"),
         "--embeddings": audit.option("embeddings_file"),
         "--slices": None if audit.option("slices") == "all" else audit.option("slices"),
@@ -117,9 +93,9 @@ def review_words(audit: Audit, case: str, folder: str | os.PathLike | None = Non
     return [word for name, value in words.items() if value is not None for word in (name, str(value))]
 
 
-def audit_open_command(case: str, out_folder: str | os.PathLike) -> list[str]:
-    """The command that opens a case of any layout for review: it finds the files anew."""
-    return ["quality-sentinel", "audit", "--open", case, "--out", os.fspath(out_folder)]
+def open_command(case: str, out_folder: str) -> str:
+    """The command line that opens a case of any layout for review: it finds the files anew."""
+    return shlex.join(["quality-sentinel", "audit", "--open", case, "--out", out_folder])
 
 
 def open_case(
@@ -132,7 +108,7 @@ def open_case(
         InputError: there is no such audit, or the case's files have gone.
     """
     command = _resolved(out_folder, case, dataset_folder)
-    command += review_words(read_audit(out_folder, finished=False), case)
+    command += _scoring_words(read_audit(out_folder, finished=False), case)
     print(shlex.join(command), flush=True)
     if not run:
         return 0
@@ -168,10 +144,11 @@ def _resolved(out_folder: str | os.PathLike, case: str, dataset_folder: str | os
     found = files.case(case)
     if found is None:
         raise InputError(f"{files.folder}: holds no CT and segmentation of {case}; name the data set's folder")
-    names = files.names_of(found)
+    names = files.names if files.names is not None else found.names
     if isinstance(names, Mapping):
         names = str(atomic_write(audit.folder / NAMES_FILE, json.dumps(dict(names), indent=1) + "\n"))
-    command = _review(files.folder, found.ct, found.seg, names)
+    command = ["quality-sentinel", "review", "--ct", str(files.folder / found.ct)]
+    command += ["--seg", str(files.folder / found.seg), *(["--names", names] if names else [])]
     if found.ct_files:
         links = Path(f"{AuditFolder(audit.folder.resolve()).review_path(case)}-ct")
         command[3] = str(_links_to([files.folder / file for file in found.ct_files], links))

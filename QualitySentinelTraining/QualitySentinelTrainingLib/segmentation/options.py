@@ -11,9 +11,6 @@ from QualitySentinelLib.errors import UsageError
 
 from ..option_files import Doc, NonNegativeInt, Options, PositiveFloat, PositiveInt
 
-PAPER_EPOCHS = (10, 20, 30, 40, 50, 100, 200, 300, 400, 500)
-"""The training stages of the published data set."""
-
 
 @dataclass(frozen=True)
 class SegmentationOptions(Options):
@@ -21,7 +18,7 @@ class SegmentationOptions(Options):
 
     epochs: Annotated[
         tuple[PositiveInt, ...], Doc("numbers of epochs, growing, after which the network is kept and may predict")
-    ] = PAPER_EPOCHS
+    ] = (10, 20, 30, 40, 50)
     folds: Annotated[int, Field(ge=2), Doc("networks; each predicts a fold of patients that it never saw")] = 2
     dimensions: Annotated[Literal[2, 3], Doc("2: networks of slices; 3: of stacks of slices")] = 2
     size: Annotated[PositiveInt, Doc("pixels on a side of the square field of view")] = 128

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,6 +24,8 @@ from .network import SegmentationNetwork
 from .options import SegmentationOptions
 
 Say = Callable[[str], None]
+_TIMED_STEPS, _LONG_MINUTES = 10, 5
+"""After so many steps it is known how long a training takes; it is said when that is longer than this."""
 
 
 def train(
@@ -63,6 +67,7 @@ class Training:
         assert not {s.person for s in seen} & {s.person for s in unseen}
         self.seen, self.unseen, self.folder, self.fold = list(seen), list(unseen), folder, fold
         self.options, self.device, self.say, self.classes = options, device, say, ()
+        self._told = False
 
     def file(self, epochs: int) -> Path:
         """Where the network lies after so many epochs."""
@@ -85,11 +90,12 @@ class Training:
         optimizer = torch.optim.AdamW(network.module.parameters(), lr=self.options.learning_rate, weight_decay=1e-4)
         if done:
             network.load_state(self.file(done), optimizer)
-        for stage in (stage for stage in stages if stage > done):
-            for epoch in tqdm(range(done, stage), f"{self.folder.name}: epochs to {stage}", disable=None):
-                self._train_epoch(network, optimizer, epoch)
-            network.save(self.file(stage), optimizer)
-            done = stage
+        steps, name = self.options.steps * (epochs - done), f"{self.folder.name}: epochs to {epochs}"
+        with tqdm(total=steps, desc=name, unit="step", disable=None) as bar:
+            for epoch in range(done, epochs):
+                self._train_epoch(network, optimizer, epoch, bar)
+                if epoch + 1 in stages:
+                    network.save(self.file(epoch + 1), optimizer)
         return network
 
     def _prepare(self) -> tuple[str, ...]:
@@ -170,13 +176,15 @@ class Training:
                     self.say(f"{error} (done now)")
         return None, 0
 
-    def _train_epoch(self, network: SegmentationNetwork, optimizer: torch.optim.Optimizer, epoch: int) -> None:
-        options = self.options
+    def _train_epoch(
+        self, network: SegmentationNetwork, optimizer: torch.optim.Optimizer, epoch: int, bar: tqdm
+    ) -> None:
+        options, began = self.options, time.perf_counter()
         rng = np.random.default_rng([options.seed, self.fold, epoch])  # so a resumed run does what the other had done
         weight = 1.0 + self.labels.reshape(len(self.labels), -1).any(axis=1)
         weight *= self.contoured[:, 1:].any(axis=1)
         chosen = rng.choice(len(weight), (options.steps, options.batch_size), p=weight / weight.sum())
-        for index in chosen:
+        for step, index in enumerate(chosen, start=1):
             rows = self.stacks[index]
             hu = torch.from_numpy(self.hu[rows]).to(self.device, torch.float32)
             labels = self.labels[rows]
@@ -192,6 +200,19 @@ class Training:
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
+            bar.update()
+            if step == _TIMED_STEPS and not self._told:
+                self._say_how_long((time.perf_counter() - began) / step, epoch)
+
+    def _say_how_long(self, seconds_per_step: float, done: int) -> None:
+        """Say, at the start, how long the whole training will take, if that is long."""
+        self._told, epochs = True, self.options.epochs[-1]
+        minutes = seconds_per_step * self.options.steps * (epochs - done) / 60
+        if minutes > _LONG_MINUTES:
+            tqdm.write(
+                f"{self.folder.name}: {epochs} epochs will take about {minutes:.0f} minutes; stop with Ctrl+C and give "
+                "fewer --epochs if that is too long (what is trained is kept)", file=sys.stderr,
+            )  # fmt: skip
 
 
 def _drawn(trust: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -27,6 +27,12 @@ def _without(mask: np.ndarray, flat: np.ndarray) -> np.ndarray:
     return out
 
 
+def _slices_to_lose(mask: np.ndarray, severity: float) -> tuple[np.ndarray, int]:
+    """Slices that hold the mask, ascending, and how many of them must go; none of a single one."""
+    held = np.flatnonzero(mask.any(axis=(1, 2)))
+    return held, max(1, round(missing_share(severity) * held.size)) if held.size > 1 else 0
+
+
 @simulated_error(1.4)
 def missing_part(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """A part cut off by a slightly curved plane."""
@@ -89,10 +95,9 @@ def added_blob(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
 @simulated_error(0.6)
 def truncated_ends(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """The structure ends too early: slices at the top, at the bottom or both are missing."""
-    held = np.flatnonzero(mask.any(axis=(1, 2)))
-    if held.size < 2:
+    held, gone = _slices_to_lose(mask, severity)
+    if not gone:
         return mask
-    gone = max(1, round(missing_share(severity) * held.size))
     bottom = int(case.rng.choice([0, gone, gone // 2]))
     out = mask.copy()
     out[held[:bottom]] = False
@@ -103,10 +108,9 @@ def truncated_ends(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
 @simulated_error(0.3)
 def dropped_slices(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """Inner slices without a mask, single ones or in runs."""
-    held = np.flatnonzero(mask.any(axis=(1, 2)))
-    if held.size < 2:
+    held, gone = _slices_to_lose(mask, severity)
+    if not gone:
         return mask
-    gone = max(1, round(missing_share(severity) * held.size))
     out = mask.copy()
     if case.rng.random() < 0.5:
         out[case.rng.choice(held, gone, replace=False)] = False

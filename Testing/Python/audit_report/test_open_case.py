@@ -4,7 +4,6 @@ import csv
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,8 +12,6 @@ from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelTrainingLib.audit.frames import read_audit
 from QualitySentinelTrainingLib.audit.lists import write_worst_first
 from QualitySentinelTrainingLib.audit.open_case import (
-    CaseFiles,
-    command_of_row,
     open_case,
     open_in_slicer,
     write_slicer_script,
@@ -33,14 +30,12 @@ def audited(make, tmp_path):
     return made
 
 
-def test_the_command_names_both_files_and_survives_a_shell(audited):
+def test_the_command_names_both_files_and_survives_a_shell(audited, tmp_path, capsys):
     audited.options["key"] = {"names": "btcv"}
-    audit = read_audit(audited.write())
-    files = CaseFiles(audit)
-    words = command_of_row(audit, audit.case("c001"), files)
+    assert open_case(audited.write(), "c001", run=False) == 0
+    words = shlex.split(capsys.readouterr().out)
     assert words[:2] == ["quality-sentinel", "review"]
-    assert shlex.split(shlex.join(words)) == words
-    ct, seg = (str(files.folder / "c001" / name) for name in ("ct.nii.gz", "segmentations"))
+    ct, seg = (str(tmp_path / "data set" / "c001" / name) for name in ("ct.nii.gz", "segmentations"))
     assert words[2:8] == ["--ct", ct, "--seg", seg, "--names", "btcv"]
 
 
@@ -58,13 +53,11 @@ def test_a_case_is_opened_with_the_scoring_of_its_audit(audited, tmp_path, monke
     audited.options["key"] = {"slices": "8", "segments": ["liver", "a, b"]}
     folder, opened = audited.write(), []
     monkeypatch.setattr("QualitySentinelLib.commands.review.run", lambda options: opened.append(options) or 0)
-    row = next(csv.DictReader(open(write_worst_first(read_audit(folder), folder / "w.csv"), encoding="utf-8")))
-    assert main(["audit", "--open", row["case"], "--out", str(folder)]) == 0
-    assert main(shlex.split(row["open"])[1:]) == 0
-    for options in opened:
-        assert options.out == folder / "reviews" / row["case"]
-        assert (options.model, options.threshold, options.slices) == ("/models/own.safetensors", 0.7, "8")
-        assert options.segments == ["liver", "a, b"]
+    assert main(["audit", "--open", "c001", "--out", str(folder)]) == 0
+    (options,) = opened
+    assert options.out == folder / "reviews" / "c001"
+    assert (options.model, options.threshold, options.slices) == ("/models/own.safetensors", 0.7, "8")
+    assert options.segments == ["liver", "a, b"]
 
 
 def test_cases_whose_files_are_called_alike_are_reviewed_in_folders_of_their_own(audited, monkeypatch):
@@ -76,13 +69,16 @@ def test_cases_whose_files_are_called_alike_are_reviewed_in_folders_of_their_own
     assert opened[0].out != opened[1].out
 
 
-def test_a_row_opens_its_case_from_any_folder(audited, tmp_path, monkeypatch):
-    audit = read_audit(audited.write())
-    monkeypatch.chdir(tmp_path)
-    path = write_worst_first(audit, audited.folder / "w.csv", CaseFiles(audit, Path("data set")))
-    words = shlex.split(next(csv.DictReader(open(path, encoding="utf-8", newline="")))["open"])
-    assert Path(words[3]).is_absolute()
-    assert Path(words[3]).is_file()
+def test_every_row_for_annotators_opens_its_case_in_the_audits_folder(audited, tmp_path, monkeypatch, capsys):
+    """And names no folder, so that the table can be shared."""
+    folder, opened = audited.write(), []
+    monkeypatch.setattr("QualitySentinelLib.commands.review.run", lambda options: opened.append(options) or 0)
+    path = write_worst_first(read_audit(folder), folder / "w.csv")
+    assert str(tmp_path) not in path.read_text(encoding="utf-8")
+    monkeypatch.chdir(folder)
+    for row in csv.DictReader(open(path, encoding="utf-8", newline="")):
+        assert main(shlex.split(row["open"])[1:]) == 0
+        assert opened[-1].ct == tmp_path / "data set" / row["case"] / "ct.nii.gz"
 
 
 def test_a_data_set_that_moved_is_opened_where_it_is_now(audited, tmp_path, capsys):
@@ -104,14 +100,7 @@ def test_a_case_whose_paths_are_hidden_is_opened_by_its_audit(audited):
         case["ct"] = case["seg"] = ""
     path = write_worst_first(read_audit(audited.write()), audited.folder / "w.csv")
     rows = list(csv.DictReader(open(path, encoding="utf-8", newline="")))
-    assert rows[0]["open"].startswith("quality-sentinel audit --open c001 --out ")
-
-
-def test_every_row_for_annotators_opens_its_case(audited, tmp_path):
-    path = write_worst_first(read_audit(audited.write()), audited.folder / "w.csv")
-    for row in csv.DictReader(open(path, encoding="utf-8", newline="")):
-        words = shlex.split(row["open"])
-        assert words[3] == str(tmp_path / "data set" / row["case"] / "ct.nii.gz")
+    assert rows[0]["open"] == "quality-sentinel audit --open c001 --out ."
 
 
 def test_slicer_is_started_with_the_script_and_the_files(audited, tmp_path):

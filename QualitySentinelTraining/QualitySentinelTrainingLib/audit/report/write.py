@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -29,7 +28,7 @@ from ..budget import BudgetPlan, budget_plan
 from ..compare import Comparison, compare_audits
 from ..frames import Audit, read_audit
 from ..lists import LISTS, REPORT, check_lists, excluded, write_budget, write_frame, write_worst_first
-from ..open_case import SLICER_SCRIPT, CaseFiles, audit_open_command, command_of_row, write_slicer_script
+from ..open_case import SLICER_SCRIPT, CaseFiles, open_command, write_slicer_script
 from .overview import COLUMNS, CaseScores, Overview, overview_of
 from .pictures import PICTURED_CASES, case_pictures
 
@@ -113,7 +112,7 @@ def write_audit_report(
     files = CaseFiles(audit, dataset_folder)
 
     progress("writing lists")
-    _write_lists(audit, files, bias, comparison, plans[0], swaps, missing, budget, exclude_below)
+    _write_lists(audit, bias, comparison, plans[0], swaps, missing, budget, exclude_below)
     listed = [c["case"] for c in overview.cases if c["mean"] is not None][:max_pages]
     scores = CaseScores(audit.segments, slices)
     pages = {case: f"{file_name(case)}.html" for case in listed}
@@ -135,10 +134,10 @@ def write_audit_report(
     return atomic_write(page, render("index.html", _TEMPLATES, **content, **settings.shared))
 
 
-def _write_lists(audit, files, bias, comparison, plan, swaps, missing, budget, exclude_below) -> None:
+def _write_lists(audit, bias, comparison, plan, swaps, missing, budget, exclude_below) -> None:
     out = audit.folder
     written = {
-        write_worst_first(audit, out / "worst_first.csv", files),
+        write_worst_first(audit, out / "worst_first.csv"),
         write_budget(plan, out / "budget.csv", budget),
         write_table(out / "swaps.csv", SWAP_COLUMNS, ([getattr(s, c) for c in SWAP_COLUMNS] for s in swaps)),
         write_table(
@@ -208,8 +207,7 @@ def _write_case_pages(settings: _Settings, overview: Overview, scores: CaseScore
             previous=order[place - 1] if place else None, next=order[place + 1] if place + 1 < len(order) else None,
             rows=_case_rows(scores.of(name), audit.threshold), pictures=settings.pictures.get(name, []),
             swaps=[swap for swap in swaps if swap.case == name],
-            command=shlex.join(command_of_row(audit, case["row"], settings.files, "AUDIT_FOLDER") or []),
-            audit_open=shlex.join(audit_open_command(name, "AUDIT_FOLDER")), warnings=_warnings(case["row"]),
+            command=open_command(name, "AUDIT_FOLDER"), warnings=_warnings(case["row"]),
             metadata=_metadata(audit, case["row"]), **settings.shared,
         ))  # fmt: skip
     for old in {path.name for path in folder.glob("*.html")} - set(settings.pages.values()):
