@@ -8,23 +8,15 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .bundled import BUNDLED
 from .errors import UsageError
 
 if TYPE_CHECKING:
     from .checkpoint import QualityModel
 
 DEFAULT_THRESHOLD = 0.8
-BUNDLED = "bundled"
-CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt")
-EMBEDDINGS_NAME = "label_embedding.pkl"
-_LIBRARY = Path(__file__).resolve().parent
-_MODEL_FOLDERS = (  # the source tree and Slicer's module folder; a wheel
-    _LIBRARY.parent / "Resources" / "Models",
-    _LIBRARY / "Resources" / "Models",
-)
 SliceChoice = int | str
 """A number of slices per segment, ``"all"``, or ``"published"`` (the ten positions of the published code)."""
 
@@ -75,12 +67,6 @@ class ScoringOptions:
     def recorded(self) -> dict:
         """What a report says of them, JSON-able: all but how long steps and batches were."""
         return {k: v for k, v in asdict(self).items() if k not in ("batch_size", "step_seconds")}
-
-
-def bundled_models() -> list[Path]:
-    """The model files that come with the program: one, unless the installation is damaged."""
-    found = (sorted(folder.glob("*.safetensors")) for folder in _MODEL_FOLDERS)
-    return next((files for files in found if files), [])
 
 
 def check_threshold(threshold: float) -> float:

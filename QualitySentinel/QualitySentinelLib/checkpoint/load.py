@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..bundled import BUNDLED, CHECKPOINT_SUFFIXES, bundled_models
 from ..errors import ModelError
-from ..options import BUNDLED, CHECKPOINT_SUFFIXES, bundled_models
 from .model import QualityModel
 from .model_file import load_model_file
 

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from ..anatomy import all_structures
+from ..bundled import EMBEDDINGS_NAME
 from ..errors import ModelError, reason_of
 from ..files import sha256_of
 from ..network import build_network
 from ..network.published import architecture_of, unused_shapes, without_unused
-from ..options import EMBEDDINGS_NAME
 from ..slices import PUBLISHED
 from ..text.table import EmbeddingTable
 from .model import QualityModel

@@ -8,8 +8,8 @@ import platform
 from dataclasses import asdict
 
 from .. import __version__
+from ..bundled import BUNDLED
 from ..errors import UsageError
-from ..options import BUNDLED
 from ..scores import software_versions
 
 

@@ -13,9 +13,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..bundled import BUNDLED, CHECKPOINT_SUFFIXES, EMBEDDINGS_NAME
 from ..errors import InputError, ModelError
 from ..files import atomic_file, atomic_write, sha256_of
-from ..options import BUNDLED, CHECKPOINT_SUFFIXES, EMBEDDINGS_NAME
 
 _SUFFIX = ".safetensors"
 _LIST = "imported.json"

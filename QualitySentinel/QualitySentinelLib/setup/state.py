@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from .. import __version__
-from ..options import BUNDLED, bundled_models
+from ..bundled import BUNDLED, bundled_models
 from ..scores import software_versions
 from .memory import GIB, available_memory
 from .models import model_choices

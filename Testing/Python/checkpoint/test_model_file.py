@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from QualitySentinelLib import options
+from QualitySentinelLib import bundled
 from QualitySentinelLib.checkpoint import QualityModel, load_model, save_model
 from QualitySentinelLib.checkpoint.model_file import HEADER_KEY
 from QualitySentinelLib.errors import InputError, ModelError
@@ -286,7 +286,7 @@ def test_an_unwritable_place_is_an_input_error(a_model, tmp_path):
 
 def test_the_bundled_model_is_the_one_in_resources(a_model, tmp_path, monkeypatch):
     source, wheel = tmp_path / "source", tmp_path / "wheel"
-    monkeypatch.setattr(options, "_MODEL_FOLDERS", (source, wheel))
+    monkeypatch.setattr(bundled, "_MODEL_FOLDERS", (source, wheel))
     with pytest.raises(ModelError, match="no model file"):
         load_model("bundled")
     save_model(a_model, wheel / "a.safetensors")
