@@ -25,36 +25,26 @@ SliceChoice = int | str
 class ScoringOptions:
     """How a case is scored.
 
-    Attributes:
-        model: ``"bundled"``, a model file, or a model that was loaded already.
-        embeddings: ``label_embedding.pkl`` that belongs to a published ``.pth`` file.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        batch_size: slices at once; by default as many as suit the device.
-        slices: which slices of a segment. With ``"all"``, a model that can also looks at slices without mask, inside
-            it and just beyond its ends, for what was missed; not in segments of unknown structure, because nothing
-            says what to look for.
-        segments: ids, names or structures of the segments to score; by default every one.
-        threshold: slices predicted below it are flagged.
-        aggregation: a name of ``scores.AGGREGATIONS``; by default ``scores.DEFAULT_AGGREGATION``.
-        backend, precision: what runs the network on a CPU, see :class:`~.checkpoint.QualityModel`; by default as the
-            model has it.
-        step_seconds: about how long a step of ``Scorer.run`` may take, for an application that must stay alive between
-            steps; batches grow and shrink to that. By default they are as large as suits the device.
-
     Raises:
         UsageError: a value is not sensible.
     """
 
-    model: str | os.PathLike | QualityModel = BUNDLED
-    embeddings: str | os.PathLike | None = None
-    device: str = "auto"
-    batch_size: int | None = None
+    model: str | os.PathLike | QualityModel = BUNDLED  # ``"bundled"``, a model file, or a model that was loaded already
+    embeddings: str | os.PathLike | None = None  # ``label_embedding.pkl`` that belongs to a published ``.pth`` file
+    device: str = "auto"  # ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``
+    batch_size: int | None = None  # slices at once; by default as many as suit the device
+    # which slices of a segment. With ``"all"``, a model that can also looks at slices without mask, inside it and just
+    # beyond its ends, for what was missed; not in segments of unknown structure, because nothing says what to look for
     slices: SliceChoice = "all"
-    segments: tuple[str, ...] | None = None
-    threshold: float = DEFAULT_THRESHOLD
-    aggregation: str | None = None
+    segments: tuple[str, ...] | None = None  # ids, names or structures of the segments to score; by default every one
+    threshold: float = DEFAULT_THRESHOLD  # slices predicted below it are flagged
+    aggregation: str | None = None  # a name of ``scores.AGGREGATIONS``; by default ``scores.DEFAULT_AGGREGATION``
+    # backend, precision: what runs the network on a CPU, see :class:`~.checkpoint.QualityModel`; by default as the
+    # model has it
     backend: str | None = None
     precision: str | None = None
+    # about how long a step of ``Scorer.run`` may take, for an application that must stay alive between steps; batches
+    # grow and shrink to that. By default they are as large as suits the device
     step_seconds: float | None = None
 
     def __post_init__(self) -> None:

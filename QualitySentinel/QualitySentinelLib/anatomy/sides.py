@@ -26,22 +26,15 @@ _SIDES = ("right", "left")
 
 @dataclass(frozen=True)
 class MistakenSides:
-    """A suspicion.
+    """A suspicion."""
 
-    Attributes:
-        kind: ``names swapped`` (a pair lies the other way round, or all do and organs of one side do not), ``case
-            mirrored`` (all pairs do, and what is known of such organs), or ``wrong side`` (a structure lies beyond the
-            midline).
-        structures: those concerned, joined with ``, ``.
-        distance_mm: how far on the wrong side of each other, or of the midline; the largest.
-        evidence: what else of the body says, as a sentence.
-        pairs_as_named, pairs_reversed: the case's pairs that lie as their names say, and the other way round.
-    """
-
+    # ``names swapped`` (a pair lies the other way round, or all do and organs of one side do not), ``case mirrored``
+    # (all pairs do, and what is known of such organs), or ``wrong side`` (a structure lies beyond the midline)
     kind: str
-    structures: str
-    distance_mm: float
-    evidence: str
+    structures: str  # those concerned, joined with ``, ``
+    distance_mm: float  # how far on the wrong side of each other, or of the midline; the largest
+    evidence: str  # what else of the body says, as a sentence
+    # pairs_as_named, pairs_reversed: the case's pairs that lie as their names say, and the other way round
     pairs_as_named: int
     pairs_reversed: int
 

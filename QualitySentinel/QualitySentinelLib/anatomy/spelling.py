@@ -36,17 +36,11 @@ _LEVEL = re.compile(r"(c|t|th|l|s)0*([1-9]\d?)")
 
 @dataclass(frozen=True)
 class Spelling:
-    """A name taken apart.
+    """A name taken apart."""
 
-    Attributes:
-        words: lower case, singular, American spelling, in the order given; sides and fillers left out.
-        side: ``left``, ``right``, or empty when the name gives none or says both.
-        contradictory: left and right without saying both.
-    """
-
-    words: tuple[str, ...]
-    side: str = ""
-    contradictory: bool = False
+    words: tuple[str, ...]  # lower case, singular, American spelling, in the order given; sides and fillers left out
+    side: str = ""  # ``left``, ``right``, or empty when the name gives none or says both
+    contradictory: bool = False  # left and right without saying both
 
 
 def read_name(name: str) -> Spelling:

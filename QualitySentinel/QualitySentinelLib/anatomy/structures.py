@@ -33,43 +33,28 @@ _NAMED = re.compile(r"vertebra ([CTLS])(\d+)|costa (\d+) (?:left|right)")
 @dataclass(frozen=True)
 class Code:
     """What a segment is in a terminology, as in DICOM's segmented property type and anatomic region (PS3.3 C.8.20.4).
-
-    Attributes:
-        scheme: coding scheme designator, ``SCT`` or ``SRT``.
-        value: code of the property type, e.g. ``64033007`` (kidney).
-        modifier: code of the type modifier, e.g. ``7771000`` (left); empty when there is none.
-        region, region_modifier: where the property is found, e.g. the kidney of a cyst; empty when not needed.
     """
 
-    scheme: str
-    value: str
-    modifier: str = ""
+    scheme: str  # coding scheme designator, ``SCT`` or ``SRT``
+    value: str  # code of the property type, e.g. ``64033007`` (kidney)
+    modifier: str = ""  # code of the type modifier, e.g. ``7771000`` (left); empty when there is none
+    # region, region_modifier: where the property is found, e.g. the kidney of a cyst; empty when not needed
     region: str = ""
     region_modifier: str = ""
 
 
 @dataclass(frozen=True)
 class Structure:
-    """An anatomical structure, or a finding or object that segmentations of CT hold.
+    """An anatomical structure, or a finding or object that segmentations of CT hold."""
 
-    Attributes:
-        name: canonical name: lower case with blanks, side last (``kidney left``, ``vertebra T12``).
-        dap_id: DAP Atlas class number, or ``None``.
-        synonyms: other names in use, as people write them.
-        codes: terminology codes, the one to write first.
-        kind: ``anatomy``, ``finding`` or ``object``.
-        side: ``left``, ``right`` or empty.
-        part_of: names of the wider structures it directly belongs to.
-        totalsegmentator_v1, totalsegmentator_v2: class names there, or ``None``.
-    """
-
-    name: str
-    dap_id: int | None = None
-    synonyms: tuple[str, ...] = ()
-    codes: tuple[Code, ...] = ()
-    kind: str = "anatomy"
-    side: str = ""
-    part_of: tuple[str, ...] = ()
+    name: str  # canonical name: lower case with blanks, side last (``kidney left``, ``vertebra T12``)
+    dap_id: int | None = None  # DAP Atlas class number, or ``None``
+    synonyms: tuple[str, ...] = ()  # other names in use, as people write them
+    codes: tuple[Code, ...] = ()  # terminology codes, the one to write first
+    kind: str = "anatomy"  # ``anatomy``, ``finding`` or ``object``
+    side: str = ""  # ``left``, ``right`` or empty
+    part_of: tuple[str, ...] = ()  # names of the wider structures it directly belongs to
+    # totalsegmentator_v1, totalsegmentator_v2: class names there, or ``None``
     totalsegmentator_v1: str | None = None
     totalsegmentator_v2: str | None = None
 

@@ -8,17 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class WindowPreset:
-    """A display window.
+    """A display window."""
 
-    Attributes:
-        name: as readers know it.
-        level: HU shown as mid gray.
-        width: HU from black to white.
-    """
-
-    name: str
-    level: float
-    width: float
+    name: str  # as readers know it
+    level: float  # HU shown as mid gray
+    width: float  # HU from black to white
 
     @property
     def low(self) -> float:

@@ -20,62 +20,39 @@ NAMELESS = "DICOM data set"
 
 @dataclass(frozen=True)
 class Case:
-    """A case not yet read. It can be sent to another process, or to another machine that sees the same files.
+    """A case not yet read. It can be sent to another process, or to another machine that sees the same files."""
 
-    Attributes:
-        name: unique in the data set.
-        ct: file or DICOM folder; relative to ``root``, with forward slashes. Empty when there is none.
-        seg: label map, DICOM SEG, or folder of masks; likewise. In most data sets it is the reference.
-        reference: the reference segmentation, likewise, where ``seg`` is another one.
-        ct_files: the files of the DICOM series to read, likewise, when ``ct`` is a folder that holds more than it.
-        names: meaning of label values, file stems or segment ids, as ``read_segmentation`` takes it.
-        metadata: what is known of the case, as text by column: ``sex``, ``age``, ...
-        patient: who was scanned; cases of one patient share it. Empty when the data set does not tell.
-        site: the institution; empty when unknown.
-        split: ``train``, ``val``, ``test`` or what else the data set says; empty when it says nothing.
-        identifying: paths and texts of the case may name the patient (DICOM).
-        secrets: texts that identify the patient; they are removed from all outputs.
-        problem: why the case cannot be read, when that is known beforehand.
-        root: absolute path of the data set's folder.
-    """
-
-    name: str
-    ct: str
-    seg: str
-    reference: str = ""
+    name: str  # unique in the data set
+    ct: str  # file or DICOM folder; relative to ``root``, with forward slashes. Empty when there is none
+    seg: str  # label map, DICOM SEG, or folder of masks; likewise. In most data sets it is the reference
+    reference: str = ""  # the reference segmentation, likewise, where ``seg`` is another one
+    # the files of the DICOM series to read, likewise, when ``ct`` is a folder that holds more than it
     ct_files: tuple[str, ...] = ()
+    # meaning of label values, file stems or segment ids, as ``read_segmentation`` takes it
     names: str | Mapping[str, str] | None = field(default=None, hash=False)
+    # what is known of the case, as text by column: ``sex``, ``age``, ...
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
-    patient: str = ""
-    site: str = ""
-    split: str = ""
-    identifying: bool = False
+    patient: str = ""  # who was scanned; cases of one patient share it. Empty when the data set does not tell
+    site: str = ""  # the institution; empty when unknown
+    split: str = ""  # ``train``, ``val``, ``test`` or what else the data set says; empty when it says nothing
+    identifying: bool = False  # paths and texts of the case may name the patient (DICOM)
+    # texts that identify the patient; they are removed from all outputs
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    problem: str = ""
-    root: Path = Path()
+    problem: str = ""  # why the case cannot be read, when that is known beforehand
+    root: Path = Path()  # absolute path of the data set's folder
 
 
 @dataclass
 class DataSet:
-    """The cases of a data set.
+    """The cases of a data set."""
 
-    Attributes:
-        root: folder that the cases' paths are relative to.
-        layout: how it is laid out, by name.
-        cases: sorted by name (as text).
-        notes: what a user should know of how the cases were found, one line each.
-        manifest: name of the CSV file in ``root`` that lists the cases, where one does.
-        title: what the user calls the data set.
-        hidden: its folder may be named after a patient, and must not appear in any output.
-    """
-
-    root: Path
-    layout: str
-    cases: list[Case]
-    notes: list[str] = field(default_factory=list)
-    manifest: str | None = None
-    title: str = ""
-    hidden: bool = False
+    root: Path  # folder that the cases' paths are relative to
+    layout: str  # how it is laid out, by name
+    cases: list[Case]  # sorted by name (as text)
+    notes: list[str] = field(default_factory=list)  # what a user should know of how the cases were found, one line each
+    manifest: str | None = None  # name of the CSV file in ``root`` that lists the cases, where one does
+    title: str = ""  # what the user calls the data set
+    hidden: bool = False  # its folder may be named after a patient, and must not appear in any output
 
     @property
     def name(self) -> str:

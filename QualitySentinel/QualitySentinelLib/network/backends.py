@@ -35,15 +35,10 @@ Inputs = Sequence[torch.Tensor]
 
 
 class Backend(Protocol):
-    """Runs one network.
+    """Runs one network."""
 
-    Attributes:
-        name: ``"torch"`` or ``"openvino"``.
-        precision: ``"float32"`` or ``"bfloat16"``: of the arithmetic; inputs and outputs are float32.
-    """
-
-    name: str
-    precision: str
+    name: str  # ``"torch"`` or ``"openvino"``
+    precision: str  # ``"float32"`` or ``"bfloat16"``: of the arithmetic; inputs and outputs are float32
 
     def __call__(self, inputs: Inputs) -> np.ndarray:
         """Raw output, float32 ``[N]``."""

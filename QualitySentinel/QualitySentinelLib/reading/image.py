@@ -15,25 +15,18 @@ IMAGE_SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh", ".nrrd", ".nhdr", ".mha", "
 
 @dataclass
 class Image:
-    """A volume as its file holds it.
+    """A volume as its file holds it."""
 
-    Attributes:
-        voxels: ``[K, J, I]`` in file order (slowest axis first), or ``[K, J, I, layer]`` when the file holds layers.
-        ijk_to_ras: 4x4, ``(i, j, k, 1)`` of the file to RAS mm.
-        source: the file, for messages.
-        planes: true place of each plane along K, ascending, in steps of the affine, where they are uneven (DICOM).
-        metadata: text fields of the header (NRRD key/value pairs).
-        label_names: names of label values, where the header has a label table (NIfTI of TotalSegmentator).
-        warnings: what was odd, one line each.
-    """
-
+    # ``[K, J, I]`` in file order (slowest axis first), or ``[K, J, I, layer]`` when the file holds layers
     voxels: np.ndarray
-    ijk_to_ras: np.ndarray
-    source: str
+    ijk_to_ras: np.ndarray  # 4x4, ``(i, j, k, 1)`` of the file to RAS mm
+    source: str  # the file, for messages
+    # true place of each plane along K, ascending, in steps of the affine, where they are uneven (DICOM)
     planes: np.ndarray | None = None
-    metadata: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)  # text fields of the header (NRRD key/value pairs)
+    # names of label values, where the header has a label table (NIfTI of TotalSegmentator)
     label_names: dict[int, str] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)  # what was odd, one line each
 
     @property
     def layers(self) -> list[np.ndarray]:

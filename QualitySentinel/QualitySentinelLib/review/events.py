@@ -23,18 +23,13 @@ class Changed(StrEnum):
 
 @dataclass(frozen=True)
 class ReviewEvent:
-    """One change of a review, told after it is complete.
+    """One change of a review, told after it is complete."""
 
-    Attributes:
-        changed: what it is about.
-        segments: ids of the segments to draw anew: whose flags, accepts or scores changed; for ``CURRENT`` those
-            left and entered.
-        slices: the slices whose accept changed (``ACCEPTED``) or fell away (``SCORES``), or the slice now looked at,
-            if any (``CURRENT``).
-    """
-
-    changed: Changed
+    changed: Changed  # what it is about
+    # ids of the segments to draw anew: whose flags, accepts or scores changed; for ``CURRENT`` those left and entered
     segments: tuple[str, ...] = ()
+    # the slices whose accept changed (``ACCEPTED``) or fell away (``SCORES``), or the slice now looked at, if any
+    # (``CURRENT``)
     slices: tuple[SliceRef, ...] = ()
 
 

@@ -10,52 +10,33 @@ from .edits import Edit
 
 @dataclass(frozen=True)
 class ProfileSlice:
-    """One slice of the profile.
+    """One slice of the profile."""
 
-    Attributes:
-        k: canonical slice index, inferior to superior.
-        slice_index: the file's own number of the slice.
-        position_mm: patient S coordinate, mm.
-        dsc: predicted DSC, 0..1; of a missed slice the predicted probability that nothing is missed.
-        low, high: interval around it, or ``None``.
-        flagged: the mask's slice is predicted below the threshold.
-        missed: the mask has no voxel here, but the structure is expected.
-        accepted: a reader found it fine.
-        edit: how its mask differs from that of its first score; ``None`` when it is the same.
-    """
-
-    k: int
-    slice_index: int
-    position_mm: float
-    dsc: float
+    k: int  # canonical slice index, inferior to superior
+    slice_index: int  # the file's own number of the slice
+    position_mm: float  # patient S coordinate, mm
+    dsc: float  # predicted DSC, 0..1; of a missed slice the predicted probability that nothing is missed
+    # low, high: interval around it, or ``None``
     low: float | None
     high: float | None
-    flagged: bool
-    missed: bool
-    accepted: bool
-    edit: Edit | None
+    flagged: bool  # the mask's slice is predicted below the threshold
+    missed: bool  # the mask has no voxel here, but the structure is expected
+    accepted: bool  # a reader found it fine
+    edit: Edit | None  # how its mask differs from that of its first score; ``None`` when it is the same
 
 
 @dataclass(frozen=True)
 class ReviewCounts:
-    """What the threshold makes of a case, or of one segment, and how far a reader has come.
+    """What the threshold makes of a case, or of one segment, and how far a reader has come."""
 
-    Attributes:
-        flagged: slices of the mask predicted below the threshold, accepted ones included, as in the tables.
-        missed: slices where the mask is missing; the threshold does not matter to them.
-        segments: segments that have any of either.
-        accepted: flagged or missed slices that were accepted.
-        corrected: slices that would have been flagged or missed at their first score, whose mask was changed since,
-            and that are neither now.
-        open: flagged or missed slices left to look at, those that next and previous go through.
-    """
-
-    flagged: int = 0
-    missed: int = 0
-    segments: int = 0
-    accepted: int = 0
+    flagged: int = 0  # slices of the mask predicted below the threshold, accepted ones included, as in the tables
+    missed: int = 0  # slices where the mask is missing; the threshold does not matter to them
+    segments: int = 0  # segments that have any of either
+    accepted: int = 0  # flagged or missed slices that were accepted
+    # slices that would have been flagged or missed at their first score, whose mask was changed since, and that are
+    # neither now
     corrected: int = 0
-    open: int = 0
+    open: int = 0  # flagged or missed slices left to look at, those that next and previous go through
 
     @classmethod
     def sum(cls, counts: Iterable[ReviewCounts]) -> ReviewCounts:

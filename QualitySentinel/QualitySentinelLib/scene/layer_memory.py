@@ -21,19 +21,12 @@ SliceBoxes = dict[int, tuple[slice, slice]]
 
 @dataclass
 class LayerRecord:
-    """One labelmap.
+    """One labelmap."""
 
-    Attributes:
-        geometry: anything that is equal only as long as the voxels lie where they lay.
-        values: label value by segment id.
-        sums: checksum of each stored slice.
-        boxes: of each stored slice.
-    """
-
-    geometry: tuple
-    values: dict[str, int]
-    sums: list[int] = field(default_factory=list)
-    boxes: list[SliceBoxes] = field(default_factory=list)
+    geometry: tuple  # anything that is equal only as long as the voxels lie where they lay
+    values: dict[str, int]  # label value by segment id
+    sums: list[int] = field(default_factory=list)  # checksum of each stored slice
+    boxes: list[SliceBoxes] = field(default_factory=list)  # of each stored slice
 
     def box_of(self, value: int) -> Box | None:
         """Where a label value lies in the labelmap's array; ``None`` when it does not occur."""

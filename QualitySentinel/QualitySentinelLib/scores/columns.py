@@ -12,21 +12,13 @@ from operator import attrgetter
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table.
+    """A column of a table."""
 
-    Attributes:
-        name: its head.
-        kind: ``str``, ``int``, ``float`` or ``bool``. Only texts and numbers may be missing.
-        meaning: in one line; numbers of DSC are 0..1.
-        decimals: of a float; ``None``: ten significant digits.
-        attribute: where the object that a row is made from has it; by default under the column's name.
-    """
-
-    name: str
-    kind: type = str
-    meaning: str = ""
-    decimals: int | None = 4
-    attribute: str = ""
+    name: str  # its head
+    kind: type = str  # ``str``, ``int``, ``float`` or ``bool``. Only texts and numbers may be missing
+    meaning: str = ""  # in one line; numbers of DSC are 0..1
+    decimals: int | None = 4  # of a float; ``None``: ten significant digits
+    attribute: str = ""  # where the object that a row is made from has it; by default under the column's name
 
     def of(self, score: object) -> object:
         """The value in the row of ``score``."""

@@ -23,41 +23,28 @@ class Status(StrEnum):
 
 @dataclass
 class SliceScore:
-    """The score of one slice of one segment, with mask voxels or, where it was searched for missed parts, without.
+    """The score of one slice of one segment, with mask voxels or, where it was searched for missed parts, without."""
 
-    Attributes:
-        segment_id: the segment it belongs to.
-        k: canonical slice index.
-        slice_index: the file's own 0-based slice number along its axial axis.
-        position_mm: patient S coordinate of the slice, mm.
-        predicted_dsc: predicted Dice coefficient, clamped to 0..1. Without mask it is the predicted probability that
-            nothing is missed: the DSC of two empty masks counts as 1, that of an empty one and a structure that is
-            there is 0.
-        raw: the network's output before clamping and calibration.
-        area_mm2: mask area in the slice, mm2; without mask, that in the nearest slice with one.
-        digest: fingerprint of the mask it was made from (``Segment.slice_digest``); without mask, of the nearest one
-            and its distance.
-        flagged: it has a mask, predicted below the threshold.
-        dsc_low, dsc_high: interval around the predicted DSC, or ``None`` when the model gives none.
-        nearest_k: without mask: the segment's slice nearest to this one, which shows the network where to look.
-        inner: without mask: it lies between slices of the mask, not beyond its ends.
-        missed: without mask, and so low that the structure is expected here (``calibration["missed"]``).
-    """
-
-    segment_id: str
-    k: int
-    slice_index: int
-    position_mm: float
+    segment_id: str  # the segment it belongs to
+    k: int  # canonical slice index
+    slice_index: int  # the file's own 0-based slice number along its axial axis
+    position_mm: float  # patient S coordinate of the slice, mm
+    # predicted Dice coefficient, clamped to 0..1. Without mask it is the predicted probability that nothing is missed:
+    # the DSC of two empty masks counts as 1, that of an empty one and a structure that is there is 0
     predicted_dsc: float
-    raw: float
-    area_mm2: float
+    raw: float  # the network's output before clamping and calibration
+    area_mm2: float  # mask area in the slice, mm2; without mask, that in the nearest slice with one
+    # fingerprint of the mask it was made from (``Segment.slice_digest``); without mask, of the nearest one and its
+    # distance
     digest: str
-    flagged: bool = False
+    flagged: bool = False  # it has a mask, predicted below the threshold
+    # dsc_low, dsc_high: interval around the predicted DSC, or ``None`` when the model gives none
     dsc_low: float | None = None
     dsc_high: float | None = None
+    # without mask: the segment's slice nearest to this one, which shows the network where to look
     nearest_k: int | None = None
-    inner: bool = False
-    missed: bool = False
+    inner: bool = False  # without mask: it lies between slices of the mask, not beyond its ends
+    missed: bool = False  # without mask, and so low that the structure is expected here (``calibration["missed"]``)
 
     @property
     def has_mask(self) -> bool:
@@ -77,29 +64,23 @@ class SliceScore:
 
 @dataclass
 class SegmentScore:
-    """The score of one segment, with those of its slices in ascending canonical order.
-
-    Attributes:
-        n_slices: slices that hold mask voxels.
-        predicted_dsc: the segment's predicted volumetric Dice (:func:`.aggregation.aggregate`), or ``None`` when it
-            has no scored slice.
-        dsc_low, dsc_high: interval around it, or ``None`` when the model gives none.
-        mean_dsc, area_weighted_dsc: both aggregates before calibration, whichever of them is the default.
-        slices: those that hold mask voxels and were scored.
-        empty_slices: those without, inside and just beyond the mask, that were asked for missed parts; ascending.
-    """
+    """The score of one segment, with those of its slices in ascending canonical order."""
 
     segment_id: str
     name: str
     structure: str | None
     status: Status
-    n_slices: int = 0
+    n_slices: int = 0  # slices that hold mask voxels
+    # the segment's predicted volumetric Dice (:func:`.aggregation.aggregate`), or ``None`` when it has no scored slice
     predicted_dsc: float | None = None
+    # dsc_low, dsc_high: interval around it, or ``None`` when the model gives none
     dsc_low: float | None = None
     dsc_high: float | None = None
+    # mean_dsc, area_weighted_dsc: both aggregates before calibration, whichever of them is the default
     mean_dsc: float | None = None
     area_weighted_dsc: float | None = None
-    slices: list[SliceScore] = field(default_factory=list)
+    slices: list[SliceScore] = field(default_factory=list)  # those that hold mask voxels and were scored
+    # those without, inside and just beyond the mask, that were asked for missed parts; ascending
     empty_slices: list[SliceScore] = field(default_factory=list)
 
     @property
@@ -135,22 +116,15 @@ class SegmentScore:
 
 @dataclass
 class CaseScore:
-    """Everything that scoring one case gave.
-
-    Attributes:
-        threshold: slices predicted below it are flagged.
-        model: what made the scores: ``name``, ``sha256``, ``preset``, ``architecture`` and so on.
-        device: where it ran, e.g. ``cpu`` or ``cuda:0``.
-        seconds: wall time of scoring.
-        warnings: one line each, in the order met.
-    """
+    """Everything that scoring one case gave."""
 
     segments: list[SegmentScore]
-    threshold: float
+    threshold: float  # slices predicted below it are flagged
+    # what made the scores: ``name``, ``sha256``, ``preset``, ``architecture`` and so on
     model: dict = field(default_factory=dict)
-    device: str = ""
-    seconds: float = 0.0
-    warnings: list[str] = field(default_factory=list)
+    device: str = ""  # where it ran, e.g. ``cpu`` or ``cuda:0``
+    seconds: float = 0.0  # wall time of scoring
+    warnings: list[str] = field(default_factory=list)  # one line each, in the order met
 
     def __getitem__(self, segment_id: str) -> SegmentScore:
         for segment in self.segments:
@@ -226,26 +200,19 @@ class Stage(StrEnum):
 
 @dataclass
 class Progress:
-    """How far scoring has come.
+    """How far scoring has come."""
 
-    Attributes:
-        done, total: slices scored, and to score, in this run: those of the masks and empty ones that may have been
-            missed (slices kept from a previous score count in neither). ``total`` is 0 until all are planned.
-        seconds: wall time so far.
-        segment_id: the segment of the slice scored last; ``None`` before the first.
-        score: the scores so far; segments that have all their slices are complete, the rest ``not scored`` yet.
-            It has no segments before they are read.
-        cancelled: the run ended because the user asked for it.
-        stage: what comes next: a view can say so before it happens.
-    """
-
+    # done, total: slices scored, and to score, in this run: those of the masks and empty ones that may have been missed
+    # (slices kept from a previous score count in neither). ``total`` is 0 until all are planned
     done: int
     total: int
-    seconds: float
-    segment_id: str | None
+    seconds: float  # wall time so far
+    segment_id: str | None  # the segment of the slice scored last; ``None`` before the first
+    # the scores so far; segments that have all their slices are complete, the rest ``not scored`` yet. It has no
+    # segments before they are read
     score: CaseScore
-    cancelled: bool = False
-    stage: Stage = Stage.SCORING
+    cancelled: bool = False  # the run ended because the user asked for it
+    stage: Stage = Stage.SCORING  # what comes next: a view can say so before it happens
 
     @property
     def finished(self) -> bool:

@@ -23,17 +23,11 @@ _LIST = "imported.json"
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """A model to choose.
+    """A model to choose."""
 
-    Attributes:
-        name: for people, unique among the choices.
-        source: what ``load_model`` and the command line's ``--model`` take: ``"bundled"`` or a path.
-        origin: where it came from, one line.
-    """
-
-    name: str
-    source: str
-    origin: str = ""
+    name: str  # for people, unique among the choices
+    source: str  # what ``load_model`` and the command line's ``--model`` take: ``"bundled"`` or a path
+    origin: str = ""  # where it came from, one line
 
 
 def model_folder() -> Path:

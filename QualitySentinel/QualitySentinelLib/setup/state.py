@@ -24,19 +24,12 @@ _APPLY_INSTALLS = "press Apply to install it"
 
 @dataclass(frozen=True)
 class InstalledPart:
-    """One row of the install state.
+    """One row of the install state."""
 
-    Attributes:
-        name: of the package, device or model.
-        version: or what else there is to say of it; ``"missing"``.
-        ok: whether scoring can do with it as it is.
-        advice: what to do, one line; empty when there is nothing to do.
-    """
-
-    name: str
-    version: str
-    ok: bool = True
-    advice: str = ""
+    name: str  # of the package, device or model
+    version: str  # or what else there is to say of it; ``"missing"``
+    ok: bool = True  # whether scoring can do with it as it is
+    advice: str = ""  # what to do, one line; empty when there is nothing to do
 
 
 def install_state(ask_devices: bool = False) -> list[InstalledPart]:

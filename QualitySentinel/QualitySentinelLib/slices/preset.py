@@ -27,38 +27,27 @@ class Window:
 class Preset:
     """A preprocessing preset.
 
-    Attributes:
-        name: for people.
-        size: side of the square network input in pixels.
-        frame: ``"canonical"`` (axial slices as a radiologist sees them) or ``"file"`` (rows and columns in the
-            file's own order, as the published code takes them).
-        windows: one CT channel each, in channel order; the mask's channel follows them.
-        neighbour: a last channel shows, in a slice where the mask is empty, the nearest slice's mask, the weaker the
-            farther away: the network can then tell whether the slice was missed. Empty in all other slices.
-        mask_range: the mask channel's values outside and inside the mask.
-        crop: ``"pixels"`` (the published rule, see ``crop.py``) or ``"square_mm"`` (ours).
-        margin_px: margin around the mask for ``"pixels"``.
-        margin_mm: least margin around the mask for ``"square_mm"``.
-        min_side_mm: least side of the square for ``"square_mm"``.
-        extent_factor: least ratio of the square's side to the mask's larger extent for ``"square_mm"``.
-        locator: side of the small picture of the whole body that the network sees too, with the numbers of the mask's
-            place (see ``place.py``); 0: neither.
-
     Raises:
         ValueError: a value is of another type or out of its sensible range.
     """
 
-    name: str
-    size: int
+    name: str  # for people
+    size: int  # side of the square network input in pixels
+    # ``"canonical"`` (axial slices as a radiologist sees them) or ``"file"`` (rows and columns in the file's own order,
+    # as the published code takes them)
     frame: str
-    windows: tuple[Window, ...]
-    mask_range: tuple[float, float] = (-1.0, 1.0)
-    crop: str = "square_mm"
-    margin_px: int = 20
-    margin_mm: float = 20.0
-    min_side_mm: float = 96.0
-    extent_factor: float = 1.3
+    windows: tuple[Window, ...]  # one CT channel each, in channel order; the mask's channel follows them
+    mask_range: tuple[float, float] = (-1.0, 1.0)  # the mask channel's values outside and inside the mask
+    crop: str = "square_mm"  # ``"pixels"`` (the published rule, see ``crop.py``) or ``"square_mm"`` (ours)
+    margin_px: int = 20  # margin around the mask for ``"pixels"``
+    margin_mm: float = 20.0  # least margin around the mask for ``"square_mm"``
+    min_side_mm: float = 96.0  # least side of the square for ``"square_mm"``
+    extent_factor: float = 1.3  # least ratio of the square's side to the mask's larger extent for ``"square_mm"``
+    # a last channel shows, in a slice where the mask is empty, the nearest slice's mask, the weaker the farther away:
+    # the network can then tell whether the slice was missed. Empty in all other slices
     neighbour: bool = False
+    # side of the small picture of the whole body that the network sees too, with the numbers of the mask's place (see
+    # ``place.py``); 0: neither
     locator: int = 0
 
     def __post_init__(self) -> None:

@@ -14,19 +14,15 @@ WHOLE = 255
 
 @dataclass(frozen=True)
 class Drawing:
-    """The reference that the network expects in one slice.
+    """The reference that the network expects in one slice."""
 
-    Attributes:
-        box: what was judged: the crop, ``(row start, row stop, column start, column stop)`` in pixel edges of the
-            canonical slice, fractional, perhaps reaching outside the CT.
-        shares: uint8 ``[2, s, s]``, :data:`WHOLE` is 1: in each cell of the crop, the share of the mask that belongs
-            to the reference, and the share of the rest that does.
-        digest: fingerprint of the mask that was judged, as in the slice's score.
-    """
-
+    # what was judged: the crop, ``(row start, row stop, column start, column stop)`` in pixel edges of the canonical
+    # slice, fractional, perhaps reaching outside the CT
     box: tuple[float, float, float, float]
+    # uint8 ``[2, s, s]``, :data:`WHOLE` is 1: in each cell of the crop, the share of the mask that belongs to the
+    # reference, and the share of the rest that does
     shares: np.ndarray
-    digest: str
+    digest: str  # fingerprint of the mask that was judged, as in the slice's score
 
     def on_grid(self, shape: tuple[int, int]) -> tuple[tuple[int, int], np.ndarray]:
         """The shares at the pixels of the CT whose centers were judged.
@@ -47,13 +43,9 @@ class Drawing:
 
 @dataclass
 class Drawings:
-    """The drawings of a case's slices, for a scoring to fill (``Scorer.run(..., drawings=...)``).
+    """The drawings of a case's slices, for a scoring to fill (``Scorer.run(..., drawings=...)``)."""
 
-    Attributes:
-        complete: a scoring runs slices that have none here once more, although their score is known.
-    """
-
-    complete: bool = True
+    complete: bool = True  # a scoring runs slices that have none here once more, although their score is known
     _kept: dict[tuple[str, int], Drawing] = field(default_factory=dict)
 
     def __len__(self) -> int:

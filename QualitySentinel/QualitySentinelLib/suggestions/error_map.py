@@ -28,21 +28,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class ErrorMap:
-    """Where the mask of one slice is probably wrong. What lies outside the arrays was not judged.
+    """Where the mask of one slice is probably wrong. What lies outside the arrays was not judged."""
 
-    Attributes:
-        k: canonical slice.
-        corner: row and column of the arrays' first pixel.
-        mask: bool ``[rows, columns]``, the mask that was judged.
-        wrong: float32 ``[rows, columns]``, probability that the mask wrongly includes the pixel; 0 outside the mask.
-        missing: float32 ``[rows, columns]``, probability that the mask misses the pixel; 0 inside the mask.
-    """
-
-    k: int
-    corner: tuple[int, int]
-    mask: np.ndarray
+    k: int  # canonical slice
+    corner: tuple[int, int]  # row and column of the arrays' first pixel
+    mask: np.ndarray  # bool ``[rows, columns]``, the mask that was judged
+    # float32 ``[rows, columns]``, probability that the mask wrongly includes the pixel; 0 outside the mask
     wrong: np.ndarray
-    missing: np.ndarray
+    missing: np.ndarray  # float32 ``[rows, columns]``, probability that the mask misses the pixel; 0 inside the mask
 
     def expected(self, threshold: float = DEFAULT_THRESHOLD) -> np.ndarray:
         """The expected mask, bool ``[rows, columns]``: the pixels more probable than ``threshold``, 0..1."""

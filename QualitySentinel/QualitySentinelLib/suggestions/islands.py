@@ -16,21 +16,13 @@ _JOINED[[0, 2], 1, 1] = True  # corners join within a slice, faces across slices
 
 @dataclass(frozen=True)
 class Island:
-    """A connected part of what should be removed, or added.
+    """A connected part of what should be removed, or added."""
 
-    Attributes:
-        kind: which of the two.
-        voxels: canonical ``(k, j, i)`` of its voxels, int32 ``[n, 3]``.
-        volume_mm3: its volume.
-        k: the slice that holds most of it.
-        area_mm2: its area there.
-    """
-
-    kind: Kind
-    voxels: np.ndarray
-    volume_mm3: float
-    k: int
-    area_mm2: float
+    kind: Kind  # which of the two
+    voxels: np.ndarray  # canonical ``(k, j, i)`` of its voxels, int32 ``[n, 3]``
+    volume_mm3: float  # its volume
+    k: int  # the slice that holds most of it
+    area_mm2: float  # its area there
 
     @property
     def middle(self) -> tuple[int, int]:

@@ -14,15 +14,10 @@ from ..errors import ModelError
 
 @runtime_checkable
 class TextEncoder(Protocol):
-    """Turns texts into vectors.
+    """Turns texts into vectors."""
 
-    Attributes:
-        name: names the encoder and its weights; stored in the model file, so that vectors of two encoders never mix.
-        dimension: numbers in a vector, D.
-    """
-
-    name: str
-    dimension: int
+    name: str  # names the encoder and its weights; stored in the model file, so that vectors of two encoders never mix
+    dimension: int  # numbers in a vector, D
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of the texts, float32 ``[N, D]``; the same text always gives the same vector."""
@@ -40,20 +35,14 @@ class EmbeddingTable:
     The vectors are kept as the encoder gives them: this table does not normalize them, because the published network
     was trained on vectors that are not of unit length (norms 8.1 to 12.6) and uses their length.
 
-    Attributes:
-        encoder: name of the text encoder that made the vectors.
-        prompt: sentence around the name, with one ``{}``; empty when it is not known.
-        names: structure names, each once; N of them, at least one.
-        vectors: float32 ``[N, D]``, finite. What is given is converted, and copied only where it must be.
-
     Raises:
         ModelError: names and vectors do not belong together, a name occurs twice, or a number is not finite.
     """
 
-    encoder: str
-    prompt: str
-    names: tuple[str, ...]
-    vectors: np.ndarray
+    encoder: str  # name of the text encoder that made the vectors
+    prompt: str  # sentence around the name, with one ``{}``; empty when it is not known
+    names: tuple[str, ...]  # structure names, each once; N of them, at least one
+    vectors: np.ndarray  # float32 ``[N, D]``, finite. What is given is converted, and copied only where it must be
 
     def __post_init__(self) -> None:
         names = tuple(self.names)

@@ -24,19 +24,13 @@ GRID_TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class PlacedMask:
-    """A mask on the CT's grid.
+    """A mask on the CT's grid."""
 
-    Attributes:
-        lost: share of the mask's voxels outside the CT, 0..1.
-        box: canonical box; ``NO_BOX`` when nothing of the mask is inside the CT.
-        labels: ``[dk, dj, di]`` inside ``box``; voxels equal to ``value`` belong.
-        value: the mask's value in ``labels``.
-    """
-
-    lost: float = 0.0
-    box: Box = NO_BOX
+    lost: float = 0.0  # share of the mask's voxels outside the CT, 0..1
+    box: Box = NO_BOX  # canonical box; ``NO_BOX`` when nothing of the mask is inside the CT
+    # ``[dk, dj, di]`` inside ``box``; voxels equal to ``value`` belong
     labels: np.ndarray = field(default_factory=lambda: NO_VOXELS)
-    value: int = 1
+    value: int = 1  # the mask's value in ``labels``
 
 
 class Placement:

@@ -31,20 +31,15 @@ Blocks = Callable[[], Iterable[Block]]
 
 @dataclass(frozen=True)
 class ConfidentJoint:
-    """How often pixels of one given label are confidently another class.
+    """How often pixels of one given label are confidently another class."""
 
-    Attributes:
-        counts: int64 ``[K, K]``: pixels with given label (row) that are confidently of a class (column).
-        calibrated: int64 ``[K, K]``: the same, rows scaled to the numbers of labels and rounded: the estimated joint
-            distribution of given and true labels, in pixels.
-        thresholds: float64 ``[K]``: mean probability of a class over the pixels labeled so; 2 where there are none.
-        label_counts: int64 ``[K]``.
-    """
-
-    counts: np.ndarray
+    counts: np.ndarray  # int64 ``[K, K]``: pixels with given label (row) that are confidently of a class (column)
+    # int64 ``[K, K]``: the same, rows scaled to the numbers of labels and rounded: the estimated joint distribution of
+    # given and true labels, in pixels
     calibrated: np.ndarray
+    # float64 ``[K]``: mean probability of a class over the pixels labeled so; 2 where there are none
     thresholds: np.ndarray
-    label_counts: np.ndarray
+    label_counts: np.ndarray  # int64 ``[K]``
 
 
 def confident_joint(blocks: Blocks, classes: int) -> ConfidentJoint:

@@ -30,21 +30,16 @@ _AT_ONCE = 1 << 20
 
 @dataclass(frozen=True)
 class Labeled:
-    """A case in memory.
-
-    Attributes:
-        classes: names of the K classes, the background first.
-        labels: the given label of each voxel, a number of a class, uint8 ``[k, j, i]``.
-        probabilities: ``[K, k, j, i]``. Those of structures that the case has no voxel of count as background's:
-            nobody may have contoured them.
-        unseen: structures of the case with probability 0 everywhere: the network was never shown one.
-    """
+    """A case in memory."""
 
     ct: CtVolume
     segmentation: Segmentation
-    classes: tuple[str, ...]
-    labels: np.ndarray
+    classes: tuple[str, ...]  # names of the K classes, the background first
+    labels: np.ndarray  # the given label of each voxel, a number of a class, uint8 ``[k, j, i]``
+    # ``[K, k, j, i]``. Those of structures that the case has no voxel of count as background's: nobody may have
+    # contoured them
     probabilities: np.ndarray
+    # structures of the case with probability 0 everywhere: the network was never shown one
     unseen: tuple[str, ...] = ()
 
     @property

@@ -16,21 +16,16 @@ _PIXELS = 4096
 
 @dataclass(frozen=True)
 class CrfOptions:
-    """The middle of the 50 sets of parameters that DSAL averages.
+    """The middle of the 50 sets of parameters that DSAL averages."""
 
-    Attributes:
-        spatial, bilateral: standard deviations of the two kernels in pixels.
-        gray: standard deviation of the gray value, of 255, in the bilateral kernel.
-        spatial_weight, bilateral_weight: their weights.
-        iterations: of mean field.
-    """
-
+    # spatial, bilateral: standard deviations of the two kernels in pixels
     spatial: float = 30.0
     bilateral: float = 27.0
-    gray: float = 5.7
+    gray: float = 5.7  # standard deviation of the gray value, of 255, in the bilateral kernel
+    # spatial_weight, bilateral_weight: their weights
     spatial_weight: float = 9.0
     bilateral_weight: float = 8.5
-    iterations: int = 2
+    iterations: int = 2  # of mean field
 
 
 def crf_mask(foreground: np.ndarray, gray: np.ndarray, options: CrfOptions | None = None) -> np.ndarray:

@@ -25,22 +25,16 @@ _FEATURE_MM = 400.0
 
 @dataclass
 class PoolImage:
-    """A CT of the pool.
+    """A CT of the pool."""
 
-    Attributes:
-        ct: the CT.
-        masks: predicted masks of each network, on the CT's grid; strategies judge the first.
-        stacks: class probabilities by need (``probabilities``, ``passes``, ``networks``, ``levels``), float
-            ``[K, k, j, i]``, one network, pass or level after the other, so that one is in memory.
-        classes: names of the K classes, the background first.
-        scorer: of predicted quality.
-    """
-
-    ct: CtVolume
+    ct: CtVolume  # the CT
+    # predicted masks of each network, on the CT's grid; strategies judge the first
     masks: list[Segmentation] = field(default_factory=list)
+    # class probabilities by need (``probabilities``, ``passes``, ``networks``, ``levels``), float ``[K, k, j, i]``, one
+    # network, pass or level after the other, so that one is in memory
     stacks: Callable[[str], Iterator[np.ndarray]] | None = None
-    classes: tuple[str, ...] = ()
-    scorer: Scorer | None = None
+    classes: tuple[str, ...] = ()  # names of the K classes, the background first
+    scorer: Scorer | None = None  # of predicted quality
 
     def mean_probabilities(self) -> np.ndarray:
         """Mean over the networks, ``[K, k, j, i]``."""

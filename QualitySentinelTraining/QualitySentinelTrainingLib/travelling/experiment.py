@@ -100,20 +100,13 @@ class Experiment(Options):
 
 @dataclass(frozen=True)
 class Sample:
-    """A case at a center, not yet read.
-
-    Attributes:
-        center: where it is; empty for verification and test.
-        split: one of ``sites.SPLITS``.
-        harm: what is wrong with it; empty: nothing that we know of.
-        positive: its class, classification only.
-    """
+    """A case at a center, not yet read."""
 
     case: Case
-    center: str
-    split: str
-    harm: str
-    positive: bool | None
+    center: str  # where it is; empty for verification and test
+    split: str  # one of ``sites.SPLITS``
+    harm: str  # what is wrong with it; empty: nothing that we know of
+    positive: bool | None  # its class, classification only
 
     @property
     def name(self) -> str:

@@ -57,11 +57,6 @@ class Learner(Protocol):
 class TravelOptions(Options):
     """How the model travels.
 
-    Attributes:
-        drift: each accepted update becomes the reference of the next, so that small harm adds up without this limit.
-        relative: an update that happened to make the model very good becomes the reference, too. From there any sample
-            makes it worse, and without this all would be eliminated.
-
     Raises:
         UsageError: a value is not sensible.
     """
@@ -71,10 +66,13 @@ class TravelOptions(Options):
     tolerance: Annotated[
         NonNegativeFloat, Doc("rise of an error that one sample may cause; a batch of n may cause n times as much")
     ] = 0.02
+    # each accepted update becomes the reference of the next, so that small harm adds up without this limit
     drift: Annotated[
         NonNegativeFloat | None,
         Doc("rise above the lowest error so far that all updates together may cause; none: no limit, as published"),
     ] = 0.1
+    # an update that happened to make the model very good becomes the reference, too. From there any sample makes it
+    # worse, and without this all would be eliminated
     relative: Annotated[
         bool, Doc("also allow the rise that updates at most centers cause: then the model is at fault, not the samples")
     ] = True
@@ -99,22 +97,16 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True)
 class Event:
-    """An update, and what became of it.
+    """An update, and what became of it."""
 
-    Attributes:
-        cycle: 0, 1, ...
-        center, samples: where, and on what.
-        fate: what became of it.
-        errors: of the model right after the update, accepted or not; empty where it was not verified.
-        note: why the center was passed over.
-    """
-
-    cycle: int
+    cycle: int  # 0, 1, ...
+    # center, samples: where, and on what
     center: str
     samples: tuple[str, ...]
-    fate: Fate
+    fate: Fate  # what became of it
+    # of the model right after the update, accepted or not; empty where it was not verified
     errors: Errors = field(default_factory=dict)
-    note: str = ""
+    note: str = ""  # why the center was passed over
 
 
 @dataclass(frozen=True)
@@ -128,28 +120,20 @@ class Visit:
 
 @dataclass
 class TravelState:
-    """Where the journey is, JSON-able by :meth:`to_json`; with the learner's state it can go on from here.
+    """Where the journey is, JSON-able by :meth:`to_json`; with the learner's state it can go on from here."""
 
-    Attributes:
-        cycle: the cycle to go on with.
-        visited: centers visited in this cycle.
-        reference: errors after the last accepted update; ``None`` before the first verification.
-        best: the lowest value of each error so far.
-        due: rejected samples, with the cycle at the end of which each is tried again.
-        eliminated: samples that are left out for good.
-        rises: of each error by the last batch, and by the last single sample, of each center.
-        verifications: passes over the verification set so far.
-        seconds_training, seconds_verifying: spent so far.
-    """
-
-    cycle: int = 0
-    visited: int = 0
+    cycle: int = 0  # the cycle to go on with
+    visited: int = 0  # centers visited in this cycle
+    # errors after the last accepted update; ``None`` before the first verification
     reference: dict[str, float] | None = None
-    best: dict[str, float] = field(default_factory=dict)
+    best: dict[str, float] = field(default_factory=dict)  # the lowest value of each error so far
+    # rejected samples, with the cycle at the end of which each is tried again
     due: dict[str, int] = field(default_factory=dict)
-    eliminated: list[str] = field(default_factory=list)
+    eliminated: list[str] = field(default_factory=list)  # samples that are left out for good
+    # of each error by the last batch, and by the last single sample, of each center
     rises: dict[str, dict[str, float]] = field(default_factory=dict)
-    verifications: int = 0
+    verifications: int = 0  # passes over the verification set so far
+    # seconds_training, seconds_verifying: spent so far
     seconds_training: float = 0.0
     seconds_verifying: float = 0.0
 

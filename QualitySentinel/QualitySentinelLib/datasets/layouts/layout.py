@@ -16,39 +16,25 @@ TABLES = ("meta.csv", "metadata.csv", "*[Mm]eta*.csv", "*[Mm]eta*.tsv")
 
 
 class Found(NamedTuple):
-    """What a layout finds in a folder.
+    """What a layout finds in a folder."""
 
-    Attributes:
-        cases: in any order; their paths are relative to the folder.
-        notes: lines that a user should read.
-        damaged: files that no case could be made of.
-    """
-
-    cases: list[Case]
-    notes: Sequence[str] = ()
-    damaged: Sequence[Path] = ()
+    cases: list[Case]  # in any order; their paths are relative to the folder
+    notes: Sequence[str] = ()  # lines that a user should read
+    damaged: Sequence[Path] = ()  # files that no case could be made of
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A way to lay out a data set.
+    """A way to lay out a data set."""
 
-    Attributes:
-        name: as the user names it.
-        fits: whether a folder looks like it; it looks at names only.
-        find: its cases.
-        tables: patterns of tables of metadata in the folder, the first that is there counts; none where ``find`` gives
-            the metadata.
-        title: name of the data set, where only one has this layout.
-        general: tried when no other layout fits: a folder of it may hold anything besides.
-    """
-
-    name: str
-    fits: Callable[[Path], bool]
-    find: Callable[[Path], Found]
+    name: str  # as the user names it
+    fits: Callable[[Path], bool]  # whether a folder looks like it; it looks at names only
+    find: Callable[[Path], Found]  # its cases
+    # patterns of tables of metadata in the folder, the first that is there counts; none where ``find`` gives the
+    # metadata
     tables: tuple[str, ...] = TABLES
-    title: str = ""
-    general: bool = False
+    title: str = ""  # name of the data set, where only one has this layout
+    general: bool = False  # tried when no other layout fits: a folder of it may hold anything besides
 
 
 def case_of(root: Path, name: str, ct: Path | None, seg: Path | None, problem: str = "", **known) -> Case:

@@ -22,28 +22,16 @@ NEEDS = {
 
 @dataclass(frozen=True)
 class Strategy:
-    """A way to judge the pool.
+    """A way to judge the pool."""
 
-    Attributes:
-        name: as the user names it.
-        about: what it ranks by, in a few words.
-        needs: a key of :data:`NEEDS`.
-        cost: what it costs for each case.
-        reason: the column ``reason``, with ``{score}`` and ``{good}``, which is one minus the score.
-        measure: the scores of the structures of one image; ``None`` where a table gives them.
-        order: who comes first.
-        features: its order needs features of cases and slices.
-        from_table: a table of predicted DSC or label quality serves it, too.
-        trusts: its scores tell good pseudo labels from bad ones.
-    """
-
-    name: str
-    about: str
-    needs: str
-    cost: str
-    reason: str
+    name: str  # as the user names it
+    about: str  # what it ranks by, in a few words
+    needs: str  # a key of :data:`NEEDS`
+    cost: str  # what it costs for each case
+    reason: str  # the column ``reason``, with ``{score}`` and ``{good}``, which is one minus the score
+    # the scores of the structures of one image; ``None`` where a table gives them
     measure: Callable[[PoolImage], list[StructureScores]] | None
-    order: Order = by_score
-    features: bool = False
-    from_table: bool = False
-    trusts: bool = True
+    order: Order = by_score  # who comes first
+    features: bool = False  # its order needs features of cases and slices
+    from_table: bool = False  # a table of predicted DSC or label quality serves it, too
+    trusts: bool = True  # its scores tell good pseudo labels from bad ones
