@@ -66,7 +66,8 @@ def _add_command(commands: Any, name: str, module: Any) -> None:
 
     The first is the summary in the list of commands, the second the description, the third has examples.
     """
-    summary, description, examples, *_ = [*(module.__doc__ or "").strip().split("\n\n"), "", ""]
+    summary, _, more = (module.__doc__ or "").strip().partition("\n\n")
+    description, _, examples = more.partition("\n\n")
     parser = commands.add_parser(
         name, help=summary[:1].lower() + summary[1:].rstrip("."), description=description,
         epilog=f"Examples:\n{examples}" if examples else None, formatter_class=_KeepsExamples,
