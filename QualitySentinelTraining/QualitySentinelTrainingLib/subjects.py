@@ -67,7 +67,7 @@ class SubjectSource:
     source: str  # data set
     read: Callable[[], Subject]  # gives the subject. It can be sent to another process
     folder: Path | None = None  # of the CT, where it is in a data set
-    with_masks: bool = False  # masks of networks lie beside the CT (``predictions.masks_beside``)
+    with_masks: bool = False  # masks of networks lie beside the CT (``datasets.predictions.masks_beside``)
 
 
 def find_subjects(

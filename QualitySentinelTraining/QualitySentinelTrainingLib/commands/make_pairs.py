@@ -101,7 +101,7 @@ def make_pair_files(
     Files that are there are kept; a line on stderr says how many were made with other amounts.
 
     Args:
-        predictions: folders that ``predictions.find_predictions`` understands; those of the subjects are used.
+        predictions: folders that ``datasets.predictions.find_predictions`` understands; those of the subjects are used.
         synthetic: new subjects made from each that has a CT of its own.
         cropped: parts cut from the CT of each.
 
@@ -114,11 +114,11 @@ def make_pair_files(
     """
     from tqdm import tqdm
 
+    from QualitySentinelLib.datasets.predictions import find_predictions, masks_beside
     from QualitySentinelLib.errors import UsageError
     from QualitySentinelLib.files import check_writable
     from QualitySentinelLib.scores import software_versions
 
-    from ..predictions import find_predictions, masks_beside
     from ..subjects import check_names
 
     check_names(sources)

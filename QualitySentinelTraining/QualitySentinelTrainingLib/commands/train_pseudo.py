@@ -38,9 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train."""
+    from QualitySentinelLib.datasets.pool import find_pool
     from QualitySentinelLib.files import check_outside
 
-    from ..selection.pool import Given, find_pool, items_of
+    from ..selection.pool import Given, items_of
     from ..selection.pseudo import pseudo_sources, train_pseudo
     from ..selection.select import read_list
 

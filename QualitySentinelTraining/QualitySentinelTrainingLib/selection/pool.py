@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
 from QualitySentinelLib.anatomy import match_structure
-from QualitySentinelLib.datasets import Case, DataSet, find_cases, fingerprint, read_case_ct
+from QualitySentinelLib.datasets import Case, DataSet, fingerprint, read_case_ct
+from QualitySentinelLib.datasets.predictions import Prediction, find_predictions
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.reading import read_segmentation
 from QualitySentinelLib.reading.image import image_stem
@@ -20,7 +21,6 @@ from QualitySentinelLib.scores import read_report_json
 from QualitySentinelLib.scores.tables import read_segments_csv, unescaped
 from QualitySentinelLib.volume import CtVolume, Segmentation
 
-from ..predictions import Prediction, find_predictions
 from ..runs import Result, Work
 from ..segmentation.network import SegmentationNetwork
 from ..segmentation.probabilities import read_probabilities
@@ -80,34 +80,6 @@ class Given:
         }
         if not has[strategy.needs]:
             raise UsageError(f"--strategy {strategy.name}: needs {NEEDS[strategy.needs]}")
-
-
-def find_pool(pool: Path, layout: str | None = None, names: str | None = None) -> DataSet:
-    """The cases of a pool in any layout; also CTs without masks: ``CASE/ct.nii.gz``, ``CASE.nii.gz``, ``imagesTs``.
-
-    Raises:
-        InputError, UsageError: as ``find_cases`` does, or the pool is empty.
-    """
-    pool = Path(pool)
-    try:
-        found = find_cases(pool, layout, names=names)
-    except UsageError:
-        if layout or not pool.is_dir():
-            raise
-        images = [p for part in ("imagesTs", "imagesTr", ".") for p in images_in(pool / part)]
-        cts = {image_stem(p).removesuffix("_0000"): p for p in images if not _other_channel(image_stem(p))}
-        root = pool.resolve()
-        if not cts:
-            found = find_cases(pool, "folders", names=names)
-        else:
-            cases = [Case(n, p.relative_to(pool).as_posix(), "", root=root) for n, p in sorted(cts.items())]
-            found = DataSet(root, "images", cases)
-    found.cases = [replace(c, problem="") if c.ct and not c.seg else c for c in found.cases]
-    return found
-
-
-def _other_channel(stem: str) -> bool:
-    return len(stem) > 5 and stem[-5] == "_" and stem[-4:].isdecimal() and stem[-4:] != "0000"
 
 
 def items_of(data: DataSet, given: Given) -> tuple[list[PoolItem], dict[str, str]]:

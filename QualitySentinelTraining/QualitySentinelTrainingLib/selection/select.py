@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from QualitySentinelLib.datasets.pool import find_pool
 from QualitySentinelLib.datasets.table import read_table
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.files import atomic_folder, sha256_of
@@ -18,7 +19,7 @@ from ..pages import write_table
 from ..runs import Kind, Run
 from .exports import write_exports, write_nnunet
 from .options import SelectOptions
-from .pool import Given, MeasureWork, PoolItem, case_scores, find_pool, items_of, scores_of_table
+from .pool import Given, MeasureWork, PoolItem, case_scores, items_of, scores_of_table
 from .strategies import STRATEGIES, Strategy
 from .units import WHOLE, Budget, CaseScores, Units, WeakLabeler, most_trusted, units_of
 

@@ -16,12 +16,12 @@ import sys
 from pathlib import Path
 
 from QualitySentinelLib.datasets import find_cases, read_case_ct
+from QualitySentinelLib.datasets.pool import find_pool
 from QualitySentinelTrainingLib.pages import write_table
 from QualitySentinelTrainingLib.segmentation.folds import write_label_map
 from QualitySentinelTrainingLib.segmentation.network import SegmentationNetwork
 from QualitySentinelTrainingLib.segmentation.probabilities import write_probabilities
 from QualitySentinelTrainingLib.selection.image import PASSES
-from QualitySentinelTrainingLib.selection.pool import find_pool
 
 STORED = {"predicted-quality": "masks", "entropy": "probabilities", "mc-dropout": "passes"}
 COLUMNS = (

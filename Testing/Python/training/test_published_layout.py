@@ -4,7 +4,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from QualitySentinelTrainingLib.predictions import candidates_of, masks_beside
+from QualitySentinelLib.datasets.predictions import masks_beside
+from QualitySentinelTrainingLib.predictions import candidates_of
 from QualitySentinelTrainingLib.subjects import find_subjects
 
 

@@ -6,10 +6,11 @@ import nibabel
 import numpy as np
 import pytest
 
+from QualitySentinelLib.datasets.predictions import masks_beside
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelTrainingLib.commands.train import PHANTOM_SEEDS
 from QualitySentinelTrainingLib.phantom import FIRST_UNSEEN_SEED
-from QualitySentinelTrainingLib.predictions import candidates_of, masks_beside
+from QualitySentinelTrainingLib.predictions import candidates_of
 from QualitySentinelTrainingLib.subjects import SubjectSource, check_names, find_subjects, phantom_sources
 
 
