@@ -1,10 +1,11 @@
 """Train a network on references and on trusted pseudo labels.
 
 Train one segmentation network on the references of --data and on the masks of POOL that trusted.csv (of select) lists:
-by case, structure or slice. What it does not list is left out of the loss. With --weighted a label counts as often as
-its score says. The same command resumes.
+by case, structure or slice, and on those that a review corrected (--done). What they do not list is left out of the
+loss. With --weighted a label counts as often as its score says. The same command resumes.
 
     quality-sentinel train-pseudo --data ANNOTATED --pool POOL --trusted next/trusted.csv --out network
+    quality-sentinel train-pseudo --data ANNOTATED --pool POOL --trusted next/trusted.csv --done next/done.csv --out net
     quality-sentinel train-pseudo --data ANNOTATED --pool POOL --trusted trusted.csv --weighted --out network
 """
 
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pool", type=Path, required=True, help="the pool that select ranked")
     parser.add_argument("--predictions", type=Path, metavar="DIR", help="its masks, where they are not in the pool")
     parser.add_argument("--trusted", type=Path, required=True, metavar="FILE", help="trusted.csv")
+    parser.add_argument("--done", type=Path, metavar="FILE", help="done.csv of a review: its masks are trusted fully")
     parser.add_argument("--weighted", action="store_true", help="trust a label by one minus its score")
     parser.add_argument("--out", type=Path, required=True, help="folder for the networks")
     add_options(parser, SegmentationOptions, *_SHAPING, epochs=_EPOCHS)
@@ -38,20 +40,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train."""
-    from QualitySentinelLib.datasets.pool import find_pool
+    from QualitySentinelLib.datasets.pool import corrected_file, find_pool, with_corrections
     from QualitySentinelLib.files import check_outside
 
-    from ..selection.pool import Given, items_of
+    from ..selection.pool import Given, PoolItem, items_of, units_in
     from ..selection.pseudo import pseudo_sources, train_pseudo
-    from ..selection.select import read_list
 
     for data in (options.pool, *options.data):
         check_outside(options.out, data)
     given = Given((options.predictions,) if options.predictions else ())
-    items, _ = items_of(find_pool(options.pool, names=options.names), given)
+    data, rows, corrected = find_pool(options.pool, names=options.names), units_in(options.trusted), []
+    if options.done:
+        done = units_in(options.done)
+        rows += [(*unit[:3], 0.0) for unit in done]  # trusted fully
+        those = {name for name, *_ in done if corrected_file(options.done, name).is_file()}
+        corrected = [with_corrections(case, options.done) for case in data.cases if case.name in those]
+        data.cases = [case for case in data.cases if case.name not in those]
+    items = [*items_of(data, given)[0], *(PoolItem(case.name, case) for case in corrected)]
     settings = SegmentationOptions(**{"epochs": _EPOCHS} | given_options(options, SegmentationOptions, *_SHAPING))
     labeled = subjects_of(options, options.data)
-    pseudo = pseudo_sources(items, read_list(options.trusted), options.weighted)
+    pseudo = pseudo_sources(items, rows, options.weighted)
     network = train_pseudo(labeled, pseudo, options.out, settings, options.device)
     print(f"Trained on {len(labeled)} references and pseudo labels of {len(pseudo)} cases: {options.out}")
     last = sorted(options.out.glob("epoch_*.safetensors"))[-1]

@@ -17,12 +17,12 @@ from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 from monailabel.interfaces.tasks.strategy import Strategy
 
 from QualitySentinelLib.checkpoint import load_model
+from QualitySentinelLib.datasets.pool import read_list
 from QualitySentinelLib.errors import QualitySentinelError
 from QualitySentinelLib.reading import read_ct, read_segmentation
 from QualitySentinelLib.scorer import Scorer
 
 from .image import PoolImage
-from .select import read_list
 from .strategies import STRATEGIES
 from .units import CaseScores, neutral, units_of
 
@@ -47,7 +47,7 @@ class QualitySentinelStrategy(Strategy):
         super().__init__("Lowest predicted DSC first (Quality Sentinel)")
         self._ranks: dict[str, int] | None = None
         if selection is not None:
-            cases = dict.fromkeys(case.rpartition("/")[2] for case, *_ in read_list(Path(selection)))
+            cases = dict.fromkeys(row.case.rpartition("/")[2] for row in read_list(Path(selection)))
             self._ranks = {case: rank for rank, case in enumerate(cases)}
         self._names, self._model, self._device, self._seed = names, model, device, seed
         self._scorer: Scorer | None = None

@@ -12,6 +12,7 @@ import numpy as np
 
 from QualitySentinelLib.anatomy import match_structure
 from QualitySentinelLib.datasets import Case, DataSet, fingerprint, read_case_ct
+from QualitySentinelLib.datasets.pool import read_list
 from QualitySentinelLib.datasets.predictions import Prediction, find_predictions
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.reading import read_segmentation
@@ -27,7 +28,7 @@ from ..segmentation.probabilities import read_probabilities
 from .image import PASSES, PoolImage, likeliest, segmentation_of
 from .strategies import NEEDS, STRATEGIES, Strategy
 from .strategies.predicted_quality import structure_scores
-from .units import CaseScores, StructureScores
+from .units import WHOLE, CaseScores, StructureScores
 
 QUALITY_COLUMNS = ("label_quality", "predicted_dsc")
 """Columns of a table of scores that say how good a slice is; the first that is there counts."""
@@ -80,6 +81,16 @@ class Given:
         }
         if not has[strategy.needs]:
             raise UsageError(f"--strategy {strategy.name}: needs {NEEDS[strategy.needs]}")
+
+
+def units_in(path: Path) -> list[tuple[str, str, int, float]]:
+    """Case, structure, slice (or ``WHOLE``) and score of each row of a list.
+
+    Raises:
+        InputError: as ``read_list`` does.
+    """
+    rows = (row._replace(score=np.nan) if row.score is None else row for row in read_list(path))
+    return [(*row.unit[:2], WHOLE if row.slice_index is None else row.slice_index, row.score) for row in rows]
 
 
 def items_of(data: DataSet, given: Given) -> tuple[list[PoolItem], dict[str, str]]:

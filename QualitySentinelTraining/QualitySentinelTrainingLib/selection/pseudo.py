@@ -136,7 +136,7 @@ def pseudo_sources(
     """The cases of a list of ``select``, with the masks of the pool as labels.
 
     Args:
-        trusted: what ``select.read_list`` gives.
+        trusted: what ``pool.units_in`` gives.
         weighted: trust a unit by one minus its score; else all in the list alike.
 
     Raises:

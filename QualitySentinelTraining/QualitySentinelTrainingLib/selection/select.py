@@ -9,21 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from QualitySentinelLib.datasets.pool import find_pool
-from QualitySentinelLib.datasets.table import read_table
+from QualitySentinelLib.datasets.pool import LIST_COLUMNS, find_pool
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.files import atomic_folder, sha256_of
-from QualitySentinelLib.scores.tables import unescaped
 
 from ..pages import write_table
 from ..runs import Kind, Run
 from .exports import write_exports, write_nnunet
 from .options import SelectOptions
-from .pool import Given, MeasureWork, PoolItem, case_scores, items_of, scores_of_table
+from .pool import Given, MeasureWork, PoolItem, case_scores, items_of, scores_of_table, units_in
 from .strategies import STRATEGIES, Strategy
 from .units import WHOLE, Budget, CaseScores, Units, WeakLabeler, most_trusted, units_of
 
-COLUMNS = ("rank", "case", "structure", "slice_index", "score", "cost", "reason")
 SELECT = Kind("select", "quality-sentinel-select/1", "case", ("selection.csv", "trusted.csv"))
 _UNKNOWN = "nothing was found; ranked in the middle"
 
@@ -97,22 +94,20 @@ def _write(
     if not measured:
         reason = f" ({next(iter(failed.values()))})" if failed else ""
         raise InputError(f"{pool}: has no case to choose from{reason}; give a pool with at least one readable case")
-    done = set().union(*(_cases_in(path) for path in options.done)) if options.done else set()
-    annotated = [one.features for one in measured if one.case in done and one.features is not None]
-    left = [one for one in measured if one.case not in done]
-    if not left:
+    done = {unit[:3] for path in options.done for unit in units_in(path)}
+    whole = {case for case, structure, _ in done if not structure}
+    annotated = [one.features for one in measured if one.case in whole and one.features is not None]
+    units = _without(units_of(measured, budget.level), done)
+    if not len(units):
         raise UsageError(f"{pool}: every case is in the lists of --done; nothing is left to choose")
     rng = np.random.default_rng(options.seed)
-    units = units_of(left, budget.level)
     costs = budget.costs(units)
     budget.check(costs, str(pool))
     same_level = budget.level == "case" and annotated
     order = strategy.order(units, np.stack(annotated) if same_level else None, rng)
     chosen = budget.spend(order, costs)
-    rest = units_of(left, trust_by)
     taken = {(units.case[n], units.structure[n], units.slices[n]) for n in chosen}
-    covered = np.array([_overlaps(rest, n, taken) for n in range(len(rest))], bool)
-    rest = rest.take(np.flatnonzero(~covered))
+    rest = _without(units_of(measured, trust_by), done | taken)
     if options.dsal_round:
         best = WeakLabeler().choose(rest, options.dsal_round)
     else:
@@ -123,22 +118,26 @@ def _write(
         failed, notes,
     )  # fmt: skip
     with atomic_folder(out) as new:
-        write_table(new / "selection.csv", COLUMNS, selection.chosen)
-        write_table(new / "trusted.csv", COLUMNS, selection.trusted)
+        write_table(new / "selection.csv", LIST_COLUMNS, selection.chosen)
+        write_table(new / "trusted.csv", LIST_COLUMNS, selection.trusted)
         write_exports(options.export, new, items, selection.chosen)
     if options.nnunet is not None:
-        cases = [item.case for item in items if item.name in done and item.case.seg and options.predictions]
+        cases = [item.case for item in items if item.name in whole and item.case.seg and options.predictions]
         number = write_nnunet(options.nnunet, items, selection.trusted, cases)
         notes.append(f"{options.nnunet}: raw data of {number} cases for nnU-Net")
     return selection
 
 
-def _overlaps(units: Units, n: int, taken: set[tuple]) -> bool:
-    """Whether a unit is, holds or lies in one that goes to the strong labeler."""
-    case, structure, k = units.case[n], units.structure[n], units.slices[n]
-    if (case, "", WHOLE) in taken or (case, structure, k) in taken:
-        return True
-    return k == WHOLE and any(c == case and structure in ("", s) for c, s, _ in taken)
+def _without(units: Units, taken: set[tuple]) -> Units:
+    """The units that are, hold and lie in none of those that go, or went, to the strong labeler."""
+
+    def free(case: str, structure: str, k: int) -> bool:
+        if (case, "", WHOLE) in taken or (case, structure, k) in taken:
+            return False
+        return k != WHOLE or not any(c == case and structure in ("", s) for c, s, _ in taken)
+
+    told = zip(units.case, units.structure, units.slices, strict=True)
+    return units.take(np.flatnonzero([free(*unit) for unit in told]))
 
 
 def _rows(units: Units, index: Iterable[int], costs: np.ndarray, strategy: Strategy) -> Iterable[tuple]:
@@ -162,29 +161,3 @@ def strangers(measured: Sequence[CaseScores]) -> dict[str, str]:
         f"({', '.join(sorted(common))}); give predictions of one network"
         for one in odd
     }
-
-
-def _cases_in(path: Path) -> set[str]:
-    rows = read_table(path)
-    if rows and "case" not in rows[0]:
-        raise InputError(f"{path}: has no column 'case'; give an earlier selection.csv")
-    return {unescaped(row["case"]) for row in rows}
-
-
-def read_list(path: Path) -> list[tuple[str, str, int, float]]:
-    """Case, structure, slice (or ``WHOLE``) and score of each row of a ``selection.csv`` or ``trusted.csv``.
-
-    Raises:
-        InputError: it cannot be read, or is no such table.
-    """
-    try:
-        return [
-            (
-                unescaped(row["case"]), unescaped(row["structure"]), int(row["slice_index"] or WHOLE),
-                float(row["score"] or "nan"),
-            )
-            for row in read_table(path)
-        ]  # fmt: skip
-    except (KeyError, ValueError) as error:
-        raise InputError(f"{path}: is no list of select ({error}); give its trusted.csv") from error
-

@@ -1,0 +1,168 @@
+"""A list of ``select`` as a queue: order, states, files, restarts, two people, cases that are not there."""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+import pytest
+
+from QualitySentinelLib.datasets import read_case
+from QualitySentinelLib.datasets.pool import LIST_COLUMNS, corrected_file, read_list
+from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.report import write_scored_segmentation
+from QualitySentinelLib.review.queue import ReviewQueue, State
+from QualitySentinelLib.scores import CaseScore
+from QualitySentinelLib.scores.tables import write_table
+
+
+@pytest.fixture
+def pool(a_torso, tmp_path):
+    """Three CTs in ``pool``, two with masks in ``masks``."""
+    import nibabel
+    import numpy as np
+
+    def save(path, voxels):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(voxels.T), a_torso.ijk_to_ras), path)
+
+    for name in "abc":
+        save(tmp_path / "pool" / f"{name}.nii.gz", a_torso.hu)
+        if name != "c":
+            save(tmp_path / "masks" / f"{name}.nii.gz", a_torso.labels)
+    names = ", ".join(f'"{name}": {value}' for value, name in a_torso.names.items())
+    (tmp_path / "masks" / "dataset.json").write_text(f'{{"labels": {{"background": 0, {names}}}}}')
+    return tmp_path / "pool"
+
+
+def listed(pool, *units):
+    """A list of cases, or of (case, structure, slice), in ``next/selection.csv``."""
+    rows = [(n, *((u, "", None) if isinstance(u, str) else u), 0.5, 1.0, f"reason {n}") for n, u in enumerate(units, 1)]
+    return write_table(pool.parent / "next" / "selection.csv", LIST_COLUMNS, rows)
+
+
+@pytest.fixture
+def make_queue(pool):
+    """Opens queues, and closes them in the end."""
+    made = []
+
+    def make(*units, **options):
+        path = listed(pool, *units) if units else pool.parent / "next" / "selection.csv"
+        made.append(ReviewQueue(path, pool, pool.parent / "masks", **options))
+        return made[-1]
+
+    yield make
+    for queue in made:
+        queue.close()
+
+
+def test_rows_are_done_or_go_back_and_stay_so_after_a_restart(make_queue, pool):
+    queue = make_queue("b", "a", "c")
+    assert queue.step().case == "b" and queue.place == "Case 1 of 3 · reason 1"
+    queue.mark(State.DONE)
+    assert queue.step().case == "a"
+    queue.mark(State.BACK)
+    queue.close()
+    folder = pool.parent / "next"
+    assert [row.case for row in read_list(folder / "done.csv")] == ["b"]
+    assert [row.case for row in read_list(folder / "back_to_pool.csv")] == ["a"]
+    assert (folder / "done.csv").read_text().splitlines()[0] == ",".join(LIST_COLUMNS)
+    again = make_queue()
+    assert again.step().case == "c" and again.counts == "1 done, 1 back to the pool, 1 open"
+    assert not again.actions()["next_case"].enabled
+    again.mark(State.DONE)
+    assert again.step() is None and again.case is None
+
+
+def test_a_slip_is_taken_back(make_queue, pool):
+    queue = make_queue("a", "b")
+    queue.step()
+    queue.mark(State.DONE)
+    queue.step()
+    assert queue.step(back=True).case == "a" and queue.place.endswith("· done")
+    assert queue.actions()["mark_done"].text == "Not done" and not queue.actions()["previous_case"].enabled
+    queue.mark(State.BACK)
+    assert read_list(pool.parent / "next" / "done.csv") == []
+    queue.mark(State.BACK)
+    assert queue.state(queue.current) is State.OPEN and queue.step().case == "b"
+
+
+def test_slices_of_one_case_come_together(make_queue):
+    queue = make_queue(("b", "liver", 7), ("a", "liver", 3), ("b", "spleen", 9))
+    seen = []
+    while (row := queue.step()) is not None:
+        seen.append(row.unit)
+        queue.mark(State.DONE)
+    assert seen == [("b", "liver", 7), ("b", "spleen", 9), ("a", "liver", 3)]
+    assert "--budget 3slices" in queue.next_command
+
+
+def test_the_next_round_reads_what_is_done(make_queue, pool):
+    from QualitySentinelLib.commands.main import main
+
+    queue = make_queue("a", "c", "b")
+    for state in (State.DONE, State.BACK):
+        queue.step()
+        queue.mark(state)
+    words = shlex.split(queue.next_command)
+    words[words.index("--budget") + 1] = "2cases"
+    words[words.index("--predictions") : words.index("--budget")] = ["--strategy", "random"]
+    assert main([*words[1:], "--workers", "1"]) == 0
+    assert {row.case for row in read_list(pool.parent / "next_next" / "selection.csv")} == {"b", "c"}
+
+
+def test_corrected_masks_take_the_place_of_the_pools_and_lie_beside_the_list(make_queue, pool):
+    queue = make_queue("a")
+    queue.step()
+    _ct, segmentation = read_case(queue.case)
+    assert {s.structure for s in segmentation} == {"liver", "spleen"}
+    segmentation.segments = segmentation.segments[:1]
+    before = {path: path.stat().st_mtime_ns for path in pool.parent.rglob("*") if path.is_file()}
+    write_scored_segmentation(queue.corrected, segmentation, CaseScore([], 0.0))
+    assert queue.corrected == pool.parent / "next" / "corrected" / "a.seg.nrrd"
+    assert len(read_case(queue.case)[1]) == 1, "read again after a restart, too"
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_cases_that_are_gone_or_cannot_be_shown_are_named_and_passed_over(make_queue):
+    queue = make_queue("gone", "a", "b")
+    assert queue.step().case == "a"
+    queue.pass_over("a.nii.gz:\nis damaged")
+    assert queue.step().case == "b"
+    assert [line.split(":")[0] for line in queue.passed_over] == ["gone", "a"]
+    assert "not in" in queue.passed_over[0] and queue.passed_over[1].endswith("a.nii.gz: is damaged")
+    queue.mark(State.DONE)
+    assert queue.step() is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are not locked on Windows")
+def test_a_second_person_is_refused_until_the_first_one_is_through(make_queue, pool):
+    first = make_queue("a")
+    with pytest.raises(UsageError, match="its list is open elsewhere"):
+        make_queue()
+    first.close()
+    make_queue()
+
+
+def test_what_another_list_left_in_the_folder_is_kept(make_queue, pool):
+    queue = make_queue("a", "b")
+    write_table(pool.parent / "next" / "done.csv", LIST_COLUMNS, [(1, "earlier", "", None, 0.1, 1.0, "")])
+    queue.step()
+    queue.mark(State.DONE)
+    assert [row.case for row in read_list(pool.parent / "next" / "done.csv")] == ["earlier", "a"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("name\nx\n", "no column 'case'"), ("case,slice_index\na,7th\n", "no list of select"), ("case\n", "lists no case")],
+)
+def test_a_file_that_is_no_list_is_one_line(pool, text, line):
+    path = pool.parent / "list.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=line) as caught:
+        ReviewQueue(path, pool)
+    assert "list.csv" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_masks_of_a_case_in_a_folder_have_a_folder_of_that_name(tmp_path):
+    assert corrected_file(tmp_path / "done.csv", "site/x") == tmp_path / "corrected" / "site" / "x.seg.nrrd"
