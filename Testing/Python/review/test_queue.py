@@ -154,7 +154,7 @@ def test_what_another_list_left_in_the_folder_is_kept(make_queue, pool):
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("name\nx\n", "no column 'case'"), ("case,slice_index\na,7th\n", "no list of select"), ("case\n", "lists no case")],
+    [("name\nx\n", "no column 'case'"), ("case,slice_index\na,7th\n", "no list"), ("case\n", "lists no case")],
 )
 def test_a_file_that_is_no_list_is_one_line(pool, text, line):
     path = pool.parent / "list.csv"
