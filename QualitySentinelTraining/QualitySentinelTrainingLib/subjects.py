@@ -53,6 +53,7 @@ class Subject:
     # another label map of the same values, and how often it is learned from instead, 0..1. On average this is training
     # on softened labels
     corrected: tuple[np.ndarray, float] | None = None
+    doubted: bool = False  # how far each slice counts is learned along with the network (``segmentation.weighing``)
 
     def __post_init__(self) -> None:
         self.person = self.person or self.name

@@ -46,6 +46,7 @@ STUDENTS = {
     "corrected, epsilon 0.25": StudentOptions("corrected", epsilon=0.25),
     "corrected, published loss": StudentOptions("corrected", published=True),
     "worst slices left out": StudentOptions("picked"),
+    "pick and learn": StudentOptions("pick-and-learn"),
 }
 CLEAN = "clean labels"
 NETWORKS = SegmentationOptions(

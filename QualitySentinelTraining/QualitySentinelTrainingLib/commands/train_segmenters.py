@@ -21,10 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for predictions and networks")
     parser.add_argument("--probabilities", action="store_true", help="write class probabilities, too")
     add_options(parser, SegmentationOptions)
-    parser.add_argument(
+    labels = parser.add_argument_group("labels with errors")
+    labels.add_argument(
         "--errors", type=Path, metavar="DIR", help="folder of find-errors for the same data: learn from what it found"
     )
-    add_options(parser.add_argument_group("with --errors"), StudentOptions)
+    add_options(labels, StudentOptions)
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default %(default)s)")
 
@@ -38,15 +39,14 @@ def run(options: argparse.Namespace) -> int:
     sources = subjects_of(options, options.data)
     if not sources:
         raise UsageError("nothing to train on; give --data, --phantoms, or both")
-    given = given_options(options, StudentOptions)
-    if given and options.errors is None:
-        raise UsageError(f"--{next(iter(given))} needs --errors, the folder of find-errors")
-    student = StudentOptions(**given)
-    learned = "" if options.errors is None else f"{options.errors.resolve()} {student}"
-    if options.errors is not None:
+    student, learned = StudentOptions(**(given := given_options(options, StudentOptions))), ""
+    if options.errors is not None or student.labels == "pick-and-learn":
         from ..label_errors.students import student_sources
 
         sources = student_sources(sources, options.errors, student)
+        learned = f"{options.errors.resolve()} {student}" if options.errors else student.labels
+    elif given:
+        raise UsageError(f"--{next(iter(given))} needs --errors, the folder of find-errors")
     settings = SegmentationOptions(**given_options(options, SegmentationOptions))
     results = train_segmenters(
         sources, options.out, settings, options.device, jobs=options.jobs, probabilities=options.probabilities,

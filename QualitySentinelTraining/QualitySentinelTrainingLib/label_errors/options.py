@@ -37,7 +37,8 @@ class StudentOptions(Options):
     """What a network learns from, where label errors were found."""
 
     labels: Annotated[
-        Literal["given", "corrected", "picked"], Doc("as given; corrected; or given, without the worst slices")
+        Literal["given", "corrected", "picked", "pick-and-learn"],
+        Doc("as given; corrected; without the worst slices; or weighed by a quality learned along (needs no --errors)"),
     ] = "corrected"
     epsilon: Annotated[Share, Doc("how far a wrong label is moved to the suggested one; 1: all the way")] = 1.0
     published: Annotated[bool, Doc("as the published loss: with epsilon 1, what is missing is not added")] = False

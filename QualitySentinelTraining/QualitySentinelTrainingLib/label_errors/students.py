@@ -1,4 +1,4 @@
-"""Students: networks trained on labels in which errors were found, as given, corrected, or without the worst slices."""
+"""Students: networks trained on labels with errors: as given, corrected, without the worst slices, or weighed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .options import StudentOptions
 
 
 def student_sources(
-    sources: Iterable[SubjectSource], errors: Path, options: StudentOptions | None = None
+    sources: Iterable[SubjectSource], errors: Path | None, options: StudentOptions | None = None
 ) -> list[SubjectSource]:
     """The subjects with what a student learns; give them to ``segmentation.train``.
 
@@ -28,7 +28,7 @@ def student_sources(
 
     Args:
         sources: the subjects that ``find_errors`` looked at.
-        errors: its folder.
+        errors: its folder; the labels as given and ``pick-and-learn`` need none.
         options: what of it is used.
 
     Raises:
@@ -37,7 +37,7 @@ def student_sources(
     options, sources = options or StudentOptions(), list(sources)
     if options.labels == "given":
         return sources
-    if not (errors / "label_errors.csv").is_file():
+    if options.labels != "pick-and-learn" and not (errors and (errors / "label_errors.csv").is_file()):
         raise InputError(f"{errors}: holds no results of find-errors; give the folder that it wrote")
     lowest = _lowest_slices(sources, errors, options.dropped) if options.labels == "picked" else {}
     return [
@@ -49,12 +49,14 @@ def student_sources(
 @dataclass(frozen=True)
 class _Student:
     source: SubjectSource
-    errors: Path
+    errors: Path | None
     options: StudentOptions
     lowest: frozenset[tuple[str, int]]
 
     def __call__(self) -> Subject:
         subject = self.source.read()
+        if self.options.labels == "pick-and-learn" or self.errors is None:
+            return replace(subject, doubted=True)
         if self.options.labels == "picked":
             trust = {value: np.ones(len(subject.labels)) for value in subject.structures}
             for value, structure in subject.structures.items():

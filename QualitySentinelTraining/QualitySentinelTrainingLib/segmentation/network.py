@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,6 +22,9 @@ from QualitySentinelLib.volume import CtVolume
 from .field import Field
 from .loss import partial_label_loss
 from .options import SegmentationOptions
+
+if TYPE_CHECKING:
+    from .weighing import QualityBranch
 
 WINDOWS_HU = ((-160.0, 240.0), (-1000.0, 1000.0))
 """Input channels of the networks: soft tissue, and everything."""
@@ -41,6 +45,7 @@ class SegmentationNetwork:
 
     Attributes:
         module: the network; logits ``[N, K, ...]``.
+        quality: while it is trained on labels that are doubted, what weighs them.
     """
 
     def __init__(
@@ -52,20 +57,40 @@ class SegmentationNetwork:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.module = _new_module(options, len(self.classes)).to(device)
+            self.quality: QualityBranch | None = None
 
-    def loss(self, hu: torch.Tensor, labels: torch.Tensor, contoured: torch.Tensor) -> torch.Tensor:
+    def doubt(self) -> None:
+        """Weigh labels in training by a quality that is learned, see :mod:`.weighing`."""
+        from .weighing import QualityBranch
+
+        shape = (self.options.depth, self.options.size, self.options.size)[-self.options.dimensions :]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.options.seed)
+            self.quality = QualityBranch((len(WINDOWS_HU), *shape), len(self.classes)).to(self.device)
+
+    @property
+    def parts(self) -> nn.ModuleDict:
+        """All that is trained, by its name in the file."""
+        return nn.ModuleDict({"network": self.module} | ({"quality": self.quality} if self.quality else {}))
+
+    def loss(
+        self, hu: torch.Tensor, labels: torch.Tensor, contoured: torch.Tensor, doubted: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """The loss of a batch; with deep supervision that of each level, half as much as the level before.
 
         Args:
             hu: ``[N, D, S, S]``; D is 1 in 2D.
             labels: int64, the same shape.
             contoured: bool ``[N, K]``.
+            doubted: bool ``[N]``, after :meth:`doubt`: items that are weighed by their quality.
         """
         self.module.train()
-        outputs = self.logits(hu)
+        shown = windowed(hu, self.options.dimensions)
+        outputs = self.module(shown)
         outputs = outputs.unbind(1) if self.options.deep_supervision else [outputs]
         labels = labels[:, 0] if self.options.dimensions == 2 else labels
-        losses = [partial_label_loss(output, labels, contoured) * 0.5**level for level, output in enumerate(outputs)]
+        weights = None if self.quality is None or doubted is None else self.quality(shown, labels, doubted)
+        losses = [partial_label_loss(one, labels, contoured, weights) * 0.5**level for level, one in enumerate(outputs)]
         return sum(losses) / sum(0.5**level for level in range(len(losses)))
 
     def logits(self, hu: torch.Tensor) -> torch.Tensor:
@@ -166,7 +191,7 @@ class SegmentationNetwork:
         Raises:
             InputError: the file cannot be written.
         """
-        tensors = {f"network.{name}": tensor for name, tensor in _tensors(self.module).items()}
+        tensors = _tensors(self.parts)
         for number, state in (optimizer.state_dict()["state"] if optimizer else {}).items():
             tensors |= {f"optimizer.{number}.{key}": torch.as_tensor(value) for key, value in state.items()}
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -180,10 +205,10 @@ class SegmentationNetwork:
             Exception: safetensors and torch raise many kinds for a damaged file.
         """
         tensors = load_file(path)
-        weights = {n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")}
-        if weights.keys() != _tensors(self.module).keys():
+        parts = {n: t for n, t in tensors.items() if n.startswith(tuple(f"{part}." for part in self.parts))}
+        if parts.keys() != _tensors(self.parts).keys():
             raise ValueError("holds another network")
-        self.module.load_state_dict(weights, strict=False)  # what has two names is there once
+        self.parts.load_state_dict(parts, strict=False)  # what has two names is there once
         if optimizer is not None:
             state: dict[int, dict] = {}
             for name, tensor in tensors.items():

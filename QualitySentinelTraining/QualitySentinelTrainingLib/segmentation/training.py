@@ -87,7 +87,9 @@ class Training:
             network, done = SegmentationNetwork(
                 self.options, self.classes, learned, self.options.seed + self.fold, self.device
             ), 0  # fmt: skip
-        optimizer = torch.optim.AdamW(network.module.parameters(), lr=self.options.learning_rate, weight_decay=1e-4)
+        if self.doubted.any():
+            network.doubt()
+        optimizer = torch.optim.AdamW(network.parts.parameters(), lr=self.options.learning_rate, weight_decay=1e-4)
         if done:
             network.load_state(self.file(done), optimizer)
         steps, name = self.options.steps * (epochs - done), f"{self.folder.name}: epochs to {epochs}"
@@ -116,7 +118,7 @@ class Training:
             readable.add(source.name)
             held.append(set(subject.structures.values()))
             if source in self.seen:
-                parts.append((*self._training_slices(subject), subject.structures, subject.trust))
+                parts.append((*self._training_slices(subject), subject.structures, subject.trust, subject.doubted))
         for sources in (self.seen, self.unseen):
             if sources and not any(source.name in readable for source in sources):
                 raise InputError(f"{self.folder}: no subject to train on or predict can be read; check the data")
@@ -126,8 +128,8 @@ class Training:
         if len(structures) > 254:
             raise InputError(f"{len(structures)} structures in the data; a label map holds 1 to 254")
         number = {name: value for value, name in enumerate(structures, start=1)}
-        hu, labels, corrected, softness, contoured = [], [], [], [], []
-        for slices, slices_hu, slices_labels, slices_corrected, share, names, trust in parts:
+        hu, labels, corrected, softness, contoured, doubted = [], [], [], [], [], []
+        for slices, slices_hu, slices_labels, slices_corrected, share, names, trust, doubt in parts:
             table = np.zeros(256, np.uint8)
             has = np.zeros((len(slices), len(number) + 1), np.float32)
             has[:, 0] = 1.0
@@ -138,9 +140,11 @@ class Training:
             labels.append(table[slices_labels])
             corrected.append(table[slices_corrected])
             softness.append(np.full(len(slices), share))
+            doubted.append(np.full(len(slices), doubt))
             contoured.append(has)
         self.hu, self.contoured = np.concatenate(hu), np.concatenate(contoured)
         self.labels, self.softness = np.concatenate(labels), np.concatenate(softness)
+        self.doubted = np.concatenate(doubted)
         self.corrected = np.concatenate(corrected) if self.softness.any() else self.labels
         self.stacks = self._stacks([len(part) for part in hu])
         if not len(self.hu):
@@ -196,7 +200,7 @@ class Training:
             contoured = torch.from_numpy(_drawn(self.contoured[rows].min(axis=1), rng)).to(self.device)
             labels = labels.long()
             labels *= contoured.gather(1, labels.flatten(1)).view(labels.shape)
-            loss = network.loss(hu, labels, contoured)
+            loss = network.loss(hu, labels, contoured, torch.from_numpy(self.doubted[index]).to(self.device))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
