@@ -99,16 +99,16 @@ def check_writable(folder: str | os.PathLike) -> None:
         raise _cannot_be_written(Path(folder), error) from error
 
 
-def check_outside(out: str | os.PathLike, dataset: str | os.PathLike) -> None:
-    """Make sure, before any work, that results do not get among the files of a data set.
+def check_outside(out: str | os.PathLike, dataset: str | os.PathLike, called: str = "the data set") -> None:
+    """Make sure, before any work, that results do not get among the files of a data set, or of what else is read.
 
     Raises:
-        UsageError: ``out`` is the data set, or lies in its folder.
+        UsageError: ``out`` is the data set, or lies in its folder; links are followed.
     """
     place, data = Path(out).resolve(), Path(dataset).resolve()
     if place == data or data in place.parents:
         lies = "is" if place == data else "lies in"
-        raise UsageError(f"{out}: {lies} the data set; choose another folder for the results")
+        raise UsageError(f"{out}: {lies} {called}; choose another folder for the results")
 
 
 @contextmanager

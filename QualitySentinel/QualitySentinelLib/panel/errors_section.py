@@ -68,7 +68,7 @@ class ErrorsSection:
         self._buttons.draw(suggestions.actions() if suggestions else {})
         ui.errorsButton.checked = shown
         ui.errorsLabel.text = suggestions.told() if suggestions else ""
-        ui.undoEditButton.enabled = self._review is not None and self._review.can_undo_edit
+        ui.undoEditButton.enabled = self._review is not None and self._review.history.can_undo
         for name in _ONLY_SHOWN:
             getattr(ui, name).setVisible(shown)
         self._draw_views(shown)
@@ -88,7 +88,7 @@ class ErrorsSection:
             self._asked = selected
             self._find(review, selected)
         maps = review.suggestions.maps()
-        if selected != before or len(maps) != len(known) or any(a is not b for a, b in zip(maps, known, strict=True)):
+        if selected != before or maps is not known:
             name = one_line(review.session.labels[selected])
             show_errors(review.segmentation_node, review.volume_node, name, maps)
             self._shown = selected, maps
@@ -107,5 +107,5 @@ class ErrorsSection:
 
     def _undo(self) -> None:
         if self._review is not None:
-            self._review.undo_edit()
+            self._review.history.undo()
         self.draw()

@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-import slicer
 from slicer.i18n import tr as _
 
 from ..errors import QualitySentinelError
 from ..review import ReviewEvent, ReviewPresenter, ReviewSession
-from ..review.suggesting import Change, SuggestionPresenter
+from ..review.suggesting import SuggestionPresenter
 from ..scene import segmentation_from_node
 from ..scene.edits import SegmentationEdits, edited_since_steps
-from ..scene.errors import change_mask
+from ..scene.mask_history import MaskHistory
 from ..scene.nodes import frame_of
 from ..steps import paced
 from ..suggestions import Drawings
@@ -22,8 +21,6 @@ from .qt_tools import StepRun
 from .scene_display import SceneDisplay
 from .scene_record import SceneRecord
 
-UNDO_STATES = 4
-"""Applied suggestions that can be taken back."""
 STEP_SECONDS = 0.02
 """Of comparing with what was scored: nobody has asked for it, nobody must notice."""
 
@@ -40,6 +37,7 @@ class OpenReview:
 
     Attributes:
         presenter: what views show of the review, and its reader's actions.
+        history: suggestions that were applied, to be undone.
         suggestions: what the model would change in the masks, and the actions on it.
         warnings: what the panel says of it, one line each.
     """
@@ -62,12 +60,10 @@ class OpenReview:
         self.edits = SegmentationEdits(segmentation_node, self._on_edits)
         self.drawings, frame = drawings, frame_of(volume_node)
         self._masks: dict[str, Segment | None] = {}
+        self.history = MaskHistory(segmentation_node, volume_node)
         self.suggestions = SuggestionPresenter(
-            session, drawings, self._mask_of, frame.shape, frame.spacing, self._change, _
+            session, drawings, self._mask_of, frame.shape, frame.spacing, self.history.change, _
         )
-        self._history = slicer.vtkSegmentationHistory()
-        self._history.SetMaximumNumberOfStates(UNDO_STATES)
-        self._history.SetSegmentation(segmentation_node.GetSegmentation())
         self.display = SceneDisplay(segmentation_node, volume_node, self.presenter)
         self.record = SceneRecord(segmentation_node, session, self.edits)
         self._unsubscribe = session.observe(self._on_event)
@@ -86,20 +82,6 @@ class OpenReview:
         if self._comparing is not None:
             self._comparing.stop()
             self._comparing = None
-
-    @property
-    def can_undo_edit(self) -> bool:
-        """Whether a suggestion that was applied can be taken back."""
-        return bool(self._history.IsRestorePreviousStateAvailable())
-
-    def undo_edit(self) -> None:
-        """Take back the last suggestion that was applied, and what was edited after it."""
-        if self.can_undo_edit:
-            self._history.RestorePreviousState()
-
-    def _change(self, segment_id: str, change: Change) -> None:
-        self._history.SaveState()
-        change_mask(self.segmentation_node, self.volume_node, segment_id, change)
 
     def _mask_of(self, segment_id: str) -> Segment | None:
         if segment_id not in self._masks:
@@ -135,7 +117,6 @@ class OpenReview:
         self._unsubscribe()
         self.stop_comparing()
         self.edits.remove()
-        self._history.SetSegmentation(None)
         self.record.close()
         self.display.leave()
 

@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from ..scores import SliceScore
 from ..suggestions import Drawings, ErrorMap, Island, Kind, error_map, islands
 from ..suggestions.islands import suggested_voxels
 from ..volume import Segment
+from .edits import SHOWN_DECIMALS
 from .presenter import Action
 from .session import ReviewSession
 
-_DRAWS = "pyramid"
-"""Kind of the networks that draw the reference that they expect."""
+_DRAWS_NOT = "published"
+"""Kind of the networks that do not draw the reference that they expect."""
 Change = Mapping[Kind, np.ndarray]
 """Canonical ``(k, j, i)`` of voxels to remove and to add, int32 ``[n, 3]``."""
 
@@ -53,7 +55,9 @@ class SuggestionPresenter:
         self._session, self._drawings, self._mask_of, self._edit, self._tr = session, drawings, mask_of, edit, _
         self._shape, self._spacing = shape, spacing
         self._known: dict[tuple[str, int], tuple] = {}
+        self._maps: list[ErrorMap] = []
         self._found: tuple[list[ErrorMap], set[int], list[Island]] = [], set(), []
+        self._applied: tuple[str, dict[int, SliceScore | None]] = "", {}
         self._number, self._of = -1, session.selected
         self.shown = False
         self.island: Island | None = None
@@ -81,13 +85,14 @@ class SuggestionPresenter:
         return any(self._drawings.of(score) is None for score in scores)
 
     def maps(self) -> list[ErrorMap]:
-        """The error maps of the selected segment, inferior to superior."""
-        selected = self._session.selected
-        mask = None if selected is None else self._mask_of(selected)
-        if selected is None or mask is None:
-            return []
-        maps = (self._map(mask, score) for score in self._session.segment(selected).listed_slices)
-        return [found for found in maps if found is not None]
+        """The error maps of the selected segment, inferior to superior; the same list as long as they are the same."""
+        selected, maps = self._session.selected, []
+        if selected is not None and (mask := self._mask_of(selected)) is not None:
+            found = (self._map(mask, score) for score in self._session.segment(selected).listed_slices)
+            maps = [one for one in found if one is not None]
+        if len(maps) != len(self._maps) or any(a is not b for a, b in zip(maps, self._maps, strict=True)):
+            self._maps = maps
+        return self._maps
 
     def islands(self) -> list[Island]:
         """The islands of the selected segment that reach into an open slice, flagged or missed; largest first."""
@@ -95,7 +100,7 @@ class SuggestionPresenter:
         scores = [] if selected is None else self._session.segment(selected).listed_slices
         doubtful = {s.k for s in scores if s.is_doubtful and not self._session.is_accepted(s.segment_id, s.k)}
         known, before, found = self._found
-        if doubtful != before or len(maps) != len(known) or any(a is not b for a, b in zip(maps, known, strict=True)):
+        if doubtful != before or maps is not known:
             found = [one for one in islands(maps, self._spacing) if doubtful.intersection(one.voxels[:, 0].tolist())]
             self._found = maps, doubtful, found
         return found
@@ -113,10 +118,12 @@ class SuggestionPresenter:
         return None if island is None else (island.k, *island.middle)
 
     def told(self) -> str:
-        """What is suggested here, in a line; empty while errors are not shown."""
+        """What was applied here last, or what is suggested, in a line; empty while errors are not shown."""
         _ = self._tr
         if not self.shown or self._session.selected is None:
             return ""
+        if effect := self._effect():
+            return effect
         island = self._looked_at()
         if island is not None:
             doing = _("remove") if island.kind is Kind.REMOVE else _("add")
@@ -128,7 +135,7 @@ class SuggestionPresenter:
             pixel = self._spacing[1] * self._spacing[2]
             areas = (f"{_(str(kind))} {len(voxels) * pixel:.0f} mm²" for kind, voxels in change.items())
             return _("This slice: {areas}").format(areas=", ".join(areas))
-        if self._session.case.model.get("kind", _DRAWS) != _DRAWS:
+        if self._session.case.model.get("kind") == _DRAWS_NOT:
             return _("This model does not say where a mask is wrong")
         if self.lacks_drawings:
             return _("Errors of this slice are not known yet")
@@ -152,6 +159,7 @@ class SuggestionPresenter:
         """Make the mask of the slice that is looked at the expected one."""
         change, current = self._change_of_slice(), self._session.current
         if change and current is not None:
+            self._note(current.segment_id, [current.k])
             self._edit(current.segment_id, change)
 
     def apply_to_island(self) -> None:
@@ -160,6 +168,7 @@ class SuggestionPresenter:
         if island is not None and selected is not None:
             self._number -= 1  # the next one takes its place
             self.island = None
+            self._note(selected, np.unique(island.voxels[:, 0]).tolist())
             self._edit(selected, {island.kind: island.voxels})
 
     # Within
@@ -172,6 +181,28 @@ class SuggestionPresenter:
             known = drawing, mask, error_map(drawing, mask, score.k, self._shape[1:])
             self._known[place] = known
         return known[2]
+
+    def _note(self, segment_id: str, slices: list[int]) -> None:
+        """Remember the scores of slices to which a suggestion is applied now."""
+        self._applied = segment_id, {k: self._session.slice_score(segment_id, k) for k in slices}
+
+    def _effect(self) -> str:
+        """What the last suggestion did to the predicted DSC, in a line, while the reader is in a slice that it changed.
+
+        Empty while they are not scored again, and once they are as they were.
+        """
+        _, (segment_id, before), current = self._tr, self._applied, self._session.current
+        if current is None or current.segment_id != segment_id or current.k not in before:
+            return ""
+        pairs = [(was, self._session.slice_score(segment_id, k)) for k, was in before.items()]
+        if any(was and now and was.digest == now.digest and was.has_mask == now.has_mask for was, now in pairs):
+            return ""
+        known = [(a.predicted_dsc, b.predicted_dsc) for a, b in pairs if a and b and a.has_mask and b.has_mask]
+        if not known:
+            return _("Applied. There is no predicted DSC to compare")
+        was, now = np.mean(known, axis=0).round(SHOWN_DECIMALS)
+        told = _("Applied: predicted DSC {was} → {now}").format(was=f"{was:.2f}", now=f"{now:.2f}")
+        return told if now >= was else told + _(", worse. Undo edit takes it back")
 
     def _change_of_slice(self) -> Change:
         here = self.current_map

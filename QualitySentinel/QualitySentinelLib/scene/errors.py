@@ -73,7 +73,7 @@ def change_mask(segmentation_node, volume_node, segment_id: str, change: Mapping
         mask = np.full(voxels.max(axis=0) + 1 - corner, kind is Kind.REMOVE, np.uint8)
         mask[tuple((voxels - corner).T)] = kind is Kind.ADD
         image = _image(volume_node, frame, corner, mask, to_own)
-        how = logic.MODE_MERGE_MAX if kind is Kind.ADD else logic.MODE_MERGE_MIN
+        how = logic.MODE_MERGE_MASK if kind is Kind.ADD else logic.MODE_MERGE_MIN  # MAX would take label 1
         logic.SetBinaryLabelmapToSegment(image, segmentation_node, segment_id, how, image.GetExtent())
 
 

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import slicer
+import numpy as np
 from trame_slicer.core import SlicerApp
 from trame_slicer.segmentation import BrushDiameterMode, SegmentationEffectErase, SegmentationEffectPaint
 
+from ..scene.mask_history import MaskHistory
+
 DEFAULT_BRUSH_MM = 12.0
 _SMALLEST_MM, _LARGEST_MM = 1.0, 60.0
-_STROKES = 4
-"""Strokes that can be undone. Each keeps a copy of the labelmap it changed."""
 
 
 class Editing:
     """The brush on the segmentation of a case.
-
-    Strokes are undone with Slicer's own history, which copies the labelmap that is painted in; trame-slicer's would
-    copy every segment twice at each stroke.
 
     Args:
         app: trame-slicer's application.
@@ -27,6 +24,7 @@ class Editing:
         changed: called when the brush has another size: Shift and the wheel change it in the view.
 
     Attributes:
+        history: strokes, and other edits that are to be undone as they are.
         tool: ``paint``, ``erase``, or empty when the mouse does not edit.
         brush_mm: diameter of the brush.
     """
@@ -35,10 +33,7 @@ class Editing:
         self._editor = app.segmentation_editor
         self._changed = changed
         self._editor.set_active_segmentation(segmentation_node, volume_node)
-        self._history = slicer.vtkSegmentationHistory()
-        self._history.SetMaximumNumberOfStates(_STROKES)
-        self._history.SetSegmentation(segmentation_node.GetSegmentation())
-        _Stroke.history = self._history
+        self.history = _Stroke.history = MaskHistory(segmentation_node, volume_node)
         self.tool = ""
         self.brush_mm = DEFAULT_BRUSH_MM
 
@@ -66,30 +61,21 @@ class Editing:
             self.set_brush(diameter)
             self._changed()
 
-    def save_state(self) -> None:
-        """Keep the masks as they are now, for an edit that is not a stroke."""
-        self._history.SaveState()
-
-    @property
-    def can_undo(self) -> bool:
-        """Whether an edit can be undone."""
-        return bool(self._history.IsRestorePreviousStateAvailable())
-
     def undo_edit(self) -> None:
         """Undo the last edit."""
-        if self.can_undo:
-            self._history.RestorePreviousState()
+        self.history.undo()
 
 
 class _Stroke:
-    """Keeps the masks as they are before each stroke."""
+    """A stroke of the brush is an edit that can be undone."""
 
-    history: ClassVar[Any] = None
+    history: ClassVar[MaskHistory]
 
     def paint_glyph_at_world_coordinates(self, polydata, paint_coordinates_world):
-        """Called by trame-slicer when the mouse button is released."""
-        self.history.SaveState()
-        super().paint_glyph_at_world_coordinates(polydata, paint_coordinates_world)  # type: ignore[misc]  # a mixin
+        """Called by trame-slicer when the mouse button is released: a brush around 0, and where it was."""
+        low, high = np.add(polydata.GetBounds(), paint_coordinates_world.GetBounds()).reshape(3, 2).T
+        with self.history.stroke(low, high):
+            super().paint_glyph_at_world_coordinates(polydata, paint_coordinates_world)  # type: ignore[misc]  # a mixin
 
 
 class _Paint(_Stroke, SegmentationEffectPaint):

@@ -10,9 +10,9 @@ from trame_client.ui.html import DivLayout
 
 from ..anatomy import WINDOW_PRESETS
 from ..errors import QualitySentinelError, reason_of
-from ..review.suggesting import Change, SuggestionPresenter
+from ..review.suggesting import SuggestionPresenter
 from ..scene import SegmentationEdits, show_all, show_only
-from ..scene.errors import change_mask, hide_errors, show_errors
+from ..scene.errors import hide_errors, show_errors
 from ..scene.segmentation_node import segmentation_steps
 from ..scores.colors import DEFAULT_SCALE
 from ..volume import Segment, Segmentation
@@ -62,7 +62,8 @@ class ReviewPage:
         self._editing = Editing(app, self._segmentation_node, self._volume_node, self._draw_soon)
         frame = review.ct.frame
         self._suggestions = None if review.drawings is None else SuggestionPresenter(
-            review.session, review.drawings, lambda i: review.segmentation[i], frame.shape, frame.spacing, self._change
+            review.session, review.drawings, lambda i: review.segmentation[i], frame.shape, frame.spacing,
+            self._editing.history.change,
         )  # fmt: skip
         self._errors: tuple[str, list] = "", []
         self._asked: tuple = ()
@@ -223,19 +224,13 @@ class ReviewPage:
             self._asked = asked
             self._review.find_errors(selected)
         maps, (before, shown) = suggestions.maps(), self._errors
-        same = selected == before and len(maps) == len(shown) and all(a is b for a, b in zip(maps, shown, strict=True))
-        if not same and (selected != before or not self._review.scoring.running):
+        if (selected != before or maps is not shown) and (selected != before or not self._review.scoring.running):
             name = " ".join(self._review.session.labels[selected].split())
             show_errors(self._segmentation_node, self._volume_node, name, maps)
             self._errors = selected, maps
         island, self._island = self._island, suggestions.place
         if self._island is not None and island != self._island:
             self._views.show_voxel(*self._island)
-
-    def _change(self, segment_id: str, change: Change) -> None:
-        """Apply a suggestion, as a stroke of the brush would: it can be undone, and is scored again."""
-        self._editing.save_state()
-        change_mask(self._segmentation_node, self._volume_node, segment_id, change)
 
     # Edits
 
@@ -296,7 +291,7 @@ class ReviewPage:
         own = {
             "tool": self._editing.tool,
             "brush": round(self._editing.brush_mm),
-            "can_undo_edit": self._editing.can_undo,
+            "can_undo_edit": self._editing.history.can_undo,
             "errors": {"possible": False, "shown": False, "told": "", "actions": {}},
             "alone": self._alone,
             "colors": self._display.colors,

@@ -84,6 +84,8 @@ def run_audit(
         dataset, options.layout, metadata=options.metadata, keep_identifiers=setup.keep_identifiers
     )
     data.title = options.title
+    if setup.scores is not None:  # they are of the references that the cases have
+        data.cases = [replace(case, seg=case.reference or case.seg) for case in data.cases]
     _check_columns(data, options.columns)
     names, content = _names(setup.names)
     setup = replace(setup, root=data.root, names=content)

@@ -34,13 +34,17 @@ def subjects_of(options: argparse.Namespace, data: list[Path], test: bool = Fals
     Phantoms to ``test`` on are never trained on.
 
     Raises:
-        InputError, UsageError: as ``find_subjects`` does; there are not so many phantoms.
+        InputError, UsageError: as ``find_subjects`` does; there are not so many phantoms; the results (``--out``) would
+            lie in a data set.
     """
     from QualitySentinelLib.errors import UsageError
+    from QualitySentinelLib.files import check_outside
 
     from ..subjects import find_subjects, phantom_sources
     from .train import PHANTOM_SEEDS
 
+    for one in data:
+        check_outside(options.out, one)
     told = options.source, options.names, options.patient, options.layout
     found = [subject for one in data for subject in find_subjects(one, *told)]
     seeds, phantoms = PHANTOM_SEEDS["test" if test else "train"], getattr(options, "phantoms", 0)

@@ -2,8 +2,8 @@
 
 Find label errors by confident learning: networks that never saw the patient predict every case, and what they surely
 see otherwise is flagged. Writes OUT/errors/CASE.nii.gz (1 wrongly included, 2 missing, 3 another structure),
-OUT/corrected, label_errors.csv, label quality as scores, and report.html. The same command resumes. Cases that cannot
-be read are named, and the others are done (exit code 6).
+OUT/corrected, label_errors.csv, label quality as scores, report.html, and an audit of label quality in OUT/audit. The
+same command resumes. Cases that cannot be read are named, and the others are done (exit code 6).
 
     quality-sentinel find-errors DATASET --out errors --epochs 40 --jobs 2
     quality-sentinel find-errors DATASET --probabilities nnUNetTrainer__nnUNetPlans__3d_fullres --out errors
@@ -46,10 +46,18 @@ def run(options: argparse.Namespace) -> int:
     """Find the cases, find their label errors."""
     from QualitySentinelLib.datasets import find_cases
     from QualitySentinelLib.files import check_outside
+    from QualitySentinelLib.options import ScoringOptions
 
+    from ..audit.report import write_audit_report
+    from ..audit.run import AuditOptions, check_tables_can_be_written, run_audit
+    from ..audit.scoring import ScoringSetup
     from ..label_errors.find import find_errors
+    from ..label_errors.quality import THRESHOLD
 
     check_outside(options.out, options.dataset)
+    if options.probabilities is not None:
+        check_outside(options.out, options.probabilities, "the folder of the probabilities")
+    check_tables_can_be_written()
     data = find_cases(options.dataset, options.layout, names=options.names, patient=options.patient)
     data.title = options.source
     found = find_errors(
@@ -57,7 +65,13 @@ def run(options: argparse.Namespace) -> int:
         SegmentationOptions(**({"epochs": _EPOCHS} | given_options(options, SegmentationOptions))),
         options.probabilities, options.device, options.jobs,
     )  # fmt: skip
+    audit = options.out / "audit"
+    scored = ScoringSetup(data.root, ScoringOptions(threshold=THRESHOLD), options.names, scores=options.out / "scores")
+    how = AuditOptions(options.layout or "auto", workers=options.jobs, retry_failed=True, title=data.title)
+    run_audit(options.dataset, audit, scored, how)
+    write_audit_report(audit, data.root)
     wrong = sum(row[3] + row[4] for row in found.rows if not row[1])
     print(f"{wrong} voxels are probably labeled wrong")
     print(f"See where: open {options.out / 'report.html'}, and {options.out / 'errors'} beside the CTs in Slicer")
+    print(f"Label quality of every slice: open {audit / 'report' / 'index.html'}")
     return name_failed(found.failed, options.out / "label_errors.csv")

@@ -70,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Find the subjects, make their pairs."""
     from QualitySentinelLib.errors import InputError, UsageError
+    from QualitySentinelLib.files import check_outside
 
     from ..subjects import painted_sources
 
@@ -79,6 +80,7 @@ def run(options: argparse.Namespace) -> int:
         folder, number = options.painted
         if not number.isdecimal() or not int(number):
             raise UsageError(f"--painted {folder} {number}: give the folder and how many CTs to paint, 1 or more")
+        check_outside(options.out, folder)
         sources += painted_sources(Path(folder), int(number), "" if options.data else options.source)
     if not sources:
         raise UsageError("nothing to make pairs from; give --data, --phantoms, or --painted")

@@ -46,8 +46,7 @@ def run(options: argparse.Namespace) -> int:
     from ..selection.pool import Given, PoolItem, items_of, units_in
     from ..selection.pseudo import pseudo_sources, train_pseudo
 
-    for data in (options.pool, *options.data):
-        check_outside(options.out, data)
+    check_outside(options.out, options.pool)
     given = Given((options.predictions,) if options.predictions else ())
     data, rows, corrected = find_pool(options.pool, names=options.names), units_in(options.trusted), []
     if options.done:

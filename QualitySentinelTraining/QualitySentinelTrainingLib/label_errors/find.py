@@ -86,15 +86,17 @@ def find_errors(
     sources = subject_sources(data)
     check_names(sources)
     cases = {case.name.rpartition("/")[2]: case for case in data.cases if not case.problem}
-    if probabilities is not None:
-        refuse_in_sample(probabilities, {source.name: source.person for source in sources})
-        files, origin = probability_files(probabilities), str(probabilities.resolve())
-    else:
-        files = out_of_fold(sources, out / "segmenters", networks, device, say, jobs)
-        origin = "segmenters"
     place = data.name if data.hidden else str(data.root)
+    origin = "segmenters" if probabilities is None else str(probabilities.resolve())
     key = {"band_mm": options.band_mm, "probabilities": origin, "layout": data.layout, "data": place}
-    with Run(out / "pixels", _PIXELS, {"key": key}) as gathered, Run(out, _MAPS, {"key": key}) as run:
+    run, gathering = Run(out, _MAPS, {"key": key}), Run(out / "pixels", _PIXELS, {"key": key})
+    run.check()  # before networks are trained
+    if probabilities is None:
+        files = out_of_fold(sources, out / "segmenters", networks, device, say, jobs)
+    else:
+        refuse_in_sample(probabilities, {source.name: source.person for source in sources})
+        files = probability_files(probabilities)
+    with gathering as gathered, run:
         items = [_Item(s.name, cases[s.name], files.get(s.name, Path(origin) / f"{s.name}.npz"), out) for s in sources]
         first_pass = gathered.work(items, _Gather(options.band_mm), workers=jobs, retry_failed=True)
         for done in tqdm(first_pass, "first pass", disable=None, unit="case"):

@@ -95,12 +95,12 @@ class Run:
         self.failed: dict[str, str] = {}
         self.engine: Any = None
 
-    def __enter__(self) -> Self:
-        """Keep other processes out of the folder, clear what a killed one left half written, write the document.
+    def check(self) -> None:
+        """Refuse, before any work, a folder that this run cannot have; nothing is written.
 
         Raises:
             InputError: the folder cannot be written, or its document is damaged.
-            UsageError: another run is writing into it, it was made with another key, or it holds tables of others.
+            UsageError: it was made with another key, or it holds tables of others.
         """
         check_writable(self.path)
         if not self.document_path.exists():
@@ -111,14 +111,22 @@ class Run:
                 )
             if any(self.records.glob(f"[!.]*{SUFFIX}")):
                 raise UsageError(f"{self.records}: holds {self.kind.item}s of another run; choose another folder")
+        self._check_same()
+
+    def __enter__(self) -> Self:
+        """Keep other processes out of the folder, clear what a killed one left half written, write the document.
+
+        Raises:
+            InputError: as :meth:`check` does.
+            UsageError: as :meth:`check` does; another run is writing into it.
+        """
+        self.check()
         with ExitStack() as stack:
             taken = f"another {self.kind.name} run is writing there; wait for it, or choose another folder"
             stack.enter_context(locked_folder(self.records, taken))
             self._clear()
             stack.callback(self._clear)
-            before = self.document() if self._own is not None else None
-            if before is not None:
-                self._check_same(before.get("key", {}))
+            self._check_same()  # another run may have been quicker
             self._stack = stack.pop_all()
         if self._own is not None:
             self._write_document(complete=False)
@@ -283,8 +291,11 @@ class Run:
             else:
                 left.unlink(missing_ok=True)
 
-    def _check_same(self, before: dict) -> None:
-        now = self._own["key"]
+    def _check_same(self) -> None:
+        document = self.document() if self._own is not None else None
+        if document is None:
+            return
+        before, now = document.get("key", {}), self._own["key"]
         name = first_difference(before, now)
         if name is not None:
             was, wanted = ("none" if key.get(name) is None else str(key[name])[:60] for key in (before, now))

@@ -203,9 +203,30 @@ def test_the_report_of_another_run_is_not_written_over(torsos, capsys):
     case = torsos()
     case.out.mkdir()
     (case.out / "report.html").write_text("another's")
-    assert given(case) == 2
+    assert find(case, *TINY) == 2
     assert "would be written over; choose another folder" in capsys.readouterr().err
+    assert [path.name for path in case.out.iterdir()] == ["report.html"], "nothing is trained before"
     assert (case.out / "report.html").read_text() == "another's"
+
+
+@pytest.mark.parametrize("place", ["data", "probabilities"])
+@pytest.mark.parametrize("below", [".", "results"])
+@pytest.mark.parametrize("linked", [False, True])
+def test_results_never_lie_among_what_is_read(torsos, capsys, tmp_path, place, below, linked):
+    case = torsos(2)
+    folder = tmp_path / place
+    if linked:
+        (tmp_path / "link").symlink_to(folder)
+        folder = tmp_path / "link"
+    before = sorted(tmp_path.rglob("*"))
+    case.out = folder / below
+    assert given(case) == 2
+    commands = [["train-segmenters", "--data"], ["make-pairs", "--data"], ["corrupt-labels"]] if place == "data" else []
+    for command in commands:
+        assert main([*command, str(case.data), "--out", str(case.out)]) == 2
+    said = "the data set; choose another" if commands else "of the probabilities; choose another"
+    assert capsys.readouterr().err.count(said) == 1 + len(commands)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_the_band_lies_along_the_edges_of_both_labels():
@@ -217,17 +238,20 @@ def test_the_band_lies_along_the_edges_of_both_labels():
     assert not band(given * 0, given * 0, (4.0, 1.0, 1.0), 2.0).any()
 
 
-def test_an_audit_shows_label_quality_like_any_score(torsos, capsys):
+def test_an_audit_shows_label_quality_like_any_score(torsos, tmp_path, capsys):
+    """``find-errors`` writes one, and ``audit --scores`` others."""
     case = torsos()
     given(case)
     audit = ["audit", str(case.data), "--scores", str(case.out / "scores"), "--threshold", "0.5", "--out"]
-    assert main([*audit, str(case.out / "audit")]) == 0
+    other = tmp_path / "audit"
+    assert main([*audit, str(other)]) == 0
     rows = {(r["case"], r["segment"]): r for r in csv.DictReader((case.out / "audit" / "segments.csv").open())}
+    assert rows.keys() == {(r["case"], r["segment"]) for r in csv.DictReader((other / "segments.csv").open())}
     liver = next(s for s in read_report_json(case.out / "scores" / "case_1.json").segments if s.name == "liver")
     assert float(rows["case_1", "liver"]["predicted_dsc"]) == pytest.approx(liver.predicted_dsc, abs=1e-3)
     assert "label quality" in (case.out / "audit" / "report" / "index.html").read_text()
     (case.out / "scores" / "case_1.json").unlink()
-    assert main([*audit, str(case.out / "audit")]) == 6
+    assert main([*audit, str(other)]) == 6
     assert "case_1.json: cannot be read" in capsys.readouterr().err
     assert main([*audit[:3], str(case.out / "errors"), "--out", str(case.out / "other")]) == 3
     assert "holds no scores" in capsys.readouterr().err

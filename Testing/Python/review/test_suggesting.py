@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from QualitySentinelLib.review import ReviewSession
+from QualitySentinelLib.review.cases import copied
 from QualitySentinelLib.review.suggesting import SuggestionPresenter
 from QualitySentinelLib.suggestions import Drawing, Drawings, Kind, changed_segment
 from QualitySentinelLib.volume.segmentation import segment_from_mask
@@ -154,3 +155,42 @@ def test_hidden_errors_are_not_applied(reader):
     assert not reader.enabled("apply_to_slice") and not reader.enabled("apply_to_island")
     assert reader.enabled("next_island")  # it shows them again
     assert reader.presenter.actions()["toggle_errors"].text == "Show errors"
+
+
+@pytest.mark.parametrize(
+    ("dsc", "said"),
+    [
+        (0.55, "Applied: predicted DSC 0.30 → 0.55"), (0.3, "Applied: predicted DSC 0.30 → 0.30"),
+        (0.2, "Applied: predicted DSC 0.30 → 0.20, worse. Undo edit takes it back"),
+    ],
+)  # fmt: skip
+def test_what_a_suggestion_did_is_told_where_it_was_applied(reader, dsc, said):
+    reader.draw_all()
+    reader.session.select("liver")
+    reader.presenter.next_island()
+    before = copied(reader.session.case)
+    reader.presenter.apply_to_island()
+    assert "Applied" not in reader.presenter.told(), "it is not scored again yet"
+    scored = copied(before)
+    for score in scored["liver"].slices:
+        if score.k in (5, 6):
+            score.predicted_dsc, score.digest = dsc, "another"
+    reader.session.update(scored)
+    assert reader.presenter.told() == said
+    reader.session.go_to("liver", 8)
+    assert reader.presenter.told() == "This slice: add 8 mm²"
+    reader.session.go_to("liver", 6)
+    assert reader.presenter.told() == said
+    reader.session.update(before)  # undone, and scored again
+    assert "Applied" not in reader.presenter.told()
+
+
+def test_a_slice_that_a_suggestion_emptied_has_no_predicted_dsc_to_compare(reader):
+    reader.draw(5, wrong=(ROWS, ROWS))
+    reader.session.go_to("liver", 5)
+    reader.presenter.toggle_errors()
+    reader.presenter.apply_to_slice()
+    scored = copied(reader.session.case)
+    scored["liver"].slices = [score for score in scored["liver"].slices if score.k != 5]
+    reader.session.update(scored)
+    assert reader.presenter.told() == "Applied. There is no predicted DSC to compare"

@@ -115,23 +115,68 @@ def test_the_expected_contour_is_cut_as_dashes_around_the_expected_mask(slicer, 
     assert cut(K + 1).GetNumberOfPoints() == 0 == cut(K - 1).GetNumberOfPoints()
 
 
-def test_a_mask_is_changed_alone_and_can_be_undone(slicer, nodes, a_torso):
-    from QualitySentinelLib.scene.errors import change_mask
+@pytest.mark.parametrize(("name", "other"), [("liver", "spleen"), ("spleen", "liver")])
+def test_a_mask_is_changed_alone_and_can_be_undone(nodes, a_torso, name, other):
+    from QualitySentinelLib.scene.mask_history import MaskHistory
 
     ct, segmentation = nodes
     shape = a_torso.labels.shape
     before = masks_of(segmentation, ct, shape)
-    history = slicer.vtkSegmentationHistory()
-    history.SetSegmentation(segmentation.GetSegmentation())
-    history.SaveState()
-    removed = np.argwhere(before["liver"])[::7]
-    added = np.concatenate([np.argwhere(before["spleen"])[:5], np.argwhere(~before["liver"] & ~before["spleen"])[-9:]])
-    change_mask(segmentation, ct, "liver", {Kind.REMOVE: removed, Kind.ADD: added})
-    wanted = before["liver"].copy()
+    history = MaskHistory(segmentation, ct)
+    removed = np.argwhere(before[name])[::7]
+    added = np.concatenate([np.argwhere(before[other])[:5], np.argwhere(~before[name] & ~before[other])[-9:]])
+    history.change(name, {Kind.REMOVE: removed, Kind.ADD: added})
+    wanted = before[name].copy()
     wanted[tuple(removed.T)] = False
     wanted[tuple(added.T)] = True
     after = masks_of(segmentation, ct, shape)
-    np.testing.assert_array_equal(after["liver"], wanted)
-    np.testing.assert_array_equal(after["spleen"], before["spleen"])
-    history.RestorePreviousState()
-    np.testing.assert_array_equal(masks_of(segmentation, ct, shape)["liver"], before["liver"])
+    np.testing.assert_array_equal(after[name], wanted)
+    np.testing.assert_array_equal(after[other], before[other])
+    history.undo()
+    after = masks_of(segmentation, ct, shape)
+    for one in before:
+        np.testing.assert_array_equal(after[one], before[one])
+    assert not history.can_undo
+
+
+def test_many_edits_are_undone_one_by_one_and_what_was_edited_elsewhere_stays(nodes, a_torso):
+    from QualitySentinelLib.scene.errors import change_mask
+    from QualitySentinelLib.scene.mask_history import MaskHistory
+
+    ct, segmentation = nodes
+    shape, history, states = a_torso.labels.shape, MaskHistory(segmentation, ct), []
+    voxels = np.argwhere(masks_of(segmentation, ct, shape)["liver"])
+    for part in np.array_split(voxels, 15):
+        states.append(masks_of(segmentation, ct, shape)["liver"])
+        history.change("liver", {Kind.REMOVE: part})
+    history.change("liver", {Kind.REMOVE: voxels[:3]})  # not there any more: no edit
+    elsewhere = np.array([[0, 0, 0], [1, 1, 1]])
+    change_mask(segmentation, ct, "liver", {Kind.ADD: elsewhere})
+    while history.can_undo:
+        history.undo()
+        now, before = masks_of(segmentation, ct, shape)["liver"], states.pop()
+        assert now[tuple(elsewhere.T)].all()
+        now[tuple(elsewhere.T)] = False
+        np.testing.assert_array_equal(now, before)
+    assert not states
+
+
+def test_a_stroke_that_moves_voxels_from_one_segment_to_another_is_one_edit(nodes, a_torso):
+    from QualitySentinelLib.scene.errors import change_mask
+    from QualitySentinelLib.scene.mask_history import MaskHistory
+    from QualitySentinelLib.scene.nodes import frame_of
+
+    ct, segmentation = nodes
+    shape, frame = a_torso.labels.shape, frame_of(ct)
+    before, history = masks_of(segmentation, ct, shape), MaskHistory(segmentation, ct)
+    voxels = np.argwhere(before["spleen"])[:20]
+    places = np.c_[voxels[:, ::-1], np.ones(20)] @ frame.ijk_to_ras.T
+    with history.stroke(places[:, :3].min(axis=0), places[:, :3].max(axis=0)):
+        change_mask(segmentation, ct, "spleen", {Kind.REMOVE: voxels})
+        change_mask(segmentation, ct, "liver", {Kind.ADD: voxels})
+    assert masks_of(segmentation, ct, shape)["liver"][tuple(voxels.T)].all()
+    history.undo()
+    after = masks_of(segmentation, ct, shape)
+    for name in before:
+        np.testing.assert_array_equal(after[name], before[name])
+    assert not history.can_undo

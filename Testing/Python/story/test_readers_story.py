@@ -392,6 +392,7 @@ class TestErrors:
         self.rest(critical)
         edited = {bar.k for bar in critical.panel.review_panel.slice_profile.bars if bar.edit}
         assert edited == set(island.voxels[:, 0].tolist())
+        assert critical.ui.errorsLabel.text.startswith("Applied: predicted DSC ")
         click(critical.ui.undoEditButton)
         np.testing.assert_array_equal(self.mask(a_segmentation, a_ct), before)
         self.rest(critical)

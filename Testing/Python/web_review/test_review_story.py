@@ -340,6 +340,7 @@ def test_an_error_island_is_found_applied_and_undone(reader):
     assert {k for k in before if after.get(k) != before[k]} <= set(edited)
     assert np.mean([float(after[k]) for k in edited if k in after]) > np.mean([float(before[k]) for k in edited])
     assert magenta_or_blue(reader.picture(other_than=errors)).sum() < magenta_or_blue(errors).sum()
+    reader.wait_for_text("#errors-told", "Applied: predicted DSC ")
     reader.page.click("#undo-edit")
     reader.wait("() => !document.querySelector('#profile .edited')")
     assert bars_of(reader) == before
