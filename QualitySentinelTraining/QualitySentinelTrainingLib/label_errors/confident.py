@@ -105,18 +105,18 @@ class ErrorFinder:
         if self._cutoffs:
             for labels, probabilities in blocks():
                 for cutoff, _, values in self._values(labels, probabilities):
-                    cutoff.smallest.add(values)
+                    cutoff.add(values)
             for cutoff in self._cutoffs:
-                cutoff.smallest.finish()
+                cutoff.finish()
 
     def flags(self, blocks: Iterable[Block]) -> Iterator[np.ndarray]:
         """Whether each pixel is suspected, bool ``[N]`` for each block."""
         for cutoff in self._cutoffs:
-            cutoff.smallest.restart()
+            cutoff.restart()
         for labels, probabilities in blocks:
             found = {part: np.zeros(len(labels), bool) for part in ("prune_by_class", "prune_by_noise_rate")}
             for cutoff, rows, values in self._values(labels, probabilities):
-                found[cutoff.part][rows] |= cutoff.smallest.takes(values)
+                found[cutoff.part][rows] |= cutoff.takes(values)
             flags = found.get(self.method)
             if flags is None:
                 flags = found["prune_by_class"] & found["prune_by_noise_rate"]
@@ -128,7 +128,7 @@ class ErrorFinder:
 
     def _add(self, part: str, label: int, true: int | None, number: int) -> None:
         if number >= 1:
-            self._cutoffs.append(_Cutoff(part, label, true, _Smallest(int(number))))
+            self._cutoffs.append(_Cutoff(part, label, true, int(number)))
 
     def _values(
         self, labels: np.ndarray, probabilities: np.ndarray
@@ -141,53 +141,42 @@ class ErrorFinder:
             yield cutoff, chosen, own if cutoff.true is None else own - probabilities[chosen, cutoff.true]
 
 
-@dataclass(frozen=True)
 class _Cutoff:
-    """The most suspicious pixels of a given label: of all, or of those that may truly be another class."""
+    """The ``number`` most suspicious pixels of a given label, of all or of those that may truly be another class.
 
-    part: str
-    label: int
-    true: int | None
-    smallest: _Smallest
+    They have the smallest values; the others are not kept.
+    """
 
-
-class _Smallest:
-    """The ``number`` smallest of many values, without keeping the others."""
-
-    def __init__(self, number: int) -> None:
-        self.number, self._kept, self._held = number, [], 0
-        self.cutoff, self._ties, self._left = np.inf, 0, 0
+    def __init__(self, part: str, label: int, true: int | None, number: int) -> None:
+        self.part, self.label, self.true, self.number = part, label, true, number
+        self._kept, self._held = [np.zeros(0, np.float32)], 0
+        self._value, self._ties, self._left = -np.inf, 0, 0
 
     def add(self, values: np.ndarray) -> None:
         self._kept.append(values)
         self._held += len(values)
         if self._held > 2 * self.number + 65536:
-            self._cut()
+            self.finish()
 
     def finish(self) -> None:
         """Turn the values into a cutoff, and the number of those equal to it that are still taken."""
-        self._cut()
-        kept = self._kept[0]
-        self.cutoff = kept.max(initial=-np.inf)
-        self._ties = int((kept == self.cutoff).sum())
-        self._kept = []
-
-    def restart(self) -> None:
-        self._left = self._ties
+        values = np.concatenate(self._kept)
+        if len(values) > self.number:
+            values = np.partition(values, self.number - 1)[: self.number]
+        self._kept, self._held = [values], len(values)
+        self._value = values.max(initial=-np.inf)
+        self._ties = self._left = int((values == self._value).sum())
 
     def takes(self, values: np.ndarray) -> np.ndarray:
         """Which of the values are among the smallest, ties by order; bool, the shape of ``values``."""
-        taken = values < self.cutoff
-        ties = np.flatnonzero(values == self.cutoff)[: self._left]
+        taken = values < self._value
+        ties = np.flatnonzero(values == self._value)[: self._left]
         taken[ties] = True
         self._left -= len(ties)
         return taken
 
-    def _cut(self) -> None:
-        values = np.concatenate(self._kept) if self._kept else np.zeros(0)
-        if len(values) > self.number:
-            values = np.partition(values, self.number - 1)[: self.number]
-        self._kept, self._held = [values], len(values)
+    def restart(self) -> None:
+        self._left = self._ties
 
 
 def _confident_class(probabilities: np.ndarray, thresholds: np.ndarray) -> np.ndarray:

@@ -14,8 +14,8 @@ Layout of the folder::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -98,10 +98,14 @@ def find_errors(
         files = probability_files(probabilities)
     with gathering as gathered, run:
         items = [_Item(s.name, cases[s.name], files.get(s.name, Path(origin) / f"{s.name}.npz"), out) for s in sources]
-        first_pass = gathered.work(items, _Gather(options.band_mm), workers=jobs, retry_failed=True)
-        for done in tqdm(first_pass, "first pass", disable=None, unit="case"):
-            if done.failed:
-                say(f"{done.head['reason']}; {done.head['item']} is left out")
+
+        def carry_out(run: Run, items: Sequence[_Item], work: Work) -> None:
+            done = run.work(items, work, workers=jobs, retry_failed=True)
+            for one in tqdm(done, run.kind.name, len(items), disable=None, unit="case"):
+                if one.failed:
+                    say(f"{one.head['reason']}; {one.head['item']} is left out")
+
+        carry_out(gathered, items, _Gather(options.band_mm))
         sound = [item for item in items if item.name not in gathered.failed]
         if not sound:
             raise InputError(next(iter(gathered.failed.values())))
@@ -121,13 +125,8 @@ def find_errors(
                 f"{sound[0].probabilities.parent}: has the class '{unused[0]}', which the labels of no case have; give "
                 "probabilities of networks trained on these labels"
             )
-        finder = ErrorFinder(lambda: blocks(paths), joint, options.method)
-        flagged = finder.flags(blocks(paths))
-        tasks = [_Flagged(item, *_keep_flags(item, flagged)) for item in sound]
-        second_pass = run.work(tasks, _Map(), workers=jobs, retry_failed=True)
-        for done in tqdm(second_pass, "second pass", disable=None, unit="case"):
-            if done.failed:
-                say(f"{done.head['reason']}; {done.head['item']} is left out")
+        flagged = ErrorFinder(lambda: blocks(paths), joint, options.method).flags(blocks(paths))
+        carry_out(run, [replace(item, digest=_keep_flags(item, flagged)) for item in sound], _Map())
         found = LabelErrors(classes, joint, failed={**gathered.failed, **run.failed})
         kept = [item for item in sound if item.name not in run.failed]
         found.rows = [row for item in kept for row in run.record(item.name).lines]
@@ -143,14 +142,22 @@ def find_errors(
 
 @dataclass(frozen=True)
 class _Item:
+    """A case; in the second pass with the digest of its flags."""
+
     name: str
     case: Case
     probabilities: Path
     out: Path
+    digest: str = ""
 
     @property
     def pixels(self) -> Path:
         return self.out / "pixels" / f"{self.name}.npy"
+
+    @property
+    def flags(self) -> Path:
+        """Packed bits, one for each of the voxels looked at."""
+        return self.pixels.with_suffix(".flags.npy")
 
     @property
     def inputs(self) -> str:
@@ -158,20 +165,7 @@ class _Item:
             status = self.probabilities.stat()
         except OSError:
             return ""
-        return f"{fingerprint(self.case)} {status.st_size} {status.st_mtime_ns}"
-
-
-@dataclass(frozen=True)
-class _Flagged:
-    """A case with the file of its flags, packed bits, and their digest."""
-
-    item: _Item
-    flags: Path
-    digest: str
-
-    @property
-    def name(self) -> str:
-        return self.item.name
+        return f"{fingerprint(self.case)} {status.st_size} {status.st_mtime_ns} {self.digest}".rstrip()
 
 
 @dataclass
@@ -197,14 +191,13 @@ class _Gather(Work):
 class _Map(Work):
     """The second pass: maps, counts and label quality."""
 
-    def fingerprint(self, task: _Flagged) -> str:
-        return f"{task.item.inputs} {task.digest}"
+    def fingerprint(self, item: _Item) -> str:
+        return item.inputs
 
-    def do(self, task: _Flagged, data: _Flagged) -> Result:
-        item = task.item
+    def do(self, item: _Item, data: _Item) -> Result:
         labeled = read_labeled(item.case, item.probabilities)
         rows = np.load(item.pixels, mmap_mode="r")
-        wrong = rows[np.flatnonzero(np.unpackbits(np.load(task.flags), count=len(rows)))]
+        wrong = rows[np.flatnonzero(np.unpackbits(np.load(item.flags), count=len(rows)))]
         corrected = labeled.labels.copy()
         corrected.ravel()[wrong["voxel"]] = wrong["p"].astype(np.float32).argmax(axis=1)
         name = item.name
@@ -265,13 +258,12 @@ def _agreed_classes(run: Run, items: Sequence[_Item]) -> tuple[str, ...]:
     return first
 
 
-def _keep_flags(item: _Item, flagged) -> tuple[Path, str]:
-    """Keep the flags of a case's voxels; ``flagged`` gives those of its blocks next."""
+def _keep_flags(item: _Item, flagged: Iterator[np.ndarray]) -> str:
+    """Keep the flags of a case's voxels; ``flagged`` gives those of its blocks next. Their digest."""
     parts, left = [np.zeros(0, bool)], len(np.load(item.pixels, mmap_mode="r"))
     while left:
         parts.append(next(flagged))
         left -= len(parts[-1])
     packed = np.packbits(np.concatenate(parts))
-    path = item.pixels.with_suffix(".flags.npy")
-    atomic_write(path, lambda temporary: np.save(temporary, packed))
-    return path, blake2b(packed.tobytes(), digest_size=16).hexdigest()
+    atomic_write(item.flags, lambda temporary: np.save(temporary, packed))
+    return blake2b(packed.tobytes(), digest_size=16).hexdigest()

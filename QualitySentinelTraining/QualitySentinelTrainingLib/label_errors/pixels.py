@@ -115,20 +115,12 @@ def write_pixels(path: Path, labeled: Labeled, chosen: np.ndarray | None) -> Non
     Raises:
         InputError: the file cannot be written.
     """
-    size = labeled.labels.size
-    voxels = np.arange(size) if chosen is None else np.flatnonzero(chosen)
-    kind = np.dtype([("voxel", "<u4"), ("label", "u1"), ("p", "<f2", (len(labeled.classes),))])
-    flat = labeled.probabilities.reshape(len(labeled.classes), -1)
-
-    def write(temporary: Path) -> None:
-        rows = np.lib.format.open_memmap(temporary, "w+", kind, (len(voxels),))
-        for first in range(0, len(voxels), _AT_ONCE):
-            some = voxels[first : first + _AT_ONCE]
-            part = rows[first : first + _AT_ONCE]
-            part["voxel"], part["label"], part["p"] = some, labeled.labels.ravel()[some], flat[:, some].T
-        rows.flush()
-
-    atomic_write(path, write)
+    voxels = np.arange(labeled.labels.size) if chosen is None else np.flatnonzero(chosen)
+    rows = np.empty(len(voxels), [("voxel", "<u4"), ("label", "u1"), ("p", "<f2", (len(labeled.classes),))])
+    rows["voxel"], rows["label"] = voxels, labeled.labels.ravel()[voxels]
+    for number, values in enumerate(labeled.probabilities):
+        rows["p"][:, number] = values.ravel()[voxels]
+    atomic_write(path, lambda temporary: np.save(temporary, rows))
 
 
 def blocks(paths: Sequence[Path]) -> Iterator[Block]:

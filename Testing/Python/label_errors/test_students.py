@@ -122,7 +122,6 @@ def test_a_loss_weighs_items_as_if_they_were_there_more_often():
     torch.testing.assert_close(weighed, partial_label_loss(logits[twice], labels[twice], contoured))
 
 
-@pytest.mark.parametrize("dimensions", [2, 3])
 def test_grossly_wrong_labels_get_the_lower_weight(torsos, tmp_path):
     """Of one of four patients the labels lie somewhere else."""
     case = torsos(4)
