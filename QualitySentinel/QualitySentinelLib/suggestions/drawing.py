@@ -22,15 +22,12 @@ class Drawing:
     # uint8 ``[2, s, s]``, :data:`WHOLE` is 1: in each cell of the crop, the share of the mask that belongs to the
     # reference, and the share of the rest that does
     shares: np.ndarray
-    digest: str  # fingerprint of the mask that was judged, as in the slice's score
+    digest: str  # of the mask that was judged, as in the slice's score
 
     def on_grid(self, shape: tuple[int, int]) -> tuple[tuple[int, int], np.ndarray]:
         """The shares at the pixels of the CT whose centers were judged.
 
         A pixel has the mean of the cells that it covers; pixels smaller than a cell are interpolated linearly.
-
-        Args:
-            shape: rows and columns of the CT.
 
         Returns:
             row and column of the first pixel, and float32 ``[2, rows, columns]`` in 0..1.

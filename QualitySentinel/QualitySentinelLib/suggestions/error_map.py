@@ -28,14 +28,13 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class ErrorMap:
-    """Where the mask of one slice is probably wrong. What lies outside the arrays was not judged."""
+    """Where the mask of one slice is probably wrong, ``[rows, columns]``. What lies outside was not judged."""
 
-    k: int  # canonical slice
-    corner: tuple[int, int]  # row and column of the arrays' first pixel
-    mask: np.ndarray  # bool ``[rows, columns]``, the mask that was judged
-    # float32 ``[rows, columns]``, probability that the mask wrongly includes the pixel; 0 outside the mask
-    wrong: np.ndarray
-    missing: np.ndarray  # float32 ``[rows, columns]``, probability that the mask misses the pixel; 0 inside the mask
+    k: int  # canonical
+    corner: tuple[int, int]  # row and column of the first pixel
+    mask: np.ndarray  # bool: the mask that was judged
+    wrong: np.ndarray  # float32: probability that the mask wrongly includes the pixel; 0 outside the mask
+    missing: np.ndarray  # float32: probability that the mask misses the pixel; 0 inside the mask
 
     def expected(self, threshold: float = DEFAULT_THRESHOLD) -> np.ndarray:
         """The expected mask, bool ``[rows, columns]``: the pixels more probable than ``threshold``, 0..1."""
@@ -51,9 +50,8 @@ def error_map(drawing: Drawing | None, segment: Segment, k: int, shape: tuple[in
     """The error map of canonical slice ``k``.
 
     Args:
-        drawing: what the network drew; of an empty slice, around the nearest slice of the mask.
+        drawing: of an empty slice, around the nearest slice of the mask.
         segment: the mask that was judged.
-        k: the slice.
         shape: rows and columns of the CT.
 
     Returns:

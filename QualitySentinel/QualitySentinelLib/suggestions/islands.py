@@ -18,11 +18,10 @@ _JOINED[[0, 2], 1, 1] = True  # corners join within a slice, faces across slices
 class Island:
     """A connected part of what should be removed, or added."""
 
-    kind: Kind  # which of the two
-    voxels: np.ndarray  # canonical ``(k, j, i)`` of its voxels, int32 ``[n, 3]``
-    volume_mm3: float  # its volume
+    kind: Kind
+    voxels: np.ndarray  # canonical ``(k, j, i)``, int32 ``[n, 3]``
+    volume_mm3: float
     k: int  # the slice that holds most of it
-    area_mm2: float  # its area there
 
     @property
     def middle(self) -> tuple[int, int]:
@@ -34,13 +33,7 @@ class Island:
 def islands(
     maps: Iterable[ErrorMap], spacing: tuple[float, float, float], threshold: float = DEFAULT_THRESHOLD
 ) -> list[Island]:
-    """The islands in the error maps of one segment, largest first.
-
-    Args:
-        maps: of some or all of its slices.
-        spacing: mm, ``(k, j, i)``.
-        threshold: as for :class:`ErrorMap`.
-    """
+    """The islands in error maps of one segment, largest first; ``spacing`` in mm, ``(k, j, i)``."""
     from scipy import ndimage  # half of the time in which Slicer's panel opens
 
     maps = list(maps)
@@ -57,9 +50,7 @@ def islands(
         order = np.argsort(part, kind="stable")
         for one in np.split(voxels[order], np.flatnonzero(np.diff(part[order])) + 1):
             ks, counts = np.unique(one[:, 0], return_counts=True)
-            most = int(counts.argmax())
-            area = float(counts[most] * spacing[1] * spacing[2])
-            found.append(Island(kind, one, len(one) * float(np.prod(spacing)), int(ks[most]), area))
+            found.append(Island(kind, one, len(one) * float(np.prod(spacing)), int(ks[counts.argmax()])))
     return sorted(found, key=lambda island: (-island.volume_mm3, island.k))
 
 

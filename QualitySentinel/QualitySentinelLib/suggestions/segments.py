@@ -20,13 +20,7 @@ EXPECTED_COLOR = (1.0, 0.45, 0.85)
 
 
 def suggested_segments(case: CaseScore, segmentation: Segmentation, drawings: Drawings) -> Segmentation:
-    """The errors of a segmentation as segments ``NAME: remove`` and ``NAME: add``, where there are any.
-
-    Args:
-        case: its scores.
-        segmentation: the masks that were scored.
-        drawings: filled by the scoring.
-    """
+    """The errors of a segmentation that was scored, as segments ``NAME: remove`` and ``NAME: add``, if any."""
     masks, found = {s.id: s for s in segmentation}, []
     for score in case.segments:
         maps = error_maps(score, masks[score.segment_id], drawings, segmentation.frame.shape[1:])

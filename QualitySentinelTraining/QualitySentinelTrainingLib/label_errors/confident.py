@@ -34,11 +34,9 @@ class ConfidentJoint:
     """How often pixels of one given label are confidently another class."""
 
     counts: np.ndarray  # int64 ``[K, K]``: pixels with given label (row) that are confidently of a class (column)
-    # int64 ``[K, K]``: the same, rows scaled to the numbers of labels and rounded: the estimated joint distribution of
-    # given and true labels, in pixels
+    # the same, rows scaled to the numbers of labels, rounded: the estimated joint of given and true labels, in pixels
     calibrated: np.ndarray
-    # float64 ``[K]``: mean probability of a class over the pixels labeled so; 2 where there are none
-    thresholds: np.ndarray
+    thresholds: np.ndarray  # float64 ``[K]``: mean probability of a class over the pixels labeled so; 2 without any
     label_counts: np.ndarray  # int64 ``[K]``
 
 
@@ -75,12 +73,7 @@ def confident_joint(blocks: Blocks, classes: int) -> ConfidentJoint:
 class ErrorFinder:
     """Flags the pixels whose given labels are probably wrong.
 
-    Args:
-        blocks: the pixels; passed over once or not at all, depending on the method.
-        joint: their confident joint.
-        method: one of :data:`METHODS`.
-        least_kept: pixels of each class that are kept at least.
-
+    ``least_kept`` pixels of each class are kept at least; the blocks are passed over once, or not at all for ``Cij``.
     Ties at a cutoff are flagged in the order of the blocks until the number is reached: pass the same blocks in the
     same order to :meth:`flags`.
     """

@@ -18,11 +18,7 @@ KINDS = ("dilate", "erode", "edges")
 def choose_corrupted(held: Mapping[str, Collection[int]], alpha: float, rng: np.random.Generator) -> dict[str, dict]:
     """Which classes of which cases are corrupted, and how: class to one of :data:`KINDS`, by case.
 
-    ``int(alpha * number of cases)`` of the cases that hold a class are drawn, independently of the other classes.
-
-    Args:
-        held: classes of each case.
-        alpha: 0..1.
+    ``int(alpha * number of cases)`` of the cases that hold (``held``) a class are drawn, independently of the others.
     """
     chosen: dict[str, dict[int, str]] = {case: {} for case in held}
     for value in sorted({value for values in held.values() for value in values}):
@@ -41,7 +37,6 @@ def corrupt_labels(labels: np.ndarray, kinds: Mapping[int, str], beta: int, rng:
         labels: integers ``[j, i]`` or ``[k, j, i]``, 0 is background.
         kinds: class to one of :data:`KINDS`.
         beta: radius in pixels, at least 1.
-        rng: source of randomness.
     """
     noisy = labels.copy()
     for value, kind in kinds.items():

@@ -45,19 +45,12 @@ _MAPS = Kind("label-errors", "quality-sentinel-label-errors/1", "case", ("label_
 
 @dataclass
 class LabelErrors:
-    """What was found.
+    """What was found."""
 
-    Attributes:
-        classes: names; the background first.
-        joint: how often a given label (row) is likely to be another (column), in voxels looked at.
-        rows: of ``label_errors.csv``, see ``report.COLUMNS``.
-        failed: cases left out, with the reason.
-    """
-
-    classes: tuple[str, ...]
-    joint: ConfidentJoint
-    rows: list[list] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
+    classes: tuple[str, ...]  # the background first
+    joint: ConfidentJoint  # of the voxels looked at
+    rows: list[list] = field(default_factory=list)  # of ``label_errors.csv``, see ``report.COLUMNS``
+    failed: dict[str, str] = field(default_factory=dict)  # cases left out, with the reason
 
 
 def find_errors(
@@ -67,12 +60,8 @@ def find_errors(
     """Find the label errors of a data set; see the module's description. The same call resumes.
 
     Args:
-        data: its cases have references.
-        out: folder.
-        options: how.
         networks: to be trained out-of-fold, where no probabilities are given.
         probabilities: a folder of them, see :func:`.pixels.probability_files`.
-        jobs: processes.
         say: told of cases that are left out, and of what is done again.
 
     Raises:

@@ -34,13 +34,11 @@ class Labeled:
 
     ct: CtVolume
     segmentation: Segmentation
-    classes: tuple[str, ...]  # names of the K classes, the background first
+    classes: tuple[str, ...]  # K, the background first
     labels: np.ndarray  # the given label of each voxel, a number of a class, uint8 ``[k, j, i]``
-    # ``[K, k, j, i]``. Those of structures that the case has no voxel of count as background's: nobody may have
-    # contoured them
+    # ``[K, k, j, i]``; of structures that the case has no voxel of, the background's: nobody may have contoured them
     probabilities: np.ndarray
-    # structures of the case with probability 0 everywhere: the network was never shown one
-    unseen: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()  # structures of the case with probability 0 everywhere: the network never saw any
 
     @property
     def judged(self) -> np.ndarray:
@@ -84,12 +82,7 @@ def read_labeled(case: Case, path: Path) -> Labeled:
 
 
 def band(labels: np.ndarray, likeliest: np.ndarray, spacing: Sequence[float], width_mm: float) -> np.ndarray:
-    """Voxels up to ``width_mm`` from an edge of the given labels or of the expected ones, bool ``[k, j, i]``.
-
-    Args:
-        labels, likeliest: integers ``[k, j, i]``.
-        spacing: of the voxels, mm, ``(k, j, i)``.
-    """
+    """Voxels up to ``width_mm`` from an edge of the given labels or of the expected ones, bool ``[k, j, i]``."""
     from scipy.ndimage import distance_transform_edt
 
     inside = np.zeros(labels.shape, bool)
@@ -110,11 +103,7 @@ def band(labels: np.ndarray, likeliest: np.ndarray, spacing: Sequence[float], wi
 
 
 def write_pixels(path: Path, labeled: Labeled, chosen: np.ndarray | None) -> None:
-    """Keep the chosen voxels of a case, or all, in one file: flat index, label and probabilities of each.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
+    """Keep the chosen voxels of a case, or all, in one file: flat index, label and probabilities of each."""
     voxels = np.arange(labeled.labels.size) if chosen is None else np.flatnonzero(chosen)
     rows = np.empty(len(voxels), [("voxel", "<u4"), ("label", "u1"), ("p", "<f2", (len(labeled.classes),))])
     rows["voxel"], rows["label"] = voxels, labeled.labels.ravel()[voxels]
@@ -155,8 +144,7 @@ def refuse_in_sample(folder: Path, patients: dict[str, str]) -> None:
     """Refuse probabilities of networks that were trained on the same patients, where their folder tells.
 
     Args:
-        folder: of probabilities.
-        patients: patient of each case.
+        patients: by case.
 
     Raises:
         UsageError: they are.

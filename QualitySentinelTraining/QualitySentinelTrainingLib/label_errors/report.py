@@ -21,17 +21,7 @@ _LISTED = 100
 def write_tables(
     out: Path, name: str, rows: Sequence[Sequence], classes: Sequence[str], joint: ConfidentJoint, method: str
 ) -> None:
-    """Write ``label_errors.csv`` and ``report.html``.
-
-    Args:
-        name: of the data set.
-        rows: see :data:`COLUMNS`.
-        classes, joint: of the data set.
-        method: that flagged the voxels.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
+    """Write ``label_errors.csv`` and ``report.html`` of a data set; ``rows``: see :data:`COLUMNS`."""
     write_table(out / "label_errors.csv", COLUMNS, rows)
     cases, parts = ([row for row in rows if bool(row[1]) is of_part] for of_part in (False, True))
     wrong = sum(row[3] + row[4] for row in cases)

@@ -27,9 +27,7 @@ def student_sources(
     published loss overwrites its labels in place: with epsilon 1 a missing voxel is added, and then taken away again.
 
     Args:
-        sources: the subjects that ``find_errors`` looked at.
-        errors: its folder; the labels as given and ``pick-and-learn`` need none.
-        options: what of it is used.
+        errors: the folder of ``find_errors``; labels as given and ``pick-and-learn`` need none.
 
     Raises:
         InputError: ``errors`` holds no results of these subjects.
