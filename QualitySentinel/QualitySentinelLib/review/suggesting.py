@@ -26,20 +26,14 @@ class SuggestionPresenter:
     Like :class:`ReviewPresenter`, a view calls the actions from its buttons and keys at any time.
 
     Args:
-        session: the review.
-        drawings: filled by the scoring of the case.
         mask_of: the mask of a segment as it is now, by id; the same object as long as it is the same mask. ``None``:
             it cannot be had.
         shape, spacing: of the CT, ``(k, j, i)``, voxels and mm.
         edit: changes a segment's mask, so that it can be undone and is scored again: ``edit(segment_id, change)``.
         _: translates; in Slicer ``slicer.i18n.tr``.
-
-    Attributes:
-        ACTIONS: names of the methods that need nothing but the reader's wish.
-        shown: whether the reader wants to see the errors.
-        island: the one looked at, if any.
     """
 
+    # names of the methods that need nothing but the reader's wish
     ACTIONS = ("toggle_errors", "next_island", "previous_island", "apply_to_slice", "apply_to_island")
 
     def __init__(

@@ -28,14 +28,7 @@ _STEP_MM, _DASH, _PERIOD = 1.0, 3, 5
 
 
 def show_errors(segmentation_node, volume_node, name: str, maps: Sequence[ErrorMap]) -> None:
-    """Show the errors of a segment in all slice views, in place of those shown before.
-
-    Args:
-        segmentation_node: what is reviewed.
-        volume_node: the CT.
-        name: what the segment is called.
-        maps: of its slices; with none, nothing is shown.
-    """
+    """Show the errors of the segment called ``name`` in all slice views, in place of those shown before."""
     frame = frame_of(volume_node)
     with slicer.util.NodeModify(errors := _node(segmentation_node, ERRORS_ROLE, "vtkMRMLSegmentationNode")):
         errors.SetName(f"Errors of {name}")
@@ -60,10 +53,7 @@ def errors_shown(segmentation_node) -> bool:
 def change_mask(segmentation_node, volume_node, segment_id: str, change: Mapping[Kind, np.ndarray]) -> None:
     """Remove voxels from a segment and add others; what else lies there keeps its voxels.
 
-    Args:
-        segmentation_node, segment_id: the segment.
-        volume_node: the CT.
-        change: canonical ``(k, j, i)`` of the voxels, int ``[n, 3]``.
+    ``change`` has their canonical ``(k, j, i)`` in the CT, int ``[n, 3]``.
     """
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     frame = frame_of(volume_node)
