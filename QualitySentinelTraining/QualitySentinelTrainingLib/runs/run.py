@@ -102,6 +102,10 @@ class Run:
             InputError: the folder cannot be written, or its document is damaged.
             UsageError: it was made with another key, or it holds tables of others.
         """
+        self._check_own()
+        self._check_same()
+
+    def _check_own(self) -> None:
         check_writable(self.path)
         if not self.document_path.exists():
             foreign = next((p for name in self.kind.tables if (p := self.path / name).exists()), None)
@@ -111,7 +115,6 @@ class Run:
                 )
             if any(self.records.glob(f"[!.]*{SUFFIX}")):
                 raise UsageError(f"{self.records}: holds {self.kind.item}s of another run; choose another folder")
-        self._check_same()
 
     def __enter__(self) -> Self:
         """Keep other processes out of the folder, clear what a killed one left half written, write the document.
@@ -120,13 +123,13 @@ class Run:
             InputError: as :meth:`check` does.
             UsageError: as :meth:`check` does; another run is writing into it.
         """
-        self.check()
+        self._check_own()
         with ExitStack() as stack:
             taken = f"another {self.kind.name} run is writing there; wait for it, or choose another folder"
             stack.enter_context(locked_folder(self.records, taken))
             self._clear()
             stack.callback(self._clear)
-            self._check_same()  # another run may have been quicker
+            self._check_same()
             self._stack = stack.pop_all()
         if self._own is not None:
             self._write_document(complete=False)
