@@ -32,7 +32,10 @@ class QualityBranch(nn.Module):
             labels: int64 ``[N, ...]``, 0 to K - 1.
             doubted: bool ``[N]``: these share their weight by a softmax of their scores; the others weigh 1.
         """
+        if not doubted.any():
+            return torch.ones(len(doubted), device=doubted.device)
         drawn = functional.one_hot(labels, self.classes).movedim(-1, 1).to(shown)
-        scores = _STEEPEST * torch.tanh(self.rate(torch.cat([shown, drawn], dim=1))[:, 0])
+        scores = self.rate(torch.cat([shown, drawn], dim=1))[:, 0]
+        scores = _STEEPEST * torch.tanh(scores - scores[doubted].mean())  # else all drift to where tanh is flat
         shares = torch.softmax(scores.masked_fill(~doubted, -torch.inf), dim=0)
         return torch.where(doubted, shares * doubted.sum(), 1.0)
