@@ -5,7 +5,7 @@
 A reader's day in the headless Slicer of ``Testing/Host``: the panel is the module's ``.ui`` file drawn by Qt, the slice
 and 3D views beside it are Slicer's; the report is the file the module writes, in Chromium. The case is
 TotalSegmentator's example CT (Apache-2.0) from ``../shared`` with errors planted in its segmentation; where that is
-absent, a generated phantom. The bundled model was trained on that person: the pictures show the program, not how good
+absent, a generated phantom. The bundled model was trained on that patient: the pictures show the program, not how good
 the model is. In ``panel_correct.png`` the reader puts back what TotalSegmentator had found in that slice.
 """
 

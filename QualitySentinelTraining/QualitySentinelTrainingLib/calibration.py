@@ -3,8 +3,8 @@
 What :func:`calibrate` gives is written into the model file as ``metadata["calibration"]`` and read by
 ``QualitySentinelLib.scores``. Bounds are conformal: of a family of nested bands around the prediction, wider where the
 model errs more (local quantiles), the narrowest is taken that holds the asked share of rows it was not fitted on
-(nested conformal prediction: Gupta, Kuchibhotla, Ramdas 2022). Persons are cross-fitted: in each of five folds of
-persons the bands are fitted on the other four, the share held is counted on the pooled left-out rows (cross-conformal:
+(nested conformal prediction: Gupta, Kuchibhotla, Ramdas 2022). Patients are cross-fitted: in each of five folds of
+patients the bands are fitted on the other four, the share held is counted on the pooled left-out rows (cross-conformal:
 Vovk 2015), and the band that ships is fitted on everybody.
 """
 
@@ -73,11 +73,11 @@ def calibrate(
         slice is correct.
 
     Raises:
-        UsageError: fewer than two persons, or no masked slices.
+        UsageError: fewer than two patients, or no masked slices.
     """
     judged = without_removed(evaluated)
     masked, segments = judged.masked, judged.segments()
-    if len(np.unique(masked.person)) < 2:
+    if len(np.unique(masked.patient)) < 2:
         raise UsageError("calibration needs slices of at least two patients; evaluate more subjects")
     low, high = _conformal(masked.predicted, masked.dsc, masked, coverage, _identity)
     map_ = _monotone_map(segments.aggregated, segments.dsc)
@@ -106,16 +106,16 @@ def flagged_of_correct(evaluated: EvaluationTable) -> dict:
         ``threshold`` and ``share``: knots, 0..1; ``patients``: how many. Empty when no slice is correct.
     """
     correct = (evaluated.area > 0) & (evaluated.dsc >= _CORRECT)
-    persons = np.unique(evaluated.person[correct])
-    if not len(persons):
+    patients = np.unique(evaluated.patient[correct])
+    if not len(patients):
         return {}
-    predicted = [np.sort(evaluated.predicted[correct & (evaluated.person == person)]) for person in persons]
+    predicted = [np.sort(evaluated.predicted[correct & (evaluated.patient == patient)]) for patient in patients]
     share = np.mean([np.searchsorted(of_one, KNOTS) / len(of_one) for of_one in predicted], axis=0)
-    return {"threshold": _listed(KNOTS), "share": _listed(share), "patients": len(persons)}
+    return {"threshold": _listed(KNOTS), "share": _listed(share), "patients": len(patients)}
 
 
 def better_segment_score(evaluated: EvaluationTable) -> str:
-    """Which segment score is nearer to the true volumetric DSC on persons left out of the fit.
+    """Which segment score is nearer to the true volumetric DSC on patients left out of the fit.
 
     Correct masks, which are what a reader meets most, must not lose: bad masks alone would have every score lowered.
 
@@ -125,10 +125,10 @@ def better_segment_score(evaluated: EvaluationTable) -> str:
         else ``"area_weighted"``.
     """
     segments, fitted_on = evaluated.segments(), without_removed(evaluated).segments()
-    fold = _folds_of(fitted_on.person)
+    fold = _folds_of(fitted_on.patient)
     calibrated = np.interp(segments.aggregated, KNOTS, _monotone_map(fitted_on.aggregated, fitted_on.dsc))
     for number in np.unique(fold):
-        own, others = np.isin(segments.person, fitted_on.person[fold == number]), fold != number
+        own, others = np.isin(segments.patient, fitted_on.patient[fold == number]), fold != number
         map_ = _monotone_map(fitted_on.aggregated[others], fitted_on.dsc[others])
         calibrated[own] = np.interp(segments.aggregated[own], KNOTS, map_)
     gain = np.abs(segments.aggregated - segments.dsc) - np.abs(calibrated - segments.dsc)
@@ -170,13 +170,13 @@ def missed_thresholds(evaluated: EvaluationTable, false_flags: float = FALSE_FLA
 
 
 class CrossCalibration(dict):
-    """The calibration fitted on everybody, with one for each person that was fitted on others.
+    """The calibration fitted on everybody, with one for each patient that was fitted on others.
 
-    It is what :func:`calibrate` gives; the functions below that take persons use each person's own, so that everything
-    measured with it is measured on persons that took no part in it.
+    It is what :func:`calibrate` gives; the functions below that take patients use each one's own, so that everything
+    measured with it is measured on patients that took no part in it.
     """
 
-    of_person: dict[str, dict]  # calibration by person
+    of_patient: dict[str, dict]  # calibration by patient
 
 
 def cross_calibrate(evaluated: EvaluationTable, folds: int = 5, by_site: bool = False, **options) -> CrossCalibration:
@@ -190,32 +190,32 @@ def cross_calibrate(evaluated: EvaluationTable, folds: int = 5, by_site: bool = 
     Raises:
         UsageError: fewer than three patients.
     """
-    if len(np.unique(evaluated.person)) < 3:
+    if len(np.unique(evaluated.patient)) < 3:
         raise UsageError("cross-calibration needs slices of at least three patients; evaluate more subjects")
     result = CrossCalibration(calibrate(evaluated, **options))
-    result.of_person = {}
-    fold = _folds_of(evaluated.person, folds)
+    result.of_patient = {}
+    fold = _folds_of(evaluated.patient, folds)
     for left_out in _sites(evaluated.source) if by_site else (fold == number for number in np.unique(fold)):
         calibration = calibrate(evaluated.take(~left_out), **options)
-        result.of_person |= dict.fromkeys(np.unique(evaluated.person[left_out]).tolist(), calibration)
+        result.of_patient |= dict.fromkeys(np.unique(evaluated.patient[left_out]).tolist(), calibration)
     return result
 
 
-def slice_bounds(predicted: np.ndarray, person: np.ndarray, calibration: Mapping) -> tuple[np.ndarray, np.ndarray]:
+def slice_bounds(predicted: np.ndarray, patient: np.ndarray, calibration: Mapping) -> tuple[np.ndarray, np.ndarray]:
     """(low, high) of the true slice DSC for predicted DSC in 0..1, [N] each."""
     bounds = np.empty((2, len(predicted)))
-    for rows, own in _own(person, calibration):
+    for rows, own in _own(patient, calibration):
         curve = own["slice"]
         bounds[:, rows] = [np.interp(predicted[rows], curve["predicted"], curve[name]) for name in ("low", "high")]
     return tuple(bounds)
 
 
 def segment_calibrated(
-    aggregated: np.ndarray, person: np.ndarray, calibration: Mapping
+    aggregated: np.ndarray, patient: np.ndarray, calibration: Mapping
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """(calibrated DSC, DSC shown, low, high) for aggregated slice scores in 0..1, [M] each, as inference has them."""
     results = np.empty((4, len(aggregated)))
-    for rows, own in _own(person, calibration):
+    for rows, own in _own(patient, calibration):
         curve = own["segment"]
         calibrated = np.interp(aggregated[rows], curve["aggregated"], curve["dsc"])
         results[:, rows] = calibrated, *segment_dsc(aggregated[rows], curve)
@@ -225,31 +225,31 @@ def segment_calibrated(
 def missed_flags(empty: EvaluationTable, calibration: Mapping) -> np.ndarray:
     """Which empty slices are flagged as missed, bool [N], as inference flags them."""
     flagged = np.zeros(len(empty), bool)
-    for rows, own in _own(empty.person, calibration):
+    for rows, own in _own(empty.patient, calibration):
         if "missed" in own:
             at_ends, inside = missed_below(own["missed"])
             flagged[rows] = empty.predicted[rows] < np.where(empty.inner[rows], inside, at_ends)
     return flagged
 
 
-def _own(person: np.ndarray, calibration: Mapping) -> Iterator[tuple[np.ndarray, Mapping]]:
+def _own(patient: np.ndarray, calibration: Mapping) -> Iterator[tuple[np.ndarray, Mapping]]:
     """Rows and the calibration to be used for them."""
     if not isinstance(calibration, CrossCalibration):
-        yield np.arange(len(person)), calibration
+        yield np.arange(len(patient)), calibration
         return
-    for name in np.unique(person):
-        yield np.flatnonzero(person == name), calibration.of_person.get(str(name), calibration)
+    for name in np.unique(patient):
+        yield np.flatnonzero(patient == name), calibration.of_patient.get(str(name), calibration)
 
 
 def coverage(evaluated: EvaluationTable, calibration: Mapping) -> dict:
     """How well a calibration holds on subjects that took no part in it (or, a cross-calibration, on its own).
 
     Returns:
-        ``nominal``; ``cross_fitted``: each person was measured with a calibration fitted on others. For ``slice`` and
+        ``nominal``; ``cross_fitted``: each patient was measured with a calibration fitted on others. For ``slice`` and
         ``segment`` (those that the calibration has): ``n``, ``coverage`` (share of true DSC within
-        its bounds, every row alike), ``coverage_95ci`` (bootstrap over persons), ``mean_width``, ``by_structure``
+        its bounds, every row alike), ``coverage_95ci`` (bootstrap over patients), ``mean_width``, ``by_structure``
         (``n``, ``coverage``, ``mean_width``) and ``by_person`` (``persons``, ``mean``, ``lowest``, ``median``,
-        ``highest`` of the persons' own coverages).
+        ``highest`` of the patients' own coverages).
         For ``missed``: shares flagged, of missed and of rightly empty slices.
 
         Slices and segments are counted :func:`without_removed`.
@@ -262,12 +262,12 @@ def coverage(evaluated: EvaluationTable, calibration: Mapping) -> dict:
     }  # fmt: skip
     if "slice" in calibration:
         masked = evaluated.masked
-        slices = pd.DataFrame({name: getattr(masked, name) for name in ("dsc", "structure", "person")})
-        result["slice"] = _coverage(slices, *slice_bounds(masked.predicted, masked.person, calibration))
+        slices = pd.DataFrame({name: getattr(masked, name) for name in ("dsc", "structure", "patient")})
+        result["slice"] = _coverage(slices, *slice_bounds(masked.predicted, masked.patient, calibration))
     if "segment" in calibration:
         segments = evaluated.segments()
         *_, low, high = segment_calibrated(
-            segments["aggregated"].to_numpy(), segments["person"].to_numpy(str), calibration
+            segments["aggregated"].to_numpy(), segments["patient"].to_numpy(str), calibration
         )
         result["segment"] = _coverage(segments, low, high)
     if "missed" in calibration:
@@ -281,19 +281,19 @@ def coverage(evaluated: EvaluationTable, calibration: Mapping) -> dict:
 
 
 def _coverage(of: pd.DataFrame, low: np.ndarray, high: np.ndarray) -> dict:
-    """Of the rows of a table with ``dsc``, ``structure`` and ``person``."""
+    """Of the rows of a table with ``dsc``, ``structure`` and ``patient``."""
     held = (of["dsc"] >= low - _HAIR) & (of["dsc"] <= high + _HAIR)
     rows = of.assign(held=held, width=high - low)
-    persons = rows.groupby("person")["held"].mean()
+    patients = rows.groupby("patient")["held"].mean()
     by_structure = rows.groupby("structure")
     by_structure = by_structure.agg(n=("held", "size"), coverage=("held", "mean"), mean_width=("width", "mean"))
     return {
         "n": len(rows), "coverage": _share(held), "mean_width": float(rows["width"].mean()),
-        "coverage_95ci": bootstrap_of(lambda w: float(np.average(held, weights=w)), rows["person"].to_numpy(str)),
+        "coverage_95ci": bootstrap_of(lambda w: float(np.average(held, weights=w)), rows["patient"].to_numpy(str)),
         "by_structure": by_structure.to_dict("index"),
         "by_person": {
-            "persons": len(persons), "mean": persons.mean(), "lowest": persons.min(), "median": persons.median(),
-            "highest": persons.max(),
+            "persons": len(patients), "mean": patients.mean(), "lowest": patients.min(), "median": patients.median(),
+            "highest": patients.max(),
         },
     }  # fmt: skip
 
@@ -338,10 +338,10 @@ def _conformal(
 
     Args:
         x, y: predicted and true.
-        of: whose persons and data sets the rows are.
+        of: whose patients and data sets the rows are.
     """
     x, y = np.asarray(x, float), np.asarray(y, float)
-    fold = _folds_of(of.person)
+    fold = _folds_of(of.patient)
     sites = [rows for rows in _sites(of.source) if rows.sum() >= _FEWEST]
     bands = [(fold == f, _bands(x[fold != f], y[fold != f], centre_of)) for f in np.unique(fold)]
     wanted = min(np.ceil((len(y) + 1) * coverage) / len(y), 1.0)
@@ -361,9 +361,9 @@ def _conformal(
     return _band_at(_bands(x, y, centre_of), enough)
 
 
-def _folds_of(person: np.ndarray, folds: int = _FOLDS) -> np.ndarray:
-    """Fold of every row; a person's rows share one, and folds have about as many rows each."""
-    names, member, counts = np.unique(person, return_inverse=True, return_counts=True)
+def _folds_of(patient: np.ndarray, folds: int = _FOLDS) -> np.ndarray:
+    """Fold of every row; a patient's rows share one, and folds have about as many rows each."""
+    names, member, counts = np.unique(patient, return_inverse=True, return_counts=True)
     of_name = np.zeros(len(names), int)
     sizes = np.zeros(min(folds, len(names)))
     for number in np.argsort(-counts, kind="stable"):

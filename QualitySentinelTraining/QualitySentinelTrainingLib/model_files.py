@@ -37,12 +37,12 @@ def stages_of(training: Mapping) -> list[Mapping]:
     return stages
 
 
-def persons_seen(training: Mapping) -> set[str]:
+def patients_seen(training: Mapping) -> set[str]:
     """Everybody a model was trained on, by its metadata, those of the model it started from among them."""
     sources = [source for stage in stages_of(training) for source in stage.get("sources", {}).values()]
-    return {person for source in sources for person in source.get("persons", ())}
+    return {patient for source in sources for patient in source.get("persons", ())}
 
 
 def seen_by(model: QualityModel) -> set[str]:
     """Everybody a model was trained on, by what its file says."""
-    return persons_seen(model.metadata.get("training", {}))
+    return patients_seen(model.metadata.get("training", {}))

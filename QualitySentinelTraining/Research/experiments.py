@@ -36,7 +36,7 @@ from QualitySentinelTrainingLib.evaluation import EvaluationTable
 from QualitySentinelTrainingLib.evaluation.figures import with_intervals
 from QualitySentinelTrainingLib.evaluation.report import plain
 from QualitySentinelTrainingLib.evaluation.run import evaluate_pair_files
-from QualitySentinelTrainingLib.model_files import persons_seen
+from QualitySentinelTrainingLib.model_files import patients_seen
 from QualitySentinelTrainingLib.option_files import parsed_change
 from QualitySentinelTrainingLib.pairs import pair_files
 from QualitySentinelTrainingLib.recipe import ARCHITECTURES
@@ -77,7 +77,7 @@ class Bench:
             model = load_model(file)
             training = model.metadata["training"]
             same = training["options"] == json.loads(json.dumps(asdict(options)))
-            if same and persons_seen(training) == {owner_of(path)[0] for path in paths} - {""}:
+            if same and patients_seen(training) == {owner_of(path)[0] for path in paths} - {""}:
                 return model
         print(f"\n== training {name}", flush=True)
         train(paths, self.out / name, options)  # refuses what another run left there
@@ -89,7 +89,7 @@ class Bench:
 
     def figures(self, evaluated: EvaluationTable) -> dict:
         """Figures of agreement, r and MAE with intervals."""
-        return with_intervals(evaluated.predicted, evaluated.dsc, evaluated.person, self.draws, _FIGURES)
+        return with_intervals(evaluated.predicted, evaluated.dsc, evaluated.patient, self.draws, _FIGURES)
 
 
 def architectures(bench: Bench) -> dict:
@@ -231,7 +231,7 @@ def _trained(options: argparse.Namespace, out: Path) -> dict:
     train_on, left_out = outside_fold(paths, options.fold)
     candidates = {p: owner_of(p) for folder in options.test or options.pairs for p in pair_files(folder)}
     seen = {owner_of(path)[0] for path in train_on}
-    test_on = [path for path, (person, source) in candidates.items() if person not in seen and "," not in source]
+    test_on = [path for path, (patient, source) in candidates.items() if patient not in seen and "," not in source]
     if not test_on:
         raise UsageError("--test: all of its patients are trained on")
     bench = Bench(train_on, test_on, settings, out)

@@ -52,11 +52,11 @@ def held_out(
     seen, left, masks, names = [seen_by(model) for model in models], list(sources), [], []
     for model, patients in zip(models, seen, strict=True):
         allowed: dict[str, list[str]] = {}
-        for source in (s for s in left if s.person not in patients):
+        for source in (s for s in left if s.patient not in patients):
             known = allowed.setdefault(source.source, [])
-            if source.person not in known and (most_patients is None or len(known) < most_patients):
-                known.append(source.person)
-        mine = [s for s in left if s.person in allowed.get(s.source, ())]
+            if source.patient not in known and (most_patients is None or len(known) < most_patients):
+                known.append(source.patient)
+        mine = [s for s in left if s.patient in allowed.get(s.source, ())]
         left = [s for s in left if s not in mine]
         for subject in read_all(mine):
             masks.append(corrupted_masks(model, subject))
@@ -121,7 +121,7 @@ def corrupted_masks(
 ) -> pd.DataFrame:
     """Every reference mask (step 0) and the same corrupted step by step (the paper's Fig. 3b, c), a row each.
 
-    Columns: ``subject``, ``person``, ``structure``, ``kind``, ``step``; ``predicted``, the volumetric DSC as users see
+    Columns: ``subject``, ``patient``, ``structure``, ``kind``, ``step``; ``predicted``, the volumetric DSC as users see
     it, nan when nothing is left; ``aggregated``, before calibration; ``dsc``, the true one; and lists ``slices`` and
     ``slice_dsc``, predicted and true DSC of the slices that hold mask voxels.
     """
@@ -134,11 +134,11 @@ def corrupted_masks(
         reference = subject.labels[box] == mask.value  # the box holds all of it
         by_slice = slice_dice(mask.mask, reference)
         rows.append((
-            subject.name, subject.person, subject.structures[mask.value], kind, step, score.predicted_dsc,
+            subject.name, subject.patient, subject.structures[mask.value], kind, step, score.predicted_dsc,
             score.area_weighted_dsc, volume_dice(mask.mask, reference), [s.predicted_dsc for s in score.slices],
             [float(by_slice[s.k - mask.corner[0]]) for s in score.slices],
         ))  # fmt: skip
-    columns = "subject person structure kind step predicted aggregated dsc slices slice_dsc".split()
+    columns = "subject patient structure kind step predicted aggregated dsc slices slice_dsc".split()
     return pd.DataFrame(rows, columns=columns).astype({"predicted": float, "aggregated": float})
 
 
@@ -170,7 +170,7 @@ def ordering_figures(table: pd.DataFrame) -> dict:
     ``all``, each kind apart, and ``by_structure``; vanished masks are counted as such and are in no share. The 95 %
     interval is by bootstrap over patients (``None`` for a single one).
     """
-    keys = ["subject", "person", "structure"]
+    keys = ["subject", "patient", "structure"]
     perfect = table[table["step"] == 0].set_index(keys)["aggregated"].rename("perfect")
     rows = table[table["step"] == table["kind"].map(ORDERING)].join(perfect, on=keys)
     by_kind = {f"{kind} by {ORDERING[kind]}": some for kind, some in rows.groupby("kind", sort=False)}
@@ -186,7 +186,7 @@ def _ordered(rows: pd.DataFrame) -> dict:
     better = np.where(scores > others, 1.0, np.where(scores == others, 0.5, 0.0))
     return {
         "n": len(left), "vanished": len(rows) - len(left), "perfect_above": mean(better),
-        "perfect_above_95ci": mean_interval(better, left["person"].to_numpy(str)),
+        "perfect_above_95ci": mean_interval(better, left["patient"].to_numpy(str)),
         "true_dsc_of_corrupted": mean(left["dsc"]),
         "auroc": auroc(np.concatenate([scores, others]), np.repeat([True, False], len(left))),
     }  # fmt: skip

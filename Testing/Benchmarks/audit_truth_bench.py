@@ -165,13 +165,13 @@ def measured(segments, truth: list[dict], seen: set[str]) -> dict:
     rows = [r for r in truth if predicted.get((r["case"], r["segment"])) is not None]
     score = np.array([-predicted[r["case"], r["segment"]] for r in rows])
     true = np.array([r["true_dsc"] for r in rows])
-    person = np.array([r["case"] for r in rows])
+    patient = np.array([r["case"] for r in rows])
     corrupted_rows = np.array([r["kind"] != "none" for r in rows])
-    new = ~np.isin(person, list(seen))
+    new = ~np.isin(patient, list(seen))
     figures = {}
     for group, member in (("all persons", np.ones(len(rows), bool)), ("never seen", new), ("trained on", ~new)):
         for target, positive in (("corrupted", corrupted_rows), (f"true DSC below {BAD_BELOW}", true < BAD_BELOW)):
-            s, y, who = score[member], positive[member], person[member]
+            s, y, who = score[member], positive[member], patient[member]
             if not y.any() or y.all():
                 continue
             interval = bootstrap_of(lambda w, s=s, y=y: average_precision(s, y, w), who)

@@ -59,7 +59,7 @@ def main() -> int:
     predictions = [p for folder in options.predictions for p in find_predictions(folder)]
     rows: list[dict] = []
     for data in options.data:
-        sources = [s for s in find_subjects(data) if not {s.name, s.person} & seen][: options.cases]
+        sources = [s for s in find_subjects(data) if not {s.name, s.patient} & seen][: options.cases]
         for number, source in enumerate(sources):
             print(f"\r{data.name}: {number + 1} of {len(sources)} patients ", end="", file=sys.stderr, flush=True)
             subject = source.read()
@@ -68,7 +68,7 @@ def main() -> int:
                 candidates += candidates_of(prediction, subject, [])
             chooses = number % 2 == 0 and data == options.data[0]
             for row in judged(scorer, subject, candidates, options.touched):
-                rows.append(row | {"data": source.source, "chooses": chooses, "patient": source.person})
+                rows.append(row | {"data": source.source, "chooses": chooses, "patient": source.patient})
     print(file=sys.stderr)
     report(pd.DataFrame(rows))
     return 0

@@ -82,13 +82,13 @@ def calibrate_model(
             raise UsageError(f"--sources: the tables have no {missing[0]!r}; available: {', '.join(tables)}")
         evaluated = EvaluationTable.concatenate([tables[name] for name in dict.fromkeys(sources)])
     seen = seen_by(loaded)
-    both = sorted(seen & set(map(str, evaluated.person)))
+    both = sorted(seen & set(map(str, evaluated.patient)))
     if both and not other_folds:
         raise UsageError(
             f"the model was trained on {len(both)} patients of the tables, including {both[0]}; evaluate it on others, "
             "or add --other-folds if the tables come from models that were not"
         )
     loaded.metadata["calibration"] = calibrate(evaluated, coverage, false_flags)
-    loaded.metadata["calibrated_on"] = sorted({str(person) for person in evaluated.person})
+    loaded.metadata["calibrated_on"] = sorted({str(patient) for patient in evaluated.patient})
     save_model(loaded, out, half=True)
     return loaded

@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
         ["quality-sentinel", "evaluate", *what, "--out", "OUT", "--model", Path(options.model).name]
     )  # fmt: skip
     calibration = model.metadata.get("calibration")
-    fitted_here = bool(set(map(str, table.person)) & set(model.metadata.get("calibrated_on", ())))
+    fitted_here = bool(set(map(str, table.patient)) & set(model.metadata.get("calibrated_on", ())))
     crossed = options.cross_calibrate or options.leave_sites_out
     if fitted_here and not crossed:
         print("the model's intervals were fitted on these patients: each is measured with bounds fitted on the others")
@@ -159,7 +159,7 @@ def evaluated_groups(model, sources: Sequence, masks: int, seed: int) -> dict:
     from .train import PHANTOM_SEEDS
 
     seen = seen_by(model)
-    unseen = [source for source in sources if source.person not in seen]
+    unseen = [source for source in sources if source.patient not in seen]
     if len(unseen) < len(sources):
         print(
             f"{len(sources) - len(unseen)} of {len(sources)} subjects left out: the model was trained on these patients"
@@ -209,10 +209,10 @@ def groups_of_pairs(model, folders: Sequence[Path], sources: Sequence[str] | Non
     seen = seen_by(model)
     groups: dict[str, list[Path]] = {}
     for path in (path for folder in folders for path in pair_files(folder)):
-        person, source = owner_of(path)
-        if not person:
+        patient, source = owner_of(path)
+        if not patient:
             PairFile(path).close()  # names a damaged one before hours of scoring, not after; one without pairs passes
-        elif person not in seen and (not sources or source in sources):
+        elif patient not in seen and (not sources or source in sources):
             groups.setdefault(source, []).append(path)
     if not groups:
         raise UsageError(

@@ -179,10 +179,10 @@ def _start(model, path: str | Path) -> dict:
 
 
 def outside_fold(paths: Sequence[Path], fold: int | None, folds: int = 5) -> tuple[list[Path], list[str]]:
-    """The pair files to train on, and the persons left out.
+    """The pair files to train on, and the patients left out.
 
-    Phantoms, and persons of whom there are only made CTs (``..., painted``), are always trained on: nobody is tested on
-    them. A damaged file is kept: the training names and skips it.
+    Phantoms, and patients of whom there are only made CTs (``..., painted``), are always trained on: nobody is tested
+    on them. A damaged file is kept: the training names and skips it.
 
     Raises:
         UsageError: there is no such fold, or nobody in it.
@@ -195,13 +195,13 @@ def outside_fold(paths: Sequence[Path], fold: int | None, folds: int = 5) -> tup
     if not 0 <= fold < folds:
         raise UsageError(f"--fold {fold}: give 0 to {folds - 1}, or another number of --folds")
     owners = {path: owner_of(path) for path in paths}
-    tested = {person: source for person, source in owners.values() if person and "," not in source}
-    sources = {person: source for person, source in tested.items() if source != PHANTOM}
-    left_out = sorted(person for person, number in fold_of(sources, folds).items() if number == fold)
+    tested = {patient: source for patient, source in owners.values() if patient and "," not in source}
+    sources = {patient: source for patient, source in tested.items() if source != PHANTOM}
+    left_out = sorted(patient for patient, number in fold_of(sources, folds).items() if number == fold)
     if not left_out:
         raise UsageError(f"--fold {fold}: none of the {len(sources)} patients is in it; use fewer --folds")
     gone = set(left_out)
-    return [path for path, (person, _) in owners.items() if person not in gone], left_out
+    return [path for path, (patient, _) in owners.items() if patient not in gone], left_out
 
 
 def owner_of(path: Path) -> tuple[str, str]:
@@ -215,4 +215,4 @@ def owner_of(path: Path) -> tuple[str, str]:
     except InputError:
         return "", ""
     file.close()
-    return (str(file.columns["person"][0]), str(file.columns["source"][0])) if len(file) else ("", "")
+    return (str(file.columns["patient"][0]), str(file.columns["source"][0])) if len(file) else ("", "")

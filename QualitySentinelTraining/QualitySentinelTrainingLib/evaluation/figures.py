@@ -45,18 +45,18 @@ def figures(table: EvaluationTable, calibration: Mapping | None = None, draws: i
     masked, segments, few = table.masked, table.segments(), min(draws, GROUP_DRAWS)
     result = {
         "subjects": len(np.unique(table.subject)),
-        "persons": len(np.unique(table.person)),
-        "slices": with_intervals(masked.predicted, masked.dsc, masked.person, draws)
+        "persons": len(np.unique(table.patient)),
+        "slices": with_intervals(masked.predicted, masked.dsc, masked.patient, draws)
         | {"calibration_curve": calibration_curve(masked.predicted, masked.dsc)},
         "within_masks": within_masks(table, draws),
         "segments": {},
     }
     aggregated = {method: table.segments(method)["aggregated"].to_numpy() for method in AGGREGATIONS}
-    true, person = segments["dsc"].to_numpy(), segments["person"].to_numpy(str)
+    true, patient = segments["dsc"].to_numpy(), segments["patient"].to_numpy(str)
     if calibration and "segment" in calibration:
-        aggregated["calibrated"] = segment_calibrated(segments["aggregated"].to_numpy(), person, calibration)[0]
+        aggregated["calibrated"] = segment_calibrated(segments["aggregated"].to_numpy(), patient, calibration)[0]
     for method, scores in aggregated.items():
-        result["segments"][method] = with_intervals(scores, true, person, draws)
+        result["segments"][method] = with_intervals(scores, true, patient, draws)
     if (table.area == 0).any():
         result["missed"] = missed_figures(table, calibration)
     if calibration and ("slice" in calibration or "segment" in calibration):
@@ -65,24 +65,24 @@ def figures(table: EvaluationTable, calibration: Mapping | None = None, draws: i
     groups["stage"].pop("-1", None)  # of no network
     for name, rows in (groups | {"error": _by_error(masked)}).items():
         result[f"by_{name}"] = {
-            group: with_intervals(masked.predicted[r], masked.dsc[r], masked.person[r], few, _R_AND_MAE)
+            group: with_intervals(masked.predicted[r], masked.dsc[r], masked.patient[r], few, _R_AND_MAE)
             for group, r in rows.items()
         }
     scores = segments["aggregated"].to_numpy()
     result["segments_by_structure"] = {
-        group: with_intervals(scores[r], true[r], person[r], few, _R_AND_MAE)
+        group: with_intervals(scores[r], true[r], patient[r], few, _R_AND_MAE)
         for group, r in _equal(segments["structure"].to_numpy(str)).items()
     }
     return result
 
 
 def with_intervals(
-    predicted: np.ndarray, true: np.ndarray, person: np.ndarray, draws: int = DRAWS, names: tuple[str, ...] = FIGURES
+    predicted: np.ndarray, true: np.ndarray, patient: np.ndarray, draws: int = DRAWS, names: tuple[str, ...] = FIGURES
 ) -> dict:
     """Figures of agreement, ``persons``, and ``<name>_95ci`` (bootstrap over patients) of those in ``names``."""
-    intervals = bootstrap_intervals(predicted, true, person, names, draws) if draws else {}
+    intervals = bootstrap_intervals(predicted, true, patient, names, draws) if draws else {}
     return agreement(predicted, true) | {
-        "persons": len(np.unique(person)), **{f"{name}_95ci": interval for name, interval in intervals.items()}
+        "persons": len(np.unique(patient)), **{f"{name}_95ci": interval for name, interval in intervals.items()}
     }  # fmt: skip
 
 
@@ -134,7 +134,7 @@ def missed_figures(table: EvaluationTable, calibration: Mapping | None = None) -
             **{f"flagged{how}": mean(flagged[missed]) for how, flagged in flags.items()},
             **{f"false_flags{how}": mean(flagged[~missed]) for how, flagged in flags.items()},
         }  # fmt: skip
-        if "" in flags and (interval := mean_interval(flags[""][missed], part.person[missed])):
+        if "" in flags and (interval := mean_interval(flags[""][missed], part.patient[missed])):
             result[group]["flagged_95ci"] = interval
     return result
 
@@ -159,8 +159,8 @@ def within_masks(table: EvaluationTable, draws: int = DRAWS) -> dict:
         return {"n": 0}
     orders = np.nan_to_num(orders_of(predicted, dsc, members))
     result = {"n": len(members), "mean_spearman_r": float(orders.mean())}
-    person = np.array([table.person[rows[0]] for rows in members])
-    if interval := mean_interval(orders, person, draws) if draws else None:
+    patient = np.array([table.patient[rows[0]] for rows in members])
+    if interval := mean_interval(orders, patient, draws) if draws else None:
         result["mean_spearman_r_95ci"] = interval
     return result | {
         "worst": mean([dsc[rows].min() for rows in members]),
@@ -221,6 +221,6 @@ def mean(values: Sequence | np.ndarray) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
-def mean_interval(values: np.ndarray, person: np.ndarray, draws: int = DRAWS) -> tuple[float, float] | None:
+def mean_interval(values: np.ndarray, patient: np.ndarray, draws: int = DRAWS) -> tuple[float, float] | None:
     """95 % interval of the mean of [N] values by bootstrap over patients; ``None`` of fewer than two."""
-    return bootstrap_of(lambda w: float(np.average(values, weights=w)) if w.sum() else float("nan"), person, draws)
+    return bootstrap_of(lambda w: float(np.average(values, weights=w)) if w.sum() else float("nan"), patient, draws)

@@ -86,7 +86,7 @@ def risk_coverage_picture(predicted: np.ndarray, true: np.ndarray, path: Path) -
 def bars_picture(groups: Mapping[str, Mapping], path: Path, title: str, least: int = 20) -> None:
     """MAE and Pearson r of every group side by side, worst MAE first; groups of fewer than ``least`` are left out.
 
-    Groups of one person have no interval, and none is drawn: nothing is known of other persons then. With very many
+    Groups of one patient have no interval, and none is drawn: nothing is known of other patients then. With very many
     groups the worst and the best of them are shown.
     """
     named = sorted((g for g in groups.items() if g[1]["n"] >= least), key=lambda g: -g[1]["mae"])

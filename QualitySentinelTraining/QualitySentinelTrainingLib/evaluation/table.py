@@ -16,12 +16,12 @@ from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.scores import SegmentScore, SliceScore, Status
 from QualitySentinelLib.scores.aggregation import DEFAULT_AGGREGATION, aggregate
 
-from ..pairs.columns import SliceColumns
+from ..pairs.columns import OLD_NAMES, SliceColumns
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_OF_MASK = ("structure", "kind", "origin", "subject", "source", "person", "stage")
+_OF_MASK = ("structure", "kind", "origin", "subject", "source", "patient", "stage")
 
 
 @dataclass(kw_only=True)
@@ -101,7 +101,8 @@ class EvaluationTable(SliceColumns):
         kinds = {name: int if kind is bool else kind for name, kind in cls.types().items()}
         numbers = {name: ["", "nan"] for name, kind in kinds.items() if kind is np.float32}
         try:
-            frame = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=numbers)
+            types = kinds | dict.fromkeys(OLD_NAMES, str)
+            frame = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=numbers).rename(columns=OLD_NAMES)
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({reason_of(error)}); run evaluate again") from error
         except (ValueError, EOFError) as error:

@@ -83,7 +83,7 @@ def find_errors(
     if probabilities is None:
         files = out_of_fold(sources, out / "segmenters", networks, device, say, jobs)
     else:
-        refuse_in_sample(probabilities, {source.name: source.person for source in sources})
+        refuse_in_sample(probabilities, {source.name: source.patient for source in sources})
         files = probability_files(probabilities)
     with gathering as gathered, run:
         items = [_Item(s.name, cases[s.name], files.get(s.name, Path(origin) / f"{s.name}.npz"), out) for s in sources]

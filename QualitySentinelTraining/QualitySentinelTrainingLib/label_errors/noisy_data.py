@@ -70,7 +70,7 @@ def corrupt_data(
     with Run(out, kind, {"key": key}) as run:
         write_names(out, classes)
         facts = dict.fromkeys(column for name in held for column in cases[name].metadata if column != "patient_id")
-        patients = {source.name: source.person for source in sources}
+        patients = {source.name: source.patient for source in sources}
         write_table(
             out / "meta.csv", ("case", *facts, "patient_id"),
             ([name, *(cases[name].metadata.get(f, "") for f in facts), patients[name]] for name in held),

@@ -29,10 +29,10 @@ class SliceColumns:
     structure: np.ndarray = field(metadata=_TEXT)
     kind: np.ndarray = field(metadata=_TEXT)
     origin: np.ndarray = field(metadata=_TEXT)
-    # subject, person, source: subject, the patient behind it, and the data set it belongs to
+    # subject, patient, source: subject, the patient behind it, and the data set it belongs to
     subject: np.ndarray = field(metadata=_TEXT)
     source: np.ndarray = field(metadata=_TEXT)
-    person: np.ndarray = field(metadata=_TEXT)
+    patient: np.ndarray = field(metadata=_TEXT)
     stage: np.ndarray = field(metadata=_INT)  # training stage (epoch) of the network that drew the mask, -1 for others
     # number of the candidate mask, unique within the subject, as the subject is within the source
     mask: np.ndarray = field(metadata=_INT)
@@ -84,6 +84,9 @@ class Pairs(SliceColumns):
     locator: np.ndarray = field(metadata=_BYTE)
     place: np.ndarray = field(metadata=_FLOAT)  # where in the body the mask lies [N, P], see ``slices.place.PLACE``
 
+
+OLD_NAMES = {"person": "patient"}
+"""Columns as files of before 0.2 call them."""
 
 COLUMNS = tuple(name for name in Pairs.types() if name not in PICTURES)
 """The columns that are no pictures."""

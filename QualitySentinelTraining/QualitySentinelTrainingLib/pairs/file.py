@@ -17,7 +17,7 @@ from QualitySentinelLib.files import atomic_file
 from QualitySentinelLib.slices import Preset
 from QualitySentinelLib.slices.place import PLACE
 
-from .columns import COLUMNS, PICTURES, Pairs
+from .columns import COLUMNS, OLD_NAMES, PICTURES, Pairs
 
 SUFFIX = ".pairs.h5"
 _VERSION = 1
@@ -49,9 +49,11 @@ class PairFile:
             if pictures_only:
                 self.columns = {}
                 return
+            named = {OLD_NAMES.get(name, name): name for name in self._file}
             self.columns = {
-                name: _column(self._file[name][...]) for name in COLUMNS if name in self._file or name != "place"
-            }
+                name: _column(self._file[named.get(name, name)][...])
+                for name in COLUMNS if name in named or name != "place"
+            }  # fmt: skip
             rows = {len(values) for values in self.columns.values()} | {len(self._file[name]) for name in self._there}
             self.columns.setdefault("place", np.zeros((max(rows), len(PLACE)), np.float32))
             if len(rows) != 1:

@@ -71,7 +71,7 @@ def make_pairs(
         place=np.array(places, np.float32).reshape(-1, len(PLACE)),
         pixel_mm=np.concatenate([np.zeros(0, np.float32), *pixel_mm]),
         subject=np.full(len(rows), subject.name),
-        person=np.full(len(rows), subject.person),
+        patient=np.full(len(rows), subject.patient),
         source=np.full(len(rows), subject.source),
         voxel_mm3=np.full(len(rows), np.prod(subject.ct.frame.spacing), np.float32),
         **columns,

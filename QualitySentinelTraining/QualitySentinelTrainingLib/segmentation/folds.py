@@ -90,17 +90,17 @@ def train_segmenters(
     return [StageDice(item.stage, item.source.name, name, dsc) for item, lines in found for name, dsc in lines]
 
 
-def person_folds(sources: Sequence[SubjectSource], count: int) -> dict[str, int]:
-    """Fold 0..count-1 of each subject by name; those of one person share it. The order given does not matter.
+def patient_folds(sources: Sequence[SubjectSource], count: int) -> dict[str, int]:
+    """Fold 0..count-1 of each subject by name; those of one patient share it. The order given does not matter.
 
     Raises:
-        UsageError: fewer persons than folds.
+        UsageError: fewer patients than folds.
     """
-    # one row of persons, whatever their sources: else a fold could stay empty when each source has few of them
-    fold = fold_of({source.person: "" for source in sources}, count)
+    # one row of patients, whatever their sources: else a fold could stay empty when each source has few of them
+    fold = fold_of({source.patient: "" for source in sources}, count)
     if len(fold) < count:
         raise UsageError(f"{count} folds need as many patients; only {len(fold)} are available")
-    return {source.name: fold[source.person] for source in sources}
+    return {source.name: fold[source.patient] for source in sources}
 
 
 def write_label_map(path: Path, labels: np.ndarray, frame: AxialFrame) -> None:
@@ -197,16 +197,16 @@ def _predict(
     check_writable(out)
     check_names(sources)
     device = usable_device(device)
-    folds = person_folds(sources, options.folds)
+    folds = patient_folds(sources, options.folds)
     items = [
         _Prediction(source, folds[source.name], stage, folder)
         for fold in range(options.folds) for stage, folder in wanted for source in sources if folds[source.name] == fold
     ]  # fmt: skip
-    persons = {f"subject {s.name}": f"in fold {folds[s.name]}, patient {s.person}" for s in sources}
+    patients = {f"subject {s.name}": f"in fold {folds[s.name]}, patient {s.patient}" for s in sources}
     saw = {str(fold): [s.name for s in sources if folds[s.name] != fold] for fold in range(options.folds)}
     document = {
-        "key": options.shaping() | persons | dict(key), "fold_of": folds, "trained_on": saw,
-        "person_of": {s.name: s.person for s in sources},
+        "key": options.shaping() | patients | dict(key), "fold_of": folds, "trained_on": saw,
+        "person_of": {s.name: s.patient for s in sources},
     }  # fmt: skip
     with Run(out, FOLDS, document) as run:
         plan = run.plan(items, retry_failed=True)

@@ -64,7 +64,7 @@ class Training:
         self, seen: Sequence[SubjectSource], unseen: Sequence[SubjectSource], folder: Path,
         options: SegmentationOptions, device: str, say: Say, fold: int = 0,
     ) -> None:  # fmt: skip
-        assert not {s.person for s in seen} & {s.person for s in unseen}
+        assert not {s.patient for s in seen} & {s.patient for s in unseen}
         self.seen, self.unseen, self.folder, self.fold = list(seen), list(unseen), folder, fold
         self.options, self.device, self.say, self.classes = options, device, say, ()
         self._told = False
@@ -110,10 +110,10 @@ class Training:
             except QualitySentinelError as error:
                 self.say(f"{error}; {source.name} is left out")
                 continue
-            if subject.person != source.person:
+            if subject.patient != source.patient:
                 raise InputError(
-                    f"subject {source.name} is of person {subject.person}, but its source says {source.person}; "
-                    "folds never split a person"
+                    f"subject {source.name} is of patient {subject.patient}, but its source says {source.patient}; "
+                    "folds never split a patient"
                 )
             readable.add(source.name)
             held.append(set(subject.structures.values()))

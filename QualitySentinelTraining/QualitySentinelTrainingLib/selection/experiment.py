@@ -104,7 +104,7 @@ class Experiment(Options):
         Raises:
             UsageError: there are not enough patients.
         """
-        people = sorted({source.person for source in sources})
+        people = sorted({source.patient for source in sources})
         wanted = self.initial + self.pool + self.test
         if wanted > len(people):
             raise UsageError(f"{self.data}: has {len(people)} patients; initial, pool and test together are {wanted}")
@@ -113,4 +113,4 @@ class Experiment(Options):
         role = dict.fromkeys(shuffled[: self.test], "test")
         role |= dict.fromkeys(others[: self.initial], "initial")
         role |= dict.fromkeys(others[self.initial :], "pool")
-        return {s.name: role[s.person] for s in sources if s.person in role}
+        return {s.name: role[s.patient] for s in sources if s.patient in role}

@@ -167,8 +167,8 @@ class _Read:
         path, names = (case.root / case.seg, case.names)
         if self.item.predictions:
             path, names = self.item.predictions[0].path, self.item.predictions[0].names
-        segmentation, person = read_segmentation(path, ct, names=names), case.patient or self.item.name
-        subject = subject_of(ct, segmentation, f"pseudo {self.item.name}", "pseudo", person)
+        segmentation, patient = read_segmentation(path, ct, names=names), case.patient or self.item.name
+        subject = subject_of(ct, segmentation, f"pseudo {self.item.name}", "pseudo", patient)
         trust: Trust = {}
         there = {self.item.name: dict.fromkeys(subject.structures.values(), ct.frame.shape[0])}
         rows = [(c, s, k if k == WHOLE else ct.frame.file_slice(k), w) for c, s, k, w in self.rows]
@@ -187,7 +187,7 @@ def train_pseudo(
         ModelError, InputError: as :class:`~..segmentation.training.Training` does.
     """
     check_names([*labeled, *pseudo])
-    both = {s.person for s in labeled} & {s.person for s in pseudo}
+    both = {s.patient for s in labeled} & {s.patient for s in pseudo}
     if both:
         raise UsageError(f"patient {min(both)} has a reference and pseudo labels; leave one of them out")
     key = {"references": _told(labeled), "pseudo labels": _told(pseudo)} | options.shaping()

@@ -94,7 +94,7 @@ class PrepareWork(Work):
         hu, labels = view.look(subject.ct, slices), view.look_at_labels(subject.labels, slices)
         path = self.out / "subjects" / f"{item.name}.npz"
         names = {str(v): n for v, n in subject.structures.items()}
-        facts = {"structures": names, "mm": mm, "person": subject.person}
+        facts = {"structures": names, "mm": mm, "person": subject.patient}
         atomic_write(path, lambda file: np.savez_compressed(file, hu=hu, labels=labels, facts=json.dumps(facts)))
         return Result(facts, files={f"subjects/{item.name}.npz": path})
 
@@ -228,7 +228,7 @@ class StepWork(Work):
         for case, of in trust.items():
             subject = self.subject(case)
             held = {names.index(n): n for n in found[case]}
-            as_labeled = Subject(f"pseudo {case}", subject.ct, labels[case], held, "", subject.person)
+            as_labeled = Subject(f"pseudo {case}", subject.ct, labels[case], held, "", subject.patient)
             pseudo.append(trusted_subject(as_labeled, of))
         return pseudo
 
@@ -236,7 +236,7 @@ class StepWork(Work):
         folder, options = self.out / "networks" / item.name, self.experiment.training(item.seed, item.round)
         subjects = [*(self.subject(n) for n in annotated), *pseudo]
         assert not any(item.roles[s.name.removeprefix("pseudo ")] == "test" for s in subjects)
-        sources = [SubjectSource(s.name, s.person, "", partial(_same, s)) for s in subjects]
+        sources = [SubjectSource(s.name, s.patient, "", partial(_same, s)) for s in subjects]
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         if item.before:
@@ -346,7 +346,7 @@ def run_simulate(
     roles = {seed: experiment.roles(sources, seed) for seed in experiment.seeds}
     wanted = {name for of_seed in roles.values() for name in of_seed}
     key = {n: str(v) for n, v in sorted(vars(e).items()) if n not in ("rounds", "seeds", "strategies", "weak")}
-    told = "\n".join(f"{source.name}\0{source.person}" for source in sources)  # others would change who is tested on
+    told = "\n".join(f"{source.name}\0{source.patient}" for source in sources)  # others would change who is tested on
     key |= {"data": str(e.data.resolve()), "cases": f"{len(sources)}, {sha256(told.encode()).hexdigest()[:8]}"}
     with Run(out, SIMULATE, {"key": key}) as run:
         items = [Prepare(s.name, s) for s in sources if s.name in wanted]

@@ -1,4 +1,4 @@
-"""Statistics, once for all: agreement of two arrays, bootstrap over persons, rank tests, correction for many tests."""
+"""Statistics, once for all: agreement of two arrays, bootstrap over patients, rank tests, correction for many tests."""
 
 from .agreement import (
     FIGURES,

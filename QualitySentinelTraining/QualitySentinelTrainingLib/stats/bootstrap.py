@@ -1,4 +1,4 @@
-"""Bootstrap intervals over persons: slices of one person are alike, so persons are drawn, not slices."""
+"""Bootstrap intervals over patients: slices of one patient are alike, so patients are drawn, not slices."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .agreement import FIGURES, Agreement
 DRAWS = 300
 
 
-def person_weights(person: np.ndarray, draws: int = DRAWS, seed: int = 0):
-    """How many times each of [N] things counts in each draw of whole persons; yields float64 [N], ``draws`` times."""
+def patient_weights(patient: np.ndarray, draws: int = DRAWS, seed: int = 0):
+    """How many times each of [N] things counts in each draw of whole patients; yields float64 [N], ``draws`` times."""
     rng = np.random.default_rng(seed)
-    names, member = np.unique(person, return_inverse=True)
+    names, member = np.unique(patient, return_inverse=True)
     member = member.reshape(-1)
     for _ in range(draws):
         yield np.bincount(rng.integers(0, len(names), len(names)), minlength=len(names)).astype(float)[member]
@@ -25,7 +25,7 @@ def person_weights(person: np.ndarray, draws: int = DRAWS, seed: int = 0):
 def bootstrap_intervals(
     predicted: np.ndarray,
     true: np.ndarray,
-    person: np.ndarray,
+    patient: np.ndarray,
     names: Sequence[str] = FIGURES,
     draws: int = DRAWS,
     seed: int = 0,
@@ -36,20 +36,20 @@ def bootstrap_intervals(
         (low, high) by figure; empty when there are fewer than two patients, because nothing can be said then.
         A figure that most draws do not have (one class only) is left out.
     """
-    if len(np.unique(person)) < 2:
+    if len(np.unique(patient)) < 2:
         return {}
     sorted_once = Agreement(predicted, true)
-    values = [sorted_once.figures(weights, names) for weights in person_weights(person, draws, seed)]
+    values = [sorted_once.figures(weights, names) for weights in patient_weights(patient, draws, seed)]
     return _intervals({name: [v[name] for v in values] for name in names})
 
 
 def bootstrap_of(
-    statistic: Callable[[np.ndarray], float], person: np.ndarray, draws: int = DRAWS, seed: int = 0
+    statistic: Callable[[np.ndarray], float], patient: np.ndarray, draws: int = DRAWS, seed: int = 0
 ) -> tuple[float, float] | None:
-    """95 % percentile interval of ``statistic(weights [N])``, drawing whole persons; ``None`` for fewer than two."""
-    if len(np.unique(person)) < 2:
+    """95 % percentile interval of ``statistic(weights [N])``, drawing whole patients; ``None`` for fewer than two."""
+    if len(np.unique(patient)) < 2:
         return None
-    return _intervals({"": [statistic(w) for w in person_weights(person, draws, seed)]}).get("")
+    return _intervals({"": [statistic(w) for w in patient_weights(patient, draws, seed)]}).get("")
 
 
 def _intervals(values: dict[str, list[float]]) -> dict[str, tuple[float, float]]:

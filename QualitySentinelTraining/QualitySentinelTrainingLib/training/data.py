@@ -86,8 +86,8 @@ class PairDataset(Dataset):
         self.paths, self.preset = [], preset
         self._channels: list[list[int]] = []
         kept = ("file", "row", "pixel_mm", "dsc", "place", "identity", "empty")
-        parts = {name: [] for name in (*kept, "structure", "source", "origin", "person")}
-        names = {name: {} for name in ("structure", "source", "origin", "person")}
+        parts = {name: [] for name in (*kept, "structure", "source", "origin", "patient")}
+        names = {name: {} for name in ("structure", "source", "origin", "patient")}
         for path in paths:
             try:
                 file = PairFile(path)
@@ -124,7 +124,7 @@ class PairDataset(Dataset):
         rank = {name: number for number, name in enumerate(self.sources)}
         self.source = np.array([rank[name] for name in names["source"]], np.int16)[columns["source"]]
         self.origins, self.origin = list(names["origin"]), columns["origin"].astype(np.int8)
-        self._person, self._persons = columns["person"], list(names["person"])
+        self._person, self._persons = columns["patient"], list(names["patient"])
         self._pixel_mm, self._dsc = torch.from_numpy(columns["pixel_mm"]), torch.from_numpy(columns["dsc"])
         self._place, self._identity = columns["place"], columns["identity"]
         self._structures = list(names["structure"])
@@ -141,8 +141,8 @@ class PairDataset(Dataset):
         sources = {}
         for number, name in enumerate(self.sources):
             rows = self.source == number
-            persons = sorted(self._persons[code] for code in np.unique(self._person[rows]))
-            sources[name] = {"pairs": int(rows.sum()), "persons": persons}
+            patients = sorted(self._persons[code] for code in np.unique(self._person[rows]))
+            sources[name] = {"pairs": int(rows.sum()), "persons": patients}
         return {
             "pairs": len(self),
             "structures": sorted(self._structures[code] for code in np.unique(self._structure)),

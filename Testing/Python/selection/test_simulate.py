@@ -58,8 +58,8 @@ def rows(path):
 @pytest.fixture
 def experiment(a_torso, tmp_path):
     """Writes an experiment of six CTs of five patients; with more lines."""
-    for n, person in enumerate((1, 2, 3, 4, 5, 5)):
-        folder = tmp_path / "data" / f"p{person}_{n}"
+    for n, patient in enumerate((1, 2, 3, 4, 5, 5)):
+        folder = tmp_path / "data" / f"p{patient}_{n}"
         folder.mkdir(parents=True)
         hu = a_torso.hu + np.random.default_rng(n).integers(-20, 20, a_torso.hu.shape).astype(np.int16)
         for name, voxels in (("ct", hu), ("seg", a_torso.labels)):
@@ -174,10 +174,10 @@ def test_an_experiment_that_cannot_be_meant_is_one_line(experiment, tmp_path, ca
     assert told in capsys.readouterr().err
 
 
-def subject_of(labels, name="s", person="p", hu=None):
+def subject_of(labels, name="s", patient="p", hu=None):
     hu = np.zeros(labels.shape, np.int16) if hu is None else hu
     frame = AxialFrame.from_affine(np.diag([-1.0, -1.0, 1.0, 1.0]), labels.shape)
-    return Subject(name, CtVolume(hu, frame, name), labels, {1: "liver", 2: "spleen"}, "", person)
+    return Subject(name, CtVolume(hu, frame, name), labels, {1: "liver", 2: "spleen"}, "", patient)
 
 
 def test_trust_is_entered_by_case_structure_and_slice():

@@ -92,14 +92,14 @@ def test_the_calibration_curve_leaves_out_empty_bins():
 
 def test_the_bootstrap_draws_whole_persons():
     rng = np.random.default_rng(0)
-    person = np.repeat(np.arange(10), 50)
+    patient = np.repeat(np.arange(10), 50)
     true = rng.random(500)
     own_bias = rng.normal(0, 0.1, 10)
-    predicted = true + own_bias[person]
-    together = bootstrap_intervals(predicted, true, person, ["bias"], draws=200)["bias"]
+    predicted = true + own_bias[patient]
+    together = bootstrap_intervals(predicted, true, patient, ["bias"], draws=200)["bias"]
     apart = bootstrap_intervals(predicted, true, np.arange(500), ["bias"], draws=200)["bias"]
     assert together[0] < (predicted - true).mean() < together[1]
-    assert together[1] - together[0] > 3 * (apart[1] - apart[0])  # slices of a person share its bias
+    assert together[1] - together[0] > 3 * (apart[1] - apart[0])  # slices of a patient share its bias
 
 
 def test_one_person_gives_no_interval():

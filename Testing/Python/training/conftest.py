@@ -22,7 +22,7 @@ def make_table():
         slices = 12
         segments, n = persons * masks, persons * masks * slices
         segment = np.repeat(np.arange(segments), slices)
-        person = np.array([f"{prefix}{i}" for i in segment // masks])
+        patient = np.array([f"{prefix}{i}" for i in segment // masks])
         mask, k = segment % masks, np.tile(np.arange(slices), segments)
         perfect = (rng.random(segments) < 1 / 7)[segment]
         level = (1 - rng.beta(1.2, 3, segments))[segment]
@@ -36,7 +36,8 @@ def make_table():
         return EvaluationTable(
             dsc=np.where(empty, ~missed, dsc), predicted=predicted, structure=STRUCTURES[mask % 3],
             kind=np.where(perfect, "none", KINDS[mask % 3]), origin=np.where(mask % 4, "simulated", "network"),
-            subject=person, source=np.full(n, "invented"), person=person, stage=np.where(mask % 4, -1, 10), mask=mask,
+            subject=patient, source=np.full(n, "invented"), patient=patient, mask=mask,
+            stage=np.where(mask % 4, -1, 10),
             k=k, area=area, reference_area=np.where(empty, 50 * missed, 60), nearest_area=np.where(empty, 40, area),
             volume_dsc=volume[segment], gap_mm=np.where(empty, 3.0, 0.0), inner=empty & (k == 1),
             voxel_mm3=np.full(n, 3.0), pixel_mm=np.ones(n),

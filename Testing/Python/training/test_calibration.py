@@ -64,7 +64,7 @@ def test_a_constant_distortion_of_segments_is_undone(make_table):
     table = table.masked
     calibration = calibrate(table)
     segments = table.segments()
-    dsc, shown, *_ = segment_calibrated(segments.aggregated, segments.person, calibration)
+    dsc, shown, *_ = segment_calibrated(segments.aggregated, segments.patient, calibration)
     assert np.abs(segments.aggregated - segments.dsc).mean() > 0.08
     assert np.abs(dsc - segments.dsc).mean() < 0.04
     assert calibration["segment"]["shown"] == "calibrated" and (shown == dsc).all()
@@ -80,7 +80,7 @@ def test_a_calibration_fitted_to_bad_masks_does_not_lower_the_score_of_correct_o
     table.predicted = (0.9 + noise).astype(np.float32)
     calibration = calibrate(table)
     segments = table.segments()
-    dsc, shown, low, high = segment_calibrated(segments.aggregated, segments.person, calibration)
+    dsc, shown, low, high = segment_calibrated(segments.aggregated, segments.patient, calibration)
     assert np.abs(dsc - segments.dsc).mean() < np.abs(segments.aggregated - segments.dsc).mean()
     assert calibration["segment"]["shown"] == "area_weighted" and (shown == segments.aggregated).all()
     assert ((low <= shown) & (shown <= high)).all()
@@ -98,7 +98,7 @@ def test_the_knots_are_what_a_model_file_may_hold(calibration):
 def test_inference_gives_the_bounds_that_were_measured(make_table, calibration):
     table = make_table(3, persons=2)
     segments = table.segments()
-    expected = segment_calibrated(segments.aggregated, segments.person, calibration)
+    expected = segment_calibrated(segments.aggregated, segments.patient, calibration)
     score = segment_score(table, np.flatnonzero((table.subject == "p0") & (table.mask == 0)))
     aggregate(score, calibration=calibration)
     assert (score.predicted_dsc, score.dsc_low, score.dsc_high) == pytest.approx([e[0] for e in expected[1:]])
@@ -116,7 +116,7 @@ def test_one_in_twenty_of_the_rightly_empty_slices_is_flagged(make_table, calibr
 def test_the_share_of_correct_slices_that_a_threshold_flags_is_the_mean_over_patients(make_table):
     table = make_table(0, persons=2)
     table.dsc[:] = np.where(table.area > 0, 1.0, table.dsc)
-    first = table.person == np.unique(table.person)[0]
+    first = table.patient == np.unique(table.patient)[0]
     table.predicted[first], table.predicted[~first] = 0.9, 0.6
     flags = calibrate(table)["flags"]
     assert flags["patients"] == 2
@@ -151,10 +151,10 @@ def test_cross_calibration_measures_each_person_with_the_others(make_table):
     crossed = cross_calibrate(table)
     assert crossed == calibrate(table)  # what ships was fitted on everybody
     others = table.take(
-        ~np.isin(table.person, [p for p, c in crossed.of_person.items() if c is crossed.of_person["p3"]])
+        ~np.isin(table.patient, [p for p, c in crossed.of_patient.items() if c is crossed.of_patient["p3"]])
     )
-    assert crossed.of_person["p3"] == calibrate(others)
-    assert "p3" not in others.person
+    assert crossed.of_patient["p3"] == calibrate(others)
+    assert "p3" not in others.patient
     measured = coverage(table, crossed)
     assert measured["cross_fitted"] and 0.85 < measured["slice"]["coverage"] < 0.95
 
@@ -186,4 +186,4 @@ def test_no_data_set_is_held_much_less_than_the_others(make_table):
     alone = coverage(fresh, calibrate(table))["slice"]["coverage"]
     assert alone < 0.8 < coverage(fresh, calibrate(together))["slice"]["coverage"]
     apart = cross_calibrate(together, by_site=True)
-    assert apart.of_person["odd 0"] == calibrate(table) and apart.of_person["p0"] == calibrate(odd)
+    assert apart.of_patient["odd 0"] == calibrate(table) and apart.of_patient["p0"] == calibrate(odd)

@@ -48,7 +48,7 @@ def test_smaller_structures_win_whatever_the_order_of_their_names(tmp_path):
         inner = next(name for name in subject.structures.values() if name != "kidney left")
         assert _voxels(subject, inner).sum() == 8
         assert _voxels(subject, "kidney left").sum() == 8**3 - 8
-        assert (subject.name, subject.person, subject.source) == (case, case, "TotalSegmentator")
+        assert (subject.name, subject.patient, subject.source) == (case, case, "TotalSegmentator")
 
 
 def test_the_masks_lie_on_the_ct(tmp_path):

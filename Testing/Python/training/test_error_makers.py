@@ -23,9 +23,9 @@ SMALL = SegmentationOptions(epochs=(1,), size=32, pixel_mm=9.0, steps=2, batch_s
 
 @pytest.fixture
 def a_source(a_torso):
-    """``a_source(number, person)``: the synthetic torso with noise of its own; odd ones have no spleen contoured."""
+    """``a_source(number, patient)``: the synthetic torso with noise of its own; odd ones have no spleen contoured."""
 
-    def make(number: int, person: str = "") -> SubjectSource:
+    def make(number: int, patient: str = "") -> SubjectSource:
         def read() -> Subject:
             hu = a_torso.hu + np.random.default_rng(number).integers(-20, 20, a_torso.hu.shape).astype(np.int16)
             frame = AxialFrame.from_affine(a_torso.ijk_to_ras, hu.shape)
@@ -33,15 +33,15 @@ def a_source(a_torso):
             if number % 2:
                 labels = np.where(labels == 2, 0, labels).astype(np.uint8)
                 del names[2]
-            return Subject(f"case_{number}", CtVolume(hu, frame, f"case_{number}"), labels, names, person=person)
+            return Subject(f"case_{number}", CtVolume(hu, frame, f"case_{number}"), labels, names, patient=patient)
 
-        return source(f"case_{number}", read, person)
+        return source(f"case_{number}", read, patient)
 
     return make
 
 
-def source(name: str, read, person: str = "") -> SubjectSource:
-    return SubjectSource(name, person or name, "torsos", read)
+def source(name: str, read, patient: str = "") -> SubjectSource:
+    return SubjectSource(name, patient or name, "torsos", read)
 
 
 def test_no_subject_is_predicted_by_a_network_that_saw_its_person(a_source, tmp_path):
@@ -63,7 +63,7 @@ def test_no_subject_is_predicted_by_a_network_that_saw_its_person(a_source, tmp_
 def test_a_subject_of_another_person_than_its_source_says_is_refused(a_source, tmp_path):
     sources = [a_source(number, f"person_{number}") for number in range(2)]
     sources.append(source("case_2", a_source(2, "person_0").read, "person_2"))
-    with pytest.raises(InputError, match="case_2 is of person person_0"):
+    with pytest.raises(InputError, match="case_2 is of patient person_0"):
         train_segmenters(sources, tmp_path, SMALL, say=lambda _: None)
 
 

@@ -27,7 +27,7 @@ from Research import held_out
 @pytest.fixture
 def a_subject(a_torso) -> Subject:
     frame = AxialFrame.from_affine(a_torso.ijk_to_ras, a_torso.hu.shape)
-    return Subject("torso", CtVolume(a_torso.hu, frame), a_torso.labels, a_torso.names, "invented", person="somebody")
+    return Subject("torso", CtVolume(a_torso.hu, frame), a_torso.labels, a_torso.names, "invented", patient="somebody")
 
 
 @pytest.fixture
@@ -54,6 +54,14 @@ def test_a_table_is_read_as_it_was_written(make_table, tmp_path, name):
     for column in EvaluationTable.types():
         before, after = getattr(table, column), getattr(read, column)
         assert (before == after).all(), column
+
+
+def test_a_table_of_before_0_2_is_read(make_table, tmp_path):
+    """It calls the patient ``person``."""
+    table = make_table(0, persons=2)
+    path = table.write(tmp_path / "slices.csv")
+    path.write_text(path.read_text().replace(",patient,", ",person,", 1))
+    assert (EvaluationTable.read(path).patient == table.patient).all()
 
 
 def test_damaged_tables_are_named(make_table, tmp_path):
@@ -136,7 +144,7 @@ def test_a_model_is_evaluated_on_every_slice_of_every_mask(a_small_model, a_subj
     candidates.append(Candidate(2, np.roll(a_subject.labels == 2, 2, axis=1), (0, 0, 0), "shift"))
     table = evaluate(a_small_model, a_subject, (c for c in candidates), first_mask=5)
     assert sorted(set(table.mask.tolist())) == list(range(6, 16))
-    assert set(table.person) == {"somebody"}
+    assert set(table.patient) == {"somebody"}
     perfect = table.take((table.mask == 6) & (table.area > 0))
     assert len(perfect) == np.count_nonzero((a_subject.labels == 1).any(axis=(1, 2)))
     assert (perfect.dsc == 1).all() and (table.predicted >= 0).all() and (table.predicted <= 1).all()
@@ -178,10 +186,10 @@ def test_the_order_of_perfect_and_corrupted_masks(an_all_knowing_scorer, a_subje
     assert result["all"]["n"] == 2 and result["all"]["vanished"] == 2
 
 
-def scored(subject, person, structure, corrupted):
+def scored(subject, patient, structure, corrupted):
     """A perfect mask that scores 1, and the same shifted by 4 that scores ``corrupted``."""
-    columns = ["subject", "person", "structure", "kind", "step", "aggregated", "dsc"]
-    rows = [(subject, person, structure, kind, n, s, 0.5) for kind, n, s in (("none", 0, 1), ("shift", 4, corrupted))]
+    columns = ["subject", "patient", "structure", "kind", "step", "aggregated", "dsc"]
+    rows = [(subject, patient, structure, kind, n, s, 0.5) for kind, n, s in (("none", 0, 1), ("shift", 4, corrupted))]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -194,7 +202,7 @@ def test_ties_count_half_in_the_order():
 
 def test_the_order_is_drawn_over_persons_not_cts():
     result = held_out.ordering_figures(pd.concat([scored(f"ct {n}", "a", "liver", 0.5 * n) for n in (1, 2)]))
-    assert result["all"]["n"] == 2 and result["all"]["perfect_above_95ci"] is None  # one person says nothing of others
+    assert result["all"]["n"] == 2 and result["all"]["perfect_above_95ci"] is None  # one patient says nothing of others
 
 
 def test_networks_that_agree_and_one_that_does_not(a_small_model, a_case_on_disk, a_torso, tmp_path):
@@ -217,11 +225,11 @@ def test_networks_that_agree_and_one_that_does_not(a_small_model, a_case_on_disk
 
 
 def test_everything_is_written(make_table, tmp_path):
-    groups = {"many": make_table(1, persons=8, prefix="t"), "one person": make_table(2, persons=1, prefix="u")}
+    groups = {"many": make_table(1, persons=8, prefix="t"), "one patient": make_table(2, persons=1, prefix="u")}
     experiments = Experiments({"data_amount": [{"amount": 10, "unit": "persons"}]})
     report = write_evaluation(tmp_path, groups, calibrate(make_table(0)), experiments, {"name": "m"}, "cmd", draws=10)
     assert json.loads((tmp_path / "evaluation.json").read_text()) == report
-    assert list(report["groups"]) == ["all subjects", "many", "one person"]
+    assert list(report["groups"]) == ["all subjects", "many", "one patient"]
     tables = {path.name for path in tmp_path.glob("*.csv*")}
     assert tables >= {"slices.csv.gz", "segments.csv", "figures.csv", "by_structure.csv", "by_error.csv",
                       "slices_per_mask.csv"}  # fmt: skip
@@ -257,7 +265,7 @@ def test_tables_of_several_folds_are_measured_together(make_table, a_model_file,
 
     folds = [tmp_path / f"fold{number}.csv.gz" for number in range(2)]
     for number, path in enumerate(folds):
-        make_table(number, persons=3, masks=4, prefix=f"fold {number} person ").write(path)
+        make_table(number, persons=3, masks=4, prefix=f"fold {number} patient ").write(path)
     arguments = ["evaluate", "--out", str(tmp_path / "out"), "--model", str(a_model_file), "--cross-calibrate"]
     assert main([*arguments, "--tables", *map(str, folds)]) == 0
     report = json.loads((tmp_path / "out/evaluation.json").read_text())
@@ -270,7 +278,7 @@ def test_tables_of_several_folds_are_measured_together(make_table, a_model_file,
 
 def test_a_subject_in_the_tables_of_two_models_counts_once(make_table, tmp_path):
     first, second = make_table(1, persons=3), make_table(2, persons=3)
-    second.person = second.subject = np.where(second.subject == "p0", "p0", np.char.add(second.subject, "_other"))
+    second.patient = second.subject = np.where(second.subject == "p0", "p0", np.char.add(second.subject, "_other"))
     for number, table in enumerate((first, second)):
         table.write(tmp_path / f"{number}.csv")
     both, twice = EvaluationTable.read_all([tmp_path / "0.csv", tmp_path / "1.csv"])
@@ -319,7 +327,7 @@ def test_removed_slices_are_measured_apart(make_table):
     assert "removed" not in missed_figures(table)
     table.kind = np.where(table.mask == 3, "removed inner slices", table.kind)
     measured = missed_figures(table)["removed"]
-    assert measured["n_missed"] + measured["n_rightly_empty"] == 4 * 4  # four empty slices in one mask of each person
+    assert measured["n_missed"] + measured["n_rightly_empty"] == 4 * 4  # four empty slices in one mask of each patient
 
 
 def test_a_model_is_only_measured_on_persons_it_never_saw(a_small_model, a_torso, tmp_path, capsys):
@@ -338,7 +346,7 @@ def test_a_model_is_only_measured_on_persons_it_never_saw(a_small_model, a_torso
     arguments = ["evaluate", "--pairs", str(tmp_path / "pairs"), "--model", str(model), "--out", str(tmp_path / "out")]
     assert main(arguments) == 0
     told = EvaluationTable.read(tmp_path / "out/slices.csv.gz")
-    assert set(told.person) == {"pt_1", "pt_3"}
+    assert set(told.patient) == {"pt_1", "pt_3"}
     assert main([*arguments, "--without-names"]) == 0
     untold = EvaluationTable.read(tmp_path / "out/slices.csv.gz")
     assert (untold.dsc == told.dsc).all() and (untold.predicted != told.predicted).any()
@@ -348,7 +356,7 @@ def test_a_model_is_only_measured_on_persons_it_never_saw(a_small_model, a_torso
 
 @pytest.fixture
 def two_cts_of_one_person(a_torso, tmp_path):
-    """A folder of cases ``a_1`` and ``a_2`` of person ``a``, and ``b_1``, with values that nothing there names."""
+    """A folder of cases ``a_1`` and ``a_2`` of patient ``a``, and ``b_1``, with values that nothing there names."""
     for case in ("a_1", "a_2", "b_1"):
         for name, array in (("ct", a_torso.hu), ("label", a_torso.labels)):
             path = tmp_path / "data" / case / f"{name}.nii.gz"
@@ -361,7 +369,7 @@ def two_cts_of_one_person(a_torso, tmp_path):
 def test_persons_and_names_are_those_that_make_pairs_was_told(
     a_small_model, two_cts_of_one_person, a_subject, tmp_path, capsys, monkeypatch
 ):
-    """A model trained on one CT of a person is not measured on the other one."""
+    """A model trained on one CT of a patient is not measured on the other one."""
     from QualitySentinelLib.checkpoint import save_model
     from QualitySentinelLib.commands.main import main
 
@@ -372,10 +380,10 @@ def test_persons_and_names_are_those_that_make_pairs_was_told(
     arguments = ["evaluate", "--data", str(two_cts_of_one_person), "--names", str(tmp_path / "names.json"), "--person",
                  "([ab])_", "--source", "Hospital", "--masks", "1", "--model", str(model),
                  "--out", str(tmp_path / "out")]  # fmt: skip
-    assert main([*arguments, "--cross-calibrate"]) == 2  # one person is too few, but what was scored is kept
+    assert main([*arguments, "--cross-calibrate"]) == 2  # one patient is too few, but what was scored is kept
     assert "at least three patients" in capsys.readouterr().err
     table = EvaluationTable.read(tmp_path / "out/slices.csv.gz")
-    assert set(table.subject) == {"b_1", "torso"} and set(table.person) == {"b", "somebody"}
+    assert set(table.subject) == {"b_1", "torso"} and set(table.patient) == {"b", "somebody"}
     assert set(table.source) == {"Hospital", "invented"}
     assert main(arguments) == 0
     assert "--names names.json --patient '([ab])_'" in (tmp_path / "out/card.md").read_text()

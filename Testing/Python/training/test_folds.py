@@ -1,4 +1,4 @@
-"""Who is tested together: no person is ever in two folds, and who is trained on is not tested on."""
+"""Who is tested together: no patient is ever in two folds, and who is trained on is not tested on."""
 
 import numpy as np
 import pytest
@@ -37,8 +37,8 @@ def files(a_torso, tmp_path):
     frame = AxialFrame.from_affine(a_torso.ijk_to_ras, a_torso.hu.shape)
     owners = {f"p{n}": (f"p{n}", "Real") for n in range(5)}
     owners |= {"p0_synthetic_0": ("p0", "Real, synthetic"), "phantom_0": ("phantom_0", "phantom")}
-    for name, (person, source) in owners.items():
-        subject = Subject(name, CtVolume(a_torso.hu, frame), a_torso.labels, a_torso.names, source, person)
+    for name, (patient, source) in owners.items():
+        subject = Subject(name, CtVolume(a_torso.hu, frame), a_torso.labels, a_torso.names, source, patient)
         rng = np.random.default_rng(0)
         write_pairs(
             make_pairs(subject, simulated_candidates(subject, rng, 1), rng, COMPACT, 1), tmp_path / f"{name}.pairs.h5",

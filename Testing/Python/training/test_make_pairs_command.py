@@ -48,7 +48,7 @@ def test_every_subject_gives_a_file_with_what_was_asked_for(a_data_set, tmp_path
     assert set(pairs) == real | synthetic | {"phantom_0"}
     for name, made in pairs.items():
         assert set(made.subject) == {name}
-        assert set(made.person) == {name.removesuffix("_synthetic_0")}
+        assert set(made.patient) == {name.removesuffix("_synthetic_0")}
         assert (np.bincount(made.mask[(made.area > 0) & (made.structure == "liver")]) <= 2).all()
     assert set(pairs["case_1"].source) == {"Hospital"}
     assert set(pairs["case_1_synthetic_0"].source) == {"Hospital, synthetic"}

@@ -73,7 +73,7 @@ def test_the_labels_stay_on_what_is_painted(the_labels):
     inner = binary_erosion(np.isin(new.labels, lungs), iterations=2)
     assert inner.sum() > 500
     assert np.mean(new.ct.hu[inner] < -400) > 0.9
-    assert new.person == "someone"
+    assert new.patient == "someone"
     assert new.source.startswith("Masks, painted")
 
 
@@ -84,7 +84,7 @@ def test_the_same_seed_paints_the_same(the_labels):
 
 
 def test_cases_with_masks_and_no_ct_are_found(a_folder_of_masks):
-    assert {source.person for source in painted_sources(a_folder_of_masks, 2)} == {"someone"}
+    assert {source.patient for source in painted_sources(a_folder_of_masks, 2)} == {"someone"}
     read = read_masks_alone(next(c for c in find_cases(a_folder_of_masks, "folders").cases if not c.ct))
     assert set(read.structures.values()) == set(WANTED)
     with pytest.raises(InputError, match="has no cases"):

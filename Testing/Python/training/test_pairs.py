@@ -172,6 +172,15 @@ def test_pairs_survive_the_file_and_each_can_be_read_alone(some_pairs, tmp_path)
     assert path.stat().st_size < 0.6 * (some_pairs.images.nbytes + some_pairs.reference.nbytes)
 
 
+def test_a_file_of_before_0_2_is_read(some_pairs, tmp_path):
+    """It calls the patient ``person``."""
+    path = tmp_path / "torso.pairs.h5"
+    write_pairs(some_pairs, path, COMPACT)
+    with h5py.File(path, "a") as file:
+        file.move("patient", "person")
+    assert (PairFile(path).read().patient == some_pairs.patient).all()
+
+
 @pytest.mark.parametrize("harm", ["cut", "text", "other", "flip", "column", "number"])
 def test_a_damaged_file_is_named(some_pairs, tmp_path, harm):
     path = tmp_path / "torso.pairs.h5"

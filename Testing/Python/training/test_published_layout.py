@@ -69,6 +69,6 @@ def test_a_sample_without_a_reference_is_named_and_left_out(a_sample, capsys):
 
 def test_the_cts_of_one_person_are_kept_together(a_sample):
     found = find_subjects(a_sample.parents[1], patient="(s)")
-    assert [(source.name, source.person) for source in found] == [("s1", "s")]
-    assert found[0].read().person == "s"
+    assert [(source.name, source.patient) for source in found] == [("s1", "s")]
+    assert found[0].read().patient == "s"
     assert found[0].with_masks and found[0].folder == a_sample

@@ -34,7 +34,7 @@ def sources(a_torso):
         hu = a_torso.hu + np.random.default_rng(number).integers(-20, 20, a_torso.hu.shape).astype(np.int16)
         frame = AxialFrame.from_affine(a_torso.ijk_to_ras, hu.shape)
         ct = CtVolume(hu, frame, f"case_{number}")
-        return Subject(f"case_{number}", ct, a_torso.labels, dict(a_torso.names), person=f"patient_{number // 2}")
+        return Subject(f"case_{number}", ct, a_torso.labels, dict(a_torso.names), patient=f"patient_{number // 2}")
 
     return [SubjectSource(f"case_{n}", f"patient_{n // 2}", "torsos", lambda n=n: read(n)) for n in range(4)]
 
@@ -231,7 +231,7 @@ def test_a_label_that_is_not_trusted_teaches_nothing(sources, tmp_path):
         subject = sources[0].read()
         wrong = np.where(subject.labels == 1, 2, subject.labels)  # the liver is called spleen
         both = {1: "liver", 2: "spleen"}
-        return replace(subject, name="wrong", labels=wrong.astype(np.uint8), structures=both, person="p", trust=trust)
+        return replace(subject, name="wrong", labels=wrong.astype(np.uint8), structures=both, patient="p", trust=trust)
 
     def found(trust, folder):
         wrong = [SubjectSource(f"wrong_{n}", "p", "torsos", lambda: read(trust)) for n in range(3)]

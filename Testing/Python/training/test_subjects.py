@@ -43,10 +43,10 @@ def test_the_real_data_sets_are_found_and_two_parts_of_one_person_are_known_as_s
     found = find_subjects(shared / "data" / "openkbp") + find_subjects(here / "TotalSegmentator.csv")
     check_names(found)
     assert sum(s.source == "OpenKBP" for s in found) == 160
-    others = {s.name: s.person for s in found if s.source == "TotalSegmentator"}
+    others = {s.name: s.patient for s in found if s.source == "TotalSegmentator"}
     assert len(others) == 3 and len(set(others.values())) == 2
-    cta = [s.read() for s in found if s.person == "totalsegmentator_cta"]
-    assert {s.person for s in cta} == {"totalsegmentator_cta"}
+    cta = [s.read() for s in found if s.patient == "totalsegmentator_cta"]
+    assert {s.patient for s in cta} == {"totalsegmentator_cta"}
     assert {"aorta", "pulmonary artery"} <= {name for s in cta for name in s.structures.values()}
 
 
@@ -64,7 +64,7 @@ def test_cases_with_one_file_per_structure_or_a_label_map_are_found(a_torso, tmp
     for subject in (s.read() for s in found):
         assert set(subject.structures.values()) == {"liver", "spleen"}
         assert subject.source == "Our hospital"
-        assert subject.person == subject.name
+        assert subject.patient == subject.name
 
 
 @pytest.mark.parametrize("name", ["seg.nii", "labels.nii.gz", "Segmentation.nii.gz"])
@@ -81,9 +81,9 @@ def test_several_cts_of_one_person_in_the_layout_of_nnunet(a_torso, tmp_path):
         write_image(tmp_path / "labelsTr" / f"{case}.nii.gz", a_torso.labels, a_torso.ijk_to_ras)
     (tmp_path / "dataset.json").write_text('{"labels": {"background": 0, "liver": 1, "spleen": 2}}')
     found = find_subjects(tmp_path, patient="AutoPET_([0-9a-f]+)")
-    assert {s.name: s.person for s in found} == {"AutoPET_0a_1": "0a", "AutoPET_0a_2": "0a", "AutoPET_0b_1": "0b"}
+    assert {s.name: s.patient for s in found} == {"AutoPET_0a_1": "0a", "AutoPET_0a_2": "0a", "AutoPET_0b_1": "0b"}
     subject = found[0].read()
-    assert subject.person == "0a" and set(subject.structures.values()) == {"liver", "spleen"}
+    assert subject.patient == "0a" and set(subject.structures.values()) == {"liver", "spleen"}
     for wrong in ("(", "AutoPET", "(nobody)"):
         with pytest.raises(UsageError, match="--patient"):
             find_subjects(tmp_path, patient=wrong)

@@ -68,7 +68,7 @@ def test_the_same_seed_gives_the_same_subject_and_another_seed_another(a_subject
 def test_a_synthetic_subject_is_the_same_person_of_a_marked_source(a_subject):
     source = Subject("pt_7", a_subject.ct, a_subject.labels, a_subject.structures, "OpenKBP")
     new = synthetic_subject(source, 0)
-    assert (new.name, new.person, new.source) == ("pt_7_synthetic_0", "pt_7", "OpenKBP, synthetic")
+    assert (new.name, new.patient, new.source) == ("pt_7_synthetic_0", "pt_7", "OpenKBP, synthetic")
 
 
 @pytest.mark.parametrize("seed", range(6))

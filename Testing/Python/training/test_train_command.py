@@ -21,7 +21,7 @@ from QualitySentinelTrainingLib.commands.evaluate import by_source
 from QualitySentinelTrainingLib.commands.train import outside_fold
 from QualitySentinelTrainingLib.evaluation import EvaluationTable
 from QualitySentinelTrainingLib.evaluation.run import evaluate_pair_files
-from QualitySentinelTrainingLib.model_files import persons_seen, seen_by
+from QualitySentinelTrainingLib.model_files import patients_seen, seen_by
 from QualitySentinelTrainingLib.pairs import PairFile, make_pairs, pair_files, write_pairs
 from QualitySentinelTrainingLib.subjects import Subject
 
@@ -181,7 +181,7 @@ def test_training_can_start_from_another_models_weights_and_remembers_whom_that_
     training = after.metadata["training"]
     assert training["started_from"]["sha256"] == before.sha256
     assert "--start-from model.safetensors" in training["command"]
-    assert persons_seen(training) == {"pt_1", "pt_2", "pt_3", "pt_4", "pt_5", "phantom_1"}
+    assert patients_seen(training) == {"pt_1", "pt_2", "pt_3", "pt_4", "pt_5", "phantom_1"}
 
 
 def stages(pairs, tmp_path) -> list:
@@ -244,9 +244,9 @@ def test_persons_of_no_named_data_set_are_left_out_like_others_and_damaged_files
     pair = PairFile(pair_files(pairs)[1]).read().take(np.arange(1))
     paths = []
     for n in range(6):
-        person = np.array([f"p{n}"])
+        patient = np.array([f"p{n}"])
         paths.append(tmp_path / f"p{n}.pairs.h5")
-        write_pairs(replace(pair, subject=person, person=person, source=np.array([""])), paths[-1], COMPACT)
+        write_pairs(replace(pair, subject=patient, patient=patient, source=np.array([""])), paths[-1], COMPACT)
     damaged = tmp_path / "damaged.pairs.h5"
     damaged.write_bytes(b"damaged")
     gone = []
