@@ -22,7 +22,7 @@ from ..anatomy import all_structures, match_structure
 from ..errors import InputError
 from ..reading.image import image_stem
 from ..reading.walk import folders_in, images_in
-from .layouts.case_folders import LABEL_MAPS, MASK_FOLDER, NAME_FILES
+from .layouts.case_folders import LABEL_MAPS, MASK_FOLDER, name_file
 
 KNOWN_LAYOUTS = (
     "CASE.nii.gz with dataset.json (nnU-Net, STU-Net), CASE/segmentations/STRUCTURE.nii.gz (TotalSegmentator), "
@@ -148,7 +148,7 @@ def _case(folder: Path) -> Path | None:
     inner = folder / MASK_FOLDER
     if inner.is_dir() and _images(inner):
         return folder
-    if any((folder / name).is_file() for name in NAME_FILES):
+    if name_file(folder) is not None:
         return None
     files = {path: image_stem(path) for path in _images(folder)}
     for path, stem in files.items():
@@ -175,5 +175,4 @@ def _without_suffix(stem: str) -> str:
 def _names_for(folder: Path, root: Path) -> Path | None:
     """The nearest file of names, from ``folder`` up to ``root``."""
     above = [folder, *folder.parents]
-    places = (place / name for place in above[: above.index(root) + 1] for name in NAME_FILES)
-    return next((place for place in places if place.is_file()), None)
+    return name_file(*above[: above.index(root) + 1])

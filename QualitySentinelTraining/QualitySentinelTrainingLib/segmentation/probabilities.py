@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from QualitySentinelLib.datasets.layouts.case_folders import NAME_FILES
+from QualitySentinelLib.datasets.layouts.case_folders import name_file
 from QualitySentinelLib.errors import InputError, reason_of
 from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.reading.image import existing, image_stem, is_image_file
@@ -172,11 +172,8 @@ def _frame_on_ct(path: Path, ijk_to_ras: np.ndarray, shape: tuple[int, ...], ct:
 
 def names_beside(path: Path, number: int) -> tuple[str, ...]:
     """Names of so many classes, by the file of names beside a file or in the folder above."""
-    names = {}
-    for folder in (path.parent, path.parent.parent):
-        if found := [folder / name for name in NAME_FILES if (folder / name).is_file()]:
-            names = read_names(found[0])
-            break
+    file = name_file(path.parent, path.parent.parent)
+    names = read_names(file) if file else {}
     return (BACKGROUND, *(names.get(str(value), f"class {value}") for value in range(1, number)))
 
 

@@ -52,7 +52,7 @@ def case_in(root: Path, folder: Path, names: str | None = None, **known) -> Case
     name = folder.relative_to(root).as_posix()
     try:
         ct, masks = ct_in(folder), masks_in(folder)
-        given = next((p for place in (folder, root) for n in NAME_FILES if (p := place / n).is_file()), None)
+        given = name_file(folder, root)
         names = names_in(given) if given else None if masks is not None and masks.is_dir() else names
     except OSError as error:
         return Case(name, "", "", problem=f"its folder cannot be read ({error.strerror or error})", **known)
@@ -64,6 +64,11 @@ def case_in(root: Path, folder: Path, names: str | None = None, **known) -> Case
     if ct is not None and masks is None:
         problem = f"has no segmentation ({MASK_FOLDER}/ or seg.nii.gz)"
     return case_of(root, name, ct, masks, problem, names=names, **known)
+
+
+def name_file(*folders: Path) -> Path | None:
+    """The file of names of label values in the first of some folders that has one."""
+    return next((path for folder in folders for name in NAME_FILES if (path := folder / name).is_file()), None)
 
 
 def holds_case(folder: Path) -> bool:
