@@ -51,10 +51,7 @@ _STRICT = 0.02
 
 
 def calibrate(
-    evaluated: EvaluationTable,
-    coverage: float = COVERAGE,
-    false_flags: float = FALSE_FLAGS,
-    reach_mm: float = REACH_MM,
+    evaluated: EvaluationTable, coverage: float = COVERAGE, false_flags: float = FALSE_FLAGS, reach_mm: float = REACH_MM
 ) -> dict:
     """Everything that turns raw scores into honest ones, from subjects that the model never saw.
 

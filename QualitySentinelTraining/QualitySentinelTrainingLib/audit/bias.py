@@ -107,14 +107,9 @@ class Bias:
 
 
 def find_bias(
-    audit: Audit,
-    columns: Iterable[str] | None = None,
-    *,
-    patient: str | None = None,
-    min_group: int = MIN_GROUP,
-    draws: int = DRAWS,
-    seed: int = 0,
-) -> Bias:
+    audit: Audit, columns: Iterable[str] | None = None, *, patient: str | None = None, min_group: int = MIN_GROUP,
+    draws: int = DRAWS, seed: int = 0,
+) -> Bias:  # fmt: skip
     """Compare predicted DSC between groups of cases, for every structure and over all of them.
 
     A case's value for a structure is its predicted DSC (the mean, should several segments be that structure). Its

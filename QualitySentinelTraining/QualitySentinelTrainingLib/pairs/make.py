@@ -21,14 +21,9 @@ _CHUNK = 64
 
 
 def make_pairs(
-    subject: Subject,
-    candidates: Iterable[Candidate],
-    rng: np.random.Generator,
-    preset: Preset,
-    slices_per_mask: int | None = 4,
-    empty_per_mask: int | None = 1,
-    pretended_per_mask: int = 0,
-) -> Pairs:
+    subject: Subject, candidates: Iterable[Candidate], rng: np.random.Generator, preset: Preset, slices_per_mask: int |
+    None = 4, empty_per_mask: int | None = 1, pretended_per_mask: int = 0,
+) -> Pairs:  # fmt: skip
     """Prepare slices of candidate masks of a subject for the network, with their true DSC.
 
     Args:

@@ -46,14 +46,9 @@ def _draw(rng: np.random.Generator, weights: dict[str, float]) -> str:
 
 
 def simulate(
-    mask: np.ndarray,
-    labels: np.ndarray,
-    hu: np.ndarray,
-    spacing: tuple[float, float, float],
-    rng: np.random.Generator,
-    kind: str | None = None,
-    severity: float | None = None,
-) -> tuple[np.ndarray, ErrorRecord]:
+    mask: np.ndarray, labels: np.ndarray, hu: np.ndarray, spacing: tuple[float, float, float], rng: np.random.Generator,
+    kind: str | None = None, severity: float | None = None,
+) -> tuple[np.ndarray, ErrorRecord]:  # fmt: skip
     """Corrupt a reference mask.
 
     Args:

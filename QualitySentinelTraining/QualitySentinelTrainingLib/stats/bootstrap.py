@@ -23,13 +23,9 @@ def patient_weights(patient: np.ndarray, draws: int = DRAWS, seed: int = 0):
 
 
 def bootstrap_intervals(
-    predicted: np.ndarray,
-    true: np.ndarray,
-    patient: np.ndarray,
-    names: Sequence[str] = FIGURES,
-    draws: int = DRAWS,
+    predicted: np.ndarray, true: np.ndarray, patient: np.ndarray, names: Sequence[str] = FIGURES, draws: int = DRAWS,
     seed: int = 0,
-) -> dict[str, tuple[float, float]]:
+) -> dict[str, tuple[float, float]]:  # fmt: skip
     """95 % percentile intervals of figures of :func:`.agreement.agreement`, drawing whole patients with replacement.
 
     Returns:

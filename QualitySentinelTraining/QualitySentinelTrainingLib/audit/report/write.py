@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -23,16 +23,15 @@ from ...runs.file_names import file_name
 from ...stats import LEVEL
 from .. import bias as bias_tests
 from ..anatomy import MISSING_COLUMNS, SWAP_COLUMNS, USUAL_SHARE, find_swaps, missing_structures
-from ..bias import Bias, find_bias
+from ..bias import Bias, BiasTest, find_bias
 from ..budget import BudgetPlan, budget_plan
 from ..compare import Comparison, compare_audits
 from ..frames import Audit, read_audit
 from ..lists import LISTS, REPORT, check_lists, excluded, write_budget, write_frame, write_worst_first
 from ..open_case import SLICER_SCRIPT, CaseFiles, open_command, write_slicer_script
-from .overview import COLUMNS, CaseScores, Overview, overview_of
+from .overview import COLUMNS, CaseScores, overview_of
 from .pictures import PICTURED_CASES, case_pictures
 
-_TEMPLATES = Path(__file__).parent
 ALL_CASES = "cases.html"
 MOST_PAGES = 500
 """Cases with a page of their own; of larger data sets the worst."""
@@ -44,32 +43,14 @@ _MORE_TESTS, _LEAST_TESTS, _MOST_TESTS = 3, 10, 80
 _BUDGET_STEPS = (10, 30, 100, 300, 1000, 3000, 10000)
 
 
-@dataclass
-class _Settings:
-    """What all pages share: ``shared`` is for the templates."""
-
-    audit: Audit
-    files: CaseFiles
-    pages: dict[str, str]
-    shared: dict
-    pictures: dict[str, list[dict]] = field(default_factory=dict)
-
-
 def write_audit_report(
-    out_folder: str | os.PathLike,
-    dataset_folder: str | os.PathLike | None = None,
-    *,
-    compare_with: str | os.PathLike | None = None,
-    metadata: Iterable[str] | None = None,
-    patient: str | None = None,
-    budget: int | None = None,
-    exclude_below: float | None = None,
-    max_pages: int = MOST_PAGES,
-    max_pictured: int = PICTURED_CASES,
-    created: datetime | None = None,
+    out_folder: str | os.PathLike, dataset_folder: str | os.PathLike | None = None, *,
+    compare_with: str | os.PathLike | None = None, metadata: Iterable[str] | None = None, patient: str | None = None,
+    budget: int | None = None, exclude_below: float | None = None, max_pages: int = MOST_PAGES,
+    max_pictured: int = PICTURED_CASES, created: datetime | None = None,
     progress: Callable[[str], object] = lambda what: None,
-) -> Path:
-    """Write the report of an audit, and its lists, into the audit's folder.
+) -> Path:  # fmt: skip
+    """Write the report of an audit, and its lists, into the audit's folder; the path of the first page.
 
     Writes ``report/index.html``, ``report/cases.html`` and ``report/cases/<case>.html``; ``worst_first.csv``;
     ``budget.csv``; ``missing_structures.csv``, ``swaps.csv``; with metadata ``bias.csv``; where asked for
@@ -77,7 +58,6 @@ def write_audit_report(
     each other. What an earlier report wrote is replaced.
 
     Args:
-        out_folder: holds the audit's tables; see :func:`..frames.read_audit`.
         dataset_folder: what ``ct`` and ``seg`` are relative to; by default what ``audit.json`` says. Without it, or
             when the files have gone, there are no pictures.
         compare_with: the folder of another audit, to compare with.
@@ -90,48 +70,28 @@ def write_audit_report(
         created: date of the report; now when not given.
         progress: called with what is being done.
 
-    Returns:
-        The first page.
-
     Raises:
         UsageError: an option makes no sense.
         InputError: a table is missing or damaged, or the folder cannot be written.
     """
-    page = Path(out_folder) / REPORT
     audit = read_audit(out_folder)
     check_lists(budget, exclude_below)
     progress("reading tables")
-    slices = audit.read_slices(COLUMNS)
-    overview = overview_of(audit, slices)
+    report = _Report(audit, CaseFiles(audit, dataset_folder), max_pages, created or datetime.now().astimezone())
     progress("comparing groups")
     bias = find_bias(audit, metadata, patient=patient) if metadata is not None or patient or audit.metadata else None
     comparison = compare_audits(audit, read_audit(compare_with), patient=patient) if compare_with is not None else None
     plans = [budget_plan(audit, order) for order in ("worst", "gain")]
     swaps = find_swaps(audit.segments)
     missing = missing_structures(audit.segments, [str(c) for c in audit.done["case"]])
-    files = CaseFiles(audit, dataset_folder)
-
     progress("writing lists")
     _write_lists(audit, bias, comparison, plans[0], swaps, missing, budget, exclude_below)
-    listed = [c["case"] for c in overview.cases if c["mean"] is not None][:max_pages]
-    scores = CaseScores(audit.segments, slices)
-    pages = {case: f"{file_name(case)}.html" for case in listed}
-    told = {name: found if isinstance(found := audit.run.get(name), Mapping) else {} for name in ("model", "versions")}
-    settings = _Settings(audit, files, pages, {
-        **told, "title": audit.name, "created": created or datetime.now().astimezone(), "threshold": audit.threshold,
-        "threshold_text": threshold_text(audit.threshold), "scale": COLOR_SCALE, "missed_color": MISSED_COLOR,
-        "missed_text": MISSED_TEXT, "missed_sought": audit.missed_sought, "pages": pages,
-        "slicer_script": SLICER_SCRIPT,
-    })  # fmt: skip
     progress("drawing pictures")
-    not_pictured = _draw(settings, overview, scores, max_pictured)
-    of_structures = _draw_structures(settings, overview, scores, max_pictured // 2)
+    drawn = {"not_pictured": report.draw(max_pictured), "structure_pictures": report.of_structures(max_pictured // 2)}
     progress("writing pages")
-    _write_case_pages(settings, overview, scores, swaps)
-    atomic_write(page.with_name(ALL_CASES), render("cases.html", _TEMPLATES, cases=overview.cases, **settings.shared))
-    content = _index(settings, overview, bias, comparison, plans, swaps, missing, not_pictured, exclude_below)
-    content["structure_pictures"] = of_structures
-    return atomic_write(page, render("index.html", _TEMPLATES, **content, **settings.shared))
+    report.write_case_pages(swaps)
+    content = report.index(bias, comparison, plans, swaps, missing) | drawn | {"exclude_below": exclude_below}
+    return report.write("index.html", content)
 
 
 def _write_lists(audit, bias, comparison, plan, swaps, missing, budget, exclude_below) -> None:
@@ -156,62 +116,117 @@ def _write_lists(audit, bias, comparison, plan, swaps, missing, budget, exclude_
     write_slicer_script(out)
 
 
-def _draw(settings: _Settings, overview: Overview, scores: CaseScores, at_most: int) -> str:
-    """Draw the worst slices of the worst cases into the settings; why there are none, as a sentence."""
-    if not settings.files.at_hand:
-        return "There are no pictures: the data set was not at hand when this page was written."
-    failures = tried = 0
-    for case in overview.cases[: 2 * at_most]:
-        if len(settings.pictures) >= at_most or failures >= 3 or case["mean"] is None:
-            break
-        tried += 1
-        try:
-            pictures = case_pictures(case["case"], scores.of(case["case"]), settings.audit.threshold, settings.files)
-        except QualitySentinelError:
-            failures += 1
-            continue
-        if pictures:
-            settings.pictures[case["case"]] = pictures
-    if settings.pictures or not tried:
-        return ""
-    if failures:
-        return "There are no pictures: CTs and masks were not where the audit found them."
-    return "There are no pictures: the masks are not those that were scored."
+class _Report:
+    """The pages of an audit, and what they share."""
 
+    def __init__(self, audit: Audit, files: CaseFiles, max_pages: int, created: datetime) -> None:
+        slices = audit.read_slices(COLUMNS)
+        self.audit, self.files, self.pictures = audit, files, {}
+        self.overview, self.scores = overview_of(audit, slices), CaseScores(audit.segments, slices)
+        self.scored = [case for case in self.overview.cases if case["mean"] is not None]
+        self.pages = {case["case"]: f"{file_name(case['case'])}.html" for case in self.scored[:max_pages]}
+        told = {name: t if isinstance(t := audit.run.get(name), Mapping) else {} for name in ("model", "versions")}
+        self._shared = {
+            **told, "title": audit.name, "created": created, "threshold": audit.threshold, "scale": COLOR_SCALE,
+            "threshold_text": threshold_text(audit.threshold), "missed_color": MISSED_COLOR,
+            "missed_text": MISSED_TEXT, "missed_sought": audit.missed_sought, "pages": self.pages,
+            "slicer_script": SLICER_SCRIPT, "n_cases": len(self.overview.cases),
+        }  # fmt: skip
 
-def _draw_structures(settings: _Settings, overview: Overview, scores: CaseScores, at_most: int) -> list[tuple]:
-    """Case and picture of the lowest structures: the lowest slice of each one's lowest segment, when it is doubtful."""
-    drawn = []
-    if not settings.pictures or len(overview.structures) < 2:  # of a single one the worst cases tell all
+    def write(self, name: str, content: Mapping, template: str = "") -> Path:
+        """Write a page of the report's folder."""
+        page = render(template or name, Path(__file__).parent, **content, **self._shared)
+        return atomic_write((self.audit.folder / REPORT).parent / name, page)
+
+    def draw(self, at_most: int) -> str:
+        """Draw the worst slices of the worst cases; why there are none, as a sentence."""
+        if not self.files.at_hand:
+            return "There are no pictures: the data set was not at hand when this page was written."
+        failures = tried = 0
+        for name in (case["case"] for case in self.scored[: 2 * at_most]):
+            if len(self.pictures) >= at_most or failures >= 3:
+                break
+            tried += 1
+            try:
+                pictures = case_pictures(name, self.scores.of(name), self.audit.threshold, self.files)
+            except QualitySentinelError:
+                failures += 1
+                continue
+            if pictures:
+                self.pictures[name] = pictures
+        if self.pictures or not tried:
+            return ""
+        if failures:
+            return "There are no pictures: CTs and masks were not where the audit found them."
+        return "There are no pictures: the masks are not those that were scored."
+
+    def of_structures(self, at_most: int) -> list[tuple]:
+        """Case and picture of the lowest structures: the lowest slice of each one's lowest segment, if doubtful."""
+        drawn = []
+        if not self.pictures or len(self.overview.structures) < 2:  # of a single one the worst cases tell all
+            return drawn
+        for row in self.overview.structures[:at_most]:
+            case, name = row["lowest_case"], row["lowest_segment"]
+            segments = [s for s in self.scores.of(case) if s.name == name and (s.n_flagged or s.n_missed)]
+            segments = [replace(s, empty_slices=[]) if s.n_flagged else s for s in segments]  # a wrong one says more
+            pictures = [p for p in self.pictures.get(case, []) if p["label"] == name and not p["missed"]]
+            try:
+                pictures = pictures or case_pictures(case, segments, self.audit.threshold, self.files)
+            except QualitySentinelError:
+                continue
+            drawn += [(case, picture) for picture in pictures[:1]]
         return drawn
-    for row in overview.structures[:at_most]:
-        case, name = row["lowest_case"], row["lowest_segment"]
-        segments = [s for s in scores.of(case) if s.name == name and (s.n_flagged or s.n_missed)]
-        segments = [replace(s, empty_slices=[]) if s.n_flagged else s for s in segments]  # a wrong one says more
-        pictures = [p for p in settings.pictures.get(case, []) if p["label"] == name and not p["missed"]]
-        try:
-            pictures = pictures or case_pictures(case, segments, settings.audit.threshold, settings.files)
-        except QualitySentinelError:
-            continue
-        drawn += [(case, picture) for picture in pictures[:1]]
-    return drawn
 
+    def write_case_pages(self, swaps) -> None:
+        """Write the pages of single cases, worst first, and the one that lists all."""
+        order = [None, *(case for case in self.scored if case["case"] in self.pages), None]
+        for rank, (previous, case, following) in enumerate(zip(order, order[1:], order[2:], strict=False), start=1):
+            name, row = case["case"], case["row"]
+            self.write(f"cases/{self.pages[name]}", {
+                "case": case, "rank": rank, "previous": previous, "next": following,
+                "rows": _case_rows(self.scores.of(name), self.audit.threshold),
+                "pictures": self.pictures.get(name, []), "swaps": [swap for swap in swaps if swap.case == name],
+                "command": open_command(name, "AUDIT_FOLDER"), "warnings": _warnings(row),
+                "metadata": _metadata(self.audit, row),
+            }, "case.html")  # fmt: skip
+        folder = (self.audit.folder / REPORT).with_name("cases")
+        for old in {path.name for path in folder.glob("*.html")} - set(self.pages.values()):
+            (folder / old).unlink()
+        self.write(ALL_CASES, {"cases": self.overview.cases})
 
-def _write_case_pages(settings: _Settings, overview: Overview, scores: CaseScores, swaps) -> None:
-    audit, folder = settings.audit, (settings.audit.folder / REPORT).with_name("cases")
-    order = [c for c in overview.cases if c["case"] in settings.pages]
-    for place, case in enumerate(order):
-        name = case["case"]
-        atomic_write(folder / settings.pages[name], render(
-            "case.html", _TEMPLATES, case=case, rank=place + 1, n_cases=len(overview.cases),
-            previous=order[place - 1] if place else None, next=order[place + 1] if place + 1 < len(order) else None,
-            rows=_case_rows(scores.of(name), audit.threshold), pictures=settings.pictures.get(name, []),
-            swaps=[swap for swap in swaps if swap.case == name],
-            command=open_command(name, "AUDIT_FOLDER"), warnings=_warnings(case["row"]),
-            metadata=_metadata(audit, case["row"]), **settings.shared,
-        ))  # fmt: skip
-    for old in {path.name for path in folder.glob("*.html")} - set(settings.pages.values()):
-        (folder / old).unlink()
+    def index(self, bias: Bias | None, comparison: Comparison | None, plans: list[BudgetPlan], swaps, missing) -> dict:
+        """What the first page says, but for its pictures."""
+        overview, cases = self.overview, self.audit.cases
+        tests, compared = bias.tests if bias is not None else [], comparison.rows if comparison is not None else []
+        return vars(overview) | {
+            "histograms": [
+                histogram(dsc, self.audit.threshold, what) if len(dsc) else ""
+                for dsc, what in ((overview.segment_dsc, "segments"), (overview.slice_dsc, "slices"))
+            ],
+            "cases": self.scored[:WORST_CASES],
+            "failed": [c for c in overview.cases if c["status"] == "failed"],
+            "warned": [(c["case"], lines[0]) for c in overview.cases if (lines := _warnings(c["row"]))],
+            "top": [(case, pictures[0]) for case, pictures in self.pictures.items()],
+            "missing": missing,
+            "n_lacking": sum(m.in_range for m in missing if m.expected),
+            "usual_share": USUAL_SHARE,
+            "swaps": swaps,
+            "comparison": comparison,
+            "comparison_limit": _limit([end for row in compared for end in (row.low, row.high)]),
+            "bias": bias,
+            "bias_level": LEVEL,
+            "bias_min_group": bias_tests.MIN_GROUP,
+            "bias_min_numeric": bias_tests.MIN_NUMERIC,
+            "bias_overall": _overall_tests(tests),
+            "bias_listed": _listed_tests(tests),
+            "bias_limit": _limit([end for t in tests if t.difference is not None for end in (t.low, t.high)]),
+            "interval_bar": interval_bar,
+            "budget": _budget(plans),
+            "n_slices": plans[0].n_slices,
+            "devices": sorted({str(d) for d in cases["device"].dropna()}) if "device" in cases.columns else [],
+            "slices_scored": _slices_scored(self.audit.option("slices")),
+            "notes": [str(note) for note in self.audit.option("notes", [])],
+        }  # fmt: skip
 
 
 def _warnings(row: Mapping) -> list[str]:
@@ -241,53 +256,6 @@ def _metadata(audit: Audit, row: Mapping) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
-def _index(
-    settings: _Settings, overview: Overview, bias: Bias | None, comparison: Comparison | None, plans: list[BudgetPlan],
-    swaps, missing, not_pictured: str, exclude_below: float | None,
-) -> dict:  # fmt: skip
-    threshold = settings.audit.threshold
-    cases = settings.audit.cases
-    devices = sorted({str(d) for d in cases["device"].dropna()}) if "device" in cases.columns else []
-    return {
-        "tiles": overview.tiles,
-        "histograms": [
-            histogram(dsc, threshold, what) if len(dsc) else ""
-            for dsc, what in ((overview.segment_dsc, "segments"), (overview.slice_dsc, "slices"))
-        ],
-        "structures": overview.structures,
-        "cases": [c for c in overview.cases if c["mean"] is not None][:WORST_CASES],
-        "failed": [c for c in overview.cases if c["status"] == "failed"],
-        "n_cases": len(overview.cases),
-        "warned": [(c["case"], lines[0]) for c in overview.cases if (lines := _warnings(c["row"]))],
-        "top": [(case, pictures[0]) for case, pictures in settings.pictures.items()],
-        "not_pictured": not_pictured,
-        "worst_slices": overview.worst_slices,
-        "missing": missing,
-        "n_lacking": sum(m.in_range for m in missing if m.expected),
-        "usual_share": USUAL_SHARE,
-        "swaps": swaps,
-        "comparison": comparison,
-        "comparison_limit": _limit([r.low for r in comparison.rows] + [r.high for r in comparison.rows])
-        if comparison is not None else 0.1,
-        "bias": bias,
-        "bias_level": LEVEL,
-        "bias_min_group": bias_tests.MIN_GROUP,
-        "bias_min_numeric": bias_tests.MIN_NUMERIC,
-        "bias_overall": _overall_tests(bias) if bias is not None else [],
-        "bias_listed": _listed_tests(bias) if bias is not None else [],
-        "bias_limit": _limit([v for t in bias.tests if t.difference is not None for v in (t.low, t.high)])
-        if bias is not None else 0.1,
-        "interval_bar": interval_bar,
-        "budget": _budget(plans),
-        "n_slices": plans[0].n_slices,
-        "exclude_below": exclude_below,
-        "devices": devices,
-        "slices_scored": _slices_scored(settings.audit.option("slices")),
-        "notes": [str(note) for note in settings.audit.option("notes", [])],
-        "seconds": float(cases["seconds"].sum()) if "seconds" in cases.columns else None,
-    }  # fmt: skip
-
-
 def _slices_scored(choice: object) -> str:
     """Which slices were scored, in words; empty when all were."""
     if choice is None or choice == "all":
@@ -295,16 +263,16 @@ def _slices_scored(choice: object) -> str:
     return f"up to {choice} of each segment" if str(choice).isdecimal() else str(choice)
 
 
-def _listed_tests(bias: Bias) -> list:
+def _listed_tests(tests: list[BiasTest]) -> list[BiasTest]:
     """Tests of single structures for the page: what was found, and some more to compare it with."""
-    tests = [t for t in bias.tests if t.structure != bias_tests.OVERALL]
+    tests = [t for t in tests if t.structure != bias_tests.OVERALL]
     return tests[: min(max(sum(t.found for t in tests) + _MORE_TESTS, _LEAST_TESTS), _MOST_TESTS)]
 
 
-def _overall_tests(bias: Bias) -> list[dict]:
+def _overall_tests(tests: list[BiasTest]) -> list[dict]:
     """The tests over all structures, with a chart of their groups."""
     rows = []
-    for test in sorted((t for t in bias.tests if t.structure == bias_tests.OVERALL), key=lambda t: t.column):
+    for test in sorted((t for t in tests if t.structure == bias_tests.OVERALL), key=lambda t: t.column):
         chart = interval_bar(test.effect, test.low, test.high, 1.0, 260) if not test.groups else ""
         if test.groups:
             low, high = min(g.low for g in test.groups), max(g.high for g in test.groups)
