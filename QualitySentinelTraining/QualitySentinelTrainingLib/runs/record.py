@@ -38,38 +38,20 @@ class Record:
         return content + _checksum(content)
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> Record:
-        """What :meth:`to_bytes` wrote.
+    def from_bytes(cls, content: bytes, with_lines: bool = True) -> Record:
+        """What :meth:`to_bytes` wrote, with or without its lines; the checksum is verified.
 
         Raises:
             ValueError: it is damaged, or another version's.
         """
-        head, *lines = _checked(content).splitlines()
-        return cls(_head(head), [json.loads(line) for line in lines])
-
-
-def head_of(content: bytes) -> dict:
-    """The head in a record's file, without its results; the checksum is verified.
-
-    Raises:
-        ValueError: the file is damaged, or another version's.
-    """
-    return _head(_checked(content).partition(b"\n")[0])
-
-
-def _head(line: bytes) -> dict:
-    head = json.loads(line)
-    if not isinstance(head, dict) or head.pop("schema", None) != SCHEMA:
-        raise ValueError("written by another version")
-    return head
-
-
-def _checked(content: bytes) -> bytes:
-    """The content without its checksum."""
-    end = content.rfind(b"\n", 0, -1) + 1
-    if not end or content[end:] != _checksum(content[:end]):
-        raise ValueError("the checksum does not match")
-    return content[:end]
+        end = content.rfind(b"\n", 0, -1) + 1
+        if not end or content[end:] != _checksum(content[:end]):
+            raise ValueError("the checksum does not match")
+        first, _, lines = content[:end].partition(b"\n")
+        head = json.loads(first)
+        if not isinstance(head, dict) or head.pop("schema", None) != SCHEMA:
+            raise ValueError("written by another version")
+        return cls(head, [json.loads(line) for line in lines.splitlines()] if with_lines else [])
 
 
 def _checksum(content: bytes) -> bytes:

@@ -15,7 +15,7 @@ from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.files import atomic_write, check_writable, locked_folder
 
 from .file_names import file_name
-from .record import FAILED, Record, head_of
+from .record import FAILED, Record
 from .work import Finished, FunctionWork, Item, Result, Work, default_workers
 
 SUFFIX = ".jsonl"
@@ -216,7 +216,7 @@ class Run:
     def head(self, name: str) -> dict | None:
         """The head of an item's record; ``None`` without one, or when it or one of its files is damaged."""
         try:
-            head = self._head(self.record_path(name).read_bytes())
+            head = self._record(self.record_path(name).read_bytes(), with_lines=False).head
             whole = all((self.path / file).stat().st_size == size for file, (size, _) in head["files"].items())
         except (OSError, ValueError):
             return None
@@ -244,7 +244,7 @@ class Run:
         found = []
         for path in self.records.glob(f"[!.]*{SUFFIX}"):  # not what is being written
             try:
-                found.append(self._head(path.read_bytes())["item"])
+                found.append(self._record(path.read_bytes(), with_lines=False).name)
             except (OSError, ValueError):
                 continue
         return sorted(found)
@@ -270,17 +270,9 @@ class Run:
     def _again(self) -> str:
         return f"run the {self.kind.name} again"
 
-    def _head(self, content: bytes) -> dict:
+    def _record(self, content: bytes, with_lines: bool = True) -> Record:
         try:
-            return head_of(content)
-        except ValueError:
-            if self.kind.older is None:
-                raise
-            return self.kind.older(content).head
-
-    def _record(self, content: bytes) -> Record:
-        try:
-            return Record.from_bytes(content)
+            return Record.from_bytes(content, with_lines)
         except ValueError:
             if self.kind.older is None:
                 raise
@@ -317,7 +309,6 @@ def first_difference(before: dict, now: dict) -> str | None:
 
 
 def _engine(name: str, work: Work, workers: int | None, ray_address: str | None, items: int):
-    """The engine asked for."""
     if name == "local":
         from .local_engine import LocalEngine
 
