@@ -21,6 +21,7 @@ from QualitySentinelLib.text import EmbeddingTable
 from ..candidates import OTHER_SIDE, OTHER_STRUCTURE
 from ..pairs import PairFile, restored
 from ..pairs.columns import channels_for
+from .options import TrainingOptions
 from .renaming import MASKS_OWN_FROM, Renaming
 
 log = logging.getLogger(__name__)
@@ -59,12 +60,7 @@ class PairDataset(Dataset):
         paths: pair files.
         table: embeddings of the structures; names it lacks get the neutral one.
         preset: the preprocessing wanted: that of the files, or a part of it.
-        leave_out: structures to leave out.
-        most: a random choice of at most this many pairs is used; 0 for all.
-        mirror: data sets whose pairs are shown mirrored half of the time, under the other side's name.
-        wrong_name_share: share of good masks that are told the name of another structure of their subject, DSC 0.
-        seed: of these choices.
-        unheard_name_share: share of the other pairs that are told a name that no pair has.
+        options: what is left out, mirrored and told under other names.
 
     Attributes:
         paths: the files used.
@@ -78,11 +74,7 @@ class PairDataset(Dataset):
         InputError: no file can be used.
     """
 
-    def __init__(
-        self, paths: Sequence[Path], table: EmbeddingTable, preset: Preset, leave_out: Sequence[str] = (),
-        most: int = 0, mirror: Sequence[str] = (), wrong_name_share: float = 0.0, seed: int = 0,
-        unheard_name_share: float = 0.0,
-    ) -> None:  # fmt: skip
+    def __init__(self, paths: Sequence[Path], table: EmbeddingTable, preset: Preset, options: TrainingOptions) -> None:
         self.paths, self.preset = [], preset
         self._channels: list[list[int]] = []
         kept = ("file", "row", "pixel_mm", "dsc", "place", "identity", "empty")
@@ -97,7 +89,7 @@ class PairDataset(Dataset):
                 continue
             columns = file.columns
             file.close()
-            wanted = ~np.isin(columns["structure"], list(leave_out))
+            wanted = ~np.isin(columns["structure"], options.leave_out)
             if not preset.neighbour:
                 wanted &= columns["area"] > 0
             rows = np.flatnonzero(wanted).astype(np.int32)
@@ -116,8 +108,9 @@ class PairDataset(Dataset):
         if not sum(len(part) for part in parts["row"]):
             raise InputError(f"{Path(paths[0]).parent if paths else 'no folder'}: no usable pair file to train on")
         columns = {name: np.concatenate(part) for name, part in parts.items()}
-        if most and most < len(columns["row"]):
-            chosen = np.sort(np.random.default_rng(seed).permutation(len(columns["row"]))[:most])
+        if 0 < options.most_pairs < len(columns["row"]):
+            rng = np.random.default_rng(options.seed)
+            chosen = np.sort(rng.permutation(len(columns["row"]))[: options.most_pairs])
             columns = {name: values[chosen] for name, values in columns.items()}
         self._file, self._row, self.empty = columns["file"], columns["row"], columns["empty"]
         self.sources = sorted(names["source"])
@@ -130,8 +123,9 @@ class PairDataset(Dataset):
         self._structures = list(names["structure"])
         self._structure = columns["structure"]
         self._renaming = Renaming(
-            self._structures, self._structure, self._file, np.isin(np.array(self.sources)[self.source], list(mirror)),
-            ~self.empty & (columns["dsc"] >= MASKS_OWN_FROM), wrong_name_share, table, seed, unheard_name_share,
+            self._structures, self._structure, self._file, np.isin(np.array(self.sources)[self.source], options.mirror),
+            ~self.empty & (columns["dsc"] >= MASKS_OWN_FROM), options.wrong_name_share, table, options.seed,
+            options.unheard_name_share,
         )  # fmt: skip
         self._open: OrderedDict[int, PairFile] = OrderedDict()
         self._bad: set[int] = set()
@@ -236,20 +230,18 @@ class EpochSampler(Sampler[int]):
     Every pair is drawn once before any is drawn again, as far as the shares allow.
     """
 
-    def __init__(
-        self, dataset: PairDataset, count: int, source_shares: dict, empty_share: float, seed: int,
-        origin_shares: dict | None = None,
-    ) -> None:  # fmt: skip
-        self._count = count or len(dataset)
-        self._seed, self._epoch = seed, 0
+    def __init__(self, dataset: PairDataset, options: TrainingOptions) -> None:
+        self._count = options.pairs_per_epoch or len(dataset)
+        self._seed, self._epoch = options.seed, 0
         groups = []
         for number, source in enumerate(dataset.sources):
-            share_of_source = float(source_shares.get(source, 1.0))
+            share_of_source = options.source_shares.get(source, 1.0)
             halves = [np.flatnonzero((dataset.source == number) & (dataset.empty == empty)) for empty in (True, False)]
-            shares = [empty_share, 1.0 - empty_share] if all(map(len, halves)) else [1.0, 1.0]
+            shares = [options.empty_share, 1.0 - options.empty_share] if all(map(len, halves)) else [1.0, 1.0]
             for rows, share in zip(halves, shares, strict=True):
-                groups += [(part, share_of_source * share * s) for part, s in _by_origin(dataset, rows, origin_shares)]
-        if not count:
+                parts = _by_origin(dataset, rows, options.origin_shares)
+                groups += [(part, share_of_source * share * s) for part, s in parts]
+        if not options.pairs_per_epoch:
             groups = [(np.arange(len(dataset)), 1.0)]
         bounds = np.cumsum([0.0, *(share for _, share in groups)])
         if not bounds[-1]:
@@ -279,7 +271,7 @@ class EpochSampler(Sampler[int]):
         return iter(order.tolist())
 
 
-def _by_origin(dataset: PairDataset, rows: np.ndarray, shares: dict | None) -> list[tuple[np.ndarray, float]]:
+def _by_origin(dataset: PairDataset, rows: np.ndarray, shares: dict) -> list[tuple[np.ndarray, float]]:
     """``rows`` with the share 1, or those of each origin with its own; together they have 1 then, too."""
     if not shares or not len(rows):
         return [(rows, 1.0)] if len(rows) else []

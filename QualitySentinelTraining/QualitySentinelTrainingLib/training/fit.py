@@ -67,12 +67,8 @@ def fit(model: QualityModel, paths: Sequence[Path], options: TrainingOptions, ou
     """
     out, clock = Path(out), _Clock()
     lightning.seed_everything(options.seed, verbose=False)
-    dataset = PairDataset(
-        paths, model.table, model.preset, options.leave_out, options.most_pairs, options.mirror,
-        options.wrong_name_share, options.seed, options.unheard_name_share,
-    )  # fmt: skip
-    shares = options.source_shares, options.empty_share, options.seed, options.origin_shares
-    sampler = EpochSampler(dataset, options.pairs_per_epoch, *shares)
+    dataset = PairDataset(paths, model.table, model.preset, options)
+    sampler = EpochSampler(dataset, options)
     _name_vain_options(options, dataset)
     loader = DataLoader(
         dataset, batch_size=min(options.batch_size, len(sampler)), sampler=sampler, drop_last=True,

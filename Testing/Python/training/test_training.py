@@ -62,7 +62,13 @@ def pairs(a_torso, tmp_path_factory) -> Path:
 
 
 def dataset_of(paths, **options) -> PairDataset:
-    return PairDataset(paths, a_tiny_model().table, PRESET, **options)
+    return PairDataset(paths, a_tiny_model().table, PRESET, TrainingOptions(**options))
+
+
+def sampler_of(dataset: PairDataset, count: int, shares: dict, empty: float, **options) -> EpochSampler:
+    return EpochSampler(
+        dataset, TrainingOptions(pairs_per_epoch=count, source_shares=shares, empty_share=empty, **options)
+    )
 
 
 def weights(model: QualityModel) -> torch.Tensor:
@@ -94,7 +100,7 @@ def killed_in_epoch(monkeypatch, epoch: int) -> None:
 
 def test_the_sampler_takes_every_pair_before_any_again_and_keeps_the_shares(pairs):
     dataset = dataset_of(pair_files(pairs))
-    sampler = EpochSampler(dataset, 20, {"phantom": 3.0}, 0.3, seed=1)
+    sampler = sampler_of(dataset, 20, {"phantom": 3.0}, 0.3, seed=1)
     epochs = []
     for epoch in range(3):
         sampler.set_epoch(epoch)
@@ -119,23 +125,23 @@ def test_the_sampler_keeps_the_shares_of_origins_within_each_source(pairs):
     dataset.origin = (np.arange(len(dataset)) % 4 > 0).astype(np.int8)  # a quarter is a network's
     phantom = dataset.source == dataset.sources.index("phantom")
     dataset.origin[phantom] = 1
-    rows = np.array(list(EpochSampler(dataset, 400, {"phantom": 1.0, "Real": 1.0}, 0.2, 1, {"network": 3.0})))
+    rows = np.array(list(sampler_of(dataset, 400, {}, 0.2, seed=1, origin_shares={"network": 3.0})))
     of_networks = dataset.origin[rows] == 0
     assert np.isclose(of_networks[~phantom[rows]].mean(), 0.75, atol=0.02)
     assert np.isclose(phantom[rows].mean(), 0.5, atol=0.02)  # a source without network masks keeps its share
     assert np.isclose(dataset.empty[rows].mean(), 0.2, atol=0.02)
-    without = list(EpochSampler(dataset, 400, {}, 0.2, 1, {"network": 0.0}))
+    without = list(sampler_of(dataset, 400, {}, 0.2, seed=1, origin_shares={"network": 0.0}))
     assert not (dataset.origin[without] == 0).any()
 
 
 def test_every_pair_once_when_no_number_is_given(pairs):
     dataset = dataset_of(pair_files(pairs))
-    assert sorted(EpochSampler(dataset, 0, {}, 0.2, 0)) == list(range(len(dataset)))
+    assert sorted(sampler_of(dataset, 0, {}, 0.2)) == list(range(len(dataset)))
 
 
 def test_shares_that_leave_nothing_are_refused(pairs):
     with pytest.raises(InputError, match="source_shares"):
-        EpochSampler(dataset_of(pair_files(pairs)), 10, {"phantom": 0, "Real": 0}, 0.2, 0)
+        sampler_of(dataset_of(pair_files(pairs)), 10, {"phantom": 0.0, "Real": 0.0}, 0.2)
 
 
 def test_shares_that_do_nothing_are_named(pairs, tmp_path, caplog):
@@ -166,8 +172,8 @@ def test_structures_can_be_left_out_and_pairs_be_fewer(pairs):
     assert everything["structures"] == ["liver", "spleen"]
     assert everything["sources"]["Real"]["persons"] == ["a", "b"]
     assert everything["pairs"] == sum(source["pairs"] for source in everything["sources"].values())
-    assert dataset_of(pair_files(pairs), leave_out=["spleen"]).trained_on()["structures"] == ["liver"]
-    few = dataset_of(pair_files(pairs), most=7)
+    assert dataset_of(pair_files(pairs), leave_out=("spleen",)).trained_on()["structures"] == ["liver"]
+    few = dataset_of(pair_files(pairs), most_pairs=7)
     assert len(few) == few.trained_on()["pairs"] == 7
     images, reference, *_ = few.__getitems__([0, 6])
     assert images.shape == (2, 4, 32, 32) and reference.shape == (2, 32, 32)
@@ -196,12 +202,13 @@ def sided(a_torso, tmp_path_factory) -> Path:
 def told(pairs, **options) -> tuple[PairDataset, dict[str, torch.Tensor]]:
     """Pairs whose names can be read off their embeddings, and these."""
     table = EmbeddingTable("random", "{}", NAMES, np.eye(len(NAMES), 4, dtype=np.float32))
-    return PairDataset(pair_files(pairs), table, PRESET, **options), {n: torch.tensor(table.vector(n)) for n in NAMES}
+    made = PairDataset(pair_files(pairs), table, PRESET, TrainingOptions(**options))
+    return made, {n: torch.tensor(table.vector(n)) for n in NAMES}
 
 
 def test_mirrored_pairs_bear_the_other_sides_name(sided):
     plain, vectors = told(sided)
-    mirrored, _ = told(sided, mirror=["Real"])
+    mirrored, _ = told(sided, mirror=("Real",))
     rows = list(range(len(plain)))
     before, after = plain.__getitems__(rows), mirrored.__getitems__(rows)
     flipped = ~np.array([torch.equal(a, b) for a, b in zip(before[0], after[0], strict=True)])
@@ -259,7 +266,7 @@ def test_wrong_names_lie_near_and_cannot_overlap():
 
 
 def test_what_a_batch_is_told_is_the_same_whenever_it_is_read(sided):
-    options = {"mirror": ["Real"], "wrong_name_share": 0.5, "seed": 3}
+    options = {"mirror": ("Real",), "wrong_name_share": 0.5, "seed": 3}
     rows = [5, 2, 9, 14, 3, 30, 21, 8]
     first, again = (told(sided, **options)[0].__getitems__(rows) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
@@ -267,7 +274,7 @@ def test_what_a_batch_is_told_is_the_same_whenever_it_is_read(sided):
 
 def test_a_network_without_a_neighbour_channel_is_shown_no_empty_slices(pairs):
     everything = dataset_of(pair_files(pairs))
-    plain = PairDataset(pair_files(pairs), a_tiny_model().table, replace(PRESET, neighbour=False))
+    plain = PairDataset(pair_files(pairs), a_tiny_model().table, replace(PRESET, neighbour=False), TINY)
     assert everything.empty.any() and not plain.empty.any()
     assert len(plain) == np.count_nonzero(~everything.empty)
 
