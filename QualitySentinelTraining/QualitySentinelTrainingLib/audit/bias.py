@@ -50,21 +50,14 @@ class Group:
 class BiasTest(RankTest):
     """One test: a metadata column against the predicted DSC of one structure, or of all.
 
-    Attributes:
-        column: metadata column, without ``meta_``; ``age group`` for the groups made of ``age``.
-        structure: the structure's name, or :data:`OVERALL`.
-        q: ``p`` corrected for all tests of the report.
-        difference: of the first group's mean DSC less the second's (two groups), else ``None``.
-        low, high: 95 % interval of ``difference``, or of rho; ``None`` with more than two groups, whose means have
-            intervals of their own.
-        groups: the groups, best first; empty for numbers.
+    ``low`` and ``high`` are of ``difference``, or of rho; more than two groups have intervals of their own.
     """
 
-    column: str
-    structure: str
-    difference: float | None = None
-    groups: tuple[Group, ...] = ()
-    q: float = float("nan")
+    column: str  # metadata column, without ``meta_``; ``age group`` for the groups made of ``age``
+    structure: str  # its name, or :data:`OVERALL`
+    difference: float | None = None  # of two groups: the first one's mean DSC less the second's
+    groups: tuple[Group, ...] = ()  # best first; empty for numbers
+    q: float = float("nan")  # ``p`` corrected for all tests of the report
 
     @property
     def found(self) -> bool:

@@ -33,15 +33,9 @@ class Canvas:
     z = 0 is the level of the iliac crest. A smooth displacement and a scale map voxels to it, so shapes stay
     simple formulas while no two phantoms are alike.
 
-    Attributes:
-        hu: float32 ``[k, j, i]``.
-        labels: uint8 ``[k, j, i]``.
-        values: label value by name.
-        whole: the region that is the whole canvas.
-        wall: float32 ``[k, j, i]``, signed distance (mm) to the outer surface of the body's muscle layer;
-            filled by the body painter.
-        domes: height (mm) of the right and left dome of the diaphragm.
-        rng: source of randomness of all painters.
+    All arrays are ``[k, j, i]``: ``hu`` float32, ``labels`` uint8. ``wall`` is the signed distance (mm) to the outer
+    surface of the body's muscle layer, float32, filled by the body painter; ``domes`` are the heights (mm) of the right
+    and left dome of the diaphragm.
     """
 
     def __init__(self, rng: np.random.Generator, axes: tuple, bend: float, values: dict[str, int]):

@@ -40,12 +40,8 @@ def signed_distance(mask: np.ndarray, spacing: tuple[float, float, float]) -> np
 class Case:
     """One reference structure in its crop.
 
-    Attributes:
-        reference: bool ``[k, j, i]``, cropped with room for the error to grow.
-        labels: uint8 ``[k, j, i]`` of the same crop, all structures; other values than the reference's are neighbours.
-        hu: int16 or float32 ``[k, j, i]`` of the same crop.
-        spacing: mm ``(k, j, i)``.
-        rng: source of randomness; set anew for every mask.
+    ``reference``, bool ``[k, j, i]``, is cropped with room for the error to grow; ``labels`` (all structures: other
+    values than the reference's are neighbours) and ``hu`` are of the same crop. ``spacing`` is mm ``(k, j, i)``.
     """
 
     def __init__(self, reference, labels, hu, spacing, rng: np.random.Generator):
