@@ -41,6 +41,7 @@ class LocalEngine:
             raise UsageError(f"--workers {workers}: give 1 or more")
         self._work, self.workers = work, workers
         self.busy_share: float | None = None
+        self._began = 0.0
 
     def results(self, items: Iterable[Item]) -> Iterator[Finished]:
         """What each item gave, as they are done.
@@ -49,18 +50,17 @@ class LocalEngine:
             ModelError: the model is at fault.
             InputError: workers cannot be started.
         """
-        clock = _Clock(self.workers)
-        source = self._alone(items, clock) if self.workers == 1 else self._side_by_side(items, clock)
+        worked, source = 0.0, self._alone(items) if self.workers == 1 else self._side_by_side(items)
         for finished in source:
-            clock.worked += finished.head["seconds"].get("work", 0.0)
-            self.busy_share = clock.share()
+            worked += finished.head["seconds"].get("work", 0.0)
+            self.busy_share = worked / (self.workers * (time.perf_counter() - self._began))
             yield finished
 
-    def _alone(self, items: Iterable[Item], clock: _Clock) -> Iterator[Finished]:
+    def _alone(self, items: Iterable[Item]) -> Iterator[Finished]:
         with _torch_threads_kept():
             self._work.start(self._work.device)
             worker = Worker(self._work)
-            clock.start()
+            self._began = time.perf_counter()
             pool = ThreadPoolExecutor(1, "reading")
             try:
                 ahead: deque[Future[ReadItem]] = deque()
@@ -73,7 +73,7 @@ class LocalEngine:
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def _side_by_side(self, items: Iterable[Item], clock: _Clock) -> Iterator[Finished]:
+    def _side_by_side(self, items: Iterable[Item]) -> Iterator[Finished]:
         waiting, dropped, workers = deque(items), deque(), []
 
         def hire() -> _Process:
@@ -81,14 +81,14 @@ class LocalEngine:
             return workers[-1]
 
         try:
-            yield from self._drive([hire() for _ in range(self.workers)], waiting, dropped, clock, _AHEAD)
+            yield from self._drive([hire() for _ in range(self.workers)], waiting, dropped, _AHEAD)
             while waiting:  # all workers died: one alone has more memory
-                yield from self._drive([hire()], waiting, dropped, clock, _AHEAD)
+                yield from self._drive([hire()], waiting, dropped, _AHEAD)
             alone = None
             while dropped:  # one of these was in the hands of a worker when it died: which, shows now
                 item, lost = dropped.popleft(), deque()
                 alone = alone or hire()
-                yield from self._drive([alone], deque([item]), lost, clock, 1)
+                yield from self._drive([alone], deque([item]), lost, 1)
                 if lost:
                     alone = None
                     yield given_up(self._work, item, _KILLED)
@@ -97,7 +97,7 @@ class LocalEngine:
                 worker.stop()
 
     def _drive(
-        self, workers: list[_Process], waiting: deque[Item], dropped: deque[Item], clock: _Clock, ahead: int
+        self, workers: list[_Process], waiting: deque[Item], dropped: deque[Item], ahead: int
     ) -> Iterator[Finished]:
         """Give the workers items until there are no more, or no workers; ``dropped`` gets those of dead workers."""
         living = list(workers)
@@ -115,23 +115,12 @@ class LocalEngine:
                 if isinstance(message, Finished):
                     yield message
                 else:
-                    clock.start()
+                    self._began = self._began or time.perf_counter()
                 worker.fill(waiting, ahead)
         if not any(worker.ready for worker in workers):
             raise InputError(
                 "a worker was killed before it could begin, perhaps for want of memory; give fewer --workers"
             )
-
-
-class _Clock:
-    def __init__(self, workers: int) -> None:
-        self._workers, self._began, self.worked = workers, None, 0.0
-
-    def start(self) -> None:
-        self._began = self._began or time.perf_counter()
-
-    def share(self) -> float:
-        return self.worked / (self._workers * (time.perf_counter() - self._began))
 
 
 class _Process:

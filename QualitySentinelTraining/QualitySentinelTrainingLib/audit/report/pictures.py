@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from QualitySentinelLib.report.slice_picture import PICTURE_PX, slice_picture
-from QualitySentinelLib.report.text import dsc_text, range_text
+from QualitySentinelLib.report.slice_picture import slice_picture
+from QualitySentinelLib.report.text import range_text
 from QualitySentinelLib.report.worst_slices import worst_slices
-from QualitySentinelLib.scores import CaseScore, SegmentScore, dsc_color, segment_labels
+from QualitySentinelLib.scores import CaseScore, SegmentScore, segment_labels
 from QualitySentinelLib.volume import CtVolume, Segment
 
 from ..open_case import CaseFiles
@@ -35,22 +35,19 @@ def case_pictures(case: str, segments: list[SegmentScore], threshold: float, fil
     for label, slices in chosen.items():
         segment = masks.get(label)
         for slice_score in slices if segment is not None else ():
-            picture = _picture(ct, segment, slice_score, threshold)
-            if picture is not None:
-                pictures.append(picture | {"label": label})
+            pictures.append(_picture(ct, segment, slice_score, label))
     order = {s.segment_id: place for place, s in enumerate(segments)}
-    return sorted(pictures, key=lambda p: (order[p["label"]], p["missed"], p["dsc"]))
+    drawn = filter(None, pictures)
+    return sorted(drawn, key=lambda p: (order[p["label"]], p["slice"].missed, p["slice"].predicted_dsc))
 
 
 def _by_label(segmentation) -> dict[str, Segment]:
     """Segments as the tables call them."""
-    segments = list(segmentation)
-    scores = [SegmentScore(s.id, s.name, s.structure, "") for s in segments]
-    labels = segment_labels(scores)
-    return {labels[s.id]: s for s in segments}
+    labels = segment_labels([SegmentScore(s.id, s.name, s.structure, "") for s in segmentation])
+    return {labels[s.id]: s for s in segmentation}
 
 
-def _picture(ct: CtVolume, segment: Segment, slice_score, threshold: float) -> dict | None:
+def _picture(ct: CtVolume, segment: Segment, slice_score, label: str) -> dict | None:
     missed = slice_score.missed
     k, occupied = slice_score.k, segment.occupied_slices()
     if not len(occupied) or not 0 <= k < ct.frame.shape[0]:
@@ -60,14 +57,6 @@ def _picture(ct: CtVolume, segment: Segment, slice_score, threshold: float) -> d
         return None  # the mask was changed since the audit
     picture = slice_picture(ct, segment, k, mask_from=masked if missed else None)
     return {
-        "uri": picture.uri,
-        "px": PICTURE_PX,
-        "slice": slice_score,
-        "missed": missed,
-        "flagged": slice_score.flagged,
-        "dsc": slice_score.predicted_dsc,
-        "dsc_text": dsc_text(slice_score.predicted_dsc, threshold),
+        "label": label, "uri": picture.uri, "slice": slice_score, "window": picture.window.name,
         "range": "" if missed else range_text(slice_score.dsc_low, slice_score.dsc_high),
-        "color": dsc_color(slice_score.predicted_dsc),
-        "window": picture.window.name,
-    }
+    }  # fmt: skip

@@ -12,6 +12,7 @@ from QualitySentinelLib.errors import QualitySentinelError
 from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.report.drawing import MISSED_COLOR
 from QualitySentinelLib.report.plot import dsc_plot, dsc_strip
+from QualitySentinelLib.report.slice_picture import PICTURE_PX
 from QualitySentinelLib.report.text import MISSED_TEXT, threshold_text
 from QualitySentinelLib.scores import SegmentScore, dsc_color
 from QualitySentinelLib.scores.colors import COLOR_SCALE
@@ -130,7 +131,7 @@ class _Report:
             **told, "title": audit.name, "created": created, "threshold": audit.threshold, "scale": COLOR_SCALE,
             "threshold_text": threshold_text(audit.threshold), "missed_color": MISSED_COLOR,
             "missed_text": MISSED_TEXT, "missed_sought": audit.missed_sought, "pages": self.pages,
-            "slicer_script": SLICER_SCRIPT, "n_cases": len(self.overview.cases),
+            "slicer_script": SLICER_SCRIPT, "picture_px": PICTURE_PX, "n_cases": len(self.overview.cases),
         }  # fmt: skip
 
     def write(self, name: str, content: Mapping, template: str = "") -> Path:
@@ -169,7 +170,7 @@ class _Report:
             case, name = row["lowest_case"], row["lowest_segment"]
             segments = [s for s in self.scores.of(case) if s.name == name and (s.n_flagged or s.n_missed)]
             segments = [replace(s, empty_slices=[]) if s.n_flagged else s for s in segments]  # a wrong one says more
-            pictures = [p for p in self.pictures.get(case, []) if p["label"] == name and not p["missed"]]
+            pictures = [p for p in self.pictures.get(case, []) if p["label"] == name and not p["slice"].missed]
             try:
                 pictures = pictures or case_pictures(case, segments, self.audit.threshold, self.files)
             except QualitySentinelError:
