@@ -35,9 +35,7 @@ class PairAmounts(Options):
     masks: Annotated[NonNegativeInt, Doc("simulated masks per structure")] = 8
     slices: Annotated[PositiveInt, Doc("slices per mask")] = 4
     empty: Annotated[NonNegativeInt, Doc("empty slices per mask")] = 1
-    pretended: Annotated[
-        NonNegativeInt, Doc("slices per mask that are shown as missed although they are not")
-    ] = 1
+    pretended: Annotated[NonNegativeInt, Doc("slices per mask that are shown as missed although they are not")] = 1
     evaluation: Annotated[
         bool, Doc("make test pairs: every slice of every mask, masks with slices removed, phantoms never trained on")
     ] = False

@@ -27,13 +27,10 @@ class TrainingOptions(Options):
     architecture: Annotated[
         Literal["compact", "resnet50"], Doc("ours, or the published network on one window, for comparison")
     ] = "compact"
-    text: Annotated[
-        Literal["sentence", "clip", "none"],
-        Doc(
-            "the encoder that ships as a package; open_clip, which downloads weights; or the neutral embedding for "
-            "every structure, for comparison"
-        ),
-    ] = "sentence"
+    text: Annotated[Literal["sentence", "clip", "none"], Doc(
+        "the encoder that ships as a package; open_clip, which downloads weights; or the neutral embedding for every "
+        "structure, for comparison"
+    )] = "sentence"  # fmt: skip
     epochs: PositiveInt = 10
     pairs_per_epoch: Annotated[
         NonNegativeInt, Doc("pairs drawn for each epoch; 0 takes every pair once; the shares below count above 0 only")
@@ -41,13 +38,10 @@ class TrainingOptions(Options):
     source_shares: Annotated[Shares, Doc("relative share of each source in the draw; those not named count 1")] = field(
         default_factory=dict
     )
-    origin_shares: Annotated[
-        Shares,
-        Doc(
-            "relative share of masks of each origin (network, simulated) among the pairs of a source; those not named "
-            "count 1; without it, as many as there are"
-        ),
-    ] = field(default_factory=dict)
+    origin_shares: Annotated[Shares, Doc(
+        "relative share of masks of each origin (network, simulated) among the pairs of a source; those not named "
+        "count 1; without it, as many as there are"
+    )] = field(default_factory=dict)  # fmt: skip
     empty_share: Annotated[Share, Doc("share of the draw that shows empty slices")] = 0.2
     batch_size: Annotated[PositiveInt, Doc("pairs per step and device")] = 64
     learning_rate: Annotated[PositiveFloat, Doc("peak of the one-cycle schedule")] = 2e-3
@@ -56,17 +50,13 @@ class TrainingOptions(Options):
         NonNegativeFloat, Doc("weight of the dense term (where the reference is) against the DSC's own")
     ] = 4.0
     ranking_weight: Annotated[NonNegativeFloat, Doc("weight of the optimal pair ranking")] = 1.0
-    dsc_loss: Annotated[
-        Literal["huber", "squared", "published"],
-        Doc("squared up to an error of 0.15, then absolute; squared; squared, weighted by the published steps"),
-    ] = "huber"
-    neutral_share: Annotated[
-        Share,
-        Doc(
-            "share of pairs whose text is replaced by the neutral embedding, so that an unknown structure is scored "
-            "sensibly and the network cannot lean on the name alone"
-        ),
-    ] = 0.15
+    dsc_loss: Annotated[Literal["huber", "squared", "published"], Doc(
+        "squared up to an error of 0.15, then absolute; squared; squared, weighted by the published steps"
+    )] = "huber"  # fmt: skip
+    neutral_share: Annotated[Share, Doc(
+        "share of pairs whose text is replaced by the neutral embedding, so that an unknown structure is scored "
+        "sensibly and the network cannot lean on the name alone"
+    )] = 0.15  # fmt: skip
     jitter_hu: Annotated[
         NonNegativeFloat, Doc("spread of the random offset, and largest spread of the noise, of the CT, in HU")
     ] = 15.0
@@ -76,35 +66,22 @@ class TrainingOptions(Options):
     ] = 10.0
     zoom: Annotated[Share, Doc("largest random change of their size, a factor of 1 +- zoom")] = 0.12
     shift: Annotated[Share, Doc("largest random shift of them, as a share of the picture's width")] = 0.03
-    mirror: Annotated[
-        tuple[str, ...],
-        Doc(
-            "data sets whose pairs are shown mirrored half of the time, under the other side's name: those of parts of "
-            "the body where left and right look alike"
-        ),
-    ] = ()
-    wrong_name_share: Annotated[
-        Share,
-        Doc(
-            "share of the pairs with a good mask that are told the name of another structure, often the other side's "
-            "or a neighbor's, so that their DSC is 0"
-        ),
-    ] = 0.0
-    wrong_names_met: Annotated[
-        float,
-        Field(gt=0.0, lt=1.0),
-        Doc(
-            "share of masks under a wrong name that a user is expected to meet; the gate, which learned from many "
-            "more, is set right for it at the end (prior correction: Saerens, Latinne, Decaestecker 2002)"
-        ),
-    ] = 0.01
-    unheard_name_share: Annotated[
-        Share,
-        Doc(
-            "share of the other pairs that are told a name that none has: a network must not call every mask of a "
-            "structure wrong that it was never shown"
-        ),
-    ] = 0.0
+    mirror: Annotated[tuple[str, ...], Doc(
+        "data sets whose pairs are shown mirrored half of the time, under the other side's name: those of parts of the"
+        " body where left and right look alike"
+    )] = ()  # fmt: skip
+    wrong_name_share: Annotated[Share, Doc(
+        "share of the pairs with a good mask that are told the name of another structure, often the other side's or a "
+        "neighbor's, so that their DSC is 0"
+    )] = 0.0  # fmt: skip
+    wrong_names_met: Annotated[float, Field(gt=0.0, lt=1.0), Doc(
+        "share of masks under a wrong name that a user is expected to meet; the gate, which learned from many more, is"
+        " set right for it at the end (prior correction: Saerens, Latinne, Decaestecker 2002)"
+    )] = 0.01  # fmt: skip
+    unheard_name_share: Annotated[Share, Doc(
+        "share of the other pairs that are told a name that none has: a network must not call every mask of a "
+        "structure wrong that it was never shown"
+    )] = 0.0  # fmt: skip
     identity_weight: Annotated[
         NonNegativeFloat, Doc("weight of the gate's cross-entropy (is this the named structure at all)")
     ] = 0.2
