@@ -13,11 +13,7 @@ if TYPE_CHECKING:
 
 
 def check_out(out: Path) -> Path:
-    """The path of a model file to write.
-
-    Raises:
-        UsageError: its name does not end as model files' names do.
-    """
+    """The path of a model file to write. Raises ``UsageError``: its name does not end as model files' names do."""
     out = Path(out)
     if out.suffix != ".safetensors":
         raise UsageError(f"--out {out}: give a file name that ends in .safetensors")

@@ -136,11 +136,7 @@ def painted_sources(data: Path, number: int, source: str = "") -> list[SubjectSo
 
 
 def check_names(sources: Iterable[SubjectSource]) -> None:
-    """Make sure that no two subjects share a name.
-
-    Raises:
-        UsageError: two do.
-    """
+    """Make sure that no two subjects share a name. Raises ``UsageError``: two do."""
     seen = {}
     for source in sources:
         if source.name in seen:

@@ -100,11 +100,7 @@ class Audit:
         return [c.removeprefix(META) for c in self.cases.columns if c.startswith(META)]
 
     def case(self, name: str) -> pd.Series:
-        """One row of the cases table.
-
-        Raises:
-            UsageError: there is no such case.
-        """
+        """One row of the cases table. Raises ``UsageError``: there is no such case."""
         rows = self.cases[self.cases["case"] == name]
         if rows.empty:
             raise UsageError(f"{name}: no case of {self.folder}; see the column 'case' of cases.csv")

@@ -37,11 +37,7 @@ def left_in(out: Path) -> list[str]:
 
 
 def check_lists(budget: int | None, exclude_below: float | None) -> None:
-    """Refuse a number of slices, or a DSC, that is none.
-
-    Raises:
-        UsageError: one is.
-    """
+    """Refuse a number of slices, or a DSC, that is none. Raises ``UsageError``: one is."""
     if budget is not None and budget < 1:
         raise UsageError(f"--budget {budget}: give a number of slices of 1 or more")
     if exclude_below is not None:

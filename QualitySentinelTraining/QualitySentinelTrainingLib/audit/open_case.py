@@ -53,11 +53,7 @@ class CaseFiles:
         return self._found.get(name)
 
     def read(self, name: str) -> tuple[CtVolume, Segmentation]:
-        """A case's CT and masks.
-
-        Raises:
-            QualitySentinelError: they are not there, or cannot be read.
-        """
+        """A case's CT and masks. Raises ``QualitySentinelError``: they are not there, or cannot be read."""
         case = self.case(name)
         if case is None or not self.at_hand:
             raise UsageError(f"{name}: its files are unknown; give the data set's folder")

@@ -147,11 +147,7 @@ def _renew_metadata(run: AuditFolder, plan: Plan, cases: Iterable[Case]) -> None
 
 
 def check_tables_can_be_written() -> None:
-    """Make sure, before the work, that Parquet can be written.
-
-    Raises:
-        UsageError: pyarrow is not installed.
-    """
+    """Make sure, before the work, that Parquet can be written. Raises ``UsageError``: pyarrow is not installed."""
     if find_spec("pyarrow") is None:
         raise not_installed("an audit", "pyarrow", "audit")
 

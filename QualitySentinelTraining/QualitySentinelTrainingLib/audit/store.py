@@ -36,9 +36,5 @@ class AuditFolder(Run):
             return None
 
     def write_place(self, dataset: Path) -> None:
-        """Keep where the data set lies among the records.
-
-        Raises:
-            InputError: it cannot be written.
-        """
+        """Keep where the data set lies among the records. Raises ``InputError``: it cannot be written."""
         atomic_write(self.records / PLACE_FILE, json.dumps({"dataset": str(dataset)}) + "\n")

@@ -41,11 +41,7 @@ class Experiments:
     commands: dict[str, str] = field(default_factory=dict)
 
     def add(self, path: Path) -> None:
-        """Put the ``figures.json`` of an experiment among them.
-
-        Raises:
-            InputError: the file is none of it.
-        """
+        """Put the ``figures.json`` of an experiment among them. Raises ``InputError``: the file is none of it."""
         try:
             written = json.loads(path.read_text(encoding="utf-8"))
             held_out = written["experiment"] == "held-out"  # several experiments at once

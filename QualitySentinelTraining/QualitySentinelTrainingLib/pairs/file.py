@@ -154,11 +154,7 @@ def amounts_of(path: Path) -> dict | None:
 
 
 def pair_files(folder: Path) -> list[Path]:
-    """The pair files in a folder, sorted.
-
-    Raises:
-        InputError: there are none.
-    """
+    """The pair files in a folder, sorted. Raises ``InputError``: there are none."""
     found = sorted(path for path in Path(folder).glob("*" + SUFFIX) if not path.name.startswith("."))
     if not found:
         raise InputError(f"{folder}: holds no *{SUFFIX}; make them with: quality-sentinel make-pairs")

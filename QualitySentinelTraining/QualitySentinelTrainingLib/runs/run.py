@@ -206,11 +206,7 @@ class Run:
         return self.records / f"{file_name(name)}{SUFFIX}"
 
     def write(self, name: str, record: Record | bytes) -> None:
-        """Keep an item's record, whole.
-
-        Raises:
-            InputError: the disk is full, or the folder cannot be written.
-        """
+        """Keep an item's record, whole. Raises ``InputError``: the disk is full, or the folder cannot be written."""
         atomic_write(self.record_path(name), record if isinstance(record, bytes) else record.to_bytes())
 
     def head(self, name: str) -> dict | None:
@@ -223,11 +219,7 @@ class Run:
         return head if whole and head["item"] == name else None
 
     def record(self, name: str) -> Record:
-        """An item's record.
-
-        Raises:
-            InputError: there is none, it is damaged, or of another item.
-        """
+        """An item's record. Raises ``InputError``: there is none, it is damaged, or of another item."""
         path = self.record_path(name)
         try:
             record = self._record(path.read_bytes())
@@ -250,11 +242,7 @@ class Run:
         return sorted(found)
 
     def document(self) -> dict | None:
-        """The run's document; ``None`` when there is none.
-
-        Raises:
-            InputError: it is damaged, or another version's.
-        """
+        """The run's document; ``None`` when there is none. ``InputError``: it is damaged, or another version's."""
         path = self.document_path
         try:
             document = json.loads(path.read_text(encoding="utf-8"))

@@ -19,11 +19,7 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Shard:
-        """From ``3/20``.
-
-        Raises:
-            UsageError: it is no such text.
-        """
+        """From ``3/20``. Raises ``UsageError``: it is no such text."""
         number, _, count = text.partition("/")
         if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
             raise UsageError(f"--shard {text}: give the number of the part and of all parts, from 1/20 to 20/20")

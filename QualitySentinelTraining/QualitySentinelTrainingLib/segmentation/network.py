@@ -219,11 +219,7 @@ class SegmentationNetwork:
 
     @classmethod
     def load(cls, path: Path, device: str = "cpu") -> SegmentationNetwork:
-        """The network of a file.
-
-        Raises:
-            InputError: the file is missing, damaged or no such network.
-        """
+        """The network of a file. Raises ``InputError``: the file is missing, damaged or no such network."""
         try:
             with safe_open(path, "pt") as file:
                 about = json.loads((file.metadata() or {})[_HEADER])

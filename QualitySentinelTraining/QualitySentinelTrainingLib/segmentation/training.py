@@ -244,11 +244,7 @@ def _augmented(hu: torch.Tensor, labels: torch.Tensor, rng: np.random.Generator)
 
 
 def usable_device(name: str) -> str:
-    """The device to train on, before any work is done.
-
-    Raises:
-        ModelError: there is none of that name.
-    """
+    """The device to train on, before any work is done. Raises ``ModelError``: there is none of that name."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -21,11 +21,7 @@ class CheckpointFile(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike, storage_options: Any = None) -> None:
-        """Replace ``path``.
-
-        Raises:
-            InputError: it cannot be written.
-        """
+        """Replace ``path``. Raises ``InputError``: it cannot be written."""
         atomic_write(path, lambda temporary: torch.save(checkpoint, temporary))
 
     def load_checkpoint(self, path: str | os.PathLike, *_: object, **__: object) -> dict[str, Any]:
