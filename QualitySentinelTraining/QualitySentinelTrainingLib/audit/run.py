@@ -80,9 +80,7 @@ def run_audit(
     options = options or AuditOptions()
     setup = setup or ScoringSetup(Path())
     check_tables_can_be_written()
-    data = find_cases(
-        dataset, options.layout, metadata=options.metadata, keep_identifiers=setup.keep_identifiers
-    )
+    data = find_cases(dataset, options.layout, metadata=options.metadata, keep_identifiers=setup.keep_identifiers)
     data.title = options.title
     if setup.scores is not None:  # they are of the references that the cases have
         data.cases = [replace(case, seg=case.reference or case.seg) for case in data.cases]

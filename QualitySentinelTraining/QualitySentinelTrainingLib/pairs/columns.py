@@ -20,8 +20,7 @@ _FLOAT, _INT, _BYTE, _BOOL, _TEXT = ({"dtype": kind} for kind in (np.float32, np
 
 @dataclass(kw_only=True)
 class SliceColumns:
-    """Slices of candidate masks: what is true of each, and where it comes from. Every attribute is an array of N rows.
-    """
+    """Slices of candidate masks: what is true of each, and where it comes from. All attributes are arrays of N rows."""
 
     # true DSC of the whole slice, 0..1; 1 where mask and reference are both empty
     dsc: np.ndarray = field(metadata=_FLOAT)

@@ -83,10 +83,8 @@ class Training:
         if network is not None:
             network.learned |= self.contoured.any(axis=0) if network.classes == self.classes else False
         if network is None or network.classes != self.classes:  # a subject could not be read then
-            learned = self.contoured.any(axis=0)
-            network, done = SegmentationNetwork(
-                self.options, self.classes, learned, self.options.seed + self.fold, self.device
-            ), 0  # fmt: skip
+            learned, seed, done = self.contoured.any(axis=0), self.options.seed + self.fold, 0
+            network = SegmentationNetwork(self.options, self.classes, learned, seed, self.device)
         if self.doubted.any():
             network.doubt()
         optimizer = torch.optim.AdamW(network.parts.parameters(), lr=self.options.learning_rate, weight_decay=1e-4)
@@ -128,25 +126,21 @@ class Training:
         if len(structures) > 254:
             raise InputError(f"{len(structures)} structures in the data; a label map holds 1 to 254")
         number = {name: value for value, name in enumerate(structures, start=1)}
-        hu, labels, corrected, softness, contoured, doubted = [], [], [], [], [], []
-        for slices, slices_hu, slices_labels, slices_corrected, share, names, trust, doubt in parts:
+        rows = []
+        for slices, hu, labels, corrected, share, names, trust, doubt in parts:
             table = np.zeros(256, np.uint8)
             has = np.zeros((len(slices), len(number) + 1), np.float32)
             has[:, 0] = 1.0
             for value, name in names.items():
                 table[value] = number[name]
                 has[:, number[name]] = trust[value][slices] if value in trust else 1.0
-            hu.append(slices_hu)
-            labels.append(table[slices_labels])
-            corrected.append(table[slices_corrected])
-            softness.append(np.full(len(slices), share))
-            doubted.append(np.full(len(slices), doubt))
-            contoured.append(has)
-        self.hu, self.contoured = np.concatenate(hu), np.concatenate(contoured)
-        self.labels, self.softness = np.concatenate(labels), np.concatenate(softness)
-        self.doubted = np.concatenate(doubted)
-        self.corrected = np.concatenate(corrected) if self.softness.any() else self.labels
-        self.stacks = self._stacks([len(part) for part in hu])
+            softness, doubted = np.full(len(slices), share), np.full(len(slices), doubt)
+            rows.append((hu, table[labels], table[corrected], softness, doubted, has))
+        self.hu, self.labels, corrected, self.softness, self.doubted, self.contoured = map(
+            np.concatenate, zip(*rows, strict=True)
+        )
+        self.corrected = corrected if self.softness.any() else self.labels
+        self.stacks = self._stacks([len(hu) for hu, *_ in rows])
         if not len(self.hu):
             raise InputError("no training CT shows a body; are the CTs in Hounsfield units?")
         if not self.contoured[:, 1:].any():
