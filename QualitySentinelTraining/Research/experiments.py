@@ -1,10 +1,10 @@
 """``make experiments``: the comparisons behind what docs and model card say, each a command anyone can run again.
 
 ``architectures`` trains the compact network and the ResNet-50 alike, on the same pairs, with the same loss and
-schedule, and measures both on the same unseen persons; :data:`DIFFERENCES` says what is not alike. ``text`` leaves
+schedule, and measures both on the same unseen patients; :data:`DIFFERENCES` says what is not alike. ``text`` leaves
 structures out of the training and measures on them, with and without names. ``data-amount`` trains with growing numbers
-of persons, the same number of steps each. They train on pair files (see ``make-pairs``) of the persons outside one fold
-and measure the slices of those inside it.
+of patients, the same number of steps each. They train on pair files (see ``make-pairs``) of the patients outside one
+fold and measure the slices of those inside it.
 
 ``held-out`` trains nothing: it scores corrupted masks, and masks under wrong names, of the CTs of ``--data``, each by
 one of ``--models`` that never saw the patient (:mod:`.held_out`).
@@ -148,7 +148,7 @@ def text(bench: Bench, structures: Sequence[str] = STRUCTURES) -> dict:
 
 
 def amounts(bench: Bench, persons: Sequence[int]) -> list[dict]:
-    """Figures of models trained with growing numbers of persons, the same steps each (Fig. 2a)."""
+    """Figures of models trained with growing numbers of patients, the same steps each (Fig. 2a)."""
     owners = {path: owner_of(path)[0] for path in bench.train_on}
     names = np.random.default_rng(0).permutation(sorted(set(owners.values()) - {""}))
     rows = []
