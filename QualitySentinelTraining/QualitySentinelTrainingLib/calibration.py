@@ -55,9 +55,10 @@ def calibrate(
 ) -> dict:
     """Everything that turns raw scores into honest ones, from subjects that the model never saw.
 
+    Bounds and segment scores are fitted :func:`without_removed`, the threshold of missed slices on all.
+
     Args:
-        evaluated: slices of the calibration subjects: neither trained nor tested on. Bounds and segment scores are
-            fitted :func:`without_removed`, the threshold of missed slices on all.
+        evaluated: slices of the calibration subjects: neither trained nor tested on.
         coverage: share of slices, and of segments, whose true DSC the bounds are to hold.
         false_flags: share of rightly empty slices that may be flagged.
         reach_mm: how far beyond the ends of the masks empty slices were offered; inference will do as much.

@@ -76,13 +76,12 @@ def find_subjects(
 ) -> list[SubjectSource]:
     """The subjects of a data set in any layout, in natural order; images are not opened.
 
-    Cases without CT or masks are left out; a line on stderr names the first.
+    Cases without CT or masks are left out; a line on stderr names the first. ``names``, ``patient`` and ``layout`` are
+    as ``datasets.find_cases`` takes them.
 
     Args:
-        data: the folder, or the CSV file of a manifest.
         source: name of the data set; by default the layout's or the folder's. It has no comma: what follows one tells
             how subjects were made from others (``, synthetic``).
-        names, patient, layout: as ``datasets.find_cases`` takes them.
 
     Raises:
         InputError: there are none.

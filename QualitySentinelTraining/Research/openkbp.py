@@ -49,15 +49,12 @@ def patient_folders(source: Path) -> list[Path]:
 
 
 def read_patient(folder: Path) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
-    """One patient.
+    """One patient. Raises ``InputError``: a file is missing or damaged.
 
     Returns:
         HU int16 ``[i, j, k]``, voxels outside the patient -1024; the structures that are contoured and lie at least by
         half where a CT is stored, name to bool ``[i, j, k]``; and the 4x4 affine ``(i, j, k, 1)`` to RAS mm. i runs to
         the left, j to posterior, k to inferior. The place in space is not stored: voxel 0 lies at the origin.
-
-    Raises:
-        InputError: a file is missing or damaged.
     """
     spacing = _table(folder / "voxel_dimensions.csv", header=None)[:, 0]
     if len(spacing) != 3 or not (spacing > 0).all():

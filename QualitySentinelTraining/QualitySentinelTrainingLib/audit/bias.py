@@ -114,14 +114,12 @@ def find_bias(
     (2000). Ages are tested as numbers, and as groups. All p values are corrected together (Benjamini-Hochberg).
 
     Args:
-        audit: its ``cases`` and ``segments`` are read.
         columns: metadata columns, without ``meta_``; all by default.
         patient: metadata column that tells the patient: the mean of a patient's cases is one unit, with the metadata of
             the first of them that says something. By default the column that is called so (``PATIENT_COLUMNS``),
             if there is one; ``""`` for none, so that each case is a unit.
         min_group: smallest group that is compared, in units.
         draws: of the bootstrap; 0 for no intervals of means.
-        seed: of the bootstrap.
 
     Raises:
         UsageError: there is no such column.

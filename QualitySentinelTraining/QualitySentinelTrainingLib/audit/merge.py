@@ -20,13 +20,7 @@ from .table_files import write_tables
 def merge_shards(folders: Sequence[Path], out: Path, title: str = "") -> dict[str, str]:
     """Write the tables of all shards' cases, equal to those of an audit of the whole data set in one run.
 
-    Args:
-        folders: the output folder of each shard.
-        out: for the tables and ``audit.json``.
-        title: what to call the data set; by default as the shards do.
-
-    Returns:
-        The cases that failed, with reasons.
+    The data set is called ``title``, by default as the shards call it. Returns the cases that failed, with reasons.
 
     Raises:
         UsageError: a folder is no shard, or ``out`` is one of them or holds another audit.

@@ -53,12 +53,7 @@ class CaseWork(Work):
         self._scorer: Scorer | None = None
 
     def start(self, device: str) -> None:
-        """Load the model.
-
-        Raises:
-            ModelError, UsageError: as ``load_model`` and ``Scorer`` do.
-            InputError: the data set's folder is not there.
-        """
+        """Load the model; raises as ``load_model`` and ``Scorer`` do, or an ``InputError`` without the data set."""
         setup = self.setup
         if not setup.root.exists():
             raise InputError(f"{setup.root}: is not visible on node {platform.node()}; share the folder")

@@ -142,15 +142,11 @@ def missed_figures(table: EvaluationTable, calibration: Mapping | None = None) -
 def within_masks(table: EvaluationTable, draws: int = DRAWS) -> dict:
     """How well the slices of one mask are ordered, over masks some of whose slices are worse than others.
 
-    Args:
-        table: slices of candidate masks; empty ones do not count.
-        draws: of the bootstrap over patients; 0 for no interval.
-
     Returns:
         ``n`` masks; ``mean_spearman_r`` of predicted with true DSC over a mask's slices (and ``_95ci``), 0 for a mask
         whose slices are all predicted alike; mean true DSC of a mask's ``worst`` slice, of the one that is
         ``predicted_worst``, and of ``any`` of its slices, which is what looking at one at random would find. ``n``
-        alone when there is no such mask.
+        alone when there is no such mask. Empty slices do not count.
     """
     predicted, dsc = table.predicted, table.dsc
     members = [rows[table.area[rows] > 0] for rows in table.members]

@@ -58,9 +58,7 @@ def evaluate(
 ) -> EvaluationTable:
     """Score every slice of every candidate mask of a subject, and every empty slice that inference would offer.
 
-    Args:
-        candidates: may be a generator; a few are held in memory at once.
-        first_mask: masks are numbered from one above it; give more when a subject is evaluated in several calls.
+    Masks are numbered from one above ``first_mask``; give more when a subject is evaluated in several calls.
     """
     candidates, parts, number = iter(candidates), [], first_mask
     rng = np.random.default_rng(0)  # nothing is drawn: every slice is taken

@@ -48,14 +48,13 @@ class Phantom:
 
 
 def make_phantom(seed: int, shape=None, spacing=None, region=None, most_voxels: int = MOST_VOXELS) -> Phantom:
-    """Make the phantom of ``seed``: the same arguments always give the same voxels.
+    """Make the phantom of ``seed``: the same arguments always give the same voxels. What is ``None`` is drawn.
 
     Args:
         seed: non-negative; training uses seeds below :data:`FIRST_UNSEEN_SEED`.
-        shape: voxels ``(k, j, i)``; drawn when ``None``.
-        spacing: mm ``(k, j, i)``; drawn when ``None`` (1.5 to 5 mm between slices, 0.8 to 3 mm in the slice).
+        shape, spacing: voxels and mm, ``(k, j, i)``; drawn are 1.5 to 5 mm between slices, 0.8 to 3 mm in the slice.
         region: lowest and highest level in mm of the reference adult (-220 femurs, 0 iliac crest, 225 diaphragm,
-            420 neck); drawn when ``None``. With a given ``shape`` only its middle counts.
+            420 neck). With a given ``shape`` only its middle counts.
         most_voxels: upper bound when the shape is drawn.
     """
     rng = np.random.default_rng(seed)

@@ -26,10 +26,9 @@ _ACTORS_PER_GPU = 2
 
 
 class RayEngine:
-    """Does the items of a run on a Ray cluster.
+    """Does the items of a run on a Ray cluster, whose nodes must all see the files that the work names.
 
     Args:
-        work: what to do with each; all nodes must see the files that it names.
         workers: actors; by default as many as the cluster has room for.
         address: of a running cluster, ``"auto"`` to find it; ``None`` starts one on this machine, for this run.
 

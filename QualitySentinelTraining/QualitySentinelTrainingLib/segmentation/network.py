@@ -34,18 +34,15 @@ _HEADER = "quality_sentinel_segmentation"
 
 
 class SegmentationNetwork:
-    """A U-Net of MONAI with what it needs to know to look at a CT and to say what it sees.
+    """A U-Net of MONAI, ``module``, with what it needs to know to look at a CT and to say what it sees.
+
+    ``quality``: while it is trained on labels that are doubted, what weighs them.
 
     Args:
-        options: its shape.
         classes: names of the K classes; the first is the background.
         learned: bool ``[K]``; the others were shown to the network in nobody, and have probability 0.
         seed: of the weights, before training.
         device: ``cpu`` or ``cuda``.
-
-    Attributes:
-        module: the network; logits ``[N, K, ...]``.
-        quality: while it is trained on labels that are doubted, what weighs them.
     """
 
     def __init__(

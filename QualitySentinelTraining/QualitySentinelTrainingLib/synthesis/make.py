@@ -239,11 +239,8 @@ def least_jacobian(field: np.ndarray, matrix: np.ndarray, spacing: tuple[float, 
 def source_points(grid: Grid, matrix: np.ndarray, spacing: tuple, field: np.ndarray | float = 0.0) -> np.ndarray:
     """Where each voxel of ``grid`` lies in the source: its index there, float32 ``[3, k, j, i]``.
 
-    Args:
-        grid: the new voxels.
-        matrix: 3x3, new mm to source mm, both (k, j, i) from the centre of the field of view.
-        spacing: of the source, mm.
-        field: displacements, mm.
+    ``matrix`` is 3x3, new mm to source mm, both (k, j, i) from the centre of the field of view; ``spacing`` is the
+    source's, mm; ``field`` are displacements, mm.
     """
     from monai.transforms import AffineGrid
 
