@@ -209,7 +209,7 @@ class Training:
         if minutes > _LONG_MINUTES:
             tqdm.write(
                 f"{self.folder.name}: {epochs} epochs will take about {minutes:.0f} minutes; stop with Ctrl+C and give "
-                "fewer --epochs if that is too long (what is trained is kept)", file=sys.stderr,
+                "fewer --epochs if that is too long; stages that are done are kept", file=sys.stderr,
             )  # fmt: skip
 
 
