@@ -90,7 +90,7 @@ def read_options(cls: type[_Made], path: str | Path | None, **changes) -> _Made:
         cls: a dataclass derived from :class:`Options`; a field that is one too is a table of the file. Paths are
             relative to the file.
         path: without one, the defaults.
-        changes: options by name.
+        changes: options by name; ``net.widths`` is the option ``widths`` of the table ``net``.
 
     Raises:
         InputError: the file cannot be read, is no TOML, or has a key or a value that is none of ours; names the file.
@@ -107,7 +107,16 @@ def read_options(cls: type[_Made], path: str | Path | None, **changes) -> _Made:
         except UsageError as error:
             raise InputError(f"{path}: {error}") from error
         given = {f.name: getattr(made, f.name) for f in fields(made)}
-    return _from_table(cls, given | {k: v for k, v in changes.items() if v is not None}, Path())
+    for key, value in changes.items():
+        table, _, name = key.partition(".")
+        hint = _hints(cls).get(table, (None,))[0]
+        if name and is_dataclass(hint):
+            before = given.get(table) or hint()
+            whole = {f.name: getattr(before, f.name) for f in fields(hint)} | {name: value}
+            key, value = table, _from_table(hint, whole, Path())
+        if value is not None:
+            given[key] = value
+    return _from_table(cls, given, Path())
 
 
 def parsed_change(text: str) -> tuple[str, object]:

@@ -2,7 +2,7 @@
 
 ``openkbp`` and ``lesions`` run one experiment per seed, over 20 centers of the sizes of a study, 20 % of them harmful;
 ``engines`` runs the same work in one process and on NVFlare's simulator; ``memory`` travels through 83 centers;
-``recovery`` kills a site and the server.
+``recovery`` kills a site and the server; ``provisioned`` starts them from NVFlare's startup kits.
 All go on where they were stopped.
 """
 
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
+import subprocess
 import sys
 import threading
 import time
@@ -20,7 +22,7 @@ from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
+import pandas as pd
 from safetensors.numpy import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -29,35 +31,30 @@ from QualitySentinelLib.datasets import find_cases
 from QualitySentinelLib.datasets.table import read_table
 from QualitySentinelLib.files import atomic_write
 from QualitySentinelTrainingLib.pages import write_table
+from QualitySentinelTrainingLib.runs import Record
+from QualitySentinelTrainingLib.stats import auroc
 from QualitySentinelTrainingLib.travelling.experiment import Experiment, NetworkOptions
 from QualitySentinelTrainingLib.travelling.protocol import Fate, TravelOptions
-from QualitySentinelTrainingLib.travelling.report import binary_figures, detection
+from QualitySentinelTrainingLib.travelling.report import CLASSIFIED, DETECTION, SEGMENTED, found_by, summary
 from QualitySentinelTrainingLib.travelling.sites import do_harm, read_sizes, split_sites, write_sites
 from QualitySentinelTrainingLib.travelling.travel import FINAL, events_of, travel, visits_of
 from Research.lesions import make_lesions
 
 _IMAGE_HARM = ("inverted", "noise", "wrong labels", "HU offset")
 _ALL_HARM = (*_IMAGE_HARM, "shifted masks", "mirrored")
-_COLUMNS = (
-    "seed", "way", "harmful_in_centers", "sensitivity", "harmful_alone", "sensitivity_alone", "good", "specificity",
-    "harmful_centers", "centers_found", "good_centers", "centers_spared",
-)  # fmt: skip
-
 
 def openkbp(options: argparse.Namespace) -> Path:
     """Segmentation of seven structures of the head and neck."""
-    network = NetworkOptions(slice_mm=25.0, slices=8)
-    rules = {"cycles": 4, "tolerance": 0.005, "drift": 0.05, "revisit_after": 1}
-    return _seeds(options, options.data, _ALL_HARM, network, rules, clean_cycles=10, quality=True)
+    network = NetworkOptions(slice_mm=25.0, slices=8, half_life=80)
+    rules = {"cycles": 3, "batch_size": 1, "tolerance": 0.01, "drift": 0.05, "revisit_after": 1}
+    return _seeds(options, options.data, _ALL_HARM, network, rules, clean_cycles=12, quality=True)
 
 
 def lesions(options: argparse.Namespace) -> Path:
     """Classification of generated bodies with and without a lesion."""
-    data = options.out / "bodies"
-    if not data.is_dir():
-        make_lesions(data, 300)
+    data = _bodies(options.out, 300)
     network = NetworkOptions(size=24, widths=(8, 16, 32), learning_rate=1e-3, half_life=80)
-    rules = {"cycles": 5, "tolerance": 0.01, "drift": 0.1, "revisit_after": 1}
+    rules = {"cycles": 3, "batch_size": 1, "tolerance": 0.01, "drift": 0.1, "revisit_after": 1}
     told = {"clean_cycles": 8, "task": "classification", "verify_by": "loss"}
     return _seeds(options, data, _IMAGE_HARM, network, rules, (0.25, 0.2), **told)
 
@@ -66,58 +63,48 @@ def _seeds(
     options: argparse.Namespace, data: Path, kinds: Sequence[str], network: NetworkOptions, rules: dict,
     held: tuple[float, float] = (0.15, 0.2), **changes,
 ) -> Path:  # fmt: skip
-    rows, figures, costs = [], [], []
+    rows, figures, costs, told_by = [], [], [], []
     for seed in range(options.seeds):
         out = options.out / f"seed_{seed}"
         table = split_sites(find_cases(data), 20, read_sizes(options.sizes), "", *held, seed)
         sites = write_sites(out / "sites_of_cases.csv", do_harm(table, kinds, 0.2, 0.05, seed))
         experiment = Experiment(data=data, sites=sites, network=network, travel=TravelOptions(**rules), **changes)
         travel(experiment, out)
-        told = read_table(out / "samples.csv")
-        rows += [[seed, *row] for row in _found(told)]
-        figures += [[seed, name or "guarded", *_final(out / name / FINAL)] for name in ("", "clean", "dirty")]
+        empty = {name: [""] for name in ("first_rejected", "eliminated_in")}
+        told = pd.read_csv(out / "samples.csv", keep_default_na=False, na_values=empty)
+        rows += [[seed, *row] for row in found_by(told)]
+        told_by += [[seed, *row] for row in _told_by(visits_of(out), told.set_index("sample")["harm"])]
+        for name in ("", "clean", "dirty"):
+            told_of = summary(read_table(out / name / FINAL), experiment.task == "classification")
+            figures.append([seed, name or "guarded", *told_of])
         state = visits_of(out)[-1].head["state"]
         spent = state["seconds_verifying"] / (state["seconds_verifying"] + state["seconds_training"])
         costs.append([seed, state["verifications"], state["seconds_training"], state["seconds_verifying"], spent])
-    write_table(options.out / "detection.csv", _COLUMNS, rows)
-    write_table(options.out / "figures.csv", ("seed", "training", "first", "second"), figures)
+    write_table(options.out / "signals.csv", ("seed", "signal", "harm", "harmful", "good", "AUROC"), told_by)
+    write_table(options.out / "detection.csv", ("seed", *DETECTION), rows)
+    what = CLASSIFIED if experiment.task == "classification" else SEGMENTED
+    write_table(options.out / "figures.csv", ("seed", "training", *what), figures)
     return write_table(
         options.out / "costs.csv", ("seed", "verifications", "training_s", "verifying_s", "share_verifying"), costs
     )
 
 
-def _found(told: Sequence[dict]) -> Iterator[list]:
-    """Sensitivity and specificity of each signal, alone and together."""
-    rows = [(r["sample"], r["site"], r["harm"]) for r in told]
-    ways = {
-        "eliminated": lambda r: r["fate"] == "eliminated",
-        "rejected in the first cycle": lambda r: r["first_rejected"] == "0",
-        "rejected ever": lambda r: int(r["rejected"]) > 0,
-        "predicted DSC, before any update": lambda r: bool(r["suspicious"]),
-        "predicted DSC, or rejected in the first cycle": lambda r: bool(r["suspicious"]) or r["first_rejected"] == "0",
-        "predicted DSC, or eliminated": lambda r: bool(r["suspicious"]) or r["fate"] == "eliminated",
-    }
-    for way, found in ways.items():
-        inside, single, centers = detection(rows, {r["sample"]: found(r) for r in told})
-        yield [way, *inside[1:3], *single[1:3], *inside[3:], *centers[1:]]
-
-
-def _final(path: Path) -> tuple[float, float]:
-    """Mean DSC and NSD; or accuracy and AUROC."""
-    rows = read_table(path)
-    if "dsc" in rows[0]:
-        nsd = next(name for name in rows[0] if name.startswith("nsd"))
-        return tuple(float(np.nanmean([float(row[name] or "nan") for row in rows])) for name in ("dsc", nsd))
-    truth = np.array([float(row["positive"]) > 0 for row in rows])
-    accuracy, *_, area = binary_figures(np.array([float(row["probability"]) for row in rows]), truth)
-    return accuracy, area
+def _told_by(visits: Sequence[Record], harm: pd.Series) -> Iterator[list]:
+    """How well the rise of each error by single samples tells harmful from good ones at the end of the first cycle."""
+    state = next((visit.head["state"] for visit in visits if not visit.head["center"]), {"rises": {}})
+    for signal, rises in state["rises"].items():
+        if signal.endswith("single"):
+            rise = pd.Series(rises)
+            kind = harm[rise.index]
+            for name in sorted({*kind} - {""}) + ["any"]:
+                some = rise[(kind == name) | (kind == "") | (name == "any")]
+                bad = (kind[some.index] != "").to_numpy()
+                yield [signal, name, int(bad.sum()), int((~bad).sum()), auroc(some.to_numpy(), bad)]
 
 
 def engines(options: argparse.Namespace) -> Path:
     """The same journey in one process and on NVFlare's simulator: seconds, and the memory of all processes."""
-    data = options.out / "bodies"
-    if not data.is_dir():
-        make_lesions(data, 60)
+    data = _bodies(options.out, 60)
     sites = write_sites(options.out / "sites_of_cases.csv", split_sites(find_cases(data), options.sites))
     found = {}
     for engine in ("core", "simulator"):
@@ -135,9 +122,7 @@ def engines(options: argparse.Namespace) -> Path:
 
 def memory(options: argparse.Namespace) -> Path:
     """Peak memory of one process that travels through 83 centers."""
-    data = options.out / "bodies"
-    if not data.is_dir():
-        make_lesions(data, 400)
+    data = _bodies(options.out, 400)
     sizes = read_sizes(options.sizes)
     sites = write_sites(options.out / "sites_of_cases.csv", split_sites(find_cases(data), len(sizes), sizes))
     experiment = Experiment(
@@ -153,11 +138,9 @@ def memory(options: argparse.Namespace) -> Path:
 
 def recovery(options: argparse.Namespace) -> Path:
     """A site, then the server, of NVFlare's services on this machine is killed in mid-cycle."""
-    import psutil
+    from QualitySentinelTrainingLib.travelling.federated import end_services
 
-    data = options.out / "bodies"
-    if not data.is_dir():
-        make_lesions(data, 40)
+    data = _bodies(options.out, 40)
     sites = write_sites(options.out / "sites_of_cases.csv", split_sites(find_cases(data), 3, [5, 3, 1]))
     experiment = Experiment(
         data=data, sites=sites, task="classification", baselines=False, answer_within=60,
@@ -171,20 +154,78 @@ def recovery(options: argparse.Namespace) -> Path:
         command.start()
         while command.is_alive() and len(visits_of(out)) < 2:
             time.sleep(0.5)
-        for process in psutil.process_iter(["cmdline"]):
-            if any(str(out) in word and f"/prod_00/{victim}" in word for word in process.info["cmdline"] or ()):
-                process.kill()
+        end_services(next(out.glob(f"nvflare/poc/*/prod_00/{victim}")))
         started = time.perf_counter()
         command.join()
-        ours, theirs = (load_file(folder / "model.safetensors") for folder in (options.out / "core", out))
         events = events_of(visits_of(out))
         found[victim] = {
             "exit_code": command.exitcode, "seconds_after_kill": time.perf_counter() - started,
             "passed_over": [[e.cycle, e.center] for e in events if e.fate is Fate.PASSED_OVER],
             "visited_again": any(e.cycle == 1 and e.center == "center_2" and e.errors for e in events),
-            "equals_one_process": all((ours[name] == theirs[name]).all() for name in ours),
+            "equals_one_process": _equal(options.out, victim),
         }  # fmt: skip
     return atomic_write(options.out / "recovery.json", json.dumps(found, indent=1))
+
+
+def provisioned(options: argparse.Namespace) -> Path:
+    """A server and two sites from startup kits, started by their ``start.sh``; the job goes through ``ProdEnv``."""
+    import yaml
+    from nvflare.recipe.prod_env import ProdEnv
+
+    from QualitySentinelTrainingLib.travelling.federated import SITE_VARIABLE, end_services, travel_recipe
+
+    out, admin = options.out.resolve(), "admin@hospital.org"
+    data = _bodies(out, 40)
+    sites = write_sites(out / "sites_of_cases.csv", split_sites(find_cases(data), 2, [5, 3]))
+    experiment = Experiment(
+        data=data, sites=sites, task="classification", baselines=False, engine="poc",
+        travel=TravelOptions(cycles=2, batch_size=4), network=NetworkOptions(size=16, widths=(4, 8)),
+    )  # fmt: skip
+    travel(replace(experiment, engine="core"), out / "core")
+    members = [("localhost", "server", {"fed_learn_port": 8002}), (admin, "admin", {"role": "project_admin"})]
+    members += [(f"center_{n}", "client", {}) for n in (1, 2)]
+    builders = [("workspace.WorkspaceBuilder", {"template_file": ["master_template.yml"]}), ("cert.CertBuilder", {})]
+    builders += [("static_file.StaticFileBuilder", {"config_folder": "config"}), ("signature.SignatureBuilder", {})]
+    project = {
+        "api_version": 3, "name": "travel", "description": "travel",
+        "participants": [{"name": name, "type": kind, "org": "hospital", **told} for name, kind, told in members],
+        "builders": [{"path": f"nvflare.lighter.impl.{path}", "args": told} for path, told in builders],
+    }  # fmt: skip
+    atomic_write(out / "project.yml", yaml.safe_dump(project))
+    programs = Path(sys.executable).parent
+    env = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+    subprocess.run([programs / "nvflare", "provision", "-p", "project.yml"], cwd=out, env=env, check=True)
+    kits = out / "workspace" / "travel" / "prod_00"
+    for name, kind, _ in members:
+        if kind != "admin":
+            own = atomic_write(
+                out / f"{name}.toml",
+                f'data = "{data}"\nsites = "{sites}"\ntask = "classification"\n[network]\nsize = 16\nwidths = [4, 8]\n',
+            )
+            with open(out / f"{name}.log", "ab") as log:
+                start = ["bash", kits / name / "startup" / "start.sh"]
+                subprocess.run(start, env=env | {SITE_VARIABLE: str(own)}, stdout=log, stderr=log, check=True)
+    started = time.perf_counter()
+    try:
+        time.sleep(20)
+        production = ProdEnv(startup_kit_location=str(kits / admin), username=admin, login_timeout=30)
+        run = travel_recipe(experiment, out / "server", sites=2).run(production)
+        run.get_result()
+        status = run.get_status()
+    finally:
+        end_services(kits)
+    found = {"status": status, "seconds": time.perf_counter() - started, "equals_one_process": _equal(out, "server")}
+    return atomic_write(out / "provisioned.json", json.dumps(found, indent=1))
+
+
+def _bodies(out: Path, cases: int) -> Path:
+    return out / "bodies" if (out / "bodies").is_dir() else make_lesions(out / "bodies", cases)
+
+
+def _equal(out: Path, name: str) -> bool:
+    """Whether a journey's model is that of one process, to the last bit."""
+    ours, theirs = (load_file(out / folder / "model.safetensors") for folder in ("core", name))
+    return all((ours[name] == theirs[name]).all() for name in ours)
 
 
 @contextmanager
@@ -216,7 +257,8 @@ def _memory() -> Iterator[list[float]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure one thing, and print the file that says what was found."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    ways = {"openkbp": openkbp, "lesions": lesions, "engines": engines, "memory": memory, "recovery": recovery}
+    commands = (openkbp, lesions, engines, memory, recovery, provisioned)
+    ways = {command.__name__: command for command in commands}
     parser.add_argument("what", choices=ways)
     parser.add_argument("--data", type=Path, help="OpenKBP as case folders")
     parser.add_argument("--sizes", type=Path, help="sizes of centers, JSON")

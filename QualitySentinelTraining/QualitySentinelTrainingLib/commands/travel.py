@@ -5,7 +5,7 @@ server; updates that make the model worse are undone, and samples that do so aga
 command resumes where it left off. See docs/MULTI_CENTER.md.
 
     quality-sentinel travel EXPERIMENT.toml --out travel
-    quality-sentinel travel EXPERIMENT.toml --set engine=simulator --out travel
+    quality-sentinel travel EXPERIMENT.toml --set engine=simulator --set travel.cycles=5 --out travel
 """
 
 from __future__ import annotations

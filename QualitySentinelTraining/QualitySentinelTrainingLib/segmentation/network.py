@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -188,10 +188,7 @@ class SegmentationNetwork:
         Raises:
             InputError: the file cannot be written.
         """
-        tensors = _tensors(self.parts)
-        for number, state in (optimizer.state_dict()["state"] if optimizer else {}).items():
-            tensors |= {f"optimizer.{number}.{key}": torch.as_tensor(value) for key, value in state.items()}
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        tensors = flat_state(self.parts, optimizer)
         about = {"options": self.options.shaping(), "classes": self.classes, "learned": self.learned.tolist()}
         atomic_write(path, lambda temporary: save_file(tensors, temporary, {_HEADER: json.dumps(about)}))
 
@@ -201,18 +198,7 @@ class SegmentationNetwork:
         Raises:
             Exception: safetensors and torch raise many kinds for a damaged file.
         """
-        tensors = load_file(path)
-        parts = {n: t for n, t in tensors.items() if n.startswith(tuple(f"{part}." for part in self.parts))}
-        if parts.keys() != _tensors(self.parts).keys():
-            raise ValueError("holds another network")
-        self.parts.load_state_dict(parts, strict=False)  # what has two names is there once
-        if optimizer is not None:
-            state: dict[int, dict] = {}
-            for name, tensor in tensors.items():
-                if name.startswith("optimizer."):
-                    _, number, key = name.split(".")
-                    state.setdefault(int(number), {})[key] = tensor
-            optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+        take_flat_state(load_file(path), self.parts, optimizer)
 
     @classmethod
     def load(cls, path: Path, device: str = "cpu") -> SegmentationNetwork:
@@ -243,6 +229,37 @@ def _new_module(options: SegmentationOptions, classes: int) -> nn.Module:
         options.dimensions, len(WINDOWS_HU), classes, (3,) * depth, strides, strides[1:], options.widths,
         dropout=options.dropout or None, deep_supervision=True, deep_supr_num=options.levels - 1, res_block=True,
     )  # fmt: skip
+
+
+def flat_state(parts: nn.ModuleDict, optimizer: torch.optim.Optimizer | None = None) -> dict[str, torch.Tensor]:
+    """Weights (``network.NAME``) and the optimizer's state (``optimizer.NUMBER.KEY``), as one file holds them."""
+    tensors = _tensors(parts)
+    for number, state in (optimizer.state_dict()["state"] if optimizer else {}).items():
+        tensors |= {f"optimizer.{number}.{key}": torch.as_tensor(value) for key, value in state.items()}
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def take_flat_state(
+    tensors: Mapping[str, torch.Tensor], parts: nn.ModuleDict, optimizer: torch.optim.Optimizer | None = None
+) -> None:
+    """Take what :func:`flat_state` gave.
+
+    Raises:
+        ValueError: it is of another network; this one stays as it is.
+    """
+    own = {name: tensor.shape for name, tensor in _tensors(parts).items()}
+    theirs = {n: t for n, t in tensors.items() if n.startswith(tuple(f"{part}." for part in parts))}
+    shapes = {name: tensor.shape for name, tensor in theirs.items()}
+    if other := sorted(n for n in own.keys() | shapes.keys() if own.get(n) != shapes.get(n)):
+        raise ValueError(f"{other[0]} does not fit")
+    parts.load_state_dict(theirs, strict=False)  # what has two names is there once
+    if optimizer is not None:
+        state: dict[int, dict] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("optimizer."):
+                _, number, key = name.split(".")
+                state.setdefault(int(number), {})[key] = tensor
+        optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
 
 
 def _tensors(module: nn.Module) -> dict[str, torch.Tensor]:

@@ -12,4 +12,4 @@ from .agreement import (
     spearman_r,
 )
 from .bootstrap import DRAWS, bootstrap_interval, bootstrap_intervals, bootstrap_of, drawn_means
-from .rank_tests import LEVEL, RankTest, adjusted, rank_correlation, rank_test, signed_rank_p
+from .rank_tests import LEVEL, RankTest, adjusted, outlier_limit, rank_correlation, rank_test, signed_rank_p

@@ -61,3 +61,9 @@ def signed_rank_p(differences: np.ndarray) -> float:
 def adjusted(p: Sequence[float]) -> np.ndarray:
     """p values [m] corrected for all of these tests (Benjamini-Hochberg); compare them with :data:`LEVEL`."""
     return stats.false_discovery_control(p) if len(p) else np.zeros(0)
+
+
+def outlier_limit(values: Sequence[float]) -> float:
+    """The value beyond which another one is an outlier: a modified z score of 3.5 (Iglewicz and Hoaglin 1993)."""
+    middle = float(np.median(values))
+    return middle + 3.5 * float(np.median(np.abs(np.asarray(values) - middle))) / 0.6745

@@ -23,6 +23,8 @@ from .models import ClassificationModel, SegmentationModel, TravellingModel
 from .protocol import TravelOptions
 from .sites import SPLITS, TEST, TRAIN, VERIFICATION
 
+OWN_LOSS = "loss at the center"
+
 
 @dataclass(frozen=True)
 class NetworkOptions(Options):
@@ -83,7 +85,7 @@ class Experiment(Options):
     @property
     def travel_options(self) -> TravelOptions:
         """How the model travels, as published where that is wanted."""
-        return replace(self.travel, drift=None, relative=False) if self.published else self.travel
+        return replace(self.travel, drift=None, relative=False, trial_steps=0) if self.published else self.travel
 
     def key(self) -> dict:
         """What two runs into one folder must share, plain JSON. More cycles may be added later."""
@@ -225,9 +227,9 @@ class LocalLearner(Server):
         super().__init__(experiment, samples)
         self.looks = looks_of(self.model, [s for s in samples if s.split == TRAIN])
 
-    def train(self, center: str, samples: Iterable[str]) -> None:
-        """One update on a batch."""
-        self.model.update([self.looks[name] for name in samples])
+    def train(self, center: str, samples: Iterable[str], steps: int = 0) -> dict[str, float]:
+        """Train on a batch; returns its loss before."""
+        return {OWN_LOSS: self.model.update([self.looks[name] for name in samples], steps)}
 
 
 def new_model(experiment: Experiment, classes: Iterable[str]) -> TravellingModel:

@@ -27,15 +27,17 @@ from nvflare.app_common.abstract.fl_model import FLModel, ParamsType
 from nvflare.app_common.utils.fl_model_utils import FLModelUtils
 from nvflare.app_common.workflows.model_controller import ModelController
 
+from QualitySentinelLib.datasets import Case
 from QualitySentinelLib.errors import InputError, QualitySentinelError, reason_of
 from QualitySentinelLib.files import atomic_write
 
 from ..option_files import read_options
 from ..pages import write_table
-from .experiment import Experiment, Sample, Server, centers_of, looks_of, new_model, samples_of
+from .experiment import OWN_LOSS, Experiment, Sample, Server, centers_of, looks_of, new_model, samples_of
 from .protocol import CenterUnavailable, Fate
+from .report import write_travel_report
 from .sites import TRAIN
-from .travel import carry_on, events_of, load_weights, visits_of
+from .travel import carry_on, events_of, start_from, visits_of
 
 SITE_VARIABLE = "QUALITY_SENTINEL_SITE"
 """At a real site: the EXPERIMENT.toml with the site's own ``data``."""
@@ -52,7 +54,7 @@ class TravelController(ModelController):
     """The server's part, in the server's process of the job.
 
     Args:
-        experiment: the experiment, as JSON.
+        experiment: as JSON.
         out: folder on the server for everything that survives a restart of it.
     """
 
@@ -72,7 +74,7 @@ class TravelController(ModelController):
         samples = [s for s in samples_of(experiment) if s.split != TRAIN]
         learner = RemoteLearner(experiment, samples, self)
         if experiment.start:
-            learner.restore(load_weights(experiment.start, learner.state()))
+            start_from(experiment.start, learner)
         centers, suspicious = self._centers(experiment, learner, out)
         rest = experiment.engine != "simulator"  # there, nobody comes back
         carry_on(experiment, out, learner, centers, experiment.travel_options, suspicious, self.info, rest)
@@ -85,6 +87,9 @@ class TravelController(ModelController):
                 self.ask(center, _REPORT, _NOTHING, {"eliminated": lost})
             except CenterUnavailable as reason:
                 self.warning(f"{center}: has no report ({reason})")
+            samples += [Sample(Case(name, "", "", root=out), center, TRAIN, "", None) for name in names]
+        found = {name: ["predicted DSC"] for name in suspicious}
+        write_travel_report(experiment, samples, found, out, {})
 
     def ask(self, site: str, task: str, arrays: Mapping[str, np.ndarray], told: dict) -> FLModel:
         """What a site answers.
@@ -126,24 +131,26 @@ class RemoteLearner(Server):
         super().__init__(experiment, samples)
         self._controller = controller
 
-    def train(self, center: str, samples: Sequence[str]) -> None:
-        """One update on a batch, at the site.
+    def train(self, center: str, samples: Sequence[str], steps: int = 0) -> dict[str, float]:
+        """Train on a batch, at the site; returns its loss before.
 
         Raises:
             CenterUnavailable: the site does not answer, or sends weights of another network.
         """
-        answer = self._controller.ask(center, _TRAIN, self.state(), {"batch": [_number(name) for name in samples]})
+        told = {"batch": [_number(name) for name in samples], "steps": steps}
+        answer = self._controller.ask(center, _TRAIN, self.state(), told)
         try:
             self.restore(answer.params)
         except InputError as error:
             raise CenterUnavailable(f"sent {error}") from error
+        return {OWN_LOSS: _told(answer)["loss"]}
 
 
 class TravelExecutor(Executor):
     """A site's part: it reads its own samples, and trains on those whose numbers the server sends.
 
     Args:
-        experiment: the experiment, as JSON; a real site's own file (:data:`SITE_VARIABLE`) goes before it.
+        experiment: as JSON; a real site's own file (:data:`SITE_VARIABLE`) goes before it.
     """
 
     def __init__(self, experiment: str) -> None:
@@ -166,17 +173,18 @@ class TravelExecutor(Executor):
     def _do(
         self, task: str, arrays: Mapping[str, np.ndarray], told: dict, site: str, fl_ctx: FLContext
     ) -> tuple[dict, dict]:
+        folder = Path(fl_ctx.get_engine().get_workspace().get_run_dir(fl_ctx.get_job_id()))
         if task == _DESCRIBE:
-            return _NOTHING, self._describe(site, told["classes"], _job_folder(fl_ctx))
+            return _NOTHING, self._describe(site, told["classes"], folder)
         if not hasattr(self, "_looks"):
             raise InputError("the site was restarted and has not read its samples yet")
         if task == _REPORT:
             rows = [(n, self._names[n], "eliminated") for n in told["eliminated"]]
-            write_table(_job_folder(fl_ctx) / "eliminated.csv", ("number", "case", "fate"), rows)
+            write_table(folder / "eliminated.csv", ("number", "case", "fate"), rows)
             return _NOTHING, {}
         self._model.restore(arrays)
-        self._model.update([self._looks[n] for n in told["batch"]])
-        return self._model.state(), {}
+        loss = self._model.update([self._looks[n] for n in told["batch"]], told["steps"])
+        return self._model.state(), {"loss": loss}
 
     def _describe(self, site: str, classes: Sequence[str], folder: Path) -> dict:
         """Numbers of the samples that can be read, and their predicted DSC where it is wanted."""
@@ -228,7 +236,7 @@ def run_federated(
             except (RuntimeError, OSError) as error:
                 print(f"job ended: {reason_of(error)}")
             env.stop(clean_up=True)
-            _end_leftovers(folder)
+            end_services(folder / "poc")
         if len(visits_of(out)) == before and not _is_complete(out):
             raise InputError(f"{out / _LOG}: NVFlare's job ended before a visit was done; the log says why")
         say(f"{len(visits_of(out))} visits done; log: {out / _LOG}")
@@ -249,12 +257,12 @@ def _wait(run: Any, ended: Path) -> None:
                 return
 
 
-def _end_leftovers(folder: Path) -> None:
-    """End services of ours that outlived their server: NVFlare's ``stop`` looks for the server only."""
+def end_services(folder: Path) -> None:
+    """End services started from a folder: NVFlare's ``stop`` looks for the server only."""
     import psutil  # NVFlare brings it along
 
     for process in psutil.process_iter(["cmdline"]):
-        if any(str(folder / "poc") in word for word in process.info["cmdline"] or ()):
+        if any(str(folder) in word for word in process.info["cmdline"] or ()):
             process.kill()
 
 
@@ -304,10 +312,6 @@ def _suspicious(known: Mapping[str, dict]) -> list[str]:
 def _is_complete(out: Path) -> bool:
     path = out / "travel.json"
     return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("complete", False)
-
-
-def _job_folder(fl_ctx: FLContext) -> Path:
-    return Path(fl_ctx.get_engine().get_workspace().get_run_dir(fl_ctx.get_job_id()))
 
 
 @contextmanager

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 import numpy as np
 
 from QualitySentinelLib.errors import UsageError
 
-from ..subjects import Subject
+if TYPE_CHECKING:
+    from ..subjects import Subject  # the command line lists harms without it
 
 LOWEST_HU, HIGHEST_HU = -1000.0, 1000.0
 """The gray levels of the published harms (0 to 255) are spread over this range."""
@@ -18,7 +20,7 @@ _NOISE = 25 / 255
 _RESCALE_HU = 1024
 _SHIFT_MM = 25.0
 
-Apply = Callable[[Subject, np.random.Generator], Subject]
+Apply = Callable[["Subject", np.random.Generator], "Subject"]
 
 
 @dataclass(frozen=True)

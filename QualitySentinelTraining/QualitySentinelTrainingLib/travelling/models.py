@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from math import gcd
 from typing import Any
 
@@ -13,10 +13,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from QualitySentinelLib.errors import InputError
+from QualitySentinelLib.errors import InputError, reason_of
 
 from ..segmentation.field import Field
-from ..segmentation.network import WINDOWS_HU, SegmentationNetwork, windowed
+from ..segmentation.network import WINDOWS_HU, SegmentationNetwork, flat_state, take_flat_state, windowed
 from ..segmentation.options import SegmentationOptions
 from ..subjects import Subject
 from .protocol import Errors, classification_errors
@@ -43,16 +43,15 @@ class TravellingModel(ABC):
 
     def __init__(self, module: nn.Module, learning_rate: float, seed: int, momentum: float = 0.0) -> None:
         self.module, self.seed, self.updates, self.half_life = module, seed, 0, 0
+        self._parts = nn.ModuleDict({"network": module})
         self._learning_rate = learning_rate
         betas = momentum, 0.999
         self.optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate, betas=betas, weight_decay=1e-4)
 
     def state(self) -> State:
         """A copy of what travels."""
-        tensors = {f"network.{name}": tensor for name, tensor in self.module.state_dict().items()}
-        for number, values in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{key}": torch.as_tensor(value) for key, value in values.items()}
-        return {n: t.detach().cpu().numpy().copy() for n, t in tensors.items()} | {"updates": np.array([self.updates])}
+        tensors = flat_state(self._parts, self.optimizer)
+        return {n: t.numpy().copy() for n, t in tensors.items()} | {"updates": np.array([self.updates])}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Become what :meth:`state` gave.
@@ -60,36 +59,37 @@ class TravellingModel(ABC):
         Raises:
             InputError: it is of another network; this one stays as it is.
         """
-        weights = {n.removeprefix("network."): a for n, a in state.items() if n.startswith("network.")}
-        own = self.module.state_dict()
-        other = next((n for n in own.keys() | weights.keys() if _shape(own.get(n)) != _shape(weights.get(n))), None)
-        if other is not None or "updates" not in state:
-            raise InputError(f"weights of another network ({other or 'updates'} does not fit)")
-        self.module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
-        kept: dict[int, dict] = {}
-        for name, array in state.items():
-            if name.startswith("optimizer."):
-                _, number, key = name.split(".")
-                kept.setdefault(int(number), {})[key] = torch.from_numpy(np.array(array))
-        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": kept})
-        self.updates = int(np.asarray(state["updates"]).reshape(-1)[0])
+        try:
+            updates = int(state["updates"].reshape(-1)[0])
+            take_flat_state({n: torch.from_numpy(np.array(a)) for n, a in state.items()}, self._parts, self.optimizer)
+        except (ValueError, KeyError) as error:
+            raise InputError(f"weights of another network ({reason_of(error)})") from error
+        self.updates = updates
 
-    def update(self, samples: Sequence[Any]) -> None:
+    def update(self, samples: Sequence[Any], steps: int = 0) -> float:
         """Train on a batch.
 
         Args:
             samples: what :meth:`look` gave.
+            steps: of the optimizer, at the full learning rate, for a trial; 0: one pass, at that of now.
+
+        Returns:
+            The loss before the first step.
         """
         rng = np.random.default_rng([self.seed, self.updates])
         self.module.train()
-        if self.half_life:
-            for group in self.optimizer.param_groups:
-                group["lr"] = self._learning_rate * 0.5 ** (self.updates / self.half_life)
-        for loss in self._losses(samples, rng):
+        passed = self.updates / self.half_life if self.half_life and not steps else 0.0
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate * 0.5**passed
+        passes = (self._losses(samples, rng) for _ in range(steps or 1))
+        first = None
+        for loss in islice(chain.from_iterable(passes), steps or None):
+            first = float(loss.detach()) if first is None else first
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
         self.updates += 1
+        return first
 
     def errors(self, samples: Sequence[Any]) -> Errors:
         """What is wrong with the model on given samples; NaN when a weight is no number."""
@@ -250,10 +250,6 @@ def _classifier(dimensions: int, widths: Sequence[int]) -> nn.Module:
         layers += [convolution(before, width, 3, padding=1), nn.GroupNorm(gcd(4, width), width), pooling(2), nn.ReLU()]
     highest = (nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)[dimensions - 2](1)
     return nn.Sequential(*layers, highest, nn.Flatten(), nn.Linear(widths[-1], 1))
-
-
-def _shape(array: Any) -> tuple[int, ...] | None:
-    return None if array is None else tuple(array.shape)
 
 
 def _together(samples: Sequence[tuple]) -> tuple[torch.Tensor, ...]:

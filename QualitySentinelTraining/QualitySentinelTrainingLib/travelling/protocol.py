@@ -21,6 +21,7 @@ import numpy as np
 from QualitySentinelLib.errors import InputError
 
 from ..option_files import Doc, NonNegativeFloat, NonNegativeInt, Options, PositiveInt
+from ..stats import outlier_limit
 
 _ENOUGH = 4
 """Centers that tell what is usual."""
@@ -37,13 +38,16 @@ class Learner(Protocol):
     """Trains the one model that travels, and verifies it."""
 
     def state(self) -> Any:
-        """Weights and optimizer state: a copy, which later training does not change."""
+        """A copy of weights and optimizer state."""
 
     def restore(self, state: Any) -> None:
         """Go back to an earlier :meth:`state`."""
 
-    def train(self, center: str, samples: Sequence[str]) -> None:
-        """One update on one batch, at the center that holds these samples.
+    def train(self, center: str, samples: Sequence[str], steps: int = 0) -> Errors:
+        """Train on a batch at a center: so many steps of the optimizer; 0: one pass.
+
+        Returns:
+            What the center says of the samples, such as their loss before; high is suspicious. May be empty.
 
         Raises:
             CenterUnavailable: the center does not answer.
@@ -55,11 +59,7 @@ class Learner(Protocol):
 
 @dataclass(frozen=True)
 class TravelOptions(Options):
-    """How the model travels.
-
-    Raises:
-        UsageError: a value is not sensible.
-    """
+    """How the model travels."""
 
     cycles: Annotated[PositiveInt, Doc("visits of every center")] = 20
     batch_size: Annotated[PositiveInt, Doc("samples of an update; a center's last batch may be smaller")] = 5
@@ -71,10 +71,18 @@ class TravelOptions(Options):
         NonNegativeFloat | None,
         Doc("rise above the lowest error so far that all updates together may cause; none: no limit, as published"),
     ] = 0.1
+    # one pass over a batch hardly moves a model; many steps on the same samples show what they teach
+    trial_steps: Annotated[
+        NonNegativeInt,
+        Doc("steps on a batch, on trial, after which it is judged; 0: it is judged by the update itself, as published"),
+    ] = 16
+    own_loss: Annotated[
+        bool, Doc("also reject samples whose loss at their center, before the update, is an outlier; needs relative")
+    ] = True
     # an update that happened to make the model very good becomes the reference, too. From there any sample makes it
     # worse, and without this all would be eliminated
     relative: Annotated[
-        bool, Doc("also allow the rise that updates at most centers cause: then the model is at fault, not the samples")
+        bool, Doc("also allow the rise that is usual at other centers: then the model is at fault, not the samples")
     ] = True
     revisit_after: Annotated[NonNegativeInt, Doc("cycles that a rejected sample is left out")] = 2
     guarded_from: Annotated[NonNegativeInt, Doc("first cycle that is verified; those before train on trust")] = 0
@@ -82,29 +90,24 @@ class TravelOptions(Options):
 
 
 class Fate(StrEnum):
-    """What became of an update."""
+    """What became of an update; of a rejected batch, the samples are tried one by one next."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"
-    """A batch whose samples are tried one by one next."""
-    REVISIT = "revisit"
-    """A single sample, left out for some cycles."""
-    ELIMINATED = "eliminated"
-    """A single sample, left out for good."""
-    PASSED_OVER = "passed over"
-    """The center did not answer."""
+    REVISIT = "revisit"  # a single sample, left out for some cycles
+    ELIMINATED = "eliminated"  # a single sample, left out for good
+    PASSED_OVER = "passed over"  # the center did not answer
 
 
 @dataclass(frozen=True)
 class Event:
     """An update, and what became of it."""
 
-    cycle: int  # 0, 1, ...
-    # center, samples: where, and on what
+    cycle: int
     center: str
     samples: tuple[str, ...]
-    fate: Fate  # what became of it
-    # of the model right after the update, accepted or not; empty where it was not verified
+    fate: Fate
+    # of the model after the trial or the update, kept or not; empty where it was not verified
     errors: Errors = field(default_factory=dict)
     note: str = ""  # why the center was passed over
 
@@ -122,18 +125,15 @@ class Visit:
 class TravelState:
     """Where the journey is, JSON-able by :meth:`to_json`; with the learner's state it can go on from here."""
 
-    cycle: int = 0  # the cycle to go on with
-    visited: int = 0  # centers visited in this cycle
-    # errors after the last accepted update; ``None`` before the first verification
-    reference: dict[str, float] | None = None
+    cycle: int = 0
+    visited: int = 0  # centers, in this cycle
+    reference: dict[str, float] | None = None  # errors after the last accepted update
     best: dict[str, float] = field(default_factory=dict)  # the lowest value of each error so far
-    # rejected samples, with the cycle at the end of which each is tried again
-    due: dict[str, int] = field(default_factory=dict)
-    eliminated: list[str] = field(default_factory=list)  # samples that are left out for good
-    # of each error by the last batch, and by the last single sample, of each center
+    due: dict[str, int] = field(default_factory=dict)  # when, after a cycle, each rejected sample is tried again
+    eliminated: list[str] = field(default_factory=list)
+    # of each error, by batches (by their first sample) and by single samples
     rises: dict[str, dict[str, float]] = field(default_factory=dict)
-    verifications: int = 0  # passes over the verification set so far
-    # seconds_training, seconds_verifying: spent so far
+    verifications: int = 0  # passes over the verification set
     seconds_training: float = 0.0
     seconds_verifying: float = 0.0
 
@@ -237,22 +237,35 @@ class Journey:
 
     def _update(self, center: str, samples: tuple[str, ...], otherwise: Fate) -> Event:
         """Train on ``samples``; keep the model if it may, else go back, with the fate ``otherwise``."""
-        before, started = self._learner.state(), time.perf_counter()
+        state, before, errors = self.state, self._learner.state(), {}
+        guarded = state.cycle >= self._options.guarded_from
         try:
-            self._learner.train(center, samples)
+            stays = True
+            if guarded and self._options.trial_steps:
+                errors = self._train(center, samples, self._options.trial_steps) | self._verify()
+                stays = self._is_usual(errors, center, samples)
+                self._learner.restore(before)
+            reported = self._train(center, samples) if stays else {}
+            if guarded and stays:
+                after = self._verify()
+                stays = self._is_near(after) and (bool(errors) or self._is_usual(reported | after, center, samples))
+                errors = errors or reported | after
+                if stays:
+                    self._keep(after)
         except CenterUnavailable as reason:
             self._learner.restore(before)
-            return Event(self.state.cycle, center, samples, Fate.PASSED_OVER, note=str(reason))
+            return Event(state.cycle, center, samples, Fate.PASSED_OVER, note=str(reason))
+        if not stays:
+            self._learner.restore(before)
+        return Event(state.cycle, center, samples, Fate.ACCEPTED if stays else otherwise, errors)
+
+    def _train(self, center: str, samples: tuple[str, ...], steps: int = 0) -> dict[str, float]:
+        started = time.perf_counter()
+        try:
+            reported = self._learner.train(center, samples, steps)
+            return dict(reported) if self._options.own_loss and self._options.relative else {}
         finally:
             self.state.seconds_training += time.perf_counter() - started
-        if self.state.cycle < self._options.guarded_from:
-            return Event(self.state.cycle, center, samples, Fate.ACCEPTED)
-        errors = self._verify()
-        if self._may_stay(errors, center, len(samples)):
-            self._keep(errors)
-            return Event(self.state.cycle, center, samples, Fate.ACCEPTED, errors)
-        self._learner.restore(before)
-        return Event(self.state.cycle, center, samples, otherwise, errors)
 
     def _verify(self) -> dict[str, float]:
         started = time.perf_counter()
@@ -261,20 +274,25 @@ class Journey:
         self.state.seconds_verifying += time.perf_counter() - started
         return errors
 
-    def _may_stay(self, errors: Errors, center: str, samples: int) -> bool:
-        """Whether no error rose too far. An error that is no number, as NaN weights give it, did."""
-        options, state = self._options, self.state
+    def _is_usual(self, errors: Errors, center: str, samples: tuple[str, ...]) -> bool:
+        """Whether no error rose more than it may, or does elsewhere; one that is no number did."""
         if not all(map(math.isfinite, errors.values())):
             return False
-        stays = True
+        usual, kind = True, "batch" if len(samples) > 1 else "single"
         for name, value in errors.items():
-            rises = state.rises.setdefault(f"{name}, {'batch' if samples > 1 else 'single'}", {})
-            others = [rise for other, rise in rises.items() if other != center]
-            usual = max(0.0, float(np.median(others))) if options.relative and len(others) >= _ENOUGH else 0.0
-            rises[center] = value - state.reference[name]
-            stays &= rises[center] <= samples * options.tolerance + usual
-            stays &= options.drift is None or value <= state.best[name] + options.drift
-        return stays
+            rises = self.state.rises.setdefault(f"{name}, {kind}", {})
+            others = [rise for sample, rise in rises.items() if self._home[sample] != center]
+            rise = rises[samples[0]] = value - self.state.reference.get(name, 0.0)
+            if self._options.relative and len(others) >= _ENOUGH:
+                usual &= rise <= len(samples) * self._options.tolerance + max(0.0, outlier_limit(others))
+            elif name in self.state.reference:
+                usual &= rise <= len(samples) * self._options.tolerance
+        return usual
+
+    def _is_near(self, errors: Errors) -> bool:
+        """Whether no error has drifted too far from the lowest so far."""
+        drift = math.inf if self._options.drift is None else self._options.drift
+        return all(math.isfinite(e) and e <= self.state.best[name] + drift for name, e in errors.items())
 
     def _keep(self, errors: Errors) -> None:
         """Compare with these errors from now on.

@@ -14,13 +14,12 @@ from QualitySentinelLib.volume.segmentation import boxes_of_labels
 
 from ..pages import write_table
 from ..runs import Kind, Result, Run, Work
+from ..stats import outlier_limit
 from .experiment import Sample
 from .sites import TRAIN
 
 KIND = Kind("quality", "quality-sentinel-travel-quality/1", item="case", tables=("quality.csv",))
 _SLICES = 3
-_Z = 3.5
-"""Iglewicz and Hoaglin 1993: a modified z score beyond this is an outlier."""
 
 
 class _Scoring(Work):
@@ -69,10 +68,9 @@ def predicted_quality(samples: Sequence[Sample], out: Path, say: Callable[[str],
 
 
 def outliers(values: Mapping[str, float], low_is_bad: bool = True) -> list[str]:
-    """Names whose value is suspicious: a modified z score (from median and MAD) beyond 3.5, on the bad side."""
-    numbers = np.array(list(values.values()), float)
-    if len(numbers) < 3:
+    """Names whose value is suspicious: an outlier on the bad side."""
+    if len(values) < 3:
         return []
-    off = (numbers - np.median(numbers)) * (-1 if low_is_bad else 1)
-    spread = np.median(np.abs(off)) / 0.6745
-    return [name for name, o in zip(values, off, strict=True) if o > _Z * spread and o > 0]
+    off = {name: -value if low_is_bad else value for name, value in values.items()}
+    limit = outlier_limit(list(off.values()))
+    return [name for name, value in off.items() if value > limit]

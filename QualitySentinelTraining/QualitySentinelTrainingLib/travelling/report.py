@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from QualitySentinelLib.datasets.table import age_in_years, read_table
+from QualitySentinelLib.datasets.table import read_table
 
+from ..audit.people import age_groups, as_numbers, as_words
 from ..pages import Line, Section, line_chart, write_report, write_table
 from ..runs import Record
 from ..stats import auroc
@@ -18,12 +20,14 @@ from .protocol import Event, Fate
 from .sites import TRAIN
 from .travel import FINAL, events_of, figures_of, visits_of
 
-SITES_COLUMNS = ("cycle", "site", "samples", "accepted", "revisited", "eliminated", "passed_over")
-SAMPLES_COLUMNS = (
+CLASSIFIED = ("accuracy", "sensitivity", "specificity", "F1", "AUROC")
+SEGMENTED = ("DSC", "NSD (3 mm)")
+DETECTION = ("found by", "of", "harmful", "sensitivity", "good", "specificity")
+_SITES = ("cycle", "site", "samples", "accepted", "revisited", "eliminated", "passed_over")
+_SAMPLES = (
     "sample", "site", "harm", "suspicious", "accepted", "rejected", "first_rejected", "eliminated_in", "fate",
 )  # fmt: skip
 _JOURNEYS = {"": "guarded", "clean": "clean baseline", "dirty": "dirty baseline"}
-_AGES = (18, 40, 60, 80)
 
 
 def write_travel_report(
@@ -38,9 +42,10 @@ def write_travel_report(
     records = {name: visits_of(out / name) for name in _JOURNEYS}
     events = events_of(records[""], cases)
     training = [sample for sample in samples if sample.split == TRAIN]
-    sites, rows = site_rows(events, training), sample_rows(events, training, suspicious)
-    write_table(out / "sites.csv", SITES_COLUMNS, sites)
-    write_table(out / "samples.csv", SAMPLES_COLUMNS, rows)
+    sites, table = _site_rows(events, training), _sample_table(events, training, suspicious)
+    write_table(out / "sites.csv", _SITES, sites)
+    rows = table.astype(object).where(table.notna(), None).to_numpy().tolist()
+    write_table(out / "samples.csv", _SAMPLES, rows)
     tested = [
         {"training": called, "cycle": cycle, **row}
         for name, called in _JOURNEYS.items()
@@ -49,21 +54,26 @@ def write_travel_report(
     ]
     columns = list(dict.fromkeys(key for row in tested for key in row))
     write_table(out / "cycles.csv", columns, [[row.get(key) for key in columns] for row in tested])
+    cycles = sorted({row[0] for row in sites})
+    lines = [
+        Line(name, cycles, [float(sum(r[n] for r in sites if r[0] == c)) for c in cycles])
+        for n, name in ((3, "accepted"), (4, "sent to revisit"), (5, "eliminated"))
+    ]
+    by_cycle = line_chart(lines, "cycle", "Samples accepted, revisited and eliminated")
     sections = [
-        *_detection(rows, suspicious), _eliminations(sites), *_figures(experiment, samples, records, out),
-        *_cost(records[""]), _one_class(training),
-        Section("Samples", columns=SAMPLES_COLUMNS, rows=[r for r in rows if r[5] or r[2] or r[3]],
+        *_detection(table), Section("Samples by cycle", chart=by_cycle),
+        *_figures(experiment, samples, records, out), *_cost(records[""]), *_one_class(training),
+        Section("Samples", columns=_SAMPLES, rows=[r for r in rows if r[5] or r[2] or r[3]],
                 note="Those that are harmful, suspicious, or were rejected at least once; samples.csv has all."),
     ]  # fmt: skip
     centers = len({sample.center for sample in training})
     lead = f"One model traveled through {centers} centers with {len(training)} samples; {experiment.task}."
-    return write_report(out / "report.html", "Multi-center training", lead, [s for s in sections if s])
+    return write_report(out / "report.html", "Multi-center training", lead, sections)
 
 
-def site_rows(events: Iterable[Event], training: Iterable[Sample]) -> list[list]:
-    """Rows of ``sites.csv``: what became of the samples of each center in each cycle."""
-    center_of = {sample.name: sample.center for sample in training}
-    number = Counter(center_of.values())
+def _site_rows(events: Iterable[Event], training: Iterable[Sample]) -> list[list]:
+    """What became of the samples of each center in each cycle."""
+    number = Counter(sample.center for sample in training)
     found: dict[tuple[int, str], Counter] = defaultdict(Counter)
     for event in events:
         if event.fate is not Fate.REJECTED:
@@ -72,28 +82,42 @@ def site_rows(events: Iterable[Event], training: Iterable[Sample]) -> list[list]
     return [[cycle, site, number[site], *(c[f] for f in fates)] for (cycle, site), c in sorted(found.items())]
 
 
-def sample_rows(events: Iterable[Event], training: Iterable[Sample], suspicious: Mapping) -> list[list]:
-    """Rows of ``samples.csv``."""
-    accepted: Counter = Counter()
-    rejected: Counter = Counter()
-    first: dict[str, int] = {}
-    gone: dict[str, int] = {}
+def _sample_table(events: Iterable[Event], training: Iterable[Sample], suspicious: Mapping) -> pd.DataFrame:
+    """What became of each sample."""
+    seen = defaultdict(list)
     for event in events:
         for name in event.samples:
-            accepted[name] += event.fate is Fate.ACCEPTED
-            if event.fate in (Fate.REVISIT, Fate.ELIMINATED):
-                rejected[name] += 1
-                first.setdefault(name, event.cycle)
-            if event.fate is Fate.ELIMINATED:
-                gone[name] = event.cycle
-    return [
-        [s.name, s.center, s.harm, ", ".join(suspicious.get(s.name, ())), accepted[s.name], rejected[s.name],
-         first.get(s.name), gone.get(s.name), "eliminated" if s.name in gone else "kept"]
-        for s in training
-    ]  # fmt: skip
+            seen[name].append((event.cycle, event.fate))
+    rows = []
+    for s in training:
+        rejected = [cycle for cycle, fate in seen[s.name] if fate in (Fate.REVISIT, Fate.ELIMINATED)]
+        gone = [cycle for cycle, fate in seen[s.name] if fate is Fate.ELIMINATED]
+        accepted = sum(fate is Fate.ACCEPTED for _, fate in seen[s.name])
+        row = [s.name, s.center, s.harm, ", ".join(suspicious.get(s.name, ())), accepted, len(rejected)]
+        rows.append([*row, *(min(c, default=None) for c in (rejected, gone)), "eliminated" if gone else "kept"])
+    return pd.DataFrame(rows, columns=_SAMPLES).astype({"first_rejected": "Int64", "eliminated_in": "Int64"})
 
 
-def detection(rows: Sequence[Sequence], found: Mapping[str, bool]) -> list[list]:
+def found_by(samples: pd.DataFrame) -> list[list]:
+    """Rows of :data:`DETECTION`: what finds harmful samples and centers, alone and together.
+
+    Args:
+        samples: ``samples.csv``; empty texts are not missing.
+    """
+    suspected, rejected = samples["suspicious"] != "", samples["rejected"] > 0
+    early, eliminated = samples["first_rejected"].eq(0).fillna(False), samples["fate"] == "eliminated"
+    ways = {"eliminated": eliminated, "rejected in the first cycle": early, "rejected ever": rejected}
+    for name in sorted({name for text in samples["suspicious"] for name in text.split(", ") if name}):
+        ways[f"{name}, before any update"] = samples["suspicious"].map(lambda text, name=name: name in text.split(", "))
+    if suspected.any():
+        ways |= {
+            "suspicious, or rejected in the first cycle": suspected | early,
+            "suspicious, or eliminated": suspected | eliminated, "suspicious and rejected": suspected & rejected,
+        }  # fmt: skip
+    return [[way, *row] for way, found in ways.items() for row in detection(samples, found.astype(bool))]
+
+
+def detection(samples: pd.DataFrame, found: pd.Series) -> list[list]:
     """Sensitivity and specificity of what was found, by sample and by center.
 
     A center is harmful when all its samples are; it is found when more than half of them are.
@@ -101,89 +125,57 @@ def detection(rows: Sequence[Sequence], found: Mapping[str, bool]) -> list[list]
     Returns:
         Rows: what, how many harmful, sensitivity, how many good, specificity.
     """
-    at = defaultdict(list)
-    for row in rows:
-        at[row[1]].append((bool(row[2]), bool(found[row[0]])))
-    harmful = {site for site, some in at.items() if all(harm for harm, _ in some)}
-    single = [f for site, some in at.items() if site not in harmful for harm, f in some if harm]
-    good = [f for some in at.values() for harm, f in some if not harm]
-    inside = [f for site in harmful for _, f in at[site]]
-    centers = {site: np.mean([f for _, f in some]) > 0.5 for site, some in at.items()}
-    sites = [centers[s] for s in harmful], [centers[s] for s in at if s not in harmful]
+    harmful = samples["harm"] != ""
+    centers = harmful.groupby(samples["site"]).all()
+    inside = samples["site"].map(centers)
+    most = found.groupby(samples["site"]).mean() > 0.5
     return [
-        ["samples of harmful centers", len(inside), _share(inside), len(good), 1 - _share(good)],
-        ["harmful samples in good centers", len(single), _share(single), len(good), 1 - _share(good)],
-        ["centers", len(sites[0]), _share(sites[0]), len(sites[1]), 1 - _share(sites[1])],
+        [what, int(bad.sum()), float(said[bad].mean()), int(good.sum()), 1 - float(said[good].mean())]
+        for what, said, bad, good in (
+            ("samples of harmful centers", found, inside, ~harmful),
+            ("harmful samples in good centers", found, harmful & ~inside, ~harmful),
+            ("centers", most, centers, ~centers),
+        )
     ]
 
 
-def _share(values: Sequence[bool]) -> float:
-    return float(np.mean(values)) if len(values) else float("nan")
-
-
-def _detection(rows: Sequence[Sequence], suspicious: Mapping) -> list[Section]:
-    if not any(row[2] for row in rows):
-        return []
-    ways = {"eliminated": {r[0]: r[8] == "eliminated" for r in rows}, "rejected once": {r[0]: r[5] > 0 for r in rows}}
-    signals = sorted({name for names in suspicious.values() for name in names})
-    for name in signals:
-        ways[f"{name}, before training"] = {r[0]: name in suspicious.get(r[0], ()) for r in rows}
-    if signals:
-        ways["suspicious or eliminated"] = {r[0]: bool(r[3]) or r[8] == "eliminated" for r in rows}
-        ways["suspicious and rejected"] = {r[0]: bool(r[3]) and r[5] > 0 for r in rows}
-    first = defaultdict(list)
-    for row in rows:
-        if row[2] and row[6] is not None:
-            first[row[2]].append(row[6])
+def _detection(samples: pd.DataFrame) -> list[Section]:
     kinds = [
-        [kind, len(some), _share([r[8] == "eliminated" for r in some]),
-         int(np.median(first[kind])) if first[kind] else None]
-        for kind in sorted({r[2] for r in rows if r[2]})
-        for some in [[r for r in rows if r[2] == kind]]
+        [kind, len(some), float((some["fate"] == "eliminated").mean()),
+         None if some["first_rejected"].isna().all() else int(some["first_rejected"].median())]
+        for kind, some in samples[samples["harm"] != ""].groupby("harm")
     ]  # fmt: skip
+    if not kinds:
+        return []
     return [
-        Section(
-            "Detection", "What is harmful is known here, because it was made so.",
-            columns=("found by", "of", "harmful", "sensitivity", "good", "specificity"),
-            rows=[[way, *row] for way, found in ways.items() for row in detection(rows, found)],
-            note="A center counts as harmful when all its samples are, and as found when more than half of them are.",
-        ),
+        Section("Detection", "What is harmful is known here, because it was made so.", "", DETECTION, found_by(samples),
+                "A center counts as harmful when all its samples are, and as found when more than half of them are."),
         Section("Kinds of harm", rows=kinds,
                 columns=("harm", "samples", "eliminated", "median cycle of first rejection")),
     ]  # fmt: skip
-
-
-def _eliminations(sites: Sequence[Sequence]) -> Section:
-    cycles = sorted({row[0] for row in sites})
-    lines = [
-        Line(name, cycles, [float(sum(r[n] for r in sites if r[0] == c)) for c in cycles])
-        for n, name in ((3, "accepted"), (4, "sent to revisit"), (5, "eliminated"))
-    ]
-    return Section("Samples by cycle", chart=line_chart(lines, "cycle", "Samples accepted, revisited and eliminated"))
 
 
 def _figures(
     experiment: Experiment, samples: Sequence[Sample], records: Mapping[str, list[Record]], out: Path
 ) -> list[Section]:
     """Figures on the test set, by cycle, at the end, and by sex and age."""
-    of_case = {sample.name: sample for sample in samples}
+    groups_of = _groups(samples)
     classes = experiment.task == "classification"
     lines, final, groups = [], [], []
     for name, called in _JOURNEYS.items():
-        by_cycle = figures_of(records[name])
-        if by_cycle:
+        if by_cycle := figures_of(records[name]):
             cycles = sorted(by_cycle)
             lines.append(Line(called, cycles, [headline(by_cycle[c]) for c in cycles]))
         if (out / name / FINAL).is_file():
             rows = read_table(out / name / FINAL)
-            final.append([called, *_summary(rows, classes)])
+            final.append([called, *summary(rows, classes)])
             parts = defaultdict(list)
             for row in rows:
-                for group in _groups(of_case[row["case"]]):
+                for group in groups_of[row["case"]]:
                     parts[group].append(row)
             for group, some in sorted(parts.items()):
-                groups.append([called, group, len({row["case"] for row in some}), *_summary(some, classes)])
-    what = ("accuracy", "sensitivity", "specificity", "F1", "AUROC") if classes else ("DSC", "NSD (3 mm)")
+                groups.append([called, group, len({row["case"] for row in some}), *summary(some, classes)])
+    what = CLASSIFIED if classes else SEGMENTED
     axis = "Accuracy" if classes else "Mean DSC on the slices looked at"
     text = f"{axis} on the test set after each cycle; no decision was made by it."
     found = [
@@ -196,31 +188,25 @@ def _figures(
     return found
 
 
-def _groups(sample: Sample) -> list[str]:
-    told = sample.case.metadata
-    age = age_in_years(told.get("age", ""))
-    groups = [f"sex {told['sex']}"] if told.get("sex") else []
-    if age is not None:
-        bound = sum(age >= limit for limit in _AGES)
-        groups.append(f"age {(0, *_AGES)[bound]} to {(*_AGES, 120)[bound]}")
-    return groups
+def _groups(samples: Sequence[Sample]) -> dict[str, list[str]]:
+    """Sex and age group of each sample, where known."""
+    names = [sample.name for sample in samples]
+    told = pd.DataFrame([sample.case.metadata for sample in samples], names, ["sex", "age"])
+    sexes, ages = as_words(told["sex"], "sex"), as_numbers(told["age"], "age")
+    groups = [sexes, *([] if ages is None else ["age " + age_groups(ages)])]
+    return {name: [str(some[name]) for some in groups if pd.notna(some[name])] for name in names}
 
 
-def _summary(rows: Sequence[Mapping[str, str]], classes: bool) -> list[float]:
+def summary(rows: Sequence[Mapping[str, str]], classes: bool) -> list[float]:
+    """Figures of rows of ``final.csv``: :data:`CLASSIFIED`, at a threshold of 0.5, or means, :data:`SEGMENTED`."""
     if not classes:
-        nsd = next(name for name in rows[0] if name.startswith("nsd"))
-        return [float(np.mean([float(r[n]) for r in rows if r[n]] or [np.nan])) for n in ("dsc", nsd)]
+        return [float(np.mean([float(r[n]) for r in rows if r[n]] or [np.nan])) for n in list(rows[0])[2:4]]
     probability = np.array([float(r["probability"] or "nan") for r in rows])
-    truth = np.array([float(r["positive"]) for r in rows]) > 0
-    return binary_figures(probability, truth)
-
-
-def binary_figures(probability: np.ndarray, truth: np.ndarray) -> list[float]:
-    """Accuracy, sensitivity, specificity, F1 at a threshold of 0.5, and AUROC; NaN where a class is missing."""
-    said = probability > 0.5
-    hits = int((said & truth).sum())
-    f1 = 2 * hits / (said.sum() + truth.sum()) if said.sum() + truth.sum() else float("nan")
-    return [_share(said == truth), _share(said[truth]), _share(~said[~truth]), float(f1), auroc(probability, truth)]
+    said, truth = probability > 0.5, np.array([float(r["positive"]) for r in rows]) > 0
+    both = said.sum() + truth.sum()
+    f1 = float(2 * (said & truth).sum() / both) if both else float("nan")
+    shares = [float(right.mean()) if len(right) else np.nan for right in (said == truth, said[truth], ~said[~truth])]
+    return [*shares, f1, auroc(probability, truth)]
 
 
 def _cost(records: Sequence[Record]) -> list[Section]:
@@ -233,12 +219,11 @@ def _cost(records: Sequence[Record]) -> list[Section]:
     return [Section("Cost", columns=("verifications", "seconds training", "seconds verifying", "share"), rows=[row])]
 
 
-def _one_class(training: Sequence[Sample]) -> Section | None:
+def _one_class(training: Sequence[Sample]) -> list[Section]:
     """Centers that have one class only: their updates pull the model to it, without being harmful."""
     at = defaultdict(list)
     for sample in training:
         at[sample.center].append(sample.positive)
     alone = [[site, len(v), v[0]] for site, v in sorted(at.items()) if None not in v and len(set(v)) == 1]
-    if not alone:
-        return None
-    return Section("Centers with one class only", columns=("center", "samples", "positive"), rows=alone)
+    section = Section("Centers with one class only", columns=("center", "samples", "positive"), rows=alone)
+    return [section] if alone else []

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -84,12 +85,12 @@ def _travel_here(
     journeys = [("", centers, options, suspicious)]
     if experiment.baselines:
         journeys += [("clean", clean, trusting, ()), ("dirty", centers, trusting, ())]
-    start = load_weights(experiment.start, learner.state()) if experiment.start else learner.state()
+    if experiment.start:
+        start_from(experiment.start, learner)
     if experiment.clean_cycles:
-        learner.restore(start)
         first = replace(options, cycles=experiment.clean_cycles, guarded_from=experiment.clean_cycles)
         carry_on(experiment, out / _START, learner, clean, first, (), say)
-        start = learner.state()
+    start = learner.state()
     for folder, some, how, left_out in journeys:
         learner.restore(start)
         carry_on(experiment, out / folder, learner, some, how, left_out, say)
@@ -140,19 +141,19 @@ def weights_path(folder: Path, visits: int) -> Path:
     return folder / "weights" / f"{_name(visits)}.safetensors"
 
 
-def load_weights(path: Path, like: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Weights of a file, as a state to start from; the optimizer starts anew.
+def start_from(path: Path, learner: Server) -> None:
+    """Start from the weights of a file; the optimizer starts anew.
 
     Raises:
         InputError: there are none, or they are of another network.
     """
     try:
         weights = {name: array for name, array in load_file(path).items() if name.startswith("network.")}
+        learner.restore(weights | {"updates": np.array([0])})
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: cannot be read ({reason_of(error)}); give a .safetensors file") from error
-    if {n: a.shape for n, a in weights.items()} != {n: a.shape for n, a in like.items() if n.startswith("network.")}:
-        raise InputError(f"{path}: holds another network; give the same [network] options as when it was made")
-    return weights | {"updates": np.array([0])}
+    except InputError as error:
+        raise InputError(f"{path}: holds {error}; give the same [network] options as when it was made") from error
 
 
 def visits_of(folder: Path) -> list[Record]:
@@ -186,25 +187,15 @@ def suspects_of(experiment: Experiment, samples: Sequence[Sample], out: Path, sa
         rows = read_table(signal.table)
         if not rows or not {"case", signal.column} <= rows[0].keys():
             raise InputError(f"{signal.table}: has no columns 'case' and '{signal.column}'; name another column")
-        numbers: dict[str, float] = {}
-        for row in rows:  # a case may have several, such as one for each structure: the worst counts
-            if _is_number(row[signal.column]):
-                value = float(row[signal.column])
-                worse = min if signal.low_is_bad else max
-                numbers[row["case"]] = worse(value, numbers.get(row["case"], value))
-        values[signal.column] = numbers, signal.low_is_bad
+        # a case may have several rows, such as one for each structure: the worst counts
+        numbers = pd.to_numeric(pd.DataFrame(rows).set_index("case")[signal.column], "coerce")
+        by_case = numbers[np.isfinite(numbers)].groupby(level=0)
+        values[signal.column] = (by_case.min() if signal.low_is_bad else by_case.max()).to_dict(), signal.low_is_bad
     found: dict[str, list[str]] = {}
     for name, (table, low_is_bad) in values.items():
         for sample in outliers({s.name: table[s.name] for s in samples if s.name in table}, low_is_bad):
             found.setdefault(sample, []).append(name)
     return found
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
 
 
 def _name(visits: int) -> str:

@@ -44,6 +44,11 @@ def test_a_file_is_read_with_tables_and_paths_beside_it(tmp_path):
     path.write_text('data = "ct"\nshare = 1\n[net]\nwidths = [4, 8]\n')
     assert read_options(Walk, path, steps=3) == Walk(tmp_path / "ct", 3, 1.0, net=Net((4, 8)))
     assert isinstance(read_options(Walk, path).share, float)
+    assert read_options(Walk, path, **{"net.widths": [2], "steps": 1}) == Walk(tmp_path / "ct", 1, 1.0, net=Net((2,)))
+    with pytest.raises(UsageError, match="'width' is not an option; perhaps widths"):
+        read_options(Walk, path, **{"net.width": [2]})
+    with pytest.raises(UsageError, match="'nets.widths' is not an option"):
+        read_options(Walk, path, **{"nets.widths": [2]})
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,7 @@ def test_sites_get_weights_and_numbers_and_give_the_results_of_one_process(exper
     server = {sample.name for sample in samples_of(experiment()) if sample.split == TRAIN}
     assert not any(name in kept or name in json.dumps(wire.sent) for name in server)  # no case leaves its site
     assert (tmp_path / "remote" / "job" / "eliminated.csv").is_file()  # the site knows which numbers these are
+    assert "center_1#0" in (tmp_path / "remote" / "samples.csv").read_text()  # the server knows numbers only
 
 
 def test_a_site_that_never_answers_is_passed_over_and_the_job_rests_for_it(told, tmp_path):

@@ -9,7 +9,7 @@ from itertools import islice
 import pytest
 
 from QualitySentinelLib.errors import InputError, UsageError
-from QualitySentinelTrainingLib.travelling import (
+from QualitySentinelTrainingLib.travelling.protocol import (
     CenterUnavailable,
     Fate,
     Journey,
@@ -33,18 +33,19 @@ class Adding:
     def restore(self, state):
         self.error = state
 
-    def train(self, center, samples):
+    def train(self, center, samples, steps=0):
         self.seen.append((center, tuple(samples)))
         self.error += sum(self.harm.get(sample, 0.0) for sample in samples)
         if center in self.away:
             raise CenterUnavailable
+        return {}
 
     def verify(self):
         return {"error": self.error}
 
 
 def travel(learner, **options):
-    journey = Journey(learner, CENTERS, TravelOptions(**{"cycles": 1, "batch_size": 3, **options}))
+    journey = Journey(learner, CENTERS, TravelOptions(**{"cycles": 1, "batch_size": 3, "trial_steps": 0, **options}))
     return [event for visit in journey.visits() for event in visit.events], journey
 
 
@@ -89,10 +90,10 @@ def test_a_rejected_sample_rests_is_tried_again_and_then_eliminated():
 
 def test_a_sample_accepted_when_tried_again_trains_like_the_others():
     class Healed(Adding):
-        def train(self, center, samples):
+        def train(self, center, samples, steps=0):
             if len([1 for _, s in self.seen if s == ("c1",)]) == 1:
                 self.harm = {}
-            super().train(center, samples)
+            return super().train(center, samples)
 
     events, journey = travel(Healed({"c1": 0.5}), cycles=4, revisit_after=1)
     assert [(e.cycle, e.fate) for e in events if e.samples == ("c1",)] == [
@@ -101,12 +102,31 @@ def test_a_sample_accepted_when_tried_again_trains_like_the_others():
     assert not journey.state.due and not journey.state.eliminated
 
 
+class Slow(Adding):
+    """One pass hardly moves it; many steps do."""
+
+    def train(self, center, samples, steps=0):
+        for _ in range(steps or 1):
+            reported = super().train(center, samples, steps)
+        return reported
+
+
+@pytest.mark.parametrize(("trial_steps", "lost", "error"), [(0, [], 0.54), (16, ["a2"], 0.5)])
+def test_a_trial_shows_harm_that_one_update_does_not_show(trial_steps, lost, error):
+    learner = Slow({"a2": 0.01})
+    events, journey = travel(learner, cycles=4, trial_steps=trial_steps, drift=None, revisit_after=1)
+    assert journey.state.eliminated == lost and learner.error == pytest.approx(error)
+    if trial_steps:  # accepted samples train by one pass, not by the trial
+        assert journey.state.verifications == 1 + sum(1 + (e.fate is Fate.ACCEPTED) for e in events)
+
+
 @pytest.mark.parametrize(("relative", "lost"), [(True, {"f1"}), (False, {"a1", "b1", "c1", "d1", "e1", "f1"})])
 def test_a_model_that_is_good_by_chance_does_not_eliminate_everybody(relative, lost):
     class Lucky(Adding):
-        def train(self, center, samples):
+        def train(self, center, samples, steps=0):
             super().train(center, samples)
             self.error = 0.3 + sum(self.harm.get(sample, 0.0) for sample in samples)
+            return {}
 
     learner = Lucky({"f1": 0.2})
     learner.error = 0.1

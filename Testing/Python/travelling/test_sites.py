@@ -99,7 +99,7 @@ def test_sizes_that_are_none_are_refused(content, tmp_path):
 def test_the_help_names_every_harm(capsys):
     assert main(["harm", "--help"]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert all(name in said for name in HARMS)
+    assert all(name in said and harm.about in said for name, harm in HARMS.items())
 
 
 def test_a_split_neither_takes_impossible_shares_nor_writes_over_its_manifest(tmp_path, capsys):

@@ -6,7 +6,9 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
+from safetensors.numpy import save_file
 
 import QualitySentinelTrainingLib.travelling.travel as travelling
 from QualitySentinelLib.commands.main import main
@@ -23,9 +25,9 @@ from QualitySentinelTrainingLib.travelling.experiment import (
     samples_of,
 )
 from QualitySentinelTrainingLib.travelling.quality import outliers, predicted_quality
-from QualitySentinelTrainingLib.travelling.report import detection
+from QualitySentinelTrainingLib.travelling.report import detection, found_by
 from QualitySentinelTrainingLib.travelling.sites import read_sites, write_sites
-from QualitySentinelTrainingLib.travelling.travel import events_of, travel, visits_of
+from QualitySentinelTrainingLib.travelling.travel import events_of, start_from, travel, visits_of
 
 
 def quietly(line):
@@ -71,6 +73,19 @@ def test_weights_of_another_network_are_refused_and_change_nothing(experiment):
     with pytest.raises(InputError, match="weights of another network"):
         server.restore(other.state())
     assert all((before[name] == array).all() for name, array in server.state().items())
+
+
+def test_a_journey_starts_from_the_weights_of_a_file(experiment, tmp_path):
+    first, learner = (LocalLearner(experiment(), samples_of(experiment())) for _ in range(2))
+    first.train("", list(first.looks)[:3])
+    save_file(first.state(), tmp_path / "start.safetensors")
+    start_from(tmp_path / "start.safetensors", learner)
+    assert all((learner.state()[n] == a).all() for n, a in first.state().items() if n.startswith("network."))
+    assert learner.state()["updates"] == 0 and not any(name.startswith("optimizer") for name in learner.state())
+    save_file({"network.0.weight": np.zeros(3)}, tmp_path / "other.safetensors")
+    for name, said in (("none", "cannot be read"), ("other", "holds weights of another network")):
+        with pytest.raises(InputError, match=f"{name}.safetensors: {said}"):
+            start_from(tmp_path / f"{name}.safetensors", learner)
 
 
 def test_weights_that_are_no_numbers_are_an_error_that_is_no_number(experiment):
@@ -125,7 +140,7 @@ def test_an_experiment_from_its_file_to_its_report(bodies, sites, tmp_path, caps
     assert main(["travel", str(file), "--out", str(tmp_path / "out")]) == 0
     out = tmp_path / "out"
     page = (out / "report.html").read_text()
-    for text in ("Detection", "clean baseline", "dirty baseline", "NSD", "sex F", "verifications"):
+    for text in ("Detection", "clean baseline", "dirty baseline", "NSD", "female", "age 40 to 59", "verifications"):
         assert text in page
     header, *rows = [line.split(",") for line in (out / "sites.csv").read_text().splitlines()]
     assert header == ["cycle", "site", "samples", "accepted", "revisited", "eliminated", "passed_over"]
@@ -156,7 +171,8 @@ def test_harmful_samples_are_found_when_the_model_is_good(experiment, sites, tmp
 
 def test_the_published_rates_and_drift_are_used_on_demand(experiment):
     assert experiment(published=True).travel_options.drift is None
-    assert experiment().travel_options.drift == 0.1
+    assert experiment(published=True).travel_options.trial_steps == 0
+    assert experiment().travel_options.drift == 0.1 and experiment().travel_options.trial_steps > 0
 
 
 def test_suspicious_samples_are_left_out_at_first(experiment, tmp_path):
@@ -192,11 +208,15 @@ def test_outliers_are_on_the_bad_side_only():
 
 
 def test_detection_tells_harmful_centers_from_harmful_samples():
-    rows = [(f"{site}{n}", site, harm) for site, harms in {"A": "xx", "B": "x__", "C": "__"}.items()
-            for n, harm in enumerate(h.replace("_", "") for h in harms)]  # fmt: skip
-    found = {"A0": True, "A1": True, "B0": False, "B1": True, "B2": False, "C0": False, "C1": False}
-    inside, single, centers = detection(rows, found)
+    rows = [(site, harm.strip("_")) for site, harms in zip("ABC", ("xx", "x__", "__"), strict=True) for harm in harms]
+    samples = pd.DataFrame(rows, columns=["site", "harm"])
+    inside, single, centers = detection(samples, pd.Series([True, True, False, True, False, False, False]))
     assert inside[1:] == [2, 1.0, 4, 0.75] and single[1:3] == [1, 0.0] and centers[1:] == [1, 1.0, 2, 1.0]
+    samples = samples.assign(suspicious=["a, b", "a", "a", *[""] * 4], rejected=1, fate="kept", first_rejected=range(7))
+    found = {(way, what): shares for way, what, *shares in found_by(samples)}
+    assert found["b, before any update", "samples of harmful centers"] == [2, 0.5, 4, 1.0]
+    assert found["suspicious, or rejected in the first cycle", "harmful samples in good centers"] == [1, 1.0, 4, 1.0]
+    assert found["eliminated", "centers"] == [1, 0.0, 2, 1.0]
 
 
 @pytest.mark.parametrize(
