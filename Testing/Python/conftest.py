@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -22,6 +23,11 @@ for folder, package in (
 LIVER, SPLEEN = 1, 2
 AFFINE = np.array([[-6.0, 0, 0, 141], [0, -6.0, 0, 93], [0, 0, 5.0, -100], [0, 0, 0, 1]])
 """(i, j, k, 1) to RAS mm of the synthetic case: 6 x 6 x 5 mm, already in canonical order."""
+
+
+def pytest_collection_finish() -> None:
+    """A million objects of imported libraries stay until the end: full garbage collections need not look at them."""
+    gc.freeze()
 
 
 @dataclass(frozen=True)

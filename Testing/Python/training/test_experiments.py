@@ -68,11 +68,7 @@ def test_left_out_structures_are_measured_with_and_without_their_names(pairs, tm
     assert len(models) == 4
     assert result_of(tmp_path, "text", "--pairs", pairs, "--structures", "spleen")["result"] == result
     assert {path: path.stat().st_mtime_ns for path in models} == models  # what was trained is not trained again
-
-
-def test_a_model_trained_without_names_is_told_none(pairs, tmp_path):
-    result_of(tmp_path, "text", "--pairs", pairs, "--structures", "spleen")
-    nameless = load_model(tmp_path / "text" / "all_no_text" / "model.safetensors")
+    nameless = load_model(tmp_path / "text" / "all_no_text" / "model.safetensors")  # is told no name
     np.testing.assert_array_equal(nameless.table.vector("liver"), nameless.table.vector("spleen"))
     named = load_model(tmp_path / "text" / "all" / "model.safetensors")
     assert not np.array_equal(named.table.vector("liver"), named.table.vector("spleen"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from datetime import date
 
@@ -28,10 +29,10 @@ from QualitySentinelTrainingLib.subjects import Subject
 pytestmark = pytest.mark.usefixtures("a_tiny_network")
 
 
-@pytest.fixture
-def pairs(a_torso, tmp_path):
+@pytest.fixture(scope="module")
+def made_pairs(a_torso, tmp_path_factory):
     """Pair files of five persons and a phantom."""
-    folder = tmp_path / "pairs"
+    folder = tmp_path_factory.mktemp("made") / "pairs"
     frame = AxialFrame.from_affine(a_torso.ijk_to_ras, a_torso.hu.shape)
     for seed, name in enumerate(["pt_1", "pt_2", "pt_3", "pt_4", "pt_5", "phantom_1"]):
         source = "phantom" if "phantom" in name else "OpenKBP"
@@ -40,6 +41,12 @@ def pairs(a_torso, tmp_path):
         made = make_pairs(subject, simulated_candidates(subject, rng, 4), rng, COMPACT, None, None)
         write_pairs(made, folder / f"{name}.pairs.h5", COMPACT)
     return folder
+
+
+@pytest.fixture
+def pairs(made_pairs, tmp_path):
+    """A copy of the pair files, which a test may spoil."""
+    return shutil.copytree(made_pairs, tmp_path / "pairs")
 
 
 def train(pairs, out, *options) -> int:
@@ -114,14 +121,21 @@ def test_a_folder_without_pairs_says_how_to_make_them(tmp_path, capsys):
 # ------------------------------------------------------------------------------------------------ calibrate
 
 
+@pytest.fixture(scope="module")
+def evaluated(made_pairs, a_small_model):
+    """A folder with a model, and what evaluate writes of it: slices of the five persons."""
+    model = load_model(save_model(a_small_model, made_pairs.parent / "evaluated/small.safetensors"))
+    files = [path for path in pair_files(made_pairs) if "pt_" in path.name]
+    table = EvaluationTable.concatenate(list(evaluate_pair_files(model, files)))
+    table.write(model.path.parent / "slices.csv.gz")
+    return model.path.parent
+
+
 @pytest.fixture
-def a_table(pairs, a_small_model, tmp_path):
-    """What evaluate writes: slices of the five persons."""
-    a_small_model = load_model(save_model(a_small_model, tmp_path / "small.safetensors"))
-    files = [path for path in pair_files(pairs) if "pt_" in path.name]
-    path = tmp_path / "slices.csv.gz"
-    EvaluationTable.concatenate(list(evaluate_pair_files(a_small_model, files))).write(path)
-    return path
+def a_table(evaluated, tmp_path):
+    """The table of slices, with the model beside it."""
+    shutil.copytree(evaluated, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "slices.csv.gz"
 
 
 def calibrate(model, table, out, *options) -> int:
