@@ -146,8 +146,9 @@ class QualityModel:
 
     def chosen_backend(self) -> Backend:
         """What runs the network; made anew when weights were moved or changed, or OpenVINO installed."""
-        parameters = [*self.network.parameters(), *self.network.buffers()]
-        state = tuple((id(p), p.data_ptr(), 0 if p.is_inference() else p._version) for p in parameters)
+        # not parameters(): its search for names takes longer than preparing a slice
+        tensors = [t for part in self.network.modules() for t in (part._parameters | part._buffers).values()]
+        state = tuple((id(t), t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors if t is not None)
         state = (self.backend, self.precision, openvino_is_installed(), *state)
         if self._running is None or self._running_of != state:
             self._running = None  # frees the old copy before the new one is made

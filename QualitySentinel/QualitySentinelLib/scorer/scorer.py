@@ -77,10 +77,14 @@ class Scorer:
         fitting = most or batch_size_for(self.device, self.model.preset.size**2)
         return BatchSizer(fitting, self.options.step_seconds)
 
+    def _bring_network(self) -> None:
+        if self.model.device != self.device:  # asking each of its parts takes long
+            self.model.network.to(self.device)
+
     def warm_up_steps(self) -> Steps[Scorer]:
         """What the first slice would have to wait for: bring the network to the device, run it once; returns self."""
         try:
-            self.model.network.to(self.device)
+            self._bring_network()
             yield
             yield from in_thread(self.model.chosen_backend, "prepares the network")
             self._score(blank_batch(1, self.model.preset, self.device), [None])
@@ -237,14 +241,12 @@ class Scorer:
             plan |= empty_slices(segment.occupied_slices(), ct.frame.shape[0], ct.frame.spacing[0], reach_mm)
         return plan
 
-    def _predict(
-        self, ct: CtVolume, items: Sequence[Item], case: CaseScore, drawings: Drawings | None
-    ) -> np.ndarray:
+    def _predict(self, ct: CtVolume, items: Sequence[Item], case: CaseScore, drawings: Drawings | None) -> np.ndarray:
         """Raw outputs for the first of ``items``: all of them, or as many as the device's memory holds at once."""
         while True:
             batch = items[: self._batches.size]
             try:
-                self.model.network.to(self.device)
+                self._bring_network()
                 slices, neighbours = [(segment, k) for segment, k, _ in batch], [near for *_, near in batch]
                 prepared = make_batch(ct, slices, self.model.preset, self.device, neighbours=neighbours)
                 names = [segment.structure for segment, _, _ in batch]

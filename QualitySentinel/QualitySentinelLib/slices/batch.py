@@ -10,13 +10,14 @@ import numpy as np
 import torch
 
 from ..volume import AxialFrame, CtVolume, Segment
-from .crop import CropBox, crop_box, mask_extent
+from ..volume.segmentation import Extent, mask_extent
+from .crop import CropBox, crop_box
 from .place import PLACE, body_of
 from .preset import Preset
 from .resize import resize
 
 _CHUNK_NUMBERS = 4_000_000
-"""Most float32 numbers in the padded planes and weights of one chunk (16 MB): memory stays bounded, caches warm."""
+"""Most float32 numbers in the padded planes of one chunk and what becomes of them (16 MB): memory stays bounded."""
 
 _NEIGHBOUR_FADES_MM = 15.0
 """Distance after which a neighbouring slice's mask shows e times weaker: the network sees how far away it is."""
@@ -77,7 +78,7 @@ def crop_plane(
     preset: Preset,
     spacing: tuple[float, float] = (1.0, 1.0),
     mask_origin: tuple[int, int] = (0, 0),
-    extent: tuple[int, int, int, int] | None = None,
+    extent: Extent | None = None,
 ) -> PlaneCrop:
     """Crop a whole slice as ``preset`` does at inference.
 
@@ -127,31 +128,26 @@ def make_batch(
         raise ValueError(f"preset {preset.name!r} has no channel for a neighbouring slice's mask")
     spacing = ct.frame.spacing[1:]
     turn = _PlaneTurn(ct.frame) if preset.frame == "file" else None
-    crops, places, locators = [], [], []
+    crops = []
     for number, (segment, k) in enumerate(items):
         plane = ct.hu[k]
         near = neighbours[number] if neighbours is not None else None
-        shown = k if near is None else near
-        mask, origin = segment.slice_mask(shown), (segment.box[1].start, segment.box[2].start)
+        mask, extent = segment.cut_mask(k if near is None else near)
+        if extent is None:
+            raise ValueError(f"segment {segment.name!r}, slice {k}: the mask is empty: say which slice is near")
         item_spacing = spacing
         if turn is not None:
-            origin = turn.extent((origin[0], origin[0] + mask.shape[0], origin[1], origin[1] + mask.shape[1]))[::2]
-            plane, mask, item_spacing = turn.array(plane), turn.array(mask), turn.pair(spacing)
-        try:
-            crop = crop_plane(plane, mask, preset, item_spacing, origin)
-            if near is not None:
-                crop.neighbour = neighbour_strength(abs(near - k) * ct.frame.spacing[0])
-            crops.append(crop)
-            if preset.locator:
-                places.append(body_of(ct).numbers(k, mask, origin))
-                locators.append(body_of(ct).locator(k, mask, origin, preset.locator))
-        except ValueError as error:
-            raise ValueError(f"segment {segment.name!r}, slice {k}: {error}") from error
+            plane, mask, extent = turn.array(plane), turn.array(mask), turn.extent(extent)
+            item_spacing = turn.pair(spacing)
+        crop = crop_plane(plane, mask, preset, item_spacing, extent[::2], extent)
+        if near is not None:
+            crop.neighbour = neighbour_strength(abs(near - k) * ct.frame.spacing[0])
+        crops.append(crop)
     batch = prepare(crops, preset, device)
     if preset.locator:
         batch.place, batch.locator = (
-            torch.from_numpy(np.array(values, dtype=np.float32).reshape(-1, *shape)).to(batch.images.device)
-            for values, shape in ((places, (len(PLACE),)), (locators, (2, preset.locator, preset.locator)))
+            torch.from_numpy(values).to(batch.images.device)
+            for values in body_of(ct).places([k for _, k in items], crops, preset.locator)
         )
     return batch
 
@@ -186,10 +182,13 @@ def prepare(crops: Sequence[PlaneCrop], preset: Preset, device: torch.device | s
     sides = _sides(crops)
     spacing = np.array([c.spacing for c in crops], dtype=np.float64).reshape(-1, 2)
     pixel_mm = np.sqrt((sides * spacing).prod(axis=1)) / preset.size
-    images = torch.empty((len(crops), preset.channels, preset.size, preset.size), device=device)
-    for numbers in _chunks(sides, preset.size):
-        images[numbers] = _images([crops[n] for n in numbers], preset, device)
-    return SliceBatch(images, torch.from_numpy(pixel_mm.astype(np.float32)).to(device), [c.box for c in crops])
+    # Apple's GPUs lack the sums that resampling is made of
+    maker = device if device.type == "cuda" else torch.device("cpu")
+    images = torch.empty((len(crops), preset.channels, preset.size, preset.size), device=maker)
+    for some in _chunks(sides, preset.size):
+        _window(_resampled(crops[some], preset, maker), [c.neighbour for c in crops[some]], preset, images[some])
+    pixel_mm = torch.from_numpy(pixel_mm.astype(np.float32))
+    return SliceBatch(images.to(device), pixel_mm.to(device), [c.box for c in crops])
 
 
 def _sides(crops: Sequence[PlaneCrop]) -> np.ndarray:
@@ -197,40 +196,34 @@ def _sides(crops: Sequence[PlaneCrop]) -> np.ndarray:
     return np.array([(c.box[1] - c.box[0], c.box[3] - c.box[2]) for c in crops], dtype=np.float64).reshape(-1, 2)
 
 
-def _chunks(sides: np.ndarray, size: int) -> Iterator[list[int]]:
-    """Groups of items of similar size, so that padding wastes little and a group fits the memory bound."""
-    chunk, height, width = [], 0, 0
-    for number in np.argsort(sides.prod(axis=1), kind="stable"):
-        rows, columns = (math.ceil(s) + 1 for s in sides[number])
-        grown = max(height, rows), max(width, columns)
-        needed = (len(chunk) + 1) * (2 * grown[0] * grown[1] + size * (grown[0] + 3 * grown[1]))
-        if chunk and needed > _CHUNK_NUMBERS:
-            yield chunk
-            chunk, grown = [], (rows, columns)
-        chunk.append(int(number))
-        height, width = grown
-    if chunk:
-        yield chunk
+def _chunks(sides: np.ndarray, size: int) -> Iterator[slice]:
+    """Items in turn, as many at once as fit the memory bound."""
+    start, height, width = 0, 0, 0
+    for number, (rows, columns) in enumerate(np.ceil(sides).astype(int) + 1):
+        height, width = max(height, rows), max(width, columns)
+        if number > start and (number + 1 - start) * (2 * width + 4 * size) * (height + size) > _CHUNK_NUMBERS:
+            yield slice(start, number)
+            start, height, width = number, rows, columns
+    if start < len(sides):
+        yield slice(start, len(sides))
 
 
 def coverage(crops: Sequence[PlaneCrop], size: int) -> torch.Tensor:
     """Share of each output pixel that ``mask`` covers, float32 ``[N, S, S]`` in 0..1: a training target, on the CPU."""
-    sides = _sides(crops)
     shares = torch.empty((len(crops), size, size))
-    for numbers in _chunks(sides, size):
-        chosen = [crops[n] for n in numbers]
-        boxes, corners, shape = _touched([c.box for c in chosen])
-        planes = np.zeros((len(chosen), shape[0], 1, shape[1]), dtype=np.float32)
-        for plane, crop, corner in zip(planes, chosen, corners.astype(int), strict=True):
-            _paste(plane[:, 0], crop.mask != 0, crop.mask_origin, corner)
-        shares[numbers] = resize(torch.from_numpy(planes), *_relative(boxes, corners), size)[:, 0]
+    for some in _chunks(_sides(crops), size):
+        boxes, corners, shape = _touched([c.box for c in crops[some]])
+        planes = np.zeros((len(boxes), shape[1], 1, shape[0]), dtype=np.float32)
+        for plane, crop, corner in zip(planes, crops[some], corners, strict=True):
+            _paste(plane[:, 0].T, crop.mask, crop.mask_origin, corner, (0, 1))
+        shares[some] = resize(torch.from_numpy(planes), *_relative(boxes, corners), size)[:, 0]
     return shares
 
 
 def _touched(crop_boxes: Sequence[CropBox]) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
     """Boxes ``[N, 4]``, the first pixel that each touches ``[N, 2]``, and rows and columns that hold any of them."""
     boxes = np.array(crop_boxes, dtype=np.float64)
-    corners = np.floor(boxes[:, ::2] + 1e-9)
+    corners = np.floor(boxes[:, ::2] + 1e-9).astype(int)
     ends = np.ceil(boxes[:, 1::2] - 1e-9)
     height, width = (int(s) for s in (ends - corners).max(axis=0))
     return boxes, corners, (height, width)
@@ -241,43 +234,43 @@ def _relative(boxes: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.nd
     return boxes[:, ::2] - corners, boxes[:, 1::2] - boxes[:, ::2]
 
 
-def _images(crops: Sequence[PlaneCrop], preset: Preset, device: torch.device) -> torch.Tensor:
-    """Images ``[N, C, S, S]`` of a few crops of similar size."""
+def _resampled(crops: Sequence[PlaneCrop], preset: Preset, device: torch.device) -> torch.Tensor:
+    """HU within the preset's whole range, and masks, of a few crops of similar size: ``[N, 2, S, S]``."""
     low, high = preset.hu_range
     boxes, corners, (height, width) = _touched([c.box for c in crops])
-    planes = np.empty((len(crops), height, 2, width), dtype=np.float32)
+    planes = np.empty((len(crops), width, 2, height), dtype=np.float32)
     planes[:, :, 0] = low  # what lies outside the image is air
     planes[:, :, 1] = 0.0
-    for plane, crop, corner in zip(planes, crops, corners.astype(int), strict=True):
-        _paste(plane[:, 0], crop.ct, crop.ct_origin, corner)
-        _paste(plane[:, 1], crop.mask, crop.mask_origin, corner)
-    planes = torch.from_numpy(planes).to(device)
-    planes[:, :, 0].clamp_(low, high).sub_(low).div_(high - low)
-    planes[:, :, 1].clamp_(0.0, 1.0)
-    small = resize(planes, *_relative(boxes, corners), preset.size)
-    images = torch.empty((len(crops), preset.channels, preset.size, preset.size), device=device)
-    for channel, window in enumerate(preset.windows):
+    for plane, crop, corner in zip(planes, crops, corners, strict=True):
+        _paste(plane[:, 0].T, crop.ct, crop.ct_origin, corner, (low, high))
+        _paste(plane[:, 1].T, crop.mask, crop.mask_origin, corner, (0, 1))
+    return resize(torch.from_numpy(planes).to(device), *_relative(boxes, corners), preset.size)
+
+
+def _window(small: torch.Tensor, neighbours: Sequence[float | None], preset: Preset, images: torch.Tensor) -> None:
+    """Fill images ``[N, C, S, S]`` from HU and masks ``[N, 2, S, S]``."""
+    for image, window in zip(images.unbind(1), preset.windows, strict=False):
         gain = (window.out_high - window.out_low) / (window.high - window.low)
-        image = images[:, channel]
-        torch.mul(small[:, 0], (high - low) * gain, out=image)
-        image.add_(window.out_low + (low - window.low) * gain).clamp_(window.out_low, window.out_high)
+        torch.mul(small[:, 0], gain, out=image)
+        image.add_(window.out_low - window.low * gain).clamp_(window.out_low, window.out_high)
     outside, inside = preset.mask_range
     # A slice shows either its own mask or a neighbour's: one resampled plane serves both channels.
-    shown = [[float(c.neighbour is None) for c in crops]]
+    shown = [[float(n is None) for n in neighbours]]
     if preset.neighbour:
-        shown.append([c.neighbour or 0.0 for c in crops])
-    strengths = torch.tensor(shown, dtype=torch.float32, device=device)[..., None, None]
-    for channel, strength in enumerate(strengths, start=preset.mask_channel):
-        torch.mul(small[:, 1], strength * (inside - outside), out=images[:, channel])
-        images[:, channel].add_(outside)
-    return images
+        shown.append([n or 0.0 for n in neighbours])
+    strengths = small.new_tensor(shown)[..., None, None] * (inside - outside)
+    for image, strength in zip(images.unbind(1)[preset.mask_channel :], strengths, strict=True):
+        torch.mul(small[:, 1], strength, out=image).add_(outside)
 
 
-def _paste(target: np.ndarray, source: np.ndarray, origin: Sequence[int], corner: Sequence[int]) -> None:
-    """Write the part of ``source`` (at ``origin`` of the plane) that meets ``target`` (at ``corner`` of the plane)."""
+def _paste(
+    target: np.ndarray, source: np.ndarray, origin: Sequence[int], corner: Sequence[int], limits: tuple[float, float]
+) -> None:
+    """Write what of ``source`` (at ``origin`` of the plane) meets ``target`` (at ``corner``), limited to a range."""
     rows, columns = (_overlap(origin[a], source.shape[a], int(corner[a]), target.shape[a]) for a in (0, 1))
     if rows is not None and columns is not None:
-        target[rows[0], columns[0]] = source[rows[1], columns[1]]
+        low, high = map(np.float32, limits)
+        np.clip(source[rows[1], columns[1]], low, high, out=target[rows[0], columns[0]])
 
 
 def _overlap(source: int, source_length: int, target: int, target_length: int) -> tuple[slice, slice] | None:
@@ -299,7 +292,7 @@ class _PlaneTurn:
         plane = plane[tuple(slice(None, None, -1) if f else slice(None) for f in self.flips)]
         return plane.T if self.swap else plane
 
-    def extent(self, extent: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    def extent(self, extent: Extent) -> Extent:
         """Half-open extent ``(j start, j stop, i start, i stop)`` in the file's order."""
         pairs = self.pair((extent[:2], extent[2:]))
         flips, shape = self.pair(self.flips), self.pair(self.shape)

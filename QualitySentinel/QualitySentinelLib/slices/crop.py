@@ -1,38 +1,18 @@
 """Where to crop a slice: the published rule in pixels, and ours in millimeters.
 
 A crop box is ``(row start, row stop, column start, column stop)``, half open, in pixel edges: pixel r covers r..r+1.
-An extent is the same for the mask: ``(first row, last row + 1, first column, last column + 1)``.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
+from ..volume.segmentation import Extent
 from .preset import Preset
 
 CropBox = tuple[float, float, float, float]
 
 
-def mask_extent(mask: np.ndarray, origin: tuple[int, int] = (0, 0)) -> tuple[int, int, int, int] | None:
-    """Half-open extent of the non-zero pixels of ``mask`` ``[rows, columns]`` whose corner is at ``origin``.
-
-    Returns:
-        ``None`` when the mask is empty.
-    """
-    rows = np.flatnonzero(mask.any(axis=1))
-    if not len(rows):
-        return None
-    columns = np.flatnonzero(mask[rows[0] : rows[-1] + 1].any(axis=0))
-    return (
-        int(rows[0]) + origin[0],
-        int(rows[-1]) + 1 + origin[0],
-        int(columns[0]) + origin[1],
-        int(columns[-1]) + 1 + origin[1],
-    )
-
-
 def published_crop(
-    extent: tuple[int, int, int, int], shape: tuple[int, int], row_margin: int = 20, column_margin: int = 20
+    extent: Extent, shape: tuple[int, int], row_margin: int = 20, column_margin: int = 20
 ) -> tuple[int, int, int, int]:
     """The published crop (``crop_slices`` of Quality Sentinel), with its oddities.
 
@@ -58,7 +38,7 @@ def published_crop(
     return top, bottom, left, right
 
 
-def square_crop(extent: tuple[int, int, int, int], spacing: tuple[float, float], preset: Preset) -> CropBox:
+def square_crop(extent: Extent, spacing: tuple[float, float], preset: Preset) -> CropBox:
     """Our crop: a square in mm, centered on the mask's extent. It may reach outside the image (padded, not distorted).
 
     Its side is the largest of ``min_side_mm``, the mask's larger extent plus twice ``margin_mm``, and
@@ -76,9 +56,7 @@ def square_crop(extent: tuple[int, int, int, int], spacing: tuple[float, float],
     return row - half / row_mm, row + half / row_mm, column - half / column_mm, column + half / column_mm
 
 
-def crop_box(
-    extent: tuple[int, int, int, int], shape: tuple[int, int], spacing: tuple[float, float], preset: Preset
-) -> CropBox:
+def crop_box(extent: Extent, shape: tuple[int, int], spacing: tuple[float, float], preset: Preset) -> CropBox:
     """The crop that ``preset`` asks for at inference."""
     if preset.crop == "pixels":
         return published_crop(extent, shape, preset.margin_px, preset.margin_px)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from scipy import ndimage
 from ..anatomy import structure_named
 from ..anatomy.structures import LEVELS, level_of
 from ..volume import CtVolume
+from .resize import resize
 
 PLACE = (
     "lateral", "depth", "half width", "half depth", "area", "body width", "body depth", "found lateral", "found depth",
@@ -40,6 +42,13 @@ LONG_ENOUGH_MM = 150.0
 FAR_MM = 500.0
 _GRAY = ((-1000.0, -200.0, 300.0, 1300.0), (0.0, 0.25, 0.9, 1.0))
 """HU and their gray in the small picture: most of it for soft tissue, some for lungs and bone."""
+
+
+class MaskInSlice(Protocol):
+    """A mask ``[rows, columns]``, and the row and column of its first pixel in the slice."""
+
+    mask: np.ndarray
+    mask_origin: tuple[int, int]
 
 
 @dataclass
@@ -75,59 +84,69 @@ class Body:
         )
         return cls(hu, tuple(float(s) for s in spacing), boxes, found)
 
-    def numbers(self, k: int, mask: np.ndarray, origin: tuple[int, int]) -> np.ndarray:
-        """The numbers :data:`PLACE` of a mask, float32 ``[P]``; all 0 for an empty one.
+    def places(self, ks: Sequence[int], crops: Sequence[MaskInSlice], size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Where masks lie.
 
         Args:
-            k: canonical slice.
-            mask: ``[rows, columns]``, non-zero pixels belong; a part of the slice.
-            origin: row and column of ``mask[0, 0]``.
+            ks: canonical slices.
+            crops: the mask of each, ``[rows, columns]`` of which non-zero pixels belong, with its corner in the slice.
+            size: side of the locator L.
+
+        Returns:
+            The numbers :data:`PLACE`, float32 ``[N, P]``, all 0 for an empty mask; and locators, float32
+            ``[N, 2, L, L]`` in 0..1: gray values in the body's box, and the mask in it: the share of each pixel that it
+            covers, relative to the largest, so that a small one shows too.
         """
-        numbers = np.zeros(len(PLACE), dtype=np.float32)
-        counts = [np.count_nonzero(mask, axis=1), np.count_nonzero(mask, axis=0)]
-        area = int(counts[0].sum())
-        if not area:
-            return numbers
-        column, half_width, row, half_depth = self.boxes[k]
-        for at, count, first, middle, half in (
-            (LATERAL, counts[1], origin[1], column, half_width),
-            (DEPTH, counts[0], origin[0], row, half_depth),
-        ):
-            held = np.flatnonzero(count)
-            center = float(np.average(np.arange(len(count)), weights=count)) + first + 0.5
-            numbers[at] = (center - middle) / half
-            numbers[at + HALF_WIDTH] = (held[-1] + 1 - held[0]) / 2 / half
-        numbers[AREA] = math.sqrt(area / (4 * half_width * half_depth))
-        numbers[BODY_WIDTH] = half_width * self.spacing[2] / 200.0
-        numbers[BODY_DEPTH] = half_depth * self.spacing[1] / 150.0
-        numbers[FOUND_LATERAL : FOUND_DEPTH + 1] = self.found[k]
-        below, above = (k + 0.5) * self.spacing[0], (len(self.hu) - k - 0.5) * self.spacing[0]
-        numbers[SHARE_BELOW] = below / (below + above) if below + above >= LONG_ENOUGH_MM else 0.5
-        numbers[BELOW], numbers[ABOVE] = min(below, FAR_MM) / FAR_MM, min(above, FAR_MM) / FAR_MM
-        return np.clip(numbers, -3.0, 3.0)
+        corners = np.array([crop.mask_origin for crop in crops], dtype=np.float64).reshape(-1, 2)
+        height, width = (max((crop.mask.shape[axis] for crop in crops), default=1) for axis in (0, 1))
+        masks = np.zeros((len(crops), width, 1, height), dtype=np.float32)
+        for mask, crop in zip(masks, crops, strict=True):
+            mask[: crop.mask.shape[1], 0, : crop.mask.shape[0]] = crop.mask.T != 0
+        locators = np.empty((len(crops), 2, size, size), dtype=np.float32)
+        self._draw(ks, size)
+        for locator, k in zip(locators, ks, strict=True):
+            locator[0] = self._pictures[k, size]
+        slices = np.array(ks, dtype=np.intp)
+        starts, lengths = self._sides(slices)
+        locators[:, 1] = resize(torch.from_numpy(masks), starts - corners, lengths, size, means=True)[:, 0]
+        locators[:, 1] /= locators[:, 1].max(axis=(1, 2), keepdims=True).clip(1e-6)
+        return self._numbers(slices, masks[:, :, 0], corners), locators
 
-    def locator(self, k: int, mask: np.ndarray, origin: tuple[int, int], size: int) -> np.ndarray:
-        """The body's box in a slice with a mask, float32 ``[2, size, size]`` in 0..1: gray values, and the mask.
+    def _numbers(self, ks: np.ndarray, masks: np.ndarray, corners: np.ndarray) -> np.ndarray:
+        numbers = np.zeros((len(ks), len(PLACE)))
+        column, half_width, row, half_depth = self.boxes[ks].T
+        for at, axis, middle, half in ((LATERAL, 1, column, half_width), (DEPTH, 0, row, half_depth)):
+            counts = masks.sum(axis=1 + axis, dtype=np.float64)
+            area, held = counts.sum(axis=1), counts > 0
+            center = counts @ np.arange(counts.shape[1]) / np.maximum(area, 1) + corners[:, axis] + 0.5
+            numbers[:, at] = (center - middle) / half
+            extent = counts.shape[1] - held.argmax(axis=1) - held[:, ::-1].argmax(axis=1)
+            numbers[:, at + HALF_WIDTH] = extent / 2 / half
+        numbers[:, AREA] = np.sqrt(area / (4 * half_width * half_depth))
+        numbers[:, BODY_WIDTH] = half_width * self.spacing[2] / 200.0
+        numbers[:, BODY_DEPTH] = half_depth * self.spacing[1] / 150.0
+        numbers[:, FOUND_LATERAL : FOUND_DEPTH + 1] = self.found[ks]
+        below, above = (ks + 0.5) * self.spacing[0], (len(self.hu) - ks - 0.5) * self.spacing[0]
+        numbers[:, SHARE_BELOW] = np.where(below + above >= LONG_ENOUGH_MM, below / (below + above), 0.5)
+        numbers[:, BELOW], numbers[:, ABOVE] = (np.minimum(mm, FAR_MM) / FAR_MM for mm in (below, above))
+        return np.where(area[:, None] > 0, numbers.clip(-3.0, 3.0), 0.0).astype(np.float32)
 
-        The mask is the share of each pixel that it covers, relative to the largest, so that a small one shows too.
-        """
-        picture = np.empty((2, size, size), dtype=np.float32)
-        if (k, size) not in self._pictures:
-            thin = max(1, min(self.hu.shape[1:]) // (4 * size))
-            gray = np.interp(self.hu[k, ::thin, ::thin], *_GRAY).astype(np.float32)
-            # what lies outside the image is air, gray 0
-            self._pictures[k, size] = self._averaged(k, gray, (0, 0), size, thin).astype(np.float16)
-        picture[0] = self._pictures[k, size]
-        picture[1] = self._averaged(k, (mask != 0).astype(np.float32), origin, size)
-        picture[1] /= max(float(picture[1].max()), 1e-6)
-        return picture
+    def _draw(self, ks: Sequence[int], size: int) -> None:
+        """Gray values of the body's box in slices, kept."""
+        new = sorted({k for k in ks if (k, size) not in self._pictures})
+        if not new:
+            return
+        thin = max(1, min(self.hu.shape[1:]) // (4 * size))
+        # what lies outside the image is air, gray 0
+        gray = np.interp(self.hu[new, ::thin, ::thin], *_GRAY).astype(np.float32)
+        starts, lengths = self._sides(np.array(new))
+        drawn = resize(torch.from_numpy(gray).mT[:, :, None], starts / thin, lengths / thin, size, means=True)
+        self._pictures |= {(k, size): picture for k, picture in zip(new, drawn[:, 0].half().numpy(), strict=True)}
 
-    def _averaged(self, k: int, plane: np.ndarray, origin: tuple[int, int], size: int, pixel: int = 1) -> np.ndarray:
-        """Means over the pixels of the body's box; ``pixel``: how many of the slice's pixels one of ``plane``'s is."""
-        column, half_width, row, half_depth = self.boxes[k]
-        rows = _overlaps(row - half_depth - origin[0], 2 * half_depth, size, plane.shape[0], pixel)
-        columns = _overlaps(column - half_width - origin[1], 2 * half_width, size, plane.shape[1], pixel)
-        return rows @ plane @ columns.T
+    def _sides(self, ks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """First row and column of the body's box, and its rows and columns, ``[N, 2]`` each."""
+        middles, halves = self.boxes[ks][:, [2, 0]], self.boxes[ks][:, [3, 1]]
+        return middles - halves, 2 * halves
 
 
 def body_of(ct: CtVolume) -> Body:
@@ -203,11 +222,3 @@ def _measured(plane: np.ndarray) -> tuple[float, ...]:
         sideways,
         upright,
     )
-
-
-def _overlaps(start: float, length: float, size: int, count: int, pixel: int) -> np.ndarray:
-    """Share of each of ``size`` parts of an interval that each of ``count`` pixels covers, ``[size, count]``."""
-    edges = (start + length / size * np.arange(size + 1)) / pixel
-    pixels = np.arange(count)
-    covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    return (np.clip(covered, 0.0, None) / (length / size / pixel)).astype(np.float32)

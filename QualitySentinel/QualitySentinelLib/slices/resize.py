@@ -1,63 +1,64 @@
-"""Batched separable resampling by a triangle filter: two batched matrix products, on any device.
+"""Batched separable resampling on the CPU or an NVIDIA GPU: an output row is a weighted sum of the input rows near it.
 
-The filter is that of Pillow's ``BILINEAR`` and of torch's ``interpolate(mode="bilinear", antialias=True,
-align_corners=False)``: a triangle whose half-width is one pixel of the coarser of the two grids, normalized to sum one,
-on the pixels that the box touches.
+Two filters. A triangle, that of Pillow's ``BILINEAR`` and of torch's ``interpolate(mode="bilinear", antialias=True,
+align_corners=False)``: its half-width is one pixel of the coarser of the two grids, and it is normalized to sum one on
+the pixels that the box touches. And the mean over the area of each output pixel; what lies outside the planes adds 0.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+from torch.nn.functional import embedding_bag
 
 
-def resize(planes: torch.Tensor, starts: np.ndarray, lengths: np.ndarray, size: int) -> torch.Tensor:
+def resize(
+    planes: torch.Tensor, starts: np.ndarray, lengths: np.ndarray, size: int, means: bool = False
+) -> torch.Tensor:
     """Resample a box of every item to ``size x size``.
 
     Args:
-        planes: ``[N, H, C, W]`` float32: item n's rows and columns from index 0, channels between (one product then
-            serves all channels).
-        starts: float64 ``[N, 2]``, row and column where the box starts, in pixel edges; at least 0.
-        lengths: float64 ``[N, 2]``, rows and columns of the box; it must end within H and W.
+        planes: ``[N, W, C, H]`` float32: item n's columns and rows from index 0, channels between, so that all channels
+            are resampled at once and both passes add whole rows of memory.
+        starts: float64 ``[N, 2]``, row and column where the box starts, in pixel edges.
+        lengths: float64 ``[N, 2]``, rows and columns of the box. It must lie within 0 and H, W; but not for ``means``.
         size: output side S.
+        means: take means over areas instead of the triangle filter.
 
     Returns:
-        float32 ``[N, C, S, S]`` on the device of ``planes``.
+        float32 ``[N, C, S, S]`` on the device of ``planes``: rows, then columns.
     """
-    number, height, channels, width = planes.shape
-    along_rows = triangle_weights(starts[:, 0], lengths[:, 0], size, height, planes.device)
-    along_columns = triangle_weights(starts[:, 1], lengths[:, 1], size, width, planes.device)
-    rows = torch.bmm(along_rows, planes.view(number, height, channels * width))
-    both = torch.bmm(rows.view(number, size * channels, width), along_columns.transpose(1, 2))
+    number, _, channels, height = planes.shape
+    if not number:
+        return planes.new_zeros((0, channels, size, size))
+    narrow = _weighted_sums(planes.flatten(2), starts[:, 1], lengths[:, 1], size, means)
+    narrow = narrow.view(number, size, channels, height).permute(0, 3, 2, 1).contiguous()
+    both = _weighted_sums(narrow.flatten(2), starts[:, 0], lengths[:, 0], size, means)
     return both.view(number, size, channels, size).transpose(1, 2)
 
 
-def triangle_weights(
-    starts: np.ndarray, lengths: np.ndarray, size: int, count: int, device: torch.device | str = "cpu"
-) -> torch.Tensor:
-    """Weight matrices of the triangle filter along one axis.
+def _weighted_sums(planes: torch.Tensor, starts: np.ndarray, lengths: np.ndarray, size: int, means: bool):
+    """The second axis of ``[N, H, M]`` resampled: ``[N, S, M]``."""
+    number, count, _ = planes.shape
+    pixels, weights = _taps(starts, lengths, size, count, means)
+    pixels += count * np.arange(number)[:, None, None]
+    pixels, weights = (torch.from_numpy(x.reshape(number * size, -1)).to(planes.device) for x in (pixels, weights))
+    return embedding_bag(pixels, planes.flatten(0, 1), mode="sum", per_sample_weights=weights).view(number, size, -1)
 
-    Args:
-        starts: float64 ``[N]``, where each item's interval starts, in pixel edges.
-        lengths: float64 ``[N]``, pixels that each interval spans.
-        size: output samples S.
-        count: input pixels H of the padded batch; pixels outside an item's interval get weight zero.
 
-    Returns:
-        float32 ``[N, S, H]`` on ``device``; rows sum to one.
-    """
+def _taps(starts: np.ndarray, lengths: np.ndarray, size: int, count: int, means: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The pixels of ``count`` that each output sample sums, int64 ``[N, S, T]``, and their weights, float32."""
+    starts, lengths = starts[:, None, None], lengths[:, None, None]
     scale = lengths / size
-    centers = starts[:, None] + scale[:, None] * (np.arange(size) + 0.5) - 0.5  # in pixel indices
-    # Split into whole and fraction: float32 then holds the distance to near pixels to 1e-7 at any position.
-    whole = np.floor(centers)
-    fraction = torch.from_numpy((centers - whole).astype(np.float32)).to(device)
-    nearest = torch.from_numpy(whole.astype(np.float32)).to(device)
-    sharpness = torch.from_numpy((1.0 / np.maximum(scale, 1.0)).astype(np.float32)).to(device)
-    pixels = torch.arange(count, dtype=torch.float32, device=device)
-    weights = pixels[None, None, :] - nearest[:, :, None]
-    weights.sub_(fraction[:, :, None]).abs_().mul_(sharpness[:, None, None]).neg_().add_(1.0).clamp_(min=0.0)
-    first = torch.from_numpy(np.floor(starts + 1e-9).astype(np.float32)).to(device)
-    last = torch.from_numpy(np.ceil(starts + lengths - 1e-9).astype(np.float32)).to(device) - 1.0
-    inside = (pixels >= first[:, None]) & (pixels <= last[:, None])
-    weights.mul_(inside[:, None, :])
-    return weights.div_(weights.sum(dim=2, keepdim=True))
+    centers = starts + scale * (np.arange(size)[:, None] + 0.5)
+    reach = (1.0 + scale) / 2 if means else np.maximum(scale, 1.0)
+    pixels = np.ceil(centers - reach - 0.5) + np.arange(int(2 * reach.max()) + 1)
+    away = np.abs(pixels + 0.5 - centers)
+    if means:
+        weights, first, last = np.minimum(reach - away, np.minimum(scale, 1.0)) / scale, 0, count - 1
+    else:
+        weights, first, last = reach - away, np.floor(starts + 1e-9), np.ceil(starts + lengths - 1e-9) - 1
+    weights = np.where((pixels >= first) & (pixels <= last), weights, 0.0).clip(0.0)
+    if not means:
+        weights /= weights.sum(axis=2, keepdims=True)
+    return np.clip(pixels, first, last).astype(np.int64), weights.astype(np.float32)

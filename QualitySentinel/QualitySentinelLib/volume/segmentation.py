@@ -14,6 +14,8 @@ from .frame import AxialFrame
 
 Box = tuple[slice, slice, slice]
 """Half-open canonical index ranges ``(k, j, i)``."""
+Extent = tuple[int, int, int, int]
+"""Half-open extent of a mask in a slice: ``(first row, last row + 1, first column, last column + 1)``."""
 NO_BOX: Box = (slice(0, 0),) * 3
 NO_VOXELS = np.zeros((0, 0, 0), dtype=np.uint8)
 """Box and labels of a segment without voxels."""
@@ -60,22 +62,54 @@ class Segment:
     @cached_property
     def areas(self) -> np.ndarray:
         """Mask voxels in each slice of the box, int64 ``[dk]``."""
-        return np.array([np.count_nonzero(plane == self.value) for plane in self.labels], dtype=np.int64)
+        return np.array([area for area, _ in self._measured], dtype=np.int64)
+
+    @cached_property
+    def _measured(self) -> list[tuple[int, Extent | None]]:
+        """Voxels and extent of the mask in each slice of the box."""
+        masks = (plane == self.value for plane in self.labels)
+        return [(int(np.count_nonzero(m)), mask_extent(m, (self.box[1].start, self.box[2].start))) for m in masks]
 
     def occupied_slices(self) -> np.ndarray:
         """Canonical k of the slices that hold at least one mask voxel, ascending, int64."""
         return np.flatnonzero(self.areas) + self.box[0].start
 
+    def cut_mask(self, k: int) -> tuple[np.ndarray, Extent | None]:
+        """The mask of slice ``k`` cut to its extent, and that extent in the slice; ``None`` where it is empty."""
+        at, top, left = k - self.box[0].start, self.box[1].start, self.box[2].start
+        extent = self._measured[at][1] if 0 <= at < len(self._measured) else None
+        if extent is None:
+            return self.slice_mask(k), None
+        rows, columns = slice(extent[0] - top, extent[1] - top), slice(extent[2] - left, extent[3] - left)
+        return self.labels[at, rows, columns] == self.value, extent
+
     def slice_digest(self, k: int) -> str:
-        """Fingerprint of the mask in slice ``k``: equal masks at equal places, and only those, agree."""
-        mask = self.slice_mask(k)
-        place = (self.box[1].start, self.box[2].start, *mask.shape)
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if len(rows):  # the box grows when another slice is edited; the fingerprint must not
-            mask = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-            place = (place[0] + rows[0], place[1] + columns[0], *mask.shape)
-        content = np.packbits(mask).tobytes() + repr(tuple(int(p) for p in place)).encode()
+        """Fingerprint of the mask in slice ``k``: equal masks at equal places, and only those, agree.
+
+        It is that of the mask cut to its extent: the box grows when another slice is edited.
+        """
+        mask, extent = self.cut_mask(k)
+        corner = (self.box[1].start, self.box[2].start) if extent is None else extent[::2]
+        content = np.packbits(mask).tobytes() + repr(tuple(int(n) for n in (*corner, *mask.shape))).encode()
         return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
+def mask_extent(mask: np.ndarray, origin: tuple[int, int] = (0, 0)) -> Extent | None:
+    """Half-open extent of the non-zero pixels of ``mask`` ``[rows, columns]`` whose corner is at ``origin``.
+
+    Returns:
+        ``None`` when the mask is empty.
+    """
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not len(rows):
+        return None
+    columns = np.flatnonzero(mask[rows[0] : rows[-1] + 1].any(axis=0))
+    return (
+        int(rows[0]) + origin[0],
+        int(rows[-1]) + 1 + origin[0],
+        int(columns[0]) + origin[1],
+        int(columns[-1]) + 1 + origin[1],
+    )
 
 
 @dataclass

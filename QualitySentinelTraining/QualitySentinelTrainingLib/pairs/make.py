@@ -8,9 +8,8 @@ import numpy as np
 
 from QualitySentinelLib.scorer.plan import REACH_MM, empty_slices, slices_within
 from QualitySentinelLib.slices import PlaneCrop, Preset, coverage, crop_plane, neighbour_strength, prepare
-from QualitySentinelLib.slices.crop import mask_extent
 from QualitySentinelLib.slices.place import PLACE, body_of
-from QualitySentinelLib.volume.segmentation import Box, boxes_of_labels
+from QualitySentinelLib.volume.segmentation import Box, boxes_of_labels, mask_extent
 
 from ..candidates import Candidate
 from ..dice import slice_dice, volume_dice
@@ -34,7 +33,7 @@ def make_pairs(
             neighbour, although it is not: examples of missed slices, of which there are too few otherwise.
     """
     boxes = boxes_of_labels(subject.labels, subject.structures)
-    rows, crops, references, places, locators = [], [], [], [], []
+    rows, crops, references = [], [], []
     for number, candidate in enumerate(candidates, start=1):
         judged = _Judged(subject, candidate, boxes[candidate.value])
         chosen: list[tuple[int, int | None]] = [(k, None) for k in _some(rng, judged.held, slices_per_mask)]
@@ -47,23 +46,26 @@ def make_pairs(
             crop, reference = judged.crops(k, neighbour, preset)
             crops.append(crop)
             references.append(reference)
-            place, locator = judged.place(crop, k, preset)
-            places.append(place)
-            locators.append(locator)
             rows.append(judged.row(k, neighbour) | {"mask": number})
     images, shares, pixel_mm = [np.zeros((0, preset.channels, preset.size, preset.size), np.uint8)], [], []
+    places = np.zeros((len(crops), len(PLACE)), np.float32)
+    locators = np.zeros((len(crops), 2, preset.locator, preset.locator), np.uint8)
     for start in range(0, len(crops), _CHUNK):
         some = slice(start, start + _CHUNK)
         batch = prepare(crops[some], preset)
         images.append(quantised(batch.images.numpy()))
         pixel_mm.append(batch.pixel_mm.numpy())
+        if preset.locator:
+            ks = [row["k"] for row in rows[some]]
+            places[some], locator = body_of(subject.ct).places(ks, crops[some], preset.locator)
+            locators[some] = np.rint(locator * 255)
         shares.append(np.rint(coverage(references[some], preset.size).numpy() * 255).astype(np.uint8))
     columns = {name: np.array([row[name] for row in rows], Pairs.types()[name]) for name in _BY_ROW}
     return Pairs(
         images=np.concatenate(images),
         reference=np.concatenate([np.zeros((0, preset.size, preset.size), np.uint8), *shares]),
-        locator=np.array(locators, np.uint8).reshape(-1, 2, preset.locator, preset.locator),
-        place=np.array(places, np.float32).reshape(-1, len(PLACE)),
+        locator=locators,
+        place=places,
         pixel_mm=np.concatenate([np.zeros(0, np.float32), *pixel_mm]),
         subject=np.full(len(rows), subject.name),
         patient=np.full(len(rows), subject.patient),
@@ -136,13 +138,6 @@ class _Judged:
         inside = self.box[0].start <= k < self.box[0].stop
         reference = self.reference[k - self.box[0].start].copy() if inside else np.zeros((1, 1), bool)
         return crop, PlaneCrop(crop.ct, reference, crop.box, crop.spacing, (0, 0), origin)
-
-    def place(self, crop: PlaneCrop, k: int, preset: Preset) -> tuple[np.ndarray, np.ndarray]:
-        """Where in the body the mask of a crop lies, and the locator, as columns hold them."""
-        body, shown = body_of(self.subject.ct), (k, crop.mask, crop.mask_origin)
-        if not preset.locator:
-            return np.zeros(len(PLACE), np.float32), np.zeros((2, 0, 0), np.uint8)
-        return body.numbers(*shown), np.rint(body.locator(*shown, preset.locator) * 255).astype(np.uint8)
 
     def row(self, k: int, neighbour: int | None) -> dict:
         """The columns of one pair that depend on its slice and mask."""

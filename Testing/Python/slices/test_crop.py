@@ -10,10 +10,10 @@ import pytest
 
 from QualitySentinelLib.slices import COMPACT
 from QualitySentinelLib.slices.crop import (
-    mask_extent,
     published_crop,
     square_crop,
 )
+from QualitySentinelLib.volume.segmentation import mask_extent
 
 
 @pytest.fixture(scope="module")

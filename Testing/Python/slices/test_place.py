@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -39,6 +41,12 @@ def a_body(center=(60, 90), half=(35, 55), shape=(30, 128, 180), table=False, ar
     return hu
 
 
+def seen(body, k, mask, corner):
+    """The numbers of one mask's place, and its locator."""
+    places, locators = body.places([k], [SimpleNamespace(mask=mask, mask_origin=corner)], 64)
+    return places[0], locators[0]
+
+
 @pytest.mark.parametrize("what", [{}, {"table": True}, {"arm": True}])
 def test_the_midline_is_found_beside_table_and_arm(what):
     body = Body.find(a_body(**what), (5.0, 2.0, 2.0))
@@ -62,21 +70,20 @@ def test_places_run_from_right_to_left_and_front_to_back_whatever_the_voxels():
     for step in (1, 2):
         body = Body.find(hu[:, ::step, ::step], (5.0, 2.0 * step, 2.0 * step))
         cut = mask[::step, ::step][60 // step :, 100 // step :]
-        numbers = body.numbers(20, cut, (60 // step, 100 // step))
+        numbers = seen(body, 20, cut, (60 // step, 100 // step))[0]
         assert numbers[LATERAL] == pytest.approx(24.5 / 55.5, abs=0.06)
         assert numbers[DEPTH] == pytest.approx(14.5 / 35.5, abs=0.06)
         assert numbers[BELOW] == pytest.approx(20.5 * 5 / 500, abs=1e-6)
         assert numbers[ABOVE] == pytest.approx(9.5 * 5 / 500, abs=1e-6)
-    assert not body.numbers(20, np.zeros((4, 4), bool), (0, 0)).any()
+    assert not seen(body, 20, np.zeros((4, 4), bool), (0, 0))[0].any()
 
 
 def test_the_locator_shows_the_mask_where_it_lies():
     body, mask = Body.find(a_body(), (5.0, 2.0, 2.0)), np.zeros((10, 10), bool)
     mask[2:6, 2:6] = True
-    picture = body.locator(3, mask, (70, 110), 64)
+    numbers, picture = seen(body, 3, mask, (70, 110))
     assert picture.shape == (2, 64, 64) and picture.min() >= 0 and picture.max() == 1
     row, column = np.average(np.argwhere(picture[1] > 0.5), axis=0)
-    numbers = body.numbers(3, mask, (70, 110))
     assert (column + 0.5) / 32 - 1 == pytest.approx(numbers[LATERAL], abs=0.05)
     assert (row + 0.5) / 32 - 1 == pytest.approx(numbers[DEPTH], abs=0.05)
     assert picture[0, 32, 32] > 0.5 > picture[0, 0, 0]

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from QualitySentinelLib.slices import COMPACT, PlaneCrop, coverage
-from QualitySentinelLib.slices.crop import mask_extent, square_crop
+from QualitySentinelLib.slices.crop import square_crop
 from QualitySentinelLib.suggestions import Drawing, ErrorMap, Kind, error_map, islands
-from QualitySentinelLib.volume.segmentation import segment_from_mask
+from QualitySentinelLib.volume.segmentation import mask_extent, segment_from_mask
 
 K = 2
 
