@@ -100,7 +100,9 @@ def read_options(cls: type[_Made], path: str | Path | None, **changes) -> _Made:
     if path is not None:
         try:
             given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise InputError(f"{path}: not a readable TOML file ({error})") from error
         try:
             made = _from_table(cls, given, Path(path).parent)

@@ -121,7 +121,7 @@ class Audit:
                 f"{self.folder}: holds no {name}.parquet or {name}.csv; give the output folder of an audit"
             )
         columns = None if columns is None else list(dict.fromkeys([*_REPEATED, *columns]))
-        frame = _read_table(path, columns, name == "slices")
+        frame = read_frame(path, columns, name == "slices")
         missing = [c for c in (needed if columns is None else columns) if c not in frame.columns]
         if missing:
             raise InputError(f"{path}: lacks the column {missing[0]}; run the audit again with this version")
@@ -160,7 +160,12 @@ def read_audit(folder: str | os.PathLike, finished: bool = True) -> Audit:
     return Audit(folder, run)
 
 
-def _read_table(path: Path, columns: list[str] | None, categories: bool) -> pd.DataFrame:
+def read_frame(path: Path, columns: list[str] | None = None, categories: bool = True) -> pd.DataFrame:
+    """A table of an audit; repeated names as categories.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     import pandas as pd
 
     try:

@@ -14,6 +14,7 @@ import argparse
 import shlex
 import sys
 from dataclasses import fields
+from itertools import product
 from pathlib import Path
 
 from QualitySentinelLib.commands.printing import CaseProgress, name_failed
@@ -45,8 +46,9 @@ def run(options: argparse.Namespace) -> int:
     for value, called in ((options.pool, "POOL"), (options.out, "--out"), (options.budget, "--budget")):
         if value is None:
             raise UsageError(f"give {called}; quality-sentinel select --help shows examples")
-    for place in filter(None, (options.out, options.nnunet)):
-        check_outside(place, options.pool)
+    inputs = (options.pool, *(options.predictions or ()), *(options.probabilities or ()), options.scores)
+    for place, data in product(filter(None, (options.out, options.nnunet)), filter(None, inputs)):
+        check_outside(place, data, f"the input {data}")
     given = given_options(options, SelectOptions, *(f.name for f in fields(SelectOptions)))
     how = read_options(SelectOptions, None, **given)
     progress = CaseProgress(quiet=False)

@@ -33,7 +33,8 @@ def run(options: argparse.Namespace) -> int:
     from ..selection.simulate import run_simulate
 
     experiment = read_options(Experiment, options.experiment)
-    check_outside(options.out, experiment.data)
+    if experiment.data is not None:
+        check_outside(options.out, experiment.data)
     failed = run_simulate(experiment, options.out, options.workers, lambda line: print(line, file=sys.stderr))
     print(f"Open {options.out / 'report.html'}")
     return name_failed(failed, options.out)

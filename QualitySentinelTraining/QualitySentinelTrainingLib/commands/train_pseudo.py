@@ -43,11 +43,13 @@ def run(options: argparse.Namespace) -> int:
     from QualitySentinelLib.datasets.pool import corrected_file, find_pool, with_corrections
     from QualitySentinelLib.files import check_outside
 
-    from ..selection.pool import Given, PoolItem, items_of, units_in
+    from ..selection.pool import PoolItem, items_of, units_in
     from ..selection.pseudo import pseudo_sources, train_pseudo
 
     check_outside(options.out, options.pool)
-    given = Given((options.predictions,) if options.predictions else ())
+    if options.predictions:
+        check_outside(options.out, options.predictions, "the folder of the predictions")
+    predictions = [options.predictions] if options.predictions else []
     data, rows, corrected = find_pool(options.pool, names=options.names), units_in(options.trusted), []
     if options.done:
         done = units_in(options.done)
@@ -55,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
         those = {name for name, *_ in done if corrected_file(options.done, name).is_file()}
         corrected = [with_corrections(case, options.done) for case in data.cases if case.name in those]
         data.cases = [case for case in data.cases if case.name not in those]
-    items = [*items_of(data, given)[0], *(PoolItem(case.name, case) for case in corrected)]
+    items = [*items_of(data, predictions)[0], *(PoolItem(case.name, case) for case in corrected)]
     settings = SegmentationOptions(**{"epochs": _EPOCHS} | given_options(options, SegmentationOptions, *_SHAPING))
     labeled = subjects_of(options, options.data)
     pseudo = pseudo_sources(items, rows, options.weighted)

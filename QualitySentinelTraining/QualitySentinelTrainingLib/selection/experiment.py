@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 
+from QualitySentinelLib.anatomy import match_structure
 from QualitySentinelLib.errors import UsageError
 
 from ..option_files import Doc, NonNegativeInt, Options, PositiveFloat, PositiveInt, Share
@@ -28,14 +29,16 @@ NETWORK = SegmentationOptions(
 class Experiment(Options):
     """An experiment file (TOML). All strategies get the same budget, patients, first network and training."""
 
-    data: Annotated[Path, Doc("labelled data set; relative to the file")]
+    data: Annotated[Path | None, Doc("labeled data set; relative to the file")] = None
+    phantoms: Annotated[NonNegativeInt, Doc("generated torsos instead of a data set")] = 0
+    structures: Annotated[tuple[str, ...], Doc("only these of the data set (default: all)")] = ()
     layout: Annotated[str | None, Doc("its layout")] = None
     names: Annotated[str | None, Doc("what its label values mean")] = None
     patient: Annotated[str | None, Doc("regular expression whose first group is the patient, in a case's name")] = None
     strategies: Annotated[tuple[str, ...], Doc("who is compared")] = ("predicted-quality", "random")
     weak: Annotated[tuple[Weak, ...], Doc("which pseudo labels are added each round")] = ("none",)
     weak_share: Annotated[Share, Doc("of the pool, for best and random")] = 0.5
-    weak_by: Annotated[str, Doc("case, structure or slice")] = "case"
+    weak_by: Annotated[Literal["case", "structure", "slice"], Doc("what is pseudo-labeled")] = "case"
     crf: Annotated[bool, Doc("check pseudo labels by DSAL's CRF")] = False
     dsal_first_round: Annotated[PositiveInt, Doc("of DSAL's weak labels")] = 5
     dsal_number: Annotated[PositiveInt, Doc("of DSAL's weak labels in that round, and more in each one after")] = 20
@@ -53,12 +56,17 @@ class Experiment(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if (self.data is None) != (self.phantoms > 0):
+            raise UsageError("give data, a labeled data set, or phantoms, their number")
+        found = {name: match_structure(name) for name in self.structures}
+        if None in found.values():
+            name = next(name for name, structure in found.items() if structure is None)
+            raise UsageError(f"structures has {name!r}, which is no known structure; give names such as liver")
+        object.__setattr__(self, "structures", tuple(structure.name for structure in found.values()))
         for name in self.strategies:
             if name not in STRATEGIES or name == "label-quality":
                 known = ", ".join(n for n in STRATEGIES if n != "label-quality")
                 raise UsageError(f"strategies has {name!r}; give some of {known}")
-        if self.weak_by not in ("case", "structure", "slice"):
-            raise UsageError(f"weak_by is {self.weak_by!r}; give case, structure or slice")
         if "dsal" in self.weak and "deep-supervision" not in self.strategies:
             raise UsageError("weak = 'dsal' is for the strategy 'deep-supervision'; add it to strategies")
         if self.epochs < 3 or self.first_epochs < 3:
@@ -70,6 +78,11 @@ class Experiment(Options):
             raise UsageError("'deep-supervision' needs deep_supervision = true and four widths or more in [network]")
         if "mc-dropout" in self.strategies and not self.network.dropout:
             raise UsageError("'mc-dropout' needs a dropout above 0 in [network]")
+
+    @property
+    def called(self) -> str:
+        """The data set's name."""
+        return f"{self.phantoms} phantoms" if self.data is None else self.data.name
 
     def strong(self) -> Budget | None:
         """The budget of a round; ``None`` for no strong labels."""
@@ -107,7 +120,8 @@ class Experiment(Options):
         people = sorted({source.patient for source in sources})
         wanted = self.initial + self.pool + self.test
         if wanted > len(people):
-            raise UsageError(f"{self.data}: has {len(people)} patients; initial, pool and test together are {wanted}")
+            where, together = self.data or self.called, f"initial, pool and test together are {wanted}"
+            raise UsageError(f"{where}: has {len(people)} patients; {together}")
         shuffled = np.random.default_rng(0).permutation(people).tolist()
         others = np.random.default_rng([1, seed]).permutation(shuffled[self.test : wanted]).tolist()
         role = dict.fromkeys(shuffled[: self.test], "test")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +27,8 @@ def case_iterator(out: Path, items: dict[str, PoolItem], chosen: Rows) -> None:
     """``slicer_case_iterator.csv``: a line for each chosen case, with the columns that it looks for by default."""
     rows = []
     for case, reasons in _by_case(chosen).items():
-        item = items[case]
-        mask = _mask(item)
-        rows.append((case, str(item.case.root), item.case.ct, "" if mask is None else str(mask), "; ".join(reasons)))
+        item, masks = items[case].case, [str(path) for path, _ in items[case].masks[:1]]
+        rows.append((case, str(item.root), item.ct, *(masks or [""]), "; ".join(reasons)))
     write_table(out / "slicer_case_iterator.csv", ("ID", "path", "image", "mask", "comment"), rows)
 
 
@@ -52,16 +51,9 @@ def task_list(out: Path, items: dict[str, PoolItem], chosen: Rows) -> None:
 
 
 EXPORTS: dict[str, Callable[[Path, dict[str, PoolItem], Rows], None]] = {
-    "case-iterator": case_iterator,
-    "tasks": task_list,
-}
+    "case-iterator": case_iterator, "tasks": task_list,
+}  # fmt: skip
 """What ``select --export`` writes of the chosen cases, beside ``selection.csv``."""
-
-
-def write_exports(names: Sequence[str], out: Path, items: Sequence[PoolItem], chosen: Rows) -> None:
-    """Write some of :data:`EXPORTS`."""
-    for name in names:
-        EXPORTS[name](out, {item.name: item for item in items}, chosen)
 
 
 def write_nnunet(out: Path, items: Sequence[PoolItem], trusted: Rows, annotated: Sequence[Case] = ()) -> int:
@@ -85,25 +77,22 @@ def write_nnunet(out: Path, items: Sequence[PoolItem], trusted: Rows, annotated:
     for _, case, structure, k, *_ in trusted:
         rows.setdefault(case, []).append((structure, WHOLE if k is None else k))
     by_name = {item.name: item for item in items}
-    todo = [(c, c.root / (c.reference or c.seg), c.names, None) for c in annotated]
-    for name, units in rows.items():
-        item = by_name[name]
-        told = item.predictions[0].names if item.predictions else item.case.names
-        todo.append((item.case, _mask(item), told, units))
-    read = [(case, read_segmentation(path, read_case_ct(case), names), units) for case, path, names, units in todo]
-    structures = sorted({s.structure or s.name for _, segmentation, _ in read for s in segmentation})
+    todo: list[tuple] = [(c, c.root / (c.reference or c.seg), c.names, None) for c in annotated]
+    todo += [(by_name[name].case, *by_name[name].masks[0], units) for name, units in rows.items()]
+
+    def read() -> Iterator[tuple]:  # twice, so that one case is in memory
+        for case, path, names, units in todo:
+            ct = read_case_ct(case)
+            yield case, ct, read_segmentation(path, ct, names), units
+
+    structures = sorted({s.structure or s.name for _, _, segmentation, _ in read() for s in segmentation})
     ignore = len(structures) + 1
-    for case, segmentation, units in read:
-        ct = read_case_ct(case)
-        labels = np.zeros(ct.frame.shape, np.uint8)
-        doubted = np.zeros(ct.frame.shape, bool)
-        for segment in segmentation:
-            name = segment.structure or segment.name
-            if segment.is_empty:
-                continue
+    for case, ct, segmentation, units in read():
+        labels, doubted = np.zeros(ct.frame.shape, np.uint8), np.zeros(ct.frame.shape, bool)
+        for segment in (s for s in segmentation if not s.is_empty):
+            name, voxels = segment.structure or segment.name, segment.voxels()
             trust = np.full(len(labels), units is None or ("", WHOLE) in units or (name, WHOLE) in units)
             trust[[ct.frame.file_slice(k) for s, k in units or () if k != WHOLE and s in ("", name)]] = True
-            voxels = segment.voxels()
             labels[segment.box][voxels] = structures.index(name) + 1
             doubted[segment.box] |= voxels & ~trust[segment.box[0], None, None]
         labels[doubted] = ignore
@@ -111,9 +100,9 @@ def write_nnunet(out: Path, items: Sequence[PoolItem], trusted: Rows, annotated:
         write_label_map(out / "labelsTr" / f"{called}.nii.gz", labels, ct.frame)
         write_label_map(out / "imagesTr" / f"{called}_0000.nii.gz", ct.hu, ct.frame)
     values = {"background": 0, **{name: n for n, name in enumerate(structures, start=1)}, "ignore": ignore}
-    about = {"channel_names": {"0": "CT"}, "labels": values, "numTraining": len(read), "file_ending": ".nii.gz"}
+    about = {"channel_names": {"0": "CT"}, "labels": values, "numTraining": len(todo), "file_ending": ".nii.gz"}
     atomic_write(out / "dataset.json", json.dumps(about, indent=1) + "\n")
-    return len(read)
+    return len(todo)
 
 
 def _by_case(rows: Rows) -> dict[str, list[str]]:
@@ -122,12 +111,6 @@ def _by_case(rows: Rows) -> dict[str, list[str]]:
         where = f"{structure} slice {k}: " if k is not None else f"{structure}: " if structure else ""
         cases.setdefault(case, []).append(where + reason)
     return cases
-
-
-def _mask(item: PoolItem) -> Path | None:
-    if item.predictions:
-        return item.predictions[0].path
-    return item.case.root / item.case.seg if item.case.seg else None
 
 
 def _uids(case: Case) -> tuple[str, str]:

@@ -27,21 +27,19 @@ _FEATURE_MM = 400.0
 class PoolImage:
     """A CT of the pool."""
 
-    ct: CtVolume  # the CT
-    # predicted masks of each network, on the CT's grid; strategies judge the first
-    masks: list[Segmentation] = field(default_factory=list)
-    # class probabilities by need (``probabilities``, ``passes``, ``networks``, ``levels``), float ``[K, k, j, i]``, one
-    # network, pass or level after the other, so that one is in memory
+    ct: CtVolume
+    masks: list[Segmentation] = field(default_factory=list)  # of each network; strategies judge the first
+    # class probabilities [K, k, j, i] by a strategy's need, of one network, pass or level after the other
     stacks: Callable[[str], Iterator[np.ndarray]] | None = None
-    classes: tuple[str, ...] = ()  # names of the K classes, the background first
-    scorer: Scorer | None = None  # of predicted quality
+    classes: tuple[str, ...] = ()  # of the K, the background first
+    scorer: Scorer | None = None
 
     def mean_probabilities(self) -> np.ndarray:
         """Mean over the networks, ``[K, k, j, i]``."""
-        mean, number = np.zeros(0, np.float32), 0
-        for number, one in enumerate(self.stacks("probabilities"), start=1):
-            mean = one.astype(np.float32) if number == 1 else mean + one
-        return mean / number
+        total, number = np.float32(0), 0
+        for one in self.stacks("probabilities"):
+            total, number = total + one, number + 1
+        return total / number
 
     @cached_property
     def areas(self) -> dict[str, np.ndarray]:
@@ -84,14 +82,12 @@ class PoolImage:
 
     def plain(self, features: bool = False) -> list[StructureScores]:
         """Every structure with its slices, all scored alike."""
-        rows = []
-        for name, areas in self.areas.items():
-            k = np.flatnonzero(areas)
-            whole = 0.0 if len(k) else float("nan")
-            rows.append(StructureScores(name, whole, k, areas[k], np.zeros(len(k))))
-            if features:
-                rows[-1].features = self.thumbnails[k]
-        return rows
+        rows = [(name, areas, np.flatnonzero(areas)) for name, areas in self.areas.items()]
+        return [
+            StructureScores(name, 0.0 if len(k) else float("nan"), k, areas[k], np.zeros(len(k)),
+                            features=self.thumbnails[k] if features else None)
+            for name, areas, k in rows
+        ]  # fmt: skip
 
 
 def segmentation_of(labels: np.ndarray, classes: Sequence[str], ct: CtVolume) -> Segmentation:
@@ -156,8 +152,5 @@ def mask_disagreement(pairs: Sequence[tuple[np.ndarray, np.ndarray]], smooth: fl
     counted = np.isfinite(by_slice).sum(axis=0)
     mean = np.nansum(by_slice, axis=0) / np.maximum(counted, 1)
     of_volume = np.array(whole)[np.isfinite(whole)]
-    return (
-        float(1 - of_volume.mean()) if len(of_volume) else float("nan"),
-        np.where(counted > 0, 1 - mean, np.nan),
-    )
+    return float(1 - of_volume.mean()) if len(of_volume) else float("nan"), np.where(counted > 0, 1 - mean, np.nan)
 

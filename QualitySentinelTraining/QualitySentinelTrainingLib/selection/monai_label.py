@@ -57,11 +57,10 @@ class QualitySentinelStrategy(Strategy):
         images = sorted(datastore.get_unlabeled_images(request.get("label_tag"), request.get("labels")))
         if not images:
             return None
-        if self._ranks is not None:
-            last = len(self._ranks)
-            score = np.array([-float(self._ranks.get(image, last)) for image in images])
-        else:
+        if self._ranks is None:
             score = neutral(np.array([self._score(image, datastore) for image in images]))
+        else:
+            score = np.array([-float(self._ranks.get(image, len(self._ranks))) for image in images])
         noise = np.random.default_rng(self._seed).permutation(len(images))
         best = int(np.lexsort((noise, -score))[0])
         return {"id": images[best], "weight": float(score[best])}
@@ -76,8 +75,7 @@ class QualitySentinelStrategy(Strategy):
         if known.get("label") == told:
             return float("nan") if known["score"] is None else known["score"]
         score = self._measured(datastore.get_image_uri(image), uri)
-        kept = score if np.isfinite(score) else None
-        datastore.update_image_info(image, {_KEY: {"label": told, "score": kept}})
+        datastore.update_image_info(image, {_KEY: {"label": told, "score": score if np.isfinite(score) else None}})
         return score
 
     def _measured(self, image: str, label: str) -> float:

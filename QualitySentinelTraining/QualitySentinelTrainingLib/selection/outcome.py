@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
+import pandas as pd
 
 from ..pages import Line, Section, line_chart, write_report, write_table
-from ..pages.page import count
+from ..pages.page import count, signed
 from ..runs import Run
 from ..stats import bootstrap_interval, drawn_means
 from .experiment import Experiment
@@ -18,166 +19,136 @@ ROUND_COLUMNS = (
     "training_seconds",
 )  # fmt: skip
 SUMMARY_COLUMNS = (
-    "strategy", "weak", "seeds", "dsc", "nsd", "area_under_curve", "dsc_vs_random", "low", "high", "seconds_per_case",
-    "peak_mb", "stored_gb", "slices_for_half",
+    "strategy", "weak", "seeds", "dsc", "dsc_low", "dsc_high", "nsd", "nsd_low", "nsd_high", "area_under_curve",
+    "dsc_vs_random", "low", "high", "seeds_better", "seconds_per_case", "peak_mb", "stored_gb", "slices_for_half",
 )  # fmt: skip
+_ARM = ["strategy", "weak"]
 _DRAWS = 2000
-_HEADS = [c.replace("_", " ").replace("mb", "MB").replace("gb", "GB").replace("dsc", "DSC").replace("nsd", "NSD")
-          for c in SUMMARY_COLUMNS]  # fmt: skip
 
 
-@dataclass
-class Arm:
-    """What became of a strategy (with its pseudo labels) over the seeds; arrays ``[seeds, rounds + 1]``.
+def rounds_of(experiment: Experiment, run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rounds, and what was measured after the last one, of the seeds of which all rounds are done.
 
-    ``patients`` are DSC by patient, ``[seeds, patients]``, after the last round; ``curves`` are ``[seeds, points]``.
+    Returns:
+        rows of :data:`ROUND_COLUMNS` with the ``curve`` of corrected slices, or ``None``; and ``dsc`` and ``nsd`` by
+        strategy, weak, seed and patient.
     """
-
-    name: tuple[str, str]
-    seeds: list[int]
-    cost: np.ndarray
-    dsc: np.ndarray
-    nsd: np.ndarray
-    seconds: np.ndarray
-    peak: np.ndarray
-    stored: np.ndarray
-    training: np.ndarray
-    patients: np.ndarray
-    curves: np.ndarray
-
-    @property
-    def label(self) -> str:
-        """Its name in tables and charts."""
-        return self.name[0] + ("" if self.name[1] == "none" else f", pseudo labels: {self.name[1]}")
-
-    @property
-    def area(self) -> np.ndarray:
-        """Area under each seed's learning curve over the cost, divided by the whole cost: a mean DSC, ``[seeds]``."""
-        whole = self.cost[:, -1] - self.cost[:, 0]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.trapezoid(self.dsc, self.cost, axis=1) / whole
-
-    @property
-    def slices_for_half(self) -> float:
-        """Share of all slices to correct until half of what is wrong of the pool's mean DSC is mended."""
-        if not self.curves.size:
-            return float("nan")
-        mean = self.curves.mean(axis=0)
-        return float(np.interp((mean[0] + mean[-1]) / 2, mean, np.linspace(0, 1, len(mean))))
-
-
-def arms_of(experiment: Experiment, run: Run, names: Sequence[tuple[str, str]]) -> list[Arm]:
-    """The arms, of the seeds of which all rounds are done."""
-    arms = []
-    for strategy, weak in names:
-        rows = []
+    person = cache(lambda case: run.head(case)["person"])
+    rows, patients = [], []
+    for strategy, weak in experiment.arms():
         for seed in experiment.seeds:
-            steps = [f"seed{seed}", *(f"seed{seed}-{strategy}-{weak}-round{n + 1}" for n in range(experiment.rounds))]
-            if all((head := run.head(name)) and head["status"] == "done" for name in steps):
-                rows.append((seed, [run.record(name) for name in steps]))
-        if rows:
-            arms.append(_arm((strategy, weak), rows))
-    return arms
+            name, rounds = f"seed{seed}-{strategy}-{weak}-round", range(1, experiment.rounds + 1)
+            steps = [f"seed{seed}", *(f"{name}{n}" for n in rounds)]
+            if not all((head := run.head(name)) and head["status"] == "done" for name in steps):
+                continue
+            for n, record in enumerate(run.record(name) for name in steps):
+                head, measured = record.head, pd.DataFrame(record.lines, columns=["case", "structure", "dsc", "nsd"])
+                by_patient = measured.groupby(measured.case.map(person))[["dsc", "nsd"]].mean()
+                seconds = head["choosing_seconds"] / head["looked"] if n else np.nan
+                rows.append((
+                    strategy, weak, seed, n, head.get("cost", 0.0), *by_patient.mean(), seconds,
+                    (head.get("peak") or np.nan) / 1e6,
+                    head.get("stored", np.nan) / 1e9, head["training_seconds"], head.get("curve"),
+                ))  # fmt: skip
+            last = by_patient.rename_axis("patient").reset_index()
+            patients.append(last.assign(strategy=strategy, weak=weak, seed=seed))
+    rounds = pd.DataFrame(rows, columns=[*ROUND_COLUMNS, "curve"])
+    rounds["cost"] = rounds.groupby([*_ARM, "seed"])["cost"].cumsum()
+    return rounds, pd.concat(patients) if patients else pd.DataFrame(columns=[*_ARM, "seed", "patient", "dsc", "nsd"])
 
 
-def _arm(name: tuple[str, str], rows: list) -> Arm:
-    def each(value) -> np.ndarray:
-        return np.array([[value(record) for record in records] for _, records in rows], float)
-
-    def fact(key: str):
-        return lambda record: np.nan if record.head.get(key) is None else record.head[key]
-
-    looked = each(fact("looked"))
-    people = sorted({line[0] for _, records in rows for line in records[-1].lines})
-    by_patient = [
-        [np.mean([line[2] for line in records[-1].lines if line[0] == p] or [np.nan]) for p in people]
-        for _, records in rows
-    ]
-    return Arm(
-        name, [seed for seed, _ in rows], np.cumsum(np.nan_to_num(each(fact("cost"))), axis=1),
-        each(lambda r: np.mean([line[2] for line in r.lines])), each(lambda r: np.mean([line[3] for line in r.lines])),
-        each(fact("choosing_seconds")) / looked, each(fact("peak")) / 1e6, each(fact("stored")) / 1e9,
-        each(fact("training_seconds")), np.array(by_patient),
-        np.array([records[1].head["curve"] for _, records in rows if "curve" in records[1].head]),
-    )  # fmt: skip
+def _with_interval(values: pd.Series) -> tuple[float, float, float]:
+    """The mean over patients of the mean over seeds, and its 95 % interval over patients."""
+    of_patient = values.dropna().groupby("patient").mean().to_numpy()
+    drawn = drawn_means(of_patient[:, None], _DRAWS, (0,))[:, 0]
+    return float(of_patient.mean()), *bootstrap_interval(drawn, len(of_patient))
 
 
-def against(arm: Arm, other: Arm) -> tuple[float, float, float]:
-    """Difference of the last mean DSC, and its 95 % interval over test patients, of seeds that both have."""
-    both = [s for s in arm.seeds if s in other.seeds]
-    a, b = (one.patients[[one.seeds.index(s) for s in both]].mean(axis=0) for one in (arm, other))
-    drawn = drawn_means((a - b)[:, None], _DRAWS, (0,))[:, 0]
-    return float(np.nanmean(a - b)), *bootstrap_interval(drawn, len(a))
+def slices_for_half(curve: np.ndarray) -> float:
+    """Share of all slices to correct until half of what is wrong of the pool's mean DSC is mended."""
+    return float(np.interp((curve[0] + curve[-1]) / 2, curve, np.linspace(0, 1, len(curve))))
 
 
-def write_outcome(experiment: Experiment, run: Run, names: Sequence[tuple[str, str]]) -> None:
-    """Write ``rounds.csv``, ``summary.csv``, ``corrections.csv`` and ``report.html``."""
-    arms = arms_of(experiment, run, names)
-    rounds = [
-        (*arm.name, seed, n, *(float(v[s, n]) for v in (arm.cost, arm.dsc, arm.nsd, arm.seconds, arm.peak, arm.stored,
-                                                        arm.training)))
-        for arm in arms
-        for s, seed in enumerate(arm.seeds)
-        for n in range(experiment.rounds + 1)
-    ]  # fmt: skip
-    write_table(run.path / "rounds.csv", ROUND_COLUMNS, rounds)
-    base = next((arm for arm in arms if "random" in arm.name), None)
-    summary = [
-        (
-            *arm.name, len(arm.seeds), *(float(v.mean()) for v in (arm.dsc[:, -1], arm.nsd[:, -1], arm.area)),
-            *(against(arm, base) if base is not None and arm is not base else (None, None, None)),
-            *(float(np.nanmean(v[:, 1:])) if np.isfinite(v[:, 1:]).any() else None
-              for v in (arm.seconds, arm.peak, arm.stored)),
-            arm.slices_for_half,
-        )
-        for arm in arms
-    ]  # fmt: skip
+def write_outcome(experiment: Experiment, run: Run) -> None:
+    """Write ``rounds.csv``, ``summary.csv``, ``differences.csv``, ``corrections.csv`` and ``report.html``."""
+    e, (rounds, patients) = experiment, rounds_of(experiment, run)
+    write_table(run.path / "rounds.csv", ROUND_COLUMNS, rounds[list(ROUND_COLUMNS)].itertuples(index=False))
+    dsc, nsd = (patients.pivot_table(v, _ARM, ["seed", "patient"]) for v in ("dsc", "nsd"))
+    arms = dict(iter(rounds.groupby(_ARM, sort=False)))
+    base = next((arm for arm in arms if "random" in arm), None)
+    curves = {arm: known.tolist() for arm, of_arm in arms.items() if len(known := of_arm["curve"].dropna())}
+    curves = {arm: np.mean(known, axis=0) for arm, known in curves.items()}
+    summary = []
+    for arm, of_arm in arms.items():
+        later, seeds = of_arm[of_arm["round"] > 0], of_arm.groupby("seed")
+        area = [np.trapezoid(one["dsc"], one["cost"]) / (np.ptp(one["cost"]) or np.nan) for _, one in seeds]
+        against, better = (None, None, None), None
+        if base is not None and arm != base:
+            against = _with_interval(dsc.loc[arm] - dsc.loc[base])
+            better = int(((dsc.loc[arm] - dsc.loc[base]).groupby("seed").mean() > 0).sum())
+        summary.append((
+            *arm, len(seeds), *_with_interval(dsc.loc[arm]), *_with_interval(nsd.loc[arm]), float(np.mean(area)),
+            *against, better, *later[["seconds_per_case", "peak_mb", "stored_gb"]].mean().tolist(),
+            slices_for_half(curves[arm]) if arm in curves else None,
+        ))  # fmt: skip
     write_table(run.path / "summary.csv", SUMMARY_COLUMNS, summary)
-    curves = [arm for arm in arms if arm.curves.size]
-    points = [
-        (*arm.name, n / (arm.curves.shape[1] - 1), float(v))
-        for arm in curves
-        for n, v in enumerate(arm.curves.mean(axis=0))
-    ]
+    pairs = [(*a, *b, *_with_interval(dsc.loc[a] - dsc.loc[b])) for a in arms for b in arms if a != b]
+    columns = ("strategy", "weak", "other_strategy", "other_weak", "dsc_difference", "low", "high")
+    write_table(run.path / "differences.csv", columns, pairs)
+    points = [(*a, n / (len(curve) - 1), float(v)) for a, curve in curves.items() for n, v in enumerate(curve)]
     write_table(run.path / "corrections.csv", ("strategy", "weak", "share_corrected", "dsc_of_pool"), points)
-    lines = [_line(arm.label, arm.cost.mean(axis=0), arm.dsc) for arm in arms]
-    first = [arm for arm in curves if arm.name[1] == names[0][1]]  # pseudo labels come later
-    mended = [_line(arm.label, np.linspace(0, 1, arm.curves.shape[1]), arm.curves) for arm in first]
-    unit = (budget.unit if (budget := experiment.strong()) else "none")
-    e = experiment
-    times = f"{count(len(e.seeds), 'seed')}, {count(e.rounds, 'round')} of {e.budget}"
-    patients = f"{experiment.initial} patients at first, {experiment.pool} in the pool, {experiment.test} to test on"
+    means = {arm: of_arm.groupby("round")[["cost", "dsc"]].mean() for arm, of_arm in arms.items()}
+    label = {arm: ", pseudo labels: ".join(arm) if len(e.weak) > 1 and arm[1] != "none" else arm[0] for arm in arms}
+    learned = [Line(label[a], mean["cost"].tolist(), mean["dsc"].tolist()) for a, mean in means.items()]
+    mended = [
+        Line(label[a], np.linspace(0, 1, len(curve)).tolist(), curve.tolist())
+        for a, curve in curves.items()
+        if a[1] == e.weak[0]  # pseudo labels come later
+    ]
+    table, budget = pd.DataFrame(summary, columns=SUMMARY_COLUMNS), e.strong()
+    shown = [
+        (r.strategy, r.weak, _told(r.dsc, r.dsc_low, r.dsc_high), _told(r.nsd, r.nsd_low, r.nsd_high),
+         r.area_under_curve, _told(r.dsc_vs_random, r.low, r.high, signed),
+         "–" if np.isnan(r.dsc_vs_random) else f"{r.seeds_better:g} of {r.seeds}")
+        for r in table.astype(dict.fromkeys(SUMMARY_COLUMNS[3:], float)).itertuples()
+    ]  # fmt: skip
+    cost = [(*row[:2], row[14], None if np.isnan(row[15]) else int(row[15]), *row[16:]) for row in summary]
+    patients_told = f"{e.initial} patients at first, {e.pool} in the pool, {e.test} to test on"
+    times = f"{count(len(e.seeds), 'seed')}, {count(e.rounds, 'round')} of {budget or 'pseudo labels alone'}"
     write_report(
         run.path / "report.html", "What to annotate next: an experiment",
-        f"{experiment.data.name}: {patients}; {times}, at {e.network.pixel_mm:g} x {e.network.slice_mm:g} mm.",
+        f"{e.called}: {patients_told}; {times}, at {e.network.pixel_mm:g} x {e.network.slice_mm:g} mm.",
         [
             Section(
-                "Strategies", "After the last round, on test patients that no strategy saw. The interval of the "
-                "difference to random is over patients; the chance of each training is not in it.",
-                columns=_HEADS[:9], rows=[row[:9] for row in summary],
+                "Strategies", "After the last round, on test patients that no strategy saw. Intervals (95 %) are over "
+                "patients; the chance of each training is not in them: see in how many seeds a strategy was better "
+                "than random.", rows=shown, columns=("strategy", "pseudo labels", "DSC", "NSD", "area under curve",
+                                                     "DSC less that of random", "better in seeds"),
             ),
             Section(
-                "Cost", columns=[*_HEADS[:2], *_HEADS[9:]], rows=[(*row[:2], *row[9:]) for row in summary],
+                "Cost", rows=cost, columns=("strategy", "pseudo labels", "seconds for a case", "peak MB", "stored GB",
+                                            "slices for half"),
                 note="Seconds are of one core; peak is the process's memory while choosing; stored is what a strategy "
                 "looks at, as uncompressed files; slices for half is the share of all slices that has to be corrected, "
                 "worst first, until half of what is wrong of the pool's masks is mended.",
             ),
             Section("Learning curves", "Mean DSC over the seeds.",
-                    line_chart(lines, f"cost ({unit})", "Learning curves", _range(lines))),
+                    line_chart(learned, f"cost ({budget.unit if budget else 'none'})", "Learning curves",
+                               _range(learned))),
             Section("Correcting slices", "Mean DSC of the pool's masks when the worst slices are corrected first.",
                     line_chart(mended, "share of slices corrected", "Correcting slices", _range(mended))),
         ],
     )  # fmt: skip
 
 
-def _line(label: str, x: np.ndarray, y: np.ndarray) -> Line:
-    return Line(label, x.tolist(), y.mean(axis=0).tolist())
+def _told(value: float, low: float, high: float, text: Callable[[float], str] = "{:.3f}".format) -> str:
+    return "–" if np.isnan(value) else f"{text(value)} ({text(low)} to {text(high)})"
 
 
 def _range(lines: Sequence[Line]) -> tuple[float, float] | None:
     values = [v for line in lines for v in line.y if np.isfinite(v)]
-    if not values or max(values) - min(values) < 1e-6:
+    if not values or np.ptp(values) < 1e-6:
         return None
     low, high = min(values), max(values)
-    steps = ((np.floor(low / step) * step, step) for step in (0.005, 0.01, 0.02, 0.025, 0.05, 0.1, 0.2, 0.25))
+    steps = ((np.floor(low / step) * step, step) for step in (0.005, 0.01, 0.02, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25))
     return next((float(start), float(start + 4 * step)) for start, step in steps if start + 4 * step >= high - 1e-9)

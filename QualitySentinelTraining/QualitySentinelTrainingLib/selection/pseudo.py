@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from QualitySentinelLib.datasets import read_case_ct
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.reading import read_segmentation
 from QualitySentinelLib.scorer import Scorer
@@ -22,8 +23,8 @@ from ..segmentation.options import SegmentationOptions
 from ..segmentation.training import Say, Training, stage_name, usable_device
 from ..subjects import Subject, SubjectSource, check_names, subject_of
 from .crf import checked_mask
-from .image import PASSES, PoolImage, likeliest, segmentation_of
-from .pool import PoolItem, case_scores, result_of
+from .image import PoolImage, likeliest, segmentation_of
+from .pool import PoolItem, network_stacks
 from .strategies import Strategy
 from .units import WHOLE, CaseScores, Units, WeakLabeler, most_trusted
 
@@ -58,21 +59,13 @@ def look_at(
 
     def stacks(need: str) -> Iterable[np.ndarray]:
         nonlocal stored
-        made = {
-            "passes": lambda: (network.predict_probabilities(ct, dropout_seed=seed) for seed in range(PASSES)),
-            "levels": lambda: (main if level == 0 else network.predict_probabilities(ct, level) for level in (0, 2, 1)),
-            "networks": lambda: (main if one is network else one.predict_probabilities(ct) for one in networks),
-            "probabilities": lambda: iter([main]),
-        }
-        for one in made[need]():
+        for one in network_stacks(need, networks, ct, main):
             stored += one.nbytes
             yield one
 
-    masks = [segmentation_of(labels, network.classes, ct)]
-    result = result_of(strategy, PoolImage(ct, masks, stacks, network.classes, scorer))
-    scores = case_scores(name, dict(result.facts), list(result.lines))
-    if strategy.needs == "masks":
-        stored += labels.nbytes
+    image = PoolImage(ct, [segmentation_of(labels, network.classes, ct)], stacks, network.classes, scorer)
+    scores = CaseScores(name, strategy.measure(image), image.features if strategy.features else None)
+    stored += labels.nbytes if strategy.needs == "masks" else 0
     return Look(scores, _checked(main, ct) if crf else labels, stored)
 
 
@@ -96,18 +89,14 @@ def choose_weak(
     - ``dsal``: by its schedule and confidence (:class:`.units.WeakLabeler`).
     """
     good = np.flatnonzero(~units.empty)
-    if rule == "best":
-        index = most_trusted(units, share, rng)
-    elif rule == "random":
-        index = rng.permutation(good)[: int(share * len(units) + 1e-9)]
-    elif rule == "dsal":
-        index = (schedule or WeakLabeler()).choose(units, round_)
-    else:
-        index = good if rule in ("all", "weighted") else good[:0]
-    trust = np.ones(len(index))
-    if rule == "weighted":
-        trust = np.nan_to_num(np.clip(1 - units.score[index], 0, 1))
-    return index, trust
+    index = {
+        "none": lambda: good[:0],
+        "best": lambda: most_trusted(units, share, rng),
+        "random": lambda: rng.permutation(good)[: int(share * len(units) + 1e-9)],
+        "dsal": lambda: (schedule or WeakLabeler()).choose(units, round_),
+    }.get(rule, lambda: good)()
+    weighted = np.nan_to_num(np.clip(1 - units.score[index], 0, 1))
+    return index, weighted if rule == "weighted" else np.ones(len(index))
 
 
 def add_trust(trust: Trust, rows: Iterable[tuple[str, str, int, float]], structures: Mapping[str, Mapping[str, int]]):
@@ -145,7 +134,7 @@ def pseudo_sources(
     by_name = {item.name: item for item in items}
     of_case: dict[str, list[tuple[str, str, int, float]]] = {}
     for case, structure, k, score in trusted:
-        if case not in by_name or not (by_name[case].predictions or by_name[case].case.seg):
+        if case not in by_name or not by_name[case].masks:
             raise InputError(f"{case}: is in the list but has no masks in the pool; give --predictions or another list")
         weight = float(np.nan_to_num(np.clip(1 - score, 0, 1))) if weighted else 1.0
         of_case.setdefault(case, []).append((case, structure, k, weight))
@@ -161,19 +150,14 @@ class _Read:
     rows: tuple[tuple[str, str, int, float], ...]
 
     def __call__(self) -> Subject:
-        from QualitySentinelLib.datasets import read_case_ct
-
-        case, ct = self.item.case, read_case_ct(self.item.case)
-        path, names = (case.root / case.seg, case.names)
-        if self.item.predictions:
-            path, names = self.item.predictions[0].path, self.item.predictions[0].names
-        segmentation, patient = read_segmentation(path, ct, names=names), case.patient or self.item.name
-        subject = subject_of(ct, segmentation, f"pseudo {self.item.name}", "pseudo", patient)
+        name, case = self.item.name, self.item.case
+        ct, (path, names) = read_case_ct(case), self.item.masks[0]
+        segmentation = read_segmentation(path, ct, names=names)
+        subject = subject_of(ct, segmentation, f"pseudo {name}", "pseudo", case.patient or name)
         trust: Trust = {}
-        there = {self.item.name: dict.fromkeys(subject.structures.values(), ct.frame.shape[0])}
         rows = [(c, s, k if k == WHOLE else ct.frame.file_slice(k), w) for c, s, k, w in self.rows]
-        add_trust(trust, rows, there)
-        return trusted_subject(subject, trust.get(self.item.name, {}))
+        add_trust(trust, rows, {name: dict.fromkeys(subject.structures.values(), ct.frame.shape[0])})
+        return trusted_subject(subject, trust.get(name, {}))
 
 
 def train_pseudo(
@@ -205,8 +189,12 @@ def _told(sources: Sequence[SubjectSource]) -> str:
 
 def all_structures_source(structures: Sequence[str]) -> SubjectSource:
     """A subject that shows nothing, so that every network of an experiment has the same classes."""
-    frame = AxialFrame.from_affine(np.diag([-1.0, -1.0, 1.0, 1.0]), (1, 1, 1))
-    ct = CtVolume(np.zeros((1, 1, 1), np.int16), frame, "structures")
+    nothing = np.zeros((1, 1, 1), np.int16)
+    ct = CtVolume(nothing, AxialFrame.from_affine(np.eye(4), nothing.shape), "structures")
     names = dict(enumerate(structures, start=1))
-    subject = Subject("all structures", ct, np.zeros((1, 1, 1), np.uint8), names, "", "nobody")
-    return SubjectSource(subject.name, "nobody", "", lambda: subject)
+    return in_memory(Subject("all structures", ct, nothing.astype(np.uint8), names, "", "nobody"))
+
+
+def in_memory(subject: Subject) -> SubjectSource:
+    """The source of a subject that is read already."""
+    return SubjectSource(subject.name, subject.patient, "", lambda: subject)

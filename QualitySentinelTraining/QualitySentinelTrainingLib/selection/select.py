@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,9 @@ from QualitySentinelLib.files import atomic_folder, sha256_of
 
 from ..pages import write_table
 from ..runs import Kind, Run
-from .exports import write_exports, write_nnunet
+from .exports import EXPORTS, write_nnunet
 from .options import SelectOptions
-from .pool import Given, MeasureWork, PoolItem, case_scores, items_of, scores_of_table, units_in
+from .pool import MeasureWork, PoolItem, case_scores, check_given, items_of, scores_of_table, units_in
 from .strategies import STRATEGIES, Strategy
 from .units import WHOLE, Budget, CaseScores, Units, WeakLabeler, most_trusted, units_of
 
@@ -27,11 +27,11 @@ _UNKNOWN = "nothing was found; ranked in the middle"
 
 @dataclass
 class Selection:
-    """What was selected: units and their places in the two lists, what failed, and remarks."""
+    """What was selected."""
 
-    chosen: list[tuple]
-    trusted: list[tuple]
-    failed: dict[str, str]
+    chosen: list[tuple]  # rows of selection.csv
+    trusted: list[tuple]  # rows of trusted.csv
+    failed: dict[str, str]  # by case
     notes: list[str]
 
 
@@ -51,76 +51,83 @@ def run_select(
     strategy, budget = STRATEGIES[options.strategy], Budget.parse(options.budget, options.minutes_per_slice)
     if options.dsal_round and strategy.needs != "levels":
         raise UsageError("--dsal-round: needs --strategy deep-supervision")
+    if options.nnunet is not None and options.nnunet.is_dir() and any(options.nnunet.iterdir()):
+        raise UsageError(f"{options.nnunet}: holds files, which would be written over; give --nnunet a new folder")
     by_slice, trust_by = budget.unit != "cases", options.trust_by or budget.level
     data = find_pool(pool, options.layout, options.names)
-    given = Given(options.predictions, options.probabilities, options.network, options.scores)
     masks_in_pool = any(case.seg for case in data.cases)
-    given.check(strategy, masks_in_pool, by_slice or (strategy.trusts and trust_by != "case"))
-    if given.scores and strategy.from_table:
-        items, _ = items_of(data, Given(given.predictions))
-        known = {item.name for item in items}
-        table = [one for one in scores_of_table(given.scores) if one.case in known]
-        unscored = dict.fromkeys(known - {one.case for one in table}, f"{given.scores}: has no scores of it")
-        return _write(pool, out, options, budget, strategy, trust_by, items, table, unscored)
-    items, failed = items_of(data, given)
+    check_given(options, masks_in_pool, by_slice or (strategy.trusts and trust_by != "case"))
+    if options.scores and strategy.from_table:
+        items, _ = items_of(data, options.predictions)
+        names, quality = {i.name for i in items}, "label_quality" if strategy.needs == "scores" else "predicted_dsc"
+        table = {one.case: one for one in scores_of_table(options.scores, quality) if one.case in names}
+        unscored = dict.fromkeys(names - set(table), f"{options.scores}: has no scores of it")
+        return _write(pool, out, options, items, table.values, unscored)
+    items, failed = items_of(data, options.predictions, options.probabilities)
     if budget.unit == "cases" and items:  # refused before the work
         budget.check(np.ones(len(items)), str(pool))
-    work = MeasureWork(options.strategy, given, options.device, options.model, by_slice)
+    work = MeasureWork(options, by_slice)
     key = {
         "strategy": options.strategy, "model": options.model, "by slice": by_slice, "names": options.names,
-        "predictions": [str(p.resolve()) for p in given.predictions],
-        "probabilities": [str(p.resolve()) for p in given.probabilities],
-        "networks": [sha256_of(p) for p in given.networks],
+        "predictions": [str(p.resolve()) for p in options.predictions],
+        "probabilities": [str(p.resolve()) for p in options.probabilities],
+        "networks": [sha256_of(p) for p in options.network],
     }  # fmt: skip
     with Run(out, SELECT, {"key": key}) as run:
         plan = run.plan(items, work, options.retry_failed)
         for number, one in enumerate(run.carry_out(plan, work, options.workers), start=1 + len(plan.kept)):
             watch(number, len(items), one.head)
         failed |= run.failed
-        records = (run.record(item.name) for item in items if item.name not in failed)
-        measured = [case_scores(r.name, r.head, r.lines) for r in records]
-        selection = _write(pool, out, options, budget, strategy, trust_by, items, measured, failed)
+        done = [item.name for item in items if item.name not in failed]
+
+        def measured() -> Iterator[CaseScores]:  # read again each time, so that memory does not grow with the pool
+            return (case_scores(r.name, r.head, r.lines) for r in map(run.record, done))
+
+        selection = _write(pool, out, options, items, measured, failed)
         selection.notes = [*data.notes, *plan.notes, *selection.notes]
         run.finish(failed=len(failed))
     return selection
 
 
 def _write(
-    pool: Path, out: Path, options: SelectOptions, budget: Budget, strategy: Strategy, trust_by: str,
-    items: Sequence[PoolItem], measured: list[CaseScores], failed: dict[str, str],
+    pool: Path, out: Path, options: SelectOptions, items: Sequence[PoolItem],
+    measured: Callable[[], Iterable[CaseScores]], failed: dict[str, str],
 ) -> Selection:  # fmt: skip
-    failed |= strangers(measured)
-    measured = [one for one in measured if one.case not in failed]
-    if not measured:
-        reason = f" ({next(iter(failed.values()))})" if failed else ""
-        raise InputError(f"{pool}: has no case to choose from{reason}; give a pool with at least one readable case")
+    strategy, budget = STRATEGIES[options.strategy], Budget.parse(options.budget, options.minutes_per_slice)
+    trust_by = options.trust_by or budget.level
     done = {unit[:3] for path in options.done for unit in units_in(path)}
     whole = {case for case, structure, _ in done if not structure}
-    annotated = [one.features for one in measured if one.case in whole and one.features is not None]
-    units = _without(units_of(measured, budget.level), done)
+    structures = {one.case: [s.structure for s in one.structures] for one in measured()}
+    failed |= strangers(structures)
+    cases = set(structures) - set(failed)
+    if not cases:
+        reason = f" ({next(iter(failed.values()))})" if failed else ""
+        raise InputError(f"{pool}: has no case to choose from{reason}; give a pool with at least one readable case")
+    rng, levels = np.random.default_rng(options.seed), dict.fromkeys((budget.level, trust_by))
+    ranked = {level: units_of((one for one in measured() if one.case in cases), level) for level in levels}
+    units = _without(ranked[budget.level], done)
     if not len(units):
         raise UsageError(f"{pool}: every case is in the lists of --done; nothing is left to choose")
-    rng = np.random.default_rng(options.seed)
-    costs = budget.costs(units)
+    costs, annotated = budget.costs(units.count), None
     budget.check(costs, str(pool))
-    same_level = budget.level == "case" and annotated
-    order = strategy.order(units, np.stack(annotated) if same_level else None, rng)
-    chosen = budget.spend(order, costs)
-    taken = {(units.case[n], units.structure[n], units.slices[n]) for n in chosen}
-    rest = _without(units_of(measured, trust_by), done | taken)
+    if strategy.features and budget.level == "case" and cases & whole:
+        annotated = np.stack([one.features for one in measured() if one.case in cases & whole])
+    chosen = budget.spend(strategy.order(units, annotated, rng), costs)
+    rest = _without(ranked[trust_by], done | set(units.take(chosen).keys))
     if options.dsal_round:
         best = WeakLabeler().choose(rest, options.dsal_round)
     else:
         best = most_trusted(rest, options.trust if strategy.trusts else 0.0, rng)
     notes = [] if strategy.trusts else [f"{strategy.name} tells nothing of pseudo labels; trusted.csv is empty"]
     selection = Selection(
-        list(_rows(units, chosen, costs, strategy)), list(_rows(rest, best, budget.costs(rest), strategy)),
+        list(_rows(units, chosen, costs, strategy)), list(_rows(rest, best, budget.costs(rest.count), strategy)),
         failed, notes,
     )  # fmt: skip
     with atomic_folder(out) as new:
         write_table(new / "selection.csv", LIST_COLUMNS, selection.chosen)
         write_table(new / "trusted.csv", LIST_COLUMNS, selection.trusted)
-        write_exports(options.export, new, items, selection.chosen)
+        for name in options.export:
+            EXPORTS[name](new, {item.name: item for item in items}, selection.chosen)
     if options.nnunet is not None:
         cases = [item.case for item in items if item.name in whole and item.case.seg and options.predictions]
         number = write_nnunet(options.nnunet, items, selection.trusted, cases)
@@ -130,14 +137,9 @@ def _write(
 
 def _without(units: Units, taken: set[tuple]) -> Units:
     """The units that are, hold and lie in none of those that go, or went, to the strong labeler."""
-
-    def free(case: str, structure: str, k: int) -> bool:
-        if (case, "", WHOLE) in taken or (case, structure, k) in taken:
-            return False
-        return k != WHOLE or not any(c == case and structure in ("", s) for c, s, _ in taken)
-
-    told = zip(units.case, units.structure, units.slices, strict=True)
-    return units.take(np.flatnonzero([free(*unit) for unit in told]))
+    wholes = {(c, s, WHOLE) for c, s, _ in taken} | {(c, "", WHOLE) for c, *_ in taken}
+    gone = [key in taken or key in wholes or (key[0], "", WHOLE) in taken for key in units.keys]
+    return units.take(np.flatnonzero(np.logical_not(np.array(gone, bool))))
 
 
 def _rows(units: Units, index: Iterable[int], costs: np.ndarray, strategy: Strategy) -> Iterable[tuple]:
@@ -149,15 +151,17 @@ def _rows(units: Units, index: Iterable[int], costs: np.ndarray, strategy: Strat
         yield rank, units.case[n], units.structure[n], k, score, float(costs[n]), reason
 
 
-def strangers(measured: Sequence[CaseScores]) -> dict[str, str]:
-    """Cases of three or more that share no structure with half of all cases, and what to say of them."""
-    if len(measured) < 3:
-        return {}
-    often = Counter(s.structure for one in measured for s in one.structures)
-    common = {name for name, count in often.items() if 2 * count >= len(measured)}
-    odd = [one for one in measured if common and one.structures and not common & {s.structure for s in one.structures}]
+def strangers(structures: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Cases, of three or more, that share no structure with half of all cases, and what to say of them.
+
+    Args:
+        structures: by case.
+    """
+    often = Counter(name for names in structures.values() for name in names)
+    common = {name for name, count in often.items() if 2 * count >= len(structures) >= 3}
     return {
-        one.case: f"its structures ({', '.join(s.structure for s in one.structures)}) are not those of the other cases "
+        case: f"its structures ({', '.join(names)}) are not those of the other cases "
         f"({', '.join(sorted(common))}); give predictions of one network"
-        for one in odd
+        for case, names in structures.items()
+        if common and names and not common & set(names)
     }

@@ -5,7 +5,7 @@ Layout of the run's folder::
     simulate.json, steps/             the run and a record of each step, so that it resumes after a kill
     subjects/                         the data set at the experiment's resolution
     networks/                         the networks of each step
-    rounds.csv, summary.csv, corrections.csv, report.html
+    rounds.csv, summary.csv, differences.csv, corrections.csv, report.html
 """
 
 from __future__ import annotations
@@ -14,67 +14,63 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
+import pandas as pd
 
-from QualitySentinelLib.errors import InputError
+from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.scorer import Scorer
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 
-from ..dice import volume_dice
+from ..dice import surface_dice, volume_dice
+from ..pages.page import count
+from ..phantom import FIRST_UNSEEN_SEED
 from ..runs import Kind, Result, Run, Work
 from ..segmentation.field import Field
 from ..segmentation.network import SegmentationNetwork
 from ..segmentation.training import Training, stage_name
-from ..subjects import Subject, SubjectSource, check_names, find_subjects
+from ..subjects import Subject, SubjectSource, check_names, find_subjects, phantom_sources
 from .experiment import Experiment
-from .pseudo import Look, add_trust, all_structures_source, choose_weak, look_at, trusted_subject
+from .image import PoolImage
+from .outcome import write_outcome
+from .pseudo import Look, Trust, add_trust, all_structures_source, choose_weak, in_memory, look_at, trusted_subject
 from .strategies import STRATEGIES
-from .units import Correction, units_of
+from .units import correction_curve, units_of
 
 SIMULATE = Kind("simulate", "quality-sentinel-simulate/1", "step", ("rounds.csv", "summary.csv", "report.html"))
 _CURVE = 40
-
-
-@dataclass(frozen=True)
-class Prepare:
-    """A case to be brought to the experiment's resolution."""
-
-    name: str
-    source: SubjectSource
+_EPOCHS = (10, 20, 30, 40, 50, 100, 200, 300, 400, 500)
+"""What the keys of the first runs have for the network's epochs, which are not used here."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One round of one strategy and one seed.
+    """One round of one strategy and one seed; round 0 trains the first network, which all strategies share."""
 
-    Attributes:
-        name: of its record and folder.
-        round: 0 trains the first network, which all strategies of a seed share.
-        roles: by case.
-        annotated: cases whose reference is known.
-        corrected: case, structure and slice that were corrected.
-        before: name of the step before; empty in round 0.
-        structures: of the data set.
-    """
-
-    name: str
+    name: str  # of its record and folder
     seed: int
     round: int
     strategy: str = ""
     weak: str = "none"
-    roles: dict[str, str] = field(default_factory=dict, hash=False)
-    annotated: tuple[str, ...] = ()
-    corrected: tuple[tuple[str, str, int], ...] = ()
-    before: str = ""
-    structures: tuple[str, ...] = ()
+    roles: dict[str, str] = field(default_factory=dict, hash=False)  # by case
+    annotated: tuple[str, ...] = ()  # cases whose reference is known
+    corrected: tuple[tuple[str, str, int], ...] = ()  # case, structure and slice
+    before: str = ""  # name of the step before
+    structures: tuple[str, ...] = ()  # of the data set
+
+    def next(self, head: dict, strategy: str, weak: str) -> Step:
+        """The step after this one, given the head of this one's record."""
+        name, corrected = f"seed{self.seed}-{strategy}-{weak}-round{self.round + 1}", map(tuple, head["corrected"])
+        return replace(
+            self, name=name, round=self.round + 1, strategy=strategy, weak=weak, annotated=tuple(head["annotated"]),
+            corrected=tuple(corrected), before=self.name,
+        )  # fmt: skip
 
 
 class PrepareWork(Work):
@@ -83,18 +79,19 @@ class PrepareWork(Work):
     def __init__(self, experiment: Experiment, out: Path) -> None:
         self.experiment, self.out = experiment, out
 
-    def do(self, item: Prepare, data: Prepare) -> Result:
+    def do(self, item: SubjectSource, data: SubjectSource) -> Result:
         """The CT in the field of view around the body, and its labels."""
-        subject, e = item.source.read(), self.experiment.network
+        subject, e = item.read(), self.experiment.network
         view = Field.on_body(subject.ct, e.size, e.pixel_mm)
         slices = view.training_slices(subject.ct, e.slice_mm)
         if not len(slices):
             raise InputError(f"{item.name}: shows no body; are its CT in Hounsfield units?")
         mm = float(np.diff(slices).mean()) * subject.ct.frame.spacing[0] if len(slices) > 1 else e.slice_mm
         hu, labels = view.look(subject.ct, slices), view.look_at_labels(subject.labels, slices)
-        path = self.out / "subjects" / f"{item.name}.npz"
-        names = {str(v): n for v, n in subject.structures.items()}
-        facts = {"structures": names, "mm": mm, "person": subject.patient}
+        path, wanted = self.out / "subjects" / f"{item.name}.npz", self.experiment.structures
+        names = {str(v): n for v, n in subject.structures.items() if not wanted or n in wanted}
+        labels[~np.isin(labels, np.array([*names], int))] = 0
+        facts = {"structures": names, "mm": mm, "person": subject.patient, "slices": len(slices)}
         atomic_write(path, lambda file: np.savez_compressed(file, hu=hu, labels=labels, facts=json.dumps(facts)))
         return Result(facts, files={f"subjects/{item.name}.npz": path})
 
@@ -113,27 +110,21 @@ class StepWork(Work):
 
     def __init__(self, experiment: Experiment, out: Path) -> None:
         self.experiment, self.out = experiment, out
-        self._subjects: dict[str, Subject] = {}
-        self._last: Any = None
+        self._last: tuple = (None, {}, {})
 
     def start(self, device: str) -> None:
-        """One thread: workers are many."""
+        """One thread: workers are many. Subjects are kept in memory."""
         import torch
 
         torch.set_num_threads(1)
+        pixel_mm = self.experiment.network.pixel_mm
+        self.subject = cache(lambda name: read_prepared(self.out / "subjects" / f"{name}.npz", pixel_mm))
 
     @cached_property
     def _scorer(self) -> Scorer:
         from QualitySentinelLib.checkpoint import load_model
 
         return Scorer(load_model("bundled"), device="cpu")
-
-    def subject(self, name: str) -> Subject:
-        """A case at the experiment's resolution; kept in memory."""
-        if name not in self._subjects:
-            path = self.out / "subjects" / f"{name}.npz"
-            self._subjects[name] = read_prepared(path, self.experiment.network.pixel_mm)
-        return self._subjects[name]
 
     def do(self, item: Step, data: Step) -> Result:
         """The network after the step, and its DSC and NSD on the test patients."""
@@ -151,16 +142,14 @@ class StepWork(Work):
         network = self._train(item, annotated, pseudo)
         facts |= {"training_seconds": time.process_time() - started, "annotated": list(annotated)}
         facts |= {"corrected": list(corrected), "pseudo": len(pseudo)}
-        test = [name for name, role in item.roles.items() if role == "test"]
-        lines = [row for name in test for row in self._measure(network, name)]
+        lines = [row for n, role in item.roles.items() if role == "test" for row in self._measure(network, n)]
         folder = self.out / "networks" / item.name
-        files = {f"networks/{item.name}/{p.name}": p for p in sorted(folder.glob("*.safetensors"))}
-        return Result(facts, lines, files)
+        return Result(facts, lines, {f"networks/{item.name}/{p.name}": p for p in folder.glob("*.safetensors")})
 
     def _look(self, item: Step) -> tuple[dict[str, Look], dict]:
         """What the strategy says of the pool, and its cost; kept for steps that only differ in their pseudo labels."""
         key = (item.before, item.strategy)
-        if self._last is None or self._last[0] != key:
+        if self._last[0] != key:
             strategy, stages = STRATEGIES[item.strategy], self.experiment.stages(item.round - 1)
             files = [self.out / "networks" / item.before / f"{stage_name(stage)}.safetensors" for stage in stages]
             networks = [SegmentationNetwork.load(file) for file in files[0 if strategy.needs == "networks" else -1 :]]
@@ -181,62 +170,53 @@ class StepWork(Work):
         budget, strategy = self.experiment.strong(), STRATEGIES[item.strategy]
         if budget is None:
             return item.annotated, item.corrected, 0.0
-        units = units_of((look.scores for look in looks.values()), budget.level)
-        keys, known = zip(units.case, units.structure, units.slices.tolist(), strict=True), set(item.corrected)
-        units = units.take(np.array([n for n, key in enumerate(keys) if key not in known], int))
-        costs = budget.costs(units)
+        units, known = units_of((look.scores for look in looks.values()), budget.level), set(item.corrected)
+        units = units.take(np.array([n for n, key in enumerate(units.keys) if key not in known], int))
+        costs, features = budget.costs(units.count), None
         budget.check(costs, f"round {item.round}")
-        features = self._features(item.annotated) if strategy.features and budget.level == "case" else None
+        if strategy.features and budget.level == "case":
+            features = np.stack([PoolImage(self.subject(n).ct).features for n in item.annotated])
         chosen = budget.spend(strategy.order(units, features, rng), costs)
         new, cost = units.take(chosen), float(costs[chosen].sum())
         if budget.level == "case":
-            return (*item.annotated, *new.case.tolist()), item.corrected, cost
-        return item.annotated, (*item.corrected, *zip(new.case, new.structure, new.slices.tolist(), strict=True)), cost
-
-    def _features(self, names: Sequence[str]) -> np.ndarray:
-        from .image import PoolImage
-
-        return np.stack([PoolImage(self.subject(n).ct).features for n in names])
+            return (*item.annotated, *new.case), item.corrected, cost
+        return item.annotated, (*item.corrected, *new.keys), cost
 
     def _pseudo(
         self, item: Step, looks: dict[str, Look], annotated: Sequence[str], corrected: Sequence,
         rng: np.random.Generator,
     ) -> list[Subject]:  # fmt: skip
         """What is trusted of the pool: pseudo labels, and slices that were corrected in them."""
-        e, trust = self.experiment, {}
+        e, names = self.experiment, ("", *item.structures)
         left = {n: look for n, look in looks.items() if n not in annotated}
-        names = ("", *item.structures)
-        found: dict[str, dict[str, int]] = {
-            n: {names[v]: len(look.labels) for v in np.unique(look.labels) if v} for n, look in left.items()
-        }
+        labels = {n: look.labels.copy() for n, look in left.items()}
+        found = {n: {names[v]: len(voxels) for v in np.unique(voxels) if v} for n, voxels in labels.items()}
         units = units_of((look.scores for look in left.values()), e.weak_by)
         index, weight = choose_weak(units, item.weak, e.weak_share, item.round, rng, e.schedule())
-        rows = zip(units.case[index], units.structure[index], units.slices[index], weight, strict=True)
-        add_trust(trust, rows, found)
-        labels = {n: look.labels.copy() for n, look in left.items()}
+        trust: Trust = {}
+        add_trust(trust, [(*key, w) for key, w in zip(units.take(index).keys, weight, strict=True)], found)
         for case, structure, k in corrected:
             if case not in left:
                 continue
             truth, value = self.subject(case), names.index(structure)
-            real = next((v for v, n in truth.structures.items() if n == structure), None)
+            real = [v for v, n in truth.structures.items() if n == structure]
             labels[case][k][labels[case][k] == value] = 0
-            if real is not None:
-                labels[case][k][truth.labels[k] == real] = value
+            labels[case][k][np.isin(truth.labels[k], real)] = value
             found[case].setdefault(structure, len(labels[case]))
             add_trust(trust, [(case, structure, k, 1.0)], {case: {structure: len(labels[case])}})
-        pseudo = []
-        for case, of in trust.items():
-            subject = self.subject(case)
-            held = {names.index(n): n for n in found[case]}
-            as_labeled = Subject(f"pseudo {case}", subject.ct, labels[case], held, "", subject.patient)
-            pseudo.append(trusted_subject(as_labeled, of))
-        return pseudo
+        return [
+            trusted_subject(
+                replace(self.subject(case), name=f"pseudo {case}", labels=labels[case],
+                        structures={names.index(n): n for n in found[case]}), of,
+            )
+            for case, of in trust.items()
+        ]  # fmt: skip
 
     def _train(self, item: Step, annotated: Sequence[str], pseudo: Sequence[Subject]) -> SegmentationNetwork:
         folder, options = self.out / "networks" / item.name, self.experiment.training(item.seed, item.round)
         subjects = [*(self.subject(n) for n in annotated), *pseudo]
         assert not any(item.roles[s.name.removeprefix("pseudo ")] == "test" for s in subjects)
-        sources = [SubjectSource(s.name, s.patient, "", partial(_same, s)) for s in subjects]
+        sources = [in_memory(s) for s in subjects]
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         if item.before:
@@ -251,64 +231,39 @@ class StepWork(Work):
     def _measure(self, network: SegmentationNetwork, name: str) -> list:
         """Structure, DSC and NSD of a case; structures that its reference holds."""
         subject = self.subject(name)
-        labels = network.predict_labels(subject.ct)
-        spacing, rows = subject.ct.frame.spacing, []
+        labels, spacing, rows = network.predict_labels(subject.ct), subject.ct.frame.spacing, []
         for value, structure in subject.structures.items():
-            truth, mask = subject.labels == value, labels == network.classes.index(structure)
-            if truth.any():
-                nsd = surface_dice(mask, truth, spacing, self.experiment.tolerance_mm)
-                rows.append([name, structure, round(volume_dice(mask, truth), 5), round(nsd, 5)])
+            pair = labels == network.classes.index(structure), subject.labels == value
+            if pair[1].any():
+                nsd = surface_dice(*pair, spacing, self.experiment.tolerance_mm)
+                rows.append([name, structure, round(volume_dice(*pair), 5), round(nsd, 5)])
         return rows
 
     def _correction_curve(self, looks: dict[str, Look], item: Step, rng: np.random.Generator) -> list[float]:
         """Mean DSC of the pool's masks against the share of slices corrected, worst first by the strategy."""
-        counts, names = slice_counts({n: (look.labels, self.subject(n)) for n, look in looks.items()}, item.structures)
-        place = {name: n for n, name in enumerate(names)}
+        counts = slice_counts({n: (look.labels, self.subject(n)) for n, look in looks.items()}, item.structures)
         units = units_of((look.scores for look in looks.values()), "slice")
-        keys = list(zip(units.case, units.structure, units.slices.tolist(), strict=True))
-        ranked = [place[keys[n]] for n in STRATEGIES[item.strategy].order(units, None, rng) if keys[n] in place]
-        rest = np.setdiff1d(np.arange(len(names)), ranked)
-        curve = counts.curve(np.array([*ranked, *rng.permutation(rest)], int))
-        return curve[np.linspace(0, len(names), _CURVE + 1).round().astype(int)].round(5).tolist()
+        order = np.fromiter(STRATEGIES[item.strategy].order(units, None, rng), int)
+        place, last = {key: n for n, key in enumerate(units.take(order).keys)}, len(order) + rng.random(len(counts))
+        ranks = [place.get(key, drawn) for key, drawn in zip(counts.index, last, strict=True)]
+        curve = correction_curve(counts.iloc[np.argsort(ranks)])
+        return curve[np.linspace(0, len(counts), _CURVE + 1).round().astype(int)].round(5).tolist()
 
 
-def _same(subject: Subject) -> Subject:
-    return subject
+def slice_counts(cases: dict[str, tuple[np.ndarray, Subject]], structures: Sequence[str]) -> pd.DataFrame:
+    """Voxels of every slice in which a structure is predicted or true, by case, structure and slice.
 
-
-def slice_counts(
-    cases: dict[str, tuple[np.ndarray, Subject]], structures: Sequence[str]
-) -> tuple[Correction, list[tuple[str, str, int]]]:
-    """Voxels of every slice in which a structure is predicted or true, and case, structure and slice of each."""
-    rows, names, mask = [], [], 0
+    Returns:
+        what :func:`.units.correction_curve` takes.
+    """
+    rows = {}
     for case, (labels, subject) in cases.items():
         for real, structure in subject.structures.items():
             p, g = labels == structures.index(structure) + 1, subject.labels == real
             shared, predicted, true = (np.count_nonzero(a, axis=(1, 2)) for a in (p & g, p, g))
             for k in np.flatnonzero(predicted + true):
-                rows.append((mask, shared[k], predicted[k] + true[k], true[k]))
-                names.append((case, structure, int(k)))
-            mask += 1
-    columns = np.array(rows, int).reshape(-1, 4).T
-    return Correction(*columns), names
-
-
-def surface_dice(mask: np.ndarray, truth: np.ndarray, spacing: tuple[float, float, float], tolerance: float) -> float:
-    """Normalized surface Dice of two masks ``[k, j, i]``, as MONAI computes it; ``truth`` is not empty.
-
-    Args:
-        spacing: mm, of (k, j, i).
-        tolerance: mm.
-    """
-    import torch
-    from monai.metrics import compute_surface_dice
-
-    if not mask.any():
-        return 0.0
-    box = ndimage.find_objects((mask | truth).astype(np.uint8))[0]
-    grown = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in box)
-    both = [torch.from_numpy(np.pad(a[grown], 1)[None, None].astype(np.float32)) for a in (mask, truth)]
-    return float(compute_surface_dice(*both, [tolerance], include_background=True, spacing=spacing)[0, 0])
+                rows[case, structure, int(k)] = f"{case} {structure}", shared[k], predicted[k] + true[k], true[k]
+    return pd.DataFrame.from_dict(rows, "index", columns=["mask", "shared", "total", "truth"])
 
 
 def _reset_peak() -> bool:
@@ -335,53 +290,59 @@ def run_simulate(
         Reasons of the cases and steps that failed, by name.
 
     Raises:
-        UsageError: the data have too few patients, or ``out`` holds another experiment.
+        UsageError: the data have too few patients, the budget is larger than the pool, or ``out`` holds another
+            experiment.
         InputError: the data cannot be read, or ``out`` cannot be written.
     """
-    from .outcome import write_outcome
-
     e = experiment
-    sources = find_subjects(e.data, names=e.names, patient=e.patient, layout=e.layout)
+    if e.data is None:
+        sources = phantom_sources(range(FIRST_UNSEEN_SEED, FIRST_UNSEEN_SEED + e.phantoms))
+    else:
+        sources = find_subjects(e.data, names=e.names, patient=e.patient, layout=e.layout)
     check_names(sources)
-    roles = {seed: experiment.roles(sources, seed) for seed in experiment.seeds}
-    wanted = {name for of_seed in roles.values() for name in of_seed}
-    key = {n: str(v) for n, v in sorted(vars(e).items()) if n not in ("rounds", "seeds", "strategies", "weak")}
+    roles = {seed: e.roles(sources, seed) for seed in e.seeds}
+    free = ("rounds", "seeds", "strategies", "weak", *(n for n in ("phantoms", "structures") if not getattr(e, n)))
+    key = {n: str(v) for n, v in sorted(vars(e).items()) if n not in free}
     told = "\n".join(f"{source.name}\0{source.patient}" for source in sources)  # others would change who is tested on
-    key |= {"data": str(e.data.resolve()), "cases": f"{len(sources)}, {sha256(told.encode()).hexdigest()[:8]}"}
+    cases = f"{len(sources)}, {sha256(told.encode()).hexdigest()[:8]}"
+    network = replace(e.network, epochs=_EPOCHS)
+    key |= {"data": str(e.data and e.data.resolve()), "cases": cases, "network": str(network)}
     with Run(out, SIMULATE, {"key": key}) as run:
-        items = [Prepare(s.name, s) for s in sources if s.name in wanted]
-        for finished in run.work(items, PrepareWork(experiment, out), workers=workers):
+        items = [s for s in sources if any(s.name in of_seed for of_seed in roles.values())]
+        for finished in run.work(items, PrepareWork(e, out), workers=workers):
             say(f"{finished.head['item']}: {finished.head['reason'] or 'ready'}")
-        ready = {i.name for i in items if i.name not in run.failed}
-        structures = sorted({s for n in ready for s in run.head(n)["structures"].values()})
-        states = {
-            (seed, "", ""): Step(
-                f"seed{seed}", seed, 0, roles={n: r for n, r in roles[seed].items() if n in ready},
-                annotated=tuple(n for n, r in roles[seed].items() if r == "initial" and n in ready),
-                structures=tuple(structures),
-            )
-            for seed in experiment.seeds
-        }  # fmt: skip
-        arms = e.arms()
-        for round_ in range(experiment.rounds + 1):
-            steps = list(states.values())
-            for finished in run.work(steps, StepWork(experiment, out), workers=workers, retry_failed=True):
+        heads = {i.name: run.head(i.name) for i in items if i.name not in run.failed}
+        structures = tuple(sorted({s for head in heads.values() for s in head["structures"].values()}))
+        states = {}
+        for seed in e.seeds:
+            ready = {n: r for n, r in roles[seed].items() if n in heads}
+            pool = [heads[n].get("slices", 1e9) * len(structures) for n, r in ready.items() if r == "pool"]
+            _check_budget(e, np.array(pool))
+            initial = tuple(n for n, r in ready.items() if r == "initial")
+            states[seed, "", ""] = Step(f"seed{seed}", seed, 0, "", "none", ready, initial, (), "", structures)
+        for round_ in range(e.rounds + 1):
+            for finished in run.work(list(states.values()), StepWork(e, out), workers=workers, retry_failed=True):
                 say(f"{finished.head['item']}: {finished.head['reason'] or 'done'}")
             done = {key: step for key, step in states.items() if step.name not in run.failed}
             if round_ == 0:
-                done = {(seed, s, w): step for (seed, _, _), step in done.items() for s, w in arms}
-            states = {key: _next(step, run.head(step.name), *key) for key, step in done.items()}
+                done = {(seed, *arm): step for (seed, *_), step in done.items() for arm in e.arms()}
+            states = {key: step.next(run.head(step.name), *key[1:]) for key, step in done.items()}
         failed = dict(run.failed)
-        write_outcome(experiment, run, arms)
+        write_outcome(e, run)
         run.finish(failed=len(failed))
     return failed
 
 
-def _next(step: Step, head: dict, seed: int, strategy: str, weak: str) -> Step:
-    name = f"seed{seed}-{strategy}-{weak}-round{step.round + 1}"
-    corrected = tuple((c, s, k) for c, s, k in head["corrected"])
-    return Step(
-        name, seed, step.round + 1, strategy, weak, step.roles, tuple(head["annotated"]), corrected, step.name,
-        step.structures,
-    )  # fmt: skip
+def _check_budget(experiment: Experiment, slices: np.ndarray) -> None:
+    """Refuse a budget that the pool cannot use, before anything is trained.
 
+    Args:
+        slices: of each case of the pool, at most.
+
+    Raises:
+        UsageError: it is larger than the pool.
+    """
+    budget, rounds = experiment.strong(), experiment.rounds
+    if budget is not None and budget.amount * rounds > (most := budget.costs(slices).sum()):
+        told = f"{count(rounds, 'round')} of {budget}: the pool has {budget.told(most)} at most"
+        raise UsageError(f"{told}; give a smaller budget or a larger pool")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import repeat
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from QualitySentinelLib.errors import UsageError
 
@@ -17,61 +19,46 @@ WHOLE = -1
 
 @dataclass
 class StructureScores:
-    """What a strategy says of one structure of one case.
-
-    Attributes:
-        structure: its name.
-        whole: score of the whole structure, higher is sooner annotated; nan when nothing was found.
-        slices: canonical k, int ``[n]``.
-        area: predicted voxels in each slice, int ``[n]``.
-        score: of each slice, float ``[n]``.
-        confidence: mean ``|p - 0.5|`` of each slice, float ``[n]``, for DSAL's weak labeler only.
-        features: float ``[n, F]``, for strategies that want variety only.
-    """
+    """What a strategy says of one structure of one case; arrays ``[n]``, a value for each slice."""
 
     structure: str
-    whole: float
-    slices: np.ndarray
-    area: np.ndarray
+    whole: float  # score of the whole structure, higher is sooner annotated; nan when nothing was found
+    slices: np.ndarray  # canonical k, int
+    area: np.ndarray  # predicted voxels
     score: np.ndarray
-    confidence: np.ndarray | None = None
-    features: np.ndarray | None = None
+    confidence: np.ndarray | None = None  # mean |p - 0.5|, for DSAL's weak labeler only
+    features: np.ndarray | None = None  # [n, F], for strategies that want variety only
 
 
 @dataclass
 class CaseScores:
-    """What a strategy says of one case; ``features`` is ``[F]``."""
+    """What a strategy says of one case."""
 
     case: str
     structures: list[StructureScores]
-    features: np.ndarray | None = None
+    features: np.ndarray | None = None  # [F]
 
 
 @dataclass
 class Units:
-    """N things to choose from.
-
-    Attributes:
-        case, structure: names, object ``[N]``; ``structure`` is empty for whole cases.
-        slices: canonical k, int ``[N]``; :data:`WHOLE` for more than one slice.
-        score: float ``[N]``, higher is sooner annotated; nan: nothing is known.
-        count: slices that hold a mask, or whose lack of one is doubted, int ``[N]``.
-        empty: bool ``[N]``; nothing was found there, so there is nothing to trust.
-        confidence: float ``[N]``, nan where there is none.
-        features: float ``[N, F]`` or ``None``.
-    """
+    """N things to choose from; arrays ``[N]``."""
 
     case: np.ndarray
-    structure: np.ndarray
-    slices: np.ndarray
-    score: np.ndarray
-    count: np.ndarray
-    empty: np.ndarray
-    confidence: np.ndarray
-    features: np.ndarray | None = None
+    structure: np.ndarray  # empty for whole cases
+    slices: np.ndarray  # canonical k; WHOLE for more than one slice
+    score: np.ndarray  # higher is sooner annotated; nan: nothing is known
+    count: np.ndarray  # slices that hold a mask, or whose lack of one is doubted
+    empty: np.ndarray  # nothing was found there, so there is nothing to trust
+    confidence: np.ndarray  # nan where there is none
+    features: np.ndarray | None = None  # [N, F]
 
     def __len__(self) -> int:
         return len(self.case)
+
+    @property
+    def keys(self) -> list[tuple[str, str, int]]:
+        """Case, structure and slice of each."""
+        return list(zip(self.case, self.structure, self.slices.tolist(), strict=True))
 
     def take(self, index: np.ndarray) -> Units:
         """Some of them, in the order given."""
@@ -87,47 +74,36 @@ def units_of(cases: Iterable[CaseScores], level: str) -> Units:
     rows: list[tuple] = []
     for one in cases:
         if level == "case":
+            sure = np.concatenate([s.confidence for s in one.structures if s.confidence is not None] or [np.empty(0)])
             whole = [s.whole for s in one.structures if np.isfinite(s.whole)]
-            count = sum(len(s.slices) for s in one.structures)
-            sure = _mean([c for s in one.structures if s.confidence is not None for c in s.confidence])
-            empty = not any(s.area.any() for s in one.structures)
-            rows.append((one.case, "", WHOLE, _mean(whole), count, empty, sure, one.features))
-            continue
-        for s in one.structures:
+            count, empty = sum(len(s.slices) for s in one.structures), not any(s.area.any() for s in one.structures)
+            rows.append((one.case, "", WHOLE, _mean(whole), count, empty, _mean(sure), one.features))
+        for s in one.structures if level != "case" else ():
+            sure = np.full(len(s.slices), np.nan) if s.confidence is None else s.confidence
             if level == "structure":
-                sure = _mean([] if s.confidence is None else s.confidence)
-                rows.append((one.case, s.structure, WHOLE, s.whole, len(s.slices), not s.area.any(), sure, None))
+                rows.append((one.case, s.structure, WHOLE, s.whole, len(s.slices), not s.area.any(), _mean(sure), None))
                 continue
-            for n, (k, area, score) in enumerate(zip(s.slices.tolist(), s.area, s.score, strict=True)):
-                sure = np.nan if s.confidence is None else s.confidence[n]
-                features = None if s.features is None else s.features[n]
-                rows.append((one.case, s.structure, k, score, 1, not area, sure, features))
+            features = repeat(None) if s.features is None else s.features
+            for k, score, area, confidence, feature in zip(s.slices, s.score, s.area, sure, features, strict=False):
+                rows.append((one.case, s.structure, k, score, 1, not area, confidence, feature))
     columns = list(zip(*rows, strict=True)) if rows else [()] * 8
     kinds: list[Any] = [object, object, int, float, int, bool, float]
-    case, structure, slices, score, count, empty, confidence = (
-        np.array(column, kind) for column, kind in zip(columns, kinds, strict=False)
-    )
-    features = np.stack(columns[7]) if rows and all(f is not None for f in columns[7]) else None
-    return Units(case, structure, slices, score, count, empty, confidence, features)
+    known = np.stack(columns[7]) if rows and all(f is not None for f in columns[7]) else None
+    arrays = (np.array(column, kind) for column, kind in zip(columns, kinds, strict=False))
+    return Units(**{one.name: array for one, array in zip(fields(Units), arrays, strict=False)}, features=known)
 
 
-def _mean(values: Sequence[float]) -> float:
+def _mean(values: Sequence[float] | np.ndarray) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How much can be annotated.
-
-    Attributes:
-        amount: above 0.
-        unit: ``cases``, ``slices`` or ``minutes``.
-        minutes_per_slice: what one slice of one structure costs.
-    """
+    """How much can be annotated."""
 
     amount: float
-    unit: str = "cases"
-    minutes_per_slice: float = 1.0
+    unit: str = "cases"  # or slices, minutes
+    minutes_per_slice: float = 1.0  # of one structure
 
     @classmethod
     def parse(cls, text: str, minutes_per_slice: float = 1.0) -> Budget:
@@ -145,18 +121,21 @@ class Budget:
         return cls(float(match[1]), unit, minutes_per_slice)
 
     def __str__(self) -> str:
-        return f"{self.amount:g}{self.unit}"
+        return self.told(self.amount)
+
+    def told(self, amount: float) -> str:
+        """An amount in the budget's unit, such as ``1 case``."""
+        return f"{amount:g} {self.unit.removesuffix('s') if amount == 1 else self.unit}"
 
     @property
     def level(self) -> str:
         """What is ranked: slices where the budget is in slices, else whole cases."""
         return "slice" if self.unit == "slices" else "case"
 
-    def costs(self, units: Units) -> np.ndarray:
-        """What each unit costs, in the budget's unit, float ``[N]``."""
-        if self.unit == "minutes":
-            return units.count * self.minutes_per_slice
-        return units.count.astype(float) if self.unit == "slices" else np.ones(len(units))
+    def costs(self, count: np.ndarray) -> np.ndarray:
+        """What units of so many slices cost, in the budget's unit, float ``[N]``."""
+        of_slice = {"cases": 0.0, "slices": 1.0, "minutes": self.minutes_per_slice}[self.unit]
+        return count * of_slice + (self.unit == "cases")
 
     def spend(self, order: Iterable[int], costs: np.ndarray) -> np.ndarray:
         """The first units of ``order`` that the budget pays for; one that costs more than is left is passed over."""
@@ -176,9 +155,9 @@ class Budget:
             UsageError: it is larger than the pool costs, or smaller than the cheapest unit.
         """
         if self.amount > costs.sum() + 1e-9:
-            raise UsageError(f"--budget {self}: all of {pool} costs {costs.sum():g} {self.unit}; give less")
+            raise UsageError(f"--budget {self}: all of {pool} costs {self.told(costs.sum())}; give less")
         if self.amount < costs.min(initial=np.inf):
-            raise UsageError(f"--budget {self}: the cheapest case costs {costs.min():g} {self.unit}; give more")
+            raise UsageError(f"--budget {self}: the cheapest case costs {self.told(costs.min())}; give more")
 
 
 Order = Callable[[Units, np.ndarray | None, np.random.Generator], Iterator[int]]
@@ -237,18 +216,12 @@ def most_trusted(units: Units, share: float, rng: np.random.Generator) -> np.nda
 
 @dataclass(frozen=True)
 class WeakLabeler:
-    """DSAL's rules for pseudo labels (Zhao et al., JBHI 2021; FACTS of its code).
+    """DSAL's rules for pseudo labels (Zhao et al., JBHI 2021; FACTS of its code)."""
 
-    Attributes:
-        first_round: from this round on, counted from 1.
-        first, step: ``first + step * (round - first_round)`` units are labeled.
-        bins: of the histogram of confidence; units of the top bin pass.
-    """
-
-    first_round: int = 5
-    first: int = 20
+    first_round: int = 5  # counted from 1
+    first: int = 20  # first + step * (round - first_round) units are labeled
     step: int = 20
-    bins: int = 10
+    bins: int = 10  # of the histogram of confidence; units of the top bin pass
 
     def number(self, round_: int) -> int:
         """How many units are pseudo-labeled in a round."""
@@ -270,32 +243,19 @@ class WeakLabeler:
         return np.concatenate([order[sure], order[~sure]])[:number]
 
 
-@dataclass
-class Correction:
-    """Voxels of slices, for the DSC of a pool whose worst slices are corrected.
+def correction_curve(counts: pd.DataFrame) -> np.ndarray:
+    """Mean volumetric DSC of all masks after 0, 1, ... slices are corrected, float ``[n + 1]``.
 
-    Attributes:
-        mask: rows ``(case, structure)``, int ``[n]``.
-        shared, total: ``|P and G|`` and ``|P| + |G|`` of each slice, int ``[n]``.
-        truth: ``|G|`` of each slice, int ``[n]``.
+    Args:
+        counts: the slices in that order: ``mask`` (number of the case's structure), ``shared`` (``|P and G|``),
+            ``total`` (``|P| + |G|``) and ``truth`` (``|G|``), voxels.
     """
-
-    mask: np.ndarray
-    shared: np.ndarray
-    total: np.ndarray
-    truth: np.ndarray
-
-    def curve(self, order: np.ndarray) -> np.ndarray:
-        """Mean volumetric DSC of all masks after 0, 1, ... slices of ``order`` are corrected, float ``[m + 1]``."""
-        number = int(self.mask.max()) + 1
-        shared, total = (np.bincount(self.mask, v, number) for v in (self.shared, self.total))
-        dsc = np.where(total > 0, 2 * shared / np.maximum(total, 1), 1.0)
-        sums = [dsc.sum()]
-        for n in order:
-            m = self.mask[n]
-            shared[m] += self.truth[n] - self.shared[n]
-            total[m] += 2 * self.truth[n] - self.total[n]
-            now = 2 * shared[m] / total[m] if total[m] else 1.0
-            sums.append(sums[-1] + now - dsc[m])
-            dsc[m] = now
-        return np.array(sums) / number
+    mask, counts = counts["mask"], counts.drop(columns="mask").astype(float)
+    first = counts.groupby(mask)[["shared", "total"]].transform("sum")
+    change = pd.DataFrame({"shared": counts.truth - counts.shared, "total": 2 * counts.truth - counts.total})
+    last = first + change.groupby(mask).cumsum()
+    at_first, before, after = (
+        np.where(v.total > 0, 2 * v.shared / np.maximum(v.total, 1), 1.0) for v in (first, last - change, last)
+    )
+    at_first = at_first[~mask.duplicated()]
+    return at_first.mean() + np.concatenate([[0], np.cumsum(after - before)]) / len(at_first)

@@ -6,6 +6,7 @@ import shlex
 
 import nibabel
 import numpy as np
+import pandas as pd
 import pytest
 
 from QualitySentinelLib.commands.main import main
@@ -82,7 +83,7 @@ def test_slices_are_ranked_with_their_structure(pool):
     assert sum(float(row["cost"]) for row in rows(pool.parent / "out" / "selection.csv")) <= 30
 
 
-def test_an_audit_is_not_scored_again(pool):
+def test_an_audit_is_not_scored_again(pool, capsys):
     scores = pool.parent / "audit"
     scores.mkdir()
     lines = [f"case_{n},liver,liver,{k},{0.9 - 0.1 * n},0" for n in range(6) for k in (3, 4)]
@@ -94,6 +95,12 @@ def test_an_audit_is_not_scored_again(pool):
     (scores / "slices.csv").write_text(text)
     assert select(pool, "--scores", scores, "--budget", "1", "--strategy", "label-quality", masks=False) == 0
     assert rows(pool.parent / "out" / "selection.csv")[0]["reason"] == "label quality 0.400"
+    assert select(pool, "--scores", scores, "--budget", "1", masks=False) == 3  # not taken for predicted DSC
+    assert "has no column 'predicted_dsc'; give the folder of an audit" in capsys.readouterr().err
+    table = pd.read_csv(scores / "slices.csv").rename(columns={"label_quality": "predicted_dsc"})
+    table.to_parquet(scores / "slices.parquet")
+    (scores / "slices.csv").unlink()
+    assert select(pool, "--scores", scores, "--budget", "1", masks=False) == 0
 
 
 def test_the_scores_of_find_errors_are_read(pool):
@@ -144,11 +151,40 @@ def test_what_cannot_be_meant_is_one_line(pool, capsys, tmp_path):
     assert "--dsal-round: needs --strategy deep-supervision" in refusal("--budget", 1, "--dsal-round", 5)
     assert "trust is 1.5: " in refusal("--budget", 1, "--trust", 1.5)
     assert "--strategy best: give one of predicted-quality" in refusal("--budget", 1, "--strategy", "best")
-    assert "--budget 7cases: all of" in refusal("--budget", 7)
+    assert "--budget 7 cases: all of" in refusal("--budget", 7)
+    for place in (pool / "next", pool.parent / "masks" / "next"):
+        assert f"{place}: lies in the input {place.parent}; choose" in refusal("--budget", 1, "--nnunet", place)
+    assert f"{pool.parent / 'masks'}: is the input" in refusal("--budget", 1, "--nnunet", pool.parent / "masks")
+    raw = pool.parent / "Dataset001_Mine"
+    (raw / "labelsTr").mkdir(parents=True)
+    assert f"{raw}: holds files, which would be written over" in refusal("--budget", 1, "--nnunet", raw)
     assert "give --budget" in refusal()
     (tmp_path / "empty").mkdir()
     assert main(["select", str(tmp_path / "empty"), "--out", str(tmp_path / "o"), "--budget", "1"]) in (2, 3)
     assert str(tmp_path / "empty") in capsys.readouterr().err
+
+
+def test_a_pool_of_which_nothing_can_be_read_is_one_line(pool, capsys):
+    for n in range(6):
+        (pool / f"case_{n}" / "ct.nii.gz").write_bytes(b"damaged")
+    assert select(pool, "--budget", 2) == 3
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert told.startswith(f"quality-sentinel: {pool}: has no case to choose from (")
+    assert not (pool.parent / "out" / "selection.csv").exists()
+
+
+def test_a_budget_above_the_pool_is_refused_in_every_unit(pool, capsys):
+    for budget, told in (("9999slices", " slices; give less"), ("9999minutes", " minutes; give less")):
+        assert select(pool, "--budget", budget) == 2
+        assert f"--budget 9999 {budget[4:]}: all of {pool} costs" in (err := capsys.readouterr().err) and told in err
+    assert not (pool.parent / "out" / "selection.csv").exists()
+
+
+def test_the_largest_slices_need_no_model(pool):
+    assert select(pool, "--budget", "3slices", "--strategy", "area") == 0
+    chosen = rows(pool.parent / "out" / "selection.csv")
+    assert [float(r["score"]) for r in chosen] == sorted((float(r["score"]) for r in chosen), reverse=True)
+    assert chosen[0]["reason"].endswith("of the structure's area") and not rows(pool.parent / "out" / "trusted.csv")
 
 
 def test_chance_needs_no_masks_and_the_next_step_is_one_that_works(pool, capsys):

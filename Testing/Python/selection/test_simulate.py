@@ -20,7 +20,7 @@ from QualitySentinelTrainingLib.runs import Run
 from QualitySentinelTrainingLib.segmentation.network import SegmentationNetwork
 from QualitySentinelTrainingLib.selection.experiment import Experiment
 from QualitySentinelTrainingLib.selection.pseudo import add_trust, choose_weak, train_pseudo, trusted_subject
-from QualitySentinelTrainingLib.selection.simulate import SIMULATE, run_simulate, slice_counts, surface_dice
+from QualitySentinelTrainingLib.selection.simulate import SIMULATE, run_simulate, slice_counts
 from QualitySentinelTrainingLib.selection.strategies import STRATEGIES
 from QualitySentinelTrainingLib.selection.units import WHOLE, CaseScores, StructureScores, units_of
 from QualitySentinelTrainingLib.subjects import Subject, SubjectSource
@@ -163,7 +163,10 @@ def test_an_experiment_goes_on_after_a_kill(experiment, tmp_path):
         ("strategies = ['mc-dropout']\n[network]\ndropout = 0.0", "'mc-dropout' needs a dropout above 0"),
         ('weak = ["dsal"]', "is for the strategy 'deep-supervision'"),
         ("test = 9", "has 5 patients; initial, pool and test together are 13"),
-        ('budget = "4cases"', "all of round 1 costs"),
+        ('budget = "2cases"', "3 rounds of 2 cases: the pool has 3 cases at most"),
+        ('budget = "9999slices"', "3 rounds of 9999 slices: the pool has"),
+        ("phantoms = 3", "give data, a labeled data set, or phantoms, their number"),
+        ('structures = ["livre"]', "structures has 'livre', which is no known structure"),
     ],
 )
 def test_an_experiment_that_cannot_be_meant_is_one_line(experiment, tmp_path, capsys, line, told):
@@ -172,6 +175,17 @@ def test_an_experiment_that_cannot_be_meant_is_one_line(experiment, tmp_path, ca
         path.write_text(path.read_text().replace("test = 1\n", ""))
     assert main(["simulate", str(path), "--out", str(tmp_path / "out")]) != 0
     assert told in capsys.readouterr().err
+    assert not (tmp_path / "out" / "networks").exists()  # before anything is trained
+
+
+def test_phantoms_serve_as_a_data_set(experiment, tmp_path):
+    lines = ['strategies = ["random"]', "phantoms = 3", 'structures = ["Liver"]', 'budget = "1cases"', "rounds = 1"]
+    path = experiment(*lines)
+    path.write_text(path.read_text().replace('data = "data"', "seeds = [0]").replace("pool = 3", "pool = 1"))
+    assert main(["simulate", str(path), "--out", str(tmp_path / "out")]) == 0
+    run = Run(tmp_path / "out", SIMULATE)
+    assert set(run.head("phantom_1000000")["structures"].values()) <= {"liver"}
+    assert {line[1] for line in run.record("seed0").lines} <= {"liver"}
 
 
 def subject_of(labels, name="s", patient="p", hu=None):
@@ -202,18 +216,14 @@ def test_weak_labels_are_kept_weighted_or_dropped():
     assert chosen["weighted"][1] == pytest.approx([0.9, 0.6, 0.1])
 
 
-def test_slices_are_counted_and_surfaces_compared():
+def test_slices_are_counted():
     truth = np.zeros((2, 6, 6), np.uint8)
     truth[:, 1:5, 1:5] = 1
     predicted = truth.copy()
     predicted[1] = 0
-    correction, names = slice_counts({"a": (predicted, subject_of(truth))}, ("liver", "spleen"))
-    assert names == [("a", "liver", 0), ("a", "liver", 1)] and correction.total.tolist() == [32, 16]
-    assert correction.shared.tolist() == [16, 0] and correction.truth.tolist() == [16, 16]
-    spacing = (1.0, 1.0, 1.0)
-    assert surface_dice(truth == 1, truth == 1, spacing, 1.0) == 1.0
-    assert surface_dice(truth == 9, truth == 1, spacing, 1.0) == 0.0
-    assert surface_dice(predicted == 1, truth == 1, spacing, 0.1) < 1.0
+    counts = slice_counts({"a": (predicted, subject_of(truth))}, ("liver", "spleen"))
+    assert counts.index.tolist() == [("a", "liver", 0), ("a", "liver", 1)] and counts.total.tolist() == [32, 16]
+    assert counts.shared.tolist() == [16, 0] and counts.truth.tolist() == [16, 16]
 
 
 def test_the_list_of_select_trains_a_network(experiment, a_torso, tmp_path, capsys):
@@ -253,5 +263,5 @@ def test_the_experiment_of_another_folder_is_refused(experiment, tmp_path):
     (tmp_path / "data" / "p5_5" / "ct.nii.gz").unlink()
     with pytest.raises(UsageError, match=r"was made with cases 6, \w+, not 5, \w+"):  # never other test patients
         run_simulate(made, tmp_path / "out")
-    with pytest.raises(InputError, match=r"x.toml: not a readable TOML file"):
+    with pytest.raises(InputError, match=r"x.toml: cannot be read \(No such file or directory\); check the path"):
         read_options(Experiment, tmp_path / "x.toml")

@@ -1,6 +1,7 @@
 """Ranking, budgets and trust, against lists made by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from QualitySentinelLib.errors import UsageError
@@ -8,10 +9,10 @@ from QualitySentinelTrainingLib.selection.units import (
     WHOLE,
     Budget,
     CaseScores,
-    Correction,
     StructureScores,
     WeakLabeler,
     by_score,
+    correction_curve,
     doubtful_and_spread_out,
     most_trusted,
     neutral,
@@ -82,14 +83,16 @@ def test_budgets_are_spent_in_their_own_unit():
     units = pool(0.9, 0.8, 0.7)
     units.count[:] = [10, 3, 2]
     minutes = Budget.parse("6minutes", 1.0)
-    costs = minutes.costs(units)
+    costs = minutes.costs(units.count)
     chosen = minutes.spend([0, 1, 2], costs)
     assert chosen.tolist() == [1, 2] and costs[chosen].sum() <= 6
     assert Budget.parse("2cases").spend([2, 0, 1], np.ones(3)).tolist() == [2, 0]
-    with pytest.raises(UsageError, match="--budget 4cases: all of POOL costs 3 cases; give less"):
+    with pytest.raises(UsageError, match="--budget 4 cases: all of POOL costs 3 cases; give less"):
         Budget.parse("4cases").check(np.ones(3), "POOL")
     with pytest.raises(UsageError, match="the cheapest case costs 2 minutes"):
         Budget.parse("1minutes").check(costs, "POOL")
+    with pytest.raises(UsageError, match="--budget 2 cases: all of POOL costs 1 case; give less"):
+        Budget.parse("2").check(np.ones(1), "POOL")
 
 
 def test_weak_labels_follow_the_published_schedule():
@@ -113,7 +116,7 @@ def test_weak_labels_pass_by_confidence_and_are_filled_up():
 
 def test_correcting_slices_raises_the_mean_dsc_as_counted_by_hand():
     # mask 0: slices with P and G of 10 each that share 5, and 10 each that share 10; mask 1: P empty, G of 4
-    correction = Correction(np.array([0, 0, 1]), np.array([5, 10, 0]), np.array([20, 20, 4]), np.array([10, 10, 4]))
-    curve = correction.curve(np.array([2, 0, 1]))
+    rows = [("b", 0, 4, 4), ("a", 5, 20, 10), ("a", 10, 20, 10)]
+    curve = correction_curve(pd.DataFrame(rows, columns=["mask", "shared", "total", "truth"]))
     assert curve == pytest.approx([(0.75 + 0) / 2, (0.75 + 1) / 2, 1.0, 1.0])
     assert units_of([], "slice").case.shape == (0,) and WHOLE == -1

@@ -25,12 +25,8 @@ def measure(image: PoolImage) -> list[StructureScores]:
         found = np.logical_or.reduce([first, *others]).any(axis=(1, 2))
         k = np.flatnonzero(found)
         confidence = np.abs(main[value][k].astype(np.float32) - 0.5).mean(axis=(1, 2))
-        rows.append(
-            StructureScores(
-                name, whole if found.any() else float("nan"), k, np.count_nonzero(first[k], axis=(1, 2)), by_slice[k],
-                confidence,
-            )
-        )  # fmt: skip
+        whole, area = whole if found.any() else float("nan"), np.count_nonzero(first[k], axis=(1, 2))
+        rows.append(StructureScores(name, whole, k, area, by_slice[k], confidence))
     return rows
 
 

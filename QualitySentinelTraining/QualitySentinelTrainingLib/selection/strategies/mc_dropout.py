@@ -14,15 +14,12 @@ from .strategy import Strategy
 
 def measure(image: PoolImage) -> list[StructureScores]:
     """Mean variance over the passes, four times, so 0..1. Edges vary in any case: voxels far from them weigh more."""
-    mean = squares = np.zeros(0, np.float32)
-    number = 0
-    for number, one in enumerate(image.stacks("passes"), start=1):
-        one = one.astype(np.float32)
-        mean, squares = (one, one**2) if number == 1 else (mean + one, squares + one**2)
+    total, squares, number = np.float32(0), np.float32(0), 0
+    for one in image.stacks("passes"):
+        total, squares, number = total + one, squares + np.square(one, dtype=np.float32), number + 1
     if number < 2:
         raise InputError(f"{image.ct.source}: has {number} pass; give 2 or more")
-    mean = mean / number
-    spacing = image.ct.frame.spacing[1:]
+    mean, spacing = total / number, image.ct.frame.spacing[1:]
     return voxel_uncertainty(
         mean, image.classes, lambda value: 4 * np.maximum(squares[value] / number - mean[value] ** 2, 0),
         lambda mask: edge_distance(mask, spacing),

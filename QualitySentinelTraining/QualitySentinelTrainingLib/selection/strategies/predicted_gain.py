@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from QualitySentinelLib.scores import CaseScore
 
 from ..image import PoolImage
 from ..units import StructureScores
-from .predicted_quality import structure_scores
+from .predicted_quality import segment_columns, structure_scores
 from .strategy import Strategy
 
 
 def measure(image: PoolImage) -> list[StructureScores]:
     """Predicted quality, with a slice's score times its share of the structure's area (see :func:`expected_gains`)."""
     score = image.scorer.score(image.ct, image.masks[0])
-    rows = structure_scores(score)
-    for one, gains in zip(rows, expected_gains(score), strict=True):
-        one.slices = np.array([image.ct.frame.file_slice(k) for k in one.slices], int)
-        one.score = gains
-    return rows
+    gains = expected_gains(score)
+    return [replace(one, score=gain) for one, gain in zip(structure_scores(score, "k"), gains, strict=True)]
 
 
 def expected_gains(score: CaseScore) -> list[np.ndarray]:
@@ -27,11 +26,8 @@ def expected_gains(score: CaseScore) -> list[np.ndarray]:
 
     The area ``a`` of a slice without mask is that of the nearest one with mask.
     """
-    gains = []
-    for segment in score.segments:
-        area, dsc = (np.array([getattr(s, n) for s in segment.listed_slices]) for n in ("area_mm2", "predicted_dsc"))
-        gains.append(area * (1 - dsc) / max(float(area.sum()), 1e-9))
-    return gains
+    columns = [segment_columns(segment, "area_mm2", "predicted_dsc") for segment in score.segments]
+    return [area * (1 - dsc) / max(float(area.sum()), 1e-9) for area, dsc in columns]
 
 
 STRATEGY = Strategy(

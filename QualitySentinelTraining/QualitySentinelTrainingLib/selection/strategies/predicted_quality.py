@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from QualitySentinelLib.scores import CaseScore
+from QualitySentinelLib.scores import CaseScore, SegmentScore
 
 from ..image import PoolImage
 from ..units import StructureScores
@@ -13,22 +13,22 @@ from .strategy import Strategy
 
 def measure(image: PoolImage) -> list[StructureScores]:
     """One minus the predicted DSC, of each structure and of its slices; slices that miss the structure count too."""
-    rows = structure_scores(image.scorer.score(image.ct, image.masks[0]))
-    for one in rows:
-        one.slices = np.array([image.ct.frame.file_slice(k) for k in one.slices], int)
-    return rows
+    return structure_scores(image.scorer.score(image.ct, image.masks[0]), "k")
 
 
-def structure_scores(score: CaseScore) -> list[StructureScores]:
-    """One minus the DSC in a case's scores; slices by the numbers of the file, areas in mm2."""
+def structure_scores(score: CaseScore, at: str = "slice_index") -> list[StructureScores]:
+    """One minus the DSC in a case's scores; slices by the numbers of the file or canonical ``k``, areas in mm2."""
     rows = []
     for segment in score.segments:
-        listed = segment.listed_slices
+        k, area, dsc = segment_columns(segment, at, "own_area_mm2", "predicted_dsc")
         whole = float("nan") if segment.predicted_dsc is None else 1 - segment.predicted_dsc
-        k, area = (np.array([getattr(s, n) for s in listed]) for n in ("slice_index", "own_area_mm2"))
-        bad = 1 - np.array([s.predicted_dsc for s in listed], float)
-        rows.append(StructureScores(segment.structure or segment.name, whole, k.astype(int), area, bad))
+        rows.append(StructureScores(segment.structure or segment.name, whole, k.astype(int), area, 1 - dsc))
     return rows
+
+
+def segment_columns(segment: SegmentScore, *names: str) -> list[np.ndarray]:
+    """What a segment's slices say, scored and missed ones, each ``[n]``."""
+    return [np.array([getattr(s, name) for s in segment.listed_slices], float) for name in names]
 
 
 STRATEGY = Strategy(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..image import PoolImage
 from ..units import StructureScores, doubtful_and_spread_out
 from . import predicted_quality
@@ -10,10 +12,7 @@ from .strategy import Strategy
 
 def measure(image: PoolImage) -> list[StructureScores]:
     """Predicted quality, with a picture of each slice."""
-    rows = predicted_quality.measure(image)
-    for one in rows:
-        one.features = image.thumbnails[one.slices]
-    return rows
+    return [replace(one, features=image.thumbnails[one.slices]) for one in predicted_quality.measure(image)]
 
 
 STRATEGY = Strategy(

@@ -24,14 +24,13 @@ NEEDS = {
 class Strategy:
     """A way to judge the pool."""
 
-    name: str  # as the user names it
+    name: str
     about: str  # what it ranks by, in a few words
-    needs: str  # a key of :data:`NEEDS`
-    cost: str  # what it costs for each case
-    reason: str  # the column ``reason``, with ``{score}`` and ``{good}``, which is one minus the score
-    # the scores of the structures of one image; ``None`` where a table gives them
-    measure: Callable[[PoolImage], list[StructureScores]] | None
-    order: Order = by_score  # who comes first
-    features: bool = False  # its order needs features of cases and slices
+    needs: str  # a key of NEEDS
+    cost: str  # for each case
+    reason: str  # of the lists, with {score} and {good}, which is one minus the score
+    measure: Callable[[PoolImage], list[StructureScores]] | None  # None where a table gives the scores
+    order: Order = by_score
+    features: bool = False  # its order needs those of cases and slices
     from_table: bool = False  # a table of predicted DSC or label quality serves it, too
     trusts: bool = True  # its scores tell good pseudo labels from bad ones
