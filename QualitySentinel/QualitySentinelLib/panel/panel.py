@@ -28,7 +28,7 @@ from .export_section import ExportSection
 from .inputs_section import InputsSection
 from .open_review import OpenReview, OpenReviews
 from .qt_tools import Shortcuts, ask_sizes_again, show_warnings
-from .rescoring import Rescoring, outdated_text
+from .rescoring import outdated_text, rescoring_in_steps
 from .review_panel import ReviewPanel
 from .scene_display import DEFAULT_SCALE, SAFE_SCALE, DisplayOptions
 from .scoring_run import ScoringRun
@@ -65,7 +65,7 @@ class Panel:
         self._proposing = False
         # One review for each segmentation; the panel is a view of one of them.
         self.reviews = OpenReviews(self._on_edited)
-        self.rescoring = Rescoring(self._rescore_steps, self._on_rescored)
+        self.rescoring = rescoring_in_steps(self._rescore_steps, self._on_rescored)
         self.review_panel = ReviewPanel(ui, self.correct)
         self._errors = ErrorsSection(ui, self._find_errors)
         self._inputs = InputsSection(ui)

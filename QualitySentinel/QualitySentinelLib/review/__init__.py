@@ -5,5 +5,6 @@ from .events import Changed, ReviewEvent
 from .presenter import ReviewPresenter
 from .profile import ProfileSlice, ReviewCounts
 from .refs import SliceRef
+from .rescoring import Rescoring
 from .rows import review_document, review_segment_rows, review_slice_rows
 from .session import ReviewSession

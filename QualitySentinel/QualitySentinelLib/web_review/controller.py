@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ..errors import QualitySentinelError, reason_of
 from ..report import write_results
-from ..review import Changed, ReviewEvent, ReviewPresenter, ReviewSession
+from ..review import Changed, Rescoring, ReviewEvent, ReviewPresenter, ReviewSession
 from ..review.cases import copied
 from ..review.presenter import time_left
 from ..scores.colors import SCALES, css_color
@@ -17,7 +19,7 @@ from ..suggestions import Drawings
 from ..volume import CtVolume, Segment, Segmentation
 from ..volume.segmentation import chosen_segments
 from .review_store import ReviewStore, with_masks
-from .scoring import Scoring
+from .scoring import LoopTimer, Scoring
 
 if TYPE_CHECKING:
     from ..scorer import Scorer
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _KEEP_SECONDS = 1.0
 """The review is written this long after the last change, not at each of them."""
+_PAUSE_SECONDS = 0.5
+"""An edit is over when nothing was edited for so long."""
 
 
 class ReviewController:
@@ -45,6 +49,7 @@ class ReviewController:
         drawings: what the model would draw in the slices scored so far; ``None`` when it draws nothing.
         segmentation: the masks as they are now; a new object after every edit.
         n_edits: how many edits there were.
+        read_masks: reads segments, by id, from the scene where they are edited; the page sets it.
         note: the last thing worth telling the reader, ``{"text", "kind"}``; kind is ``done``, ``error`` or empty.
     """
 
@@ -64,14 +69,17 @@ class ReviewController:
         self.changed = changed
         self.drawings = Drawings(complete=False) if scorer.model.draws else None
         self.scoring = Scoring(scorer, session, self.drawings, lambda: self.changed())
+        self.rescoring = Rescoring(lambda begin: LoopTimer(_PAUSE_SECONDS, begin), self._start, self._scored)
+        self.read_masks: Callable[[set[str]], Awaitable[list[Segment]]] = _no_masks
+        self._unread: set[str] = set()
         self.note = {"text": "", "kind": ""}
         self.exporting = False
         self.n_edits = 0
         self._options = dict(options or {})
-        self._wanted = chosen_segments(segmentation, scorer.options.segments)
+        self._wanted = set(chosen_segments(segmentation, scorer.options.segments))
         self._corrected, self._masks_kept = corrected, True
         self._tasks: set[asyncio.Task] = set()
-        self._keeping: asyncio.TimerHandle | None = None
+        self._keeping = LoopTimer(_KEEP_SECONDS, lambda: self._spawn(self.keep()))
         self._writing = asyncio.Lock()
         session.observe(self._session_changed)
 
@@ -79,10 +87,21 @@ class ReviewController:
 
     def score(self) -> None:
         """Score every segment that was asked for; slices whose mask is known keep their score."""
-        self._spawn(self.scoring.run(self.ct, self.segmentation, self._wanted))
+        self.rescoring.edited(self.session, self._wanted)
+        self.rescoring.begin()
 
-    def masks_edited(self, edited: list[Segment]) -> None:
-        """Take over edited masks and score the slices that changed.
+    @property
+    def unfinished(self) -> bool:
+        """Whether segments wait for a scoring that was cancelled, or failed."""
+        return bool(self.rescoring.unscored(self.session)) and not self.scoring.running
+
+    def masks_edited(self, segment_ids: set[str]) -> None:
+        """Segments were edited in the scene: read them when the stroke is over, and score the slices that changed."""
+        self._unread |= segment_ids
+        self.rescoring.edited(self.session, segment_ids)
+
+    def take_masks(self, edited: list[Segment]) -> None:
+        """Take over edited masks.
 
         Args:
             edited: segments on the CT's grid, by id. Name, structure and tags stay those that were read at first:
@@ -91,14 +110,48 @@ class ReviewController:
         self.segmentation = with_masks(self.segmentation, edited)
         self.n_edits += 1
         self._corrected, self._masks_kept = True, False
-        self._keep_soon()
-        self._spawn(self.scoring.run(self.ct, self.segmentation, {s.id for s in edited} & set(self._wanted)))
+        self._keeping.start()
 
     def find_errors(self, segment_id: str) -> None:
         """Score slices of a segment again for what the model would draw in them: a review that is resumed lacks it."""
         if self.drawings is not None:
             self.drawings.complete = True
-            self._spawn(self.scoring.run(self.ct, self.segmentation, {segment_id} & set(self._wanted)))
+            self.rescoring.edited(self.session, {segment_id})
+            self.rescoring.begin()
+
+    def _start(self, _session: ReviewSession, segment_ids: set[str], end: Callable) -> Callable[[], None]:
+        self.scoring.cancelled = False
+        self._spawn(self._score(segment_ids, end))
+        return self.scoring.cancel
+
+    async def _score(self, segment_ids: set[str], end: Callable[[Exception | None], None]) -> None:
+        try:
+            await self._read_edited()
+            await self.scoring.run(self.ct, self.segmentation, segment_ids & self._wanted)
+        except Exception as error:  # a page cannot show a trace; the reader goes on without scores
+            end(error)
+        else:
+            end(None)
+
+    def _scored(self, _session: ReviewSession, error: Exception | None) -> None:
+        known = error is None or isinstance(error, QualitySentinelError)
+        if not known:
+            _LOG.error("unexpected", exc_info=error)
+        self.scoring.failure = "" if error is None else f"{'' if known else 'Scoring failed: '}{reason_of(error, 500)}"
+        self.changed()
+
+    async def _read_edited(self) -> None:
+        """Take over what was edited in the scene, where it differs."""
+        while self._unread:
+            edited, self._unread = self._unread, set()
+            try:
+                masks = await self.read_masks(edited)
+            except Exception:
+                self._unread |= edited
+                raise
+            different = await asyncio.to_thread(_different, masks, self.segmentation)
+            if different:
+                self.take_masks(different)
 
     # What the page shows
 
@@ -125,7 +178,7 @@ class ReviewController:
             "actions": {name: vars(action) for name, action in presenter.actions().items()},
             "scoring": {
                 "running": scoring.running,
-                "unfinished": scoring.unfinished,
+                "unfinished": self.unfinished,
                 "done": scoring.done,
                 "total": scoring.total,
                 "left": time_left(scoring.done, scoring.total, scoring.seconds),
@@ -169,9 +222,7 @@ class ReviewController:
 
     async def keep(self) -> None:
         """Write the review now."""
-        if self._keeping is not None:
-            self._keeping.cancel()
-            self._keeping = None
+        self._keeping.stop()
         async with self._writing:
             try:
                 if not self._masks_kept:
@@ -184,9 +235,13 @@ class ReviewController:
                 self.tell(f"The review could not be saved: {error}", "error")
 
     async def close(self) -> None:
-        """Stop scoring, finish what is being written, and keep the review."""
-        await self.scoring.stop()
+        """Stop scoring, finish what is being written, and keep the review with what was painted last."""
+        self.rescoring.forget()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await self._read_edited()
+        except QualitySentinelError as error:
+            _LOG.error("the last edit is lost: %s", error)
         await self.keep()
 
     # Within
@@ -196,13 +251,8 @@ class ReviewController:
 
     def _session_changed(self, event: ReviewEvent) -> None:
         if event.changed is not Changed.SCORES or not self.scoring.running:
-            self._keep_soon()
+            self._keeping.start()
         self.changed()
-
-    def _keep_soon(self) -> None:
-        if self._keeping is not None:
-            self._keeping.cancel()
-        self._keeping = asyncio.get_running_loop().call_later(_KEEP_SECONDS, lambda: self._spawn(self.keep()))
 
     def _spawn(self, coroutine) -> None:
         task = asyncio.ensure_future(coroutine)
@@ -215,6 +265,17 @@ class ReviewController:
         if error is not None:  # a page cannot show a trace
             _LOG.error("unexpected", exc_info=error)
             self.tell(f"Something went wrong ({type(error).__name__}: {reason_of(error)})", "error")
+
+
+async def _no_masks(_segment_ids: set[str]) -> list[Segment]:
+    return []
+
+
+def _different(masks: list[Segment], known: Segmentation) -> list[Segment]:
+    """Those of ``masks`` that are others than the known ones of the same id."""
+    before = {s.id: s for s in known}
+    pairs = ((s, before[s.id]) for s in masks if s.id in before)
+    return [s for s, old in pairs if s.box != old.box or not np.array_equal(s.voxels(), old.voxels())]
 
 
 def css_gradient(scale: str) -> str:

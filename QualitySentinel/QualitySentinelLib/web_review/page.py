@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import numpy as np
 from trame_client.ui.html import DivLayout
 
 from ..anatomy import WINDOW_PRESETS
-from ..errors import QualitySentinelError, reason_of
+from ..errors import QualitySentinelError
 from ..review.suggesting import SuggestionPresenter
 from ..scene import SegmentationEdits, show_all, show_only
 from ..scene.errors import hide_errors, show_errors
 from ..scene.segmentation_node import segmentation_steps
 from ..scores.colors import DEFAULT_SCALE
-from ..volume import Segment, Segmentation
+from ..volume import Segment
 from .controller import ReviewController
 from .display import Display
 from .editing import Editing
@@ -23,8 +22,6 @@ from .scene import add_ct, add_segmentation, start_scene
 from .views import CaseViews
 
 _FILES = Path(__file__).with_name("page")
-_SETTLE_SECONDS = 0.5
-"""An edit is over when nothing was edited for so long."""
 _PAINT_SECONDS = 1.0
 """While scoring, masks are not colored anew more often."""
 
@@ -47,16 +44,13 @@ class ReviewPage:
         self._visible = 0
         self._painted = 0.0
         self._drawing: asyncio.Handle | None = None
-        self._edited: set[str] = set()
-        self._settling: asyncio.TimerHandle | None = None
-        self._reading: asyncio.Task | None = None
         self._shown: tuple = ()
         app = start_scene()
         self._volume_node = add_ct(review.ct)
         self._views = CaseViews(server, app, review.ct, self._scrolled)
         self._views.show_ct(self._volume_node)
         self._segmentation_node = add_segmentation(app, review.segmentation)
-        self._edits = SegmentationEdits(self._segmentation_node, self._masks_edited)
+        self._edits = SegmentationEdits(self._segmentation_node, review.masks_edited)
         self._presenter = review.presenter
         self._display = Display(self._volume_node, self._segmentation_node, self._presenter, self._draw_soon)
         self._editing = Editing(app, self._segmentation_node, self._volume_node, self._draw_soon)
@@ -70,7 +64,7 @@ class ReviewPage:
         self._island: tuple[int, int, int] | None = None
         self._views.drag_window(True)
         self._build(name)
-        review.changed = self._draw_soon
+        review.changed, review.read_masks = self._draw_soon, self._read
         review.session.observe(lambda _event: self._follow())
         self._follow()
         self._draw()
@@ -232,43 +226,8 @@ class ReviewPage:
         if self._island is not None and island != self._island:
             self._views.show_voxel(*self._island)
 
-    # Edits
-
-    def _masks_edited(self, segment_ids: set[str]) -> None:
-        self._edited |= segment_ids
-        if self._settling is not None:
-            self._settling.cancel()
-        self._settling = self._loop.call_later(_SETTLE_SECONDS, self._read_soon)
-
-    def _read_soon(self) -> None:
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.ensure_future(self._read_edited())
-
-    async def _read_edited(self) -> None:
-        """Read the edited segments from the scene, in short steps, and give those that differ to the review."""
-        while self._edited:
-            edited, self._edited = self._edited, set()
-            try:
-                masks = await self._read(edited)
-            except QualitySentinelError as error:
-                self._review.tell(str(error), "error")
-                return
-            except Exception as error:  # a page cannot show a trace
-                self._review.tell(f"The edit could not be read: {reason_of(error)}", "error")
-                return
-            different = await asyncio.to_thread(_different, masks, self._review.segmentation)
-            if different:
-                self._review.masks_edited(different)
-
-    async def finish(self) -> None:
-        """Take over what was painted last, before the review is closed."""
-        if self._settling is not None:
-            self._settling.cancel()
-        if self._reading is not None:
-            await asyncio.gather(self._reading, return_exceptions=True)
-        await self._read_edited()
-
     async def _read(self, segment_ids: set[str]) -> list[Segment]:
+        """Segments as they are in the scene, read in short steps."""
         steps = segmentation_steps(self._segmentation_node, self._volume_node, segment_ids)
         while True:
             try:
@@ -309,10 +268,3 @@ class ReviewPage:
             }  # fmt: skip
         with self._server.state as state:
             state.update(self._review.state(self._views.k) | own)
-
-
-def _different(masks: list[Segment], known: Segmentation) -> list[Segment]:
-    """Those of ``masks`` that are others than the known ones of the same id."""
-    before = {s.id: s for s in known}
-    pairs = ((s, before[s.id]) for s in masks if s.id in before)
-    return [s for s, old in pairs if s.box != old.box or not np.array_equal(s.voxels(), old.voxels())]

@@ -52,7 +52,7 @@ async def _serve(make_review, name: str, port: int, browser: bool, host: str) ->
     server.client_type = "vue3"
     guard = Guard(Path(vue3.www) / "index.html")
     _pin_options(server, guard.secret)
-    page = ReviewPage(server, review, name)
+    ReviewPage(server, review, name)
     server.controller.on_server_bind.add(functools.partial(_protect, guard))
     running = server.start(
         port=port, host=host, exec_mode="task", thread=True, open_browser=False, show_connection_info=False, timeout=0,
@@ -65,7 +65,6 @@ async def _serve(make_review, name: str, port: int, browser: bool, host: str) ->
             await asyncio.wait([running, asyncio.ensure_future(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
     finally:
         scoring = review.scoring.running
-        await page.finish()
         await review.close()
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(server.stop(), 5)

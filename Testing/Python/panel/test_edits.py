@@ -45,89 +45,45 @@ def test_scores_of_another_model_are_not_mixed(scored, edit, a_small_model):
     assert not scored.ui.warningsLabel.isHidden()
 
 
-class Steps:
-    """Scorings that a test lets go on: one list of segment ids for each that was begun."""
-
-    def __init__(self):
-        self.begun, self.done, self.halt = [], 0, False
-
-    def __call__(self, review, segment_ids):
-        self.begun.append(sorted(segment_ids))
-        while self.halt:
-            yield Progress(0, 1, 0.0, None, CaseScore([], 0.8))
-        self.done += 1
-        yield Progress(1, 1, 0.0, None, CaseScore([], 0.8))
-
-
-@pytest.fixture
-def steps():
-    return Steps()
-
-
-@pytest.fixture
-def rescoring(slicer, steps):
-    from QualitySentinelLib.panel.rescoring import Rescoring
-
-    made = Rescoring(steps, lambda review: None)
-    yield made
-    made.forget()
-
-
 @pytest.fixture
 def a_review():
     class Review:
         """What rescoring needs of an open review."""
 
         def __init__(self):
-            self.warnings, self.session = [], SimpleNamespace(update=lambda score: None)
+            self.warnings, self.session, self.scores = [], SimpleNamespace(update=lambda score: None), []
+            self.session.update = self.scores.append
 
     return Review()
 
 
-def test_edits_shortly_after_each_other_are_scored_together(rescoring, steps, a_review):
+def test_an_edit_is_scored_in_steps_and_another_one_begins_anew(slicer, a_review):
+    from QualitySentinelLib.panel.rescoring import rescoring_in_steps
+
+    begun, case = [], CaseScore([], 0.8)
+
+    def steps(review, segment_ids):
+        begun.append(sorted(segment_ids))
+        while len(begun) < 2:
+            yield Progress(0, 1, 0.0, None, case)
+        yield Progress(1, 1, 0.0, None, case)
+
+    rescoring = rescoring_in_steps(steps, lambda review: None)
     rescoring.edited(a_review, {"liver"})
+    run_events_until(lambda: begun)
     rescoring.edited(a_review, {"spleen"})
-    assert rescoring.busy(a_review) and steps.begun == []
     run_events_until(lambda: not rescoring.busy(a_review))
-    assert steps.begun == [["liver", "spleen"]]
-
-
-def test_an_edit_during_scoring_begins_it_anew_with_both(rescoring, steps, a_review):
-    steps.halt = True
-    rescoring.edited(a_review, {"liver"})
-    run_events_until(lambda: steps.begun)
-    rescoring.edited(a_review, {"spleen"})
-    steps.halt = False
-    run_events_until(lambda: not rescoring.busy(a_review))
-    assert steps.begun == [["liver"], ["liver", "spleen"]] and steps.done == 1
-
-
-def test_two_reviews_take_turns(rescoring, steps, a_review):
-    other = type(a_review)()
-    rescoring.edited(a_review, {"liver"})
-    rescoring.edited(other, {"spleen"})
-    run_events_until(lambda: not rescoring.busy(a_review) and not rescoring.busy(other))
-    assert steps.begun == [["liver"], ["spleen"]]
-
-
-def test_what_was_forgotten_is_not_scored(rescoring, steps, a_review):
-    rescoring.edited(a_review, {"liver"})
-    rescoring.forget(a_review)
-    assert not rescoring.busy(a_review)
-    rescoring.enabled = False
-    rescoring.edited(a_review, {"liver"})
-    rescoring.enabled = True
-    run_events_until(lambda: steps.done == 1)
+    assert begun == [["liver"], ["liver", "spleen"]] and a_review.scores == [case]
 
 
 def test_a_failure_is_a_warning_and_no_message_box(slicer, a_review):
-    from QualitySentinelLib.panel.rescoring import Rescoring
+    from QualitySentinelLib.panel.rescoring import rescoring_in_steps
 
     def fail(review, segment_ids):
         raise ModelError("the model is gone; import it again")
         yield
 
-    rescoring = Rescoring(fail, lambda review: None)
+    rescoring = rescoring_in_steps(fail, lambda review: None)
     rescoring.edited(a_review, {"liver"})
     run_events_until(lambda: a_review.warnings)
     assert a_review.warnings == ["the model is gone; import it again"]

@@ -57,6 +57,17 @@ def with_a_slice_erased(review: ReviewController, segment_id: str, k: int):
     return replace(segment, labels=labels, value=1, name="as the scene calls it", structure=None)
 
 
+def edit(review: ReviewController, segment) -> None:
+    """As the page does when a stroke has changed the segment in the scene."""
+
+    async def read(segment_ids):
+        assert segment_ids == {segment.id}
+        return [segment]
+
+    review.read_masks = read
+    review.masks_edited({segment.id})
+
+
 def test_the_event_loop_stays_alive_while_scoring(make_review):
     async def story():
         shown, turns, turns_when_shown = [], 0, []
@@ -86,7 +97,7 @@ def test_a_cancelled_scoring_keeps_its_scores_and_goes_on(make_review):
         review = make_review(batch_size=1)
         review.changed = lambda: review.scoring.done == 5 and review.scoring.cancel()
         review.score()
-        while not review.scoring.unfinished:
+        while not review.unfinished:
             await asyncio.sleep(0.005)
         total = review.scoring.total
         kept = sum(s.n_scored for s in review.session.segments)
@@ -97,7 +108,7 @@ def test_a_cancelled_scoring_keeps_its_scores_and_goes_on(make_review):
         review.score()
         await scored(review)
         assert review.scoring.total == total - 5, "what was scored is not scored again"
-        assert not review.scoring.unfinished and not review.scoring.failure
+        assert not review.unfinished and not review.scoring.failure
         await review.close()
 
     own_loop.run(story())
@@ -111,7 +122,7 @@ def test_only_the_edited_slice_is_scored_again(make_review):
         before = {p.k: p.dsc for p in review.session.profile("1")}
         k = sorted(before)[len(before) // 2]
         review.session.accept("1", k)
-        review.masks_edited([with_a_slice_erased(review, "1", k)])
+        edit(review, with_a_slice_erased(review, "1", k))
         while not review.session.edits():
             await asyncio.sleep(0.005)
         after = {p.k: p.dsc for p in review.session.profile("1")}
@@ -133,12 +144,12 @@ def test_an_edit_while_scoring_ends_with_every_segment_scored(make_review):
             await asyncio.sleep(0.001)
         k = int(review.segmentation["1"].occupied_slices()[2])
         edited = with_a_slice_erased(review, "1", k)
-        review.masks_edited([edited])
+        edit(review, edited)
         await scored(review)
         while review.scoring.running:
             await asyncio.sleep(0.005)
         assert review.session.slice_score("1", k).digest == edited.slice_digest(k)
-        assert not review.scoring.unfinished
+        assert not review.unfinished
         await review.close()
 
     own_loop.run(story())
@@ -156,6 +167,46 @@ def test_what_the_model_refuses_is_told_and_the_review_goes_on(make_review):
             await asyncio.sleep(0.005)
         assert "damaged" in review.state(None)["scoring"]["failure"]
         review.session.select("1")
+        await review.close()
+
+    own_loop.run(story())
+
+
+def test_what_was_painted_last_is_kept_though_it_was_not_scored(make_review):
+    async def story():
+        review = make_review()
+        review.score()
+        await scored(review)
+        k = int(review.segmentation["1"].occupied_slices()[2])
+        edited = with_a_slice_erased(review, "1", k)
+        edit(review, edited)
+        await review.close()
+        assert np.array_equal(review.segmentation["1"].voxels(), edited.voxels())
+        assert review.store.read()["corrected"] and review.store.masks_file.exists()
+
+    own_loop.run(story())
+
+
+def test_an_edit_that_cannot_be_read_is_told_and_read_again(make_review):
+    async def story():
+        review = make_review()
+        review.score()
+        await scored(review)
+        k = int(review.segmentation["1"].occupied_slices()[2])
+        edited = with_a_slice_erased(review, "1", k)
+
+        async def fail(_segment_ids):
+            raise InputError("Slicer has no such segment; undo the last edit")
+
+        review.read_masks = fail
+        review.masks_edited({"1"})
+        while not review.unfinished:
+            await asyncio.sleep(0.005)
+        assert "undo the last edit" in review.state(None)["scoring"]["failure"]
+        edit(review, edited)
+        while not review.session.edits():
+            await asyncio.sleep(0.005)
+        assert not review.unfinished and not review.scoring.failure
         await review.close()
 
     own_loop.run(story())
@@ -206,7 +257,7 @@ def test_the_same_command_takes_the_review_up_again(a_case_on_disk, a_model_file
         await scored(review)
         k = int(review.segmentation["1"].occupied_slices()[3])
         edited = with_a_slice_erased(review, "1", k)
-        review.masks_edited([edited])
+        edit(review, edited)
         while not review.session.edits():
             await asyncio.sleep(0.005)
         review.session.set_threshold(0.55)
@@ -275,8 +326,8 @@ def test_a_review_begins_with_the_scores_of_an_earlier_run(a_case_on_disk, a_mod
         assert {s.segment_id: s.predicted_dsc for s in second.session.segments} == {
             s.id: first.session.segment(s.id).predicted_dsc for s in second.segmentation
         }
-        await second.scoring.run(second.ct, second.segmentation, ["1", "2"])
+        await second.scoring.run(second.ct, second.segmentation, {"1", "2"})
         assert second.scoring.total == 0
-        await first.scoring.stop()
+        first.rescoring.forget()
 
     own_loop.run(story())
