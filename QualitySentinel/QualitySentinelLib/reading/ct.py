@@ -6,7 +6,6 @@ from pathlib import Path
 
 from ..errors import InputError, UsageError
 from ..volume import AxialFrame, CtVolume
-from ..volume.frame import OBLIQUE_DEGREES
 from ..volume.hounsfield import NotHounsfieldError, as_hounsfield
 from .dicom_files import is_dicom
 from .image import Image, existing
@@ -57,10 +56,5 @@ def ct_from_image(image: Image) -> CtVolume:
         hu, remarks = as_hounsfield(image.voxels)
     except NotHounsfieldError as error:
         raise InputError(f"{image.source}: {error}") from error
-    warnings = [*image.warnings, *(f"{image.source}: {remark}" for remark in remarks)]
-    if frame.obliquity > OBLIQUE_DEGREES:
-        warnings.append(
-            f"{image.source}: the acquisition is oblique by {frame.obliquity:.0f} degrees; "
-            "its slices are scored as they are, along the file's nearest axes"
-        )
+    warnings = [*image.warnings, *(f"{image.source}: {remark}" for remark in remarks + frame.remarks)]
     return CtVolume(frame.to_canonical(hu), frame, image.source, warnings)

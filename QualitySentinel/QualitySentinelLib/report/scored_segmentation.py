@@ -127,13 +127,8 @@ def _file_extent(segment: Segment, frame) -> tuple[int, ...]:
     """Inclusive first and last index along the file's i, j, k; 0 -1 for an empty segment."""
     if segment.is_empty:
         return (0, -1, 0, -1, 0, -1)
-    ranges = [(0, 0)] * 3
-    for axis, (piece, size) in enumerate(zip(segment.box, frame.shape, strict=True)):
-        first, last = piece.start, piece.stop - 1
-        if frame.flipped[axis]:
-            first, last = size - 1 - last, size - 1 - first
-        ranges[2 - frame.permutation[axis]] = (first, last)
-    return tuple(n for pair in ranges for n in pair)
+    shape, first = frame.file_box([s.start for s in segment.box], segment.labels.shape)
+    return tuple(n for start, size in zip(first[::-1], shape[::-1], strict=True) for n in (start, start + size - 1))
 
 
 def _escaped(text: str) -> str:

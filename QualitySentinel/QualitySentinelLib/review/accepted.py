@@ -13,11 +13,8 @@ HISTORY_LIMIT = 100
 class AcceptedSlices:
     """Accepted slices, each with the digest of the mask that was accepted, as they are and as they were.
 
-    Two states after each other differ, so that undoing or redoing a step always changes something.
-
-    Args:
-        digests: what is accepted from the start; not to be undone.
-        limit: how many steps can be undone.
+    Two states after each other differ, so that undoing or redoing a step always changes something. The ``digests``
+    that it begins with are not to be undone.
     """
 
     def __init__(self, digests: Mapping[SliceRef, str] | None = None, limit: int = HISTORY_LIMIT) -> None:
@@ -64,11 +61,8 @@ class AcceptedSlices:
     def forget(self, is_stale: Callable[[SliceRef, str], bool]) -> tuple[SliceRef, ...]:
         """Drop what was said of masks that are no more, from the accepts and from the history.
 
-        Args:
-            is_stale: whether the slice's mask is another than that of the digest.
-
-        Returns:
-            the slices that were accepted and are not any more.
+        ``is_stale`` says whether a slice's mask is another than that of the digest. Returns the slices that were
+        accepted and are not any more.
         """
         before, at, states = self.digests, self._at, self._states
         stale = {pair for pair in {pair for state in states for pair in state.items()} if is_stale(*pair)}

@@ -15,10 +15,8 @@ SAME_DECIMALS = 6
 def copied(case: CaseScore, own: CaseScore | None = None) -> CaseScore:
     """A copy that shares nothing with ``case`` that changes; slices in ascending order.
 
-    Args:
-        case: the scores given.
-        own: the review's copy until now: its segments are taken where they are equal, which is most of them after
-            an edit, and whoever finds the same object need not look into it.
+    ``own`` is the review's copy until now: its segments are taken where they are equal, which is most of them after an
+    edit, and whoever finds the same object need not look into it.
     """
     known = {s.segment_id: s for s in own.segments} if own else {}
     segments = [known[s.segment_id] if s == known.get(s.segment_id) else _copied(s) for s in case.segments]

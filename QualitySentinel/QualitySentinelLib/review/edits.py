@@ -76,11 +76,7 @@ class FirstScore:
 
 
 class FirstScores:
-    """The first score of every slice of a case.
-
-    Args:
-        known: first scores from earlier; slices without one have it when they are first met.
-    """
+    """The first score of every slice of a case; slices that are not ``known`` have it when they are first met."""
 
     def __init__(self, known: Mapping[SliceRef, FirstScore] | None = None) -> None:
         self._first: dict[str, dict[int, FirstScore]] = {}
@@ -90,11 +86,8 @@ class FirstScores:
     def learn(self, segment: SegmentScore, slices: Iterable[SliceScore], before: SegmentScore | None) -> None:
         """Take the scores of slices met for the first time.
 
-        Args:
-            segment: as it is now.
-            slices: its slices, with mask and without.
-            before: the segment as it was; when it was completely scored then, a slice with mask that is new was
-                painted since.
+        ``before`` is the segment as it was: when it was completely scored then, a slice with mask that is new was
+        painted since.
         """
         first = self._first.setdefault(segment.segment_id, {})
         for score in slices:

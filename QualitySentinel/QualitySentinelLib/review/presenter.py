@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ..anatomy.windows import WindowPreset, window_of
-from ..scores import SegmentScore, Status
+from ..scores import SegmentScore, SliceScore, Status
 from ..scores.aggregation import flagged_of_correct
 from ..scores.colors import DEFAULT_SCALE, css_color, dsc_color
 from .edits import Edit, Effect
-from .profile import ProfileSlice
 from .refs import SliceRef
 from .session import ReviewSession
 
@@ -20,13 +19,7 @@ STEADY_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Action:
-    """How a button shows an action now.
-
-    Attributes:
-        text: what it does now, for its face.
-        enabled: whether it would do anything.
-        reason: why it would not; empty when it would.
-    """
+    """How a button shows an action now: what it does, whether it would do anything, and why not."""
 
     text: str
     enabled: bool
@@ -107,14 +100,7 @@ class Current:
 
 @dataclass(frozen=True)
 class OpenSlice:
-    """A segment that needs a look in some slice.
-
-    Attributes:
-        id, name: the segment.
-        dsc: predicted DSC of the slice, 0..1.
-        color: of that DSC, ``#rrggbb``.
-        missed: there is no mask, but the structure is expected.
-    """
+    """A segment that needs a look in some slice; ``color`` is that of the slice's predicted DSC, ``#rrggbb``."""
 
     id: str
     name: str
@@ -199,7 +185,7 @@ class ReviewPresenter:
         k = session.current.k
         found = next((s for s in session.profile(session.selected) if s.k == k), None)
         if found is not None:
-            where, told = (found.slice_index, found.position_mm), verdict(found, _)
+            where, told = (found.slice_index, found.position_mm), verdict(session, found, _)
         else:
             where, told = None if self._place_of is None else self._place_of(k), _("no score at this slice")
         index, place = (str(where[0]), self._place(*where)) if where else ("", "")
@@ -240,19 +226,11 @@ class ReviewPresenter:
     # Where to look
 
     def select(self, segment_id: str) -> None:
-        """Look at a segment, at its worst slice.
-
-        Raises:
-            UsageError: there is no such segment.
-        """
+        """Look at a segment, at its worst slice."""
         self.session.select(segment_id)
 
     def go_to(self, k: int) -> None:
-        """Look at a slice of the selected segment.
-
-        Raises:
-            UsageError: it is no slice number.
-        """
+        """Look at a slice of the selected segment."""
         if self.session.selected is not None:
             self.session.go_to(self.session.selected, k)
 
@@ -345,38 +323,35 @@ class ReviewPresenter:
             lines.append(scored.format(scored=segment.n_scored, slices=segment.n_slices))
         return "\n".join(lines)
 
-    def _bar(self, s: ProfileSlice) -> Bar:
+    def _bar(self, s: SliceScore) -> Bar:
+        accepted, edit = self.session.is_accepted(s.segment_id, s.k), self.session.edit_of(s)
         return Bar(
             k=s.k,
-            dsc=round(s.dsc, 4),
-            low=s.low,
-            high=s.high,
-            color=self.color(s.dsc),
+            dsc=round(s.predicted_dsc, 4),
+            low=s.dsc_low,
+            high=s.dsc_high,
+            color=self.color(s.predicted_dsc),
             missed=s.missed,
-            mark=_mark(s),
-            edit="" if s.edit is None else s.edit.effect,
-            tip=f"{self._place(s.slice_index, s.position_mm)}: {verdict(s, self._tr)}",
+            mark="accepted" if accepted else "missed" if s.missed else "flagged" if s.flagged else "",
+            edit="" if edit is None else edit.effect,
+            tip=f"{self._place(s.slice_index, s.position_mm)}: {verdict(self.session, s, self._tr)}",
         )
 
 
-def verdict(s: ProfileSlice, _: Callable[[str], str] = str) -> str:
+def verdict(session: ReviewSession, s: SliceScore, _: Callable[[str], str] = str) -> str:
     """DSC and state of a slice, on one line; ``_`` translates.
 
     Example: ``DSC 0.78, likely 0.46 to 1.00, flagged, edited: worse than before (0.83)``
     """
-    text = _("missed: the structure is expected here") if s.missed else _dsc_text(s.dsc, s.low, s.high, _)
-    states = [_("flagged")] * s.flagged + [_("accepted")] * s.accepted
-    return ", ".join([text, *states, *([] if s.edit is None else [_edit_text(s.edit, _)])])
+    dsc = _dsc_text(s.predicted_dsc, s.dsc_low, s.dsc_high, _)
+    states = [_("missed: the structure is expected here") if s.missed else dsc]
+    states += [_("flagged")] * s.flagged + [_("accepted")] * session.is_accepted(s.segment_id, s.k)
+    edit = session.edit_of(s)
+    return ", ".join(states if edit is None else [*states, _edit_text(edit, _)])
 
 
 def time_left(done: int, total: int, seconds: float, _: Callable[[str], str] = str) -> str:
-    """About how long the rest takes, or nothing where that cannot be said yet.
-
-    Args:
-        done, total: steps done, and to do.
-        seconds: what those done took.
-        _: translates.
-    """
+    """About how long the rest takes when the steps ``done`` took so long, or nothing where that cannot be said yet."""
     if not done or seconds < STEADY_SECONDS or done >= total:
         return ""
     left = seconds / done * (total - done)
@@ -388,10 +363,6 @@ def time_left(done: int, total: int, seconds: float, _: Callable[[str], str] = s
 def one_line(text: str) -> str:
     """A segment's name may have line breaks."""
     return " ".join(text.split())
-
-
-def _mark(s: ProfileSlice) -> str:
-    return "accepted" if s.accepted else "missed" if s.missed else "flagged" if s.flagged else ""
 
 
 def _dsc_text(dsc: float, low: float | None, high: float | None, _: Callable[[str], str]) -> str:

@@ -11,12 +11,7 @@ NO_MASK = ""
 
 
 class SliceRef(NamedTuple):
-    """One slice of one segment.
-
-    Attributes:
-        segment_id: the segment.
-        k: canonical slice index, inferior to superior.
-    """
+    """One slice of one segment; ``k`` is its canonical index, inferior to superior."""
 
     segment_id: str
     k: int
@@ -42,10 +37,6 @@ def mask_digest(segment: SegmentScore, score: SliceScore | None) -> str | None:
 
     The digest of a slice without mask is that of the nearest slice with mask. A reader who edits that one has not
     touched the empty slice, so it does not count here.
-
-    Args:
-        segment: the slice's segment.
-        score: the slice's score, ``None`` when it has none.
     """
     if score is not None and score.has_mask:
         return score.digest

@@ -16,18 +16,20 @@ def review_slice_rows(session: ReviewSession) -> Iterator[tuple[object, ...]]:
 
     ``accepted`` and ``edited`` are 0 or 1; ``first_dsc`` is the predicted DSC before the edit, ``None`` for
     slices that were not edited or had no score then. Slices whose mask was erased have no row, because they are
-    no slices of the mask any more; :meth:`ReviewSession.corrections` has them.
+    no slices of the mask any more; :meth:`ReviewSession.edits` has them.
     """
-    points = (point for s in session.case.segments for point in session.profile(s.segment_id))
-    for row, point in zip(slice_rows(session.case), points, strict=True):
-        yield *row, int(point.accepted), int(point.edit is not None), point.edit and point.edit.dsc_before
+    slices = (score for s in session.case.segments for score in session.profile(s.segment_id))
+    for row, score in zip(slice_rows(session.case), slices, strict=True):
+        edit = session.edit_of(score)
+        accepted = session.is_accepted(score.segment_id, score.k)
+        yield *row, int(accepted), int(edit is not None), edit and edit.dsc_before
 
 
 def review_segment_rows(session: ReviewSession) -> Iterator[tuple[object, ...]]:
     """Values of ``REVIEW_SEGMENT_COLUMNS``: the rows of ``segments.csv`` in its order, three values longer.
 
     They count slices that are or were flagged or missed: accepted, corrected so that they are neither, and still open
-    (:class:`~.profile.ReviewCounts`).
+    (:class:`~.counts.ReviewCounts`).
     """
     for row, segment in zip(segment_rows(session.case), session.case.segments, strict=True):
         counts = session.segment_counts(segment.segment_id)
@@ -41,7 +43,7 @@ def review_document(session: ReviewSession) -> dict[str, object]:
     """
     counts, edits, slices = session.counts, {(e.segment_id, e.k): e for e in session.edits()}, []
     for segment_id in (s.segment_id for s in session.case.segments):
-        accepted = {p.k for p in session.profile(segment_id) if p.accepted}
+        accepted = {s.k for s in session.profile(segment_id) if session.is_accepted(segment_id, s.k)}
         for k in sorted(accepted | {k for i, k in edits if i == segment_id}):
             score, edit = session.slice_score(segment_id, k), edits.get((segment_id, k))
             slices.append(

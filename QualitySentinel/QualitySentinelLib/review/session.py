@@ -10,9 +10,9 @@ from ..options import check_threshold
 from ..scores import CaseScore, SegmentScore, SliceScore, flag, segment_labels
 from .accepted import AcceptedSlices
 from .cases import changed_segments, copied, fingerprint, further
+from .counts import ReviewCounts
 from .edits import Edit, FirstScores
 from .events import Changed, Observer, Observers, ReviewEvent
-from .profile import ProfileSlice, ReviewCounts
 from .refs import SliceRef, all_slices, mask_digest
 from .state import ReviewState
 
@@ -81,24 +81,14 @@ class ReviewSession:
         self.segment(segment_id)
         return self._slices[segment_id].get(k)
 
-    def profile(self, segment_id: str) -> tuple[ProfileSlice, ...]:
-        """The segment's slices and missed slices, inferior to superior; others are gaps."""
-        segment = self.segment(segment_id)
-        return tuple(
-            ProfileSlice(
-                k=s.k,
-                slice_index=s.slice_index,
-                position_mm=s.position_mm,
-                dsc=s.predicted_dsc,
-                low=s.dsc_low,
-                high=s.dsc_high,
-                flagged=s.flagged,
-                missed=s.missed,
-                accepted=SliceRef(segment_id, s.k) in self._accepts,
-                edit=self._first.edit(segment, s.k, s),
-            )
-            for s in self._shown(segment)
-        )
+    def profile(self, segment_id: str) -> tuple[SliceScore, ...]:
+        """The segment's slices with mask and missed ones, inferior to superior; others are gaps."""
+        self.segment(segment_id)
+        return tuple(s for s in self._slices[segment_id].values() if s.has_mask or s.missed)
+
+    def edit_of(self, score: SliceScore) -> Edit | None:
+        """How the mask of a slice differs from that of its first score; ``None`` when it is the same."""
+        return self._first.edit(self.segment(score.segment_id), score.k, score)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -157,12 +147,11 @@ class ReviewSession:
 
         Of equal ones the inferior; ``None`` when the segment has neither scored nor missed slices.
         """
-        segment = self.segment(segment_id)
 
         def rank(s: SliceScore) -> tuple[bool, bool, float, int]:
             return SliceRef(segment_id, s.k) in self._accepts, not s.is_doubtful, s.predicted_dsc, s.k
 
-        worst = min(self._shown(segment), key=rank, default=None)
+        worst = min(self.profile(segment_id), key=rank, default=None)
         return None if worst is None else SliceRef(segment_id, worst.k)
 
     def select(self, segment_id: str) -> SliceRef | None:
@@ -191,7 +180,7 @@ class ReviewSession:
         return tuple(
             ref
             for segment in self._worst_first
-            for s in self._shown(segment)
+            for s in self.profile(segment.segment_id)
             if s.is_doubtful and (ref := SliceRef(segment.segment_id, s.k)) not in self._accepts
         )
 
@@ -201,12 +190,12 @@ class ReviewSession:
         The order is that of :meth:`open_slices`, from the slice that is looked at, whether it is open or not.
         """
         found, here = self.open_slices(), self._place()
-        return self._arrive([ref for ref in found if self._place_of(ref) > here] or found)
+        return self._arrive([ref for ref in found if (self._rank[ref.segment_id], ref.k) > here] or found)
 
     def previous_flagged(self) -> SliceRef | None:
         """As :meth:`next_flagged`, backwards: after the first open slice comes the last."""
         found, here = self.open_slices()[::-1], self._place()
-        return self._arrive([ref for ref in found if self._place_of(ref) < here] or found)
+        return self._arrive([ref for ref in found if (self._rank[ref.segment_id], ref.k) < here] or found)
 
     # Accepting
 
@@ -220,10 +209,7 @@ class ReviewSession:
         return tuple(self._accepts.digests)
 
     def accept(self, segment_id: str | None = None, k: int | None = None) -> tuple[SliceRef, ...]:
-        """Mark a slice as fine, by default the one that is looked at. Any scored slice may be accepted.
-
-        Returns:
-            the slice, or nothing when it was accepted already.
+        """Mark a scored slice as fine, by default the one that is looked at; returns it if it was not accepted before.
 
         Raises:
             UsageError: there is no such segment, or the slice has no score.
@@ -231,27 +217,15 @@ class ReviewSession:
         return self._accept([self._meant(segment_id, k)])
 
     def unaccept(self, segment_id: str | None = None, k: int | None = None) -> tuple[SliceRef, ...]:
-        """Take an accept back, by default that of the slice that is looked at.
-
-        Returns:
-            the slice, or nothing when it was not accepted.
-
-        Raises:
-            UsageError: there is no such segment, or the slice has no score.
-        """
+        """Take an accept back, as :meth:`accept` gives it; returns the slice if it was accepted before."""
         return self._accepted(self._accepts.unaccept((self._meant(segment_id, k),)))
 
     def accept_segment(self, segment_id: str) -> tuple[SliceRef, ...]:
         """Accept all open slices of a segment in one step; returns them, inferior to superior."""
-        shown = self._shown(self.segment(segment_id))
-        return self._accept([SliceRef(segment_id, s.k) for s in shown if s.is_doubtful])
+        return self._accept([SliceRef(segment_id, s.k) for s in self.profile(segment_id) if s.is_doubtful])
 
     def unaccept_segment(self, segment_id: str) -> tuple[SliceRef, ...]:
-        """Take back all accepts of a segment in one step, also of slices that are not flagged with this threshold.
-
-        Returns:
-            the slices that were accepted, inferior to superior.
-        """
+        """Take back all accepts of a segment in one step, also of slices that are not flagged; returns their slices."""
         self.segment(segment_id)
         return self._accepted(self._accepts.unaccept(tuple(SliceRef(segment_id, k) for k in self._slices[segment_id])))
 
@@ -319,12 +293,9 @@ class ReviewSession:
     # Observers
 
     def observe(self, callback: Observer) -> Callable[[], object]:
-        """Call ``callback`` with a :class:`ReviewEvent` after every change; actions that change nothing tell nothing.
+        """Call ``callback`` with a :class:`ReviewEvent` after every change; returns a function that ends it.
 
         What it raises is logged. It may act on the review: the events of that come after the present one.
-
-        Returns:
-            a function that ends it.
         """
         return self._observers.add(callback)
 
@@ -395,11 +366,6 @@ class ReviewSession:
     def _find(self, segment_id: str) -> SegmentScore | None:
         return self.segment(segment_id) if segment_id in self._rank else None
 
-    def _shown(self, segment: SegmentScore) -> list[SliceScore]:
-        """Slices with mask and missed ones, inferior to superior."""
-        slices = self._slices[segment.segment_id].values()
-        return [s for s in slices if s.has_mask or s.missed]
-
     def _counted(self, segment: SegmentScore) -> tuple[ReviewCounts, bool]:
         """The figures of a segment, and whether it was edited."""
         if segment.segment_id not in self._counts:
@@ -407,7 +373,7 @@ class ReviewSession:
         return self._counts[segment.segment_id]
 
     def _count(self, segment: SegmentScore) -> tuple[ReviewCounts, bool]:
-        doubtful = [s for s in self._shown(segment) if s.is_doubtful]
+        doubtful = [s for s in self.profile(segment.segment_id) if s.is_doubtful]
         accepted = sum(SliceRef(segment.segment_id, s.k) in self._accepts for s in doubtful)
         edits = [edit[1:] for edit in self._first.edits(segment, self._slices[segment.segment_id])]
         corrected = sum(
@@ -422,9 +388,6 @@ class ReviewSession:
             open=len(doubtful) - accepted,
         )
         return counts, bool(edits)
-
-    def _place_of(self, ref: SliceRef) -> tuple[int, int]:
-        return self._rank[ref.segment_id], ref.k
 
     def _place(self) -> tuple[int, int]:
         """Where the reader is in the order of slices; before all of them when nowhere."""

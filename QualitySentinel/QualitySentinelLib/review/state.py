@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import InputError
+from ..checks import finite_number, whole_number
+from ..errors import InputError, reason_of
 from .edits import FirstScore
 from .refs import SliceRef
 
 SCHEMA = "quality-sentinel-review/1"
 """The number goes up when a reader of the old form would misread the new one; new keys alone do not raise it."""
+
+_MOST = 1 << 31
 
 
 @dataclass
@@ -48,79 +50,44 @@ class ReviewState:
             segments[ref.segment_id]["accepted"].append([ref.k, digest])
         for ref, first in self.first.items():
             segments[ref.segment_id]["first"].append([ref.k, first.digest, first.dsc, first.missed])
-        return {
-            "schema": SCHEMA,
-            "threshold": self.threshold,
-            "model": self.model,
-            "selected": self.selected,
-            "k": self.k,
-            "segments": segments,
-        }
+        plain = {name: getattr(self, name) for name in ("threshold", "model", "selected", "k")}
+        return {"schema": SCHEMA, **plain, "segments": segments}
 
     @classmethod
-    def from_json(cls, document: object) -> ReviewState:
+    def from_json(cls, document: Any) -> ReviewState:
         """The state that :meth:`to_json` gave.
 
         Raises:
             InputError: it is damaged, or its schema is another.
         """
         try:
-            entries = _mapping(document, "it")
-            if entries.get("schema") != SCHEMA:
-                raise ValueError(f"its schema is {str(entries.get('schema'))[:60]!r}, not {SCHEMA!r}")
+            if document["schema"] != SCHEMA:
+                raise ValueError(f"its schema is {str(document['schema'])[:60]!r}, not {SCHEMA!r}")
+            model, selected, k = (document.get(name) for name in ("model", "selected", "k"))
             state = cls(
-                threshold=_share(entries.get("threshold"), "threshold"),
-                model=_optional(_text, entries.get("model"), "model"),
-                selected=_optional(_text, entries.get("selected"), "selected"),
-                k=_optional(_index, entries.get("k"), "k"),
+                threshold=finite_number(document["threshold"], "threshold", 0.0, 1.0),
+                model=None if model is None else _a(str, model),
+                selected=None if selected is None else _a(str, selected),
+                k=None if k is None else whole_number(k, "k", 0, _MOST),
             )
             if state.k is not None and state.selected is None:
                 raise ValueError("k is a slice of no segment")
-            for segment_id, kept in _mapping(entries.get("segments"), "segments").items():
-                state._read_segment(_text(segment_id, "segments"), _mapping(kept, "segments"))
-        except ValueError as error:
+            for segment_id, kept in document["segments"].items():
+                for k, digest in _a(list, kept["accepted"]):
+                    state.accepted[SliceRef(segment_id, whole_number(k, "k", 0, _MOST))] = _a(str, digest)
+                for k, digest, dsc, missed in _a(list, kept["first"]):
+                    dsc = None if dsc is None else finite_number(dsc, "dsc", 0.0, 1.0)
+                    first = FirstScore(_a(str, digest), dsc, _a(bool, missed))
+                    state.first[SliceRef(segment_id, whole_number(k, "k", 0, _MOST))] = first
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise InputError(
-                f"the saved review cannot be read ({error}); continue without it, or score again"
+                f"the saved review cannot be read ({reason_of(error, 120)}); continue without it, or score again"
             ) from error
         return state
 
-    def _read_segment(self, segment_id: str, kept: Mapping[Any, Any]) -> None:
-        for k, digest in _rows(kept.get("accepted"), 2, "accepted"):
-            self.accepted[SliceRef(segment_id, _index(k, "accepted"))] = _text(digest, "accepted")
-        for k, digest, dsc, missed in _rows(kept.get("first"), 4, "first"):
-            _checked(missed, isinstance(missed, bool), "first", "true or false")
-            score = FirstScore(_text(digest, "first"), _optional(_share, dsc, "first"), missed)
-            self.first[SliceRef(segment_id, _index(k, "first"))] = score
 
-
-def _checked(value: Any, right: bool, name: str, expected: str) -> Any:
-    if not right:
-        raise ValueError(f"{name}: {expected} is expected")
+def _a(kind: type, value: Any) -> Any:
+    """``value``, when it is of this kind."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{value!r:.60} is no {kind.__name__}")
     return value
-
-
-def _mapping(value: object, name: str) -> Mapping[Any, Any]:
-    return _checked(value, isinstance(value, Mapping), name, "a dictionary")
-
-
-def _rows(value: object, length: int, name: str) -> list[Any]:
-    right = isinstance(value, list) and all(isinstance(row, (list, tuple)) and len(row) == length for row in value)
-    return _checked(value, right, name, f"a list of lists of {length}")
-
-
-def _text(value: object, name: str) -> str:
-    return _checked(value, isinstance(value, str), name, "a text")
-
-
-def _index(value: object, name: str) -> int:
-    right = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    return _checked(value, right, name, "a slice number")
-
-
-def _share(value: object, name: str) -> float:
-    right = isinstance(value, (int, float)) and not isinstance(value, bool) and 0.0 <= value <= 1.0
-    return float(_checked(value, right, name, "a number in 0..1"))
-
-
-def _optional(check: Callable[[object, str], Any], value: object, name: str) -> Any:
-    return None if value is None else check(value, name)

@@ -9,7 +9,7 @@ import slicer
 
 from ..scores import CaseScore
 from ..scores.colors import DEFAULT_SCALE, NO_SCORE_COLOR, check_scale, dsc_color
-from .nodes import remember, remembered
+from .nodes import remember, remembered, restore_segments
 
 COLORS_BEFORE = "QualitySentinel.OverrideColorsBefore"
 """Attribute of the display node: override colors as they were."""
@@ -55,15 +55,7 @@ def show_score_colors(
 
 def restore_colors(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
     """Make all segments look as before the first :func:`show_score_colors`; nothing happens if there was none."""
-    before = remembered(segmentation_node, COLORS_BEFORE)
-    if before is None:
-        return
-    display = segmentation_node.GetDisplayNode()
-    present = set(segmentation_node.GetSegmentation().GetSegmentIDs())
-    with slicer.util.NodeModify(display):
-        for segment_id in before.keys() & present:
-            _set(display, segment_id, before[segment_id])
-        remember(segmentation_node, COLORS_BEFORE, None)
+    restore_segments(segmentation_node, COLORS_BEFORE, _set)
 
 
 def _override(display, segment_id: str) -> list[float] | None:
@@ -80,11 +72,7 @@ def _set(display, segment_id: str, color: list[float] | None) -> None:
 
 
 def scale_node(scale: str = DEFAULT_SCALE):
-    """The vtkMRMLColorTableNode of a scale, for scalars 0..1, made when there is none; saved with the scene.
-
-    Raises:
-        UsageError: there is no such scale.
-    """
+    """The vtkMRMLColorTableNode of a scale, for scalars 0..1, made when there is none; saved with the scene."""
     check_scale(scale)
     node = next((n for n in _scale_nodes() if n.GetAttribute(_SCALE_ATTRIBUTE) == scale), None)
     if node is None:
@@ -120,9 +108,6 @@ def show_legend(segmentation_node: slicer.vtkMRMLSegmentationNode, scale: str = 
 
     A legend shows the colors and the range of the display node that it belongs to. A segmentation's display node uses
     neither for anything else, so that it can carry them for segments, map and surface alike.
-
-    Raises:
-        UsageError: there is no such scale.
     """
     colors = scale_node(scale)
     segmentation_node.CreateDefaultDisplayNodes()

@@ -8,7 +8,6 @@ from slicer.util import VTKObservationMixin
 from ..errors import InputError
 from ..steps import Steps, at_once
 from ..volume import AxialFrame, CtVolume
-from ..volume.frame import OBLIQUE_DEGREES
 from ..volume.hounsfield import NotHounsfieldError, hounsfield_steps
 from .nodes import volume_to_world
 
@@ -40,13 +39,7 @@ def ct_steps(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Steps[CtVolume]:
         frame = AxialFrame.from_affine(volume_to_world(volume_node), hu.shape)
     except ValueError as error:
         raise InputError(f"{name}: {error}; correct the volume's geometry in the Volumes module") from error
-    warnings = [f"{name}: {remark}" for remark in remarks]
-    if frame.obliquity > OBLIQUE_DEGREES:
-        warnings.append(
-            f"{name}: the acquisition is oblique by {frame.obliquity:.0f} degrees; "
-            "its slices are scored as they are, along the nearest axes"
-        )
-    return CtVolume(frame.to_canonical(hu), frame, name, warnings)
+    return CtVolume(frame.to_canonical(hu), frame, name, [f"{name}: {remark}" for remark in remarks + frame.remarks])
 
 
 ct_from_node = at_once(ct_steps)

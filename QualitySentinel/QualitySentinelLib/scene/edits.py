@@ -22,6 +22,13 @@ from ..volume import Segment
 from .segmentation_node import segmentation_steps
 from .tags import TERMINOLOGY_TAG
 
+_EVENTS = (
+    slicer.vtkSegmentation.SourceRepresentationModified, slicer.vtkSegmentation.RepresentationModified,
+    slicer.vtkSegmentation.SegmentAdded, slicer.vtkSegmentation.SegmentRemoved,
+    slicer.vtkSegmentation.SegmentModified, slicer.vtkMRMLSegmentationNode.SegmentationChangedEvent,
+)  # fmt: skip
+"""Those of the vtkSegmentation, which its node passes on, and that it was exchanged for another."""
+
 
 class SegmentationEdits:
     """Watches one segmentation until :meth:`remove`.
@@ -44,7 +51,7 @@ class SegmentationEdits:
         self._on_edit = on_edit
         self._paused = 0
         self._segments = _states(segmentation_node)
-        self._tags = [segmentation_node.AddObserver(event, self._look) for event in _events()]
+        self._tags = [segmentation_node.AddObserver(event, self._look) for event in _EVENTS]
 
     def remove(self) -> None:
         """Watch no longer. May be called more than once."""
@@ -72,19 +79,6 @@ class SegmentationEdits:
             self._on_edit(edited)
 
 
-def _events() -> tuple[int, ...]:
-    """Those of the vtkSegmentation, which its node passes on, and that it was exchanged for another."""
-    kind = slicer.vtkSegmentation
-    return (
-        kind.SourceRepresentationModified,
-        kind.RepresentationModified,
-        kind.SegmentAdded,
-        kind.SegmentRemoved,
-        kind.SegmentModified,
-        slicer.vtkMRMLSegmentationNode.SegmentationChangedEvent,
-    )
-
-
 def _states(segmentation_node: slicer.vtkMRMLSegmentationNode) -> dict[str, tuple]:
     """By segment id what a score depends on: name, terminology, label value, and which voxels of what time."""
     segmentation = segmentation_node.GetSegmentation()
@@ -103,12 +97,7 @@ def _states(segmentation_node: slicer.vtkMRMLSegmentationNode) -> dict[str, tupl
 
 
 def edited_since_steps(volume_node, segmentation_node, case: CaseScore) -> Steps[set[str]]:
-    """Look for edits, in steps of a few milliseconds. No model is needed.
-
-    Args:
-        volume_node: the CT of the scores.
-        segmentation_node: a vtkMRMLSegmentationNode.
-        case: the scores of its segments.
+    """Look for edits since ``case`` was scored, in steps of a few milliseconds. No model is needed.
 
     Returns:
         ids of the segments whose scores are not of the masks, or of the structure, that they have now, and of those

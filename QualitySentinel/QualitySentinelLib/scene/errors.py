@@ -16,7 +16,6 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from ..suggestions import COLORS, EXPECTED_COLOR, ErrorMap, Kind
 from ..volume import AxialFrame
 from .nodes import frame_of, local_to_world, own_node, remove_referenced
-from .quality_map import file_corner
 
 ERRORS_ROLE, EXPECTED_ROLE = "QualitySentinelErrors", "QualitySentinelExpected"
 """Node reference roles from the segmentation node to what is shown of it."""
@@ -114,9 +113,9 @@ def _image(volume_node, frame: AxialFrame, corner: np.ndarray, voxels: np.ndarra
     Its coordinates are the CT's own, or those that ``to_own`` (4x4) makes of them.
     """
     image = slicer.vtkOrientedImageData()
-    file_shape = tuple(voxels.shape[axis] for axis in np.argsort(frame.permutation))
-    first = file_corner(frame, tuple(corner), voxels.shape)
-    image.SetExtent([n for start, size in zip(first, file_shape[::-1], strict=True) for n in (start, start + size - 1)])
+    file_shape, first = frame.file_box(corner, voxels.shape)
+    ranges = zip(first[::-1], file_shape[::-1], strict=True)
+    image.SetExtent([n for start, size in ranges for n in (start, start + size - 1)])
     image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
     in_file_order = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(file_shape)
     frame.to_canonical(in_file_order)[...] = voxels

@@ -92,9 +92,8 @@ def kept_review(segmentation_node: slicer.vtkMRMLSegmentationNode) -> ReviewSess
             raise ValueError(f"its schema is {str(head.get('schema'))[:60]!r}, not {SCHEMA!r}")
         if head["n_segments"] != len(segments):
             raise ValueError("a part is missing")
-        case = case_from_document({**head["scores"], "segments": segments})
-        warnings = _fitted(case, head["review"], segmentation_node)
-        session = ReviewSession.from_state(case, head["review"])
+        session = ReviewSession.from_state(case_from_document({**head["scores"], "segments": segments}), head["review"])
+        warnings = _fit(session, segmentation_node)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InputError) as error:
         reason = " ".join(str(error).split())[:200]
         logging.warning(
@@ -151,19 +150,14 @@ def _unpacked(text: str) -> tuple[dict, list[dict]]:
     return documents[0], documents[1:]
 
 
-def _fitted(case: CaseScore, state: dict, segmentation_node: slicer.vtkMRMLSegmentationNode) -> list[str]:
-    """Leave segments that are gone out of scores and review, call the others as they are called now, and say so."""
+def _fit(session: ReviewSession, segmentation_node: slicer.vtkMRMLSegmentationNode) -> list[str]:
+    """Leave segments that are gone out of the review, call the others as they are called now, and say so."""
     segmentation = segmentation_node.GetSegmentation()
     names = {segment_id: segmentation.GetSegment(segment_id).GetName() for segment_id in segmentation.GetSegmentIDs()}
-    gone = {s.segment_id: s.name for s in case.segments if s.segment_id not in names}
-    state["segments"] = {i: kept for i, kept in state["segments"].items() if i not in gone}
-    if state.get("selected") in gone:
-        state["selected"] = state["k"] = None
-    case.segments = [s for s in case.segments if s.segment_id in names]
-    renamed = [s.name for s in case.segments if s.name != names[s.segment_id]]
-    for score in case.segments:
-        score.name = names[score.segment_id]
-    warnings = [f"segments of the saved review no longer exist: {_listed(list(gone.values()))}"] if gone else []
+    there, gone = ([s for s in session.case.segments if (s.segment_id in names) is known] for known in (True, False))
+    renamed = [s.name for s in there if s.name != names[s.segment_id]]
+    session.update(replace(session.case, segments=[replace(s, name=names[s.segment_id]) for s in there]))
+    warnings = [f"segments of the saved review no longer exist: {_listed([s.name for s in gone])}"] if gone else []
     if renamed:
         warnings.append(f"segments of the saved review were renamed: {_listed(renamed)}")
     return warnings

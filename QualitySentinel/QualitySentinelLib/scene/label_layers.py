@@ -16,7 +16,7 @@ from ..steps import Steps
 from ..volume import AxialFrame
 from ..volume.placement import GRID_TOLERANCE
 from .nodes import frame_of
-from .segmentation_node import is_empty_labelmap, labelmap_to_world, segmentation_from_node
+from .segmentation_node import is_empty_labelmap, labelmap_to_world, layers_of, segmentation_from_node
 
 _SLAB = 1 << 21
 """Voxels that are searched in one step."""
@@ -83,34 +83,22 @@ def label_layers(segmentation_node, volume_node, segment_ids: Iterable[str] | No
     wanted = list(segmentation.GetSegmentIDs()) if segment_ids is None else list(segment_ids)
     layers: list[LabelLayer] = []
     elsewhere = []
-    for image, ids in _by_image(segmentation_node, wanted):
-        found = None if image is None else _on_grid(segmentation_node, image, ids, frame)
+    for ids in layers_of(segmentation_node, [i for i in wanted if segmentation.GetSegment(i) is not None]):
+        image = segmentation_node.GetBinaryLabelmapInternalRepresentation(ids[0])
+        found = None if is_empty_labelmap(image) else _on_grid(segmentation_node, image, ids, frame)
         if found is not None:
             layers.append(found)
-        elif image is None or image.GetNumberOfPoints():
+        elif image is None or image.GetNumberOfPoints():  # a surface, or on another grid
             elsewhere += ids
-    if elsewhere:
-        layers += _resampled(segmentation_node, volume_node, elsewhere)
+    for segment in segmentation_from_node(segmentation_node, volume_node, elsewhere) if elsewhere else ():
+        if not segment.is_empty:
+            corner = tuple(s.start for s in segment.box)
+            layers.append(LabelLayer(corner, segment.labels, {segment.value: segment.id}))
     return [layer for layer in layers if layer.labels.size]
 
 
-def _by_image(segmentation_node: slicer.vtkMRMLSegmentationNode, segment_ids: list[str]) -> list[tuple]:
-    """(label map, its segments); the label map is ``None`` for segments that are kept as surfaces."""
-    segmentation = segmentation_node.GetSegmentation()
-    groups: dict[str, tuple] = {}
-    for segment_id in segment_ids:
-        if segmentation.GetSegment(segment_id) is None:
-            continue
-        image = segmentation_node.GetBinaryLabelmapInternalRepresentation(segment_id)
-        key = "" if image is None else image.GetAddressAsString("")
-        groups.setdefault(key, (image, []))[1].append(segment_id)
-    return list(groups.values())
-
-
 def _on_grid(segmentation_node, image, ids: list[str], frame: AxialFrame) -> LabelLayer | None:
-    """A label map as it is, ``None`` when it is empty or its grid is not the CT's."""
-    if is_empty_labelmap(image):
-        return None
+    """A label map as it is, ``None`` when its grid is not the CT's."""
     labels = slicer.util.arrayFromSegmentInternalBinaryLabelmap(segmentation_node, ids[0])
     own = AxialFrame.from_affine(labelmap_to_world(image, segmentation_node), labels.shape)
     to_ct = np.linalg.inv(frame.ijk_to_ras) @ own.ijk_to_ras
@@ -126,12 +114,3 @@ def _on_grid(segmentation_node, image, ids: list[str], frame: AxialFrame) -> Lab
     segmentation = segmentation_node.GetSegmentation()
     values = {int(segmentation.GetSegment(i).GetLabelValue()): i for i in ids}
     return LabelLayer(tuple(max(0, start) for start in first), own.to_canonical(labels)[inside], values)
-
-
-def _resampled(segmentation_node, volume_node, ids: list[str]) -> list[LabelLayer]:
-    """Each segment alone, put on the CT's grid."""
-    return [
-        LabelLayer(tuple(s.start for s in segment.box), segment.labels, {segment.value: segment.id})
-        for segment in segmentation_from_node(segmentation_node, volume_node, ids)
-        if not segment.is_empty
-    ]

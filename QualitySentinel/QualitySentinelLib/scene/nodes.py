@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,32 +38,20 @@ def local_to_world(node) -> np.ndarray:
 
 
 def volume_to_world(volume_node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
-    """4x4 matrix from ``(i, j, k, 1)`` of a volume node's array to the world, parent transforms applied.
-
-    Raises:
-        MismatchError: a parent transform is not linear.
-    """
+    """4x4 matrix from ``(i, j, k, 1)`` of a volume node's array to the world; errors as :func:`local_to_world`."""
     matrix = vtk.vtkMatrix4x4()
     volume_node.GetIJKToRASMatrix(matrix)
     return local_to_world(volume_node) @ slicer.util.arrayFromVTKMatrix(matrix)
 
 
 def frame_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> AxialFrame:
-    """The canonical frame of a volume node in the world.
-
-    Raises:
-        MismatchError: a parent transform is not linear.
-    """
+    """The canonical frame of a volume node in the world; errors as :func:`local_to_world`."""
     width, height, depth = volume_node.GetImageData().GetDimensions()
     return AxialFrame.from_affine(volume_to_world(volume_node), (depth, height, width))
 
 
 def volume_state(volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple:
-    """What tells whether a volume is still the same: which node, its voxels' modification time, and its place.
-
-    Raises:
-        MismatchError: the volume is under a transform that is not linear.
-    """
+    """What tells whether a volume is still the same: which node, its voxels' modification time, and its place."""
     image = volume_node.GetImageData()
     return volume_node.GetID(), image.GetMTime() if image else 0, volume_to_world(volume_node).tobytes()
 
@@ -114,13 +103,8 @@ def source_of(node) -> dict[str, str]:
 def own_node(segmentation_node: slicer.vtkMRMLSegmentationNode, role: str, kind: str, name: str):
     """The node that the segmentation refers to in a role; a new one when there is none, or another one refers to it.
 
-    Slicer copies references when it clones a segmentation: who writes next takes a node of its own. New nodes go into
-    the folder of the segmentation's results, in the subject hierarchy beside the segmentation.
-
-    Args:
-        segmentation_node: the segmentation.
-        role: the node reference role.
-        kind, name: class and name of a new node.
+    Slicer copies references when it clones a segmentation: who writes next takes a node of its own. New nodes, of the
+    class ``kind``, go into the folder of the segmentation's results, in the subject hierarchy beside the segmentation.
     """
     node = segmentation_node.GetNodeReference(role)
     if node is None or is_shared(segmentation_node, role):
@@ -179,3 +163,15 @@ def remember(node, attribute: str, before: Any) -> None:
         display.RemoveAttribute(attribute)
     else:
         display.SetAttribute(attribute, json.dumps(before))
+
+
+def restore_segments(segmentation_node, attribute: str, restore: Callable[[Any, str, Any], object]) -> None:
+    """Call ``restore(display node, segment id, before)`` for what is remembered of each segment that is still there."""
+    before = remembered(segmentation_node, attribute)
+    if before is None:
+        return
+    display = segmentation_node.GetDisplayNode()
+    with slicer.util.NodeModify(display):
+        for segment_id in before.keys() & set(segmentation_node.GetSegmentation().GetSegmentIDs()):
+            restore(display, segment_id, before[segment_id])
+        remember(segmentation_node, attribute, None)

@@ -16,12 +16,11 @@ from vtk.util.numpy_support import numpy_to_vtk
 from ..scores import SegmentScore, SliceScore
 from ..scores.colors import dsc_color
 from .nodes import into_folder, own_node
+from .tables import show_columns
 
 CHART_ROLE = "QualitySentinelChart"
-"""Node reference role from the segmentation node to its chart."""
-
 TABLE_ROLE = "QualitySentinelChartTable"
-"""Node reference role from the segmentation node to what the chart shows."""
+"""Node reference roles from the segmentation node to its chart, and to what the chart shows."""
 
 SLICE, DSC, LOW, HIGH = "Slice", "Predicted DSC", "Lower bound", "Upper bound"
 FLAGGED, MISSED = "Flagged", "Missed"
@@ -85,13 +84,10 @@ def _fill(table_node, slices: Sequence[SliceScore]) -> None:
         FLAGGED: [d if s.flagged else None for s, d in zip(slices, dsc, strict=True)],
         MISSED: [d if s.missed else None for s, d in zip(slices, dsc, strict=True)],
     }
-    with slicer.util.NodeModify(table_node):
-        table_node.RemoveAllColumns()
-        for column, values in columns.items():
-            array = numpy_to_vtk(np.array(values, dtype=float), deep=True)
-            array.SetName(column)
-            table_node.AddColumn(array)
-        table_node.SetUseColumnTitleAsColumnHeader(True)
+    arrays = {column: numpy_to_vtk(np.array(values, dtype=float), deep=True) for column, values in columns.items()}
+    for column, array in arrays.items():
+        array.SetName(column)
+    show_columns(table_node, arrays.values())
 
 
 def _set_up(segmentation_node: slicer.vtkMRMLSegmentationNode, chart, table_node) -> None:

@@ -21,7 +21,7 @@ from ..steps import Steps, at_once
 from ..volume import AxialFrame
 from .colors import remove_unused_scales, scale_node
 from .label_layers import LabelLayer, label_layers
-from .nodes import MAP_ROLE, frame_of, into_folder, remember, remembered, remove_referenced
+from .nodes import MAP_ROLE, frame_of, own_node, remember, remembered, remove_referenced
 
 BEFORE_ATTRIBUTE = "QualitySentinel.QualityMapBefore"
 """Attribute of the segmentation's display node: the views as they were, so that a reloaded scene has the way back."""
@@ -61,7 +61,10 @@ def show_quality_map_steps(
     """
     check_scale(scale)
     drawn = yield from _drawn_steps(segmentation_node, volume_node, case_score)
-    map_node = segmentation_node.GetNodeReference(MAP_ROLE) or _new_map(segmentation_node)
+    name = f"DSC map ({NO_SCORE:.0f}: no score)"
+    map_node = own_node(segmentation_node, MAP_ROLE, "vtkMRMLScalarVolumeNode", name)
+    if map_node.GetDisplayNode() is None:
+        _set_up_display(map_node)
     drawn(map_node)
     map_node.GetDisplayNode().SetAndObserveColorNodeID(scale_node(scale).GetID())
     remove_unused_scales()
@@ -77,11 +80,7 @@ def update_quality_map_steps(
     """Draw what has changed: scores, masks, and which segments are visible. Nothing happens when no map is shown.
 
     The map must not be hidden between the steps. One that was left half drawn is drawn anew by the next update.
-
-    Args:
-        segmentation_node, volume_node: those of the map.
-        case_score: the scores of the masks as they are now.
-        segment_ids: look for changes in these segments only; by default in all.
+    ``segment_ids``: look for changes in these segments only; by default in all.
 
     Raises:
         QualitySentinelError: the segments cannot be put on the CT's grid.
@@ -165,14 +164,18 @@ def _drawn_steps(segmentation_node, volume_node, case_score: CaseScore) -> Steps
     layers = yield from _trimmed_steps(layers)
     corner, shape = _box(layers)
     frame = frame_of(volume_node)
-    file_shape = tuple(shape[axis] for axis in np.argsort(frame.permutation))
+    file_shape, file_corner = frame.file_box(corner, shape)
     image = vtk.vtkImageData()
     image.SetDimensions(*file_shape[::-1])
     image.AllocateScalars(vtk.VTK_FLOAT, 1)
     voxels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(file_shape)
     slices = range(corner[0], corner[0] + shape[0])
     yield from _draw_steps(frame.to_canonical(voxels), corner, layers, wanted, slices)
-    to_ras = _file_geometry(volume_node, frame, corner, shape)
+    matrix = vtk.vtkMatrix4x4()
+    volume_node.GetIJKToRASMatrix(matrix)
+    moved = slicer.util.arrayFromVTKMatrix(matrix)
+    moved[:, 3] += moved @ [*file_corner[::-1], 0.0]
+    to_ras = slicer.util.vtkMatrixFromArray(moved)
     transform_id = volume_node.GetTransformNodeID()
 
     def give_to(map_node) -> None:
@@ -238,24 +241,6 @@ def _box(layers: list[LabelLayer]) -> tuple[tuple[int, int, int], tuple[int, int
     return tuple(int(n) for n in low), tuple(int(n) for n in high - low)
 
 
-def _file_geometry(volume_node: slicer.vtkMRMLScalarVolumeNode, frame: AxialFrame, corner, shape) -> vtk.vtkMatrix4x4:
-    """The volume's own IJK to RAS, moved to the first voxel of a canonical box in the file's order."""
-    matrix = vtk.vtkMatrix4x4()
-    volume_node.GetIJKToRASMatrix(matrix)
-    moved = slicer.util.arrayFromVTKMatrix(matrix)
-    moved[:, 3] += moved @ [*file_corner(frame, corner, shape), 0.0]
-    return slicer.util.vtkMatrixFromArray(moved)
-
-
-def file_corner(frame: AxialFrame, corner: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """``(i, j, k)`` in the file's order of the first voxel of a canonical box."""
-    first = [0, 0, 0]
-    for axis in range(3):
-        start = frame.shape[axis] - corner[axis] - shape[axis] if frame.flipped[axis] else corner[axis]
-        first[2 - frame.permutation[axis]] = int(start)
-    return tuple(first)
-
-
 def _place_of(map_node, volume_node) -> tuple[AxialFrame, tuple[int, int, int]] | None:
     """The map's frame, and canonical ``(k, j, i)`` of its first voxel in the CT; ``None`` off its grid."""
     frame = frame_of(map_node)
@@ -275,9 +260,8 @@ def _covers(corner, shape, layers: list[LabelLayer]) -> bool:
     )
 
 
-def _new_map(segmentation_node: slicer.vtkMRMLSegmentationNode):
-    """A volume node that shows 0..1 in color, as it is, and nothing else."""
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"DSC map ({NO_SCORE:.0f}: no score)")
+def _set_up_display(map_node) -> None:
+    """Show 0..1 in color, as it is, and nothing else."""
     display = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
     with slicer.util.NodeModify(display):
         display.AutoWindowLevelOff()
@@ -285,10 +269,7 @@ def _new_map(segmentation_node: slicer.vtkMRMLSegmentationNode):
         display.SetThreshold(0.0, 1.0)
         display.ApplyThresholdOn()
         display.InterpolateOff()  # between a DSC and none there is nothing
-    node.SetAndObserveDisplayNodeID(display.GetID())
-    segmentation_node.SetNodeReferenceID(MAP_ROLE, node.GetID())
-    into_folder(segmentation_node, node)
-    return node
+    map_node.SetAndObserveDisplayNodeID(display.GetID())
 
 
 def _to_foreground(segmentation_node: slicer.vtkMRMLSegmentationNode, map_node, new_ones_only: bool = False) -> None:

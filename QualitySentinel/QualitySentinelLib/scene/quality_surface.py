@@ -10,7 +10,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from ..scores import CaseScore, SegmentScore
 from ..scores.colors import DEFAULT_SCALE, check_scale
 from .colors import remove_unused_scales, scale_node
-from .nodes import frame_of, into_folder, local_to_world, remember, remembered, remove_referenced
+from .nodes import frame_of, local_to_world, own_node, remember, remove_referenced, restore_segments
 
 SURFACE_ROLE = "QualitySentinelQualitySurface"
 """Node reference role from the segmentation node to the model."""
@@ -28,13 +28,7 @@ def show_quality_surface(segmentation_node, volume_node, case_score: CaseScore, 
     """Show the visible segments that have scores as a model colored along the slices; parts without one are gray.
 
     The segments' own surfaces are hidden in 3D meanwhile; :func:`hide_quality_surface` brings them back. Called again,
-    it shows what is given now instead.
-
-    Args:
-        segmentation_node: surfaces are made of the segments that have none.
-        volume_node: the CT of the scores.
-        case_score: the scores.
-        scale: a name of ``scores.colors.SCALES``.
+    it shows what is given now instead. Surfaces are made of the segments that have none.
 
     Raises:
         UsageError: there is no such scale.
@@ -53,7 +47,10 @@ def show_quality_surface(segmentation_node, volume_node, case_score: CaseScore, 
         if logic.GetSegmentClosedSurfaceRepresentation(segmentation_node, segment.segment_id, part, False):
             surface.AddInputData(_scored_surface(part, segment, to_ijk))
     surface.Update()
-    model = segmentation_node.GetNodeReference(SURFACE_ROLE) or _new_model(segmentation_node)
+    name = f"{segmentation_node.GetName()} predicted DSC"
+    model = own_node(segmentation_node, SURFACE_ROLE, "vtkMRMLModelNode", name)
+    if model.GetDisplayNode() is None:
+        model.CreateDefaultDisplayNodes()
     model.SetAndObserveTransformNodeID(segmentation_node.GetTransformNodeID())
     model.SetAndObservePolyData(surface.GetOutput())
     display = model.GetDisplayNode()
@@ -103,15 +100,6 @@ def _scored_surface(surface: vtk.vtkPolyData, segment: SegmentScore, to_ijk: np.
     return scored
 
 
-def _new_model(segmentation_node: slicer.vtkMRMLSegmentationNode):
-    name = f"{segmentation_node.GetName()} predicted DSC"
-    model = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", name)
-    model.CreateDefaultDisplayNodes()
-    segmentation_node.SetNodeReferenceID(SURFACE_ROLE, model.GetID())
-    into_folder(segmentation_node, model)
-    return model
-
-
 def _hide_own_surfaces(segmentation_node: slicer.vtkMRMLSegmentationNode, shown: list[SegmentScore]) -> None:
     display = segmentation_node.GetDisplayNode()
     before = {s.segment_id: bool(display.GetSegmentVisibility3D(s.segment_id)) for s in shown}
@@ -122,11 +110,6 @@ def _hide_own_surfaces(segmentation_node: slicer.vtkMRMLSegmentationNode, shown:
 
 
 def _show_own_surfaces(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
-    before = remembered(segmentation_node, BEFORE_ATTRIBUTE)
-    if before is None:
-        return
-    display = segmentation_node.GetDisplayNode()
-    with slicer.util.NodeModify(display):
-        for segment_id in before.keys() & set(segmentation_node.GetSegmentation().GetSegmentIDs()):
-            display.SetSegmentVisibility3D(segment_id, before[segment_id])
-        remember(segmentation_node, BEFORE_ATTRIBUTE, None)
+    restore_segments(
+        segmentation_node, BEFORE_ATTRIBUTE, lambda display, *shown: display.SetSegmentVisibility3D(*shown)
+    )

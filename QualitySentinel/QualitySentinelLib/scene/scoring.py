@@ -69,18 +69,15 @@ def score_steps(
     """Score a segmentation step by step: a generator to be driven from the event loop. The scene is not changed.
 
     Every progress says what comes *next* (``Progress.stage``), so that a view can show it before it happens. PyTorch is
-    imported in a thread, once in a session, and the steps meanwhile wait for it. Loading the model is one step, a long
-    one for a published checkpoint. Reading of a segmentation that has closed surfaces alone begins with their
-    conversion, one long step, too.
+    imported in a thread, once in a session, and the steps meanwhile wait for it. Loading a published checkpoint is one
+    long step, and so is the conversion of a segmentation that has closed surfaces alone.
 
     Args:
         volume_node: the CT, a vtkMRMLScalarVolumeNode in Hounsfield units.
         segmentation_node: a vtkMRMLSegmentationNode. It may be edited meanwhile: what counts is what was read.
         model: ``"bundled"``, a path, a model, or a function that gives one (called in a step of its own).
         options: how; ``changes`` are fields of it. A step takes about :data:`STEP_SECONDS` where they do not say.
-        previous: an earlier score: slices whose mask has not changed since keep theirs.
-        cancelled: asked before each step whether to stop.
-        drawings: filled with what the model draws; see :meth:`~..scorer.Scorer.run`.
+        previous, cancelled, drawings: as :meth:`~..scorer.Scorer.run` takes them.
 
     Yields:
         progress; the last one is ``finished`` or ``cancelled``. ``score`` has no segments until they are read.
@@ -88,22 +85,9 @@ def score_steps(
     Raises:
         QualitySentinelError: what is wrong with the inputs or the model, in one line.
     """
-    started = time.perf_counter()
     options = _in_steps(options, changes)
     blank = CaseScore([], options.threshold)
-
-    def coming(stage: Stage) -> Progress:
-        return Progress(0, 0, time.perf_counter() - started, None, blank, cancelled(), stage)
-
-    prepared = yield from _prepared(volume_node, segmentation_node, model, options, coming)
-    if prepared is None:
-        return
-    scorer, ct, segmentation, memory = prepared
-    drawings = drawings if scorer.model.draws else None
-    for progress in scorer.run(ct, segmentation, previous=previous, cancelled=cancelled, drawings=drawings):
-        if progress.finished:
-            _remember(segmentation_node, memory, progress.score, options.slices)
-        yield replace(progress, seconds=time.perf_counter() - started)
+    yield from _scored(volume_node, segmentation_node, model, options, blank, previous, cancelled, drawings)
 
 
 @without_full_collections
@@ -131,11 +115,7 @@ def rescore(
     Yields:
         progress, as in :func:`score_steps`; ``score`` has every segment of the segmentation node, in its order: those
         that are not read keep the scores of the session, those that are gone are left out.
-
-    Raises:
-        QualitySentinelError: what is wrong with the inputs or the model, in one line.
     """
-    started = time.perf_counter()
     options = replace(_in_steps(options, changes), threshold=session.threshold, segments=None)
     known = {score.segment_id: score for score in session.case.segments}
     there = segmentation_node.GetSegmentation().GetSegmentIDs()
@@ -149,28 +129,78 @@ def rescore(
         return replace(case, segments=[new[i] for i in there if i in new], warnings=list(warnings))
 
     unchanged = replace(merged(session.case), seconds=0.0)
+    if not wanted:
+        yield Progress(0, 0, 0.0, None, unchanged, cancelled())
+        return
+    yield from _scored(
+        volume_node, segmentation_node, model, options, unchanged, session.case, cancelled, drawings, wanted, merged
+    )
+
+
+class _Cancelled(Exception):
+    """Asked before a step; with the last progress."""
+
+
+def _scored(
+    volume_node, segmentation_node, model, options: ScoringOptions, blank: CaseScore, previous: CaseScore | None,
+    cancelled, drawings: Drawings | None, wanted: list[str] | None = None, merged=lambda case: case,
+) -> Iterator[Progress]:  # fmt: skip
+    """Import torch, load the model, warm it up, read both nodes and score, in steps.
+
+    Args:
+        blank: what is told before there are scores.
+        wanted: ids of the segments that may be others than in ``previous``; of these, only those that are others are
+            read. ``None``: all segments are read.
+        merged: makes of the scores of what was read what is told.
+    """
+    started = time.perf_counter()
 
     def coming(stage: Stage) -> Progress:
-        return Progress(0, 0, time.perf_counter() - started, None, unchanged, cancelled(), stage)
+        progress = Progress(0, 0, time.perf_counter() - started, None, blank, cancelled(), stage)
+        if progress.cancelled:
+            raise _Cancelled(progress)
+        return progress
 
-    if not wanted:
-        yield coming(Stage.SCORING)
+    try:
+        yield from _driven(import_steps(_HEAVY), Stage.LOADING, coming)
+        from ..checkpoint import load_model
+        from ..scorer import Scorer
+
+        yield coming(Stage.LOADING)
+        scorer = Scorer(load_model(model() if callable(model) else model, options.embeddings), options)
+        drawings = drawings if scorer.model.draws else None
+        yield from _driven(scorer.warm_up_steps(), Stage.LOADING, coming)
+        ct = yield from _driven(paced(_last_ct.steps(volume_node), options.step_seconds), Stage.READING, coming)
+        memory, sure = LayerMemory(), set[str]()
+        if wanted is not None:
+            memory, sure = _recalled(segmentation_node, previous, scorer.model.sha256, options.slices)
+        if drawings is not None and drawings.complete:  # masks that are as they were may still lack drawings
+            sure = set()
+        reading = paced(segmentation_steps(segmentation_node, volume_node, wanted, memory, sure), options.step_seconds)
+        segmentation = yield from _driven(reading, Stage.READING, coming)
+    except _Cancelled as stopped:
+        yield stopped.args[0]
         return
-    complete = drawings is not None and drawings.complete
-    prepared = yield from _prepared(
-        volume_node, segmentation_node, model, options, coming, session.case, wanted, complete
-    )
-    if prepared is None:
-        return
-    scorer, ct, segmentation, memory = prepared
-    drawings = drawings if scorer.model.draws else None
     if not len(segmentation):  # every mask is as it was
         segmentation.warnings.clear()
-    for progress in scorer.run(ct, segmentation, previous=session.case, cancelled=cancelled, drawings=drawings):
+    for progress in scorer.run(ct, segmentation, previous=previous, cancelled=cancelled, drawings=drawings):
         score = merged(progress.score)
         if progress.finished:
             _remember(segmentation_node, memory, score, options.slices)
         yield replace(progress, score=score, seconds=time.perf_counter() - started)
+
+
+def _driven(steps: Steps, stage: Stage, coming: Callable[[Stage], Progress]):
+    """Run steps to their end, telling of each; returns what they return."""
+    try:
+        while True:
+            yield coming(stage)
+            try:
+                next(steps)
+            except StopIteration as end:
+                return end.value
+    finally:
+        steps.close()
 
 
 def _remember(segmentation_node, memory: LayerMemory, case: CaseScore, slices: int | str) -> None:
@@ -205,65 +235,3 @@ def _made_of(segmentation_node, case: CaseScore) -> dict[str, tuple]:
 
 def _in_steps(options: ScoringOptions | None, changes: dict) -> ScoringOptions:
     return replace(options or ScoringOptions(), **({"step_seconds": STEP_SECONDS} | changes))
-
-
-class _Cancelled(Exception):
-    """Asked between two steps."""
-
-
-def _prepared(
-    volume_node, segmentation_node, model, options: ScoringOptions, coming, known=None, wanted=None, complete=False
-):
-    """Import torch, load the model, warm it up and read both nodes, in steps.
-
-    Args:
-        coming: makes a progress of a stage.
-        known: scores under review; segments whose scores hold are not read.
-        wanted: ids of the segments to read, by default all.
-        complete: read them all, where the model draws: masks that are as they were may still lack drawings.
-
-    Returns:
-        scorer, CT, segmentation and what was read; ``None`` when cancelled.
-    """
-    try:
-        yield from _driven(import_steps(_HEAVY), Stage.LOADING, coming)
-        from ..checkpoint import load_model
-        from ..scorer import Scorer
-
-        yield _next(Stage.LOADING, coming)
-        scorer = Scorer(load_model(model() if callable(model) else model, options.embeddings), options)
-        yield from _driven(scorer.warm_up_steps(), Stage.LOADING, coming)
-        reading = paced(_last_ct.steps(volume_node), options.step_seconds)
-        ct = yield from _driven(reading, Stage.READING, coming)
-        memory, sure = LayerMemory(), set[str]()
-        if known is not None:
-            memory, sure = _recalled(segmentation_node, known, scorer.model.sha256, options.slices)
-        if complete and scorer.model.draws:
-            sure = set()
-        reading = paced(segmentation_steps(segmentation_node, volume_node, wanted, memory, sure), options.step_seconds)
-        segmentation = yield from _driven(reading, Stage.READING, coming)
-    except _Cancelled as cancelled:
-        yield cancelled.args[0]
-        return None
-    return scorer, ct, segmentation, memory
-
-
-def _driven(steps: Steps, stage: Stage, coming: Callable[[Stage], Progress]):
-    """Run steps to their end, telling of each; returns what they return."""
-    try:
-        while True:
-            yield _next(stage, coming)
-            try:
-                next(steps)
-            except StopIteration as end:
-                return end.value
-    finally:
-        steps.close()
-
-
-def _next(stage: Stage, coming: Callable[[Stage], Progress]) -> Progress:
-    """What comes next; whoever has cancelled ends the scoring with this."""
-    progress = coming(stage)
-    if progress.cancelled:
-        raise _Cancelled(progress)
-    return progress

@@ -72,17 +72,15 @@ def segmentation_steps(
     if source is None or not source.GetNumberOfSegments():
         raise InputError(f"{name}: the segmentation has no segments; create or load some first")
     collector = SegmentCollector(_grid_of(ct_node), {}, segment_ids, name)
-    everything = dict(enumerate(_found(source)))
-    wanted = {position for position, found in everything.items() if collector.wants(found)}
+    everything = {header.id: header for header in _headers(source)}
+    wanted = [header.id for header in everything.values() if collector.wants(header)]
     with _with_labelmaps(segmentation_node, ct_node) as node:
         positions = []
-        for sharing in _layers(node, everything):
-            members = [position for position in sharing if position in wanted]
+        for sharing in layers_of(node, everything):
+            members = [everything[segment_id] for segment_id in sharing if segment_id in wanted]
             if members:
-                ids = [everything[position].id for position in sharing]
-                found = [everything[position] for position in members]
-                read = yield from _add_layer(collector, node, ids, found, memory, only_changed)
-                positions += [position for position in members if everything[position].id in read]
+                read = yield from _add_layer(collector, node, sharing, members, memory, only_changed)
+                positions += [wanted.index(member.id) for member in members if member.id in read]
     collector.reorder(positions)
     return collector.finish()
 
@@ -94,7 +92,7 @@ def _grid_of(ct_node: slicer.vtkMRMLScalarVolumeNode) -> CtVolume:
     return CtVolume(frame.to_canonical(voxels), frame, ct_node.GetName())
 
 
-def _found(segmentation) -> Iterator[SegmentHeader]:
+def _headers(segmentation) -> Iterator[SegmentHeader]:
     """What the segmentation says of each segment, in its order."""
     for segment_id in segmentation.GetSegmentIDs():
         segment = segmentation.GetSegment(segment_id)
@@ -126,13 +124,13 @@ def _with_labelmaps(segmentation_node: slicer.vtkMRMLSegmentationNode, ct_node: 
         slicer.mrmlScene.RemoveNode(copy)
 
 
-def _layers(segmentation_node: slicer.vtkMRMLSegmentationNode, wanted: dict[int, SegmentHeader]) -> list[list[int]]:
-    """Positions of the wanted segments, those that share a labelmap together; each segment without one alone."""
-    layers: dict[str, list[int]] = {}
-    for position, found in wanted.items():
-        image = segmentation_node.GetBinaryLabelmapInternalRepresentation(found.id)
-        key = f"empty {position}" if is_empty_labelmap(image) else image.GetAddressAsString("")
-        layers.setdefault(key, []).append(position)
+def layers_of(segmentation_node: slicer.vtkMRMLSegmentationNode, segment_ids: Iterable[str]) -> list[list[str]]:
+    """Ids of segments, those that share a labelmap together; each segment without voxels alone."""
+    layers: dict[str, list[str]] = {}
+    for segment_id in segment_ids:
+        image = segmentation_node.GetBinaryLabelmapInternalRepresentation(segment_id)
+        key = f"empty {segment_id}" if is_empty_labelmap(image) else image.GetAddressAsString("")
+        layers.setdefault(key, []).append(segment_id)
     return list(layers.values())
 
 
@@ -146,12 +144,7 @@ def _add_layer(
 ) -> Steps[set[str]]:
     """Give segments of one layer to the collector; returns the ids of those that were not left out.
 
-    Args:
-        collector: takes them.
-        segmentation_node: holds them.
-        sharing: ids of all segments of the layer.
-        members: those wanted.
-        memory, only_changed: see :func:`segmentation_steps`.
+    ``sharing``: ids of all segments of the layer; ``members``: those wanted.
     """
     image = segmentation_node.GetBinaryLabelmapInternalRepresentation(sharing[0])
     if is_empty_labelmap(image):
@@ -179,7 +172,7 @@ def _add_layer(
         return wanted
     boxes = {values[segment_id]: record.box_of(values[segment_id]) for segment_id in wanted}
     boxes = {value: box for value, box in boxes.items() if box is not None}
-    part = _around(boxes.values()) if only_changed and boxes else _whole(voxels.shape)
+    part = _around(boxes.values()) if only_changed and boxes else tuple(slice(0, n) for n in voxels.shape)
     labels = yield from _copied(voxels[part])
     corner = np.eye(4)
     corner[:3, 3] = [s.start for s in part[::-1]]
@@ -201,10 +194,6 @@ def _copied(voxels: np.ndarray) -> Steps[np.ndarray]:
         labels[first : first + thickness] = voxels[first : first + thickness]
         yield
     return labels
-
-
-def _whole(shape: tuple[int, ...]) -> Box:
-    return tuple(slice(0, n) for n in shape)
 
 
 def _around(boxes: Iterable[Box]) -> Box:

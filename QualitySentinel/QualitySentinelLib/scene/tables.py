@@ -38,10 +38,7 @@ _DTYPES = {int: np.int32, bool: np.int32, float: np.float64}
 def update_tables_steps(segmentation_node, case_score: CaseScore, session: ReviewSession | None = None) -> Steps[tuple]:
     """Fill the segmentation's two tables, making them when there are none; the scores must not change meanwhile.
 
-    Args:
-        segmentation_node: a vtkMRMLSegmentationNode of the scene.
-        case_score: the scores; those of the session when there is one.
-        session: their review: columns say what the reader accepted and corrected.
+    With the ``session`` of the scores, columns say what the reader accepted and corrected.
 
     Returns:
         (segments table, slices table).
@@ -86,11 +83,17 @@ def _fill(table_node, columns: Sequence[str], rows: Iterable[Sequence]) -> None:
     by_column = list(zip(*rows, strict=True)) or [()] * len(columns)
     arrays = [_array(column, values) for column, values in zip(columns, by_column, strict=True)]
     with slicer.util.NodeModify(table_node):
-        table_node.RemoveAllColumns()
-        for array in arrays:
-            table_node.AddColumn(array)
+        show_columns(table_node, arrays)
         for column in columns:
             table_node.SetColumnDescription(column, COLUMNS[column].meaning)
             if COLUMNS[column].unit:
                 table_node.SetColumnUnitLabel(column, COLUMNS[column].unit)
+
+
+def show_columns(table_node, arrays: Iterable[vtk.vtkAbstractArray]) -> None:
+    """Let a table have these columns, and no others."""
+    with slicer.util.NodeModify(table_node):
+        table_node.RemoveAllColumns()
+        for array in arrays:
+            table_node.AddColumn(array)
         table_node.SetUseColumnTitleAsColumnHeader(True)

@@ -15,7 +15,7 @@ import vtk
 from ..anatomy.windows import WindowPreset
 from ..volume import AxialFrame
 from .label_layers import LabelLayer, label_layers
-from .nodes import frame_of, remember, remembered
+from .nodes import frame_of, remember, remembered, restore_segments
 
 VISIBILITY_BEFORE = "QualitySentinel.VisibilityBefore"
 """Attribute of the segmentation's display node: which segments were visible before one was shown alone."""
@@ -45,9 +45,6 @@ def jump_to_slice(volume_node, k: int, center_ras: Sequence[float] | None = None
         k: canonical slice index; one beyond the volume goes to its end.
         center_ras: point of the world (RAS mm) that the other views cut, e.g. of :func:`segment_center`; by default
             they stay where they are.
-
-    Raises:
-        MismatchError: the volume is under a transform that is not linear.
     """
     frame = frame_of(volume_node)
     middle = frame.slice_center_ras(min(max(int(k), 0), frame.shape[0] - 1))
@@ -86,9 +83,7 @@ def segment_center(segmentation_node, segment_id: str, volume_node, k: int) -> t
 
     It is the mask voxel nearest to the center of mass, so that views through it cut the mask. Where the mask has no
     voxel in the slice, that of the nearest slice with some, moved into slice ``k``: there something may be missed.
-
-    Returns:
-        ``None`` when the segment is empty or not there.
+    ``None`` when the segment is empty or not there.
 
     Raises:
         QualitySentinelError: the segment cannot be put on the volume's grid.
@@ -116,14 +111,9 @@ def show_only(segmentation_node: slicer.vtkMRMLSegmentationNode, segment_id: str
 
 def show_all(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
     """Show the segments that were visible before the first :func:`show_only`; nothing happens if there was none."""
-    before = remembered(segmentation_node, VISIBILITY_BEFORE)
-    if before is None:
-        return
-    display = segmentation_node.GetDisplayNode()
-    with slicer.util.NodeModify(display):
-        for segment_id in before.keys() & set(segmentation_node.GetSegmentation().GetSegmentIDs()):
-            display.SetSegmentVisibility(segment_id, before[segment_id])
-        remember(segmentation_node, VISIBILITY_BEFORE, None)
+    restore_segments(
+        segmentation_node, VISIBILITY_BEFORE, lambda display, *shown: display.SetSegmentVisibility(*shown)
+    )
 
 
 def one_shown(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 
@@ -102,6 +103,19 @@ class AxialFrame:
         """View of a canonical array ``[k, j, i]`` in the file's order: the inverse of :meth:`to_canonical`."""
         turned = array[tuple(slice(None, None, -1) if f else slice(None) for f in self.flipped)]
         return np.transpose(turned, np.argsort(self.permutation))
+
+    def file_box(self, corner: Sequence[int], shape: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Shape and first voxel, ``(K, J, I)`` in the file's order, of a canonical box of ``shape`` at ``corner``."""
+        boxes = zip(self.shape, self.flipped, corner, shape, strict=True)
+        starts = [n - start - size if flipped else start for n, flipped, start, size in boxes]
+        order = np.argsort(self.permutation)
+        return tuple(int(shape[axis]) for axis in order), tuple(int(starts[axis]) for axis in order)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader of scores should know of the geometry, without the name of the file."""
+        told = f"the acquisition is oblique by {self.obliquity:.0f} degrees; its slices are scored as they are"
+        return [f"{told}, along the nearest axes"] if self.obliquity > OBLIQUE_DEGREES else []
 
     def file_slice(self, k: int) -> int:
         """The file's own 0-based number, along its axial axis, of canonical slice ``k``; and the other way round."""

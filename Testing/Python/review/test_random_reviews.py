@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -90,9 +91,7 @@ def check(session):
     assert sum(p.flagged for p in strips) == counts.flagged == sum(s.n_flagged for s in session.case.segments)
     assert sum(p.missed for p in strips) == counts.missed
     edited = {(c.segment_id, c.k) for c in session.edits()}
-    assert {(s.segment_id, p.k) for s in session.segments for p in session.profile(s.segment_id) if p.edit} <= (
-        edited
-    )
+    assert {(p.segment_id, p.k) for p in strips if session.edit_of(p)} <= edited
     if session.selected is not None:
         assert session.selected in order
 
@@ -176,7 +175,9 @@ def test_a_round_trip_visits_every_open_slice_once(seed, a_random_case, edited):
 
 def shown_of(session, segment):
     """The profile, the score and the figures of a segment, counted from nothing."""
-    return session.profile(segment.segment_id), segment.predicted_dsc, session._count(segment)[0]
+    slices = session.profile(segment.segment_id)
+    strip = [(replace(s), session.is_accepted(s.segment_id, s.k), session.edit_of(s)) for s in slices]
+    return strip, segment.predicted_dsc, session._count(segment)[0]
 
 
 @pytest.mark.parametrize("seed", range(12))

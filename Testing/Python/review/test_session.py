@@ -112,17 +112,18 @@ class TestSlices:
         assert [p.missed for p in strip] == [False] * 5 + [True]
         assert [p.position_mm for p in strip][:2] == [0.0, 2.5]
         assert strip[0].slice_index == 79
-        assert [p.dsc for p in strip] == [0.7, 0.9, 0.92, 0.6, 0.95, 0.2]
+        assert [p.predicted_dsc for p in strip] == [0.7, 0.9, 0.92, 0.6, 0.95, 0.2]
 
     def test_the_strip_shows_intervals_where_there_are_some(self, a_case):
         a_case["liver"].slices[0].dsc_low, a_case["liver"].slices[0].dsc_high = 0.5, 0.8
         strip = ReviewSession(a_case).profile("liver")
-        assert (strip[0].low, strip[0].high, strip[1].low, strip[-1].high) == (0.5, 0.8, None, None)
+        assert [(p.dsc_low, p.dsc_high) for p in (strip[0], strip[1], strip[-1])] == [(0.5, 0.8), *[(None, None)] * 2]
 
     def test_the_strip_shows_what_was_accepted_and_what_was_edited(self, a_session, edited):
         a_session.accept("liver", 20)
         a_session.update(edited(a_session.case, "liver", {23: 0.9}))
-        shown = {p.k: (p.accepted, p.edit) for p in a_session.profile("liver")}
+        strip = a_session.profile("liver")
+        shown = {p.k: (a_session.is_accepted("liver", p.k), a_session.edit_of(p)) for p in strip}
         assert shown[20] == (True, None) and shown[21] == (False, None)
         assert shown[23] == (False, Edit("liver", 23, 0.6, 0.9))
 

@@ -6,7 +6,7 @@ from QualitySentinelLib.review.presenter import time_left, verdict
 
 
 def told(session, k, translate=str):
-    return verdict(next(p for p in session.profile("liver") if p.k == k), translate)
+    return verdict(session, session.slice_score("liver", k), translate)
 
 
 def test_a_slice_is_told_by_its_score_and_state(a_session):

@@ -152,7 +152,7 @@ class TestLooking:
         click_row(scored.ui.resultsTable, row_of(scored, "spleen"))
         assert visible_segments(a_segmentation) == {"spleen"}
         points = scored.panel.review_panel.session.profile(segment_id="spleen")
-        worst = min((p for p in points if p.flagged or p.missed), key=lambda p: (p.dsc, p.k))
+        worst = min((p for p in points if p.flagged or p.missed), key=lambda p: (p.predicted_dsc, p.k))
         assert position_of("Red") == pytest.approx(place_of(scored, worst.k))
         assert position_in("Red") == f"S: {worst.position_mm + 0.0:.1f} mm"
         assert f"slice {worst.slice_index}" in scored.ui.currentLabel.text
@@ -462,7 +462,7 @@ class TestCorrecting:
         assert dsc != before
         assert [float(row[1]) for row in rows] == sorted(float(row[1]) for row in rows)
         assert rows[row_of(scored, segment_id)][1] == f"{dsc:.2f}"
-        assert next(p for p in session.profile(segment_id) if p.k == k).edit is not None
+        assert session.edit_of(session.slice_score(segment_id, k)) is not None
 
     def test_painting_takes_nothing_from_segments_that_are_hidden(
         self, slicer, scored, correcting, a_segmentation, a_ct, a_torso

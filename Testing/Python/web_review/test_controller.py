@@ -119,13 +119,13 @@ def test_only_the_edited_slice_is_scored_again(make_review):
         review = make_review()
         review.score()
         await scored(review)
-        before = {p.k: p.dsc for p in review.session.profile("1")}
+        before = {p.k: p.predicted_dsc for p in review.session.profile("1")}
         k = sorted(before)[len(before) // 2]
         review.session.accept("1", k)
         edit(review, with_a_slice_erased(review, "1", k))
         while not review.session.edits():
             await asyncio.sleep(0.005)
-        after = {p.k: p.dsc for p in review.session.profile("1")}
+        after = {p.k: p.predicted_dsc for p in review.session.profile("1")}
         assert {n for n in before if before[n] != after.get(n)} == {k}
         assert review.scoring.total <= 3, "the slice, and empty slices that look at it"
         assert not review.session.is_accepted("1", k), "another mask than the accepted one"

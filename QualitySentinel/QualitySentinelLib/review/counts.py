@@ -1,28 +1,9 @@
-"""The slice profile: DSC along the slices of one segment. And the figures of a segment or of a case."""
+"""The figures of a review: of a segment, or of the whole case."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
-
-from .edits import Edit
-
-
-@dataclass(frozen=True)
-class ProfileSlice:
-    """One slice of the profile."""
-
-    k: int  # canonical slice index, inferior to superior
-    slice_index: int  # the file's own number of the slice
-    position_mm: float  # patient S coordinate, mm
-    dsc: float  # predicted DSC, 0..1; of a missed slice the predicted probability that nothing is missed
-    # low, high: interval around it, or ``None``
-    low: float | None
-    high: float | None
-    flagged: bool  # the mask's slice is predicted below the threshold
-    missed: bool  # the mask has no voxel here, but the structure is expected
-    accepted: bool  # a reader found it fine
-    edit: Edit | None  # how its mask differs from that of its first score; ``None`` when it is the same
 
 
 @dataclass(frozen=True)
