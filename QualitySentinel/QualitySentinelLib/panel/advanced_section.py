@@ -18,12 +18,7 @@ MODEL_FILTER = "{models} (*.safetensors *.pth *.pt *.ckpt);;{all} (*)"
 
 
 class AdvancedSection:
-    """Fills the section, and does what its buttons say.
-
-    Args:
-        ui: the widgets by name.
-        on_model: called with the source of the model that the user has chosen.
-    """
+    """Fills the section, and does what its buttons say; ``on_model`` gets the source of the model that is chosen."""
 
     def __init__(self, ui: SimpleNamespace, on_model: Callable[[str], object]) -> None:
         self._ui, self._on_model = ui, on_model
@@ -31,11 +26,14 @@ class AdvancedSection:
         self._filling = False
         ui.modelComboBox.connect("currentIndexChanged(int)", self._on_index)
         ui.importModelButton.connect("clicked(bool)", self._on_import)
-        ui.installButton.connect("clicked(bool)", lambda *_args: self._install(self._ensure_packages))
+        ui.installButton.connect(
+            "clicked(bool)",
+            lambda *_args: self._install(lambda: setup.ensure_packages(force_cpu=ui.forceCpuCheckBox.checked)),
+        )
         ui.openvinoButton.connect("clicked(bool)", lambda *_args: self._install(setup.install_openvino))
         ui.removeDownloadsButton.connect("clicked(bool)", self._on_remove)
         ui.packageInfoButton.connect("clicked(bool)", self._on_info)
-        ui.advancedCollapsibleButton.connect("contentsCollapsed(bool)", self._on_collapsed)
+        ui.advancedCollapsibleButton.connect("contentsCollapsed(bool)", lambda closed: closed or self.show_state())
 
     def show_model(self, source: str) -> None:
         """Offer all models there are, and show which one is chosen."""
@@ -59,10 +57,6 @@ class AdvancedSection:
         """Show what is installed; not more often than needed, because files are looked at."""
         self._ui.installStateLabel.text = state_html(setup.install_state())
 
-    def _on_collapsed(self, collapsed: bool) -> None:
-        if not collapsed:
-            self.show_state()
-
     def _on_index(self, index: int) -> None:
         if not self._filling and 0 <= index < len(self._sources):
             self._on_model(self._sources[index])
@@ -77,9 +71,6 @@ class AdvancedSection:
             self._on_model(choice.source)
             self.show_model(choice.source)
             self.show_state()
-
-    def _ensure_packages(self) -> None:
-        setup.ensure_packages(force_cpu=self._ui.forceCpuCheckBox.checked)
 
     def _install(self, install: Callable[[], object]) -> None:
         try:

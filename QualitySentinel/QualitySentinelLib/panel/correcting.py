@@ -22,28 +22,23 @@ class Correcting:
     """Opens the Segment Editor with the segment of a review that is selected, and lets it follow the review.
 
     There, N and Shift+N go to the next and previous flagged slice. Space is the Segment Editor's own key. Segments that
-    are hidden keep their voxels where the reader paints: nobody would see them go.
+    are hidden keep their voxels where the reader paints: nobody would see them go. The views stay where they are.
 
-    Args:
-        review: what is corrected. The views stay where they are.
+    Attributes:
+        review: what is corrected.
     """
 
     def __init__(self, review: OpenReview) -> None:
-        self._review, self._session = review, review.session
+        self.review, self._session = review, review.session
         self._unsubscribe: Callable[[], None] = lambda: None
         self._shortcuts: Shortcuts | None = None
         self._overwrote_all: slicer.vtkMRMLSegmentEditorNode | None = None
 
-    @property
-    def review(self) -> OpenReview:
-        """What is corrected."""
-        return self._review
-
     def begin(self) -> None:
         """Open the Segment Editor. The panel's ``exit()`` is called meanwhile."""
         self._editor = segment_editor()
-        self._editor.setSegmentationNode(self._review.segmentation_node)
-        self._editor.setSourceVolumeNode(self._review.volume_node)
+        self._editor.setSegmentationNode(self.review.segmentation_node)
+        self._editor.setSourceVolumeNode(self.review.volume_node)
         self._editor.setCurrentSegmentID(self._session.selected)
         settings = self._editor.mrmlSegmentEditorNode()
         if settings.GetOverwriteMode() == settings.OverwriteAllSegments:  # as it is unless the user says otherwise
@@ -67,7 +62,7 @@ class Correcting:
 
     def _on_event(self, event: ReviewEvent) -> None:
         if event.changed is Changed.CURRENT and self._session.selected is not None:
-            if self._editor.currentSegmentID() != self._session.selected and not removed_text(self._review):
+            if self._editor.currentSegmentID() != self._session.selected and not removed_text(self.review):
                 self._editor.setCurrentSegmentID(self._session.selected)
 
 

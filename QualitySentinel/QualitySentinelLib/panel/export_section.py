@@ -17,12 +17,7 @@ from .open_review import OpenReview
 
 
 class ExportSection:
-    """Writes the results of the review that is shown.
-
-    Args:
-        ui: the widgets by name.
-        write: called with a review and a folder; writes the files.
-    """
+    """Writes the results of the review that is shown, by ``write(review, folder)``."""
 
     def __init__(self, ui: SimpleNamespace, write: Callable[[OpenReview, str], object]) -> None:
         self._ui, self._write = ui, write

@@ -20,11 +20,7 @@ MOST_NAMES = 20
 
 
 class InputsSection:
-    """Proposes nodes, and says how many segments of the chosen segmentation were matched to structures.
-
-    Args:
-        ui: the widgets by name.
-    """
+    """Proposes nodes, and says how many segments of the chosen segmentation were matched to structures."""
 
     def __init__(self, ui: SimpleNamespace) -> None:
         self._ui = ui
@@ -127,11 +123,7 @@ def names_of(segmentation_node) -> tuple[tuple[str, tuple], ...]:
 
 
 def matches_text(names: Sequence[tuple[str, tuple]] | None) -> tuple[str, str]:
-    """(one line, a tooltip) on how many segments were matched to structures; empty texts without a segmentation.
-
-    Args:
-        names: what :func:`names_of` says of it.
-    """
+    """(one line, a tooltip) on how many segments were matched to structures, from what :func:`names_of` says."""
     if names is None:
         return "", ""
     if not names:

@@ -30,7 +30,7 @@ from .open_review import OpenReview, OpenReviews
 from .qt_tools import Shortcuts, ask_sizes_again, show_warnings
 from .rescoring import outdated_text, rescoring_in_steps
 from .review_panel import ReviewPanel
-from .scene_display import DEFAULT_SCALE, SAFE_SCALE, DisplayOptions
+from .scene_display import DEFAULT_SCALE, SAFE_SCALE
 from .scoring_run import ScoringRun
 
 SHOWN = {
@@ -43,17 +43,11 @@ SHOWN = {
     "fitWindow": "window",
     "zoomToSelected": "zoom",
 }
-"""Parameters of what a review changes in the views, and its names in DisplayOptions; Restore sets them all to false."""
+"""Parameters of what a review shows in the views, and the parts of a SceneDisplay; Restore sets them all to false."""
 
 
 class Panel:
-    """Everything in the module's panel.
-
-    Args:
-        ui: the widgets by name.
-        widget: the module's, for keys and sizes.
-        logic: the module's: it scores, exports and has the parameter node.
-    """
+    """Everything in the module's panel; ``widget`` is the module's own, ``logic`` scores and exports."""
 
     def __init__(self, ui: SimpleNamespace, widget, logic) -> None:
         self._ui, self._widget, self._logic = ui, widget, logic
@@ -61,7 +55,7 @@ class Panel:
         self._without_review: list | None = None
         self._kept_elsewhere = False
         self._edited_before: tuple = (None, set())
-        self._correcting: Correcting | None = None
+        self.correcting: Correcting | None = None  # the Segment Editor at work on a review, if it is
         self._proposing = False
         # One review for each segmentation; the panel is a view of one of them.
         self.reviews = OpenReviews(self._on_edited)
@@ -84,11 +78,6 @@ class Panel:
             section = getattr(ui, f"{name}CollapsibleButton")
             section.connect("contentsCollapsed(bool)", lambda _closed: ask_sizes_again(widget))
 
-    @property
-    def correcting(self) -> Correcting | None:
-        """The Segment Editor at work on a review, if it is."""
-        return self._correcting
-
     # What the module's widget tells
 
     def enter(self) -> None:
@@ -101,13 +90,13 @@ class Panel:
     def leave(self) -> None:
         """Another module is opened. Scoring goes on: its results belong to the scene. So do reviews."""
         # Other modules have no button that shows hidden segments. The Segment Editor corrects the one that is shown.
-        if self.review_panel.review and not self._correcting:
+        if self.review_panel.review and not self.correcting:
             self.review_panel.review.display.let_others_see()
 
     def module_selected(self, name: str) -> None:
         """Any module was opened: who leaves the Segment Editor for a third one corrects no longer."""
-        if self._correcting and name not in ("SegmentEditor", "QualitySentinel"):
-            review = self._correcting.review
+        if self.correcting and name not in ("SegmentEditor", "QualitySentinel"):
+            review = self.correcting.review
             self._end_correcting()
             review.display.let_others_see()
 
@@ -133,7 +122,7 @@ class Panel:
                 self.rescoring.forget(review)
                 if node == review.volume_node:
                     review.record.write()  # the segmentation stays, and what was accepted in it
-                if self._correcting and self._correcting.review is review:
+                if self.correcting and self.correcting.review is review:
                     self._end_correcting()
                 self.reviews.close(review.segmentation_node.GetID())
                 if self.review_panel.review is review:
@@ -242,8 +231,8 @@ class Panel:
         if text:
             slicer.util.warningDisplay(text, _("Quality Sentinel - Correct"))
             return
-        self._correcting = Correcting(review)  # known before the module is left: its segments stay hidden
-        self._correcting.begin()
+        self.correcting = Correcting(review)  # known before the module is left: its segments stay hidden
+        self.correcting.begin()
 
     def restore(self, *_clicked) -> None:
         """Show the selected segmentation and its CT as they were before the review."""
@@ -309,12 +298,10 @@ class Panel:
 
     def _apply_display_options(self, review: OpenReview) -> None:
         parameters = self._parameters
-        shown = {name: getattr(parameters, parameter) for parameter, name in SHOWN.items()}
-        options = DisplayOptions(**shown, scale=SAFE_SCALE if parameters.colorBlindSafe else DEFAULT_SCALE)
-        rescaled = options.scale != review.presenter.scale
-        if options != review.display.options:
-            with slicer.util.tryWithErrorDisplay(_("Failed to show the scores.")):
-                review.display.apply(options)
+        scale = SAFE_SCALE if parameters.colorBlindSafe else DEFAULT_SCALE
+        rescaled = scale != review.presenter.scale
+        with slicer.util.tryWithErrorDisplay(_("Failed to show the scores.")):
+            review.display.apply((part for parameter, part in SHOWN.items() if getattr(parameters, parameter)), scale)
         if rescaled:
             self.review_panel.draw()
 
@@ -395,9 +382,9 @@ class Panel:
         self._logic.exportResults(*nodes, session.case, folder, session=session, drawings=review.drawings)
 
     def _end_correcting(self) -> None:
-        if self._correcting:
-            self._correcting.end()
-            self._correcting = None
+        if self.correcting:
+            self.correcting.end()
+            self.correcting = None
 
 
 def threshold_of(parameters) -> float:

@@ -73,13 +73,7 @@ def single_shot_timer(milliseconds: int, on_timeout: Callable[[], object]) -> qt
 
 
 class ActionButtons:
-    """Buttons that do a presenter's actions; their tooltips say why they are off.
-
-    Args:
-        ui: the widgets by name.
-        buttons: names of the actions, and of the buttons.
-        act: called with the name of an action.
-    """
+    """Buttons, by the names of the actions that ``act`` does; their tooltips say why they are off."""
 
     def __init__(self, ui: SimpleNamespace, buttons: Mapping[str, str], act: Callable[[str], object]) -> None:
         self._buttons = {name: getattr(ui, button) for name, button in buttons.items()}
@@ -102,11 +96,8 @@ class Shortcuts:
 
     A key belongs to a widget: Qt asks whether it is visible and in the active window. That of a module's panel is
     hidden when another module is opened, so its keys are the other module's then; while it is open, keys work in the
-    slice views too. Text fields keep the keys that they need.
-
-    Args:
-        parent: the widget.
-        actions: key sequences, as Qt writes them (``Shift+Space``), and what they do.
+    slice views too. Text fields keep the keys that they need. ``actions``: what keys, as Qt writes them
+    (``Shift+Space``), do.
     """
 
     def __init__(self, parent: qt.QWidget, actions: Mapping[str, Callable[[], object]]) -> None:

@@ -18,11 +18,9 @@ SWATCH = 14
 
 
 class ResultsTable:
-    """Fills a QTableWidget from a review; a row that is chosen is told as a segment id.
+    """Fills a QTableWidget from a review.
 
-    Args:
-        table: the widget, with its columns.
-        on_choose: called with a segment id when the reader clicks a row or moves to it with the keyboard.
+    ``on_choose`` is called with a segment id when the reader clicks a row or moves to it with the keyboard.
     """
 
     def __init__(self, table: qt.QTableWidget, on_choose: Callable[[str], object]) -> None:
@@ -49,15 +47,13 @@ class ResultsTable:
 
     def select(self, segment_id: str | None) -> None:
         """Mark the segment's row, and bring it into sight."""
+        row = self._ids.index(segment_id) if segment_id in self._ids else -1
         self._filling = True
         try:
-            if segment_id in self._ids:
-                row = self._ids.index(segment_id)
-                if self._table.currentRow() != row:
-                    self._table.setCurrentCell(row, SEGMENT)
+            if self._table.currentRow() != row:
+                self._table.setCurrentCell(row, SEGMENT if row >= 0 else -1)
+            if row >= 0:
                 self._table.scrollToItem(self._table.item(row, SEGMENT))
-            else:
-                self._table.setCurrentCell(-1, -1)
         finally:
             self._filling = False
 

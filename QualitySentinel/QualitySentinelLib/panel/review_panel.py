@@ -29,16 +29,15 @@ TOGGLES = ("accept", "accept_segment")
 
 
 class ReviewPanel:
-    """Draws a review into the widgets of the ``.ui`` file, and makes clicks its actions.
+    """Draws a review, and makes clicks its actions; ``on_correct`` is called with it when the reader wants to correct.
 
-    Args:
-        ui: the widgets by name.
-        on_correct: called with the review when the reader wants to correct the slice that is looked at.
+    Attributes:
+        review: what is shown, if anything.
     """
 
     def __init__(self, ui: SimpleNamespace, on_correct: Callable[[OpenReview], object]) -> None:
         self._ui, self._on_correct = ui, on_correct
-        self._review: OpenReview | None = None
+        self.review: OpenReview | None = None
         self._unsubscribe: Callable[[], object] = lambda: None
         self.table = ResultsTable(ui.resultsTable, lambda segment_id: self._act("select", segment_id))
         self.slice_profile = SliceProfile(lambda k: self._act("go_to", k))
@@ -48,24 +47,19 @@ class ReviewPanel:
         self.show(None)
 
     @property
-    def review(self) -> OpenReview | None:
-        """The review that is shown."""
-        return self._review
-
-    @property
     def presenter(self) -> ReviewPresenter | None:
-        """What it shows, and its actions."""
-        return None if self._review is None else self._review.presenter
+        """Of the review that is shown."""
+        return None if self.review is None else self.review.presenter
 
     @property
     def session(self) -> ReviewSession | None:
-        """Its session."""
-        return None if self._review is None else self._review.session
+        """Of the review that is shown."""
+        return None if self.review is None else self.review.session
 
     def show(self, review: OpenReview | None) -> None:
         """Show a review, or that there is none."""
         self._unsubscribe()
-        self._review = review
+        self.review = review
         self._unsubscribe = (lambda: None) if review is None else review.session.observe(self._on_event)
         self.draw()
 
@@ -123,5 +117,5 @@ class ReviewPanel:
             self._draw_current()  # also when nothing has changed: Qt has toggled the button
 
     def _correct(self) -> None:
-        if self._review is not None and self.session.selected is not None:
-            self._on_correct(self._review)
+        if self.review is not None and self.session.selected is not None:
+            self._on_correct(self.review)

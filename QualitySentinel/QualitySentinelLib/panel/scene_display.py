@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
 
 import slicer
 
 from .. import scene
 from ..review import Changed, ReviewEvent, ReviewPresenter
 from ..scene import flag_marks, quality_map, quality_surface, views
-from ..scores.colors import DEFAULT_SCALE
 from ..steps import Steps, paced
 from .qt_tools import StepRun
 
@@ -21,88 +19,58 @@ STEP_SECONDS = 0.015
 SAFE_SCALE = "color-blind-safe"
 """The other scale of ``scores.colors.SCALES``."""
 
-
-@dataclass(frozen=True)
-class DisplayOptions:
-    """What a reader wants to see.
-
-    Attributes:
-        colors: segments in the color of their DSC.
-        quality_map, quality_surface: voxels, and surfaces, in the color of their slice's DSC.
-        legend: the color scale in the views.
-        flag_marks: slice views say that the slice shown is flagged.
-        show_only: hide all but the selected segment.
-        window: the CT in the window of the selected segment's structure.
-        zoom: slice views zoomed to the selected segment.
-        scale: name of the color scale.
-    """
-
-    colors: bool = True
-    quality_map: bool = False
-    quality_surface: bool = False
-    legend: bool = False
-    flag_marks: bool = True
-    show_only: bool = True
-    window: bool = True
-    zoom: bool = True
-    scale: str = DEFAULT_SCALE
+_COLORED = {"colors", "quality_map", "quality_surface", "legend", "flag_marks"}
 
 
 class SceneDisplay:
-    """Shows one review in the views, as the options say, and follows it.
+    """Shows parts of one review in the views, and follows it.
+
+    The parts are ``colors`` (segments in the color of their DSC), ``quality_map`` and ``quality_surface`` (voxels, and
+    surfaces, in the color of their slice's DSC), ``legend`` (the color scale), ``flag_marks`` (slice views say that the
+    slice shown is flagged), ``show_only`` (all but the selected segment are hidden), ``window`` (the CT in the window
+    of the selected structure) and ``zoom`` (slice views zoomed to the selected segment).
 
     Args:
         segmentation_node, volume_node: what is reviewed.
-        presenter: of the review.
+        presenter: of the review; its color scale is set.
     """
 
     def __init__(self, segmentation_node, volume_node, presenter: ReviewPresenter) -> None:
         self._node, self._volume = segmentation_node, volume_node
         self._presenter, self._session = presenter, presenter.session
-        self._options: DisplayOptions | None = None
+        self._shown: frozenset[str] | None = None
         self._marks: flag_marks.FlagMarks | None = None
         self._map_run: StepRun | None = None
         self._map_due: set[str] | None = set()
         self._looked_at: str | None = None
+        self._parts: dict[str, Callable[[], object]] = {
+            "window": self._show_window, "zoom": self._show_zoom, "colors": self._show_colors,
+            "quality_map": self._show_map, "quality_surface": self._show_surface, "legend": self._show_legend,
+            "flag_marks": self._show_marks,
+        }  # fmt: skip
 
-    @property
-    def options(self) -> DisplayOptions | None:
-        """What is shown now; ``None`` before anything was."""
-        return self._options
-
-    def apply(self, options: DisplayOptions) -> None:
-        """Show what the options say, and nothing else; what is shown already is left alone."""
-        before, self._options = self._options, options
-        if before == options:
+    def apply(self, parts: Iterable[str], scale: str) -> None:
+        """Show these parts in a color scale, and nothing else; what is shown already is left alone."""
+        before, self._shown = self._shown, frozenset(parts)
+        changed = set(self._parts) if before is None else set(before ^ self._shown)
+        if scale != self._presenter.scale:
+            self._presenter.scale = scale
+            changed |= _COLORED
+        if not changed:
             return
-        self._presenter.scale = options.scale
         self._node.CreateDefaultDisplayNodes()
-
-        def changed(*names: str) -> bool:
-            return before is None or any(getattr(before, name) != getattr(options, name) for name in names)
-
         with slicer.util.NodeModify(self._node.GetDisplayNode()):  # views draw all segments at every event
-            moved = self._show_selected()  # first: map and surface show what is visible
-            if changed("window"):
-                self._show_window()
-            if changed("zoom"):
-                self._show_zoom()
-            if changed("colors", "scale"):
-                self._show_colors()
-            if changed("quality_map", "scale"):
-                self._show_map()
-            elif moved:
-                self._update_map()
-            if moved or changed("quality_surface", "scale"):
-                self._show_surface()
-            if changed("legend", "scale"):
-                self._show_legend()
-            if changed("flag_marks", "scale"):
-                self._show_marks()
+            if self._show_selected():  # first: map and surface show what is visible
+                changed.add("quality_surface")
+                if "quality_map" not in changed:
+                    self._update_map()
+            for part, show in self._parts.items():
+                if part in changed:
+                    show()
 
     def follow(self, event: ReviewEvent) -> None:
         """Show what has changed in the review."""
-        if self._options is None:
+        if self._shown is None:
             return
         if event.changed is Changed.SCORES:
             self._show_colors()
@@ -126,43 +94,42 @@ class SceneDisplay:
 
     def show_in_new_views(self) -> None:
         """The layout has changed: views that were not there show what the others show."""
-        if self._options is not None and self._volume.GetScene():
-            if self._options.quality_map:
+        if self._shown is not None and self._volume.GetScene():
+            if "quality_map" in self._shown:
                 quality_map.show_in_new_views(self._node)
             if self._marks is not None:
                 self._marks.update()
 
     def let_others_see(self) -> None:
         """Another module is open: show all segments, until :meth:`apply` hides them again."""
-        if self._options is not None:
-            self.apply(replace(self._options, show_only=False))
+        if self._shown is not None:
+            self.apply(self._shown - {"show_only"}, self._presenter.scale)
 
     def leave(self) -> None:
         """Take away what belongs to the review that is shown in the panel, and show all segments. Colors stay."""
-        if self._options is not None and self._node.GetScene():
-            parts = ("quality_map", "quality_surface", "legend", "flag_marks", "show_only", "window", "zoom")
-            self.apply(replace(self._options, **dict.fromkeys(parts, False)))
+        if self._shown is not None and self._node.GetScene():
+            self.apply(self._shown & {"colors"}, self._presenter.scale)
         self._stop_map()
         self._remove_marks()
-        self._options = None
+        self._shown = None
 
     def _show_colors(self) -> None:
-        if self._options.colors:
-            scene.show_score_colors(self._node, self._session.case, scale=self._options.scale)
+        if "colors" in self._shown:
+            scene.show_score_colors(self._node, self._session.case, scale=self._presenter.scale)
         else:
             scene.restore_colors(self._node)
 
     def _show_map(self) -> None:
         self._stop_map()
-        if self._options.quality_map:
-            case, scale = self._session.case, self._options.scale
+        if "quality_map" in self._shown:
+            case, scale = self._session.case, self._presenter.scale
             self._draw_map(quality_map.show_quality_map_steps(self._node, self._volume, case, scale))
         else:
             quality_map.hide_quality_map(self._node)
 
     def _update_map(self, segment_ids: Iterable[str] | None = None) -> None:
         """Draw changes of some segments, or of all."""
-        if not self._options.quality_map:
+        if "quality_map" not in self._shown:
             return
         if self._map_run is not None:  # first it comes to its end
             self._map_due = None if segment_ids is None or self._map_due is None else {*self._map_due, *segment_ids}
@@ -197,8 +164,8 @@ class SceneDisplay:
             run.stop()
 
     def _show_surface(self) -> None:
-        if self._options.quality_surface:
-            quality_surface.show_quality_surface(self._node, self._volume, self._session.case, self._options.scale)
+        if "quality_surface" in self._shown:
+            quality_surface.show_quality_surface(self._node, self._volume, self._session.case, self._presenter.scale)
         else:
             quality_surface.hide_quality_surface(self._node)
 
@@ -206,27 +173,27 @@ class SceneDisplay:
         """Show the CT in the window of the selected structure, or in its own."""
         if not self._volume.GetScene():
             return
-        if self._options.window and self._presenter.window is not None:
+        if "window" in self._shown and self._presenter.window is not None:
             views.show_window(self._volume, self._presenter.window)
-        elif not self._options.window:
+        elif "window" not in self._shown:
             views.restore_window(self._volume)
 
     def _show_zoom(self) -> None:
         """Zoom to the selected segment, or out again."""
         self._looked_at = self._session.selected
-        if self._options.zoom and self._looked_at is not None and self._volume.GetScene():
+        if "zoom" in self._shown and self._looked_at is not None and self._volume.GetScene():
             views.zoom_to_segment(self._node, self._looked_at, self._volume)
-        elif not self._options.zoom:
+        elif "zoom" not in self._shown:
             views.restore_zoom(self._node)
 
     def _show_legend(self) -> None:
-        if self._options.legend:
-            scene.show_legend(self._node, scale=self._options.scale)
+        if "legend" in self._shown:
+            scene.show_legend(self._node, scale=self._presenter.scale)
         else:
             scene.hide_legend(self._node)
 
     def _show_marks(self) -> None:
-        if not self._options.flag_marks:
+        if "flag_marks" not in self._shown:
             self._remove_marks()
         elif self._marks is None:
             self._marks = flag_marks.FlagMarks(self._volume, self._presenter)
@@ -243,7 +210,7 @@ class SceneDisplay:
         before = self._visible()
         selected = self._session.selected
         there = selected is not None and self._node.GetSegmentation().GetSegment(selected) is not None
-        if self._options.show_only and there:
+        if "show_only" in self._shown and there:
             views.show_only(self._node, selected)
         else:
             views.show_all(self._node)

@@ -22,16 +22,12 @@ SHOW_SHARE = 0.1
 
 
 class ScoringRun:
-    """Scores one segmentation at a time and gives the scores to its review.
+    """Scores one segmentation at a time and gives the scores to its review, which is opened when there is none yet.
 
-    Args:
-        ui: the widgets by name; here the buttons and the progress bar.
-        reviews: where the review is opened when there is none yet.
-        on_scored: called with the review, or ``None``, and ``None`` when it has new scores and when scoring has
-            ended; with the exception when it has failed.
+    ``on_scored`` is called with the review, or ``None``, and ``None`` when it has new scores and when scoring has
+    ended; with the exception when it has failed.
 
     Attributes:
-        running: whether there is something to score.
         cancelled: whether the user has asked to stop.
         warnings: what was said before scoring began, one line each.
     """
@@ -56,14 +52,7 @@ class ScoringRun:
         return self._run is not None
 
     def start(self, steps: Iterator[Progress], segmentation_node, volume_node, volume_state, warnings) -> None:
-        """Begin.
-
-        Args:
-            steps: what to do.
-            segmentation_node, volume_node: what is scored.
-            volume_state: what tells later whether the CT is still the same.
-            warnings: what to tell the user meanwhile.
-        """
+        """Begin; ``volume_state`` tells later whether the CT is still the same, ``warnings`` are told meanwhile."""
         self.cancelled, self.warnings = False, list(warnings)
         self._nodes = (segmentation_node, volume_node, volume_state)
         self._shown, self._next_show = 0, 0.0

@@ -32,16 +32,19 @@ edited ones its upper half."""
 class SliceProfile(qt.QWidget):
     """The slices of a segment from inferior (left) to superior (right), a bar for each.
 
-    Args:
-        on_click: called with the canonical slice index k of the bar that is clicked.
+    ``on_click`` is called with the canonical slice index k of the bar that is clicked.
+
+    Attributes:
+        bars: the slices shown, inferior to superior; those that are not there are gaps.
+        current: canonical k of the slice marked as the one that is looked at.
     """
 
     def __init__(self, on_click: Callable[[int], object]) -> None:
         qt.QWidget.__init__(self)
         self._on_click = on_click
-        self._bars: tuple[Bar, ...] = ()
+        self.bars: tuple[Bar, ...] = ()
         self._threshold = 0.0
-        self._current: int | None = None
+        self.current: int | None = None
         self.mouseTracking = True
         self.setFixedHeight(HEIGHT)
         self.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Fixed)
@@ -49,25 +52,9 @@ class SliceProfile(qt.QWidget):
     # What is shown
 
     def show_bars(self, bars: Sequence[Bar], threshold: float, current: int | None) -> None:
-        """Draw these slices.
-
-        Args:
-            bars: inferior to superior; those that are not there are gaps.
-            threshold: where the line is drawn, DSC in 0..1.
-            current: canonical k of the slice that is looked at.
-        """
-        self._bars, self._threshold, self._current = tuple(bars), threshold, current
+        """Draw these slices, and a line at the threshold, DSC in 0..1."""
+        self.bars, self._threshold, self.current = tuple(bars), threshold, current
         self.update()
-
-    @property
-    def bars(self) -> tuple[Bar, ...]:
-        """The slices shown."""
-        return self._bars
-
-    @property
-    def current(self) -> int | None:
-        """Canonical k of the slice marked as the one that is looked at."""
-        return self._current
 
     def bar_of(self, k: int) -> tuple[float, float]:
         """(left, right) of a slice's bar in pixels of this widget."""
@@ -77,7 +64,7 @@ class SliceProfile(qt.QWidget):
 
     def bar_at(self, x: float) -> Bar | None:
         """The slice whose bar is nearest to a place, ``None`` in an empty plot."""
-        return min(self._bars, key=lambda p: abs(sum(self.bar_of(p.k)) / 2 - x), default=None)
+        return min(self.bars, key=lambda p: abs(sum(self.bar_of(p.k)) / 2 - x), default=None)
 
     # Called by Qt
 
@@ -100,16 +87,16 @@ class SliceProfile(qt.QWidget):
         bar = self.bar_at(event.pos().x())
         if bar is None:
             return
-        if event.buttons() & qt.Qt.LeftButton and bar.k != self._current:
+        if event.buttons() & qt.Qt.LeftButton and bar.k != self.current:
             self._on_click(bar.k)
         qt.QToolTip.showText(self.mapToGlobal(event.pos()), bar.tip, self)
 
     # Within
 
     def _range(self) -> tuple[int, int]:
-        ks = [p.k for p in self._bars]
-        if self._current is not None:
-            ks.append(self._current)
+        ks = [p.k for p in self.bars]
+        if self.current is not None:
+            ks.append(self.current)
         return (min(ks), max(ks)) if ks else (0, 0)
 
     def _paint(self, painter: qt.QPainter) -> None:
@@ -117,26 +104,26 @@ class SliceProfile(qt.QWidget):
         ink = palette.color(qt.QPalette.Text)
         floor = HEIGHT - BOTTOM
         painter.fillRect(qt.QRectF(0, 0, self.width, HEIGHT), palette.color(qt.QPalette.Base))
-        if not self._bars:
+        if not self.bars:
             painter.setPen(faint(ink, 150))
             painter.drawText(
                 qt.QRectF(0, 0, self.width, HEIGHT), qt.Qt.AlignCenter, _("DSC along the slices of a segment")
             )
             return
-        if self._current is not None:
-            left, right = self._column(self._current)
+        if self.current is not None:
+            left, right = self._column(self.current)
             painter.fillRect(qt.QRectF(left, 0, right - left, HEIGHT), faint(palette.color(qt.QPalette.Highlight), 70))
         # Where bars are narrower than a pixel, the worst one is drawn last, and is the one seen.
-        for bar in sorted((p for p in self._bars if not p.missed), key=lambda p: -p.dsc):
+        for bar in sorted((p for p in self.bars if not p.missed), key=lambda p: -p.dsc):
             self._paint_bar(painter, bar, floor, ink)
-        self._paint_missed(painter, [p for p in self._bars if p.missed], floor)
-        for bar in self._bars:
+        self._paint_missed(painter, [p for p in self.bars if p.missed], floor)
+        for bar in self.bars:
             self._paint_mark(painter, bar, floor + 3)
         y = floor - self._threshold * (floor - TOP)
         painter.setPen(qt.QPen(qt.QBrush(ink), 1, qt.Qt.DashLine))
         painter.drawLine(qt.QPointF(SIDE, y), qt.QPointF(self.width - SIDE, y))
-        if self._current is not None:
-            left, right = self._column(self._current)
+        if self.current is not None:
+            left, right = self._column(self.current)
             painter.setPen(qt.QPen(palette.brush(qt.QPalette.Highlight), 2))
             painter.setBrush(qt.QBrush())
             painter.drawRect(qt.QRectF(left, 2, right - left, floor + LANE + 2))

@@ -111,9 +111,7 @@ def show_only(segmentation_node: slicer.vtkMRMLSegmentationNode, segment_id: str
 
 def show_all(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
     """Show the segments that were visible before the first :func:`show_only`; nothing happens if there was none."""
-    restore_segments(
-        segmentation_node, VISIBILITY_BEFORE, lambda display, *shown: display.SetSegmentVisibility(*shown)
-    )
+    restore_segments(segmentation_node, VISIBILITY_BEFORE, lambda display, *shown: display.SetSegmentVisibility(*shown))
 
 
 def one_shown(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:

@@ -35,12 +35,11 @@ class ReviewController:
     """One case under review, its scoring and its folder.
 
     Args:
-        ct: the CT.
-        segmentation: its masks as they are now.
+        ct, segmentation: the case; its masks as they are now.
         session: the review, new or taken up again.
         scorer: with the model loaded.
         store: the folder.
-        options: the options of the run, for the report.
+        options: of the run, for the report.
         changed: called whenever the page should be drawn anew.
         corrected: masks differ from those of the input.
 
@@ -101,11 +100,9 @@ class ReviewController:
         self.rescoring.edited(self.session, segment_ids)
 
     def take_masks(self, edited: list[Segment]) -> None:
-        """Take over edited masks.
+        """Take over edited masks on the CT's grid, by id.
 
-        Args:
-            edited: segments on the CT's grid, by id. Name, structure and tags stay those that were read at first:
-                the user's names (``--names``) are not in the scene.
+        Name, structure and tags stay those that were read first: the user's names (``--names``) are not in the scene.
         """
         self.segmentation = with_masks(self.segmentation, edited)
         self.n_edits += 1

@@ -29,12 +29,9 @@ _STEP = 0.1
 
 
 class Display:
-    """The CT's window and the look of the masks. :meth:`apply` puts the latter on, whatever else was changed.
+    """The CT's window and the look of the masks. What a browser sends and is no choice raises a ``UsageError``.
 
-    Args:
-        volume_node, segmentation_node: of the case, with display nodes.
-        presenter: of its review.
-        changed: called when the CT has another window: dragging in a view changes it.
+    ``changed`` is called when the CT has another window: dragging in a view changes it.
 
     Attributes:
         by_structure: the window is that of the structure looked at; ends when the reader chooses another.
@@ -72,11 +69,7 @@ class Display:
             self._show(window)
 
     def use_window(self, name: str) -> None:
-        """Use a preset by its name; ``""``: that of the structure looked at, from now on.
-
-        Raises:
-            UsageError: there is no such preset.
-        """
+        """Use a preset by its name; ``""``: that of the structure looked at, from now on."""
         presets = {"": self._structure_window} | {p.name: p for p in WINDOW_PRESETS}
         self._show(presets[_one_of(name, presets)])
         self.by_structure = not name
@@ -95,11 +88,7 @@ class Display:
     # Masks
 
     def use_masks(self, masks: str) -> None:
-        """Show masks filled, as outlines, or not at all.
-
-        Raises:
-            UsageError: there is no such way.
-        """
+        """Show masks in one of the ways of :data:`MASKS`."""
         self.masks = _one_of(masks, MASKS)
         self.apply()
 
@@ -117,11 +106,7 @@ class Display:
         self.use_opacity(self.opacity + steps * _STEP)
 
     def use_colors(self, colors: str = "") -> None:
-        """Color masks in one of the ways of :data:`COLORS`; by default the next.
-
-        Raises:
-            UsageError: there is no such way.
-        """
+        """Color masks in one of the ways of :data:`COLORS`; by default the next."""
         self.colors = _one_of(colors or COLORS[(COLORS.index(self.colors) + 1) % len(COLORS)], COLORS)
 
     def apply(self) -> None:
@@ -141,10 +126,8 @@ class Display:
     def is_paint_due(self, masks: object, visible: object, k: int | None) -> bool:
         """Whether something has changed since :meth:`paint`.
 
-        Args:
-            masks: what stands for the masks as they are; another value when one was edited.
-            visible: which segments are shown; another value when that has changed.
-            k: canonical slice of the axial view: where each slice has its color, outlines have that of this one.
+        ``masks`` and ``visible`` are values that are others when a mask was edited, or other segments are shown. ``k``
+        is the slice of the axial view: where each slice has its color, outlines have that of this one.
         """
         return self._state(masks, visible, k) != self._painted
 

@@ -18,10 +18,7 @@ _SMALLEST_MM, _LARGEST_MM = 1.0, 60.0
 class Editing:
     """The brush on the segmentation of a case.
 
-    Args:
-        app: trame-slicer's application.
-        segmentation_node, volume_node: what is edited, and the CT it belongs to.
-        changed: called when the brush has another size: Shift and the wheel change it in the view.
+    ``changed`` is called when the brush has another size: Shift and the wheel change it in the view.
 
     Attributes:
         history: strokes, and other edits that are to be undone as they are.

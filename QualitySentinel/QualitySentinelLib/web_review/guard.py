@@ -54,9 +54,6 @@ else document.getElementById('said').textContent =
 class Guard:
     """The token, the cookie and the secret of one run, and the checks of every request.
 
-    Args:
-        index: trame's ``index.html``.
-
     Example::
 
         guard = Guard(Path(www) / "index.html")
@@ -135,11 +132,7 @@ class Guard:
 
 
 def check_loopback(host: str) -> None:
-    """Refuse to listen where others could reach the page.
-
-    Raises:
-        UsageError: ``host`` is not an address of this computer for itself.
-    """
+    """Refuse, with a ``UsageError``, to listen where others could reach the page."""
     try:
         local = ip_address(host).is_loopback
     except ValueError:
@@ -149,11 +142,7 @@ def check_loopback(host: str) -> None:
 
 
 def check_port(port: int) -> None:
-    """Refuse, before the case is read, a port that cannot be listened on.
-
-    Raises:
-        UsageError: it is in use, not allowed, or none.
-    """
+    """Refuse, with a ``UsageError`` and before the case is read, a port that cannot be listened on."""
     if not 0 <= port <= 65535:
         raise UsageError(f"--port {port}: not a TCP port; give 0 to 65535")
     with socket.socket() as probe:

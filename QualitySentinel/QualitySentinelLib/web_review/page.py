@@ -27,14 +27,9 @@ _PAINT_SECONDS = 1.0
 
 
 class ReviewPage:
-    """Connects the review, the scene and the page.
+    """Connects the review, the scene and the page, which calls the case ``name``.
 
     To be made inside the running event loop, before the server starts.
-
-    Args:
-        server: the trame server.
-        review: the case under review.
-        name: what the page calls the case.
     """
 
     def __init__(self, server, review: ReviewController, name: str) -> None:

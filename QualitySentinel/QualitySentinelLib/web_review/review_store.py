@@ -40,16 +40,7 @@ class ReviewStore:
         return self.folder / MASKS_FILE
 
     def write(self, case: CaseScore, state: Mapping[str, object], corrected: bool) -> None:
-        """Write a review, whole.
-
-        Args:
-            case: its scores.
-            state: what ``ReviewSession.to_state()`` gave.
-            corrected: masks were edited and are kept beside it.
-
-        Raises:
-            InputError: the folder cannot be written.
-        """
+        """Write a review, whole: scores, ``ReviewSession.to_state()``, and whether corrected masks lie beside it."""
         document = {
             "schema": SCHEMA,
             "inputs": self.inputs,
@@ -60,11 +51,7 @@ class ReviewStore:
         atomic_write(self.folder / REVIEW_FILE, json.dumps(document, allow_nan=False) + "\n")
 
     def write_masks(self, segmentation: Segmentation) -> None:
-        """Write the segmentation as it is now, whole.
-
-        Raises:
-            InputError: the folder cannot be written.
-        """
+        """Write the segmentation as it is now, whole."""
         write_scored_segmentation(self.masks_file, segmentation, CaseScore([], 0.0))
 
     def read(self) -> dict | None:
@@ -92,11 +79,7 @@ class ReviewStore:
         return document
 
     def session(self, document: Mapping) -> ReviewSession:
-        """The review of a document.
-
-        Raises:
-            InputError: it is damaged.
-        """
+        """The review of a document; an ``InputError`` when it is damaged."""
         try:
             return ReviewSession.from_state(case_from_document(document["scores"]), document["review"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -27,10 +27,9 @@ _STARTING_SECONDS = 60.0
 
 
 def serve(review: Callable[[], ReviewController], name: str, port: int, browser: bool, host: str = LOOPBACK) -> None:
-    """Serve a review until it is ended with Ctrl+C; then it is kept.
+    """Serve the review that ``review`` makes, inside the event loop, until it is ended with Ctrl+C; then it is kept.
 
     Args:
-        review: makes the review, inside the event loop.
         name: what the page calls the case.
         port: TCP port, 0 for a free one.
         browser: open the default browser.

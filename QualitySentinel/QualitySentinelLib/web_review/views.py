@@ -32,13 +32,9 @@ _FLAT = 1 / 3
 
 
 class CaseViews:
-    """The three slice views.
+    """The three slice views; slices are counted on the grid of ``ct``.
 
-    Args:
-        server: the trame server.
-        app: trame-slicer's application.
-        ct: whose grid the slices are counted on.
-        on_scroll: called with the canonical k of the axial view when it shows another slice.
+    ``on_scroll`` is called with the canonical k of the axial view when it shows another slice.
 
     Attributes:
         templates: names of the views' trame templates, by orientation.
