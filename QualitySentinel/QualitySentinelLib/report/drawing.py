@@ -115,16 +115,18 @@ def draw_scale_bar(draw: ImageDraw.ImageDraw, size: tuple[int, int], px_per_mm: 
 def jpeg_data_uri(picture: np.ndarray | Image.Image, quality: int = 86) -> str:
     """A picture (``[height, width, 3]``, 0..255) as a ``data:`` URI; color at full resolution for crisp contours."""
     image = picture if isinstance(picture, Image.Image) else to_image(picture)
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=quality, subsampling=0, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+    return _data_uri(image, "jpeg", quality=quality, subsampling=0)
 
 
 def png_data_uri(pixels: np.ndarray) -> str:
     """A small lossless picture (uint8 ``[height, width, 3 or 4]``) as a ``data:`` URI."""
+    return _data_uri(Image.fromarray(pixels), "png")
+
+
+def _data_uri(image: Image.Image, kind: str, **how) -> str:
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+    image.save(stream, kind, optimize=True, **how)
+    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
 
 
 def to_image(picture: np.ndarray) -> Image.Image:

@@ -10,15 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from ..files import atomic_write
-from ..scores import (
-    CaseScore,
-    SegmentScore,
-    SliceScore,
-    Status,
-    dsc_color,
-    segment_labels,
-    software_versions,
-)
+from ..scores import CaseScore, SegmentScore, SliceScore, Status, dsc_color, segment_labels, software_versions
 from ..scores.aggregation import flagged_of_correct
 from ..scores.colors import NO_SCORE_COLOR, SCALES, css_color
 from ..suggestions import Drawings, ErrorMap, error_map
@@ -135,7 +127,7 @@ def _row(segment: SegmentScore, label: str, rank: int, threshold: float, picture
         "colors": _colors(segment.predicted_dsc),
         "dsc": dsc_text(segment.predicted_dsc, threshold),
         "below": segment.predicted_dsc is not None and segment.predicted_dsc < threshold,
-        "range": _range(segment),
+        "range": range_text(segment.dsc_low, segment.dsc_high),
         "strips": {scale: dsc_strip(segment, scale) for scale in SCALES} if segment.slices else {},
         "plot": dsc_plot(segment, label, threshold, mark_all) if segment.slices else "",
         "pictures": pictures,
@@ -157,18 +149,13 @@ def _pictures(
                 continue
             errors = error_map(drawings.of(slice_score), segment, k, ct.frame.shape[1:])
             picture = slice_picture(ct, segment, k, mask_from=slice_score.nearest_k, errors=errors)
-            pictures.setdefault(segment_id, []).append(
-                {
-                    "uri": picture.uri,
-                    "slice": slice_score,
-                    "missed": slice_score.missed,
-                    "expected": _expected(errors),
-                    "dsc_text": dsc_text(slice_score.predicted_dsc, case_score.threshold),
-                    "range": _range(slice_score),
-                    "colors": _colors(slice_score.predicted_dsc),
-                    "window": picture.window.name,
-                }
-            )
+            entry = {
+                "uri": picture.uri, "window": picture.window.name, "slice": slice_score, "missed": slice_score.missed,
+                "expected": _expected(errors), "colors": _colors(slice_score.predicted_dsc),
+                "dsc_text": dsc_text(slice_score.predicted_dsc, case_score.threshold),
+                "range": range_text(slice_score.dsc_low, slice_score.dsc_high),
+            }  # fmt: skip
+            pictures.setdefault(segment_id, []).append(entry)
     return pictures
 
 
@@ -182,10 +169,6 @@ def _expected(errors: ErrorMap | None) -> str:
 def _colors(dsc: float | None) -> dict[str, str]:
     """The color of a DSC by scale, as CSS has it: the reader chooses the scale in the page."""
     return {scale: css_color(dsc_color(dsc, scale)) for scale in SCALES}
-
-
-def _range(score: SegmentScore | SliceScore) -> str:
-    return range_text(score.dsc_low, score.dsc_high)
 
 
 def _canonical_slice(slice_score: SliceScore, ct: CtVolume) -> int | None:

@@ -41,14 +41,7 @@ _APART_PX = 22
 
 @dataclass(frozen=True)
 class OverviewPicture:
-    """A plane of the case.
-
-    Attributes:
-        plane: ``"Axial"``, ``"Coronal"`` or ``"Sagittal"``.
-        uris: the picture as a ``data:`` URI, by color scale.
-        width, height: pixels.
-        ranks: ranks of the segments that are numbered on it.
-    """
+    """A plane of the case as ``data:`` URIs by color scale, with the ranks of the segments that are numbered on it."""
 
     plane: str
     uris: Mapping[str, str]
@@ -62,9 +55,7 @@ def overview_pictures(
 ) -> list[OverviewPicture]:
     """The coronal and the sagittal plane that show most of the worst segments; of a thin stack, the axial plane.
 
-    Args:
-        case_score, ct, segmentation: the case; masks are read one axial slice at a time.
-        ranks: rank of each segment by id, 1 for the worst; drawn on the worst ones.
+    ``ranks``: of each segment by id, 1 for the worst; drawn on the worst ones.
     """
     dsc = {s.segment_id: s.predicted_dsc for s in case_score.segments}
     segments = [s for s in segmentation if not s.is_empty]

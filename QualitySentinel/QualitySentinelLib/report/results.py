@@ -7,14 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..files import atomic_folder
-from ..review import (
-    ReviewSession,
-    review_document,
-    review_segment_rows,
-    review_slice_rows,
-)
-from ..scores import CaseScore, write_report_json, write_segments_csv, write_slices_csv
-from ..scores.columns import REVIEW_SEGMENT_COLUMNS, REVIEW_SLICE_COLUMNS
+from ..review import ReviewSession, review_document, score_tables
+from ..scores import CaseScore, write_report_json
 from ..scores.tables import write_table
 from ..suggestions import Drawings, suggested_segments
 from ..volume import CtVolume, Segmentation
@@ -52,12 +46,8 @@ def write_results(
     """
     case = case_score if session is None else session.case
     with atomic_folder(folder) as new:
-        if session is None:
-            write_segments_csv(new / "segments.csv", case)
-            write_slices_csv(new / "slices.csv", case)
-        else:
-            write_table(new / "segments.csv", REVIEW_SEGMENT_COLUMNS, review_segment_rows(session))
-            write_table(new / "slices.csv", REVIEW_SLICE_COLUMNS, review_slice_rows(session))
+        for name, table in zip(("segments.csv", "slices.csv"), score_tables(case, session), strict=True):
+            write_table(new / name, *table)
         accepted = None if session is None else session.accepted_counts()
         write_scored_segmentation(new / "scored.seg.nrrd", segmentation, case, accepted=accepted)
         write_html_report(new / "report.html", case, ct, segmentation, drawings=drawings)

@@ -29,8 +29,7 @@ def write_scored_segmentation(
 
     Args:
         path: ends in ``.seg.nrrd``.
-        segmentation: as it was read.
-        case_score: its scores; a segment without one keeps its color and gets no tags.
+        case_score: a segment without a score keeps its color and gets no tags.
         accepted: by segment id how many flagged or missed slices a reader accepted, if there is a review.
 
     Raises:

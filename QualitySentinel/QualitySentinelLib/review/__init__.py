@@ -6,5 +6,5 @@ from .events import Changed, ReviewEvent
 from .presenter import ReviewPresenter
 from .refs import SliceRef
 from .rescoring import Rescoring
-from .rows import review_document, review_segment_rows, review_slice_rows
+from .rows import review_document, review_segment_rows, review_slice_rows, score_tables
 from .session import ReviewSession

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ..scores import CaseScore
+from ..scores.columns import REVIEW_SEGMENT_COLUMNS, REVIEW_SLICE_COLUMNS, SEGMENT_COLUMNS, SLICE_COLUMNS
 from ..scores.tables import segment_rows, slice_rows
 
 if TYPE_CHECKING:
     from .session import ReviewSession
+
+
+def score_tables(case: CaseScore, session: ReviewSession | None = None) -> tuple[tuple, tuple]:
+    """(columns, rows) of the segments and of the slices; with the session of these scores, also what the reader did."""
+    if session is None:
+        return (SEGMENT_COLUMNS, segment_rows(case)), (SLICE_COLUMNS, slice_rows(case))
+    segments = REVIEW_SEGMENT_COLUMNS, review_segment_rows(session)
+    return segments, (REVIEW_SLICE_COLUMNS, review_slice_rows(session))
 
 
 def review_slice_rows(session: ReviewSession) -> Iterator[tuple[object, ...]]:

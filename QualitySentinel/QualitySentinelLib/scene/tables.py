@@ -14,10 +14,9 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
-from ..review import review_segment_rows, review_slice_rows
+from ..review import score_tables
 from ..scores import CaseScore
-from ..scores.columns import COLUMNS, REVIEW_SEGMENT_COLUMNS, REVIEW_SLICE_COLUMNS, SEGMENT_COLUMNS, SLICE_COLUMNS
-from ..scores.tables import segment_rows, slice_rows
+from ..scores.columns import COLUMNS
 from ..steps import Steps, at_once
 from .nodes import own_node
 
@@ -44,13 +43,7 @@ def update_tables_steps(segmentation_node, case_score: CaseScore, session: Revie
         (segments table, slices table).
     """
     name = segmentation_node.GetName()
-    if session is None:
-        parts = (SEGMENT_COLUMNS, segment_rows(case_score)), (SLICE_COLUMNS, slice_rows(case_score))
-    else:
-        parts = (
-            (REVIEW_SEGMENT_COLUMNS, review_segment_rows(session)), (REVIEW_SLICE_COLUMNS, review_slice_rows(session))
-        )  # fmt: skip
-    tables = []
+    tables, parts = [], score_tables(case_score, session)
     for role, what, (columns, rows) in zip((SEGMENTS_ROLE, SLICES_ROLE), ("segment", "slice"), parts, strict=True):
         tables.append(own_node(segmentation_node, role, "vtkMRMLTableNode", f"{name} predicted DSC by {what}"))
         gathered = []

@@ -54,24 +54,6 @@ def slice_rows(case_score: CaseScore, columns: Sequence[str] = SLICE_COLUMNS) ->
             yield *name, *(column.of(s) for column in own)
 
 
-def write_segments_csv(path: str | os.PathLike, case_score: CaseScore) -> Path:
-    """Write one row per segment, in the segmentation's order.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    return write_table(path, SEGMENT_COLUMNS, segment_rows(case_score))
-
-
-def write_slices_csv(path: str | os.PathLike, case_score: CaseScore) -> Path:
-    """Write one row per scored slice and per missed one: segments in the segmentation's order, slices upwards.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    return write_table(path, SLICE_COLUMNS, slice_rows(case_score))
-
-
 def read_segments_csv(path: str | os.PathLike) -> list[dict]:
     """Rows of a ``segments.csv`` as dictionaries by column: counts as int, DSC as float, empty cells as ``None``.
 
@@ -85,13 +67,9 @@ def read_segments_csv(path: str | os.PathLike) -> list[dict]:
 
 
 def read_slices_csv(path: str | os.PathLike) -> list[dict]:
-    """Rows of a ``slices.csv`` as dictionaries by column: numbers as int or float, ``flagged`` and ``missed`` as bool.
+    """Rows of a ``slices.csv``, as :func:`read_segments_csv`; ``flagged`` and ``missed`` are bool.
 
-    Files of earlier versions lack ``dsc_low``, ``dsc_high`` and ``missed``, which are ``None`` then. Columns of a
-    review, and any that others have added, are read when they are there.
-
-    Raises:
-        InputError: there is no such file, or it is not such a table.
+    Files of earlier versions lack ``dsc_low``, ``dsc_high`` and ``missed``, which are ``None`` then.
     """
     return _read(path, _FIRST_SLICE_COLUMNS, SLICE_COLUMNS)
 

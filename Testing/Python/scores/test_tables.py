@@ -12,9 +12,10 @@ from QualitySentinelLib.scores import (
     flag,
     read_segments_csv,
     read_slices_csv,
-    write_segments_csv,
-    write_slices_csv,
+    write_table,
 )
+from QualitySentinelLib.scores.columns import SEGMENT_COLUMNS, SLICE_COLUMNS
+from QualitySentinelLib.scores.tables import segment_rows, slice_rows
 
 HOSTILE_NAMES = [
     "liver, right lobe",
@@ -33,6 +34,14 @@ HOSTILE_NAMES = [
     " ",
     "<script>alert(1)</script>",
 ]
+
+
+def write_segments_csv(path, case):
+    return write_table(path, SEGMENT_COLUMNS, segment_rows(case))
+
+
+def write_slices_csv(path, case):
+    return write_table(path, SLICE_COLUMNS, slice_rows(case))
 
 
 def test_the_segment_table_has_the_columns_of_the_contract_in_order(tmp_path, a_case_score):
