@@ -238,17 +238,10 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
     ):  # fmt: skip
         """Score a segmentation step by step: a generator to be driven from the event loop.
 
-        Nothing in the scene is changed; call :meth:`applyScores` with the score of the last step.
+        Nothing in the scene is changed; call :meth:`applyScores` with the score of the last step. Parameters, progress
+        and errors are those of QualitySentinelLib.scene.scoring.score_steps; the model is a field of the options.
 
-        :param volumeNode: the CT, a vtkMRMLScalarVolumeNode in Hounsfield units
-        :param segmentationNode: vtkMRMLSegmentationNode
-        :param previous: an earlier score: slices that have not changed since keep theirs
-        :param cancelled: function that is asked between steps whether to stop
-        :param options: QualitySentinelLib.options.ScoringOptions
-        :param drawings: QualitySentinelLib.suggestions.Drawings to be filled, for error maps
-        :param changes: fields of it, such as threshold, device, slices, segments and model
-        :return: iterator of QualitySentinelLib.scorer.Progress; the last one has the complete score, unless cancelled
-        :raises QualitySentinelError: what is wrong with the inputs or the model, in one line
+        :param changes: fields of QualitySentinelLib.options.ScoringOptions, such as threshold, device, slices and model
         """
         from QualitySentinelLib.scene.scoring import score_steps
 
@@ -262,10 +255,6 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
         """Score edited segments again, step by step: only slices that have changed are run.
 
         :param session: the ReviewSession; it is not changed, give its ``update`` the score of the last step
-        :param segmentIds: ids of the edited segments
-        :param options: as in :meth:`scoreSteps`
-        :param drawings: as there
-        :return: iterator of Progress, as in :meth:`scoreSteps`
         :raises ModelError: another model is chosen than the one that made the scores
         """
         from QualitySentinelLib.scene.scoring import rescore

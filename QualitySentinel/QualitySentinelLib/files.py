@@ -84,11 +84,7 @@ def _flush(path: Path) -> None:
 
 
 def check_writable(folder: str | os.PathLike) -> None:
-    """Make sure, before long work, that a folder can be written or made; nothing is left behind.
-
-    Raises:
-        InputError: it cannot.
-    """
+    """Make sure, before long work, that a folder can be written or made, or raise ``InputError``; nothing is left."""
     existing = Path(folder)
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
@@ -116,11 +112,7 @@ def locked_folder(folder: str | os.PathLike, taken: str) -> Iterator[None]:
     """Keep other processes out of a folder until the block, or the process, ends.
 
     The folder is made when there is none, and dropped again when nothing was put into it. Nothing is locked where the
-    system cannot: on Windows, and on some network disks.
-
-    Args:
-        folder: the folder.
-        taken: what to say, and to do, when another process has it.
+    system cannot: on Windows, and on some network disks. ``taken``: what to say, and to do, when another has it.
 
     Raises:
         InputError: the folder cannot be made.

@@ -60,11 +60,7 @@ class ScoringOptions:
 
 
 def check_threshold(threshold: float) -> float:
-    """The threshold as a float.
-
-    Raises:
-        UsageError: it is not a number in 0..1.
-    """
+    """The threshold as a float; a ``UsageError`` unless it is a number in 0..1."""
     try:
         value = float(threshold)
     except (TypeError, ValueError):

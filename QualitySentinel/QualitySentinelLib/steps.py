@@ -17,11 +17,7 @@ Steps = Generator[None, None, Made]
 
 
 class TimeBudget:
-    """Tells a long loop when to let others run.
-
-    Args:
-        seconds: how long the loop may go on at a time; ``None``: always.
-    """
+    """Tells a long loop when to let others run: after so many seconds, or never (``None``)."""
 
     def __init__(self, seconds: float | None) -> None:
         self._seconds = seconds

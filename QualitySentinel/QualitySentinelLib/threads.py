@@ -27,11 +27,7 @@ def wait_passively() -> None:
 
 
 def use_threads(number: int | None = None) -> None:
-    """Set the number of threads, and passive waiting.
-
-    Args:
-        number: of threads; by default what ``OMP_NUM_THREADS`` says, else :func:`default_threads`.
-    """
+    """Set passive waiting and the number of threads, by default ``OMP_NUM_THREADS``, else :func:`default_threads`."""
     wait_passively()
     if number is None:
         if any(os.environ.get(name) for name in _COUNTS):

@@ -45,10 +45,8 @@ def side_of(modifier: str) -> str | None:
 def terminology_of(tags: Mapping | None) -> Terminology | None:
     """Terminology in a segment's tags; ``None`` when there is none or it cannot be read.
 
-    Args:
-        tags: Slicer segment tags, ``{"TerminologyEntry": "context~SCT^123037004^Anatomical Structure~..."}``: context,
-            category, type, modifier, region context, region, region modifier. (Codes of DICOM objects become such a
-            tag when they are read.)
+    ``{"TerminologyEntry": "context~SCT^123037004^Anatomical Structure~..."}`` has context, category, type, modifier,
+    region context, region, region modifier. Codes of DICOM objects become such a tag when they are read.
     """
     parts = str((tags or {}).get(TERMINOLOGY_TAG) or "").split("~")
     if len(parts) < 3:

@@ -92,28 +92,15 @@ class QualityModel:
         vectors = [self.table.vector(name if name in self.table else None) for name in names]
         return torch.from_numpy(np.asarray(vectors, dtype=np.float32).reshape(len(vectors), -1))
 
-    def score(
-        self,
-        images: torch.Tensor,
-        names: Sequence[str | None],
-        pixel_mm: torch.Tensor | None = None,
-        place: torch.Tensor | None = None,
-        locator: torch.Tensor | None = None,
-    ) -> np.ndarray:
-        """Raw DSC of slices, float32 ``[N]``: neither limited to 0..1 nor calibrated.
-
-        Args:
-            images: float32 ``[N, C, S, S]`` as ``make_batch`` with this model's preset makes them.
-            names: structure of each slice; ``None`` or an unknown name means the neutral embedding.
-            pixel_mm: float32 ``[N]``.
-            place, locator: as ``make_batch`` makes them, for a model whose preset has a locator.
+    def score(self, images: torch.Tensor, names: Sequence[str | None], *others: torch.Tensor | None) -> np.ndarray:
+        """Raw DSC of slices, float32 ``[N]``: neither limited to 0..1 nor calibrated. Takes what :meth:`inputs` takes.
 
         Raises:
             ModelError: an output is not a finite number: no DSC, and nothing a threshold would flag.
         """
         if not len(images):
             return np.zeros(0, dtype=np.float32)
-        return self._finite(self.chosen_backend()(self.inputs(images, names, pixel_mm, place, locator)))
+        return self._finite(self.chosen_backend()(self.inputs(images, names, *others)))
 
     def draw(self, images: torch.Tensor, names: Sequence[str | None], *others) -> tuple[np.ndarray, np.ndarray]:
         """What :meth:`score` gives of at least one slice, and, from the same pass, the reference that is expected.
@@ -134,11 +121,18 @@ class QualityModel:
         self,
         images: torch.Tensor,
         names: Sequence[str | None],
-        pixel_mm: torch.Tensor | None,
-        place: torch.Tensor | None,
-        locator: torch.Tensor | None,
+        pixel_mm: torch.Tensor | None = None,
+        place: torch.Tensor | None = None,
+        locator: torch.Tensor | None = None,
     ) -> Inputs:
-        """The network's inputs, in the order of its ``forward``."""
+        """The network's inputs, in the order of its ``forward``.
+
+        Args:
+            images: float32 ``[N, C, S, S]`` as ``make_batch`` with this model's preset makes them.
+            names: structure of each slice; ``None`` or an unknown name means the neutral embedding.
+            pixel_mm: float32 ``[N]``; 1 mm by default.
+            place, locator: as ``make_batch`` makes them, for a model whose preset has a locator.
+        """
         inputs = images, self.embeddings(names), torch.ones(len(images)) if pixel_mm is None else pixel_mm
         if self.sees_places:
             inputs += told(place, names), locator

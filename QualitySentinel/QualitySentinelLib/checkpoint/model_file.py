@@ -38,16 +38,10 @@ _MISSED = {"threshold": (0.0, 1.0), "inner_threshold": (0.0, 1.0), "false_flags"
 
 
 def save_model(model: QualityModel, path: str | os.PathLike, half: bool = False) -> Path:
-    """Write ``model`` whole to a ``.safetensors`` file.
+    """Write ``model`` whole to a ``.safetensors`` file; returns its path.
 
-    Args:
-        model: its weights must be finite.
-        path: the file.
-        half: store matrices and kernels as float16 (half the size; they are computed with as float32 all the same).
-            Biases and normalization statistics stay float32, embeddings become float16 too.
-
-    Returns:
-        The path written.
+    With ``half``, matrices, kernels and embeddings are stored as float16: half the size, and they are computed with as
+    float32 all the same. Biases and normalization statistics stay float32.
 
     Raises:
         ModelError: weights are not finite, or too large for float16.

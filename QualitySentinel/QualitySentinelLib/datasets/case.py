@@ -79,11 +79,7 @@ def read_case(
 
 
 def read_case_ct(case: Case) -> CtVolume:
-    """Read a case's CT.
-
-    Raises:
-        InputError: as ``read_ct`` does, or the case has a ``problem``.
-    """
+    """Read a case's CT; an ``InputError`` as ``read_ct`` raises it, or if the case has a ``problem``."""
     if case.problem:
         raise InputError(f"{case.name}: {case.problem}")
     if not case.ct_files:
@@ -94,14 +90,7 @@ def read_case_ct(case: Case) -> CtVolume:
 
 
 def read_reference(case: Case, ct: CtVolume | None = None) -> Segmentation:
-    """Read a case's reference segmentation: ``reference``, or ``seg`` when there is only one.
-
-    Args:
-        ct: the case's CT, where it has been read already.
-
-    Raises:
-        QualitySentinelError: as :func:`read_case` does.
-    """
+    """Read a case's ``reference``, or ``seg`` when there is only one; ``ct``: its CT, where that was read already."""
     ct = read_case_ct(case) if ct is None else ct
     return read_segmentation(case.root / (case.reference or case.seg), ct, case.names)
 

@@ -18,12 +18,8 @@ def split_by_patient(cases: Iterable[Case], folds: int = FOLDS, seed: int | None
     """Fold of each case, 0 to ``folds`` - 1, by the case's name.
 
     A case whose patient is unknown is a patient of its own. Patients are dealt out site by site, so that folds, and the
-    folds of each site, differ by one patient at most.
-
-    Args:
-        cases: of one data set, in any order.
-        folds: how many.
-        seed: shuffles the patients of each site; natural order (2 before 10) when ``None``.
+    folds of each site, differ by one patient at most. ``seed`` shuffles the patients of each site; by default they are
+    in natural order (2 before 10).
 
     Raises:
         UsageError: fewer patients than folds.
@@ -43,12 +39,8 @@ def fold_of(sources: Mapping[str, str], folds: int = FOLDS) -> dict[str, int]:
     """Fold of each patient, 0 to ``folds`` - 1, that does not depend on other data sets: models are trained so.
 
     Patients of one data set are numbered in natural order and dealt out in turn, starting at a fold that follows from
-    the data set's name.
-
-    Args:
-        sources: the data set of each patient, by the patient's name; what follows a comma (``, synthetic``) does not
-            count.
-        folds: how many.
+    the data set's name. ``sources``: the data set of each patient, by the patient's name; what follows a comma
+    (``, synthetic``) does not count.
     """
     numbers: dict[str, int] = {}
     fold = {}

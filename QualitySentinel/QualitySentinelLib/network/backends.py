@@ -89,12 +89,8 @@ class TorchBackend:
 class OpenVinoBackend:
     """The fused network in OpenVINO, on the CPU, with as many threads as PyTorch uses.
 
-    Args:
-        network: on the CPU.
-        inputs: an example of what it will be given; any number of slices may follow.
-        precision: ``"float32"`` or ``"bfloat16"``.
-        kept_as: file without suffix under which the converted network is kept, or found from an earlier time.
-            Converting takes seconds.
+    ``inputs`` are an example of what it will be given; any number of slices may follow. ``kept_as``: file without
+    suffix under which the converted network is kept, or found from an earlier time, because converting takes seconds.
     """
 
     name = "openvino"
@@ -134,12 +130,6 @@ def choose_backend(
 
     OpenVINO's scores of the ``example`` are compared with PyTorch's: float32 must be :data:`EQUAL`, bfloat16
     :data:`CLOSE`. So what is chosen depends on network, processor and example only.
-
-    Args:
-        network: with its weights, on the device where it will run.
-        example: inputs of a few slices.
-        backend, precision: one of :data:`BACKENDS`, :data:`PRECISIONS`.
-        kept_as: see :class:`OpenVinoBackend`.
 
     Raises:
         UsageError: OpenVINO was asked for and is not installed.

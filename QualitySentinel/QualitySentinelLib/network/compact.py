@@ -105,24 +105,9 @@ class CompactNetwork(nn.Module):
         if told_dim:
             self.identity = _Identity(embedding_dim, told_dim, 2 * previous, condition_dim, activate)
 
-    def forward(
-        self,
-        images: torch.Tensor,
-        embeddings: torch.Tensor,
-        pixel_mm: torch.Tensor | None = None,
-        told: torch.Tensor | None = None,
-        locator: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """Raw DSC ``[N, 1]`` (not limited to 0..1).
-
-        Args:
-            images: float32 ``[N, C, S, S]``; S a multiple of 32, at least 32.
-            embeddings: float32 ``[N, D]``, or ``[1, D]`` for all.
-            pixel_mm: float32 ``[N]``, mm per pixel; ``None`` means 1 mm.
-            told: float32 ``[N, told_dim]``; needed, as ``locator`` is, by a network with ``told_dim``.
-            locator: float32 ``[N, 2, L, L]``, the body and the mask in it, 0..1; L a multiple of 16.
-        """
-        return self.with_shares(images, embeddings, pixel_mm, told, locator)[0]
+    def forward(self, *inputs: torch.Tensor | None) -> torch.Tensor:
+        """Raw DSC ``[N, 1]`` (not limited to 0..1), from what :meth:`with_shares` takes."""
+        return self.with_shares(*inputs)[0]
 
     def with_shares(
         self,
@@ -134,6 +119,13 @@ class CompactNetwork(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Raw DSC ``[N, 1]``; the logits of the shares ``[N, 2, S/2, S/2]``: inside the mask, outside it; and those of
         the gate ``[N, 1]``, if there is one.
+
+        Args:
+            images: float32 ``[N, C, S, S]``; S a multiple of 32, at least 32.
+            embeddings: float32 ``[N, D]``, or ``[1, D]`` for all.
+            pixel_mm: float32 ``[N]``, mm per pixel; ``None`` means 1 mm.
+            told: float32 ``[N, told_dim]``; needed, as ``locator`` is, by a network with ``told_dim``.
+            locator: float32 ``[N, 2, L, L]``, the body and the mask in it, 0..1; L a multiple of 16.
         """
         number = images.shape[0]  # not len(): a traced network takes any number of slices
         text = self.embedding_norm(embeddings).expand(number, -1)
@@ -230,10 +222,8 @@ class _Pyramid(nn.Module):
     def __init__(self, widths: Sequence[int], width: int, activate: type[nn.Module]) -> None:
         super().__init__()
         self.laterals = nn.ModuleList(nn.Conv2d(inputs, width, 1) for inputs in widths)
-        self.conv1 = _conv3(width, width)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = _conv3(width, width)
-        self.bn2 = nn.BatchNorm2d(width)
+        self.conv1, self.bn1 = _conv3(width, width), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = _conv3(width, width), nn.BatchNorm2d(width)
         self.activate = activate()
         self.logits = nn.Conv2d(width, 8, 1)
         # Most of a mask is right, and most of what is outside it is no reference.
@@ -256,10 +246,8 @@ class _Stem(nn.Module):
 
     def __init__(self, in_channels: int, width: int, activate: type[nn.Module]) -> None:
         super().__init__()
-        self.conv1 = _conv3(in_channels, width, 2)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = _conv3(width, width)
-        self.bn2 = nn.BatchNorm2d(width)
+        self.conv1, self.bn1 = _conv3(in_channels, width, 2), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = _conv3(width, width), nn.BatchNorm2d(width)
         self.activate = activate()
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
 
@@ -273,10 +261,8 @@ class _Block(nn.Module):
 
     def __init__(self, inputs: int, width: int, stride: int, activate: type[nn.Module], condition_dim: int) -> None:
         super().__init__()
-        self.conv1 = _conv3(inputs, width, stride)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = _conv3(width, width)
-        self.bn2 = nn.BatchNorm2d(width)
+        self.conv1, self.bn1 = _conv3(inputs, width, stride), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = _conv3(width, width), nn.BatchNorm2d(width)
         self.activate = activate()
         self.downsample = None
         if stride != 1 or inputs != width:

@@ -19,11 +19,7 @@ _CT_STORAGE = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.
 
 @contextmanager
 def refusing_damage(path: Path, what: str) -> Iterator[None]:
-    """Turn whatever pydicom raises on a damaged file into one line, and keep its remarks on odd values quiet.
-
-    Raises:
-        InputError: instead of any error that is not one of ours.
-    """
+    """Turn whatever pydicom raises on a damaged file into an ``InputError``; keep its remarks on odd values quiet."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -35,11 +31,7 @@ def refusing_damage(path: Path, what: str) -> Iterator[None]:
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file begins as DICOM does: with the mark behind a preamble, or at once with the first elements.
-
-    Raises:
-        InputError: it cannot be opened.
-    """
+    """Whether a file begins as DICOM does: with the mark behind a preamble, or at once with the first elements."""
     try:
         with open(path, "rb") as stream:
             start = stream.read(132)
@@ -64,8 +56,6 @@ def dicom_headers(
     Elements that cannot be understood are left out of the data set, as if the file did not have them.
 
     Args:
-        folder: looked through with its subfolders.
-        keywords: of the elements to read.
         files: look at these only, instead of all below ``folder``.
         damaged: files that should be DICOM, by their name or first bytes, and cannot be read are added to it.
     """
@@ -106,11 +96,7 @@ def _drop_damaged(dataset) -> None:
 
 
 def functional_group(dataset, index: int, keyword: str):
-    """The item of a functional group of frame ``index``: its own, else the one that all frames share.
-
-    Raises:
-        KeyError: neither is there.
-    """
+    """The item of a functional group of frame ``index``, its own or the one that all frames share, or ``KeyError``."""
     own = dataset.PerFrameFunctionalGroupsSequence[index]
     shared = dataset.get("SharedFunctionalGroupsSequence") or [{}]
     return (own if keyword in own else shared[0])[keyword].value[0]

@@ -100,17 +100,15 @@ class _Found:
 def read_dicom_series(place: Path, files: Sequence[Path] | None = None, series: str | None = None) -> Image:
     """Read a CT series of classic or Enhanced CT objects: the one named, else of several the largest axial original.
 
-    Slices are sorted by their position along the normal and keep it where they are unevenly spaced. Each has its own
-    pixel type and rescale. Missing or unevenly spaced slices, several slices at one place, and other series give
-    warnings. Slices that do not lie on one grid, within half a pixel, are taken for different series.
+    Slices are sorted by their position along the normal of their row and column directions and keep it where they are
+    unevenly spaced. Each has its own pixel type and rescale. Missing or unevenly spaced slices, several slices at one
+    place, and other series give warnings. Slices that do not lie on one grid, within half a pixel, are taken for
+    different series.
 
     Args:
         place: a folder to look through with its subfolders, or a file; for messages.
         files: of a series that is known already: these are read, and nothing else in the folder.
         series: UID, number or description of the series to read.
-
-    Returns:
-        The image in the order the slices are sorted, along the normal of their row and column directions.
 
     Raises:
         InputError: no CT series, or one that cannot be read.
@@ -142,7 +140,6 @@ def read_dicom_series(place: Path, files: Sequence[Path] | None = None, series: 
 
 
 def _find(place: Path, files: Sequence[Path] | None) -> _Found:
-    """What lies in a folder."""
     found = _Found()
     for path, header in dicom_headers(place, _KEYWORDS, files, found.damaged):
         try:

@@ -50,11 +50,7 @@ def image_stem(path: str | Path) -> str:
 
 
 def existing(path: str | Path, what: str) -> Path:
-    """The path, if something is there.
-
-    Raises:
-        InputError: nothing is there, or it is an empty file.
-    """
+    """The path; an ``InputError`` if nothing is there, or it is an empty file."""
     path = Path(path)
     try:
         if path.is_dir():
@@ -90,9 +86,7 @@ def settle_geometry(
     """The affine of a file in millimeters, and a warning for what its header does not say.
 
     Args:
-        affine: 4x4, ``(i, j, k, 1)`` to RAS, in ``unit``.
-        source: the file, for messages.
-        unit: of length, as the header names it; millimeters where it names none.
+        affine: 4x4, ``(i, j, k, 1)`` to RAS, in ``unit``: as the header names it; millimeters where it names none.
         says_how: the header says how the patient lies.
         says_size: it says how large voxels are.
 

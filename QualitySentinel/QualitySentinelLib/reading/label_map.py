@@ -17,11 +17,7 @@ _STEM_SUFFIXES = ("_segmentation", "_seg", "_mask", "_label", "-seg", "-mask", "
 
 
 def read_label_file(path: Path, collector: SegmentCollector) -> None:
-    """Add the segments of the file.
-
-    Raises:
-        InputError: the file is not a readable segmentation.
-    """
+    """Add the segments of the file; an ``InputError`` if it is not a readable segmentation."""
     image = read_image(path, "segmentation", layers=True)
     collector.warnings += image.warnings
     if has_segments(image.metadata):

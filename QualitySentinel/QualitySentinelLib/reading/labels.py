@@ -19,10 +19,6 @@ def as_labels(voxels: np.ndarray, source: str) -> tuple[np.ndarray, dict[int, in
     Booleans and whole-valued floats (within ``WHOLE``) are taken as they are. Fractions from 0 to 1 are probabilities:
     0.5 and above belongs to the segment, with a warning. NaN and infinite voxels are background, with a warning.
 
-    Args:
-        voxels: any shape.
-        source: the file, for messages.
-
     Returns:
         Labels of the same shape, uint8 or uint16; the file's value of each label that occurs (the same number unless
         it is above 65535); and the warnings.

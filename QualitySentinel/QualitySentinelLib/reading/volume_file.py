@@ -16,7 +16,6 @@ def read_image(path: str | Path, what: str = "image", layers: bool = False) -> I
     A 4D file whose last axis has length 1 is taken as 3D; a single slice is a volume of one slice.
 
     Args:
-        path: the file.
         what: what the user meant it to be (``CT``, ``segmentation``), for messages.
         layers: accept a vector image or a 4D file; its components become layers (``.seg.nrrd`` with overlapping
             segments, one mask per structure in a fourth axis).

@@ -30,13 +30,9 @@ _thresholds = (0, 0, 0)
 
 
 def import_steps(names: Sequence[str]) -> Steps[list[ModuleType]]:
-    """Import modules that bring PyTorch with them; returns them. Nothing waits when they are there already.
+    """Import modules, by absolute names, that bring PyTorch with them. Nothing waits when they are there already.
 
-    Args:
-        names: absolute ones.
-
-    Raises:
-        ImportError: as the import has raised it; other exceptions likewise.
+    What the import raises is raised here.
     """
     if not all(map(_is_imported, names)):
         yield from in_thread(lambda: _import(names), "imports PyTorch")

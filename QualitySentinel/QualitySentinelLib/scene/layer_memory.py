@@ -70,14 +70,7 @@ class LayerMemory(dict[str, LayerRecord]):
 def recorded(
     voxels: np.ndarray, geometry: tuple, values: dict[str, int], old: LayerRecord | None = None
 ) -> Steps[LayerRecord]:
-    """The record of a labelmap as it is now.
-
-    Args:
-        voxels: unsigned ``[K, J, I]``.
-        geometry: see :class:`LayerRecord`.
-        values: label value by segment id.
-        old: an earlier record: slices that are as they were then are not searched.
-    """
+    """The record of a labelmap, unsigned ``[K, J, I]``, as it is now; slices that are as in ``old`` are not read."""
     record = LayerRecord(geometry, values)
     wanted = set(values.values())
     usable = old is not None and old.geometry == geometry and wanted <= set(old.values.values())

@@ -206,12 +206,8 @@ def _draw_steps(
 ) -> Steps[None]:
     """Draw whole slices, each in a step.
 
-    Args:
-        voxels: of the map, ``[dk, dj, di]`` canonical.
-        corner: canonical ``(k, j, i)`` of its first voxel in the CT.
-        layers: all segments' label maps.
-        drawn: what to show, by segment id and canonical k.
-        slices: canonical k of the slices to draw.
+    ``voxels`` of the map, ``[dk, dj, di]`` canonical, begin at canonical ``corner`` of the CT; ``layers`` are all
+    segments' label maps, ``drawn`` what to show by segment id and canonical k.
     """
     by_label = [{value: drawn.get(i, {}) for value, i in layer.ids.items()} for layer in layers]
     for k in slices:

@@ -38,15 +38,7 @@ def export_results(
     session: ReviewSession | None,
     drawings: Drawings | None = None,
 ) -> None:
-    """Write the files that the command line writes: two tables, a report as HTML and JSON, ``scored.seg.nrrd``.
-
-    Args:
-        session: the review, for columns that say what was accepted and corrected.
-        drawings: filled by the scoring: with some, the report shows expected contours, and errors are written, too.
-
-    Raises:
-        InputError: the folder cannot be written; nothing half-written is left behind.
-    """
+    """Write what :func:`~..report.write_results` writes; error maps, too, when there are drawings."""
     from ..report import write_results  # brings Matplotlib
 
     ct = ct_from_node(volume_node)

@@ -32,12 +32,8 @@ _BINARY_LABELMAP = "Binary labelmap"
 def segmentation_from_node(segmentation_node, ct_node, segment_ids: Iterable[str] | None = None) -> Segmentation:
     """The segments of a vtkMRMLSegmentationNode on the grid of a CT volume node. Neither node is changed.
 
-    Label values are copied, a layer at a time, so that editing while scoring does no harm.
-
-    Args:
-        segmentation_node: binary labelmaps on any grid, or closed surfaces; linear parent transforms are applied.
-        ct_node: the vtkMRMLScalarVolumeNode whose grid is wanted.
-        segment_ids: read only these segments; by default all.
+    Label values are copied, a layer at a time, so that editing while scoring does no harm. Binary labelmaps may lie on
+    any grid, or there may be closed surfaces; linear parent transforms are applied. ``segment_ids``: read only these.
 
     Raises:
         InputError: there is no segmentation, it has no segments, or no voxels can be made of them.

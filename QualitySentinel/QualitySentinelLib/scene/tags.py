@@ -24,12 +24,7 @@ def write_score_tags(segmentation_node, case_score: CaseScore, session: ReviewSe
     """Write every segment's score into its tags; tags of an earlier score do not outlive it.
 
     One event tells of all of them, and none when all are as they were: every event makes every view update every
-    segment.
-
-    Args:
-        segmentation_node: a vtkMRMLSegmentationNode.
-        case_score: its scores.
-        session: their review, if there is one: the number of accepted slices becomes a tag.
+    segment. With a review of the scores, the number of accepted slices becomes a tag.
     """
     accepted = None if session is None else session.accepted_counts()
     segmentation = segmentation_node.GetSegmentation()

@@ -51,13 +51,8 @@ def aggregate(
             ``area_weighted_dsc``, which are kept whatever the method (all ``None`` when no slice was scored), the
             intervals of its slices, and which of its empty slices are missed.
         method: a name of :data:`AGGREGATIONS`; by default :data:`DEFAULT_AGGREGATION`.
-        calibration: the model's, with any of: ``slice``: bounds of the DSC of a slice over its prediction;
-            ``segment``: as :func:`segment_dsc` has it, over the area-weighted aggregate, the only one that is
-            calibrated; ``missed``: the thresholds of empty slices. What is absent gives no interval, the aggregate
-            itself as predicted DSC, and ``MISSED_BELOW``.
-
-    Returns:
-        The predicted DSC, 0..1, or ``None``.
+        calibration: the model's (docs/ARCHITECTURE.md). What it lacks gives no interval, the aggregate itself as
+            predicted DSC, and ``MISSED_BELOW``.
 
     Raises:
         UsageError: there is no such method.
@@ -101,21 +96,13 @@ def segment_dsc(weighted: float | np.ndarray, curve: Mapping) -> tuple[np.ndarra
 
 
 def missed_below(thresholds: Mapping | None) -> tuple[float, float]:
-    """Predictions below which an empty slice is missed: beyond the ends of a mask, and inside it.
-
-    Args:
-        thresholds: ``calibration["missed"]``; a model may have one threshold for both places, or none.
-    """
+    """Below what predictions an empty slice is missed (``calibration["missed"]``): beyond the mask, and inside it."""
     at_ends = (thresholds or {}).get("threshold", MISSED_BELOW)
     return at_ends, (thresholds or {}).get("inner_threshold", at_ends)
 
 
 def flagged_of_correct(calibration: Mapping | None, threshold: float) -> float | None:
-    """Share of the slices of correct masks that ``threshold`` is expected to flag; ``None`` if the model has none.
-
-    Args:
-        calibration: the model's, with ``flags``: knots ``threshold`` and ``share``, from patients it never saw.
-    """
+    """Share of the slices of correct masks that ``threshold`` flags on patients the model never saw, if it tells."""
     curve = (calibration or {}).get("flags")
     return float(np.interp(threshold, curve["threshold"], curve["share"])) if curve else None
 

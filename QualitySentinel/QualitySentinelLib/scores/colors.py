@@ -48,10 +48,6 @@ SCALES: dict[str, Stops] = {DEFAULT_SCALE: COLOR_SCALE, "color-blind-safe": COLO
 def dsc_color(dsc: float | None, scale: str = DEFAULT_SCALE) -> tuple[float, float, float]:
     """RGB in 0..1 of a DSC; gray where there is no score (None, NaN). Values beyond 0..1 take the end's color.
 
-    Args:
-        dsc: 0..1.
-        scale: a name of ``SCALES``; with the default red is bad, yellow doubtful, green good.
-
     Raises:
         UsageError: there is no such scale.
 
@@ -67,11 +63,7 @@ def dsc_color(dsc: float | None, scale: str = DEFAULT_SCALE) -> tuple[float, flo
 
 
 def check_scale(scale: str) -> Stops:
-    """The stops of a scale.
-
-    Raises:
-        UsageError: there is no scale of this name.
-    """
+    """The stops of a scale; a ``UsageError`` where there is none of this name."""
     if scale not in SCALES:
         raise UsageError(f"{scale}: no such color scale; choose one of {', '.join(SCALES)}")
     return SCALES[scale]

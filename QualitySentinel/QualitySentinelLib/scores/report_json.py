@@ -36,15 +36,13 @@ def write_report_json(
     """Write a case's scores with everything needed to know how they came about, and to take them up again.
 
     Args:
-        path: the file to write.
-        case_score: the scores; all fields of every slice are kept, those of empty slices that are not missed too.
+        case_score: all fields of every slice are kept, those of empty slices that are not missed too.
         inputs: what was read, by role (``"ct"``, ``"seg"``, ``"model"``, ...): a path, whose SHA-256 is taken now,
             or ``{"path": ..., "sha256": ...}`` when the caller has it already.
-        options: the options of the run, JSON-able (paths become text).
-        versions: versions by name; those of the running software when not given.
-        created: time of writing; now when not given.
+        options: of the run, JSON-able (paths become text).
+        versions: by name; those of the running software when not given.
         total_seconds: wall time of the whole run, reading and writing included.
-        review: what a reader did with the scores, JSON-able (``review.review_document``); left out without one.
+        review: what a reader did with the scores (``review.review_document``); left out without one.
 
     Raises:
         InputError: the file cannot be written, or an input has gone.
@@ -65,11 +63,7 @@ def write_report_json(
 
 
 def read_report_json(path: str | os.PathLike) -> CaseScore:
-    """The scores in a ``report.json``, equal to those that were written.
-
-    Raises:
-        InputError: there is no such file, it is damaged, or its schema is another.
-    """
+    """The scores in a ``report.json``, equal to those that were written; errors as :func:`read_report_document`."""
     try:
         return case_from_document(read_report_document(path))
     except ValueError as error:

@@ -169,12 +169,8 @@ def segment_labels(segments: Iterable[SegmentScore]) -> dict[str, str]:
 def flag(scores: CaseScore | Iterable[SliceScore], threshold: float | None = None) -> None:
     """Flag the slices predicted strictly below ``threshold``, and only those; nothing is scored again.
 
-    May be called as often as the reader moves the threshold: the outcome depends on the last call alone.
-
-    Args:
-        scores: changed in place: a case's ``threshold`` and every slice's ``flagged``; or some slices alone, as
-            when a segment has just been scored.
-        threshold: DSC in 0..1; by default the case's own (``DEFAULT_THRESHOLD`` for slices alone).
+    ``scores`` are changed in place: a case's ``threshold`` and every slice's ``flagged``; or some slices alone, as when
+    a segment has just been scored. The threshold is by default the case's own (``DEFAULT_THRESHOLD`` for slices alone).
 
     Raises:
         UsageError: the threshold is not a number in 0..1.

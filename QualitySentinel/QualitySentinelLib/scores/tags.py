@@ -19,10 +19,7 @@ def score_tags(
 ) -> dict[str, str]:
     """The tags that carry a segment's score; those without a value are left out, all of them without a score.
 
-    Args:
-        score: of the segment.
-        case_score: that it belongs to.
-        accepted: by segment id how many flagged or missed slices a reader accepted, if there is a review.
+    ``accepted``: by segment id how many flagged or missed slices a reader accepted, if there is a review.
     """
     if score is None:
         return {}

