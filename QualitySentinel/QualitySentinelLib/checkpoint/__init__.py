@@ -4,6 +4,5 @@ Nothing here runs code from a file: model files are safetensors with a JSON head
 pickles go through restricted readers.
 """
 
-from .load import load_model
 from .model import QualityModel
-from .model_file import save_model
+from .model_file import load_model, save_model

@@ -9,7 +9,7 @@ from ..errors import InputError
 from ..steps import Steps, at_once
 from ..volume import AxialFrame, CtVolume
 from ..volume.hounsfield import NotHounsfieldError, hounsfield_steps
-from .nodes import volume_to_world
+from .nodes import volume_state, volume_to_world
 
 
 def ct_steps(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Steps[CtVolume]:
@@ -60,7 +60,8 @@ class LastCt(VTKObservationMixin):
 
     def steps(self, volume_node: slicer.vtkMRMLScalarVolumeNode) -> Steps[CtVolume]:
         """As :func:`ct_steps`."""
-        state = _state(volume_node)
+        there = volume_node is not None and volume_node.GetImageData() is not None
+        state = (volume_node.GetName(), *volume_state(volume_node)) if there else None
         if state is None or state != self._state:
             self.forget()
             ct = yield from ct_steps(volume_node)
@@ -79,12 +80,3 @@ class LastCt(VTKObservationMixin):
     def _look(self, scene, _event) -> None:
         if not scene.GetNodeByID(self._node_id):
             self.forget()
-
-
-def _state(volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple | None:
-    """Equal only while a volume has the same voxels, name and place; ``None`` without a volume to be read."""
-    image = None if volume_node is None else volume_node.GetImageData()
-    if image is None:
-        return None
-    address = image.GetAddressAsString("")
-    return address, image.GetMTime(), volume_node.GetName(), volume_to_world(volume_node).tobytes()

@@ -36,13 +36,9 @@ _MODIFIED = vtk.vtkCommand.ModifiedEvent
 class FlagMarks(VTKObservationMixin):
     """Marks open slices of a review in the axial views that show its CT, until :meth:`remove`.
 
-    Accepted slices are not marked. It follows the views and the review by itself.
-
-    Args:
-        volume_node: the CT.
-        presenter: of the review; its color scale is used.
-        find_view: a function from a slice node to its view, an object with ``renderWindow()`` and
-            ``scheduleRender()`` as qMRMLSliceView has, or ``None``; by default the layout manager is asked.
+    Accepted slices are not marked. It follows the views and the review by itself. ``find_view`` gives the view of a
+    slice node, with ``renderWindow()`` and ``scheduleRender()`` as qMRMLSliceView has them, or ``None``; by default the
+    layout manager is asked.
     """
 
     def __init__(self, volume_node, presenter: ReviewPresenter, find_view: Callable | None = None) -> None:
@@ -67,15 +63,12 @@ class FlagMarks(VTKObservationMixin):
         """Take everything out of the views, for good."""
         self._stop()
         self.removeObservers()
-        for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
-            drawing = self._drawings.pop(_name_of(node), None)
-            view = None if drawing is None else self._find_view(node)
-            if drawing is not None:
-                drawing.remove()
+        nodes = {_name_of(node): node for node in slicer.util.getNodesByClass("vtkMRMLSliceNode")}
+        for name, drawing in self._drawings.items():
+            drawing.remove()
+            view = self._find_view(nodes[name]) if name in nodes else None
             if view is not None:
                 view.scheduleRender()
-        for drawing in self._drawings.values():
-            drawing.remove()
         self._drawings = {}
 
     def _draw(self, slice_node, _event=None) -> None:

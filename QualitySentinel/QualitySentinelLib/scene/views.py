@@ -89,7 +89,7 @@ def segment_center(segmentation_node, segment_id: str, volume_node, k: int) -> t
         QualitySentinelError: the segment cannot be put on the volume's grid.
     """
     for layer in label_layers(segmentation_node, volume_node, [segment_id]):
-        place = _middle(layer, segment_id, k)
+        place = _middle(layer, k)
         if place is not None:
             frame = frame_of(volume_node)
             ras = frame.ijk_to_ras @ np.array([place[1], place[0], min(max(k, 0), frame.shape[0] - 1), 1.0])
@@ -166,9 +166,9 @@ def _show_point(slice_node, ras: Sequence[float], wanted_inside: Sequence[float]
         slice_node.JumpSliceByCentering(*(float(x) for x in ras))
 
 
-def _middle(layer: LabelLayer, segment_id: str, k: int) -> tuple[int, int] | None:
-    """Canonical (j, i) of a segment's middle in its slice nearest to ``k``."""
-    value = next(v for v, i in layer.ids.items() if i == segment_id)
+def _middle(layer: LabelLayer, k: int) -> tuple[int, int] | None:
+    """Canonical (j, i) of the middle of a layer's only segment in its slice nearest to ``k``."""
+    (value,) = layer.ids
     for number in sorted(range(len(layer.labels)), key=lambda n: abs(n + layer.corner[0] - k)):
         mask = layer.labels[number] == value
         if mask.any():
@@ -224,7 +224,7 @@ def restore_zoom(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
 def _corners(segmentation_node, segment_id: str, volume_node) -> np.ndarray | None:
     """RAS mm of the corners of a segment's box, ``[8, 3]``; ``None`` when it is empty or not there."""
     for layer in label_layers(segmentation_node, volume_node, [segment_id]):
-        value = next(v for v, i in layer.ids.items() if i == segment_id)
+        (value,) = layer.ids
         for step in dict.fromkeys((max(1, len(layer.labels) // _LOOKED_AT), 1)):
             mask = layer.labels[::step] == value
             if mask.any():
