@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import struct
 from pathlib import Path
@@ -253,10 +252,6 @@ def _table(header: dict, vectors: np.ndarray) -> EmbeddingTable:
     names = table.get("names")
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
         raise ModelError("its structure names are not a list of texts")
-    if len(set(names)) != len(names):
-        raise ModelError("a structure name occurs twice")
     if not isinstance(table.get("encoder"), str) or not isinstance(table.get("prompt"), str):
         raise ModelError("its table does not name the text encoder and the prompt")
-    if not math.isfinite(float(np.abs(vectors).max())):
-        raise ModelError("its embeddings are not finite")
     return EmbeddingTable(table["encoder"], table["prompt"], tuple(names), vectors)

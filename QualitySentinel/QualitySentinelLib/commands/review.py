@@ -43,20 +43,16 @@ def run(options: argparse.Namespace) -> int:
     from ..web_review.guard import check_port
 
     check_port(options.port)
-    with locked_folder(options.out, "another review is open there; end it or choose another --out"):
-        _review(options)
-    return 0
-
-
-def _review(options: argparse.Namespace) -> None:
     from ..web_review.opening import open_review
 
-    print("Reading the case ...", flush=True)
-    scores = None if options.scores is None else read_report_json(options.scores)
-    make_review = open_review(options, scores)
-    from ..web_review.server import serve  # Slicer's classes take seconds to import: a wrong path is told before
+    with locked_folder(options.out, "another review is open there; end it or choose another --out"):
+        print("Reading the case ...", flush=True)
+        scores = None if options.scores is None else read_report_json(options.scores)
+        make_review = open_review(options, scores)
+        from ..web_review.server import serve  # Slicer's classes take seconds to import: a wrong path is told before
 
-    serve(make_review, options.seg[0].name or str(options.seg[0]), options.port, not options.no_browser)
+        serve(make_review, options.seg[0].name or str(options.seg[0]), options.port, not options.no_browser)
+    return 0
 
 
 def default_folder(seg: Path) -> Path:

@@ -45,10 +45,7 @@ def fitting_window(preset: WindowPreset, hu: np.ndarray) -> WindowPreset:
 def scaled_gray(gray: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
     """A gray plane (uint8 ``[rows, columns]``) inside ``box`` scaled to ``size``, float32 ``[height, width]`` 0..255.
 
-    Args:
-        gray: the plane.
-        size: (width, height) of the outcome in pixels; the aspect ratio is the caller's business.
-        box: (left, top, right, bottom) in pixel edges of the plane, may be fractional, inside the plane.
+    ``size`` is (width, height), ``box`` (left, top, right, bottom) in pixel edges of the plane, maybe fractional.
     """
     image = Image.fromarray(np.ascontiguousarray(gray)).resize(size, Image.Resampling.BICUBIC, box=box)
     return np.asarray(image, dtype=np.float32)

@@ -47,17 +47,9 @@ def write_html_report(
     drawings: Drawings | None = None,
     created: datetime | None = None,
 ) -> Path:
-    """Write the report of a case as one self-contained page.
+    """Write the report of a case, scored and flagged, as one self-contained page; masks are read a slice at a time.
 
-    Args:
-        path: the file to write.
-        case_score: scored and flagged; its threshold is the page's.
-        ct, segmentation: what was scored, on one grid; read a slice at a time.
-        drawings: filled by the scoring: pictures then show the expected contour.
-        created: date of the report; now when not given.
-
-    Raises:
-        InputError: the file cannot be written.
+    ``drawings`` are filled by the scoring: pictures then show the expected contour. ``created`` is now by default.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,

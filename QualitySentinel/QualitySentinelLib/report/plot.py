@@ -27,7 +27,6 @@ def dsc_plot(segment: SegmentScore, label: str, threshold: float, mark_all: bool
     Args:
         segment: with at least one scored slice.
         label: the segment's name, for who cannot see the plot.
-        threshold: drawn as a dashed line.
         mark_all: also mark slices that are not flagged (left out in cases with very many).
     """
     slices = sorted(segment.slices, key=lambda s: s.position_mm)

@@ -31,9 +31,6 @@ def write_scored_segmentation(
         path: ends in ``.seg.nrrd``.
         case_score: a segment without a score keeps its color and gets no tags.
         accepted: by segment id how many flagged or missed slices a reader accepted, if there is a review.
-
-    Raises:
-        InputError: the file cannot be written.
     """
     path = Path(path)
     frame = segmentation.frame

@@ -15,11 +15,9 @@ import slicer
 from ..steps import Steps
 from ..volume import AxialFrame
 from ..volume.placement import GRID_TOLERANCE
+from ..volume.segmentation import filled_box_steps
 from .nodes import frame_of
 from .segmentation_node import is_empty_labelmap, labelmap_to_world, layers_of, segmentation_from_node
-
-_SLAB = 1 << 21
-"""Voxels that are searched in one step."""
 
 
 @dataclass(frozen=True)
@@ -54,22 +52,6 @@ class LabelLayer:
             return None
         corner = tuple(c + s.start for c, s in zip(self.corner, box, strict=True))
         return LabelLayer(corner, self.labels[box], self.ids)
-
-
-def filled_box_steps(labels: np.ndarray) -> Steps[tuple[slice, slice, slice] | None]:
-    """Box of the voxels above 0, ``None`` when there are none."""
-    if not labels.size:
-        return None
-    thickness = max(1, _SLAB // labels[0].size)
-    plane, highest = np.zeros(labels.shape[1:], labels.dtype), []
-    for first in range(0, len(labels), thickness):
-        slab = labels[first : first + thickness]
-        np.maximum(plane, slab.max(axis=0), out=plane)
-        highest.append(slab.max(axis=(1, 2)))
-        yield
-    used = (np.concatenate(highest), plane.max(axis=1), plane.max(axis=0))
-    ranges = [np.flatnonzero(u > 0) for u in used]
-    return tuple(slice(int(r[0]), int(r[-1]) + 1) for r in ranges) if len(ranges[0]) else None
 
 
 def label_layers(segmentation_node, volume_node, segment_ids: Iterable[str] | None = None) -> list[LabelLayer]:

@@ -29,10 +29,6 @@ def show_quality_surface(segmentation_node, volume_node, case_score: CaseScore, 
 
     The segments' own surfaces are hidden in 3D meanwhile; :func:`hide_quality_surface` brings them back. Called again,
     it shows what is given now instead. Surfaces are made of the segments that have none.
-
-    Raises:
-        UsageError: there is no such scale.
-        MismatchError: a parent transform is not linear.
     """
     check_scale(scale)
     segmentation_node.CreateDefaultDisplayNodes()

@@ -18,7 +18,7 @@ from ..errors import InputError
 from ..steps import Steps, run_to_end
 from ..volume import AxialFrame, CtVolume, Segmentation
 from ..volume.collector import SegmentCollector, SegmentHeader
-from ..volume.segmentation import Box
+from ..volume.segmentation import Box, moved
 from .layer_memory import LayerMemory, recorded
 from .nodes import local_to_world, volume_to_world
 from .tags import read_tags
@@ -172,7 +172,7 @@ def _add_layer(
     labels = yield from _copied(voxels[part])
     corner = np.eye(4)
     corner[:3, 3] = [s.start for s in part[::-1]]
-    inside = {value: _from_corner(box, part) for value, box in boxes.items()}
+    inside = {value: moved(box, [-s.start for s in part]) for value, box in boxes.items()}
     for member in members:
         if member.id in wanted:
             name, value = segmentation_node.GetName(), values[member.id]
@@ -195,10 +195,6 @@ def _copied(voxels: np.ndarray) -> Steps[np.ndarray]:
 def _around(boxes: Iterable[Box]) -> Box:
     starts, stops = zip(*(([s.start for s in box], [s.stop for s in box]) for box in boxes), strict=True)
     return tuple(slice(int(a), int(b)) for a, b in zip(np.min(starts, axis=0), np.max(stops, axis=0), strict=True))
-
-
-def _from_corner(box: Box, union: Box) -> Box:
-    return tuple(slice(s.start - u.start, s.stop - u.start) for s, u in zip(box, union, strict=True))
 
 
 def is_empty_labelmap(image) -> bool:

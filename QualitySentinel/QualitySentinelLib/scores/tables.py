@@ -75,11 +75,7 @@ def read_slices_csv(path: str | os.PathLike) -> list[dict]:
 
 
 def write_table(path: str | os.PathLike, columns: Sequence[str | Column], rows: Iterable[Sequence]) -> Path:
-    """Write a table as CSV; numbers of columns that ``columns.COLUMNS`` does not know have four decimals.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
+    """Write a table as CSV; numbers of columns that ``columns.COLUMNS`` does not know have four decimals."""
     table = io.StringIO(newline="")
     CsvTable(table, columns).write(rows)
     return atomic_write(path, table.getvalue())

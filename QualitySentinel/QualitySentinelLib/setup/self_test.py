@@ -65,7 +65,10 @@ def review_is_kept_in_the_scene(_test, _make_logic, make_widget) -> None:
         session = ReviewSession(CaseScore([score], threshold=0.8))
         widget.reviews.open(segmentation, volume, session, None)
         widget.panel.update()
-        _accept_next(widget.ui)
+        assert widget.ui.resultsTable.rowCount == 1
+        widget.ui.nextButton.click()
+        widget.ui.acceptButton.click()
+        assert widget.ui.acceptButton.checked
         assert session.current == (segment_id, 3)
         assert kept_review(segmentation).is_accepted(segment_id, 3)
     finally:
@@ -73,13 +76,6 @@ def review_is_kept_in_the_scene(_test, _make_logic, make_widget) -> None:
         # As slicer.util.reloadScriptedModule does: otherwise it is cleaned up again when Slicer ends.
         slicer.app.moduleManager().disconnect("moduleAboutToBeUnloaded(QString)", widget._onModuleAboutToBeUnloaded)
         widget.parent.deleteLater()
-
-
-def _accept_next(ui) -> None:
-    assert ui.resultsTable.rowCount == 1
-    ui.nextButton.click()
-    ui.acceptButton.click()
-    assert ui.acceptButton.checked
 
 
 def segmentation_is_scored(test, make_logic, _make_widget) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from ..errors import UsageError
+from ..steps import Steps, run_to_end
 from .frame import AxialFrame
 
 Box = tuple[slice, slice, slice]
@@ -19,6 +20,8 @@ Extent = tuple[int, int, int, int]
 NO_BOX: Box = (slice(0, 0),) * 3
 NO_VOXELS = np.zeros((0, 0, 0), dtype=np.uint8)
 """Box and labels of a segment without voxels."""
+_SLAB = 1 << 21
+"""Voxels that are searched in one step."""
 
 
 @dataclass
@@ -186,24 +189,33 @@ def boxes_of_labels(labels: np.ndarray, values: Iterable[int]) -> dict[int, Box]
         return {}
     if labels.dtype.kind not in "ui" or labels.dtype.itemsize > 4:
         labels = labels.astype(np.int32)
-    filled = _filled_box(labels)  # quick, where the search below is slow and most of a mask is empty
+    filled = run_to_end(filled_box_steps(labels))  # quick, where the search below is slow and most of a mask is empty
     if filled is None:
         return {}
     from scipy import ndimage  # half of the time in which Slicer's panel opens
 
     found = ndimage.find_objects(labels[filled], max_label=max(wanted))
-    boxes = {
-        v: tuple(slice(s.start + f.start, s.stop + f.start) for s, f in zip(found[v - 1], filled, strict=True))
-        for v in sorted(wanted)
-        if v > 0 and found[v - 1] is not None
-    }
-    return boxes
+    corner = [s.start for s in filled]
+    return {v: moved(found[v - 1], corner) for v in sorted(wanted) if v > 0 and found[v - 1] is not None}
 
 
-def _filled_box(labels: np.ndarray) -> Box | None:
-    """Box of the voxels above 0, or ``None``."""
-    plane = labels.max(axis=0)
-    used = (labels.max(axis=(1, 2)), plane.max(axis=1), plane.max(axis=0))
+def moved(box: Box, offset: Sequence[int]) -> Box:
+    """The box ``offset`` voxels along each axis from where it was."""
+    return tuple(slice(int(s.start + o), int(s.stop + o)) for s, o in zip(box, offset, strict=True))
+
+
+def filled_box_steps(labels: np.ndarray) -> Steps[Box | None]:
+    """Box of the voxels above 0, ``None`` when there are none."""
+    if not labels.size:
+        return None
+    thickness = max(1, _SLAB // labels[0].size)
+    plane, highest = np.zeros(labels.shape[1:], labels.dtype), []
+    for first in range(0, len(labels), thickness):
+        slab = labels[first : first + thickness]
+        np.maximum(plane, slab.max(axis=0), out=plane)
+        highest.append(slab.max(axis=(1, 2)))
+        yield
+    used = (np.concatenate(highest), plane.max(axis=1), plane.max(axis=0))
     ranges = [np.flatnonzero(u > 0) for u in used]
     return tuple(slice(int(r[0]), int(r[-1]) + 1) for r in ranges) if len(ranges[0]) else None
 
@@ -214,6 +226,5 @@ def segment_from_mask(mask: np.ndarray, offset: tuple[int, int, int] = (0, 0, 0)
     boxes = boxes_of_labels(mask.view(np.uint8), [1])
     if not boxes:
         return Segment(**attributes)
-    inner = boxes[1]
-    box = tuple(slice(s.start + o, s.stop + o) for s, o in zip(inner, offset, strict=True))
-    return Segment(box=box, labels=np.ascontiguousarray(mask[inner]).view(np.uint8), value=1, **attributes)
+    labels = np.ascontiguousarray(mask[boxes[1]]).view(np.uint8)
+    return Segment(box=moved(boxes[1], offset), labels=labels, value=1, **attributes)

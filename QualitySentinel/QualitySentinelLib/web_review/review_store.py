@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import InputError, UsageError
+from ..errors import InputError, UsageError, reason_of
 from ..files import atomic_write
 from ..report import write_scored_segmentation
 from ..review import ReviewSession
@@ -64,16 +64,13 @@ class ReviewStore:
         path = self.folder / REVIEW_FILE
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
+            if document["schema"] != SCHEMA:
+                raise ValueError("not a review of this version")
+            fits = all(document["inputs"][role]["sha256"] == entry["sha256"] for role, entry in self.inputs.items())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: cannot be read ({error}); move it away to start a new review") from error
-        if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-            raise InputError(f"{path}: not a review of this version; move it away to start a new one")
-        try:
-            fits = all(document["inputs"][role]["sha256"] == entry["sha256"] for role, entry in self.inputs.items())
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{path}: damaged ({error!r}); move it away to start a new one") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise _unreadable(path, error) from error
         if not fits:
             raise UsageError(f"{self.folder}: contains the review of another case; choose another --out")
         return document
@@ -83,8 +80,11 @@ class ReviewStore:
         try:
             return ReviewSession.from_state(case_from_document(document["scores"]), document["review"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            path = self.folder / REVIEW_FILE
-            raise InputError(f"{path}: damaged ({error!r}); move it away to start a new one") from error
+            raise _unreadable(self.folder / REVIEW_FILE, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path}: cannot be read ({reason_of(error)}); move it away to start a new review")
 
 
 def with_masks(segmentation: Segmentation, masks: Iterable[Segment]) -> Segmentation:
