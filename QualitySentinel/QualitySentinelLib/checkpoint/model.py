@@ -20,32 +20,21 @@ from ..text.table import EmbeddingTable
 
 @dataclass
 class QualityModel:
-    """A predictor of slice DSC.
+    """A predictor of slice DSC."""
 
-    Attributes:
-        name: for people and reports.
-        network: the regressor with its weights, as trained (not fused); any device.
-        architecture: what :func:`~..network.build_network` made it from.
-        preset: how slices become its input.
-        table: text embeddings of the structures it knows.
-        metadata: JSON-able: structures, training data, metrics, calibration.
-        sha256: of the file or files it came from; empty for a model in memory.
-        path: the file it came from; what OpenVINO makes of the network is kept beside it.
-        backend: what runs the network: ``"auto"`` (the fastest that is installed), ``"torch"`` or ``"openvino"``.
-        precision: of the arithmetic: ``"float32"``, or ``"bfloat16"``, which is faster and changes scores a little.
-        backend_warning: why the backend that was asked for is not used; empty when it is.
-    """
-
-    name: str
-    network: nn.Module
-    architecture: dict
-    preset: Preset
-    table: EmbeddingTable
-    metadata: dict = field(default_factory=dict)
-    sha256: str = ""
-    path: Path | None = None
+    name: str  # for people and reports
+    network: nn.Module  # the regressor with its weights, as trained (not fused); any device
+    architecture: dict  # what :func:`~..network.build_network` made it from
+    preset: Preset  # how slices become its input
+    table: EmbeddingTable  # text embeddings of the structures it knows
+    metadata: dict = field(default_factory=dict)  # JSON-able: structures, training data, metrics, calibration
+    sha256: str = ""  # of the file or files it came from; empty for a model in memory
+    path: Path | None = None  # the file it came from; what OpenVINO makes of the network is kept beside it
+    # what runs the network: ``"auto"`` (the fastest that is installed), ``"torch"`` or ``"openvino"``
     backend: str = "auto"
+    # of the arithmetic: ``"float32"``, or ``"bfloat16"``, which is faster and changes scores a little
     precision: str = "float32"
+    # why the backend that was asked for is not used; empty when it is
     backend_warning: str = field(default="", init=False, compare=False)
     _running: Backend | None = field(default=None, init=False, repr=False, compare=False)
     _running_of: tuple | None = field(default=None, init=False, repr=False, compare=False)

@@ -49,21 +49,15 @@ def _other_channel(stem: str) -> bool:
 
 
 class ListRow(NamedTuple):
-    """A row of a list of ``select``; only ``case`` is always there.
-
-    Attributes:
-        structure: empty for the whole case.
-        slice_index: the file's own; ``None`` for all slices.
-        reason: what the score says, in words.
-    """
+    """A row of a list of ``select``; only ``case`` is always there."""
 
     rank: int | None
     case: str
-    structure: str
-    slice_index: int | None
+    structure: str  # empty for the whole case
+    slice_index: int | None  # the file's own; ``None`` for all slices
     score: float | None
     cost: float | None
-    reason: str
+    reason: str  # what the score says, in words
 
     @property
     def unit(self) -> tuple[str, str, int | None]:

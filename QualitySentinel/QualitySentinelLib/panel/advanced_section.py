@@ -33,7 +33,7 @@ class AdvancedSection:
         ui.openvinoButton.connect("clicked(bool)", lambda *_args: self._install(setup.install_openvino))
         ui.removeDownloadsButton.connect("clicked(bool)", self._on_remove)
         ui.packageInfoButton.connect("clicked(bool)", self._on_info)
-        ui.advancedCollapsibleButton.connect("contentsCollapsed(bool)", lambda closed: closed or self.show_state())
+        ui.advancedCollapsibleButton.connect("contentsCollapsed(bool)", self._on_collapsed)
 
     def show_model(self, source: str) -> None:
         """Offer all models there are, and show which one is chosen."""
@@ -56,6 +56,10 @@ class AdvancedSection:
     def show_state(self) -> None:
         """Show what is installed; not more often than needed, because files are looked at."""
         self._ui.installStateLabel.text = state_html(setup.install_state())
+
+    def _on_collapsed(self, collapsed: bool) -> None:
+        if not collapsed:
+            self.show_state()
 
     def _on_index(self, index: int) -> None:
         if not self._filling and 0 <= index < len(self._sources):

@@ -20,6 +20,7 @@ from ..options import ScoringOptions
 from ..scene import hide_legend, hide_quality_map, hide_quality_surface, kept_review, restore_colors, show_all, views
 from ..scene.errors import hide_errors
 from ..scene.nodes import volume_state
+from ..scores.colors import DEFAULT_SCALE
 from ..setup import memory_warning
 from .advanced_section import AdvancedSection
 from .correcting import Correcting, removed_text
@@ -30,7 +31,7 @@ from .open_review import OpenReview, OpenReviews
 from .qt_tools import Shortcuts, ask_sizes_again, show_warnings
 from .rescoring import outdated_text, rescoring_in_steps
 from .review_panel import ReviewPanel
-from .scene_display import DEFAULT_SCALE, SAFE_SCALE
+from .scene_display import SAFE_SCALE
 from .scoring_run import ScoringRun
 
 SHOWN = {

@@ -25,18 +25,13 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True)
 class Edit:
-    """A slice whose mask was changed since its first score.
+    """A slice whose mask was changed since its first score."""
 
-    Attributes:
-        segment_id, k: the slice.
-        dsc_before: predicted DSC at its first score; ``None`` when it had none by the model now in use.
-        dsc_after: predicted DSC now; ``None`` when the slice has no score now, as where a mask was erased.
-    """
-
+    # segment_id, k: the slice
     segment_id: str
     k: int
-    dsc_before: float | None
-    dsc_after: float | None
+    dsc_before: float | None  # predicted DSC at its first score; ``None`` when it had none by the model now in use
+    dsc_after: float | None  # predicted DSC now; ``None`` when the slice has no score now, as where a mask was erased
 
     @property
     def effect(self) -> Effect:
@@ -49,17 +44,11 @@ class Edit:
 
 @dataclass(frozen=True)
 class FirstScore:
-    """A slice when it was first scored.
+    """A slice when it was first scored."""
 
-    Attributes:
-        digest: of its mask, ``NO_MASK`` where there was none.
-        dsc: predicted DSC, ``None`` when it had no score by the model now in use.
-        missed: it was a missed slice.
-    """
-
-    digest: str
-    dsc: float | None = None
-    missed: bool = False
+    digest: str  # of its mask, ``NO_MASK`` where there was none
+    dsc: float | None = None  # predicted DSC, ``None`` when it had no score by the model now in use
+    missed: bool = False  # it was a missed slice
 
     @classmethod
     def of(cls, score: SliceScore) -> FirstScore:

@@ -28,74 +28,48 @@ class Action:
 
 @dataclass(frozen=True)
 class Row:
-    """A segment in the table.
+    """A segment in the table."""
 
-    Attributes:
-        id, name: the segment.
-        tip: what the row leaves out, some lines.
-        dsc: its predicted DSC, with a question mark when its structure is not known; empty without one.
-        color: of that DSC, ``#rrggbb``.
-        n_scored: slices of the mask that were scored.
-        flagged, missed, open: as :class:`ReviewCounts` has them.
-        done: there was something to review, and nothing is left.
-    """
-
+    # id, name: the segment
     id: str
     name: str
-    tip: str
-    dsc: str
-    color: str
-    n_scored: int
+    tip: str  # what the row leaves out, some lines
+    dsc: str  # its predicted DSC, with a question mark when its structure is not known; empty without one
+    color: str  # of that DSC, ``#rrggbb``
+    n_scored: int  # slices of the mask that were scored
+    # flagged, missed, open: as :class:`ReviewCounts` has them
     flagged: int
     missed: int
     open: int
-    done: bool
+    done: bool  # there was something to review, and nothing is left
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A slice in the profile of a segment.
+    """A slice in the profile of a segment."""
 
-    Attributes:
-        k: canonical slice index, inferior to superior.
-        dsc, low, high: predicted DSC and the interval around it, or ``None``.
-        color: of that DSC, ``#rrggbb``.
-        missed: there is no mask to judge, but the structure is expected.
-        mark: what the lane below says: ``accepted``, ``missed``, ``flagged`` or nothing.
-        edit: an :class:`Effect` when the mask was edited, else empty.
-        tip: slice and verdict, one line.
-    """
-
-    k: int
+    k: int  # canonical slice index, inferior to superior
+    # dsc, low, high: predicted DSC and the interval around it, or ``None``
     dsc: float
     low: float | None
     high: float | None
-    color: str
-    missed: bool
-    mark: str
-    edit: str
-    tip: str
+    color: str  # of that DSC, ``#rrggbb``
+    missed: bool  # there is no mask to judge, but the structure is expected
+    mark: str  # what the lane below says: ``accepted``, ``missed``, ``flagged`` or nothing
+    edit: str  # an :class:`Effect` when the mask was edited, else empty
+    tip: str  # slice and verdict, one line
 
 
 @dataclass(frozen=True)
 class Current:
-    """The slice that is looked at.
+    """The slice that is looked at."""
 
-    Attributes:
-        k: canonical slice index, -1 when none is looked at.
-        segment: name of the selected segment; empty without one.
-        index: the file's own number of the slice; empty when it is not known.
-        place: that number and the position.
-        told: the verdict, or what to do.
-        accepted: a reader found it fine.
-    """
-
-    k: int
-    segment: str
-    index: str
-    place: str
-    told: str
-    accepted: bool = False
+    k: int  # canonical slice index, -1 when none is looked at
+    segment: str  # name of the selected segment; empty without one
+    index: str  # the file's own number of the slice; empty when it is not known
+    place: str  # that number and the position
+    told: str  # the verdict, or what to do
+    accepted: bool = False  # a reader found it fine
 
 
 @dataclass(frozen=True)

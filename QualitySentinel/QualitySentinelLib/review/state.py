@@ -18,23 +18,15 @@ _MOST = 1 << 31
 
 @dataclass
 class ReviewState:
-    """What is kept of a review beside its scores.
+    """What is kept of a review beside its scores."""
 
-    Attributes:
-        threshold: slices predicted below it are flagged, 0..1.
-        model: SHA-256 of the model that made the scores, or ``None``.
-        selected: id of the segment looked at, or ``None``.
-        k: the canonical slice looked at, or ``None``; only with ``selected``.
-        accepted: accepted slices, with the digest of the mask that was accepted.
-        first: first scores of slices that are others now.
-    """
-
-    threshold: float
-    model: str | None = None
-    selected: str | None = None
-    k: int | None = None
+    threshold: float  # slices predicted below it are flagged, 0..1
+    model: str | None = None  # SHA-256 of the model that made the scores, or ``None``
+    selected: str | None = None  # id of the segment looked at, or ``None``
+    k: int | None = None  # the canonical slice looked at, or ``None``; only with ``selected``
+    # accepted slices, with the digest of the mask that was accepted
     accepted: dict[SliceRef, str] = field(default_factory=dict)
-    first: dict[SliceRef, FirstScore] = field(default_factory=dict)
+    first: dict[SliceRef, FirstScore] = field(default_factory=dict)  # first scores of slices that are others now
 
     @property
     def segment_ids(self) -> set[str]:

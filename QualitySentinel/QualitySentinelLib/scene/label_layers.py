@@ -22,17 +22,11 @@ from .segmentation_node import is_empty_labelmap, labelmap_to_world, layers_of, 
 
 @dataclass(frozen=True)
 class LabelLayer:
-    """Segments that share a label map.
+    """Segments that share a label map."""
 
-    Attributes:
-        corner: canonical ``(k, j, i)`` of the first voxel of ``labels`` in the CT.
-        labels: ``[dk, dj, di]``, canonical, inside the CT; a view of the node's memory where the grids agree.
-        ids: segment id of each label value; other values belong to segments that were not asked for.
-    """
-
-    corner: tuple[int, int, int]
-    labels: np.ndarray
-    ids: dict[int, str]
+    corner: tuple[int, int, int]  # canonical ``(k, j, i)`` of the first voxel of ``labels`` in the CT
+    labels: np.ndarray  # ``[dk, dj, di]``, canonical, inside the CT; a view of the node's memory where the grids agree
+    ids: dict[int, str]  # segment id of each label value; other values belong to segments that were not asked for
 
     def plane(self, k: int) -> np.ndarray | None:
         """The labels ``[dj, di]`` in canonical slice ``k``, ``None`` beyond the map."""

@@ -41,17 +41,11 @@ _MOST_REMEMBERED = 4
 
 @dataclass
 class _Remembered:
-    """What was read for a scoring that came to its end.
+    """What was read for a scoring that came to its end."""
 
-    Attributes:
-        memory: the layers.
-        options: what the scores depend on beside the masks; others score everything again.
-        segments: by id what the scores were made of: name, tags, and the digests of the slices.
-    """
-
-    memory: LayerMemory
-    options: tuple
-    segments: dict[str, tuple]
+    memory: LayerMemory  # the layers
+    options: tuple  # what the scores depend on beside the masks; others score everything again
+    segments: dict[str, tuple]  # by id what the scores were made of: name, tags, and the digests of the slices
 
 
 @without_full_collections

@@ -25,20 +25,15 @@ _NEIGHBOUR_FADES_MM = 15.0
 
 @dataclass
 class SliceBatch:
-    """The network's input.
+    """The network's input."""
 
-    Attributes:
-        images: float32 ``[N, C, S, S]``: the preset's CT windows, the mask, and the neighbour where the preset has it.
-        pixel_mm: float32 ``[N]``: side of an input pixel in mm (geometric mean of both directions).
-        boxes: crop boxes, see ``crop.py``, in the preset's order of rows and columns.
-        place: float32 ``[N, P]``: where in the body the masks lie (see ``place.py``); ``None`` without a locator.
-        locator: float32 ``[N, 2, L, L]``: the body's box in the slice, and the mask in it; ``None`` likewise.
-    """
-
+    # float32 ``[N, C, S, S]``: the preset's CT windows, the mask, and the neighbour where the preset has it
     images: torch.Tensor
-    pixel_mm: torch.Tensor
-    boxes: Sequence[CropBox] = ()
+    pixel_mm: torch.Tensor  # float32 ``[N]``: side of an input pixel in mm (geometric mean of both directions)
+    boxes: Sequence[CropBox] = ()  # crop boxes, see ``crop.py``, in the preset's order of rows and columns
+    # float32 ``[N, P]``: where in the body the masks lie (see ``place.py``); ``None`` without a locator
     place: torch.Tensor | None = None
+    # float32 ``[N, 2, L, L]``: the body's box in the slice, and the mask in it; ``None`` likewise
     locator: torch.Tensor | None = None
 
     def __len__(self) -> int:
@@ -51,24 +46,16 @@ class PlaneCrop:
 
     All positions are pixels of one and the same plane, whichever part of it ``ct`` and ``mask`` hold; what they do not
     hold is air and outside the mask.
-
-    Attributes:
-        ct: HU ``[rows, columns]``, any real dtype.
-        mask: ``[rows, columns]``; non-zero pixels belong.
-        box: crop box, see ``crop.py``; may be fractional and reach outside.
-        spacing: mm per row and per column.
-        ct_origin: row and column of ``ct[0, 0]``.
-        mask_origin: row and column of ``mask[0, 0]``.
-        neighbour: ``None`` when ``mask`` is the slice's own. Else the slice is empty, ``mask`` is that of the nearest
-            masked slice, and this is how strongly it shows in the neighbour channel, 0..1.
     """
 
-    ct: np.ndarray
-    mask: np.ndarray
-    box: CropBox
-    spacing: tuple[float, float] = (1.0, 1.0)
-    ct_origin: tuple[int, int] = (0, 0)
-    mask_origin: tuple[int, int] = (0, 0)
+    ct: np.ndarray  # HU ``[rows, columns]``, any real dtype
+    mask: np.ndarray  # ``[rows, columns]``; non-zero pixels belong
+    box: CropBox  # crop box, see ``crop.py``; may be fractional and reach outside
+    spacing: tuple[float, float] = (1.0, 1.0)  # mm per row and per column
+    ct_origin: tuple[int, int] = (0, 0)  # row and column of ``ct[0, 0]``
+    mask_origin: tuple[int, int] = (0, 0)  # row and column of ``mask[0, 0]``
+    # ``None`` when ``mask`` is the slice's own. Else the slice is empty, ``mask`` is that of the nearest masked slice,
+    # and this is how strongly it shows in the neighbour channel, 0..1
     neighbour: float | None = None
 
 

@@ -53,20 +53,13 @@ class MaskInSlice(Protocol):
 
 @dataclass
 class Body:
-    """The body in every slice of a CT.
+    """The body in every slice of a CT."""
 
-    Attributes:
-        hu: the CT, ``[k, j, i]``.
-        spacing: mm, (k, j, i).
-        boxes: float64 ``[K, 4]``: column of the midline, half width, row of the middle from front to back, half depth;
-            pixels.
-        found: float64 ``[K, 2]``, 0..1: whether the body is whole sideways, and from front to back.
-    """
-
-    hu: np.ndarray
-    spacing: tuple[float, float, float]
+    hu: np.ndarray  # the CT, ``[k, j, i]``
+    spacing: tuple[float, float, float]  # mm, (k, j, i)
+    # float64 ``[K, 4]``: column of the midline, half width, row of the middle from front to back, half depth; pixels
     boxes: np.ndarray
-    found: np.ndarray
+    found: np.ndarray  # float64 ``[K, 2]``, 0..1: whether the body is whole sideways, and from front to back
     _pictures: dict[tuple[int, int], np.ndarray] = field(default_factory=dict, repr=False)
 
     @classmethod

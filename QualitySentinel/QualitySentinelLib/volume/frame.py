@@ -21,30 +21,21 @@ class AxialFrame:
 
     No voxel is interpolated: an oblique acquisition is taken along the file axes nearest to the patient's.
 
-    Attributes:
-        shape: canonical shape ``(k, j, i)``.
-        permutation: canonical axis a is file array axis ``permutation[a]``.
-        flipped: canonical axis a runs against the file axis.
-        spacing: voxel size in mm along canonical ``(k, j, i)``.
-        ijk_to_ras: 4x4 affine of the *canonical* array, ``(i, j, k, 1)`` to RAS mm.
-        file_ijk_to_ras: 4x4 affine of the file's array.
-        obliquity: largest angle in degrees between a file axis and its patient axis.
-        planes: where the file's planes are unevenly spaced: the true place of each along canonical axis
-            :attr:`plane_axis`, ascending, in steps of ``ijk_to_ras``, which runs evenly from the first to the last.
-
     Example:
         >>> frame = AxialFrame.from_affine(np.diag([-1.0, -1.0, 3.0, 1.0]), (10, 64, 64))
         >>> frame.flipped, frame.spacing
         ((False, False, False), (3.0, 1.0, 1.0))
     """
 
-    shape: tuple[int, int, int]
-    permutation: tuple[int, int, int]
-    flipped: tuple[bool, bool, bool]
-    spacing: tuple[float, float, float]
-    ijk_to_ras: np.ndarray
-    file_ijk_to_ras: np.ndarray
-    obliquity: float
+    shape: tuple[int, int, int]  # canonical shape ``(k, j, i)``
+    permutation: tuple[int, int, int]  # canonical axis a is file array axis ``permutation[a]``
+    flipped: tuple[bool, bool, bool]  # canonical axis a runs against the file axis
+    spacing: tuple[float, float, float]  # voxel size in mm along canonical ``(k, j, i)``
+    ijk_to_ras: np.ndarray  # 4x4 affine of the *canonical* array, ``(i, j, k, 1)`` to RAS mm
+    file_ijk_to_ras: np.ndarray  # 4x4 affine of the file's array
+    obliquity: float  # largest angle in degrees between a file axis and its patient axis
+    # where the file's planes are unevenly spaced: the true place of each along canonical axis :attr:`plane_axis`,
+    # ascending, in steps of ``ijk_to_ras``, which runs evenly from the first to the last
     planes: np.ndarray | None = None
 
     @classmethod
@@ -135,20 +126,13 @@ class AxialFrame:
 
 @dataclass
 class CtVolume:
-    """A CT.
+    """A CT."""
 
-    Attributes:
-        hu: Hounsfield units, ``[k, j, i]`` in ``frame``'s order, int16 or float32, finite (usually a view).
-        frame: geometry.
-        source: file or node name, for messages and reports.
-        warnings: what was found odd and corrected while reading, one line each.
-        body: where the body is, once :func:`QualitySentinelLib.slices.place.body_of` was asked.
-    """
-
-    hu: np.ndarray
-    frame: AxialFrame
-    source: str = ""
-    warnings: list[str] = field(default_factory=list)
+    hu: np.ndarray  # Hounsfield units, ``[k, j, i]`` in ``frame``'s order, int16 or float32, finite (usually a view)
+    frame: AxialFrame  # geometry
+    source: str = ""  # file or node name, for messages and reports
+    warnings: list[str] = field(default_factory=list)  # what was found odd and corrected while reading, one line each
+    # where the body is, once :func:`QualitySentinelLib.slices.place.body_of` was asked
     body: object | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -26,26 +26,17 @@ _SLAB = 1 << 21
 
 @dataclass
 class Segment:
-    """One segment: a mask inside its bounding box in the canonical frame.
+    """One segment: a mask inside its bounding box in the canonical frame."""
 
-    Attributes:
-        id: unique within the segmentation: the label value, file stem or Slicer segment id.
-        name: the name as the file or node gives it (may hold any characters, may repeat).
-        box: bounding box; ``NO_BOX`` when the segment is empty.
-        labels: the label voxels inside ``box``, ``[dk, dj, di]`` (a view of a shared label map where there is one).
-        value: the segment's value in ``labels``.
-        structure: name of the anatomical structure it was matched to, or ``None`` when unknown.
-        color: RGB in 0..1, or ``None``.
-        tags: the segment's tags (terminology and others), as ``.seg.nrrd`` and Slicer keep them.
-    """
-
-    id: str
-    name: str
-    box: Box = NO_BOX
+    id: str  # unique within the segmentation: the label value, file stem or Slicer segment id
+    name: str  # the name as the file or node gives it (may hold any characters, may repeat)
+    box: Box = NO_BOX  # bounding box; ``NO_BOX`` when the segment is empty
+    # the label voxels inside ``box``, ``[dk, dj, di]`` (a view of a shared label map where there is one)
     labels: np.ndarray = field(default_factory=lambda: NO_VOXELS)
-    value: int = 1
-    structure: str | None = None
-    color: tuple[float, float, float] | None = None
+    value: int = 1  # the segment's value in ``labels``
+    structure: str | None = None  # name of the anatomical structure it was matched to, or ``None`` when unknown
+    color: tuple[float, float, float] | None = None  # RGB in 0..1, or ``None``
+    # the segment's tags (terminology and others), as ``.seg.nrrd`` and Slicer keep them
     tags: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -117,19 +108,12 @@ def mask_extent(mask: np.ndarray, origin: tuple[int, int] = (0, 0)) -> Extent | 
 
 @dataclass
 class Segmentation:
-    """The segments of one case, all on the grid of ``frame`` (the CT's).
+    """The segments of one case, all on the grid of ``frame`` (the CT's)."""
 
-    Attributes:
-        segments: in the file's order; ids are unique.
-        frame: geometry.
-        source: file or node name, for messages and reports.
-        warnings: what was found odd and handled while reading, one line each.
-    """
-
-    segments: list[Segment]
-    frame: AxialFrame
-    source: str = ""
-    warnings: list[str] = field(default_factory=list)
+    segments: list[Segment]  # in the file's order; ids are unique
+    frame: AxialFrame  # geometry
+    source: str = ""  # file or node name, for messages and reports
+    warnings: list[str] = field(default_factory=list)  # what was found odd and handled while reading, one line each
 
     def __iter__(self) -> Iterator[Segment]:
         return iter(self.segments)
