@@ -110,7 +110,7 @@ def test_edits_that_cannot_be_scored_stay_named(kept, edit, open_panel, monkeypa
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
         yield
 
-    monkeypatch.setattr(scoring, "_prepared", missing)
+    monkeypatch.setattr(scoring, "import_steps", missing)
     edit(kept.segment("spleen").slices[2].k)
     panel = open_panel()
     run_events_until(lambda: "spleen" in panel.ui.warningsLabel.text)
