@@ -183,6 +183,8 @@ def subject_of(ct: CtVolume, segmentation: Segmentation, name: str, source: str 
                 both = f"{same[0].name} and {segment.name}"
                 raise InputError(f"{segmentation.source}: {both} are both {segment.structure}; leave one of them out")
             same.append(segment)
+    if all(segment.is_empty for segment in segmentation):
+        raise InputError(f"{segmentation.source}: nothing is labeled, all voxels are background; leave the case out")
     if not segments:
         raise InputError(
             f"{segmentation.source}: has no mask of a known structure; give --names, or name files like liver.nii.gz"

@@ -91,7 +91,8 @@ def write_tables(run: Run) -> str:
     """Write ``tables.md`` of the settings that are done; its text."""
     names = [name for name in run.names() if not run.record(name).failed]
     lines = [line for name in names for line in run.record(name).lines]
-    text = "\n\n".join([*tables(lines), *quality([run.path / name for name in names])]) + "\n"
+    settings = f"{len(names)} settings of share, radius and seed are behind these figures."
+    text = "\n\n".join([settings, *tables(lines), *quality([run.path / name for name in names])]) + "\n"
     atomic_write(run.path / "tables.md", text)
     return text
 
@@ -220,18 +221,18 @@ def tables(lines: list[list]) -> list[str]:
     frame = pd.DataFrame(lines, columns=["kind", "alpha", "beta", "name", "band", *FIGURES])
     errors, students = (frame[frame.kind == kind] for kind in ("errors", "students"))
     both, usual = errors.name == "both", errors.band == DEFAULT_BAND
-    compared = errors[errors.band.isin(("everywhere", DEFAULT_BAND, ""))]
+    compared = errors[errors.band.isin(("everywhere", DEFAULT_BAND, "")) & (errors.name != "Qij")]
     dsc = students.groupby(["name", "alpha", "beta"])[FIGURES[0]].mean().unstack([1, 2])
     spread = students.groupby(["name", "alpha", "beta"])[FIGURES[0]].std().mean()
     seeds = len(errors[both & usual]) / len(errors[both & usual].groupby(["alpha", "beta"]))
     return [
-        f"Methods, mean of all noises ({seeds:.1f} seeds of each)",
+        f"**Methods (`Qij` is `both`), mean of all noises ({seeds:.1f} seeds of each)**",
         _markdown(compared.groupby(["band", "name"])[FIGURES].mean()),
-        "Bands, method both, mean of all noises",
+        "**Bands, method both, mean of all noises**",
         _markdown(errors[both].groupby("band")[FIGURES].mean().sort_values("F1")),
-        f"Noises, method both, {DEFAULT_BAND}",
+        f"**Noises, method both, {DEFAULT_BAND}**",
         _markdown(errors[both & usual].groupby(["alpha", "beta"])[FIGURES].mean()),
-        f"Students: mean DSC on clean patients, by alpha and beta (standard deviation over seeds {spread:.3f})",
+        f"**Students: mean DSC on clean patients, by alpha and beta (standard deviation over seeds {spread:.3f})**",
         _markdown(dsc),
     ]  # fmt: skip
 
@@ -263,7 +264,7 @@ def _labels(path: Path) -> np.ndarray:
 
 def _markdown(frame: pd.DataFrame) -> str:
     def row(cells) -> str:
-        return f"| {' | '.join(f'{c:.3f}' if isinstance(c, float) else str(c) for c in cells)} |"
+        return f"| {' | '.join(f'{c:.3f}'.replace('nan', '') if isinstance(c, float) else c for c in cells)} |"
 
     def cells(key) -> list[str]:
         return list(map(str, key)) if isinstance(key, tuple) else [str(key)]

@@ -333,13 +333,13 @@ def error_maps(scratch: Path) -> dict:
     segmentation = read_segmentation(seg_path, ct)
     figures = {}
     for backend in ("torch", "auto"):
-        scorer = Scorer(load_model("bundled"), "cpu", backend=backend)
-        scorer.score(ct, segmentation, slices=1)
+        scorer = Scorer(load_model("bundled"), device="cpu", backend=backend, slices=10)
+        scorer.score(ct, segmentation)
         plain, drawn = [], []
         for _ in range(3):  # in turn, so that a busy moment does not strike one alone
-            plain.append(scorer.score(ct, segmentation, slices=10).seconds)
+            plain.append(scorer.score(ct, segmentation).seconds)
             started, drawings = time.perf_counter(), Drawings()
-            case = scorer.score(ct, segmentation, slices=10, drawings=drawings)
+            case = scorer.score(ct, segmentation, drawings=drawings)
             for score in case.segments:
                 maps_of(score, segmentation[score.segment_id], drawings, ct.frame.shape[1:])
             drawn.append(time.perf_counter() - started)

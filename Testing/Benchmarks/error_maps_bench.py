@@ -54,7 +54,7 @@ def main() -> int:
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--touched", type=float, default=0.1, help="share of a region that makes it found")
     options = parser.parse_args()
-    scorer = Scorer(load_model(options.model))
+    scorer = Scorer(load_model(options.model), slices=10**6)
     seen = seen_by(scorer.model)
     predictions = [p for folder in options.predictions for p in find_predictions(folder)]
     rows: list[dict] = []
@@ -83,7 +83,7 @@ def judged(scorer: Scorer, subject: Subject, candidates: list[Candidate], touche
         for n, c in enumerate(held)
     ]
     drawings = Drawings()
-    case = scorer.score(subject.ct, Segmentation(segments, frame), slices=10**6, drawings=drawings)
+    case = scorer.score(subject.ct, Segmentation(segments, frame), drawings=drawings)
     for score, segment, candidate in zip(case.segments, segments, held, strict=True):
         maps = [error_map(drawings.of(s), segment, s.k, frame.shape[1:]) for s in score.slices]
         again = scored_again(scorer, subject, segment, maps)
@@ -112,7 +112,7 @@ def scored_again(scorer: Scorer, subject: Subject, segment: Segment, maps: list[
         place = tuple(slice(a, a + n) for a, n in zip(found.corner, found.mask.shape, strict=True))
         mask[k - first][place] = found.expected()
     changed = segment_from_mask(mask, (first, 0, 0), id="1", name=segment.name, structure=segment.structure)
-    case = scorer.score(subject.ct, Segmentation([changed], subject.ct.frame), slices=10**6)
+    case = scorer.score(subject.ct, Segmentation([changed], subject.ct.frame))
     return {s.k: s.predicted_dsc for s in case.segments[0].slices}
 
 

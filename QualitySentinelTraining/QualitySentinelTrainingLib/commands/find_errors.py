@@ -12,9 +12,10 @@ same command resumes. Cases that cannot be read are named, and the others are do
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
-from QualitySentinelLib.commands.printing import name_failed
+from QualitySentinelLib.commands.printing import CaseProgress, name_failed
 
 from ..label_errors.options import FindOptions
 from ..option_files import add_options, given_options
@@ -68,7 +69,9 @@ def run(options: argparse.Namespace) -> int:
     audit = options.out / "audit"
     scored = ScoringSetup(data.root, ScoringOptions(threshold=THRESHOLD), options.names, scores=options.out / "scores")
     how = AuditOptions(options.layout or "auto", workers=options.jobs, retry_failed=True, title=data.title)
-    run_audit(options.dataset, audit, scored, how)
+    progress = CaseProgress(quiet=not sys.stderr.isatty())
+    run_audit(options.dataset, audit, scored, how, progress.show)
+    progress.close()
     write_audit_report(audit, data.root)
     wrong = sum(row[3] + row[4] for row in found.rows if not row[1])
     print(f"{wrong} voxels are probably labeled wrong")

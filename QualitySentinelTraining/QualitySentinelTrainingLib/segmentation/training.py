@@ -100,13 +100,14 @@ class Training:
 
     def _prepare(self) -> tuple[str, ...]:
         """Load everybody once: which classes there are, and the slices to train on (kept in memory)."""
-        parts, held = [], []
+        parts, held, lost = [], [], []
         readable = set()
         for source in [*self.seen, *self.unseen]:
             try:
                 subject = source.read()
             except QualitySentinelError as error:
                 self.say(f"{error}; {source.name} is left out")
+                lost.append(error)
                 continue
             if subject.patient != source.patient:
                 raise InputError(
@@ -119,7 +120,7 @@ class Training:
                 parts.append((*self._training_slices(subject), subject.structures, subject.trust, subject.doubted))
         for sources in (self.seen, self.unseen):
             if sources and not any(source.name in readable for source in sources):
-                raise InputError(f"{self.folder}: no subject to train on or predict can be read; check the data")
+                raise InputError(f"no subject to train on, or none to predict, can be read: {lost[0]}")
         structures = sorted(set().union(*held))
         if not structures:
             raise InputError("the subjects have no segment that is a known structure; give --names")

@@ -155,7 +155,7 @@ def test_a_case_without_probabilities_or_labels_is_named(torsos, a_torso, capsys
     nibabel.save(image, case.data / "case_3" / "seg.nii.gz")
     assert given(case) == 6
     printed = capsys.readouterr().err
-    assert "case_2.npz: no such file" in printed and "has no mask of a known structure" in printed
+    assert "case_2.npz: no such file" in printed and "nothing is labeled" in printed
 
 
 def test_classes_that_are_not_the_labels_are_refused(torsos, capsys):
@@ -181,6 +181,17 @@ def test_probabilities_of_networks_that_saw_the_patient_are_refused(torsos, caps
     folds = {"fold_of": {"case_0": 0}, "person_of": {"case_0": "anna", "x": "anna"}, "trained_on": {"0": ["x"]}}
     (case.probabilities.parent / "folds.json").write_text(json.dumps(folds))
     assert "the network of case_0 was trained on that patient" in refused(case, capsys)
+
+
+def test_labels_that_are_all_background_are_refused_with_and_without_networks(torsos, a_torso, capsys):
+    case = torsos(2)
+    image = nibabel.Nifti1Image(np.zeros(a_torso.hu.T.shape, np.uint8), a_torso.ijk_to_ras)
+    for name in case.given:
+        nibabel.save(image, case.data / name / "seg.nii.gz")
+    assert "seg.nii.gz: nothing is labeled, all voxels are background" in refused(case, capsys)
+    case.out = case.out.with_name("other")
+    assert find(case, *TINY) == 3
+    assert "seg.nii.gz: nothing is labeled, all voxels are background" in capsys.readouterr().err
 
 
 def test_one_case_alone_cannot_be_judged_by_networks_that_never_saw_it(torsos, capsys):
