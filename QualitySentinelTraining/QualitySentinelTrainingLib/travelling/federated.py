@@ -33,7 +33,7 @@ from QualitySentinelLib.files import atomic_write
 
 from ..option_files import read_options
 from ..pages import write_table
-from .experiment import OWN_LOSS, Experiment, Sample, Server, centers_of, looks_of, new_model, samples_of
+from .experiment import Experiment, Sample, Server, centers_of, looks_of, new_model, samples_of
 from .protocol import CenterUnavailable, Fate
 from .report import write_travel_report
 from .sites import TRAIN
@@ -132,7 +132,7 @@ class RemoteLearner(Server):
         self._controller = controller
 
     def train(self, center: str, samples: Sequence[str], steps: int = 0) -> dict[str, float]:
-        """Train on a batch, at the site; returns its loss before.
+        """Train on a batch, at the site.
 
         Raises:
             CenterUnavailable: the site does not answer, or sends weights of another network.
@@ -143,7 +143,7 @@ class RemoteLearner(Server):
             self.restore(answer.params)
         except InputError as error:
             raise CenterUnavailable(f"sent {error}") from error
-        return {OWN_LOSS: _told(answer)["loss"]}
+        return {name: float(value) for name, value in _told(answer).items()}
 
 
 class TravelExecutor(Executor):
@@ -183,8 +183,8 @@ class TravelExecutor(Executor):
             write_table(folder / "eliminated.csv", ("number", "case", "fate"), rows)
             return _NOTHING, {}
         self._model.restore(arrays)
-        loss = self._model.update([self._looks[n] for n in told["batch"]], told["steps"])
-        return self._model.state(), {"loss": loss}
+        reported = self._model.update([self._looks[n] for n in told["batch"]], told["steps"])
+        return self._model.state(), reported
 
     def _describe(self, site: str, classes: Sequence[str], folder: Path) -> dict:
         """Numbers of the samples that can be read, and their predicted DSC where it is wanted."""

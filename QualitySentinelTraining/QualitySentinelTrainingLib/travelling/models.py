@@ -23,6 +23,7 @@ from .protocol import Errors, classification_errors
 
 State = dict[str, np.ndarray]
 """Weights, optimizer and number of updates: all that travels. No data are in it."""
+OWN_LOSS = "highest loss of a sample"
 _AT_ONCE = 64
 
 
@@ -66,7 +67,7 @@ class TravellingModel(ABC):
             raise InputError(f"weights of another network ({reason_of(error)})") from error
         self.updates = updates
 
-    def update(self, samples: Sequence[Any], steps: int = 0) -> float:
+    def update(self, samples: Sequence[Any], steps: int = 0) -> dict[str, float]:
         """Train on a batch.
 
         Args:
@@ -74,7 +75,7 @@ class TravellingModel(ABC):
             steps: of the optimizer, at the full learning rate, for a trial; 0: one pass, at that of now.
 
         Returns:
-            The loss before the first step.
+            Of a trial, what the model says of the samples before: the highest loss of one.
         """
         rng = np.random.default_rng([self.seed, self.updates])
         self.module.train()
@@ -82,14 +83,18 @@ class TravellingModel(ABC):
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate * 0.5**passed
         passes = (self._losses(samples, rng) for _ in range(steps or 1))
-        first = None
+        told = {OWN_LOSS: max(self.loss([sample]) for sample in samples)} if steps else {}
         for loss in islice(chain.from_iterable(passes), steps or None):
-            first = float(loss.detach()) if first is None else first
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
         self.updates += 1
-        return first
+        return told
+
+    def loss(self, samples: Sequence[Any]) -> float:
+        """The mean loss."""
+        with torch.inference_mode():
+            return float(np.mean([float(loss) for loss in self._losses(samples, np.random.default_rng(0))]))
 
     def errors(self, samples: Sequence[Any]) -> Errors:
         """What is wrong with the model on given samples; NaN when a weight is no number."""
@@ -164,7 +169,7 @@ class SegmentationModel(TravellingModel):
 
     def _errors(self, samples: Sequence[tuple]) -> Errors:
         if self._by == "loss":
-            return {"loss": float(np.mean([float(loss) for loss in self._losses(samples, np.random.default_rng(0))]))}
+            return {"loss": self.loss(samples)}
         dice = {name: dsc for name, dsc in self._dice(samples).items() if np.isfinite(dsc)}
         if self._by == "structures":
             return {f"1 - DSC of {name}": 1 - float(dsc) for name, dsc in dice.items()}
@@ -233,7 +238,7 @@ class ClassificationModel(TravellingModel):
 
     def _errors(self, samples: Sequence[tuple]) -> Errors:
         if self._by == "loss":
-            return {"loss": float(next(self._losses(samples, np.random.default_rng(0))))}
+            return {"loss": self.loss(samples)}
         truth = np.array([positive for _, positive in samples])
         return classification_errors(self._probabilities(samples).numpy() > 0.5, truth, self._published)
 

@@ -77,7 +77,7 @@ class TravelOptions(Options):
         Doc("steps on a batch, on trial, after which it is judged; 0: it is judged by the update itself, as published"),
     ] = 16
     own_loss: Annotated[
-        bool, Doc("also reject samples whose loss at their center, before the update, is an outlier; needs relative")
+        bool, Doc("also reject samples whose loss, before the trial, is an outlier among those at other centers")
     ] = True
     # an update that happened to make the model very good becomes the reference, too. From there any sample makes it
     # worse, and without this all would be eliminated
@@ -263,7 +263,7 @@ class Journey:
         started = time.perf_counter()
         try:
             reported = self._learner.train(center, samples, steps)
-            return dict(reported) if self._options.own_loss and self._options.relative else {}
+            return dict(reported) if self._options.own_loss else {}
         finally:
             self.state.seconds_training += time.perf_counter() - started
 
@@ -283,10 +283,10 @@ class Journey:
             rises = self.state.rises.setdefault(f"{name}, {kind}", {})
             others = [rise for sample, rise in rises.items() if self._home[sample] != center]
             rise = rises[samples[0]] = value - self.state.reference.get(name, 0.0)
-            if self._options.relative and len(others) >= _ENOUGH:
-                usual &= rise <= len(samples) * self._options.tolerance + max(0.0, outlier_limit(others))
-            elif name in self.state.reference:
-                usual &= rise <= len(samples) * self._options.tolerance
+            own = name not in self.state.reference  # what the center says: there is nothing to compare with but others
+            enough = len(others) >= _ENOUGH and (own or self._options.relative)
+            limit = len(samples) * self._options.tolerance + (max(0.0, outlier_limit(others)) if enough else 0.0)
+            usual &= rise <= limit or (own and not enough)
         return usual
 
     def _is_near(self, errors: Errors) -> bool:

@@ -120,6 +120,17 @@ def test_a_trial_shows_harm_that_one_update_does_not_show(trial_steps, lost, err
         assert journey.state.verifications == 1 + sum(1 + (e.fate is Fate.ACCEPTED) for e in events)
 
 
+@pytest.mark.parametrize(("own_loss", "lost"), [(True, {"f1"}), (False, set())])
+def test_a_sample_whose_own_loss_is_an_outlier_is_eliminated(own_loss, lost):
+    class Telling(Adding):
+        def train(self, center, samples, steps=0):
+            return super().train(center, samples) | {"loss": 3.0 if "f1" in samples else 0.01 * ord(samples[0][0])}
+
+    centers = {name: [f"{name.lower()}1"] for name in "ABCDEF"}
+    journey = Journey(Telling(), centers, TravelOptions(cycles=4, own_loss=own_loss, revisit_after=1, relative=False))
+    assert len(list(journey.visits())) == 4 * 7 and set(journey.state.eliminated) == lost
+
+
 @pytest.mark.parametrize(("relative", "lost"), [(True, {"f1"}), (False, {"a1", "b1", "c1", "d1", "e1", "f1"})])
 def test_a_model_that_is_good_by_chance_does_not_eliminate_everybody(relative, lost):
     class Lucky(Adding):
