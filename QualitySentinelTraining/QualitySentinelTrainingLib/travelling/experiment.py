@@ -15,29 +15,12 @@ from QualitySentinelLib.datasets.table import UNKNOWN
 from QualitySentinelLib.errors import InputError, QualitySentinelError, UsageError
 from QualitySentinelLib.files import sha256_of
 
-from ..option_files import Doc, NonNegativeInt, Options, PositiveFloat, PositiveInt, Share
-from ..segmentation.options import SegmentationOptions
+from ..option_files import Doc, NonNegativeInt, Options, PositiveInt
 from ..subjects import Subject, read_subject
 from .harms import harm_named, harmed
-from .models import ClassificationModel, SegmentationModel, TravellingModel
+from .models import ClassificationModel, NetworkOptions, SegmentationModel, TravellingModel
 from .protocol import TravelOptions
 from .sites import SPLITS, TEST, TRAIN, VERIFICATION
-
-
-@dataclass(frozen=True)
-class NetworkOptions(Options):
-    """The network that travels."""
-
-    size: Annotated[PositiveInt, Doc("pixels or voxels on a side of what it sees")] = 64
-    pixel_mm: Annotated[PositiveFloat, Doc("size of a pixel, segmentation only")] = 6.0
-    slice_mm: Annotated[PositiveFloat, Doc("distance of the slices trained on, segmentation only")] = 15.0
-    dimensions: Annotated[Literal[2, 3], Doc("what a classifier sees: the volume, or its maximum along the body")] = 3
-    widths: Annotated[tuple[PositiveInt, ...], Doc("channels of its levels")] = (16, 32, 64)
-    slices: Annotated[PositiveInt, Doc("slices in a step of the optimizer, segmentation only")] = 16
-    learning_rate: Annotated[PositiveFloat, Doc("of AdamW")] = 2e-3
-    momentum: Annotated[Share, Doc("of AdamW; above 0, an update shows less of what its own samples do")] = 0.0
-    half_life: Annotated[NonNegativeInt, Doc("updates in which the learning rate falls to its half; 0: it stays")] = 0
-    seed: Annotated[NonNegativeInt, Doc("of the first weights and of the order of slices")] = 0
 
 
 @dataclass(frozen=True)
@@ -236,23 +219,13 @@ def new_model(experiment: Experiment, classes: Iterable[str]) -> TravellingModel
     Raises:
         UsageError: options do not fit each other.
     """
-    n, classify = experiment.network, experiment.task == "classification"
+    classify = experiment.task == "classification"
     by = experiment.verify_by or ("rates" if classify else "dsc")
     if by not in (("rates", "loss") if classify else ("dsc", "structures", "loss")):
         raise UsageError(f"verify_by '{by}' does not fit {experiment.task}")
-    model: TravellingModel
     if classify:
-        model = ClassificationModel(
-            n.size, n.dimensions, n.widths, n.learning_rate, n.seed, by, experiment.published, n.momentum
-        )  # fmt: skip
-    else:
-        options = SegmentationOptions(
-            size=n.size, pixel_mm=n.pixel_mm, slice_mm=n.slice_mm, widths=n.widths, batch_size=n.slices,
-            learning_rate=n.learning_rate, seed=n.seed,
-        )  # fmt: skip
-        model = SegmentationModel(options, ("background", *(c for c in classes if c != "background")), by, n.momentum)
-    model.half_life = n.half_life
-    return model
+        return ClassificationModel(experiment.network, by, experiment.published)
+    return SegmentationModel(experiment.network, ("background", *(c for c in classes if c != "background")), by)
 
 
 def looks_of(model: TravellingModel, samples: Iterable[Sample]) -> dict[str, Any]:

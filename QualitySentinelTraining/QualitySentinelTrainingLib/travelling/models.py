@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain, islice, pairwise
 from math import gcd
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch.nn import functional
 
 from QualitySentinelLib.errors import InputError, reason_of
 
+from ..option_files import Doc, NonNegativeInt, Options, PositiveFloat, PositiveInt, Share
 from ..segmentation.field import Field
 from ..segmentation.network import WINDOWS_HU, SegmentationNetwork, flat_state, take_flat_state, windowed
 from ..segmentation.options import SegmentationOptions
@@ -27,27 +29,38 @@ OWN_LOSS = "highest loss of a sample"
 _AT_ONCE = 64
 
 
+@dataclass(frozen=True)
+class NetworkOptions(Options):
+    """The network that travels."""
+
+    size: Annotated[PositiveInt, Doc("pixels or voxels on a side of what it sees")] = 64
+    pixel_mm: Annotated[PositiveFloat, Doc("size of a pixel, segmentation only")] = 6.0
+    slice_mm: Annotated[PositiveFloat, Doc("distance of the slices trained on, segmentation only")] = 15.0
+    dimensions: Annotated[Literal[2, 3], Doc("what a classifier sees: the volume, or its maximum along the body")] = 3
+    widths: Annotated[tuple[PositiveInt, ...], Doc("channels of its levels")] = (16, 32, 64)
+    slices: Annotated[PositiveInt, Doc("slices in a step of the optimizer, segmentation only")] = 16
+    learning_rate: Annotated[PositiveFloat, Doc("of AdamW")] = 2e-3
+    trial_rate: Annotated[PositiveFloat, Doc("learning rate of a trial, which has an AdamW of its own")] = 5e-4
+    # with momentum, an update is mostly the doing of the updates before, good or bad
+    momentum: Annotated[Share, Doc("of AdamW; above 0, without trials, single samples can hardly be told apart")] = 0.0
+    half_life: Annotated[NonNegativeInt, Doc("updates in which the learning rate falls to its half; 0: it stays")] = 0
+    seed: Annotated[NonNegativeInt, Doc("of the first weights and of the order of slices")] = 0
+
+
 class TravellingModel(ABC):
     """A network with its optimizer.
 
-    Args:
-        module: the network.
-        learning_rate: of AdamW.
-        seed: of what is drawn in updates.
-        momentum: of AdamW. Without any, what an update does is the doing of its samples alone; with the usual 0.9, it
-            is mostly that of the updates before, good or bad, so that single samples can hardly be told apart.
-
     Attributes:
         updates: done so far; those that were undone do not count. What an update draws follows from it.
-        half_life: updates in which the learning rate falls to its half; 0: it stays.
     """
 
-    def __init__(self, module: nn.Module, learning_rate: float, seed: int, momentum: float = 0.0) -> None:
-        self.module, self.seed, self.updates, self.half_life = module, seed, 0, 0
+    def __init__(self, module: nn.Module, options: NetworkOptions, verify_by: str) -> None:
+        self.module, self.options, self.updates, self._by = module, options, 0, verify_by
         self._parts = nn.ModuleDict({"network": module})
-        self._learning_rate = learning_rate
-        betas = momentum, 0.999
-        self.optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate, betas=betas, weight_decay=1e-4)
+        self.optimizer = self._new_optimizer(options.learning_rate, options.momentum)
+
+    def _new_optimizer(self, rate: float, momentum: float = 0.0) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.module.parameters(), lr=rate, betas=(momentum, 0.999), weight_decay=1e-4)
 
     def state(self) -> State:
         """A copy of what travels."""
@@ -72,22 +85,25 @@ class TravellingModel(ABC):
 
         Args:
             samples: what :meth:`look` gave.
-            steps: of the optimizer, at the full learning rate, for a trial; 0: one pass, at that of now.
+            steps: of a trial, by an optimizer of its own; 0: one pass.
 
         Returns:
             Of a trial, what the model says of the samples before: the highest loss of one.
         """
-        rng = np.random.default_rng([self.seed, self.updates])
+        rng, optimizer = np.random.default_rng([self.options.seed, self.updates]), self.optimizer
         self.module.train()
-        passed = self.updates / self.half_life if self.half_life and not steps else 0.0
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._learning_rate * 0.5**passed
+        told = {}
+        if steps:
+            told = {OWN_LOSS: max(self.loss([sample]) for sample in samples)}
+            optimizer = self._new_optimizer(self.options.trial_rate)
+        elif self.options.half_life:
+            for group in optimizer.param_groups:
+                group["lr"] = self.options.learning_rate * 0.5 ** (self.updates / self.options.half_life)
         passes = (self._losses(samples, rng) for _ in range(steps or 1))
-        told = {OWN_LOSS: max(self.loss([sample]) for sample in samples)} if steps else {}
         for loss in islice(chain.from_iterable(passes), steps or None):
-            self.optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            self.optimizer.step()
+            optimizer.step()
         self.updates += 1
         return told
 
@@ -128,22 +144,22 @@ class SegmentationModel(TravellingModel):
     """A segmentation network of :mod:`..segmentation`, trained on slices.
 
     Args:
-        options: of the network; ``batch_size`` slices go into a step of the optimizer.
+        options: of the network.
         classes: names, the background first.
         verify_by: ``dsc`` (1 minus the mean DSC of the structures), ``structures`` (of each alone) or ``loss``.
-        momentum: see :class:`TravellingModel`.
     """
 
-    def __init__(
-        self, options: SegmentationOptions, classes: Sequence[str], verify_by: str = "dsc", momentum: float = 0.0
-    ) -> None:
-        self.network = SegmentationNetwork(options, classes, seed=options.seed)
-        super().__init__(self.network.module, options.learning_rate, options.seed, momentum)
-        self._by = verify_by
+    def __init__(self, options: NetworkOptions, classes: Sequence[str], verify_by: str = "dsc") -> None:
+        shape = SegmentationOptions(
+            size=options.size, pixel_mm=options.pixel_mm, slice_mm=options.slice_mm, widths=options.widths,
+            batch_size=options.slices, learning_rate=options.learning_rate, seed=options.seed,
+        )  # fmt: skip
+        self.network = SegmentationNetwork(shape, classes, seed=options.seed)
+        super().__init__(self.network.module, options, verify_by)
 
     def look(self, subject: Subject, positive: bool | None = None) -> tuple[np.ndarray, ...]:
         """Slices: int16 HU ``[n, S, S]``, uint8 labels ``[n, S, S]``, and which classes are contoured, bool ``[K]``."""
-        options, classes = self.network.options, self.network.classes
+        options, classes = self.options, self.network.classes
         field = Field.on_body(subject.ct, options.size, options.pixel_mm)
         slices = field.training_slices(subject.ct, options.slice_mm)
         if not len(slices):
@@ -162,7 +178,7 @@ class SegmentationModel(TravellingModel):
 
     def _losses(self, samples: Sequence[tuple], rng: np.random.Generator) -> Iterator[torch.Tensor]:
         hu, labels, contoured = _together(samples)
-        order, size = rng.permutation(len(hu)), self.network.options.batch_size
+        order, size = rng.permutation(len(hu)), self.options.slices
         for start in range(0, len(order), size):
             some = order[start : start + size]
             yield self.network.loss(hu[some, None].float(), labels[some, None].long(), contoured[some])
@@ -195,32 +211,26 @@ class ClassificationModel(TravellingModel):
     """A small convolutional network that says whether a CT is positive.
 
     Args:
-        size: voxels on a side of what it sees.
-        dimensions: 3 (the volume) or 2 (its maximum along the body).
-        widths: channels of its layers, each half as fine as the one before.
-        learning_rate, seed: of the training.
+        options: of the network; ``widths`` are the channels of its layers, each half as fine as the one before.
         verify_by: ``rates`` (false positives and false negatives) or ``loss``.
         published: the rates with exchanged denominators, as published.
-        momentum: see :class:`TravellingModel`.
     """
 
-    def __init__(
-        self, size: int, dimensions: int = 3, widths: Sequence[int] = (8, 16, 32), learning_rate: float = 1e-3,
-        seed: int = 0, verify_by: str = "rates", published: bool = False, momentum: float = 0.0,
-    ) -> None:  # fmt: skip
+    def __init__(self, options: NetworkOptions, verify_by: str = "rates", published: bool = False) -> None:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            module = _classifier(dimensions, widths)
-        super().__init__(module, learning_rate, seed, momentum)
-        self._size, self._dimensions, self._by, self._published = size, dimensions, verify_by, published
+            torch.manual_seed(options.seed)
+            module = _classifier(options.dimensions, options.widths)
+        super().__init__(module, options, verify_by)
+        self._published = published
 
     def look(self, subject: Subject, positive: bool | None = None) -> tuple[torch.Tensor, bool]:
         """The CT in two windows, float32 ``[2, S, S, S]`` or ``[2, S, S]`` in -1..1, and whether it is positive."""
         seen = windowed(torch.from_numpy(np.ascontiguousarray(subject.ct.hu, np.float32))[None], 3)
         mode = "trilinear"
-        if self._dimensions == 2:
+        if self.options.dimensions == 2:
             seen, mode = seen.amax(2), "bilinear"
-        return functional.interpolate(seen, (self._size,) * self._dimensions, mode=mode)[0], bool(positive)
+        sides = (self.options.size,) * self.options.dimensions
+        return functional.interpolate(seen, sides, mode=mode)[0], bool(positive)
 
     def figures(self, look: tuple[torch.Tensor, bool]) -> dict[str, float]:
         """The probability of being positive, and the truth."""
