@@ -22,6 +22,7 @@ from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file
 
@@ -31,9 +32,8 @@ from QualitySentinelLib.datasets import find_cases
 from QualitySentinelLib.datasets.table import read_table
 from QualitySentinelLib.files import atomic_write
 from QualitySentinelTrainingLib.pages import write_table
-from QualitySentinelTrainingLib.runs import Record
 from QualitySentinelTrainingLib.stats import auroc
-from QualitySentinelTrainingLib.travelling.experiment import Experiment, NetworkOptions
+from QualitySentinelTrainingLib.travelling.experiment import Experiment, NetworkOptions, Server, looks_of, samples_of
 from QualitySentinelTrainingLib.travelling.protocol import Fate, TravelOptions
 from QualitySentinelTrainingLib.travelling.report import CLASSIFIED, DETECTION, SEGMENTED, found_by, summary
 from QualitySentinelTrainingLib.travelling.sites import do_harm, read_sizes, split_sites, write_sites
@@ -45,7 +45,7 @@ _ALL_HARM = (*_IMAGE_HARM, "shifted masks", "mirrored")
 
 def openkbp(options: argparse.Namespace) -> Path:
     """Segmentation of seven structures of the head and neck."""
-    network = NetworkOptions(slice_mm=25.0, slices=8, half_life=80)
+    network = NetworkOptions(slice_mm=25.0, slices=8, half_life=80, momentum=0.9)
     rules = {"cycles": 3, "batch_size": 1, "tolerance": 0.01, "drift": 0.05, "revisit_after": 1}
     return _seeds(options, options.data, _ALL_HARM, network, rules, clean_cycles=12, quality=True)
 
@@ -53,9 +53,9 @@ def openkbp(options: argparse.Namespace) -> Path:
 def lesions(options: argparse.Namespace) -> Path:
     """Classification of generated bodies with and without a lesion."""
     data = _bodies(options.out, 300)
-    network = NetworkOptions(size=24, widths=(8, 16, 32), learning_rate=1e-3, half_life=80)
+    network = NetworkOptions(size=24, widths=(8, 16, 32), learning_rate=1e-3, half_life=300, momentum=0.9)
     rules = {"cycles": 3, "batch_size": 1, "tolerance": 0.01, "drift": 0.1, "revisit_after": 1}
-    told = {"clean_cycles": 8, "task": "classification", "verify_by": "loss"}
+    told = {"clean_cycles": 14, "task": "classification", "verify_by": "loss"}
     return _seeds(options, data, _IMAGE_HARM, network, rules, (0.25, 0.2), **told)
 
 
@@ -73,33 +73,42 @@ def _seeds(
         empty = {name: [""] for name in ("first_rejected", "eliminated_in")}
         told = pd.read_csv(out / "samples.csv", keep_default_na=False, na_values=empty)
         rows += [[seed, *row] for row in found_by(told)]
-        told_by += [[seed, *row] for row in _told_by(visits_of(out), told.set_index("sample")["harm"])]
+        told_by += [[seed, *row] for row in _told_by(experiment, out)]
         for name in ("", "clean", "dirty"):
             told_of = summary(read_table(out / name / FINAL), experiment.task == "classification")
             figures.append([seed, name or "guarded", *told_of])
         state = visits_of(out)[-1].head["state"]
         spent = state["seconds_verifying"] / (state["seconds_verifying"] + state["seconds_training"])
         costs.append([seed, state["verifications"], state["seconds_training"], state["seconds_verifying"], spent])
-    write_table(options.out / "signals.csv", ("seed", "signal", "harm", "harmful", "good", "AUROC"), told_by)
-    write_table(options.out / "detection.csv", ("seed", *DETECTION), rows)
-    what = CLASSIFIED if experiment.task == "classification" else SEGMENTED
-    write_table(options.out / "figures.csv", ("seed", "training", *what), figures)
-    return write_table(
-        options.out / "costs.csv", ("seed", "verifications", "training_s", "verifying_s", "share_verifying"), costs
-    )
+        what = CLASSIFIED if experiment.task == "classification" else SEGMENTED
+        seconds = ("verifications", "training_s", "verifying_s", "share_verifying")
+        write_table(options.out / "signals.csv", ("seed", "signal", "harm", "harmful", "good", "AUROC"), told_by)
+        write_table(options.out / "detection.csv", ("seed", *DETECTION), rows)
+        write_table(options.out / "figures.csv", ("seed", "training", *what), figures)
+        write_table(options.out / "costs.csv", ("seed", *seconds), costs)
+    return options.out
 
 
-def _told_by(visits: Sequence[Record], harm: pd.Series) -> Iterator[list]:
-    """How well the rise of each error by single samples tells harmful from good ones at the end of the first cycle."""
-    state = next((visit.head["state"] for visit in visits if not visit.head["center"]), {"rises": {}})
-    for signal, rises in state["rises"].items():
-        if signal.endswith("single"):
-            rise = pd.Series(rises)
-            kind = harm[rise.index]
-            for name in sorted({*kind} - {""}) + ["any"]:
-                some = rise[(kind == name) | (kind == "") | (name == "any")]
-                bad = (kind[some.index] != "").to_numpy()
-                yield [signal, name, int(bad.sum()), int((~bad).sum()), auroc(some.to_numpy(), bad)]
+def _told_by(experiment: Experiment, out: Path) -> Iterator[list]:
+    """How well numbers tell harmful from good samples, by kind of harm: AUROC.
+
+    The rise of each error by single samples in the first cycle; and the loss of samples before it. The start has
+    learned from the good samples, so that their loss is compared with that of test patients, which it never saw.
+    """
+    samples = samples_of(experiment)
+    harm = {s.name: s.harm for s in samples}
+    state = next(visit.head["state"] for visit in visits_of(out) if not visit.head["center"])
+    numbers = {name: rises for name, rises in state["rises"].items() if name.endswith("single")}
+    server = Server(experiment, samples)
+    server.restore(load_file(max((out / "start" / "weights").iterdir())))
+    shown = looks_of(server.model, [s for s in samples if s.harm]) | server.test
+    numbers["own loss, against unseen patients"] = {name: server.model.loss([look]) for name, look in shown.items()}
+    for signal, values in numbers.items():
+        for kind in [*sorted({harm[name] for name in values} - {""}), "any"]:
+            some = [name for name in values if not harm[name] or kind in (harm[name], "any")]
+            bad = np.array([bool(harm[name]) for name in some])
+            area = auroc(np.array([values[name] for name in some]), bad)
+            yield [signal, kind, int(bad.sum()), int((~bad).sum()), area]
 
 
 def engines(options: argparse.Namespace) -> Path:

@@ -18,7 +18,7 @@ from QualitySentinelLib.files import sha256_of
 from ..option_files import Doc, NonNegativeInt, Options, PositiveInt
 from ..subjects import Subject, read_subject
 from .harms import harm_named, harmed
-from .models import ClassificationModel, NetworkOptions, SegmentationModel, TravellingModel
+from .models import OWN_LOSS, ClassificationModel, NetworkOptions, SegmentationModel, TravellingModel
 from .protocol import TravelOptions
 from .sites import SPLITS, TEST, TRAIN, VERIFICATION
 
@@ -195,6 +195,10 @@ class Server:
     def verify(self) -> Any:
         """What is wrong with the model on the verification set."""
         return self.model.errors(self.verification)
+
+    def expected(self) -> dict[str, float]:
+        """The highest loss of a verification sample."""
+        return {OWN_LOSS: max(self.model.loss([look]) for look in self.verification)}
 
     def figures(self) -> list[dict]:
         """How good the model is on each test sample."""

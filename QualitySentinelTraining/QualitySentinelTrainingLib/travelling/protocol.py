@@ -56,6 +56,9 @@ class Learner(Protocol):
     def verify(self) -> Errors:
         """Evaluate the model on the verification set, which shares no patient with the test set."""
 
+    def expected(self) -> Errors:
+        """The highest that a center may say of a good sample, from samples of the server."""
+
 
 @dataclass(frozen=True)
 class TravelOptions(Options):
@@ -77,7 +80,7 @@ class TravelOptions(Options):
         Doc("steps on a batch, on trial, after which it is judged; 0: it is judged by the update itself, as published"),
     ] = 16
     own_loss: Annotated[
-        bool, Doc("also reject samples whose loss, before the trial, is an outlier among those at other centers")
+        bool, Doc("also reject samples whose loss, before the trial, is higher than that of all verification samples")
     ] = True
     # an update that happened to make the model very good becomes the reference, too. From there any sample makes it
     # worse, and without this all would be eliminated
@@ -201,6 +204,7 @@ class Journey:
         state, size = self.state, self._options.batch_size
         # A generator for each visit, not one for all: an interrupted journey goes on in the same order.
         rng = np.random.default_rng([self._options.seed, state.cycle, state.visited])
+        self._expect()
         left_out = {*state.eliminated, *state.due}
         samples = [s for s in self._centers[center] if s not in left_out]
         samples = [samples[i] for i in rng.permutation(len(samples))]
@@ -212,6 +216,7 @@ class Journey:
 
     def _revisits(self) -> Iterator[Event]:
         state = self.state
+        self._expect()
         for sample in [s for s, due in state.due.items() if due <= state.cycle]:
             event = self._update(self._home[sample], (sample,), Fate.ELIMINATED)
             if event.fate is not Fate.PASSED_OVER:
@@ -263,9 +268,15 @@ class Journey:
         started = time.perf_counter()
         try:
             reported = self._learner.train(center, samples, steps)
-            return dict(reported) if self._options.own_loss else {}
+            return {name: value for name, value in reported.items() if name in self._expected}
         finally:
             self.state.seconds_training += time.perf_counter() - started
+
+    def _expect(self) -> None:
+        """Ask once a visit what centers may say: the model does not change much in between."""
+        asked = self._options.own_loss and self._options.trial_steps and self.state.cycle >= self._options.guarded_from
+        self._expected = self._learner.expected() if asked else {}
+        self.state.verifications += bool(asked)
 
     def _verify(self) -> dict[str, float]:
         started = time.perf_counter()
@@ -283,10 +294,10 @@ class Journey:
             rises = self.state.rises.setdefault(f"{name}, {kind}", {})
             others = [rise for sample, rise in rises.items() if self._home[sample] != center]
             rise = rises[samples[0]] = value - self.state.reference.get(name, 0.0)
-            own = name not in self.state.reference  # what the center says: there is nothing to compare with but others
-            enough = len(others) >= _ENOUGH and (own or self._options.relative)
-            limit = len(samples) * self._options.tolerance + (max(0.0, outlier_limit(others)) if enough else 0.0)
-            usual &= rise <= limit or (own and not enough)
+            limit = self._expected.get(name, len(samples) * self._options.tolerance)
+            if name not in self._expected and self._options.relative and len(others) >= _ENOUGH:
+                limit += max(0.0, outlier_limit(others))
+            usual &= rise <= limit
         return usual
 
     def _is_near(self, errors: Errors) -> bool:
