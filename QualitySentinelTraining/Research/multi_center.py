@@ -45,7 +45,7 @@ _ALL_HARM = (*_IMAGE_HARM, "shifted masks", "mirrored")
 
 def openkbp(options: argparse.Namespace) -> Path:
     """Segmentation of seven structures of the head and neck."""
-    network = NetworkOptions(slice_mm=25.0, slices=8, half_life=80, momentum=0.9)
+    network = NetworkOptions(slice_mm=25.0, slices=8, half_life=300, momentum=0.9)
     rules = {"cycles": 2, "batch_size": 1, "tolerance": 0.01, "drift": 0.05, "revisit_after": 1}
     return _seeds(options, options.data, _ALL_HARM, network, rules, clean_cycles=12, quality=True)
 
@@ -53,7 +53,7 @@ def openkbp(options: argparse.Namespace) -> Path:
 def lesions(options: argparse.Namespace) -> Path:
     """Classification of generated bodies with and without a lesion."""
     data = _bodies(options.out, 300)
-    network = NetworkOptions(size=24, widths=(8, 16, 32), learning_rate=1e-3, half_life=300, momentum=0.9)
+    network = NetworkOptions(size=24, widths=(8, 16, 32), learning_rate=1e-3, half_life=600, momentum=0.9)
     rules = {"cycles": 2, "batch_size": 1, "tolerance": 0.01, "drift": 0.1, "revisit_after": 1}
     told = {"clean_cycles": 14, "task": "classification", "verify_by": "loss"}
     return _seeds(options, data, _IMAGE_HARM, network, rules, (0.25, 0.2), **told)

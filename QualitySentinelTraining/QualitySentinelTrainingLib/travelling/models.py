@@ -40,7 +40,8 @@ class NetworkOptions(Options):
     widths: Annotated[tuple[PositiveInt, ...], Doc("channels of its levels")] = (16, 32, 64)
     slices: Annotated[PositiveInt, Doc("slices in a step of the optimizer, segmentation only")] = 16
     learning_rate: Annotated[PositiveFloat, Doc("of AdamW")] = 2e-3
-    trial_rate: Annotated[PositiveFloat, Doc("learning rate of a trial, which has an AdamW of its own")] = 5e-4
+    # by SGD, whose steps are as long as the gradient: AdamW's are alike, whether a sample teaches something new or not
+    trial_rate: Annotated[PositiveFloat, Doc("learning rate of a trial, of SGD with a momentum of 0.9")] = 0.02
     # with momentum, an update is mostly the doing of the updates before, good or bad
     momentum: Annotated[Share, Doc("of AdamW; above 0, without trials, single samples can hardly be told apart")] = 0.0
     half_life: Annotated[NonNegativeInt, Doc("updates in which the learning rate falls to its half; 0: it stays")] = 0
@@ -57,10 +58,8 @@ class TravellingModel(ABC):
     def __init__(self, module: nn.Module, options: NetworkOptions, verify_by: str) -> None:
         self.module, self.options, self.updates, self._by = module, options, 0, verify_by
         self._parts = nn.ModuleDict({"network": module})
-        self.optimizer = self._new_optimizer(options.learning_rate, options.momentum)
-
-    def _new_optimizer(self, rate: float, momentum: float = 0.0) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(self.module.parameters(), lr=rate, betas=(momentum, 0.999), weight_decay=1e-4)
+        betas = options.momentum, 0.999
+        self.optimizer = torch.optim.AdamW(module.parameters(), options.learning_rate, betas, weight_decay=1e-4)
 
     def state(self) -> State:
         """A copy of what travels."""
@@ -95,7 +94,7 @@ class TravellingModel(ABC):
         told = {}
         if steps:
             told = {OWN_LOSS: max(self.loss([sample]) for sample in samples)}
-            optimizer = self._new_optimizer(self.options.trial_rate)
+            optimizer = torch.optim.SGD(self.module.parameters(), self.options.trial_rate, momentum=0.9)
         elif self.options.half_life:
             for group in optimizer.param_groups:
                 group["lr"] = self.options.learning_rate * 0.5 ** (self.updates / self.options.half_life)
