@@ -53,8 +53,10 @@ def openkbp(options: argparse.Namespace) -> Path:
 def lesions(options: argparse.Namespace) -> Path:
     """Classification of generated bodies with and without a lesion."""
     data = _bodies(options.out, 300)
-    network = NetworkOptions(size=24, widths=(8, 16, 32), learning_rate=1e-3, half_life=600, momentum=0.9)
-    rules = {"cycles": 2, "batch_size": 1, "tolerance": 0.01, "drift": 0.1, "revisit_after": 1}
+    network = NetworkOptions(
+        size=24, widths=(8, 16, 32), learning_rate=1e-3, half_life=600, momentum=0.9, trial_rate=0.01
+    )
+    rules = {"cycles": 2, "batch_size": 1, "trial_steps": 8, "tolerance": 0.01, "drift": 0.1, "revisit_after": 1}
     told = {"clean_cycles": 14, "task": "classification", "verify_by": "loss"}
     return _seeds(options, data, _IMAGE_HARM, network, rules, (0.25, 0.2), **told)
 
