@@ -10,6 +10,7 @@ Layout of the folder::
     scores/CASE.json           label quality as the score of a case, in the form of report.json
     label_errors.csv           counts and label quality of each structure of each case, and of each case
     report.html
+    audit/                     of label quality, by the command
 """
 
 from __future__ import annotations
