@@ -1,6 +1,7 @@
 """What ``travel`` finds, and what it costs: each line of docs/MULTI_CENTER.md's measurements is a command here.
 
-``openkbp`` and ``lesions`` run one experiment per seed, over 20 centers of the sizes of a study, 20 % of them harmful;
+``openkbp``, ``lesions`` and ``published`` run one experiment per seed, over 20 centers of the sizes of a study, 20 % of
+them harmful;
 ``engines`` runs the same work in one process and on NVFlare's simulator; ``memory`` travels through 83 centers;
 ``recovery`` kills a site and the server; ``provisioned`` starts them from NVFlare's startup kits.
 All go on where they were stopped.
@@ -59,6 +60,13 @@ def lesions(options: argparse.Namespace) -> Path:
     rules = {"cycles": 2, "batch_size": 1, "trial_steps": 8, "tolerance": 0.01, "drift": 0.1, "revisit_after": 1}
     told = {"clean_cycles": 14, "task": "classification", "verify_by": "loss"}
     return _seeds(options, data, _IMAGE_HARM, network, rules, (0.25, 0.2), **told)
+
+
+def published(options: argparse.Namespace) -> Path:
+    """The small classification set under the published rules: batches of five, rates, no trials."""
+    network = NetworkOptions(size=24, widths=(8, 16, 32), learning_rate=1e-3, half_life=120, momentum=0.9)
+    told = {"clean_cycles": 14, "task": "classification", "published": True}
+    return _seeds(options, _bodies(options.out, 300), _IMAGE_HARM, network, {"cycles": 6}, (0.25, 0.2), **told)
 
 
 def _seeds(
@@ -268,7 +276,7 @@ def _memory() -> Iterator[list[float]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure one thing, and print the file that says what was found."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    commands = (openkbp, lesions, engines, memory, recovery, provisioned)
+    commands = (openkbp, lesions, published, engines, memory, recovery, provisioned)
     ways = {command.__name__: command for command in commands}
     parser.add_argument("what", choices=ways)
     parser.add_argument("--data", type=Path, help="OpenKBP as case folders")
