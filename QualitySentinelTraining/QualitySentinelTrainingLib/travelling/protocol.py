@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Protocol
@@ -275,12 +275,11 @@ class Journey:
     def _expect(self) -> None:
         """Ask once a visit what centers may say: the model does not change much in between."""
         asked = self._options.own_loss and self._options.trial_steps and self.state.cycle >= self._options.guarded_from
-        self._expected = self._learner.expected() if asked else {}
-        self.state.verifications += bool(asked)
+        self._expected = self._verify(self._learner.expected) if asked else {}
 
-    def _verify(self) -> dict[str, float]:
+    def _verify(self, how: Callable[[], Errors] | None = None) -> dict[str, float]:
         started = time.perf_counter()
-        errors = dict(self._learner.verify())
+        errors = dict((how or self._learner.verify)())
         self.state.verifications += 1
         self.state.seconds_verifying += time.perf_counter() - started
         return errors
