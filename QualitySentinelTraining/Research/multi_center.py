@@ -33,8 +33,9 @@ from QualitySentinelLib.datasets import find_cases
 from QualitySentinelLib.datasets.table import read_table
 from QualitySentinelLib.files import atomic_write
 from QualitySentinelTrainingLib.pages import write_table
-from QualitySentinelTrainingLib.stats import auroc
+from QualitySentinelTrainingLib.stats import auroc, outlier_limit
 from QualitySentinelTrainingLib.travelling.experiment import Experiment, NetworkOptions, Server, looks_of, samples_of
+from QualitySentinelTrainingLib.travelling.models import OWN_LOSS
 from QualitySentinelTrainingLib.travelling.protocol import Fate, TravelOptions
 from QualitySentinelTrainingLib.travelling.report import CLASSIFIED, DETECTION, SEGMENTED, found_by, summary
 from QualitySentinelTrainingLib.travelling.sites import do_harm, read_sizes, split_sites, write_sites
@@ -42,6 +43,7 @@ from QualitySentinelTrainingLib.travelling.travel import FINAL, events_of, trave
 from Research.lesions import make_lesions
 
 _IMAGE_HARM = ("inverted", "noise", "wrong labels", "HU offset")
+_SIGNALS = ("signal", "harm", "harmful", "good", "AUROC", "sensitivity", "specificity")
 _ALL_HARM = (*_IMAGE_HARM, "shifted masks", "mirrored")
 
 def openkbp(options: argparse.Namespace) -> Path:
@@ -92,7 +94,7 @@ def _seeds(
         costs.append([seed, state["verifications"], state["seconds_training"], state["seconds_verifying"], spent])
         what = CLASSIFIED if experiment.task == "classification" else SEGMENTED
         seconds = ("verifications", "training_s", "verifying_s", "share_verifying")
-        write_table(options.out / "signals.csv", ("seed", "signal", "harm", "harmful", "good", "AUROC"), told_by)
+        write_table(options.out / "signals.csv", ("seed", *_SIGNALS), told_by)
         write_table(options.out / "detection.csv", ("seed", *DETECTION), rows)
         write_table(options.out / "figures.csv", ("seed", "training", *what), figures)
         write_table(options.out / "costs.csv", ("seed", *seconds), costs)
@@ -100,7 +102,7 @@ def _seeds(
 
 
 def _told_by(experiment: Experiment, out: Path) -> Iterator[list]:
-    """How well numbers tell harmful from good samples, by kind of harm: AUROC.
+    """How well numbers tell harmful from good samples, each alone, by kind of harm: AUROC, and what the rule rejects.
 
     The rise of each error by single samples in the first cycle; and the loss of samples before it. The start has
     learned from the good samples, so that their loss is compared with that of test patients, which it never saw.
@@ -114,11 +116,14 @@ def _told_by(experiment: Experiment, out: Path) -> Iterator[list]:
     shown = looks_of(server.model, [s for s in samples if s.harm]) | server.test
     numbers["own loss, against unseen patients"] = {name: server.model.loss([look]) for name, look in shown.items()}
     for signal, values in numbers.items():
+        limit = experiment.travel.tolerance + max(0.0, outlier_limit(list(values.values())))
+        limit = server.expected()[OWN_LOSS] if OWN_LOSS in signal or "own loss" in signal else limit
         for kind in [*sorted({harm[name] for name in values} - {""}), "any"]:
             some = [name for name in values if not harm[name] or kind in (harm[name], "any")]
             bad = np.array([bool(harm[name]) for name in some])
-            area = auroc(np.array([values[name] for name in some]), bad)
-            yield [signal, kind, int(bad.sum()), int((~bad).sum()), area]
+            value = np.array([values[name] for name in some])
+            shares = float((value[bad] > limit).mean()), float((value[~bad] <= limit).mean())
+            yield [signal, kind, int(bad.sum()), int((~bad).sum()), auroc(value, bad), *shares]
 
 
 def engines(options: argparse.Namespace) -> Path:
