@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from QualitySentinelLib.datasets import find_cases
 from QualitySentinelLib.datasets.table import read_table
 from QualitySentinelLib.files import atomic_write
+from QualitySentinelTrainingLib.option_files import parsed_change, read_options
 from QualitySentinelTrainingLib.pages import write_table
 from QualitySentinelTrainingLib.stats import auroc, outlier_limit
 from QualitySentinelTrainingLib.travelling.experiment import Experiment, NetworkOptions, Server, looks_of, samples_of
@@ -80,7 +81,8 @@ def _seeds(
         out = options.out / f"seed_{seed}"
         table = split_sites(find_cases(data), 20, read_sizes(options.sizes), "", *held, seed)
         sites = write_sites(out / "sites_of_cases.csv", do_harm(table, kinds, 0.2, 0.05, seed))
-        experiment = Experiment(data=data, sites=sites, network=network, travel=TravelOptions(**rules), **changes)
+        told = {"data": data, "sites": sites, "network": network, "travel": TravelOptions(**rules)} | changes
+        experiment = read_options(Experiment, None, **told | dict(map(parsed_change, options.set)))
         travel(experiment, out)
         empty = {name: [""] for name in ("first_rejected", "eliminated_in")}
         told = pd.read_csv(out / "samples.csv", keep_default_na=False, na_values=empty)
@@ -287,6 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="OpenKBP as case folders")
     parser.add_argument("--sizes", type=Path, help="sizes of centers, JSON")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--set", action="append", default=[], help="changes an option: travel.own_loss=false")
     parser.add_argument("--sites", type=int, default=4, help="of 'engines'")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
