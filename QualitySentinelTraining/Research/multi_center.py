@@ -196,6 +196,7 @@ def recovery(options: argparse.Namespace) -> Path:
 def provisioned(options: argparse.Namespace) -> Path:
     """A server and two sites from startup kits, started by their ``start.sh``; the job goes through ``ProdEnv``."""
     import yaml
+    from nvflare import lighter
     from nvflare.recipe.prod_env import ProdEnv
 
     from QualitySentinelTrainingLib.travelling.federated import SITE_VARIABLE, end_services, travel_recipe
@@ -210,27 +211,19 @@ def provisioned(options: argparse.Namespace) -> Path:
     travel(replace(experiment, engine="core"), out / "core")
     members = [("localhost", "server", {"fed_learn_port": 8002}), (admin, "admin", {"role": "project_admin"})]
     members += [(f"center_{n}", "client", {}) for n in (1, 2)]
-    builders = [("workspace.WorkspaceBuilder", {"template_file": ["master_template.yml"]}), ("cert.CertBuilder", {})]
-    builders += [("static_file.StaticFileBuilder", {"config_folder": "config"}), ("signature.SignatureBuilder", {})]
-    project = {
-        "api_version": 3, "name": "travel", "description": "travel",
-        "participants": [{"name": name, "type": kind, "org": "hospital", **told} for name, kind, told in members],
-        "builders": [{"path": f"nvflare.lighter.impl.{path}", "args": told} for path, told in builders],
-    }  # fmt: skip
-    atomic_write(out / "project.yml", yaml.safe_dump(project))
+    project = yaml.safe_load((Path(lighter.__file__).parent / "dummy_project.yml").read_text(encoding="utf-8"))
+    people = [{"name": name, "type": kind, "org": "hospital", **told} for name, kind, told in members]
+    atomic_write(out / "project.yml", yaml.safe_dump(project | {"participants": people}))
     programs = Path(sys.executable).parent
     env = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
     subprocess.run([programs / "nvflare", "provision", "-p", "project.yml"], cwd=out, env=env, check=True)
-    kits = out / "workspace" / "travel" / "prod_00"
-    for name, kind, _ in members:
-        if kind != "admin":
-            own = atomic_write(
-                out / f"{name}.toml",
-                f'data = "{data}"\nsites = "{sites}"\ntask = "classification"\n[network]\nsize = 16\nwidths = [4, 8]\n',
-            )
-            with open(out / f"{name}.log", "ab") as log:
-                start = ["bash", kits / name / "startup" / "start.sh"]
-                subprocess.run(start, env=env | {SITE_VARIABLE: str(own)}, stdout=log, stderr=log, check=True)
+    kits = out / "workspace" / project["name"] / "prod_00"
+    network = "[network]\nsize = 16\nwidths = [4, 8]\n"
+    own = f'data = "{data}"\nsites = "{sites}"\ntask = "classification"\n{network}'
+    env[SITE_VARIABLE] = str(atomic_write(out / "site.toml", own))
+    for name in ("localhost", "center_1", "center_2"):
+        with open(out / f"{name}.log", "ab") as log:
+            subprocess.run(["bash", kits / name / "startup" / "start.sh"], env=env, stdout=log, stderr=log, check=True)
     started = time.perf_counter()
     try:
         time.sleep(20)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Protocol
 
@@ -126,7 +126,7 @@ class Visit:
 
 @dataclass
 class TravelState:
-    """Where the journey is, JSON-able by :meth:`to_json`; with the learner's state it can go on from here."""
+    """Where the journey is; with the learner's state it can go on from here."""
 
     cycle: int = 0
     visited: int = 0  # centers, in this cycle
@@ -140,18 +140,13 @@ class TravelState:
     seconds_training: float = 0.0
     seconds_verifying: float = 0.0
 
-    def to_json(self) -> dict:
-        return asdict(self)
-
 
 class Journey:
     """A model's journey through the centers.
 
     Args:
-        learner: trains and verifies the model.
         centers: the samples of each center; a sample's name is unique among all centers.
-        options: how it travels.
-        state: where an earlier journey stopped (the learner must have been restored to that point).
+        state: where an earlier journey stopped; the learner must have been restored to that point.
 
     Raises:
         InputError: there are no centers, one has no samples, or two samples share a name.
@@ -163,12 +158,9 @@ class Journey:
     """
 
     def __init__(
-        self,
-        learner: Learner,
-        centers: Mapping[str, Sequence[str]],
-        options: TravelOptions = TravelOptions(),
+        self, learner: Learner, centers: Mapping[str, Sequence[str]], options: TravelOptions = TravelOptions(),
         state: TravelState | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         if not centers:
             raise InputError("there are no centers to travel to")
         if empty := [name for name, samples in centers.items() if not samples]:
@@ -330,9 +322,8 @@ def classification_errors(predicted: np.ndarray, truth: np.ndarray, published: b
     predicted, truth = np.asarray(predicted, bool), np.asarray(truth, bool)
     positives, negatives = int(truth.sum()), int((~truth).sum())
     if not positives or not negatives:
-        raise InputError(
-            f"the verification set has no {'negatives' if positives else 'positives'}; it needs both classes"
-        )
+        lacks = "negatives" if positives else "positives"
+        raise InputError(f"the verification set has no {lacks}; it needs both classes")
     if published:
         positives, negatives = negatives, positives
     return {

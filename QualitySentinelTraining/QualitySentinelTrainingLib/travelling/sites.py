@@ -31,16 +31,11 @@ def split_sites(
     """Deal the patients of a data set out to centers, to the verification set and to the test set.
 
     Args:
-        data: the data set; cases that cannot be read are left out.
-        centers: how many.
+        data: cases that cannot be read are left out.
         sizes: of the centers, in any unit; with another number of centers, sizes of the same distribution are taken.
             Alike by default.
         column: metadata column that names the center, instead of ``centers``.
-        verification, test: shares of the patients.
-        seed: of the dealing.
-
-    Returns:
-        Rows of the table; patients are never split.
+        verification, test: shares of the patients, who are never split.
 
     Raises:
         UsageError: the shares are none, there are too few patients, or the column is not known of each case.
@@ -83,8 +78,6 @@ def center_sizes(patients: int, centers: int, like: Sequence[float] | None = Non
     """How many patients each center gets, the largest first; each at least one.
 
     Args:
-        patients: to deal out.
-        centers: how many.
         like: sizes whose distribution is followed, by its quantiles; alike by default.
 
     Raises:
@@ -122,11 +115,9 @@ def do_harm(
     """Rows of a table of sites in which some training samples are harmful.
 
     Args:
-        rows: of the table.
         kinds: harms to choose from, equally likely.
         centers: share of the centers all of whose samples are harmful, all with one harm.
         samples: share of the samples of the other centers that are harmful.
-        seed: of the choice.
 
     Raises:
         UsageError: there is no such harm, or nobody to train on.

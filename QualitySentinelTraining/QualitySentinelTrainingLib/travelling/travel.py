@@ -221,7 +221,7 @@ def _last(run: Run, learner: Server) -> tuple[TravelState | None, int]:
 def _record(number: int, visit: Visit, state: TravelState, figures: Sequence[dict]) -> Record:
     head = {
         "item": _name(number), "status": DONE, "reason": "", "fingerprint": "", "seconds": {}, "files": {},
-        "cycle": visit.cycle, "center": visit.center, "state": state.to_json(),
+        "cycle": visit.cycle, "center": visit.center, "state": asdict(state),
     }  # fmt: skip
     events = [asdict(event) | {"errors": _finite(event.errors)} for event in visit.events]
     return Record(head, [*events, *map(_finite, figures)])

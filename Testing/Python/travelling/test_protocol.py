@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from itertools import islice
 
 import pytest
@@ -203,7 +204,7 @@ def test_a_journey_goes_on_where_it_was_interrupted():
         learner = Adding(harm)
         first = Journey(learner, CENTERS, TravelOptions(cycles=6, batch_size=3))
         events = [event for visit in islice(first.visits(), done) for event in visit.events]
-        kept = TravelState(**json.loads(json.dumps(first.state.to_json())))
+        kept = TravelState(**json.loads(json.dumps(asdict(first.state))))
         second = Journey(learner, CENTERS, TravelOptions(cycles=6, batch_size=3), kept)
         assert events + [event for visit in second.visits() for event in visit.events] == whole
 
