@@ -33,9 +33,7 @@ _NO_STRUCTURE = {0: "background", 1: "left to annotate"}
 def load_published(path: str | os.PathLike, embeddings: str | os.PathLike | None = None) -> QualityModel:
     """The published model, with the published preprocessing; its backbone is found by the checkpoint's tensors.
 
-    Args:
-        path: the ``.pth`` file, a bare state dict.
-        embeddings: ``label_embedding.pkl``; without it, the file of that name beside ``path``.
+    ``path`` is a bare state dict, ``embeddings`` by default the ``label_embedding.pkl`` beside it.
 
     Raises:
         ModelError: one line that names the file that is missing, damaged, hostile, or not what it should be.

@@ -31,9 +31,7 @@ _ONLY_SHOWN = ("errorsLabel", "applySliceButton", "applyIslandButton", "undoEdit
 class ErrorsSection:
     """Shows the suggestions of a review in the panel and in the views, and makes clicks its actions.
 
-    Args:
-        ui: the widgets by name.
-        find: called with a review and a segment whose errors are not known: it is to be scored again for them.
+    ``find`` is called with a review and a segment whose errors are not known: it is to be scored again for them.
     """
 
     def __init__(self, ui: SimpleNamespace, find: Callable[[OpenReview, str], object]) -> None:

@@ -29,8 +29,6 @@ class OpenReview:
     """One segmentation's review: its session, the nodes, what the views show of it, and what the scene keeps of it.
 
     Args:
-        segmentation_node, volume_node: what is reviewed, and the CT it lies on.
-        session: the review.
         volume_state: what tells later whether the CT is still the same.
         on_edit: called with this review and the ids of the segments that were edited.
         drawings: filled by the scoring of the segmentation.
@@ -122,11 +120,7 @@ class OpenReview:
 
 
 class OpenReviews:
-    """The reviews of a scene, one for each segmentation node that has one.
-
-    Args:
-        on_edit: as :class:`OpenReview` takes it.
-    """
+    """The reviews of a scene, one for each segmentation node that has one; ``on_edit`` is theirs."""
 
     def __init__(self, on_edit: Callable[[OpenReview, set[str]], object]) -> None:
         self._on_edit = on_edit

@@ -29,10 +29,6 @@ class SceneDisplay:
     surfaces, in the color of their slice's DSC), ``legend`` (the color scale), ``flag_marks`` (slice views say that the
     slice shown is flagged), ``show_only`` (all but the selected segment are hidden), ``window`` (the CT in the window
     of the selected structure) and ``zoom`` (slice views zoomed to the selected segment).
-
-    Args:
-        segmentation_node, volume_node: what is reviewed.
-        presenter: of the review; its color scale is set.
     """
 
     def __init__(self, segmentation_node, volume_node, presenter: ReviewPresenter) -> None:

@@ -20,11 +20,8 @@ def read_ct(path: str | Path, series: str | None = None) -> CtVolume:
     """Read a CT from NIfTI, MGZ, NRRD, MHA/MHD, one DICOM file, or a folder that holds a DICOM series.
 
     The voxels are Hounsfield units, ``[k, j, i]`` in the canonical frame: int16 where the file's values are whole
-    numbers, else float32. What was found odd and corrected is in ``warnings``.
-
-    Args:
-        path: the file or folder.
-        series: of the DICOM series of a folder, the one with this UID, number or description.
+    numbers, else float32. What was found odd and corrected is in ``warnings``. ``series``: of the DICOM series of a
+    folder, the one with this UID, number or description.
 
     Raises:
         InputError: the CT is missing, damaged, not a 3D image of one number per voxel, or not in HU and not corrigible.

@@ -34,10 +34,8 @@ def write_results(
 
     Args:
         folder: made when missing; files of an earlier run are replaced.
-        case_score: the scores; those of the session when there is one.
-        ct, segmentation: what was scored.
         inputs, options, total_seconds: as :func:`~..scores.write_report_json` takes them.
-        session: the review of these scores: what the reader accepted and corrected is written, too.
+        session: the review of these scores, in their place: what the reader accepted and corrected is written, too.
         drawings: filled by the scoring: the report's pictures then show the expected contours.
         error_maps: with ``drawings``, also write ``errors.seg.nrrd``; without, an earlier one is removed.
 

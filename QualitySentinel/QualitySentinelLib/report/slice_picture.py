@@ -55,9 +55,6 @@ def slice_picture(
     Only the part shown is read from the CT and the mask.
 
     Args:
-        ct, segment: on one grid.
-        k: the slice shown.
-        px: side of the picture.
         mask_from: for a slice without mask: the slice whose mask is drawn, dashed, to show where it would be.
         errors: of the slice; the expected contour is drawn, dashed, where it is not the mask's.
 

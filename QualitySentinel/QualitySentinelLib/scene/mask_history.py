@@ -22,11 +22,7 @@ _MOST = 100
 
 
 class MaskHistory:
-    """Edits a segmentation, and undoes its edits, the last one first. Voxels that were edited elsewhere stay.
-
-    Args:
-        segmentation_node, volume_node: what is edited, and the CT on whose grid it is.
-    """
+    """Edits a segmentation, and undoes its edits, the last one first. Voxels that were edited elsewhere stay."""
 
     def __init__(self, segmentation_node, volume_node) -> None:
         self._segmentation_node, self._volume_node = segmentation_node, volume_node

@@ -21,10 +21,7 @@ def memory_needed(volume, segmentation=None, on_gpu: bool = False) -> int:
     largest, with which its masks are found; PyTorch, unless it is imported already; and the largest network with its
     activations, whose batches have a set size, so that this part does not grow with the CT.
 
-    Args:
-        volume: vtkMRMLScalarVolumeNode, or the CT's shape ``(k, j, i)``.
-        segmentation: vtkMRMLSegmentationNode, or ``None``.
-        on_gpu: the network runs elsewhere and takes no main memory.
+    ``volume`` is a vtkMRMLScalarVolumeNode, or the CT's shape ``(k, j, i)``. With ``on_gpu``, the network takes none.
     """
     voxels, bytes_each = _size_of(volume)
     layers = _layers_of(segmentation) or [voxels]

@@ -54,7 +54,6 @@ class OpenClipEncoder:
     Args:
         architecture: open_clip's model name; ``ViT-B-32`` and ``ViT-B-16`` give 512 numbers.
         pretrained: open_clip's tag of the weights.
-        device: where it runs, as torch names it.
         model: a CLIP model that is already loaded, instead of the weights of ``pretrained``.
         tokenizer: texts to token numbers ``[N, context length]``; default: the architecture's.
     """

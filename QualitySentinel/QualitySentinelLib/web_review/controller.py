@@ -35,10 +35,6 @@ class ReviewController:
     """One case under review, its scoring and its folder.
 
     Args:
-        ct, segmentation: the case; its masks as they are now.
-        session: the review, new or taken up again.
-        scorer: with the model loaded.
-        store: the folder.
         options: of the run, for the report.
         changed: called whenever the page should be drawn anew.
         corrected: masks differ from those of the input.

@@ -41,11 +41,7 @@ class Scoring:
     Only arrays go to the thread, never nodes of the scene. Between steps nothing runs there, so that scores can be
     given to the session in the event loop.
 
-    Args:
-        scorer: with the model loaded.
-        session: takes the scores.
-        drawings: takes what the model draws, if it does.
-        tell: called after every step, and when a scoring begins.
+    ``tell`` is called after every step, and when a scoring begins.
 
     Attributes:
         running: whether slices are being scored.

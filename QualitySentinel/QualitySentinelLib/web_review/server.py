@@ -29,11 +29,7 @@ _STARTING_SECONDS = 60.0
 def serve(review: Callable[[], ReviewController], name: str, port: int, browser: bool, host: str = LOOPBACK) -> None:
     """Serve the review that ``review`` makes, inside the event loop, until it is ended with Ctrl+C; then it is kept.
 
-    Args:
-        name: what the page calls the case.
-        port: TCP port, 0 for a free one.
-        browser: open the default browser.
-        host: a loopback address.
+    The page calls the case ``name``; port 0 is a free one; ``browser``: open the default browser.
 
     Raises:
         UsageError: ``host`` is another one, or the port is in use.

@@ -22,11 +22,7 @@ def named_folders(name: str, pattern: str, names: str | None = None, title: str 
     """The layout of folders of cases whose names match a pattern.
 
     Each such folder is a case; without CT or masks it is one that fails. Folders of other names that hold cases are
-    counted in a note.
-
-    Args:
-        pattern: regular expression for the whole name.
-        names: convention of the label values where no file of names is there.
+    counted in a note. ``names``: convention of the label values where no file of names is there.
     """
     expression = re.compile(pattern)
 
