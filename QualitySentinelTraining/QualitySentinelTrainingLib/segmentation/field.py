@@ -62,7 +62,7 @@ class Field:
         for n, k in enumerate(slices):
             plane = np.full(shape, _AIR_HU, np.float32)
             plane[before[0] : before[0] + height, before[1] : before[1] + width] = ct.hu[k]
-            planes = torch.from_numpy(plane)[None, :, None, :]
+            planes = torch.from_numpy(plane.T)[None, :, None, :]  # columns, channel, rows
             seen[n] = resize(planes, box, np.array([self.length]), self.size)[0, 0].round().short().numpy()
         return seen
 
