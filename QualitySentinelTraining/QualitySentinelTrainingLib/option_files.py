@@ -112,7 +112,7 @@ def read_options(cls: type[_Made], path: str | Path | None, **changes) -> _Made:
     for key, value in changes.items():
         table, _, name = key.partition(".")
         hint = _hints(cls).get(table, (None,))[0]
-        if name and is_dataclass(hint):
+        if name and isinstance(hint, type) and issubclass(hint, Options):
             before = given.get(table) or hint()
             whole = {f.name: getattr(before, f.name) for f in fields(hint)} | {name: value}
             key, value = table, _from_table(hint, whole, Path())
