@@ -130,17 +130,12 @@ def _told_by(experiment: Experiment, out: Path) -> Iterator[list]:
 
 def engines(options: argparse.Namespace) -> Path:
     """The same journey in one process and on NVFlare's simulator: seconds, and the memory of all processes."""
-    data = _bodies(options.out, 60)
-    sites = write_sites(options.out / "sites_of_cases.csv", split_sites(find_cases(data), options.sites))
+    experiment = _small(options.out, 60, options.sites, size=24, widths=(8, 16, 32), cycles=3)
     found = {}
     for engine in ("core", "simulator"):
-        experiment = Experiment(
-            data=data, sites=sites, task="classification", engine=engine, baselines=False,
-            network=NetworkOptions(size=24, widths=(8, 16, 32)), travel=TravelOptions(cycles=3),
-        )  # fmt: skip
         started = time.perf_counter()
         with _memory() as peak:
-            travel(experiment, options.out / engine)
+            travel(replace(experiment, engine=engine), options.out / engine)
         found[engine] = {"seconds": time.perf_counter() - started, "pss_mib": peak[0]}
     found["visits"] = len(visits_of(options.out / "core"))
     return atomic_write(options.out / "engines.json", json.dumps(found, indent=1))
@@ -148,13 +143,8 @@ def engines(options: argparse.Namespace) -> Path:
 
 def memory(options: argparse.Namespace) -> Path:
     """Peak memory of one process that travels through 83 centers."""
-    data = _bodies(options.out, 400)
     sizes = read_sizes(options.sizes)
-    sites = write_sites(options.out / "sites_of_cases.csv", split_sites(find_cases(data), len(sizes), sizes))
-    experiment = Experiment(
-        data=data, sites=sites, task="classification", baselines=False, travel=TravelOptions(cycles=1),
-        network=NetworkOptions(size=24, widths=(8, 16, 32)),
-    )  # fmt: skip
+    experiment = _small(options.out, 400, len(sizes), sizes, size=24, widths=(8, 16, 32), cycles=1)
     started = time.perf_counter()
     travel(experiment, options.out / "core")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -166,12 +156,7 @@ def recovery(options: argparse.Namespace) -> Path:
     """A site, then the server, of NVFlare's services on this machine is killed in mid-cycle."""
     from QualitySentinelTrainingLib.travelling.federated import end_services
 
-    data = _bodies(options.out, 40)
-    sites = write_sites(options.out / "sites_of_cases.csv", split_sites(find_cases(data), 3, [5, 3, 1]))
-    experiment = Experiment(
-        data=data, sites=sites, task="classification", baselines=False, answer_within=60,
-        travel=TravelOptions(cycles=2, batch_size=4, tolerance=0.05), network=NetworkOptions(size=16, widths=(4, 8)),
-    )  # fmt: skip
+    experiment = replace(_small(options.out, 40, 3, [5, 3, 1]), answer_within=60)
     travel(experiment, options.out / "core")
     found = {}
     for victim in ("center_2", "server"):
@@ -202,13 +187,8 @@ def provisioned(options: argparse.Namespace) -> Path:
     from QualitySentinelTrainingLib.travelling.federated import SITE_VARIABLE, end_services, travel_recipe
 
     out, admin = options.out.resolve(), "admin@hospital.org"
-    data = _bodies(out, 40)
-    sites = write_sites(out / "sites_of_cases.csv", split_sites(find_cases(data), 2, [5, 3]))
-    experiment = Experiment(
-        data=data, sites=sites, task="classification", baselines=False, engine="poc",
-        travel=TravelOptions(cycles=2, batch_size=4), network=NetworkOptions(size=16, widths=(4, 8)),
-    )  # fmt: skip
-    travel(replace(experiment, engine="core"), out / "core")
+    experiment = _small(out, 40, 2, [5, 3])
+    travel(experiment, out / "core")
     members = [("localhost", "server", {"fed_learn_port": 8002}), (admin, "admin", {"role": "project_admin"})]
     members += [(f"center_{n}", "client", {}) for n in (1, 2)]
     project = yaml.safe_load((Path(lighter.__file__).parent / "dummy_project.yml").read_text(encoding="utf-8"))
@@ -219,7 +199,7 @@ def provisioned(options: argparse.Namespace) -> Path:
     subprocess.run([programs / "nvflare", "provision", "-p", "project.yml"], cwd=out, env=env, check=True)
     kits = out / "workspace" / project["name"] / "prod_00"
     network = "[network]\nsize = 16\nwidths = [4, 8]\n"
-    own = f'data = "{data}"\nsites = "{sites}"\ntask = "classification"\n{network}'
+    own = f'data = "{experiment.data}"\nsites = "{experiment.sites}"\ntask = "classification"\n{network}'
     env[SITE_VARIABLE] = str(atomic_write(out / "site.toml", own))
     for name in ("localhost", "center_1", "center_2"):
         with open(out / f"{name}.log", "ab") as log:
@@ -228,7 +208,7 @@ def provisioned(options: argparse.Namespace) -> Path:
     try:
         time.sleep(20)
         production = ProdEnv(startup_kit_location=str(kits / admin), username=admin, login_timeout=30)
-        run = travel_recipe(experiment, out / "server", sites=2).run(production)
+        run = travel_recipe(replace(experiment, engine="poc"), out / "server", sites=2).run(production)
         run.get_result()
         status = run.get_status()
     finally:
@@ -239,6 +219,19 @@ def provisioned(options: argparse.Namespace) -> Path:
 
 def _bodies(out: Path, cases: int) -> Path:
     return out / "bodies" if (out / "bodies").is_dir() else make_lesions(out / "bodies", cases)
+
+
+def _small(
+    out: Path, cases: int, sites: int, sizes: Sequence[float] | None = None, size: int = 16,
+    widths: tuple[int, ...] = (4, 8), cycles: int = 2,
+) -> Experiment:  # fmt: skip
+    """A classifier of generated bodies at so many centers, without baselines."""
+    data = _bodies(out, cases)
+    table = write_sites(out / "sites_of_cases.csv", split_sites(find_cases(data), sites, sizes))
+    return Experiment(
+        data=data, sites=table, task="classification", baselines=False, travel=TravelOptions(cycles=cycles),
+        network=NetworkOptions(size=size, widths=widths),
+    )  # fmt: skip
 
 
 def _equal(out: Path, name: str) -> bool:

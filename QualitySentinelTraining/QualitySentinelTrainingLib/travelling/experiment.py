@@ -178,19 +178,12 @@ class Server:
             classes = tuple(sorted({name for subject in subjects for name in subject.structures.values()}))
         self.classes = tuple(classes)
         self.model = new_model(experiment, classes)
+        self.state, self.restore = self.model.state, self.model.restore
         self.verification = list(looks_of(self.model, held[VERIFICATION]).values())
         self.test = looks_of(self.model, held[TEST])
         self.samples = {sample.name: sample for sample in held[TEST]}
         if not self.verification or not self.test:
             raise InputError(f"{experiment.data}: the verification or test set cannot be read")
-
-    def state(self) -> Any:
-        """Weights and optimizer."""
-        return self.model.state()
-
-    def restore(self, state: Any) -> None:
-        """Go back to an earlier state."""
-        self.model.restore(state)
 
     def verify(self) -> Any:
         """What is wrong with the model on the verification set."""
