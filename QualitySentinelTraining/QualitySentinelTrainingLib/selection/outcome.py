@@ -71,7 +71,8 @@ def slices_for_half(curve: np.ndarray) -> float:
 
 def write_outcome(experiment: Experiment, run: Run) -> None:
     """Write ``rounds.csv``, ``summary.csv``, ``differences.csv``, ``corrections.csv`` and ``report.html``."""
-    e, (rounds, patients) = experiment, rounds_of(experiment, run)
+    e, budget, (rounds, patients) = experiment, experiment.strong(), rounds_of(experiment, run)
+    unit, x = ("rounds", "round") if budget is None else (f"cost ({budget.unit})", "cost")
     write_table(run.path / "rounds.csv", ROUND_COLUMNS, rounds[list(ROUND_COLUMNS)].itertuples(index=False))
     dsc, nsd = (patients.pivot_table(v, _ARM, ["seed", "patient"]) for v in ("dsc", "nsd"))
     arms = dict(iter(rounds.groupby(_ARM, sort=False)))
@@ -81,7 +82,7 @@ def write_outcome(experiment: Experiment, run: Run) -> None:
     summary = []
     for arm, of_arm in arms.items():
         later, seeds = of_arm[of_arm["round"] > 0], of_arm.groupby("seed")
-        area = [np.trapezoid(one["dsc"], one["cost"]) / (np.ptp(one["cost"]) or np.nan) for _, one in seeds]
+        area = [np.trapezoid(one["dsc"], one[x]) / (np.ptp(one[x]) or np.nan) for _, one in seeds]
         against, better = (None, None, None), None
         if base is not None and arm != base:
             against = _with_interval(dsc.loc[arm] - dsc.loc[base])
@@ -97,15 +98,15 @@ def write_outcome(experiment: Experiment, run: Run) -> None:
     write_table(run.path / "differences.csv", columns, pairs)
     points = [(*a, n / (len(curve) - 1), float(v)) for a, curve in curves.items() for n, v in enumerate(curve)]
     write_table(run.path / "corrections.csv", ("strategy", "weak", "share_corrected", "dsc_of_pool"), points)
-    means = {arm: of_arm.groupby("round")[["cost", "dsc"]].mean() for arm, of_arm in arms.items()}
+    means = {arm: of_arm.groupby("round", as_index=False)[["cost", "dsc"]].mean() for arm, of_arm in arms.items()}
     label = {arm: ", pseudo labels: ".join(arm) if len(e.weak) > 1 and arm[1] != "none" else arm[0] for arm in arms}
-    learned = [Line(label[a], mean["cost"].tolist(), mean["dsc"].tolist()) for a, mean in means.items()]
+    learned = [Line(label[a], mean[x].tolist(), mean["dsc"].tolist()) for a, mean in means.items()]
     mended = [
         Line(label[a], np.linspace(0, 1, len(curve)).tolist(), curve.tolist())
         for a, curve in curves.items()
         if a[1] == e.weak[0]  # pseudo labels come later
     ]
-    table, budget = pd.DataFrame(summary, columns=SUMMARY_COLUMNS), e.strong()
+    table = pd.DataFrame(summary, columns=SUMMARY_COLUMNS)
     shown = [
         (r.strategy, r.weak, _told(r.dsc, r.dsc_low, r.dsc_high), _told(r.nsd, r.nsd_low, r.nsd_high),
          r.area_under_curve, _told(r.dsc_vs_random, r.low, r.high, signed),
@@ -133,8 +134,7 @@ def write_outcome(experiment: Experiment, run: Run) -> None:
                 "worst first, until half of what is wrong of the pool's masks is mended.",
             ),
             Section("Learning curves", "Mean DSC over the seeds.",
-                    line_chart(learned, f"cost ({budget.unit if budget else 'none'})", "Learning curves",
-                               _range(learned))),
+                    line_chart(learned, unit, "Learning curves", _range(learned))),
             Section("Correcting slices", "Mean DSC of the pool's masks when the worst slices are corrected first.",
                     line_chart(mended, "share of slices corrected", "Correcting slices", _range(mended))),
         ],
