@@ -77,6 +77,7 @@ def main() -> None:
     parser.add_argument("--networks", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cases", type=int, default=12)
+    parser.add_argument("--strategies", nargs="+", choices=STRATEGIES, default=list(STRATEGIES))
     parser.add_argument("--sizes", type=int, nargs="+", default=[4, 16, 64], help="of pools whose memory is measured")
     options = parser.parse_args()
     out, cases = options.out, find_cases(options.data, "openkbp").cases
@@ -103,7 +104,7 @@ def main() -> None:
                         "--workers", 1, "--strategy", strategy, *given)  # fmt: skip
 
     rows, base, names = [], (0.0, 0.0), ["--names", out / "masks" / "labels.json"]
-    for strategy in sorted(STRATEGIES, key=lambda name: name != "random"):
+    for strategy in dict.fromkeys(["random", *options.strategies]):
         given = ["--network", *(options.networks if strategy == "disagreement" else [last])]
         before = (0.0, 0.0)
         if strategy == "label-quality":
