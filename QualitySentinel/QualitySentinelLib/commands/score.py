@@ -41,12 +41,12 @@ def input_files(options: argparse.Namespace) -> dict[str, Path]:
     return {"ct": options.ct, **{f"seg_{n}" if n > 1 else "seg": path for n, path in segs}}
 
 
-def add_case_arguments(parser: argparse.ArgumentParser) -> None:
+def add_case_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """The options of every command that reads one case."""
-    parser.add_argument("--ct", required=True, type=Path, help="NIfTI, MGZ, NRRD or MHA file, or a DICOM folder")
+    parser.add_argument("--ct", required=required, type=Path, help="NIfTI, MGZ, NRRD or MHA file, or a DICOM folder")
     parser.add_argument("--series", help="of several DICOM series: the UID, number or description of the one to read")
     parser.add_argument(
-        "--seg", required=True, type=Path, nargs="+", metavar="SEG",
+        "--seg", required=required, type=Path, nargs="+", metavar="SEG",
         help="label map, .seg.nrrd, DICOM SEG or RTSTRUCT, or a folder of one binary mask per structure; or several",
     )  # fmt: skip
     parser.add_argument(

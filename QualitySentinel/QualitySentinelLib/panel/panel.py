@@ -29,6 +29,7 @@ from .export_section import ExportSection
 from .inputs_section import InputsSection
 from .open_review import OpenReview, OpenReviews
 from .qt_tools import Shortcuts, ask_sizes_again, show_warnings
+from .queue_section import QueueSection
 from .rescoring import outdated_text, rescoring_in_steps
 from .review_panel import ReviewPanel
 from .scene_display import SAFE_SCALE
@@ -67,6 +68,7 @@ class Panel:
         self._export = ExportSection(ui, self._write_results)
         self._advanced = AdvancedSection(ui, self._on_model_chosen)
         self._scoring = ScoringRun(ui, self.reviews, self._on_scored)
+        self._queue = QueueSection(ui, self._is_ready, self._show_case, self._look_at)
         ui.applyButton.connect("clicked(bool)", self.apply)
         ui.cancelButton.connect("clicked(bool)", self._scoring.cancel)
         ui.restoreColorsButton.connect("clicked(bool)", self.restore)
@@ -75,7 +77,7 @@ class Panel:
                 "Shift+A": "acceptSegment", "Z": "undo", "Y": "redo", "E": "correct", "X": "errors", "I": "nextIsland",
                 "Shift+I": "previousIsland", "V": "applySlice", "Shift+V": "applyIsland"}  # fmt: skip
         self._shortcuts = Shortcuts(widget, {key: getattr(ui, f"{name}Button").click for key, name in keys.items()})
-        for name in ("inputs", "results", "review", "display", "export", "advanced"):
+        for name in ("queue", "inputs", "results", "review", "display", "export", "advanced"):
             section = getattr(ui, f"{name}CollapsibleButton")
             section.connect("contentsCollapsed(bool)", lambda _closed: ask_sizes_again(widget))
 
@@ -150,6 +152,7 @@ class Panel:
         """The panel goes; reviews stay in the scene."""
         for review in self.reviews:
             review.record.write()
+        self._queue.remove()
         self.end_reviews()
         self._shortcuts.remove()
 
@@ -189,10 +192,7 @@ class Panel:
             return
         with slicer.util.tryWithErrorDisplay(_("Failed to start scoring.")):
             parameters = self._parameters
-            try:
-                if not self._logic.setupPythonRequirements(parameters.forceCpu):
-                    return  # Slicer must be restarted first
-            except CancelledError:  # the user has just said so
+            if not self._is_ready():
                 return
             volume_node, node = parameters.inputVolume, parameters.inputSegmentation
             state = volume_state(volume_node)
@@ -264,6 +264,26 @@ class Panel:
         self._errors.show(review)
         self._export.show(review)
         self._show_warnings()
+
+    def _is_ready(self) -> bool:
+        """Whether all packages are installed; they are after the user has agreed, unless Slicer must restart first."""
+        try:
+            return self._logic.setupPythonRequirements(self._parameters.forceCpu)
+        except CancelledError:  # the user has just said so
+            return False
+
+    def _show_case(self, volume_node, segmentation_node) -> None:
+        """Select what the work list has opened."""
+        self._parameters.inputSegmentation, self._parameters.inputVolume = segmentation_node, volume_node
+        self._inputs.fold(False)
+
+    def _look_at(self, segmentation_node, segment_id: str, k: int | None) -> None:
+        """Go to a segment, or a slice of it, if the segmentation is scored."""
+        review = self.reviews.of(segmentation_node)
+        if review and k is not None:
+            review.session.go_to(segment_id, k)
+        elif review:
+            review.session.select(segment_id)
 
     def _propose(self) -> None:
         self._proposing = False

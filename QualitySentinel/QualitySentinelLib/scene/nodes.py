@@ -139,11 +139,32 @@ def remove_referenced(segmentation_node: slicer.vtkMRMLSegmentationNode, role: s
     """Remove the node that the segmentation refers to in a role, with its storage and display nodes."""
     node = segmentation_node.GetNodeReference(role)
     if node is not None:
-        displays = [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())]
-        for each in (node.GetStorageNode(), *displays, node):
-            if each is not None:
-                slicer.mrmlScene.RemoveNode(each)
+        remove_node(node)
         segmentation_node.RemoveNodeReferenceIDs(role)
+
+
+def remove_node(node) -> None:
+    """Remove a node with its storage and display nodes."""
+    shown = node.IsA("vtkMRMLDisplayableNode")
+    displays = [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())] if shown else []
+    for each in (node.GetStorageNode() if node.IsA("vtkMRMLStorableNode") else None, *displays, node):
+        if each is not None:
+            slicer.mrmlScene.RemoveNode(each)
+
+
+def remove_with_results(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
+    """Remove a segmentation, and all that we have made of it: maps, tables, charts, the review."""
+    tree, folders = slicer.mrmlScene.GetSubjectHierarchyNode(), set()
+    numbers = range(segmentation_node.GetNumberOfNodeReferenceRoles())
+    for role in [segmentation_node.GetNthNodeReferenceRole(n) for n in numbers]:
+        if role.startswith("QualitySentinel") and not is_shared(segmentation_node, role):
+            if tree is not None and segmentation_node.GetNodeReference(role) is not None:
+                folders.add(tree.GetItemParent(tree.GetItemByDataNode(segmentation_node.GetNodeReference(role))))
+            remove_referenced(segmentation_node, role)
+    remove_node(segmentation_node)
+    for folder in folders:
+        if folder != tree.GetSceneItemID() and not tree.GetNumberOfItemChildren(folder):
+            tree.RemoveItem(folder)
 
 
 def remembered(node, attribute: str) -> Any:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import QualitySentinelError, reason_of
-from ..report import write_results
+from ..report import write_results, write_scored_segmentation
 from ..review import Changed, Rescoring, ReviewEvent, ReviewPresenter, ReviewSession
 from ..review.cases import copied
 from ..review.presenter import time_left
+from ..scores import CaseScore
 from ..scores.colors import SCALES, css_color
 from ..suggestions import Drawings
 from ..volume import CtVolume, Segment, Segmentation
@@ -212,6 +214,15 @@ class ReviewController:
         finally:
             self.exporting = False
             self.changed()
+
+    async def save_masks(self, path: Path) -> None:
+        """Write the masks as they are in the scene now.
+
+        Raises:
+            QualitySentinelError: the scene cannot be read, or the file not be written.
+        """
+        await self._read_edited()
+        await asyncio.to_thread(write_scored_segmentation, path, self.segmentation, CaseScore([], 0.0))
 
     async def keep(self) -> None:
         """Write the review now."""

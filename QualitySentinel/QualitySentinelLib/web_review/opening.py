@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..commands.score import input_files, recorded, scoring_options
+from ..datasets import Case, read_case
+from ..datasets.pool import corrected_file
+from ..errors import InputError
 from ..files import sha256_of
+from ..options import ScoringOptions
 from ..reading import read_ct, read_segmentation
 from ..review import ReviewSession
 from ..scores import CaseScore, SegmentScore, Status
-from ..volume import Segmentation
+from ..volume import CtVolume, Segmentation
 from ..volume.segmentation import chosen_segments
 from .controller import ReviewController
 from .review_store import ReviewStore, with_masks
+
+if TYPE_CHECKING:
+    from ..scorer import Scorer
 
 
 def open_review(options: argparse.Namespace, scores: CaseScore | None = None) -> Callable[[], ReviewController]:
@@ -31,23 +41,61 @@ def open_review(options: argparse.Namespace, scores: CaseScore | None = None) ->
     segmentation = read_segmentation(options.seg, ct, names=options.names)
     how = scoring_options(options)
     chosen_segments(segmentation, how.segments)
+    store = ReviewStore(options.out, _fingerprints(input_files(options)))
+    return _opened(ct, segmentation, store, _scorer(how), recorded(options, how), scores)
+
+
+class CaseOpener:
+    """Opens the cases of a list, with one model for all.
+
+    Args:
+        options: those of ``quality-sentinel review --queue``; ``out`` has a folder for each case.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options, self._how = options, scoring_options(options)
+
+    @cached_property
+    def _scorer(self) -> Scorer:
+        return _scorer(self._how)
+
+    def __call__(self, case: Case) -> Callable[[], ReviewController]:
+        """As :func:`open_review`. What was corrected later than in its review, as in Slicer's panel, is taken up."""
+        if not case.seg:
+            raise InputError(f"{case.name}: has no masks; give --predictions, or draw them in Slicer's panel")
+        ct, segmentation = read_case(case)
+        store = ReviewStore(self._options.out / case.name, _fingerprints({"ct": case.root / case.ct}))
+        done = corrected_file(self._options.queue, case.name)
+        since = done.stat().st_mtime if done.is_file() else 0.0
+        return _opened(ct, segmentation, store, self._scorer, recorded(self._options, self._how), since=since)
+
+
+def _fingerprints(files: Mapping[str, Path]) -> dict[str, dict[str, str]]:
+    return {role: {"path": str(path), "sha256": sha256_of(path)} for role, path in files.items()}
+
+
+def _scorer(how: ScoringOptions) -> Scorer:
     from ..checkpoint import load_model  # torch takes seconds to import: a wrong path is told before
     from ..scorer import Scorer
 
-    scorer = Scorer(load_model(how.model, how.embeddings), how)
-    inputs = {role: {"path": str(path), "sha256": sha256_of(path)} for role, path in input_files(options).items()}
-    store = ReviewStore(options.out, inputs)
+    return Scorer(load_model(how.model, how.embeddings), how)
+
+
+def _opened(
+    ct: CtVolume, segmentation: Segmentation, store: ReviewStore, scorer: Scorer, told: dict,
+    scores: CaseScore | None = None, since: float = 0.0,
+) -> Callable[[], ReviewController]:  # fmt: skip
+    """``since``: when the masks were corrected elsewhere, as POSIX time; those that were kept before are older."""
     kept = store.read()
-    corrected = bool(kept and kept.get("corrected"))
+    corrected = bool(kept and kept.get("corrected")) and not (since and store.masks_file.stat().st_mtime < since)
     if corrected:
         segmentation = with_masks(segmentation, read_segmentation(store.masks_file, ct))
-    session = store.session(kept) if kept else ReviewSession(blank_scores(segmentation, how.threshold))
+    session = store.session(kept) if kept else ReviewSession(blank_scores(segmentation, scorer.options.threshold))
     if kept is None and scores is not None:
         there = {s.id for s in segmentation}
         session.update(replace(scores, segments=[s for s in scores.segments if s.segment_id in there]))
     for warning in (*ct.warnings, *segmentation.warnings, *session.warnings):
         print("warning:", " ".join(warning.split()), flush=True)
-    told = recorded(options, how)
     return lambda: ReviewController(ct, segmentation, session, scorer, store, told, corrected=corrected)
 
 

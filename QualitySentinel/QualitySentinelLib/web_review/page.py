@@ -3,52 +3,86 @@
 from __future__ import annotations
 
 import asyncio
+from operator import attrgetter
 from pathlib import Path
 
 from trame_client.ui.html import DivLayout
 
 from ..anatomy import WINDOW_PRESETS
 from ..errors import QualitySentinelError
+from ..review import ReviewPresenter
 from ..review.suggesting import SuggestionPresenter
 from ..scene import SegmentationEdits, show_all, show_only
+from ..scene.adding import add_ct, add_segmentation
 from ..scene.errors import hide_errors, show_errors
+from ..scene.nodes import remove_node, remove_with_results
 from ..scene.segmentation_node import segmentation_steps
 from ..scores.colors import DEFAULT_SCALE
 from ..volume import Segment
+from ..volume.segmentation import chosen_segments
 from .controller import ReviewController
 from .display import Display
 from .editing import Editing
-from .scene import add_ct, add_segmentation, start_scene
+from .queue_run import QueueRun
+from .scene import start_scene
 from .views import CaseViews
 
 _FILES = Path(__file__).with_name("page")
 _PAINT_SECONDS = 1.0
 """While scoring, masks are not colored anew more often."""
+_ACTIONS = {
+    "": ("go_to", "step", "alone", "color_blind", "fit", "zoom", "tool"),
+    "_presenter.": ("select", *ReviewPresenter.ACTIONS),
+    "_suggestions.": SuggestionPresenter.ACTIONS,
+    "_display.": ("use_window", "toggle_masks", "use_masks", "use_opacity", "step_opacity", "use_colors"),
+    "_editing.": ("set_brush", "undo_edit"),
+    "review.": ("score", "start_export"),
+    "review.session.": ("set_threshold",),
+    "review.scoring.": ("cancel",),
+    "_queue.": QueueRun.ACTIONS,
+}
+"""What the buttons and keys of the page call, by whose it is."""
 
 
 class ReviewPage:
-    """Connects the review, the scene and the page, which calls the case ``name``.
+    """Connects the review, the scene and the page, which calls the case ``name``; ``queue``: the list of which it is one.
 
-    To be made inside the running event loop, before the server starts.
+    ``review`` is the one under review now. To be made inside the running event loop, before the server starts.
     """
 
-    def __init__(self, server, review: ReviewController, name: str) -> None:
-        self._server, self._review = server, review
+    def __init__(self, server, review: ReviewController, name: str, queue: QueueRun | None = None) -> None:
+        self._server, self._queue = server, queue
         self._loop = asyncio.get_running_loop()
         self._alone = self._zoomed = False
         self._visible = 0
-        self._painted = 0.0
         self._drawing: asyncio.Handle | None = None
-        self._shown: tuple = ()
-        app = start_scene()
+        self.review: ReviewController | None = None
+        self._app = start_scene()
+        self._views = CaseViews(server, self._app, self._scrolled)
+        self.open(review, name)
+        self._build()
+
+    def open(self, review: ReviewController, name: str) -> None:
+        """Show a case, in place of the one before."""
+        look = {}
+        if self.review is not None:
+            look = {name: getattr(self._display, name) for name in ("masks", "opacity", "colors")}
+            review.presenter.scale = self._presenter.scale
+            self._editing.use("", None)
+            self._edits.remove()
+            remove_with_results(self._segmentation_node)
+            remove_node(self._volume_node)
+        self.review, self._presenter = review, review.presenter
+        self._shown, self._painted = (), 0.0
         self._volume_node = add_ct(review.ct)
-        self._views = CaseViews(server, app, review.ct, self._scrolled)
-        self._views.show_ct(self._volume_node)
-        self._segmentation_node = add_segmentation(app, review.segmentation)
+        self._views.show_ct(review.ct, self._volume_node)
+        self._segmentation_node = add_segmentation(
+            review.segmentation, self._app.segmentation_editor.load_segmentation_from_file
+        )
         self._edits = SegmentationEdits(self._segmentation_node, review.masks_edited)
-        self._presenter = review.presenter
         self._display = Display(self._volume_node, self._segmentation_node, self._presenter, self._draw_soon)
-        self._editing = Editing(app, self._segmentation_node, self._volume_node, self._draw_soon)
+        vars(self._display).update(look)
+        self._editing = Editing(self._app, self._segmentation_node, self._volume_node, self._draw_soon)
         frame = review.ct.frame
         self._suggestions = None if review.drawings is None else SuggestionPresenter(
             review.session, review.drawings, lambda i: review.segmentation[i], frame.shape, frame.spacing,
@@ -58,13 +92,14 @@ class ReviewPage:
         self._asked: tuple = ()
         self._island: tuple[int, int, int] | None = None
         self._views.drag_window(True)
-        self._build(name)
         review.changed, review.read_masks = self._draw_soon, self._read
         review.session.observe(lambda _event: self._follow())
+        told = {"case_name": name, "folder": str(review.store.folder), "flat": self._views.is_flat}
+        self._server.state.update(told | {"trame__title": f"{name} - Quality Sentinel"})
         self._follow()
         self._draw()
 
-    def _build(self, name: str) -> None:
+    def _build(self) -> None:
         server = self._server
         server.enable_module(
             {
@@ -73,36 +108,22 @@ class ReviewPage:
                 "styles": ["quality_sentinel/style.css"],
             }
         )
-        server.state.update(
-            {
-                "trame__title": f"{name} - Quality Sentinel",
-                "trame__favicon": None,
-                "case_name": name,
-                "folder": str(self._review.store.folder),
-                "flat": self._views.is_flat,
-                "windows": [preset.name for preset in WINDOW_PRESETS],
-            }
-        )
+        server.state.update({"trame__favicon": None, "windows": [preset.name for preset in WINDOW_PRESETS]})
         with DivLayout(server, classes="review") as layout:
             layout.root.add_child((_FILES / "page.html").read_text(encoding="utf-8"))
-        presenter, display, editing, review = self._presenter, self._display, self._editing, self._review
-        for action in (
-            *(getattr(p, name) for p in (presenter, self._suggestions) if p is not None for name in p.ACTIONS),
-            presenter.select, self.go_to, self.step, self.alone, self.color_blind, self.fit, self.zoom, self.tool,
-            display.use_window, display.toggle_masks, display.use_masks, display.use_opacity, display.step_opacity,
-            display.use_colors, editing.set_brush, editing.undo_edit, review.session.set_threshold,
-            review.scoring.cancel, review.score, review.start_export,
-        ):  # fmt: skip
-            server.controller.trigger(action.__name__)(self._guarded(action))
+        for owner, names in _ACTIONS.items():
+            if not owner or attrgetter(owner.rstrip("."))(self) is not None:
+                for name in names:
+                    server.controller.trigger(name)(self._guarded(attrgetter(owner + name)))
 
     def _guarded(self, action):
         """What an action refuses is told on the page. Arguments come from a browser: more than wanted are an error."""
 
         def run(*arguments):
             try:
-                action(*arguments)
+                action(self)(*arguments)
             except (QualitySentinelError, TypeError, ValueError) as error:
-                self._review.tell(str(error), "error")
+                self.review.tell(str(error), "error")
             self._draw_soon()
 
         return run
@@ -113,6 +134,18 @@ class ReviewPage:
         """Look at a slice of the selected segment."""
         self._presenter.go_to(k)
         self._follow()  # the same slice again: the view may have been scrolled away
+
+    def look_at(self, structure: str, slice_index: int | None) -> None:
+        """Look at a structure, if there is one of that name, and at a slice by the file's own number."""
+        review = self.review
+        k = None if slice_index is None else review.ct.frame.file_slice(slice_index)
+        named = chosen_segments(review.segmentation, [structure], lacking=[]) if structure else []
+        if named and k is not None:
+            review.session.go_to(named[0], k)
+        elif named:
+            self._presenter.select(named[0])
+        elif k is not None:
+            self._views.jump(k, None)
 
     def step(self, slices: int) -> None:
         """Scroll the axial view upwards, or downwards."""
@@ -143,14 +176,14 @@ class ReviewPage:
 
     def tool(self, tool: str) -> None:
         """Take the brush or the eraser; the same once more puts it down."""
-        self._editing.use("" if tool == self._editing.tool else tool, self._review.session.selected)
+        self._editing.use("" if tool == self._editing.tool else tool, self.review.session.selected)
         self._views.drag_window(not self._editing.tool)
 
     # Scene
 
     def _follow(self) -> None:
         """Let the views show what the session looks at."""
-        session = self._review.session
+        session = self.review.session
         now = (session.current, session.selected)
         if now[1] != (self._shown[1] if self._shown else None):
             self._show_segments()
@@ -162,23 +195,23 @@ class ReviewPage:
                 self._editing.use(self._editing.tool, session.selected)
         self._shown = now
         if session.current is not None and session.current.k != self._views.k:
-            self._views.jump(session.current.k, self._review.segmentation[session.current.segment_id])
+            self._views.jump(session.current.k, self.review.segmentation[session.current.segment_id])
 
     def _zoom(self) -> None:
-        selected = self._review.session.selected
+        selected = self.review.session.selected
         if selected is not None:
-            self._views.show_large(self._review.segmentation[selected])
+            self._views.show_large(self.review.segmentation[selected])
 
     def _scrolled(self, k: int) -> None:
         """The axial view shows another slice: that is the one looked at now."""
-        session = self._review.session
+        session = self.review.session
         if session.selected is not None and (session.current is None or session.current.k != k):
             session.go_to(session.selected, k)
         self._draw_soon()
 
     def _show_segments(self) -> None:
         self._visible += 1
-        selected = self._review.session.selected
+        selected = self.review.session.selected
         with self._edits.paused():
             show_all(self._segmentation_node)
             if self._alone and selected is not None:
@@ -187,20 +220,20 @@ class ReviewPage:
     def _paint(self) -> None:
         """Color the masks anew; while scoring, not at every step: it takes longer than one."""
         now = self._loop.time()
-        if self._review.scoring.running and now - self._painted < _PAINT_SECONDS:
+        if self.review.scoring.running and now - self._painted < _PAINT_SECONDS:
             return
-        state = self._review.n_edits, self._visible, self._views.k
+        state = self.review.n_edits, self._visible, self._views.k
         if self._display.is_paint_due(*state):
             self._painted = now
             try:
                 with self._edits.paused():
                     self._display.paint(*state)
             except QualitySentinelError as error:
-                self._review.tell(str(error), "error")
+                self.review.tell(str(error), "error")
 
     def _show_errors(self) -> None:
         """Show the errors of the selected segment, if the reader wants them; while scoring, not at every step."""
-        suggestions, selected = self._suggestions, self._review.session.selected
+        suggestions, selected = self._suggestions, self.review.session.selected
         if suggestions is None:
             return
         if not suggestions.shown or selected is None:
@@ -208,13 +241,17 @@ class ReviewPage:
                 hide_errors(self._segmentation_node)
                 self._errors = "", []
             return
-        asked = selected, self._review.n_edits
-        if asked != self._asked and suggestions.lacks_drawings and not self._review.scoring.running:
+        asked = selected, self.review.n_edits
+        if asked != self._asked and suggestions.lacks_drawings and not self.review.scoring.running:
             self._asked = asked
-            self._review.find_errors(selected)
+            self.review.find_errors(selected)
         maps, (before, shown) = suggestions.maps(), self._errors
-        if (selected != before or maps is not shown) and (selected != before or not self._review.scoring.running):
-            name = " ".join(self._review.session.labels[selected].split())
+from ..review import ReviewPresenter
+from ..review.suggesting import SuggestionPresenter
+from ..scene import SegmentationEdits, show_all, show_only
+from ..scene.adding import add_ct, add_segmentation
+from ..scene.errors import hide_errors, show_errors
+from ..scene.nodes import remove_node, remove_with_results
             show_errors(self._segmentation_node, self._volume_node, name, maps)
             self._errors = selected, maps
         island, self._island = self._island, suggestions.place
@@ -255,6 +292,7 @@ class ReviewPage:
             "window": self._display.window(),
             "zoomed": self._zoomed,
             "marks": self._views.marks(),
+            "queue": {} if self._queue is None else self._queue.state(),
         }
         if self._suggestions is not None:
             own["errors"] = {
@@ -262,4 +300,4 @@ class ReviewPage:
                 "actions": {name: vars(action) for name, action in self._suggestions.actions().items()},
             }  # fmt: skip
         with self._server.state as state:
-            state.update(self._review.state(self._views.k) | own)
+            state.update(self.review.state(self._views.k) | own)

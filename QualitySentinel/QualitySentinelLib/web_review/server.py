@@ -22,32 +22,39 @@ from ..files import atomic_write
 from .controller import ReviewController
 from .guard import LOOPBACK, Guard, check_loopback
 from .page import ReviewPage
+from .queue_run import QueueRun
 
 _STARTING_SECONDS = 60.0
 
 
-def serve(review: Callable[[], ReviewController], name: str, port: int, browser: bool, host: str = LOOPBACK) -> None:
+def serve(
+    review: Callable[[], ReviewController], name: str, port: int, browser: bool, host: str = LOOPBACK,
+    queue: QueueRun | None = None,
+) -> None:  # fmt: skip
     """Serve the review that ``review`` makes, inside the event loop, until it is ended with Ctrl+C; then it is kept.
 
-    The page calls the case ``name``; port 0 is a free one; ``browser``: open the default browser.
+    The page calls the case ``name``; port 0 is a free one; ``browser``: open the default browser; ``queue``: the list
+    that the case is of, if it is one.
 
     Raises:
         UsageError: ``host`` is another one, or the port is in use.
         CancelledError: scoring was still going on.
     """
     check_loopback(host)
-    asyncio.run(_serve(review, name, port, browser, host))
+    asyncio.run(_serve(review, name, port, browser, host, queue))
 
 
-async def _serve(make_review, name: str, port: int, browser: bool, host: str) -> None:
+async def _serve(make_review, name: str, port: int, browser: bool, host: str, queue: QueueRun | None) -> None:
     stop = asyncio.Event()
     _on_signals(stop.set)
-    review = make_review()
     server = Server("quality-sentinel-review", VirtualNode)
     server.client_type = "vue3"
     guard = Guard(Path(vue3.www) / "index.html")
     _pin_options(server, guard.secret)
-    ReviewPage(server, review, name)
+    page = ReviewPage(server, make_review(), name, queue)
+    if queue is not None:
+        queue.page = page
+        queue.look()
     server.controller.on_server_bind.add(functools.partial(_protect, guard))
     running = server.start(
         port=port, host=host, exec_mode="task", thread=True, open_browser=False, show_connection_info=False, timeout=0,
@@ -55,10 +62,13 @@ async def _serve(make_review, name: str, port: int, browser: bool, host: str) ->
     )  # fmt: skip
     await _until_ready(server, running, port)
     try:
-        review.score()
+        page.review.score()
         with _told_address(guard.address(server.port), browser):
             await asyncio.wait([running, asyncio.ensure_future(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
     finally:
+        if queue is not None:
+            await queue.finish()
+        review = page.review
         scoring = review.scoring.running
         await review.close()
         with contextlib.suppress(asyncio.TimeoutError):

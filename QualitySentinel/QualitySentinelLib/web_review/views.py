@@ -32,7 +32,7 @@ _FLAT = 1 / 3
 
 
 class CaseViews:
-    """The three slice views; slices are counted on the grid of ``ct``.
+    """The three slice views.
 
     ``on_scroll`` is called with the canonical k of the axial view when it shows another slice.
 
@@ -40,8 +40,8 @@ class CaseViews:
         templates: names of the views' trame templates, by orientation.
     """
 
-    def __init__(self, server, app: SlicerApp, ct: CtVolume, on_scroll: Callable[[int], None]) -> None:
-        self._ct, self._on_scroll = ct, on_scroll
+    def __init__(self, server, app: SlicerApp, on_scroll: Callable[[int], None]) -> None:
+        self._on_scroll = on_scroll
         # as good in motion as at rest (90): the page is on this computer, and each view is drawn once, not twice
         app.view_manager.register_factory(
             RemoteSliceViewFactory(
@@ -67,8 +67,8 @@ class CaseViews:
         self.templates = {name: view.get_singleton_tag() for name, view in self._views.items()}
         self._sizes: dict[str, tuple[int, ...]] = {}
         self._k: int | None = None
-        self._volume_node = None
-        self._axial.get_view_node().AddObserver(vtkCommand.ModifiedEvent, self._scrolled)
+        self._ct: CtVolume | None = None
+        self._settled = False
 
     @property
     def _axial(self):
@@ -79,16 +79,25 @@ class CaseViews:
         """Canonical k of the slice that the axial view shows; ``None`` outside the CT."""
         return slice_shown(self._axial.get_view_node(), self._ct.frame)
 
-    def show_ct(self, volume_node) -> None:
-        """Put the CT behind everything. To be called before there is a segmentation: what comes first lies below."""
-        self._volume_node = volume_node
+    def show_ct(self, ct: CtVolume, volume_node) -> None:
+        """Put a CT behind everything. To be called before there is a segmentation: what comes first lies below.
+
+        Args:
+            ct: whose grid the slices are counted on.
+            volume_node: the same in the scene.
+        """
+        is_first, self._ct, self._volume_node = self._ct is None, ct, volume_node
+        self._settled = False
         for view in self._views.values():
             view.set_background_volume_id(volume_node.GetID())
             view.reset_view()
         self._k = self.k
         self.show_whole()
-        for view in self._views.values():
-            view.get_view_node().AddObserver(vtkCommand.ModifiedEvent, self._resized)
+        self._settled = True
+        if is_first:
+            self._axial.get_view_node().AddObserver(vtkCommand.ModifiedEvent, self._scrolled)
+            for view in self._views.values():
+                view.get_view_node().AddObserver(vtkCommand.ModifiedEvent, self._resized)
 
     @property
     def is_flat(self) -> bool:
@@ -166,7 +175,7 @@ class CaseViews:
 
     def _scrolled(self, *_) -> None:
         k = self.k
-        if k is not None and k != self._k:
+        if self._settled and k is not None and k != self._k:
             self._k = k
             self._on_scroll(k)
 

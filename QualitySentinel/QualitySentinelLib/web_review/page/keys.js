@@ -1,6 +1,7 @@
 // Keyboard of the review, the list of its keys, light and dark, and the table's scrolling.
 (() => {
   // [keys as told, what they do, what is triggered by key]: by letter, not by place, as Z and Y change places on some keyboards
+  const press = (id) => () => document.getElementById(id)?.click();
   const keys = [
     ['D', 'Accept this slice and go to the next flagged one', { d: ['accept_and_next'] }],
     ['Space or N', 'Next flagged or missed slice', { ' ': ['next_flagged'], n: ['next_flagged'] }],
@@ -9,6 +10,9 @@
     ['Shift+A', 'Accept all open slices of the segment', { 'shift+a': ['accept_segment'] }],
     ['Z, Y', 'Undo and redo accepts', { z: ['undo'], y: ['redo'] }],
     ['↑, ↓', 'Next slice up or down', { arrowup: ['step', [1]], arrowdown: ['step', [-1]] }],
+    ['Shift+D', 'Of a list: done, save the masks and go on', { 'shift+d': press('queue-done') }],
+    ['B', 'Of a list: back to the pool', { b: press('queue-back') }],
+    ['G, Shift+G', 'Of a list: next open case, and the one before', { g: press('queue-next'), 'shift+g': press('queue-previous') }],
     ['X', 'Show errors, or hide them', { x: ['toggle_errors'] }],
     ['I, Shift+I', 'Next and previous error island', { i: ['next_island'], 'shift+i': ['previous_island'] }],
     ['V, Shift+V', 'Apply suggestions to this slice, or to this island', { v: ['apply_to_slice'], 'shift+v': ['apply_to_island'] }],

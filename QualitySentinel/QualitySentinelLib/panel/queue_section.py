@@ -1,0 +1,191 @@
+"""Needs ``qt`` and ``slicer``. The section Work list: cases of a list of ``select``, opened one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import slicer
+from slicer.i18n import tr as _
+
+from ..errors import QualitySentinelError, UsageError
+from ..scene import SegmentationEdits, jump_to_slice, segment_center, segmentation_from_node
+from ..scene.nodes import frame_of, remove_node, remove_with_results
+from .qt_tools import ActionButtons
+
+BUTTONS = {
+    "previous_case": "queuePreviousButton",
+    "next_case": "queueNextButton",
+    "mark_done": "queueDoneButton",
+    "back_to_pool": "queueBackButton",
+}
+"""The actions, and the buttons that do them."""
+
+
+class QueueSection:
+    """Opens the cases of a list in the scene, and keeps what has become of them.
+
+    Args:
+        ui: the widgets by name.
+        is_ready: whether what reading files needs is installed; asks the user.
+        show: called with a CT and a segmentation of the scene, to select them.
+        look_at: called with a segmentation node, a segment id and canonical k: goes there in its review, if there is one.
+    """
+
+    def __init__(
+        self, ui: SimpleNamespace, is_ready: Callable[[], bool], show: Callable[[object, object], object],
+        look_at: Callable[[object, str, int | None], object],
+    ) -> None:  # fmt: skip
+        self._ui, self._is_ready, self._show, self._look_at = ui, is_ready, show, look_at
+        self._queue = None
+        self._nodes: tuple = ()
+        self._case, self._ids = "", {}
+        self._edits: SegmentationEdits | None = None
+        self._edited = False
+        self._buttons = ActionButtons(ui, BUTTONS, self._act)
+        ui.queueCloseButton.connect("clicked(bool)", lambda *_clicked: self._close())
+        for edit in (ui.queueListEdit, ui.queuePoolEdit):
+            edit.connect("currentPathChanged(QString)", lambda _path: self.draw())
+        self.draw()
+
+    def draw(self) -> None:
+        """Show what there is to do."""
+        ui, queue = self._ui, self._queue
+        ui.queueInputs.setVisible(queue is None)
+        ui.queueCloseButton.enabled = queue is not None
+        if queue is None:
+            self._buttons.draw({})
+            ui.queueNextButton.enabled = bool(ui.queueListEdit.currentPath and ui.queuePoolEdit.currentPath)
+            ui.queueLabel.text = _("Choose a list and the pool that it was selected from")
+            return
+        self._buttons.draw(queue.actions(), BUTTONS)
+        lines = [queue.place, *queue.passed_over]
+        if queue.current is None:
+            lines.append(_("Next round: {command}").format(command=queue.next_command))
+        ui.queueLabel.text, ui.queueLabel.toolTip = "\n".join(lines), queue.counts
+
+    def remove(self) -> None:
+        """The panel, or the scene, goes: others may work through the list."""
+        self._forget_nodes()
+        if self._queue is not None:
+            self._queue.close()
+            self._queue = None
+        self.draw()
+
+    # What a user does
+
+    def _act(self, action: str) -> None:
+        from ..review.queue import State
+
+        with slicer.util.tryWithErrorDisplay(_("Failed to open or save a case of the list."), waitCursor=True):
+            if self._queue is None and not self._load():
+                return
+            queue, state = self._queue, {"mark_done": State.DONE, "back_to_pool": State.BACK}.get(action)
+            row = queue.current
+            if state is not None and row is not None:
+                taken_back = queue.state(row) is state
+                if state is State.DONE and not taken_back:
+                    self._save(queue.corrected)
+                queue.mark(state)
+                if taken_back:
+                    return self.draw()
+            self._go(row, action == "previous_case")
+        self.draw()
+
+    def _load(self) -> bool:
+        from ..review.queue import ReviewQueue
+
+        ui = self._ui
+        paths = (Path(edit.currentPath) for edit in (ui.queueListEdit, ui.queuePoolEdit))
+        masks = Path(ui.queueMasksEdit.currentPath) if ui.queueMasksEdit.currentPath else None
+        if self._is_ready():
+            self._queue = ReviewQueue(*paths, masks, _=_)
+        return self._queue is not None
+
+    def _go(self, before, back: bool) -> None:
+        queue = self._queue
+        while (row := queue.step(back)) is not None:
+            if row.case != self._case or not self._is_open():
+                if not self._may_close():
+                    queue.current = before
+                    return
+                try:
+                    self._open(queue.case)
+                except QualitySentinelError as error:
+                    queue.pass_over(str(error))
+                    continue
+            volume_node, segmentation_node = self._nodes
+            k = None if row.slice_index is None else frame_of(volume_node).file_slice(row.slice_index)
+            segment_id = self._ids.get(row.structure)
+            if segment_id is not None:
+                self._look_at(segmentation_node, segment_id, k)
+            if k is not None:
+                center = segment_id and segment_center(segmentation_node, segment_id, volume_node, k)
+                jump_to_slice(volume_node, k, center)
+            return
+
+    def _open(self, case) -> None:
+        """Load a case in place of the one before; one without masks gets an empty segmentation to draw in."""
+        from ..datasets import read_case_ct
+        from ..reading import read_segmentation
+        from ..scene.adding import add_ct, add_segmentation
+
+        ct = read_case_ct(case)
+        masks = read_segmentation(case.root / case.seg, ct, case.names) if case.seg else None
+        self._close_case()
+        volume_node = add_ct(ct)
+        volume_node.SetName(case.name)
+        volume_node.CreateDefaultDisplayNodes()
+        if masks is None:
+            segmentation_node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+            segmentation_node.CreateDefaultDisplayNodes()
+        else:
+            segmentation_node = add_segmentation(masks, slicer.util.loadSegmentation)
+        segmentation_node.SetName(_("{case} segmentation").format(case=case.name))
+        segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
+        slicer.util.setSliceViewerLayers(background=volume_node, fit=True)
+        self._nodes, self._case = (volume_node, segmentation_node), case.name
+        self._ids = {s.structure or s.name: s.id for s in masks or ()}
+        self._edits = SegmentationEdits(segmentation_node, self._on_edit)
+        self._show(volume_node, segmentation_node)
+
+    def _save(self, path: Path) -> None:
+        from ..report import write_scored_segmentation
+        from ..scores import CaseScore
+
+        if not self._is_open():
+            raise UsageError(_("the case is not in the scene any more; press Previous or Open next"))
+        volume_node, segmentation_node = self._nodes
+        write_scored_segmentation(path, segmentation_from_node(segmentation_node, volume_node), CaseScore([], 0.0))
+        self._edited = False
+
+    def _close(self) -> None:
+        if self._may_close():
+            self._close_case()
+            self.remove()
+
+    # Within
+
+    def _on_edit(self, _segment_ids: set[str]) -> None:
+        self._edited = True
+
+    def _is_open(self) -> bool:
+        return bool(self._nodes) and all(node.GetScene() for node in self._nodes)
+
+    def _may_close(self) -> bool:
+        text = _("{case} was changed. Press Done to save it beside the list.\n\nClose it and lose the changes?")
+        unsaved = self._edited and self._is_open()
+        return not unsaved or slicer.util.confirmOkCancelDisplay(text.format(case=self._case), _("Work list"))
+
+    def _close_case(self) -> None:
+        """Take out of the scene what the list has loaded into it, and what was made of that."""
+        nodes = [node for node in self._nodes if node.GetScene()]
+        self._forget_nodes()
+        for node in reversed(nodes):
+            (remove_with_results if node.IsA("vtkMRMLSegmentationNode") else remove_node)(node)
+
+    def _forget_nodes(self) -> None:
+        if self._edits is not None:
+            self._edits.remove()
+        self._edits, self._nodes, self._case, self._edited = None, (), "", False

@@ -1,0 +1,128 @@
+"""An annotator's day with a list of ``select`` in the browser. The steps follow each other: one list, one browser."""
+
+from __future__ import annotations
+
+import nibabel
+import numpy as np
+import pytest
+
+pytest.importorskip("aiohttp", reason="needs the extra 'review'")
+
+from QualitySentinelLib.commands.main import main
+from QualitySentinelLib.datasets.pool import LIST_COLUMNS, read_list
+from QualitySentinelLib.reading import read_ct, read_segmentation
+from QualitySentinelLib.scores.tables import write_table
+
+from .reader_page import Page, opened
+from .serving import served_review
+
+pytestmark = pytest.mark.chromium
+SLICE = 8
+"""A slice of the torso's liver and spleen, by the file's own number."""
+
+
+@pytest.fixture(scope="module")
+def pool(a_torso, tmp_path_factory):
+    """Three cases, one of them damaged, and the list: a whole case, the damaged one, two slices of the last."""
+    folder = tmp_path_factory.mktemp("queue")
+    for name in ("a", "b", "c"):
+        for file, voxels in (("ct", a_torso.hu), ("seg", a_torso.labels)):
+            path = folder / "pool" / name / f"{file}.nii.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(voxels.T), a_torso.ijk_to_ras), path)
+        names = ", ".join(f'"{label}": {value}' for value, label in a_torso.names.items())
+        (path.parent / "labels.json").write_text(f'{{"labels": {{"background": 0, {names}}}}}')
+    (folder / "pool" / "b" / "ct.nii.gz").write_bytes(b"damaged")
+    rows = [("a", "", None, "predicted DSC 0.31"), ("b", "", None, ""), ("c", "liver", SLICE, "predicted DSC 0.4"),
+            ("c", "spleen", SLICE + 1, "predicted DSC 0.5")]  # fmt: skip
+    table = [(n, *row[:3], 0.5, 1.0, row[3]) for n, row in enumerate(rows, 1)]
+    write_table(folder / "next" / "selection.csv", LIST_COLUMNS, table)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(pool):
+    pytest.importorskip("trame_slicer", reason="needs the extra 'review'")
+    with served_review(["--queue", "next/selection.csv", "--data", "pool"], pool) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def annotator(browser, served) -> Page:
+    with opened(browser, served.address) as page:
+        yield page
+
+
+def scored(page: Page, case: str) -> None:
+    page.wait("name => document.querySelector('.bar .case[title=\"' + name + '\"]')", case)
+    page.wait("() => !document.querySelector('#cancel') && document.querySelectorAll('tbody tr').length === 2")
+
+
+def test_the_first_case_is_open_and_its_reason_is_told(annotator):
+    annotator.wait_for_text("#queue-place", "Case 1 of 3 · predicted DSC 0.31")
+    scored(annotator, "a")
+
+
+def test_done_saves_what_was_painted_and_opens_the_next_case_that_can_be_read(annotator, pool):
+    annotator.select("liver")
+    before = annotator.picture()
+    annotator.page.keyboard.press("e")
+    size = annotator.page.locator("#axial").bounding_box()
+    annotator.drag((size["width"] * 0.3, size["height"] / 2), (size["width"] * 0.7, size["height"] / 2))
+    annotator.picture(other_than=before)
+    annotator.page.keyboard.press("Shift+D")
+    annotator.wait_for_text("#queue-place", "Case 3 of 3 · liver · slice")
+    assert annotator.text("#queue-passed") == "1 passed over"
+    assert "b: " in annotator.page.get_attribute("#queue-passed", "title")
+    scored(annotator, "c")
+    assert [row.case for row in read_list(pool / "next" / "done.csv")] == ["a"]
+    ct = read_ct(pool / "pool" / "a" / "ct.nii.gz")
+    corrected = read_segmentation(pool / "next" / "corrected" / "a.seg.nrrd", ct)
+    original = read_segmentation(pool / "pool" / "a" / "seg.nii.gz", ct)
+    areas = [sum(int(s.areas.sum()) for s in masks) for masks in (corrected, original)]
+    assert areas[0] < areas[1], "the stroke is in the corrections, and not in the pool"
+
+
+def test_rows_of_slices_jump_there_and_the_page_lives_on(annotator):
+    annotator.wait("k => +document.querySelector('#shown').innerText.split(' ')[1] === k", SLICE)
+    assert annotator.text(".slices h2 span") == "liver" and annotator.slice == SLICE
+    shown = annotator.picture()
+    annotator.page.keyboard.press("o")
+    annotator.picture(other_than=shown)
+    annotator.page.keyboard.press("o")
+    annotator.page.keyboard.press("b")
+    annotator.wait_for_text("#queue-place", "spleen · slice")
+    annotator.wait("() => document.querySelector('.slices h2 span').innerText === 'spleen'")
+    assert annotator.slice == SLICE + 1
+
+
+def test_a_slip_is_taken_back(annotator, pool):
+    annotator.page.keyboard.press("Shift+G")
+    annotator.wait_for_text("#queue-place", "back to the pool")
+    annotator.page.click("#queue-back")
+    annotator.wait("() => !document.querySelector('#queue-place').innerText.includes('back')")
+    assert read_list(pool / "next" / "back_to_pool.csv") == []
+    annotator.page.click("#queue-back")
+    annotator.wait_for_text("#queue-place", "spleen · slice")
+
+
+def test_a_second_person_is_refused(annotator, pool, capsys):
+    assert main(["review", "--queue", str(pool / "next" / "selection.csv"), "--data", str(pool / "pool")]) == 2
+    assert "its list is open elsewhere" in capsys.readouterr().err
+
+
+def test_in_the_end_the_next_command_is_told(annotator, served):
+    annotator.page.click("#queue-done")
+    annotator.wait_for_text("#queue-command", "quality-sentinel select pool --budget 4cases --done next/done.csv")
+    assert annotator.text("#queue-place") == "2 done, 1 back to the pool, 1 open"
+    assert annotator.page.is_disabled("#queue-done") and annotator.page.is_enabled("#queue-previous")
+    assert not annotator.errors
+    assert served.end() == 0
+    said = "\n".join(served.lines)
+    assert "passed over: b:" in said and "Next round: quality-sentinel select" in said
+
+
+def test_after_a_restart_nothing_is_left_to_open(pool, capsys, monkeypatch):
+    monkeypatch.chdir(pool)
+    assert main(["review", "--queue", "next/selection.csv", "--data", "pool"]) == 0
+    assert "2 done, 1 back to the pool, 1 open" in capsys.readouterr().out
