@@ -34,7 +34,7 @@ COLORS = 256
 """Colors of a picture: the files stay small, and nobody sees the difference."""
 EXACT_COLORS = 24
 """So many of them, the most frequent ones, are not changed at all."""
-SECTIONS = ("inputs", "results", "review", "display", "export", "advanced")
+SECTIONS = ("queue", "inputs", "results", "review", "display", "export", "advanced")
 STACKED = (("Red", "1"), ("Green", "1"))
 BESIDE = (("Red", "Green"),)
 SEGMENT_TO_SHOW = """() => {

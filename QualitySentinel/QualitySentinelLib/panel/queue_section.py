@@ -30,7 +30,7 @@ class QueueSection:
         ui: the widgets by name.
         is_ready: whether what reading files needs is installed; asks the user.
         show: called with a CT and a segmentation of the scene, to select them.
-        look_at: called with a segmentation node, a segment id and canonical k: goes there in its review, if there is one.
+        look_at: called with a segmentation node, a segment id and a canonical k: goes there in its review, if any.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ from Testing.Host.user import click, show
 from .seeing import pixels_of
 
 WIDTH = 350
-SECTIONS = ("inputs", "results", "review", "display", "export", "advanced")
+SECTIONS = ("queue", "inputs", "results", "review", "display", "export", "advanced")
 
 
 def dark_palette() -> QPalette:
