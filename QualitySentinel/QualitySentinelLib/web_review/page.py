@@ -246,12 +246,8 @@ class ReviewPage:
             self._asked = asked
             self.review.find_errors(selected)
         maps, (before, shown) = suggestions.maps(), self._errors
-from ..review import ReviewPresenter
-from ..review.suggesting import SuggestionPresenter
-from ..scene import SegmentationEdits, show_all, show_only
-from ..scene.adding import add_ct, add_segmentation
-from ..scene.errors import hide_errors, show_errors
-from ..scene.nodes import remove_node, remove_with_results
+        if (selected != before or maps is not shown) and (selected != before or not self.review.scoring.running):
+            name = " ".join(self.review.session.labels[selected].split())
             show_errors(self._segmentation_node, self._volume_node, name, maps)
             self._errors = selected, maps
         island, self._island = self._island, suggestions.place

@@ -54,8 +54,9 @@ def nodes(slicer, kind="vtkMRMLSegmentationNode"):
     return {node.GetName() for node in slicer.util.getNodesByClass(kind)}
 
 
-def erase_a_slice(slicer, segment_id="1", k=SLICE):
-    segmentation, ct = (slicer.util.getNodesByClass(f"vtkMRML{kind}Node")[0] for kind in ("Segmentation", "ScalarVolume"))
+def erase_a_slice(slicer, k=SLICE):
+    kinds = "vtkMRMLSegmentationNode", "vtkMRMLScalarVolumeNode"
+    segmentation, ct = (slicer.util.getNodesByClass(kind)[0] for kind in kinds)
     segment_id = segmentation.GetSegmentation().GetSegmentIDs()[0]
     mask = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, segment_id, ct).astype(np.uint8)
     mask[k] = 0
