@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import slicer
 from slicer.i18n import tr as _
 
-from ..errors import QualitySentinelError, UsageError
+from ..errors import CancelledError, UsageError
 from ..scene import SegmentationEdits, jump_to_slice, segment_center, segmentation_from_node
 from ..scene.nodes import frame_of, remove_node, remove_with_results
 from .qt_tools import ActionButtons
@@ -76,21 +76,14 @@ class QueueSection:
     # What a user does
 
     def _act(self, action: str) -> None:
-        from ..review.queue import State
-
         with slicer.util.tryWithErrorDisplay(_("Failed to open or save a case of the list."), waitCursor=True):
+            from ..review.queue import carry_out
+
             if self._queue is None and not self._load():
                 return
-            queue, state = self._queue, {"mark_done": State.DONE, "back_to_pool": State.BACK}.get(action)
-            row = queue.current
-            if state is not None and row is not None:
-                taken_back = queue.state(row) is state
-                if state is State.DONE and not taken_back:
-                    self._save(queue.corrected)
-                queue.mark(state)
-                if taken_back:
-                    return self.draw()
-            self._go(row, action == "previous_case")
+            if not self._is_open():  # the scene was closed meanwhile
+                self._queue.opened = ""
+            carry_out(self._queue.act(action), lambda what, of: getattr(self, f"_{what}")(of))
         self.draw()
 
     def _load(self) -> bool:
@@ -103,27 +96,18 @@ class QueueSection:
             self._queue = ReviewQueue(*paths, masks, _=_)
         return self._queue is not None
 
-    def _go(self, before, back: bool) -> None:
-        queue = self._queue
-        while (row := queue.step(back)) is not None:
-            if row.case != self._case or not self._is_open():
-                if not self._may_close():
-                    queue.current = before
-                    return
-                try:
-                    self._open(queue.case)
-                except QualitySentinelError as error:
-                    queue.pass_over(str(error))
-                    continue
-            volume_node, segmentation_node = self._nodes
-            k = None if row.slice_index is None else frame_of(volume_node).file_slice(row.slice_index)
-            segment_id = self._ids.get(row.structure)
-            if segment_id is not None:
-                self._look_at(segmentation_node, segment_id, k)
-            if k is not None:
-                center = segment_id and segment_center(segmentation_node, segment_id, volume_node, k)
-                jump_to_slice(volume_node, k, center)
-            return
+    def _look(self, row) -> None:
+        """Go to the structure and slice of a row; ``None``: no case is left."""
+        if row is None:
+            return self._may_close() and self._close_case()
+        volume_node, segmentation_node = self._nodes
+        k = None if row.slice_index is None else frame_of(volume_node).file_slice(row.slice_index)
+        segment_id = self._ids.get(row.structure)
+        if segment_id is not None:
+            self._look_at(segmentation_node, segment_id, k)
+        if k is not None:
+            center = segment_id and segment_center(segmentation_node, segment_id, volume_node, k)
+            jump_to_slice(volume_node, k, center)
 
     def _open(self, case) -> None:
         """Load a case in place of the one before; one without masks gets an empty segmentation to draw in."""
@@ -131,6 +115,8 @@ class QueueSection:
         from ..reading import read_segmentation
         from ..scene.adding import add_ct, add_segmentation
 
+        if not self._may_close():
+            raise CancelledError(_("the case stays open"))
         ct = read_case_ct(case)
         masks = read_segmentation(case.root / case.seg, ct, case.names) if case.seg else None
         self._close_case()

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from ..datasets.case import Case
 from ..datasets.pool import LIST_COLUMNS, ListRow, cases_with_masks, corrected_file, read_list, with_corrections
-from ..errors import InputError
+from ..errors import CancelledError, InputError, QualitySentinelError
 from ..files import locked_folder
 from ..scores.tables import write_table
 from .presenter import Action, one_line
@@ -31,12 +32,13 @@ class State(StrEnum):
 
 FILES = {State.DONE: "done.csv", State.BACK: "back_to_pool.csv"}
 """Where the rows of a state are kept; what is in none of them is open."""
+_STATES = {"mark_done": State.DONE, "back_to_pool": State.BACK}
 
 
 class ReviewQueue:
     """A list that one person works through, as a view shows it; the rows of a case come together.
 
-    A view calls :meth:`step`, shows :attr:`case` at :attr:`current`, and says :meth:`pass_over` when it cannot.
+    Every view alike carries out what :meth:`act` asks for, and then draws this anew.
 
     Args:
         path: the list.
@@ -48,6 +50,7 @@ class ReviewQueue:
     Attributes:
         ACTIONS: what a view offers.
         current: the row that is looked at; ``None`` before the first and after the last.
+        opened: name of the case that the view shows; empty for none.
         problems: why cases were passed over, one line each, by name.
 
     Raises:
@@ -72,6 +75,7 @@ class ReviewQueue:
         lacking = _("is in the list but not in {pool}; give the pool that was selected from").format(pool=pool)
         self.problems = {name: lacking for name in self._cases if name not in self._found}
         self.current: ListRow | None = None
+        self.opened = ""
         with ExitStack() as stack:
             stack.enter_context(locked_folder(self.path.parent, _("its list is open elsewhere; close it there first")))
             self._states = {row.unit: state for state in reversed(FILES) for row in self._kept(state)}
@@ -97,6 +101,35 @@ class ReviewQueue:
 
     # What the reader does
 
+    def act(self, action: str) -> Generator[tuple[str, Any], None, None]:
+        """Do an action of :attr:`ACTIONS` in steps that the view carries out, see :func:`carry_out`.
+
+        They are ``("save", file)``: write the masks that are shown; ``("open", case)`` in place of the one before; and
+        ``("look", row)``: go to its structure and slice, or close the case when it is ``None``. A case that cannot be
+        opened is passed over; with ``CancelledError`` nothing moves.
+        """
+        before, state = self.current, _STATES.get(action)
+        if state is not None:
+            if before is None:
+                return
+            taken_back = self.state(before) is state
+            if state is State.DONE and not taken_back:
+                yield "save", self.corrected
+            self.mark(state)
+            if taken_back:
+                return
+        while (row := self.step(action == "previous_case")) is not None and row.case != self.opened:
+            try:
+                yield "open", self.case
+                self.opened = row.case
+                break
+            except CancelledError:
+                self.current = before
+                return
+            except QualitySentinelError as error:
+                self.problems[row.case] = one_line(str(error))
+        yield "look", row
+
     def step(self, back: bool = False) -> ListRow | None:
         """Look at the next open row, after the last at the first; or at the row before, whatever its state."""
         if back:
@@ -108,10 +141,6 @@ class ReviewQueue:
         if found is not None or not back:
             self.current = found
         return self.current
-
-    def pass_over(self, reason: str) -> None:
-        """The current case cannot be shown: leave it out from now on."""
-        self.problems[self.current.case] = one_line(reason)
 
     def mark(self, state: State) -> None:
         """Give the current row a state, at once on the disk; one that it has already: it is open again.
@@ -185,3 +214,18 @@ class ReviewQueue:
     def _kept(self, state: State) -> list[ListRow]:
         path = self.path.with_name(FILES[state])
         return read_list(path) if path.is_file() else []
+
+
+def carry_out(steps: Generator[tuple[str, Any], None, None], do: Callable[[str, Any], object]) -> None:
+    """Do the steps of :meth:`ReviewQueue.act`; what fails is told to them."""
+    error = None
+    while True:
+        try:
+            step = next(steps) if error is None else steps.throw(error)
+        except StopIteration:
+            return
+        try:
+            error = None
+            do(*step)
+        except QualitySentinelError as failure:
+            error = failure

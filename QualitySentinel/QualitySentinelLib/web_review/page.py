@@ -39,7 +39,7 @@ _ACTIONS = {
     "review.": ("score", "start_export"),
     "review.session.": ("set_threshold",),
     "review.scoring.": ("cancel",),
-    "_queue.": QueueRun.ACTIONS,
+    "_queue.": ("act_on_list",),
 }
 """What the buttons and keys of the page call, by whose it is."""
 

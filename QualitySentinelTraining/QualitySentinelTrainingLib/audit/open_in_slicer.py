@@ -15,8 +15,6 @@ import json
 import os
 import sys
 
-IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
-
 
 def main(words, out):
     """Load the case that ``words`` mean and show it in the panel; ``out`` is the audit's folder."""
@@ -35,10 +33,21 @@ def main(words, out):
         return None
     import slicer.util
 
-    whole = not os.path.isdir(options.ct)
-    volume = slicer.util.loadVolume(options.ct) if whole else load_dicom(options.ct, "vtkMRMLScalarVolumeNode")
-    segmentation = load_segmentation(options.seg, options.case[0] if options.case else "segmentation")
-    name_segments(segmentation, options.ct, options.seg, options.names or None)
+    from QualitySentinelLib.errors import QualitySentinelError
+    from QualitySentinelLib.reading import read_ct, read_segmentation
+    from QualitySentinelLib.scene.adding import add_ct, add_segmentation
+
+    try:
+        if not slicer.util.getModuleLogic("QualitySentinel").setupPythonRequirements():
+            return None  # Slicer restarts first
+        ct = read_ct(options.ct)
+        volume = add_ct(ct)
+        masks = read_segmentation(options.seg, ct, options.names or None)
+        segmentation = add_segmentation(masks, slicer.util.loadSegmentation)
+    except QualitySentinelError as error:
+        slicer.util.errorDisplay(str(error))
+        return None
+    slicer.util.setSliceViewerLayers(background=volume, fit=True)
     slicer.util.selectModule("QualitySentinel")
     parameters = slicer.util.getModuleLogic("QualitySentinel").getParameterNode()
     parameters.inputVolume, parameters.inputSegmentation = volume, segmentation
@@ -66,58 +75,6 @@ def look_up(options, case, out):
     options.ct, options.seg = (os.path.join(dataset, unescaped(row[role])) for role in ("ct", "seg"))
     options.names = options.names or (run.get("key") or {}).get("names") or run.get("label_names") or ""
     return None
-
-
-def load_segmentation(path, name):
-    """One segmentation node: from a label map, a .seg.nrrd, a DICOM SEG, or a folder of one mask per structure."""
-    import slicer.util
-
-    if path.lower().endswith(IMAGE_SUFFIXES):
-        return slicer.util.loadSegmentation(path)
-    masks = sorted(f for f in os.listdir(path) if f.lower().endswith(IMAGE_SUFFIXES)) if os.path.isdir(path) else []
-    if not masks:
-        return load_dicom(path if os.path.isdir(path) else os.path.dirname(path), "vtkMRMLSegmentationNode")
-    whole = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
-    whole.CreateDefaultDisplayNodes()
-    for mask in masks:
-        part = slicer.util.loadSegmentation(os.path.join(path, mask))
-        for segment_id in part.GetSegmentation().GetSegmentIDs():
-            stem = mask[: -next(len(s) for s in IMAGE_SUFFIXES if mask.lower().endswith(s))]
-            part.GetSegmentation().GetSegment(segment_id).SetName(stem)
-            whole.GetSegmentation().CopySegmentFromSegmentation(part.GetSegmentation(), segment_id)
-        slicer.mrmlScene.RemoveNode(part)
-    return whole
-
-
-def load_dicom(folder, node_class):
-    """The first node of a class among what a DICOM folder holds; loaded through a database that is thrown away."""
-    import slicer
-    from DICOMLib import DICOMUtils
-
-    with DICOMUtils.TemporaryDICOMDatabase() as database:
-        DICOMUtils.importDicom(folder, database)
-        ids = DICOMUtils.loadSeriesByUID(DICOMUtils.allSeriesUIDsInDatabase(database))
-    nodes = [slicer.mrmlScene.GetNodeByID(i) for i in ids]
-    found = [node for node in nodes if node is not None and node.IsA(node_class)]
-    if not found:
-        raise RuntimeError(f"{folder}: Slicer found nothing of the kind {node_class} in it")
-    return found[0]
-
-
-def name_segments(segmentation, ct, seg, names):
-    """Name the segments of a label map as the audit did; a label map's file may say only numbers."""
-    if os.path.isdir(seg) or seg.lower().endswith(".seg.nrrd"):
-        return
-    try:
-        from QualitySentinelLib.reading import read_ct, read_segmentation
-
-        found = {s.value: s.name for s in read_segmentation(seg, read_ct(ct), names)}
-    except Exception as error:  # the case can be looked at all the same
-        print(f"the segments keep the names Slicer gave them ({error})", file=sys.stderr)
-        return
-    segments = segmentation.GetSegmentation()
-    for segment in map(segments.GetSegment, segments.GetSegmentIDs()):
-        segment.SetName(found.get(segment.GetLabelValue(), segment.GetName()))
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ import pytest
 
 from QualitySentinelLib.datasets import read_case
 from QualitySentinelLib.datasets.pool import LIST_COLUMNS, corrected_file, read_list
-from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.errors import CancelledError, InputError, UsageError
 from QualitySentinelLib.report import write_scored_segmentation
-from QualitySentinelLib.review.queue import ReviewQueue, State
+from QualitySentinelLib.review.queue import ReviewQueue, State, carry_out
 from QualitySentinelLib.scores import CaseScore
 from QualitySentinelLib.scores.tables import write_table
 
@@ -125,14 +125,46 @@ def test_corrected_masks_take_the_place_of_the_pools_and_lie_beside_the_list(mak
 
 
 def test_cases_that_are_gone_or_cannot_be_shown_are_named_and_passed_over(make_queue):
-    queue = make_queue("gone", "a", "b")
-    assert queue.step().case == "a"
-    queue.pass_over("a.nii.gz:\nis damaged")
-    assert queue.step().case == "b"
+    queue, asked = make_queue("gone", "a", "b"), []
+
+    def do(what, of):
+        asked.append((what, of.name if what == "open" else of.case))
+        if asked[-1] == ("open", "a"):
+            raise InputError("a.nii.gz:\nis damaged")
+
+    carry_out(queue.act("next_case"), do)
+    assert asked == [("open", "a"), ("open", "b"), ("look", "b")] and queue.current.case == queue.opened == "b"
     assert [line.split(":")[0] for line in queue.passed_over] == ["gone", "a"]
     assert "not in" in queue.passed_over[0] and queue.passed_over[1].endswith("a.nii.gz: is damaged")
     queue.mark(State.DONE)
     assert queue.step() is None
+
+
+def test_every_view_carries_out_the_same_steps(make_queue, pool):
+    queue, asked = make_queue("a", ("b", "liver", 7), ("b", "spleen", 9)), []
+
+    def do(action, fail=None):
+        asked.clear()
+        carry_out(queue.act(action), lambda what, of: asked.append(what) or (fail == what and refuse()))
+
+    def refuse():
+        raise CancelledError("no")
+
+    do("mark_done")
+    assert not asked, "no case is open"
+    do("next_case")
+    do("next_case", fail="open")
+    assert asked == ["open"] and queue.current.case == "a", "the reader keeps it"
+    do("mark_done")
+    assert asked == ["save", "open", "look"] and queue.current.unit == ("b", "liver", 7)
+    do("back_to_pool")
+    assert asked == ["look"], "the case is open already"
+    with pytest.raises(CancelledError):
+        do("mark_done", fail="save")
+    assert queue.counts == "1 done, 1 back to the pool, 1 open", "what could not be saved is not done"
+    do("previous_case")
+    do("back_to_pool")
+    assert not asked and queue.state(queue.current) is State.OPEN
 
 
 @pytest.mark.skipif(os.name == "nt", reason="folders are not locked on Windows")

@@ -79,6 +79,12 @@ def test_slices_are_ranked_with_their_structure(pool):
     assert all(row["structure"] and row["slice_index"] for row in chosen)
     keys = [{(r["case"], r["structure"], r["slice_index"]) for r in one} for one in (chosen, trusted)]
     assert trusted and not keys[0] & keys[1]
+    done = pool.parent / "out" / "selection.csv"
+    assert select(pool, "--budget", "7slices", "--done", done, "--trust-by", "slice", "--trust", "1", out="next") == 0
+    after, trusted = (rows(pool.parent / "next" / f"{name}.csv") for name in ("selection", "trusted"))
+    later = [{(r["case"], r["structure"], r["slice_index"]) for r in one} for one in (after, trusted)]
+    assert not keys[0] & (later[0] | later[1])
+    assert {case for case, *_ in keys[0]} & {case for case, *_ in later[0]}, "other slices of a case can be chosen"
     assert select(pool, "--budget", "30minutes", "--minutes-per-slice", "0.5") == 0
     assert sum(float(row["cost"]) for row in rows(pool.parent / "out" / "selection.csv")) <= 30
 
@@ -256,3 +262,38 @@ def test_folders_of_probabilities_serve_as_networks_passes_and_levels(pool, a_to
     write_names(folders[1], ("background", "liver", "heart"))
     assert select(pool, "--probabilities", *folders[:2], "--strategy", "disagreement", "--budget", 1, masks=False) == 3
     assert "has the classes background, liver, heart, not background, liver, spleen" in capsys.readouterr().err
+
+
+def test_what_a_review_corrected_is_learned_fully_beside_what_is_trusted(pool, a_torso, monkeypatch):
+    """``train-pseudo --done``: masks from ``corrected``, the rest from the predictions."""
+    from types import SimpleNamespace
+
+    from QualitySentinelLib.datasets import find_cases, read_case_ct
+    from QualitySentinelLib.datasets.pool import LIST_COLUMNS, corrected_file
+    from QualitySentinelLib.reading import read_segmentation
+    from QualitySentinelLib.report import write_scored_segmentation
+    from QualitySentinelLib.scores.tables import write_table
+    from QualitySentinelTrainingLib.selection import pseudo
+
+    names = str(pool.parent / "masks" / "labels.json")
+    done, trusted = (pool.parent / "next" / name for name in ("done.csv", "trusted.csv"))
+    write_table(trusted, LIST_COLUMNS, [(1, "case_4", "", None, 0.25, 1.0, "")])
+    write_table(done, LIST_COLUMNS, [(1, "case_5", "", None, 0.9, 1.0, "")])
+    case = next(c for c in find_cases(pool.parent, "folders").cases if c.name.endswith("case_5"))
+    masks = read_segmentation(pool.parent / "masks" / "case_0.nii.gz", read_case_ct(case), names)
+    write_scored_segmentation(corrected_file(done, "case_5"), masks, CaseScore([], 0.0))
+    learned = []
+
+    def train(labeled, sources, out, *_):
+        learned.extend(source.read() for source in sources)
+        (out / "epoch_0001.safetensors").parent.mkdir()
+        (out / "epoch_0001.safetensors").touch()
+        return SimpleNamespace(classes=("background",))
+
+    monkeypatch.setattr(pseudo, "train_pseudo", train)
+    command = ["train-pseudo", "--pool", str(pool), "--predictions", str(pool.parent / "masks"), "--weighted"]
+    assert main([*command, "--trusted", str(trusted), "--done", str(done), "--out", str(pool.parent / "net")]) == 0
+    trust = {s.name: {float(t.max()) for t in s.trust.values()} for s in learned}
+    assert trust == {"pseudo case_4": {0.75}, "pseudo case_5": {1.0}}
+    size = {s.name: int((s.labels > 0).sum()) for s in learned}
+    assert size["pseudo case_5"] == int((a_torso.labels > 0).sum()) > size["pseudo case_4"]
