@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -96,6 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
         save(panel_correct(scored, reference), options.out / "panel_correct.png")
         for name, picture in report_pictures(work / "results" / "report.html").items():
             save(picture, options.out / name)
+        save(panel_queue(scored, *make_queue(work, *case)), options.out / "panel_queue.png")
     total = 0
     for path in sorted(options.out.glob("*.png")):
         total += path.stat().st_size
@@ -120,6 +122,35 @@ def corrupted_example(folder: Path) -> Path:
     path = folder / "segmentation.nii.gz"
     nibabel.save(nibabel.Nifti1Image(corrupted.T, image.affine, image.header), path)  # the header names the labels
     return path
+
+
+def make_queue(folder: Path, ct: str | Path, seg: str | Path, names: str | Path | None = None) -> tuple[Path, Path]:
+    """A list of slices of three cases, which are copies of one, and their pool."""
+    from QualitySentinelLib.datasets.pool import LIST_COLUMNS
+    from QualitySentinelLib.reading import read_ct, read_segmentation
+    from QualitySentinelLib.scores.tables import write_table
+
+    pool, image = folder / "pool", read_ct(ct)
+    liver = next(s for s in read_segmentation(seg, image, names) if s.structure == "liver")
+    k = image.frame.file_slice(int(liver.box[0].start + liver.areas.argmax()))
+    rows = []
+    for n, name in enumerate(("clinic_012", "clinic_044", "clinic_003"), start=1):
+        (pool / name).mkdir(parents=True)
+        for source, called in ((ct, "ct.nii.gz"), (seg, "seg.nii.gz"), (names, "labels.json")):
+            if source is not None:
+                shutil.copyfile(source, pool / name / called)
+        rows += [(2 * n, name, "liver", k, 0.61, 1.0, "predicted DSC 0.39"), (2 * n, name, "spleen", k, 0.5, 1.0, "")]
+    return write_table(folder / "next" / "selection.csv", LIST_COLUMNS, rows), pool
+
+
+def panel_queue(scored: Scored, listed: Path, pool: Path) -> Image.Image:
+    """A list that is worked through: the case that is open, and the reason."""
+    ui = scored.panel.ui
+    ui.queueListEdit.currentPath, ui.queuePoolEdit.currentPath = str(listed), str(pool)
+    ui.queueNextButton.click()
+    picture = window_picture(scored, STACKED, ("queue", "inputs"), front=True)
+    scored.panel.panel.remove()
+    return picture
 
 
 def make_phantom_files(folder: Path) -> tuple[Path, Path, Path]:

@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_case_arguments(parser, required=False)
     parser.add_argument("--queue", type=Path, metavar="LIST", help="selection.csv of select; instead of --ct, --seg")
     parser.add_argument("--data", type=Path, metavar="POOL", help="the pool that the list was selected from")
+    parser.add_argument("--layout", help="its layout, see docs/AUDIT.md (default: detected)")
     parser.add_argument("--predictions", type=Path, metavar="DIR", help="masks of the pool, where they are not in it")
     parser.add_argument(
         "--out", type=Path,
@@ -74,7 +75,8 @@ def run(options: argparse.Namespace) -> int:
 def _work_through(options: argparse.Namespace) -> None:
     from ..review.queue import ReviewQueue
 
-    with closing(ReviewQueue(options.queue, options.data, options.predictions, options.names)) as queue:
+    told = options.predictions, options.layout, options.names
+    with closing(ReviewQueue(options.queue, options.data, *told)) as queue:
         from ..web_review.opening import CaseOpener
         from ..web_review.queue_run import QueueRun
 

@@ -86,13 +86,15 @@ def _value(cell: str, kind: Callable[[str], float] | None) -> str | float | None
     return kind(cell) if cell else None
 
 
-def cases_with_masks(pool: Path, predictions: Path | None = None, names: str | None = None) -> dict[str, Case]:
+def cases_with_masks(
+    pool: Path, predictions: Path | None = None, layout: str | None = None, names: str | None = None
+) -> dict[str, Case]:
     """The cases of a pool by name, with what a folder of predictions has of them in place of their own masks.
 
     Raises:
         InputError, UsageError: as :func:`find_pool` and ``find_predictions`` do.
     """
-    cases = {case.name: case for case in find_pool(pool, names=names).cases}
+    cases = {case.name: case for case in find_pool(pool, layout, names).cases}
     predicted = {} if predictions is None else {p.subject: p for p in find_predictions(predictions)}
     for name, case in cases.items():
         if (found := predicted.get(name.rpartition("/")[2])) is not None:

@@ -17,7 +17,7 @@ from typing import Any
 from ..datasets.case import Case
 from ..datasets.pool import LIST_COLUMNS, ListRow, cases_with_masks, corrected_file, read_list, with_corrections
 from ..errors import CancelledError, InputError, QualitySentinelError
-from ..files import locked_folder
+from ..files import check_outside, locked_folder
 from ..scores.tables import write_table
 from .presenter import Action, one_line
 
@@ -44,7 +44,7 @@ class ReviewQueue:
         path: the list.
         pool: the data set that it was selected from.
         predictions: folder of masks, where they are not in the pool.
-        names: what their label values mean.
+        layout, names: of the pool, and what label values mean, as ``find_cases`` takes them.
         _: translates; in Slicer ``slicer.i18n.tr``.
 
     Attributes:
@@ -55,23 +55,25 @@ class ReviewQueue:
 
     Raises:
         InputError: the list, the pool or what was kept of them cannot be read.
-        UsageError: somebody else works through the list, or the pool's layout is not clear.
+        UsageError: somebody else works through the list, it lies in the pool, or the pool's layout is not clear.
     """
 
     ACTIONS = ("previous_case", "next_case", "mark_done", "back_to_pool")
 
     def __init__(
-        self, path: Path, pool: Path, predictions: Path | None = None, names: str | None = None,
-        _: Callable[[str], str] = str,
+        self, path: Path, pool: Path, predictions: Path | None = None, layout: str | None = None,
+        names: str | None = None, _: Callable[[str], str] = str,
     ) -> None:  # fmt: skip
         self.path, self._tr = Path(path), _
-        self._given = [pool, *(("--predictions", predictions) if predictions else ())]
+        given = {"--predictions": predictions, "--layout": layout, "--names": names}
+        self._given = [pool, *(word for option in given.items() if option[1] for word in option)]
+        check_outside(self.path.parent, pool)
         rows = read_list(self.path)
         if not rows:
             raise InputError(f"{path}: lists no case; select with a larger budget")
         self._cases = list(dict.fromkeys(row.case for row in rows))
         self.rows = sorted(rows, key=lambda row: self._cases.index(row.case))
-        self._found = cases_with_masks(Path(pool), predictions, names)
+        self._found = cases_with_masks(Path(pool), predictions, layout, names)
         lacking = _("is in the list but not in {pool}; give the pool that was selected from").format(pool=pool)
         self.problems = {name: lacking for name in self._cases if name not in self._found}
         self.current: ListRow | None = None

@@ -12,7 +12,7 @@ from ..anatomy import WINDOW_PRESETS
 from ..errors import QualitySentinelError
 from ..review import ReviewPresenter
 from ..review.suggesting import SuggestionPresenter
-from ..scene import SegmentationEdits, show_all, show_only
+from ..scene import SegmentationEdits, hide_quality_map, show_all, show_only
 from ..scene.adding import add_ct, add_segmentation
 from ..scene.errors import hide_errors, show_errors
 from ..scene.nodes import remove_node, remove_with_results
@@ -70,6 +70,7 @@ class ReviewPage:
             review.presenter.scale = self._presenter.scale
             self._editing.use("", None)
             self._edits.remove()
+            hide_quality_map(self._segmentation_node)
             remove_with_results(self._segmentation_node)
             remove_node(self._volume_node)
         self.review, self._presenter = review, review.presenter

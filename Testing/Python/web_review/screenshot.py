@@ -1,6 +1,7 @@
 """Make the pictures of docs/WEB_REVIEW.md: ``python -m Testing.Python.web_review.screenshot [--out FILE]``.
 
-The second one, of errors, is called as the first, with ``_errors``.
+The second one, of errors, is called as the first, with ``_errors``; that of a list, with ``_queue``, is made by
+``--queue`` alone.
 
 TotalSegmentator's example CT (Apache-2.0) from ``../shared`` with errors planted in its segmentation; where that is
 absent, a generated phantom.
@@ -27,7 +28,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Score the case, look at a flagged slice, take the picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=REPOSITORY / "Resources" / "Screenshots" / "web_review.png")
+    parser.add_argument("--queue", action="store_true", help="only the picture of a list that is worked through")
     options = parser.parse_args(arguments)
+    if options.queue:
+        return picture_of_queue(options.out.with_stem(f"{options.out.stem}_queue"))
     with tempfile.TemporaryDirectory() as work:
         case = [*case_arguments(Path(work)), "--out", "review"]
         with served_review(case, Path(work)) as served, chromium() as browser:
@@ -57,6 +61,27 @@ def main(arguments: list[str] | None = None) -> int:
     for number, path in enumerate((options.out, options.out.with_stem(f"{options.out.stem}_errors"))):
         save(picture_of(data[number]), path)
         print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+    return 0
+
+
+def picture_of_queue(out: Path) -> int:
+    """A slice of a list, the case open at it."""
+    from Testing.screenshots import make_queue, picture_of, save
+
+    with tempfile.TemporaryDirectory() as work:
+        listed, pool = make_queue(Path(work), *case_arguments(Path(work))[1::2])
+        arguments = ["--queue", str(listed), "--data", str(pool), "--segments", "liver,spleen,stomach,pancreas,aorta"]
+        with served_review(arguments, Path(work)) as served, chromium() as browser:
+            page = browser.new_page(viewport=SIZE)
+            page.set_default_timeout(900_000)
+            page.goto(served.address)
+            page.wait_for_selector("tbody tr")
+            page.wait_for_function("() => +document.querySelector('#n-open').innerText > 0")
+            page.wait_for_function("() => !document.querySelector('#cancel')")
+            page.mouse.move(0, 0)
+            time.sleep(5)
+            save(picture_of(page.screenshot()), out)
+    print(f"{out}: {out.stat().st_size / 1000:.0f} kB")
     return 0
 
 
