@@ -64,6 +64,7 @@ class CaseOpener:
         if not case.seg:
             raise InputError(f"{case.name}: has no masks; give --predictions, or draw them in Slicer's panel")
         ct, segmentation = read_case(case)
+        chosen_segments(segmentation, self._how.segments)
         store = ReviewStore(self._options.out / case.name, _fingerprints({"ct": case.root / case.ct}))
         done = corrected_file(self._options.queue, case.name)
         since = done.stat().st_mtime if done.is_file() else 0.0
