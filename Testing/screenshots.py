@@ -35,7 +35,7 @@ COLORS = 256
 """Colors of a picture: the files stay small, and nobody sees the difference."""
 EXACT_COLORS = 24
 """So many of them, the most frequent ones, are not changed at all."""
-SECTIONS = ("queue", "inputs", "results", "review", "display", "export", "advanced")
+SECTIONS = ("inputs", "results", "review", "queue", "display", "export", "advanced")
 STACKED = (("Red", "1"), ("Green", "1"))
 BESIDE = (("Red", "Green"),)
 SEGMENT_TO_SHOW = """() => {

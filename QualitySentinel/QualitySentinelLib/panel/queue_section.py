@@ -76,15 +76,17 @@ class QueueSection:
     # What a user does
 
     def _act(self, action: str) -> None:
-        with slicer.util.tryWithErrorDisplay(_("Failed to open or save a case of the list."), waitCursor=True):
-            from ..review.queue import carry_out
+        from ..review.queue import carry_out
 
-            if self._queue is None and not self._load():
-                return
-            if not self._is_open():  # the scene was closed meanwhile
-                self._queue.opened = ""
-            carry_out(self._queue.act(action), lambda what, of: getattr(self, f"_{what}")(of))
-        self.draw()
+        try:
+            with slicer.util.tryWithErrorDisplay(_("Failed to open or save a case of the list."), waitCursor=True):
+                if self._queue is None and not self._load():
+                    return
+                if not self._is_open():  # the scene was closed meanwhile
+                    self._queue.opened = ""
+                carry_out(self._queue.act(action), lambda what, of: getattr(self, f"_{what}")(of))
+        finally:
+            self.draw()
 
     def _load(self) -> bool:
         from ..review.queue import ReviewQueue

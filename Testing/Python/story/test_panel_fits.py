@@ -24,7 +24,7 @@ from Testing.Host.user import click, show
 from .seeing import pixels_of
 
 WIDTH = 350
-SECTIONS = ("queue", "inputs", "results", "review", "display", "export", "advanced")
+SECTIONS = ("inputs", "results", "review", "queue", "display", "export", "advanced")
 
 
 def dark_palette() -> QPalette:
@@ -62,7 +62,7 @@ def all_open(style, scored):
         getattr(scored.ui, f"{section}CollapsibleButton").collapsed = False
     click(scored.ui.nextButton)
     click(scored.ui.acceptButton)
-    scored.parent.window().resize(1200, 1700)
+    scored.parent.window().resize(1200, 1900)
     show(scored.ui.packageInfoButton)
     return scored
 
