@@ -45,7 +45,7 @@ _ACTIONS = {
 
 
 class ReviewPage:
-    """Connects the review, the scene and the page, which calls the case ``name``; ``queue``: the list of which it is one.
+    """Connects the review, the scene and the page, which calls the case ``name``; ``queue`` is the list that it is of.
 
     ``review`` is the one under review now. To be made inside the running event loop, before the server starts.
     """
