@@ -66,6 +66,8 @@ def test_the_first_case_is_open_and_its_reason_is_told(annotator):
 
 def test_done_saves_what_was_painted_and_opens_the_next_case_that_can_be_read(annotator, pool):
     annotator.select("liver")
+    annotator.page.locator(f'#profile .slice[data-k="{SLICE}"] .hit').click()
+    annotator.wait("k => document.querySelector('#profile .current').dataset.k === k", str(SLICE))
     annotator.page.click("#alone")
     rows, columns = np.nonzero(colored(annotator.picture()))  # the mask alone has a color
     row, column = TOP + int(np.median(rows)), LEFT + int(np.median(columns))
