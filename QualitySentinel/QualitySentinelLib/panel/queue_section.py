@@ -96,6 +96,7 @@ class QueueSection:
         masks = Path(ui.queueMasksEdit.currentPath) if ui.queueMasksEdit.currentPath else None
         if self._is_ready():
             self._queue = ReviewQueue(*paths, masks, _=_)
+            ui.queueCollapsibleButton.collapsed = False
         return self._queue is not None
 
     def _look(self, row) -> None:

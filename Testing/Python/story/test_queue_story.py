@@ -76,6 +76,7 @@ def test_cases_come_one_after_the_other_and_what_is_done_is_kept(slicer, panel, 
     click(ui.queueNextButton)
     assert ui.queueLabel.text.splitlines()[0] == "Case 1 of 4 · reason 1"
     assert nodes(slicer) == {"a segmentation"} and nodes(slicer, "vtkMRMLScalarVolumeNode") == {"a"}
+    assert not ui.queueListEdit.isVisible(), "the list is chosen"
     assert ui.inputVolumeSelector.currentNode().GetName() == "a" and ui.applyButton.enabled
     assert ui.matchedLabel.text == "All 2 segments are matched to structures"
     click(ui.applyButton)
