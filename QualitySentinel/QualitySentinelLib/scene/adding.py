@@ -38,6 +38,8 @@ def add_segmentation(segmentation: Segmentation, load: Callable[[str], object]):
         node = load(str(path))
     if node is None:
         raise InputError(f"{segmentation.source}: Slicer cannot read it; save it as .seg.nrrd")
+    if node.GetStorageNode() is not None:
+        slicer.mrmlScene.RemoveNode(node.GetStorageNode())  # its file is gone
     node.SetName(Path(segmentation.source).name or "Segmentation")
     node.CreateDefaultDisplayNodes()
     return node
