@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import slicer
 from slicer.i18n import tr as _
@@ -13,6 +14,9 @@ from ..errors import CancelledError, UsageError
 from ..scene import SegmentationEdits, jump_to_slice, segment_center, segmentation_from_node
 from ..scene.nodes import frame_of, remove_node, remove_with_results
 from .qt_tools import ActionButtons
+
+if TYPE_CHECKING:
+    from ..review.queue import ReviewQueue
 
 BUTTONS = {
     "previous_case": "queuePreviousButton",
@@ -38,7 +42,7 @@ class QueueSection:
         look_at: Callable[[object, str, int | None], object],
     ) -> None:  # fmt: skip
         self._ui, self._is_ready, self._show, self._look_at = ui, is_ready, show, look_at
-        self._queue = None
+        self._queue: ReviewQueue | None = None
         self._nodes: tuple = ()
         self._case, self._ids = "", {}
         self._edits: SegmentationEdits | None = None
@@ -80,29 +84,31 @@ class QueueSection:
 
         try:
             with slicer.util.tryWithErrorDisplay(_("Failed to open or save a case of the list."), waitCursor=True):
-                if self._queue is None and not self._load():
-                    return
-                if not self._is_open():  # the scene was closed meanwhile
-                    self._queue.opened = ""
-                carry_out(self._queue.act(action), lambda what, of: getattr(self, f"_{what}")(of))
+                queue = self._queue or self._loaded()
+                if queue is not None:
+                    if not self._is_open():  # the scene was closed meanwhile
+                        queue.opened = ""
+                    carry_out(queue.act(action), lambda what, of: getattr(self, f"_{what}")(of))
         finally:
             self.draw()
 
-    def _load(self) -> bool:
+    def _loaded(self) -> ReviewQueue | None:
         from ..review.queue import ReviewQueue
 
         ui = self._ui
-        paths = (Path(edit.currentPath) for edit in (ui.queueListEdit, ui.queuePoolEdit))
         masks = Path(ui.queueMasksEdit.currentPath) if ui.queueMasksEdit.currentPath else None
         if self._is_ready():
-            self._queue = ReviewQueue(*paths, masks, _=_)
+            paths = Path(ui.queueListEdit.currentPath), Path(ui.queuePoolEdit.currentPath)
+            self._queue = ReviewQueue(paths[0], paths[1], masks, _=_)
             ui.queueCollapsibleButton.collapsed = False
-        return self._queue is not None
+        return self._queue
 
     def _look(self, row) -> None:
         """Go to the structure and slice of a row; ``None``: no case is left."""
         if row is None:
-            return self._may_close() and self._close_case()
+            if self._may_close():
+                self._close_case()
+            return
         volume_node, segmentation_node = self._nodes
         k = None if row.slice_index is None else frame_of(volume_node).file_slice(row.slice_index)
         segment_id = self._ids.get(row.structure)

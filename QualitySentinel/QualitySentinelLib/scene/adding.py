@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import slicer
@@ -20,7 +21,7 @@ def add_ct(ct: CtVolume):
     return slicer.util.addVolumeFromArray(voxels, ct.frame.file_ijk_to_ras, Path(ct.source).name or "CT")
 
 
-def add_segmentation(segmentation: Segmentation, load: Callable[[str], object]):
+def add_segmentation(segmentation: Segmentation, load: Callable[[str], Any]):
     """A segmentation node with the same ids, names, colors and tags.
 
     By way of a ``.seg.nrrd``: Slicer's own reader builds the layers, and what we write it reads.

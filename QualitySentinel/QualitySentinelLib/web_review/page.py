@@ -64,15 +64,7 @@ class ReviewPage:
 
     def open(self, review: ReviewController, name: str) -> None:
         """Show a case, in place of the one before."""
-        look = {}
-        if self.review is not None:
-            look = {name: getattr(self._display, name) for name in ("masks", "opacity", "colors")}
-            review.presenter.scale = self._presenter.scale
-            self._editing.use("", None)
-            self._edits.remove()
-            hide_quality_map(self._segmentation_node)
-            remove_with_results(self._segmentation_node)
-            remove_node(self._volume_node)
+        look = {} if self.review is None else self._leave(review.presenter)
         self.review, self._presenter = review, review.presenter
         self._shown, self._painted = (), 0.0
         self._volume_node = add_ct(review.ct)
@@ -99,6 +91,16 @@ class ReviewPage:
         self._server.state.update(told | {"trame__title": f"{name} - Quality Sentinel"})
         self._follow()
         self._draw()
+
+    def _leave(self, presenter: ReviewPresenter) -> dict[str, object]:
+        """Take the case out of the scene; ``presenter``, of the next one, gets its colors. Returns how masks look."""
+        presenter.scale = self._presenter.scale
+        self._editing.use("", None)
+        self._edits.remove()
+        hide_quality_map(self._segmentation_node)
+        remove_with_results(self._segmentation_node)
+        remove_node(self._volume_node)
+        return {name: getattr(self._display, name) for name in ("masks", "opacity", "colors")}
 
     def _build(self) -> None:
         server = self._server

@@ -25,7 +25,7 @@ class QueueRun:
 
     def __init__(self, queue: ReviewQueue, read: Callable[[Case], Callable[[], ReviewController]]) -> None:
         self.queue, self._read = queue, read
-        self.page = None
+        self.page: Any = None
         self._opening = ""
         self._task: asyncio.Task | None = None
 
