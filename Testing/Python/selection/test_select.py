@@ -268,8 +268,8 @@ def test_what_a_review_corrected_is_learned_fully_beside_what_is_trusted(pool, a
     """``train-pseudo --done``: masks from ``corrected``, the rest from the predictions."""
     from types import SimpleNamespace
 
-    from QualitySentinelLib.datasets import find_cases, read_case_ct
-    from QualitySentinelLib.datasets.pool import LIST_COLUMNS, corrected_file
+    from QualitySentinelLib.datasets import read_case_ct
+    from QualitySentinelLib.datasets.pool import LIST_COLUMNS, corrected_file, find_pool
     from QualitySentinelLib.reading import read_segmentation
     from QualitySentinelLib.report import write_scored_segmentation
     from QualitySentinelLib.scores.tables import write_table
@@ -279,7 +279,7 @@ def test_what_a_review_corrected_is_learned_fully_beside_what_is_trusted(pool, a
     done, trusted = (pool.parent / "next" / name for name in ("done.csv", "trusted.csv"))
     write_table(trusted, LIST_COLUMNS, [(1, "case_4", "", None, 0.25, 1.0, "")])
     write_table(done, LIST_COLUMNS, [(1, "case_5", "", None, 0.9, 1.0, "")])
-    case = next(c for c in find_cases(pool.parent, "folders").cases if c.name.endswith("case_5"))
+    case = next(c for c in find_pool(pool).cases if c.name == "case_5")
     masks = read_segmentation(pool.parent / "masks" / "case_0.nii.gz", read_case_ct(case), names)
     write_scored_segmentation(corrected_file(done, "case_5"), masks, CaseScore([], 0.0))
     learned = []
