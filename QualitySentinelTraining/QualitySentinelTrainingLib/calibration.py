@@ -10,7 +10,7 @@ Vovk 2015), and the band that ships is fitted on everybody.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +18,7 @@ from scipy.optimize import isotonic_regression
 
 from QualitySentinelLib.errors import UsageError
 from QualitySentinelLib.scorer.plan import REACH_MM
-from QualitySentinelLib.scores.aggregation import missed_below, segment_dsc
+from QualitySentinelLib.scores.aggregation import calibration_for, missed_below, segment_dsc
 
 from .evaluation.table import EvaluationTable
 from .stats import bootstrap_of
@@ -32,6 +32,9 @@ COVERAGE = 0.9
 FALSE_FLAGS = 0.05
 """Share of empty slices, rightly empty, that may be flagged as missed."""
 
+PATIENTS = 4
+"""A structure that fewer patients were trained on is little known: such structures get wider bounds of their own."""
+
 KNOTS = np.round(np.linspace(0.0, 1.0, 41), 6)
 LEAST_OF_SITE = 0.1
 """On no data set may the bounds hold less than the asked share by more than this: half of it made the bundled model's
@@ -42,6 +45,7 @@ _LEVELS = np.concatenate([np.linspace(0.5, 0.98, 49), [0.99, 0.995, 1.0]])
 """Shares of the rows around a knot that the nested bands hold there."""
 _SNAP = 0.005
 """A bound this near to 0 or 1 is taken to be there."""
+_GOLDEN = (5**0.5 - 1) / 2
 _HAIR = 1e-6
 """True DSC is float32: a bound of exactly 1 must hold it."""
 _CORRECT = 0.95
@@ -51,8 +55,9 @@ _STRICT = 0.02
 
 
 def calibrate(
-    evaluated: EvaluationTable, coverage: float = COVERAGE, false_flags: float = FALSE_FLAGS, reach_mm: float = REACH_MM
-) -> dict:
+    evaluated: EvaluationTable, coverage: float = COVERAGE, false_flags: float = FALSE_FLAGS,
+    reach_mm: float = REACH_MM, well_known: Collection[str] = (),
+) -> dict:  # fmt: skip
     """Everything that turns raw scores into honest ones, from subjects that the model never saw.
 
     Bounds and segment scores are fitted :func:`without_removed`, the threshold of missed slices on all.
@@ -62,34 +67,44 @@ def calibrate(
         coverage: share of slices, and of segments, whose true DSC the bounds are to hold.
         false_flags: share of rightly empty slices that may be flagged.
         reach_mm: how far beyond the ends of the masks empty slices were offered; inference will do as much.
+        well_known: structures that :data:`PATIENTS` or more were trained on, where that is told.
 
     Returns:
         ``{"coverage", "slice": {"predicted", "low", "high"}, "segment": {"aggregated", "dsc", "low", "high",
         "shown"}, "missed": {"threshold", "inner_threshold", "false_flags", "reach_mm"}, "flags": {"threshold",
-        "share", "patients"}}``: knots to interpolate linearly between, all in 0..1, and which segment score is shown
-        (:func:`better_segment_score`); ``missed`` is left out when there are no rightly empty slices, ``flags`` when no
-        slice is correct.
+        "share", "patients"}, "few": {"slice", "segment", "known", "patients"}}``: knots to interpolate linearly
+        between, all in 0..1, and which segment score is shown (:func:`better_segment_score`). ``few`` has the curves of
+        structures that are not ``known``. ``missed`` is left out when there are no rightly empty slices, ``flags`` when
+        no slice is correct, ``few`` without ``well_known`` or when there are too few slices of the others.
 
     Raises:
         UsageError: fewer than two patients, or no masked slices.
     """
     judged = without_removed(evaluated)
-    masked, segments = judged.masked, judged.segments()
-    if len(np.unique(masked.patient)) < 2:
+    if len(np.unique(judged.masked.patient)) < 2:
         raise UsageError("calibration needs slices of at least two patients; evaluate more subjects")
-    low, high = _conformal(masked.predicted, masked.dsc, masked, coverage, _identity)
-    map_ = _monotone_map(segments.aggregated, segments.dsc)
-    shown = better_segment_score(evaluated)
+    segments, shown = judged.segments(), better_segment_score(evaluated)
+    map_ = _listed(_monotone_map(segments.aggregated, segments.dsc))
     centre_of = _monotone_map if shown == "calibrated" else _identity
-    segment_low, segment_high = _conformal(segments.aggregated, segments.dsc, segments, coverage, centre_of)
-    result = {
-        "coverage": coverage,
-        "slice": {"predicted": _listed(KNOTS), "low": _listed(low), "high": _listed(high)},
-        "segment": {
-            "aggregated": _listed(KNOTS), "dsc": _listed(map_), "low": _listed(segment_low),
-            "high": _listed(segment_high), "shown": shown,
-        },
-    }  # fmt: skip
+
+    def bounds(of: EvaluationTable) -> np.ndarray:
+        """(low, high) at the knots, of slices and of segments ``[2, 2, knots]``."""
+        masked, segments = of.masked, of.segments()
+        of_slices = _conformal(masked.predicted, masked.dsc, masked, coverage, _identity)
+        return np.array([of_slices, _conformal(segments.aggregated, segments.dsc, segments, coverage, centre_of)])
+
+    def curves(bounds: np.ndarray) -> dict:
+        of_slices, of_segments = ({"low": _listed(low), "high": _listed(high)} for low, high in bounds)
+        of_segments = {"aggregated": _listed(KNOTS), "dsc": map_, "shown": shown} | of_segments
+        return {"slice": {"predicted": _listed(KNOTS)} | of_slices, "segment": of_segments}
+
+    of_all = bounds(judged)
+    result = {"coverage": coverage} | curves(of_all)
+    little_known = judged.take(~np.isin(judged.structure, list(well_known)))
+    if well_known and len(np.unique(little_known.masked.patient)) > 1 and len(little_known.masked) >= _FEWEST:
+        low, high = np.moveaxis([of_all, bounds(little_known)], 2, 0)
+        wider = np.stack([low.min(axis=0), high.max(axis=0)], axis=1)
+        result["few"] = {"known": sorted(well_known), "patients": PATIENTS} | curves(wider)
     if thresholds := missed_thresholds(evaluated, false_flags):
         result["missed"] = thresholds | {"false_flags": false_flags, "reach_mm": reach_mm}
     if flags := flagged_of_correct(evaluated):
@@ -199,21 +214,19 @@ def cross_calibrate(evaluated: EvaluationTable, folds: int = 5, by_site: bool = 
     return result
 
 
-def slice_bounds(predicted: np.ndarray, patient: np.ndarray, calibration: Mapping) -> tuple[np.ndarray, np.ndarray]:
-    """(low, high) of the true slice DSC for predicted DSC in 0..1, [N] each."""
-    bounds = np.empty((2, len(predicted)))
-    for rows, own in _own(patient, calibration):
+def slice_bounds(masked: EvaluationTable, calibration: Mapping) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high) of the true DSC of slices, [N] each."""
+    predicted, bounds = masked.predicted, np.empty((2, len(masked.predicted)))
+    for rows, own in _own(masked, calibration):
         curve = own["slice"]
         bounds[:, rows] = [np.interp(predicted[rows], curve["predicted"], curve[name]) for name in ("low", "high")]
     return tuple(bounds)
 
 
-def segment_calibrated(
-    aggregated: np.ndarray, patient: np.ndarray, calibration: Mapping
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """(calibrated DSC, DSC shown, low, high) for aggregated slice scores in 0..1, [M] each, as inference has them."""
-    results = np.empty((4, len(aggregated)))
-    for rows, own in _own(patient, calibration):
+def segment_calibrated(segments: pd.DataFrame, calibration: Mapping) -> tuple[np.ndarray, ...]:
+    """(calibrated DSC, DSC shown, low, high) of ``EvaluationTable.segments``, [M] each, as inference has them."""
+    aggregated, results = np.asarray(segments.aggregated), np.empty((4, len(segments.aggregated)))
+    for rows, own in _own(segments, calibration):
         curve = own["segment"]
         calibrated = np.interp(aggregated[rows], curve["aggregated"], curve["dsc"])
         results[:, rows] = calibrated, *segment_dsc(aggregated[rows], curve)
@@ -223,20 +236,21 @@ def segment_calibrated(
 def missed_flags(empty: EvaluationTable, calibration: Mapping) -> np.ndarray:
     """Which empty slices are flagged as missed, bool [N], as inference flags them."""
     flagged = np.zeros(len(empty), bool)
-    for rows, own in _own(empty.patient, calibration):
+    for rows, own in _own(empty, calibration):
         if "missed" in own:
             at_ends, inside = missed_below(own["missed"])
             flagged[rows] = empty.predicted[rows] < np.where(empty.inner[rows], inside, at_ends)
     return flagged
 
 
-def _own(patient: np.ndarray, calibration: Mapping) -> Iterator[tuple[np.ndarray, Mapping]]:
-    """Rows and the calibration to be used for them."""
-    if not isinstance(calibration, CrossCalibration):
-        yield np.arange(len(patient)), calibration
-        return
-    for name in np.unique(patient):
-        yield np.flatnonzero(patient == name), calibration.of_patient.get(str(name), calibration)
+def _own(of: EvaluationTable | pd.DataFrame, calibration: Mapping) -> Iterator[tuple[np.ndarray, Mapping]]:
+    """Rows and the calibration to be used for them: that of their patient, for their structure."""
+    import pandas as pd
+
+    of_patient = getattr(calibration, "of_patient", {})
+    groups = pd.DataFrame({"patient": of.patient, "structure": of.structure}).groupby(["patient", "structure"])
+    for (patient, structure), rows in groups.indices.items():
+        yield rows, calibration_for(structure, of_patient.get(patient, calibration))
 
 
 def coverage(evaluated: EvaluationTable, calibration: Mapping) -> dict:
@@ -248,33 +262,23 @@ def coverage(evaluated: EvaluationTable, calibration: Mapping) -> dict:
         its bounds, every row alike), ``coverage_95ci`` (bootstrap over patients), ``mean_width``, ``by_structure``
         (``n``, ``coverage``, ``mean_width``) and ``by_person`` (``persons``, ``mean``, ``lowest``, ``median``,
         ``highest`` of the patients' own coverages).
-        For ``missed``: shares flagged, of missed and of rightly empty slices.
 
         Slices and segments are counted :func:`without_removed`.
     """
     import pandas as pd
 
-    everything, evaluated = evaluated, without_removed(evaluated)
+    evaluated = without_removed(evaluated)
     result: dict = {
         "nominal": calibration.get("coverage"), "cross_fitted": isinstance(calibration, CrossCalibration)
     }  # fmt: skip
     if "slice" in calibration:
         masked = evaluated.masked
         slices = pd.DataFrame({name: getattr(masked, name) for name in ("dsc", "structure", "patient")})
-        result["slice"] = _coverage(slices, *slice_bounds(masked.predicted, masked.patient, calibration))
+        result["slice"] = _coverage(slices, *slice_bounds(masked, calibration))
     if "segment" in calibration:
         segments = evaluated.segments()
-        *_, low, high = segment_calibrated(
-            segments["aggregated"].to_numpy(), segments["patient"].to_numpy(str), calibration
-        )
+        *_, low, high = segment_calibrated(segments, calibration)
         result["segment"] = _coverage(segments, low, high)
-    if "missed" in calibration:
-        empty = everything.empty
-        flagged, truly = missed_flags(empty, calibration), empty.reference_area > 0
-        result["missed"] = {
-            "n_missed": int(truly.sum()), "n_rightly_empty": int((~truly).sum()),
-            "flagged": _share(flagged[truly]), "false_flags": _share(flagged[~truly]),
-        }  # fmt: skip
     return result
 
 
@@ -286,7 +290,7 @@ def _coverage(of: pd.DataFrame, low: np.ndarray, high: np.ndarray) -> dict:
     by_structure = rows.groupby("structure")
     by_structure = by_structure.agg(n=("held", "size"), coverage=("held", "mean"), mean_width=("width", "mean"))
     return {
-        "n": len(rows), "coverage": _share(held), "mean_width": float(rows["width"].mean()),
+        "n": len(rows), "coverage": float(held.mean()), "mean_width": float(rows["width"].mean()),
         "coverage_95ci": bootstrap_of(lambda w: float(np.average(held, weights=w)), rows["patient"].to_numpy(str)),
         "by_structure": by_structure.to_dict("index"),
         "by_person": {
@@ -294,10 +298,6 @@ def _coverage(of: pd.DataFrame, low: np.ndarray, high: np.ndarray) -> dict:
             "highest": patients.max(),
         },
     }  # fmt: skip
-
-
-def _share(values: np.ndarray) -> float:
-    return float(np.mean(values)) if len(values) else float("nan")
 
 
 def _bands(x: np.ndarray, y: np.ndarray, centre_of: Callable) -> np.ndarray:
@@ -312,7 +312,7 @@ def _bands(x: np.ndarray, y: np.ndarray, centre_of: Callable) -> np.ndarray:
     along = np.interp(x, KNOTS, centre)
     bounds = np.empty((2, len(_LEVELS), len(KNOTS)))
     tails = np.concatenate([(1 - _LEVELS) / 2, (1 + _LEVELS) / 2])
-    for number, rows in enumerate(_windows(x)):
+    for number, rows in enumerate(_windows(x, y)):
         moved = np.clip(y[rows] + centre[number] - along[rows], 0.0, 1.0)
         bounds[..., number] = np.quantile(np.where(piled[rows], y[rows], moved), tails).reshape(2, -1)
     low, high = np.apply_along_axis(_tidied, -1, bounds)
@@ -383,15 +383,20 @@ def _identity(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _monotone_map(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Mean y at the knots, strictly rising: local means of y - x, made isotonic, weighted by the rows they stand on."""
     x, y = np.asarray(x, float), np.asarray(y, float)
-    offset = np.array([(y[rows] - x[rows]).mean() for rows in _windows(x)])
+    offset = np.array([(y[rows] - x[rows]).mean() for rows in _windows(x, y)])
     near = np.histogram(x, np.concatenate([[-np.inf], (KNOTS[1:] + KNOTS[:-1]) / 2, [np.inf]]))[0]
     fitted = isotonic_regression(np.clip(KNOTS + _smoothed(offset), 0.0, 1.0), weights=near + 1.0).x
     return (1 - _STRICT) * fitted + _STRICT * KNOTS
 
 
-def _windows(x: np.ndarray) -> list[np.ndarray]:
-    """For each knot the rows whose x lies nearest to it: a fortieth of all, but 150 to 2000 of them."""
-    order = np.argsort(x, kind="stable")
+def _windows(x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
+    """For each knot the rows whose x lies nearest to it: a fortieth of all, but 150 to 2000 of them.
+
+    Of rows with the same x, such as 0, any number in a row has y as all of them have (golden ratio sequence): the order
+    of the table, one data set after another, must not decide.
+    """
+    order = np.lexsort((y, x))
+    order = order[np.lexsort((np.arange(len(x)) * _GOLDEN % 1.0, x[order]))]
     ordered = x[order]
     size = min(len(x), int(np.clip(len(x) * _WINDOW_SHARE, _FEWEST, _MOST)))
     windows = []

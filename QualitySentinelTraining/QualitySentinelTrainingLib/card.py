@@ -20,7 +20,7 @@ _TABLES = {
     "by_structure": "structure", "by_error": "error of the mask", "by_origin": "origin",
     "by_stage": "training stage of the network that drew the mask",
 }  # fmt: skip
-_TOLD_APART = {"sources", "fold", "options", "started_from", "structures", "pairs", "name", "sha256", "averaged"}
+_TOLD_APART = set("sources fold options started_from structures patients pairs name sha256 averaged".split())
 
 
 def write_card(header: Mapping, report: Mapping, command: str = "") -> str:

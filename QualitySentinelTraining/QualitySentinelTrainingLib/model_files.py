@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from QualitySentinelLib.checkpoint import QualityModel
 
 
+PHANTOM = "phantom"
+"""Source of generated torsos."""
+
+
 def check_out(out: Path) -> Path:
     """The path of a model file to write. Raises ``UsageError``: its name does not end as model files' names do."""
     out = Path(out)
@@ -37,6 +41,12 @@ def patients_seen(training: Mapping) -> set[str]:
     """Everybody a model was trained on, by its metadata, those of the model it started from among them."""
     sources = [source for stage in stages_of(training) for source in stage.get("sources", {}).values()]
     return {patient for source in sources for patient in source.get("persons", ())}
+
+
+def well_known(training: Mapping, patients: int) -> list[str]:
+    """Structures that some stage of a training saw in so many patients; empty when no stage says."""
+    counted = (count for stage in stages_of(training) for count in stage.get("patients", {}).items())
+    return sorted({structure for structure, seen_in in counted if seen_in >= patients})
 
 
 def seen_by(model: QualityModel) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import struct
@@ -30,7 +31,10 @@ _NETWORK = "network."
 _HEADER_BYTES = 16 << 20
 _FILE_BYTES = 2 << 30
 _FLOATS = ("F16", "BF16", "F32")
-_CURVES = {"slice": ("predicted", "low", "high"), "segment": ("aggregated", "dsc", "low", "high")}
+_CURVES = {
+    "slice": ("predicted", "low", "high"), "segment": ("aggregated", "dsc", "low", "high"),
+    "flags": ("threshold", "share"),
+}  # fmt: skip
 """Calibration curves by what they calibrate: columns of knots, the first ascending."""
 _KNOTS = (2, 64)
 _MISSED = {"threshold": (0.0, 1.0), "inner_threshold": (0.0, 1.0), "false_flags": (0.0, 1.0), "reach_mm": (0.0, 100.0)}
@@ -229,8 +233,11 @@ def _check_calibration(calibration: Any) -> None:
 
     check(isinstance(calibration, dict), "is not what it should be")
     check(within(calibration.get("coverage", 0.0)), "gives coverage not as a number in 0..1")
-    for name, columns in _CURVES.items():
-        curve = calibration.get(name)
+    few = calibration.get("few") or {"known": [], "patients": 0}
+    fits = isinstance(few, dict) and isinstance(few.get("known"), list) and isinstance(few.get("patients"), int)
+    check(fits and all(isinstance(n, str) for n in few["known"]), "gives few without known names and patients")
+    for part, (name, columns) in itertools.product((calibration, few), _CURVES.items()):
+        curve = part.get(name)
         if curve is None:
             continue
         knots = [curve.get(column) for column in columns] if isinstance(curve, dict) else [None]
@@ -239,7 +246,8 @@ def _check_calibration(calibration: Any) -> None:
         fits = _KNOTS[0] <= len(knots[0]) <= _KNOTS[1] and all(len(column) == len(knots[0]) for column in knots)
         check(fits, f"gives {name} without {_KNOTS[0]}..{_KNOTS[1]} knots in every column")
         check(knots[0] == sorted(knots[0]), f"gives {name} with {columns[0]} not ascending")
-        check(all(low <= high for low, high in zip(*knots[-2:], strict=True)), f"gives {name} with low above high")
+        rising = columns[-1] != "high" or all(low <= high for low, high in zip(*knots[-2:], strict=True))
+        check(rising, f"gives {name} with low above high")
     missed = calibration.get("missed") or {}
     check(isinstance(missed, dict), "gives missed not as numbers by name")
     for name, (least, most) in _MISSED.items():

@@ -1,9 +1,10 @@
 """Reads the published ``label_embedding.pkl`` by a restricted unpickler.
 
 The file is a pickled ``{int: tensor}``; each tensor's storage is a ``torch.save`` blob of the old, sequential format,
-a pickle again. The few names a file may mention stand for functions of this module (``find_class``); other names and
-all instructions that are not needed are refused. It is Python's unpickler, not that of C: the latter's memory is no
-match for a hostile file. The work one file can cause is bounded by :class:`_Budget`.
+which torch's own reader, restricted to weights, takes apart. The few names a file may mention stand for functions of
+this module (``find_class``); other names and all instructions that are not needed are refused. It is Python's
+unpickler, not that of C: the latter's memory is no match for a hostile file. The work one file can cause is bounded by
+:class:`_Budget`.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ import io
 import os
 import pickle
 import pickletools
+import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from ..errors import ModelError, reason_of
 
 _FILE_BYTES = 64 << 20
-_MAGIC = 0x1950A86A20F9469CFC6C
-_PROTOCOL = 1001
 
 
 class _Refused(ValueError):
@@ -93,17 +94,17 @@ _ALLOWED = frozenset(
         "PROTO", "FRAME", "STOP", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT",
         "SHORT_BINUNICODE", "BINUNICODE", "SHORT_BINBYTES", "BINBYTES", "MARK", "EMPTY_DICT", "EMPTY_LIST",
         "EMPTY_TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "TUPLE", "APPEND", "APPENDS", "SETITEM", "SETITEMS", "MEMOIZE",
-        "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BINPERSID",
+        "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "GLOBAL", "STACK_GLOBAL", "REDUCE",
     )
 )  # fmt: skip
 
 
 class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]  # the one in Python, which has no stub
-    """Containers, numbers and texts, and what the dotted names and the persistent ids that are given stand for."""
+    """Containers, numbers and texts, and what the dotted names that are given stand for."""
 
-    def __init__(self, stream: io.BytesIO, budget: _Budget, names: dict[str, object], persistent=None) -> None:
+    def __init__(self, stream: io.BytesIO, budget: _Budget, names: dict[str, object]) -> None:
         super().__init__(stream)
-        self._budget, self._names, self._persistent = budget, names, persistent
+        self._budget, self._names = budget, names
         self.dispatch = self  # type: ignore[misc]  # asked for each instruction
 
     stack: list
@@ -128,27 +129,14 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]  # the one in
             raise _Refused(f"it asks for {shown}, which an embedding table does not need; the file may be an attack")
         return self._names[name]
 
-    def persistent_load(self, identity: object) -> object:
-        """Only storages have an identity."""
-        if self._persistent is None:
-            raise _Refused("it refers to something outside of it")
-        return self._persistent(identity)
-
-
-_STORAGES: dict[str, object] = {"torch.FloatStorage": np.dtype("<f4"), "torch.HalfStorage": np.dtype("<f2")}
-
 
 def _names(budget: _Budget) -> dict[str, object]:
     """The names that the outer pickle may mention: plain functions of ours."""
     return {
-        "collections.OrderedDict": _empty,
-        "torch.storage._load_from_bytes": partial(_storage_of_blob, budget),
+        "collections.OrderedDict": lambda: OrderedDict(),  # without arguments
+        "torch.storage._load_from_bytes": _storage_of_blob,
         "torch._utils._rebuild_tensor_v2": partial(_tensor, budget),
     }
-
-
-def _empty() -> OrderedDict:
-    return OrderedDict()
 
 
 def _expect(value: object, kind: type):
@@ -177,33 +165,13 @@ def _tensor(budget: _Budget, storage, offset, shape, strides, _requires_grad, _h
     return np.array(view, dtype=np.float32)
 
 
-def _storage_of_blob(budget: _Budget, blob: bytes) -> np.ndarray:
-    """The one storage in a sequential ``torch.save`` blob: magic, protocol, system, value, keys, then raw numbers."""
+def _storage_of_blob(blob: bytes) -> np.ndarray:
+    """The numbers of the one storage in a sequential ``torch.save`` blob."""
     stream = io.BytesIO(_expect(blob, bytes))
-    magic, protocol, system, found, keys = (
-        _Unpickler(stream, budget, _STORAGES, _storage_identity).load() for _ in range(5)
-    )
-    if magic != _MAGIC or protocol != _PROTOCOL or _expect(system, dict).get("little_endian") is not True:
-        raise _Refused("a storage that torch.save of the published environment has not written")
-    if not isinstance(found, _StorageIdentity) or not isinstance(keys, list) or keys != [found.key]:
-        raise _Refused("a blob that holds more or less than one storage")
-    start = stream.tell() + 8
-    size = int.from_bytes(blob[start - 8 : start], "little")
-    if size != found.length or len(blob) - start != size * found.dtype.itemsize:
-        raise _Refused("a storage of another size than it says")
-    return np.frombuffer(blob, found.dtype, offset=start)
-
-
-@dataclass
-class _StorageIdentity:
-    dtype: np.dtype
-    key: str
-    length: int
-
-
-def _storage_identity(identity: object) -> _StorageIdentity:
-    """What the persistent id of a storage says: ``("storage", type, key, location, length, view)``."""
-    said = _expect(identity, tuple)
-    if len(said) != 6 or said[0] != "storage" or said[5] is not None or type(said[4]) is not int:
-        raise _Refused("an unknown kind of storage")
-    return _StorageIdentity(_expect(said[1], np.dtype), _expect(said[2], str), said[4])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch remarks on storages of before it had untyped ones
+            storage = torch.load(stream, map_location="cpu", weights_only=True)
+            return torch.tensor([], dtype=storage.dtype).set_(storage).numpy()
+    except Exception as error:  # torch's readers raise nearly anything on damaged files
+        raise _Refused(f"a storage that torch does not read as weights ({reason_of(error, 120)})") from error

@@ -13,7 +13,6 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -36,21 +35,6 @@ Inputs = Sequence[torch.Tensor]
 """What ``network.forward`` takes, in its order."""
 
 
-class Backend(Protocol):
-    """Runs one network."""
-
-    name: str  # ``"torch"`` or ``"openvino"``
-    precision: str  # ``"float32"`` or ``"bfloat16"``: of the arithmetic; inputs and outputs are float32
-
-    def __call__(self, inputs: Inputs) -> np.ndarray:
-        """Raw output, float32 ``[N]``."""
-
-    def draw(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
-        """Raw output, and the shares of the reference that a network with ``with_shares`` draws, float32
-        ``[N, 2, s, s]`` in 0..1: of the mask inside each cell, and of the rest of it.
-        """
-
-
 class _Drawing(nn.Module):
     """A network that gives the shares it draws beside its output."""
 
@@ -64,7 +48,9 @@ class _Drawing(nn.Module):
 
 
 class TorchBackend:
-    """The fused network in PyTorch, on the device of its weights."""
+    """The fused network in PyTorch, on the device of its weights; inputs and outputs are float32, whatever the
+    ``precision`` of the arithmetic.
+    """
 
     name = "torch"
 
@@ -74,9 +60,13 @@ class TorchBackend:
         self._device = next(self._network.parameters()).device
 
     def __call__(self, inputs: Inputs) -> np.ndarray:
+        """Raw output ``[N]``."""
         return self._run(self._network, inputs)[:, 0].float().cpu().numpy()
 
     def draw(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
+        """Raw output, and the shares of the reference that a network with ``with_shares`` draws ``[N, 2, s, s]`` in
+        0..1: of the mask inside each cell, and of the rest of it.
+        """
         raw, shares = self._run(_Drawing(self._network), inputs)
         return raw[:, 0].float().cpu().numpy(), shares.float().cpu().numpy()
 
@@ -119,6 +109,9 @@ class OpenVinoBackend:
     def draw(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
         outputs = self._compiled([x.numpy() for x in inputs])
         return outputs[0][:, 0].copy(), outputs[1]
+
+
+Backend = TorchBackend | OpenVinoBackend
 
 
 def choose_backend(

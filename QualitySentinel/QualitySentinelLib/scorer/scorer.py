@@ -14,7 +14,7 @@ from ..checkpoint import QualityModel, load_model
 from ..errors import CancelledError, UsageError
 from ..options import ScoringOptions
 from ..scores import CaseScore, Progress, SegmentScore, SliceScore, Stage, Status, flag
-from ..scores.aggregation import aggregate
+from ..scores.aggregation import aggregate, calibration_for
 from ..slices import SliceBatch, blank_batch, make_batch
 from ..slices.place import body_of
 from ..steps import Steps, TimeBudget, in_thread
@@ -217,12 +217,17 @@ class Scorer:
 
     def _doubts(self, ct: CtVolume, segments: Iterable[Segment]) -> list[str]:
         """A line for what the model has not learned to judge: structures, and a CT without a whole body."""
-        strange = sorted({s.structure for s in segments if s.structure and not self._was_trained_on(s.structure)})
-        doubts = []
+        structures = {s.structure for s in segments if s.structure and not s.is_empty}
+        strange = {name for name in structures if not self._was_trained_on(name)}
+        few, doubts = self._calibration.get("few"), []
         if strange:
-            more = f" and {len(strange) - _NAMED} more" if len(strange) > _NAMED else ""
-            named = ", ".join(strange[:_NAMED]) + more
+            named = _named(strange)
             doubts.append(f"the model was never trained on {named}: trust these scores less; they have no ranges")
+        if few and (rare := structures - strange - set(few["known"])):
+            doubts.append(
+                f"the model was trained on fewer than {few['patients']} patients with {_named(rare)}: trust these "
+                "scores less; their ranges are wider"
+            )
         if self.model.sees_places and body_of(ct).found[:, 0].mean() < _WHOLE:
             doubts.append(f"{ct.source}: the body is cut off at its sides: left and right are told apart less surely")
         return doubts
@@ -292,7 +297,8 @@ class Scorer:
             gone = {"slice", "segment"}
         elif score.n_scored < score.n_slices:
             gone = {"segment"}
-        return {key: value for key, value in self._calibration.items() if key not in gone}
+        own = calibration_for(score.structure, self._calibration)
+        return {key: value for key, value in own.items() if key not in gone}
 
 
 class _Earlier:
@@ -317,6 +323,12 @@ class _Earlier:
             return None
         # flags are set anew; an edit farther away may have put an empty slice between slices of the mask
         return replace(same, inner=near is not None and _is_inner(segment, k))
+
+
+def _named(structures: Iterable[str]) -> str:
+    first = sorted(structures)
+    more = f" and {len(first) - _NAMED} more" if len(first) > _NAMED else ""
+    return ", ".join(first[:_NAMED]) + more
 
 
 def _blank(segment: Segment) -> SegmentScore:

@@ -95,6 +95,12 @@ def segment_dsc(weighted: float | np.ndarray, curve: Mapping) -> tuple[np.ndarra
     return shown, np.minimum(low, shown), np.maximum(high, shown)
 
 
+def calibration_for(structure: str | None, calibration: Mapping) -> Mapping:
+    """A model's calibration as it holds for a structure: ``few`` has wider bounds for those not ``known``."""
+    few = calibration.get("few")
+    return calibration if not few or structure in few["known"] else {**calibration, **few}
+
+
 def missed_below(thresholds: Mapping | None) -> tuple[float, float]:
     """Below what predictions an empty slice is missed (``calibration["missed"]``): beyond the mask, and inside it."""
     at_ends = (thresholds or {}).get("threshold", MISSED_BELOW)

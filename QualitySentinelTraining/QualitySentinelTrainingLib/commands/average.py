@@ -70,7 +70,7 @@ def average_models(models: Sequence[Path], out: Path):
         "training": {
             "command": shlex.join(["quality-sentinel", "average", "--models", *names, "--out", out.name]),
             "averaged": [loaded[path].sha256 for path in (*earlier, latest)],
-            **{name: before[name] for name in ("fold", "structures", "text") if name in before},
+            **{name: before[name] for name in ("fold", "structures", "patients", "text") if name in before},
             "started_from": before,
         }
     }

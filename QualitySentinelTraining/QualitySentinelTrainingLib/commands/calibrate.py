@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
         options.model, options.scores, options.out, options.coverage, options.false_flags, options.other_folds,
         options.sources,
     )  # fmt: skip
-    held = sorted(model.metadata["calibration"].keys() & {"slice", "segment", "missed", "flags"})
+    held = sorted(model.metadata["calibration"].keys() & {"slice", "segment", "missed", "flags", "few"})
     print(f"model: {options.out} (calibrated: {', '.join(held)})")
     print(f"Score with it: quality-sentinel score --model {options.out} --ct CT --seg SEG --out results")
     return 0
@@ -65,9 +65,9 @@ def calibrate_model(
     from QualitySentinelLib.checkpoint import load_model, save_model
     from QualitySentinelLib.errors import UsageError
 
-    from ..calibration import calibrate
+    from ..calibration import PATIENTS, calibrate
     from ..evaluation import EvaluationTable
-    from ..model_files import check_out, seen_by
+    from ..model_files import check_out, seen_by, well_known
     from .evaluate import by_source
 
     out = check_out(out)
@@ -88,7 +88,8 @@ def calibrate_model(
             f"the model was trained on {len(both)} patients of the tables, including {both[0]}; evaluate it on others, "
             "or add --other-folds if the tables come from models that were not"
         )
-    loaded.metadata["calibration"] = calibrate(evaluated, coverage, false_flags)
+    known = well_known(loaded.metadata.get("training", {}), PATIENTS)
+    loaded.metadata["calibration"] = calibrate(evaluated, coverage, false_flags, well_known=known)
     loaded.metadata["calibrated_on"] = sorted({str(patient) for patient in evaluated.patient})
     save_model(loaded, out, half=True)
     return loaded

@@ -55,12 +55,13 @@ def run(options: argparse.Namespace) -> int:
     from QualitySentinelLib.checkpoint import load_model
     from QualitySentinelLib.files import atomic_write, check_writable
 
-    from ..calibration import cross_calibrate
+    from ..calibration import PATIENTS, cross_calibrate
     from ..card import write_card
     from ..evaluation import EvaluationTable
     from ..evaluation.pictures import worst_picture
     from ..evaluation.report import Experiments, write_evaluation
     from ..evaluation.run import worst_slices
+    from ..model_files import well_known
     from ..pairs import pair_files
 
     _check(options)
@@ -101,7 +102,8 @@ def run(options: argparse.Namespace) -> int:
     if fitted_here and not crossed:
         print("the model's intervals were fitted on these patients: each is measured with bounds fitted on the others")
     if crossed or fitted_here:
-        calibration = cross_calibrate(table, by_site=options.leave_sites_out)
+        known = well_known(model.metadata.get("training", {}), PATIENTS)
+        calibration = cross_calibrate(table, by_site=options.leave_sites_out, well_known=known)
     report = write_evaluation(options.out, groups, calibration, experiments, model.summary(), command)
     if options.pairs:
         paths = [path for folder in options.pairs for path in pair_files(folder)]

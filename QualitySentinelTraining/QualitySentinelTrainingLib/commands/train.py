@@ -19,7 +19,6 @@ log = logging.getLogger(__name__)
 PHANTOM_SEEDS = {"train": range(0, 500), "validation": range(500, 506), "test": range(1_000_100, 1_000_108)}
 """Seeds of the generated torsos of each part. Those of the test part, like the demo's, are never trained on."""
 
-PHANTOM = "phantom"
 MODEL_FILE = "model.safetensors"
 
 
@@ -189,6 +188,8 @@ def outside_fold(paths: Sequence[Path], fold: int | None, folds: int = 5) -> tup
     """
     from QualitySentinelLib.datasets import fold_of
     from QualitySentinelLib.errors import UsageError
+
+    from ..model_files import PHANTOM
 
     if fold is None:
         return list(paths), []

@@ -54,7 +54,7 @@ def figures(table: EvaluationTable, calibration: Mapping | None = None, draws: i
     aggregated = {method: table.segments(method)["aggregated"].to_numpy() for method in AGGREGATIONS}
     true, patient = segments["dsc"].to_numpy(), segments["patient"].to_numpy(str)
     if calibration and "segment" in calibration:
-        aggregated["calibrated"] = segment_calibrated(segments["aggregated"].to_numpy(), patient, calibration)[0]
+        aggregated["calibrated"] = segment_calibrated(segments, calibration)[0]
     for method, scores in aggregated.items():
         result["segments"][method] = with_intervals(scores, true, patient, draws)
     if (table.area == 0).any():

@@ -169,13 +169,13 @@ def worst_picture(slices: Sequence[tuple], path: Path) -> None:
     columns = 8
     rows = -(-len(slices) // columns)
     figure = Figure(figsize=(1.9 * columns, 2.25 * rows), layout="constrained")
-    figure.suptitle(f"The {len(slices)} worst slices: mask orange, reference blue")
+    figure.suptitle(f"The {len(slices)} worst slices: mask orange, reference blue and dashed")
     for number, (crop, mask, reference, title) in enumerate(slices, start=1):
         axes = figure.add_subplot(rows, columns, number)
         axes.imshow(crop, cmap="gray")
-        for shown, color in ((mask, ORANGE), (reference, BLUE)):
+        for shown, color, style in ((mask, ORANGE, "-"), (reference, BLUE, "--")):
             if shown.min() < 0.5 < shown.max():
-                axes.contour(shown, [0.5], colors=color, linewidths=1.2)
+                axes.contour(shown, [0.5], colors=color, linewidths=1.2, linestyles=style)
         axes.set_title(title, fontsize=7)
         axes.axis("off")
     _save(figure, path)

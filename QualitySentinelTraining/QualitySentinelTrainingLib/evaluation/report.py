@@ -108,7 +108,7 @@ def write_evaluation(
     table.write(out / "slices.csv.gz")
     segments = table.segments()
     if calibration and "segment" in calibration:
-        values = segment_calibrated(segments["aggregated"].to_numpy(), segments["patient"].to_numpy(str), calibration)
+        values = segment_calibrated(segments, calibration)
         segments = segments.assign(**dict(zip(("calibrated", "shown", "low", "high"), values, strict=True)))
     write_rows(out / "segments.csv", segments.to_dict("records"))
     write_rows(out / "figures.csv", (

@@ -19,6 +19,7 @@ from QualitySentinelLib.slices.place import LATERAL
 from QualitySentinelLib.text import EmbeddingTable
 
 from ..candidates import OTHER_SIDE, OTHER_STRUCTURE
+from ..model_files import PHANTOM
 from ..pairs import PairFile, restored
 from ..pairs.columns import channels_for
 from .options import TrainingOptions
@@ -131,8 +132,13 @@ class PairDataset(Dataset):
         self._bad: set[int] = set()
 
     def trained_on(self) -> dict:
-        """What the pairs are: ``pairs``, ``structures``, and ``sources`` with ``pairs`` and ``persons`` of each."""
+        """What the pairs are: ``pairs``, ``structures``, ``sources`` with ``pairs`` and ``persons`` of each, and
+        ``patients``, how many each structure was seen in, on CTs that were not made by a program.
+        """
         sources = {}
+        real = np.array(["," not in name and name != PHANTOM for name in self.sources])[self.source]
+        seen = np.unique(np.stack((self._structure[real], self._person[real])), axis=1)[0]
+        seen_in = np.bincount(seen, minlength=len(self._structures))
         for number, name in enumerate(self.sources):
             rows = self.source == number
             patients = sorted(self._persons[code] for code in np.unique(self._person[rows]))
@@ -140,6 +146,7 @@ class PairDataset(Dataset):
         return {
             "pairs": len(self),
             "structures": sorted(self._structures[code] for code in np.unique(self._structure)),
+            "patients": {name: int(seen_in[code]) for code, name in enumerate(self._structures)},
             "sources": {name: source for name, source in sources.items() if source["pairs"]},
         }
 

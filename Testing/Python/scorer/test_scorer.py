@@ -343,6 +343,17 @@ def test_structures_never_trained_on_are_named_and_have_no_ranges(a_small_model,
     assert all(s.dsc_low is not None for s in case["spleen"].slices)
 
 
+def test_structures_learned_from_few_patients_are_named_and_have_wider_ranges(a_small_model, a_ct, a_segmentation):
+    curve = {"predicted": [0.0, 1.0], "low": [0.0, 0.9], "high": [0.3, 1.0]}
+    few = {"known": ["spleen"], "patients": 4, "slice": curve | {"low": [0.0, 0.0], "high": [1.0, 1.0]}}
+    model = replace(a_small_model, metadata={"calibration": {"coverage": 0.9, "slice": curve, "few": few}})
+    case = Scorer(model, device="cpu").score(a_ct, a_segmentation)
+    (warning,) = (line for line in case.warnings if "fewer than 4 patients" in line)
+    assert "liver" in warning and "spleen" not in warning
+    assert all((s.dsc_low, s.dsc_high) == (0.0, 1.0) for s in case["liver"].slices)
+    assert all(s.dsc_high - s.dsc_low < 0.5 for s in case["spleen"].slices)
+
+
 def test_a_model_that_knows_places_sees_them_and_says_when_the_body_is_cut(a_small_model, a_frame, a_segmentation):
     architecture = a_small_model.architecture | {"told_dim": TOLD}
     torch.manual_seed(0)

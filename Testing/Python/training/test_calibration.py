@@ -1,6 +1,7 @@
 """Intervals hold what they promise on persons that took no part in the calibration."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,14 @@ from QualitySentinelTrainingLib.calibration import (
     segment_calibrated,
     slice_bounds,
 )
+from QualitySentinelTrainingLib.evaluation.figures import missed_figures
 from QualitySentinelTrainingLib.evaluation.table import EvaluationTable, segment_score
+
+
+def rows(values, structure="liver"):
+    """Slices, or segments, of one patient, predicted so."""
+    of = {"patient": np.full(len(values), "a"), "structure": np.full(len(values), structure)}
+    return SimpleNamespace(predicted=np.asarray(values), aggregated=np.asarray(values), **of)
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +51,15 @@ def test_bounds_hold_as_well_whatever_subjects_they_were_fitted_on(make_table):
 
 
 def test_bounds_are_wider_where_the_model_errs_more(calibration):
-    low, high = slice_bounds(np.array([0.5, 0.98]), np.array(["a", "a"]), calibration)
+    low, high = slice_bounds(rows([0.5, 0.98]), calibration)
     assert high[0] - low[0] > 2 * (high[1] - low[1])
 
 
 def test_bounds_enclose_the_prediction_and_rise_with_it(calibration):
     x = np.linspace(0, 1, 201)
-    low, high = slice_bounds(x, np.full(201, "a"), calibration)
+    low, high = slice_bounds(rows(x), calibration)
     assert (low <= x + 1e-9).all() and (x <= high + 1e-9).all()
-    dsc, shown, segment_low, segment_high = segment_calibrated(x, np.full(201, "a"), calibration)
+    dsc, shown, segment_low, segment_high = segment_calibrated(rows(x), calibration)
     assert (segment_low <= shown + 1e-9).all() and (shown <= segment_high + 1e-9).all()
     for curve in (low, high, segment_low, segment_high):
         assert (np.diff(curve) >= -1e-9).all()
@@ -64,7 +72,7 @@ def test_a_constant_distortion_of_segments_is_undone(make_table):
     table = table.masked
     calibration = calibrate(table)
     segments = table.segments()
-    dsc, shown, *_ = segment_calibrated(segments.aggregated, segments.patient, calibration)
+    dsc, shown, *_ = segment_calibrated(segments, calibration)
     assert np.abs(segments.aggregated - segments.dsc).mean() > 0.08
     assert np.abs(dsc - segments.dsc).mean() < 0.04
     assert calibration["segment"]["shown"] == "calibrated" and (shown == dsc).all()
@@ -80,7 +88,7 @@ def test_a_calibration_fitted_to_bad_masks_does_not_lower_the_score_of_correct_o
     table.predicted = (0.9 + noise).astype(np.float32)
     calibration = calibrate(table)
     segments = table.segments()
-    dsc, shown, low, high = segment_calibrated(segments.aggregated, segments.patient, calibration)
+    dsc, shown, low, high = segment_calibrated(segments, calibration)
     assert np.abs(dsc - segments.dsc).mean() < np.abs(segments.aggregated - segments.dsc).mean()
     assert calibration["segment"]["shown"] == "area_weighted" and (shown == segments.aggregated).all()
     assert ((low <= shown) & (shown <= high)).all()
@@ -98,17 +106,17 @@ def test_the_knots_are_what_a_model_file_may_hold(calibration):
 def test_inference_gives_the_bounds_that_were_measured(make_table, calibration):
     table = make_table(3, persons=2)
     segments = table.segments()
-    expected = segment_calibrated(segments.aggregated, segments.patient, calibration)
+    expected = segment_calibrated(segments, calibration)
     score = segment_score(table, np.flatnonzero((table.subject == "p0") & (table.mask == 0)))
     aggregate(score, calibration=calibration)
     assert (score.predicted_dsc, score.dsc_low, score.dsc_high) == pytest.approx([e[0] for e in expected[1:]])
     assert score.slices[0].dsc_low == pytest.approx(
-        slice_bounds(table.masked.predicted[:1], np.array(["p0"]), calibration)[0][0]
+        slice_bounds(table.masked.take([0]), calibration)[0][0]
     )
 
 
 def test_one_in_twenty_of_the_rightly_empty_slices_is_flagged(make_table, calibration):
-    measured = coverage(make_table(5, persons=60, prefix="fresh "), calibration)["missed"]
+    measured = missed_figures(make_table(5, persons=60, prefix="fresh "), calibration)["all"]
     assert 0.03 < measured["false_flags"] < 0.07
     assert measured["flagged"] > 0.9
 
@@ -187,3 +195,27 @@ def test_no_data_set_is_held_much_less_than_the_others(make_table):
     assert alone < 0.8 < coverage(fresh, calibrate(together))["slice"]["coverage"]
     apart = cross_calibrate(together, by_site=True)
     assert apart.of_patient["odd 0"] == calibrate(table) and apart.of_patient["p0"] == calibrate(odd)
+
+
+def test_structures_learned_from_few_patients_have_wider_bounds_that_hold_them(make_table):
+    def spread(table):
+        little = table.structure != "liver"
+        errors = np.where(little, 2.5, 1.0) * (table.predicted - table.dsc)
+        table.predicted = np.clip(table.dsc + errors, 0, 1).astype(np.float32)
+        return table
+
+    table, fresh = spread(make_table(0, persons=40)), spread(make_table(1, persons=40, prefix="fresh "))
+    plain, told = calibrate(table), calibrate(table, well_known=["liver"])
+    assert {name: told[name] for name in plain} == plain
+    alike, apart = (coverage(fresh, one)["slice"]["by_structure"] for one in (plain, told))
+    assert alike["liver"] == apart["liver"]
+    for structure in alike.keys() - {"liver"}:
+        assert alike[structure]["coverage"] < apart[structure]["coverage"]
+        assert alike[structure]["mean_width"] < apart[structure]["mean_width"]
+    assert "few" not in calibrate(table, well_known=np.unique(table.structure).tolist())
+
+
+def test_the_order_of_the_table_decides_nothing(make_table):
+    table = make_table(0)
+    table.predicted[np.isin(table.structure, table.structure[:1])] = 0.0  # many rows that are predicted alike
+    assert calibrate(table.take(np.arange(len(table))[::-1])) == calibrate(table)

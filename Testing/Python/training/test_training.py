@@ -171,6 +171,7 @@ def test_structures_can_be_left_out_and_pairs_be_fewer(pairs):
     everything = dataset_of(pair_files(pairs)).trained_on()
     assert everything["structures"] == ["liver", "spleen"]
     assert everything["sources"]["Real"]["persons"] == ["a", "b"]
+    assert everything["patients"]["liver"] == 2
     assert everything["pairs"] == sum(source["pairs"] for source in everything["sources"].values())
     assert dataset_of(pair_files(pairs), leave_out=("spleen",)).trained_on()["structures"] == ["liver"]
     few = dataset_of(pair_files(pairs), most_pairs=7)
