@@ -189,8 +189,8 @@ def provisioned(options: argparse.Namespace) -> Path:
     out, admin = options.out.resolve(), "admin@hospital.org"
     experiment = _small(out, 40, 2, [5, 3])
     travel(experiment, out / "core")
-    members = [("localhost", "server", {"fed_learn_port": 8002}), (admin, "admin", {"role": "project_admin"})]
-    members += [(f"center_{n}", "client", {}) for n in (1, 2)]
+    members: list[tuple[str, str, dict]] = [("localhost", "server", {"fed_learn_port": 8002})]
+    members += [(admin, "admin", {"role": "project_admin"}), *((f"center_{n}", "client", {}) for n in (1, 2))]
     project = yaml.safe_load((Path(lighter.__file__).parent / "dummy_project.yml").read_text(encoding="utf-8"))
     people = [{"name": name, "type": kind, "org": "hospital", **told} for name, kind, told in members]
     atomic_write(out / "project.yml", yaml.safe_dump(project | {"participants": people}))
