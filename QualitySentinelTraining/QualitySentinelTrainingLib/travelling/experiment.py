@@ -96,11 +96,7 @@ class Sample:
         return self.case.name
 
     def read(self) -> Subject:
-        """The sample, with its harm done to it.
-
-        Raises:
-            QualitySentinelError: it cannot be read.
-        """
+        """The sample, with its harm done to it; a ``QualitySentinelError`` where it cannot be read."""
         if self.positive is None:
             return harmed(read_subject(self.case), self.harm)
         ct = read_case_ct(self.case)
@@ -211,11 +207,7 @@ class LocalLearner(Server):
 
 
 def new_model(experiment: Experiment, classes: Iterable[str]) -> TravellingModel:
-    """The model before any training.
-
-    Raises:
-        UsageError: options do not fit each other.
-    """
+    """The model before any training; a ``UsageError`` where options do not fit each other."""
     classify = experiment.task == "classification"
     by = experiment.verify_by or ("rates" if classify else "dsc")
     if by not in (("rates", "loss") if classify else ("dsc", "structures", "loss")):

@@ -132,11 +132,7 @@ class RemoteLearner(Server):
         self._controller = controller
 
     def train(self, center: str, samples: Sequence[str], steps: int = 0) -> dict[str, float]:
-        """Train on a batch, at the site.
-
-        Raises:
-            CenterUnavailable: the site does not answer, or sends weights of another network.
-        """
+        """Train on a batch, at the site; weights of another network count as no answer."""
         told = {"batch": [_number(name) for name in samples], "steps": steps}
         answer = self._controller.ask(center, _TRAIN, self.state(), told)
         try:
@@ -149,8 +145,7 @@ class RemoteLearner(Server):
 class TravelExecutor(Executor):
     """A site's part: it reads its own samples, and trains on those whose numbers the server sends.
 
-    Args:
-        experiment: as JSON; a real site's own file (:data:`SITE_VARIABLE`) goes before it.
+    The experiment is JSON; a real site's own file (:data:`SITE_VARIABLE`) goes before it.
     """
 
     def __init__(self, experiment: str) -> None:

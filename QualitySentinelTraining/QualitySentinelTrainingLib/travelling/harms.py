@@ -25,19 +25,12 @@ Apply = Callable[["Subject", np.random.Generator], "Subject"]
 
 @dataclass(frozen=True)
 class Harm:
-    """A way to make a sample harmful.
+    """A way to make a sample harmful."""
 
-    Attributes:
-        about: what it does, in a few words.
-        apply: the harmed subject; the given one stays as it is.
-        masks: it changes masks, so it does nothing where a whole CT has one label.
-        wrong_label: the label of a whole CT (with or without a lesion) becomes the other one.
-    """
-
-    about: str
-    apply: Apply
-    masks: bool = False
-    wrong_label: bool = False
+    about: str  # what it does, in a few words
+    apply: Apply  # gives another subject
+    masks: bool = False  # it changes masks, so it does nothing where a whole CT has one label
+    wrong_label: bool = False  # the label of a whole CT (with or without a lesion) becomes the other one
 
 
 def _with_hu(subject: Subject, hu: np.ndarray) -> Subject:
@@ -88,10 +81,7 @@ HARMS: dict[str, Harm] = {
 
 
 def harmed(subject: Subject, name: str) -> Subject:
-    """A subject with a harm done to it; the same each time.
-
-    Args:
-        name: of :data:`HARMS`; nothing is done for an empty one.
+    """A subject with a harm of :data:`HARMS` done to it, the same each time; an empty name does nothing.
 
     Raises:
         UsageError: there is no such harm.

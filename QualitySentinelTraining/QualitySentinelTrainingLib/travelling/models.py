@@ -49,11 +49,7 @@ class NetworkOptions(Options):
 
 
 class TravellingModel(ABC):
-    """A network with its optimizer.
-
-    Attributes:
-        updates: done so far; those that were undone do not count. What an update draws follows from it.
-    """
+    """A network with its optimizer; ``updates`` counts those that were not undone, and seeds what each draws."""
 
     def __init__(self, module: nn.Module, options: NetworkOptions, verify_by: str) -> None:
         self.module, self.options, self.updates, self._by = module, options, 0, verify_by
@@ -143,7 +139,6 @@ class SegmentationModel(TravellingModel):
     """A segmentation network of :mod:`..segmentation`, trained on slices.
 
     Args:
-        options: of the network.
         classes: names, the background first.
         verify_by: ``dsc`` (1 minus the mean DSC of the structures), ``structures`` (of each alone) or ``loss``.
     """
@@ -210,7 +205,6 @@ class ClassificationModel(TravellingModel):
     """A small convolutional network that says whether a CT is positive.
 
     Args:
-        options: of the network; ``widths`` are the channels of its layers, each half as fine as the one before.
         verify_by: ``rates`` (false positives and false negatives) or ``loss``.
         published: the rates with exchanged denominators, as published.
     """

@@ -150,11 +150,6 @@ class Journey:
 
     Raises:
         InputError: there are no centers, one has no samples, or two samples share a name.
-
-    Example::
-
-        for visit in Journey(learner, {"A": ["a1", "a2"], "B": ["b1"]}, TravelOptions(cycles=3)).visits():
-            print(visit.center, len(visit.events), "updates")
     """
 
     def __init__(
@@ -297,11 +292,7 @@ class Journey:
         return all(math.isfinite(e) and e <= self.state.best[name] + drift for name, e in errors.items())
 
     def _keep(self, errors: Errors) -> None:
-        """Compare with these errors from now on.
-
-        Raises:
-            InputError: before any update, the model gives no finite number.
-        """
+        """Compare with these errors from now on."""
         if not all(map(math.isfinite, errors.values())):
             raise InputError("the model gives NaN or infinite results before any update; start from another one")
         self.state.reference = dict(errors)
@@ -309,12 +300,10 @@ class Journey:
 
 
 def classification_errors(predicted: np.ndarray, truth: np.ndarray, published: bool = False) -> dict[str, float]:
-    """False-positive rate and false-negative rate.
+    """False-positive rate and false-negative rate of bool ``[N]``, ``True`` for positive.
 
     Args:
-        predicted, truth: bool ``[N]``, ``True`` for positive.
-        published: divide false positives by the number of positives and false negatives by that of negatives, as the
-            published code does by mistake.
+        published: exchange the denominators, the numbers of negatives and of positives, as the published code does.
 
     Raises:
         InputError: the verification set lacks one of the classes.

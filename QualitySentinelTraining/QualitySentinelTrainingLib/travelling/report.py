@@ -99,11 +99,7 @@ def _sample_table(events: Iterable[Event], training: Iterable[Sample], suspiciou
 
 
 def found_by(samples: pd.DataFrame) -> list[list]:
-    """Rows of :data:`DETECTION`: what finds harmful samples and centers, alone and together.
-
-    Args:
-        samples: ``samples.csv``; empty texts are not missing.
-    """
+    """Rows of :data:`DETECTION` from ``samples.csv``: what finds harmful samples and centers, alone and together."""
     suspected, rejected = samples["suspicious"] != "", samples["rejected"] > 0
     early, eliminated = samples["first_rejected"].eq(0).fillna(False), samples["fate"] == "eliminated"
     ways = {"eliminated": eliminated, "rejected in the first cycle": early, "rejected ever": rejected}

@@ -142,11 +142,7 @@ def do_harm(
 
 
 def read_sites(path: Path) -> list[dict[str, str]]:
-    """Rows of a table of sites.
-
-    Raises:
-        InputError: it cannot be read, or lacks a column.
-    """
+    """Rows of a table of sites; an ``InputError`` where it cannot be read or lacks a column."""
     rows = read_table(path)
     if missing := [c for c in ("case", "institution", "split") if not rows or c not in rows[0]]:
         raise InputError(f"{path}: has no column '{missing[0]}'; write the table with split-sites")
@@ -154,10 +150,6 @@ def read_sites(path: Path) -> list[dict[str, str]]:
 
 
 def write_sites(path: Path, rows: Sequence[Mapping[str, str]]) -> Path:
-    """Write a table of sites, whole.
-
-    Raises:
-        InputError: it cannot be written.
-    """
+    """Write a table of sites, whole."""
     columns = list(dict.fromkeys([*OWN_COLUMNS, *(name for row in rows for name in row)]))
     return write_table(path, columns, [[row.get(name, "") for name in columns] for row in rows])

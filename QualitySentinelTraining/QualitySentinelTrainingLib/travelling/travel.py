@@ -46,10 +46,7 @@ Say = Callable[[str], None]
 
 
 def travel(experiment: Experiment, out: Path, say: Say = print) -> Path:
-    """Carry out an experiment; what was done before a stop is not done again.
-
-    Returns:
-        The report.
+    """Carry out an experiment, up to its report; what was done before a stop is not done again.
 
     Raises:
         InputError, UsageError: the data or the options make no sense, or ``out`` is of another experiment.
