@@ -24,6 +24,7 @@ from QualitySentinelTrainingLib.travelling.experiment import (
     Signal,
     samples_of,
 )
+from QualitySentinelTrainingLib.travelling.models import OWN_LOSS
 from QualitySentinelTrainingLib.travelling.quality import outliers, predicted_quality
 from QualitySentinelTrainingLib.travelling.report import detection, found_by
 from QualitySentinelTrainingLib.travelling.sites import read_sites, write_sites
@@ -53,6 +54,11 @@ def test_an_update_can_be_undone_and_repeated_exactly(experiment, task):
     assert all((once[name] == array).all() for name, array in learner.state().items())
     assert learner.verify() == errors and all(0 <= value <= 1 for value in errors.values())
     assert any((once[name] != before[name]).any() for name in once)
+    losses = [learner.model.loss([learner.looks[name]]) for name in batch]
+    told, tried = learner.train("", batch, 3), learner.state()  # a trial, of which the optimizer knows nothing
+    assert told == {OWN_LOSS: max(losses)} and learner.expected().keys() == told.keys()
+    assert all((once[name] == array).all() for name, array in tried.items() if name.startswith("optimizer."))
+    assert any((once[name] != array).any() for name, array in tried.items() if name.startswith("network."))
 
 
 @pytest.mark.parametrize("task", ["classification", "segmentation"])
