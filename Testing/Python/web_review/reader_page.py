@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -69,7 +69,11 @@ class Page:
         return int(self.text("#shown").split()[1])
 
     def picture(
-        self, other_than: np.ndarray | None = None, like: np.ndarray | None = None, view: str = "#axial"
+        self,
+        other_than: np.ndarray | None = None,
+        like: np.ndarray | None = None,
+        view: str = "#axial",
+        until: Callable[[np.ndarray], bool] = lambda picture: True,
     ) -> np.ndarray:
         """What a view shows, uint8 [rows, columns, 3], when it has come to rest.
 
@@ -77,6 +81,7 @@ class Page:
             other_than: wait until it shows something else.
             like: wait until it shows this.
             view: which one; by default the axial view.
+            until: wait until this holds of what it shows.
         """
         last = None
         end = time.monotonic() + PATIENCE_MS / 1000
@@ -85,7 +90,7 @@ class Page:
             now = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
             waited_for = like is not None and not np.array_equal(now, like)
             waited_for |= other_than is not None and np.array_equal(now, other_than)
-            if not waited_for and last is not None and np.array_equal(now, last):
+            if not waited_for and last is not None and np.array_equal(now, last) and until(now):
                 return now
             last = now
             time.sleep(0.2)

@@ -143,8 +143,9 @@ def test_marks_say_where_the_patients_sides_are(reader):
 
 def test_a_segment_is_shown_large_and_so_is_the_next(reader):
     reader.select("kidney right")
+    everything = colored(reader.picture()).sum()
     reader.page.click("#alone")
-    whole = reader.picture()
+    whole = reader.picture(until=lambda picture: colored(picture).sum() < everything / 2)
     reader.page.keyboard.press("f")
     large = reader.picture(other_than=whole)
     assert colored(large).sum() > 3 * colored(whole).sum()
