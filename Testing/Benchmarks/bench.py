@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ import published_loop
 from QualitySentinelLib.checkpoint import QualityModel, load_model
 from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.network import build_network, optimize_for_inference
-from QualitySentinelLib.network.backends import OpenVinoBackend, TorchBackend
+from QualitySentinelLib.network.backends import OpenVinoBackend, TorchBackend, openvino_is_installed
 from QualitySentinelLib.reading import read_ct, read_segmentation
 from QualitySentinelLib.scorer import Scorer
 from QualitySentinelLib.slices import PUBLISHED, make_batch
@@ -125,74 +126,66 @@ def _write_nifti(array: np.ndarray, path: Path, spacing=(1.5, 1.5, 3.0)) -> None
 
 
 def against_published_loop(scratch: Path) -> dict:
-    """Seconds from files to scores: ours and the published loop, same weights, same slices."""
+    """Seconds from files to scores: the published loop, and ours by what runs the network; same weights and slices."""
     ct_path, seg_path = a_case(scratch)
     masks = a_folder_of_masks(scratch, seg_path)
     model = a_published_model(list(masks))
     vectors = {name: torch.from_numpy(model.table.vector(name)) for name in masks}
-
-    started = time.perf_counter()
-    theirs = published_loop.score_case(ct_path, masks, model.network, vectors)
-    their_seconds = time.perf_counter() - started
-
-    model.score(torch.zeros(1, 2, 256, 256), [None])  # prepares the network once, as loading a model file does
-    started = time.perf_counter()
-    ct = read_ct(ct_path)
-    segmentation = read_segmentation(next(iter(masks.values())).parent, ct)
-    for segment in segmentation:
-        segment.structure = segment.id  # the embedding table of this benchmark knows file stems
-    with timed_forward(model) as forward:
-        case = Scorer(model, device="cpu", slices="published").score(ct, segmentation)
-    our_seconds = time.perf_counter() - started
-
-    ours = {s.segment_id: [x.raw for x in sorted(s.slices, key=lambda x: x.slice_index)] for s in case.segments}
-    difference = max(abs(a - b) for name in theirs for a, b in zip(ours[name], theirs[name], strict=True))
+    with Clock() as loop:
+        theirs = published_loop.score_case(ct_path, masks, model.network, vectors)
     slices = sum(len(s) for s in theirs.values())
-    macs = forward_flops(model) / 2
-    peak = matmul_peak()
-    achieved = 2 * macs * slices / forward.seconds
-    print(f"{len(theirs)} structures, {slices} slices, largest difference of scores {difference:.1e}")
-    ratio = their_seconds / our_seconds
-    print(f"published loop {their_seconds:.1f} s, ours {our_seconds:.1f} s: {ratio:.2f} times faster")
-    print(f"scoring alone {case.seconds:.1f} s, of which the forward pass {forward.seconds / case.seconds:.2f}; "
-          f"of everything {forward.seconds / our_seconds:.2f}")  # fmt: skip
-    print(
-        f"forward pass {achieved / 1e9:.0f} GFLOP/s, {achieved / peak:.2f} of the {peak / 1e9:.0f} GFLOP/s "
-        "of a float32 matrix multiplication"
-    )
-    return {
-        "slices": slices,
-        "largest_difference": difference,
-        "published_seconds": their_seconds,
-        "our_seconds": our_seconds,
-        "speed_ratio": ratio,
-        "forward_share_of_scoring": forward.seconds / case.seconds,
-        "forward_share_of_all": forward.seconds / our_seconds,
-        "gflops": achieved / 1e9,
-        "peak_gflops": peak / 1e9,
-        "share_of_peak": achieved / peak,
-    }
+    flops, peak = forward_flops(model) * slices, matmul_peak()
+    print(f"{len(theirs)} structures, {slices} slices: published loop {loop.seconds:.1f} s")
+    figures = {"slices": slices, "published": vars(loop)}
+    ways = [("torch", "float32")] + [("openvino", p) for p in ("float32", "bfloat16")] * openvino_is_installed()
+    for model.backend, model.precision in ways:
+        model.score(torch.zeros(1, 2, 256, 256), [None])  # prepares the network once, as loading a model file does
+        with Clock() as ours, timed_forward(model) as forward:
+            ct = read_ct(ct_path)
+            segmentation = read_segmentation(next(iter(masks.values())).parent, ct)
+            for segment in segmentation:
+                segment.structure = segment.id  # the embedding table of this benchmark knows file stems
+            case = Scorer(model, device="cpu", slices="published").score(ct, segmentation)
+        scores = {s.segment_id: [x.raw for x in sorted(s.slices, key=lambda x: x.slice_index)] for s in case.segments}
+        difference = max(abs(a - b) for name in theirs for a, b in zip(scores[name], theirs[name], strict=True))
+        row = {
+            "seconds": ours.seconds, "ratio": loop.seconds / ours.seconds, "processor_ratio": loop.cpu / ours.cpu,
+            "largest_difference": difference, "forward_share_of_all": forward.seconds / ours.seconds,
+            "forward_share_of_scoring": forward.seconds / case.seconds, "share_of_peak": flops / forward.seconds / peak,
+        }  # fmt: skip
+        name = "{backend} {precision}".format(**model.summary())
+        figures[name] = row
+        print(f"{name}: {ours.seconds:.1f} s, {row['ratio']:.2f} times as fast, {row['processor_ratio']:.2f} times in "
+              f"processor time, scores differ by {difference:.0e}; forward pass {row['forward_share_of_all']:.2f} of "
+              f"it, at {row['share_of_peak']:.2f} of the rate of a float32 matrix product")  # fmt: skip
+    return figures
 
 
 def compact_against_resnet50(scratch: Path) -> dict:
-    """Seconds per slice of the bundled network and of the published ResNet-50, each on its own input, scoring alone."""
+    """Time a slice of the bundled network and of the published ResNet-50, each on its own input, scoring alone.
+
+    Also the processor's: what one core would take, whatever else the machine does.
+    """
     ct_path, seg_path = a_case(scratch)
     ct = read_ct(ct_path)
     segmentation = read_segmentation(seg_path, ct)
     result = {}
     for name, model in (("compact", load_model("bundled")), ("resnet50", a_published_model(["liver"]))):
         Scorer(model, device="cpu", slices=1).score(ct, segmentation)
-        with timed_forward(model) as forward:
-            case = Scorer(model, device="cpu", slices=8).score(ct, segmentation)
-        slices = sum(s.n_scored for s in case.segments)
-        flops = forward_flops(model)
-        result[name] = {
-            "slices": slices, "ms_per_slice": 1e3 * case.seconds / slices,
-            "forward_share": forward.seconds / case.seconds, "gmacs": flops / 2e9,
+        ct.body = None
+        with Clock() as all_of_it, timed_forward(model) as forward:
+            case = Scorer(model, device="cpu", slices="all" if name == "compact" else 4).score(ct, segmentation)
+        slices = sum(len(s.slices) + len(s.empty_slices) for s in case.segments)
+        row = {
+            "slices": slices, "ms_per_slice": 1e3 * case.seconds / slices, "core_ms": 1e3 * all_of_it.cpu / slices,
+            "forward_share": forward.seconds / case.seconds, "forward_core_share": forward.cpu / all_of_it.cpu,
+            "gmacs": forward_flops(model) / 2e9,
         }  # fmt: skip
-        print(f"{name:9} {1e3 * case.seconds / slices:6.2f} ms a slice ({slices} slices), forward pass "
-              f"{forward.seconds / case.seconds:.2f} of it, {flops / 2e9:.2f} GMAC a slice")  # fmt: skip
-    result["ratio"] = result["resnet50"]["ms_per_slice"] / result["compact"]["ms_per_slice"]
+        result[name] = row
+        print(f"{name:9} {row['core_ms']:6.2f} ms of one core a slice ({slices} slices), forward pass "
+              f"{row['forward_core_share']:.2f} of it; {row['ms_per_slice']:.2f} ms on the clock, "
+              f"{row['forward_share']:.2f} of it; {row['gmacs']:.2f} GMAC a slice")  # fmt: skip
+    result["ratio"] = result["resnet50"]["core_ms"] / result["compact"]["core_ms"]
     result["gmac_ratio"] = result["resnet50"]["gmacs"] / result["compact"]["gmacs"]
     print(f"compact is {result['ratio']:.1f} times cheaper in time, {result['gmac_ratio']:.1f} times in arithmetic")
     return result
@@ -255,9 +248,9 @@ def _onnx_runtime(network: torch.nn.Module, inputs, path: Path):
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     taken = {i.name for i in session.get_inputs()}  # those that the network looks at
-    return lambda given: session.run(
-        None, {n: x.numpy() for n, x in zip(names, given, strict=True) if n in taken}
-    )[0][:, 0]
+    return lambda given: session.run(None, {n: x.numpy() for n, x in zip(names, given, strict=True) if n in taken})[0][
+        :, 0
+    ]
 
 
 def _compiled(network: torch.nn.Module):
@@ -358,8 +351,8 @@ def one_slice_edit(scratch: Path) -> dict:
     scorer = Scorer(load_model("bundled"), device="cpu")
     before = scorer.score(ct, segmentation)
     segment = segmentation.segments[5]
-    segment.labels = np.where(np.arange(len(segment.labels))[:, None, None] == 9, 0, segment.labels)
-    segment.__dict__.pop("areas", None)
+    labels = np.where(np.arange(len(segment.labels))[:, None, None] == 9, 0, segment.labels)
+    segmentation.segments[5] = replace(segment, labels=labels)
     after = scorer.score(ct, segmentation, previous=before)
     print(
         f"all {before.seconds:.1f} s, one slice {after.seconds:.2f} s: {before.seconds / after.seconds:.0f} times less"
@@ -384,17 +377,19 @@ def peak_memory(scratch: Path) -> dict:
 
 
 def panel(scratch: Path) -> dict:
-    """The panel in the headless Slicer: first color, stalls of the event loop, an edit scored again (large case)."""
+    """The panel in the headless Slicer by what runs the network: first color, stalls, an edit scored again."""
     figures = {}
     for name, case in (("example", a_case(scratch)), ("large", a_large_case(scratch))):
-        print(f"{name} case")
-        command = [sys.executable, Path(__file__).parent / "panel_bench.py", "--ct", case[0], "--seg", case[1]]
-        done = subprocess.run(
-            [str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
-        )
-        *lines, last = done.stdout.strip().splitlines()
-        print("\n".join(line for line in lines if line.startswith("panel: ")))
-        figures[name] = json.loads(last)
+        for backend in ("torch", "openvino")[: 1 + openvino_is_installed()]:
+            print(f"{name} case, {backend}")
+            bench = Path(__file__).parent / "panel_bench.py"
+            command = [sys.executable, bench, "--ct", case[0], "--seg", case[1], "--backend", backend]
+            done = subprocess.run(
+                [str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
+            )
+            *lines, last = done.stdout.strip().splitlines()
+            print("\n".join(line for line in lines if line.startswith("panel: ")))
+            figures[f"{name}, {backend}"] = json.loads(last)
     return figures
 
 
@@ -414,23 +409,32 @@ SECTIONS = {
 # -- measuring --------------------------------------------------------------------------------------------------------
 
 
-class _Stopwatch:
-    seconds = 0.0
+class Clock:
+    """Seconds that the blocks take, on the clock and of all processors."""
+
+    seconds = cpu = 0.0
+
+    def __enter__(self) -> Clock:
+        self.seconds -= time.perf_counter()
+        self.cpu -= time.process_time()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.seconds += time.perf_counter()
+        self.cpu += time.process_time()
 
 
 @contextmanager
 def timed_forward(model: QualityModel):
-    """Adds up the wall time of the model's forward passes."""
-    watch, real = _Stopwatch(), model.score
+    """Adds up the time of the model's forward passes."""
+    clock, real = Clock(), model.score
 
     def score(*arguments):
-        started = time.perf_counter()
-        result = real(*arguments)
-        watch.seconds += time.perf_counter() - started
-        return result
+        with clock:
+            return real(*arguments)
 
     model.score = score
-    yield watch
+    yield clock
     del model.score
 
 

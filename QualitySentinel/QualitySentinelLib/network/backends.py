@@ -150,7 +150,7 @@ def choose_backend(
 
 def openvino_is_installed() -> bool:
     """Whether OpenVINO can be imported; it is not imported."""
-    return "openvino" in sys.modules or importlib.util.find_spec("openvino") is not None
+    return sys.modules.get("openvino") is not None or importlib.util.find_spec("openvino") is not None
 
 
 def _import_openvino():
