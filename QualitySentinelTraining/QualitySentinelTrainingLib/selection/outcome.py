@@ -53,7 +53,7 @@ def rounds_of(experiment: Experiment, run: Run) -> tuple[pd.DataFrame, pd.DataFr
             last = by_patient.rename_axis("patient").reset_index()
             patients.append(last.assign(strategy=strategy, weak=weak, seed=seed))
     rounds = pd.DataFrame(rows, columns=[*ROUND_COLUMNS, "curve"])
-    rounds["cost"] = rounds.groupby([*_ARM, "seed"])["cost"].cumsum()
+    rounds["cost"] = rounds["cost"].astype(float).groupby([rounds[c] for c in (*_ARM, "seed")]).cumsum()
     return rounds, pd.concat(patients) if patients else pd.DataFrame(columns=[*_ARM, "seed", "patient", "dsc", "nsd"])
 
 

@@ -19,6 +19,7 @@ from QualitySentinelTrainingLib.option_files import read_options
 from QualitySentinelTrainingLib.runs import Run
 from QualitySentinelTrainingLib.segmentation.network import SegmentationNetwork
 from QualitySentinelTrainingLib.selection.experiment import Experiment
+from QualitySentinelTrainingLib.selection.outcome import write_outcome
 from QualitySentinelTrainingLib.selection.pseudo import add_trust, choose_weak, train_pseudo, trusted_subject
 from QualitySentinelTrainingLib.selection.simulate import SIMULATE, run_simulate, slice_counts
 from QualitySentinelTrainingLib.selection.strategies import STRATEGIES
@@ -176,6 +177,11 @@ def test_an_experiment_that_cannot_be_meant_is_one_line(experiment, tmp_path, ca
     assert main(["simulate", str(path), "--out", str(tmp_path / "out")]) != 0
     assert told in capsys.readouterr().err
     assert not (tmp_path / "out" / "networks").exists()  # before anything is trained
+
+
+def test_a_report_is_written_although_every_step_failed(experiment, tmp_path):
+    write_outcome(read_options(Experiment, experiment()), Run(tmp_path / "out", SIMULATE))
+    assert not rows(tmp_path / "out" / "summary.csv") and (tmp_path / "out" / "report.html").is_file()
 
 
 def test_phantoms_serve_as_a_data_set(experiment, tmp_path):
