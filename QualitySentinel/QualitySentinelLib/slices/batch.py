@@ -173,7 +173,8 @@ def prepare(crops: Sequence[PlaneCrop], preset: Preset, device: torch.device | s
     maker = device if device.type == "cuda" else torch.device("cpu")
     images = torch.empty((len(crops), preset.channels, preset.size, preset.size), device=maker)
     for some in _chunks(sides, preset.size):
-        _window(_resampled(crops[some], preset, maker), [c.neighbour for c in crops[some]], preset, images[some])
+        small = _resampled(crops[some], preset.size, maker, preset.hu_range)
+        _window(small, [c.neighbour for c in crops[some]], preset, images[some])
     pixel_mm = torch.from_numpy(pixel_mm.astype(np.float32))
     return SliceBatch(images.to(device), pixel_mm.to(device), [c.box for c in crops])
 
@@ -199,39 +200,26 @@ def coverage(crops: Sequence[PlaneCrop], size: int) -> torch.Tensor:
     """Share of each output pixel that ``mask`` covers, float32 ``[N, S, S]`` in 0..1: a training target, on the CPU."""
     shares = torch.empty((len(crops), size, size))
     for some in _chunks(_sides(crops), size):
-        boxes, corners, shape = _touched([c.box for c in crops[some]])
-        planes = np.zeros((len(boxes), shape[1], 1, shape[0]), dtype=np.float32)
-        for plane, crop, corner in zip(planes, crops[some], corners, strict=True):
-            _paste(plane[:, 0].T, crop.mask, crop.mask_origin, corner, (0, 1))
-        shares[some] = resize(torch.from_numpy(planes), *_relative(boxes, corners), size)[:, 0]
+        shares[some] = _resampled(crops[some], size, shares.device)[:, 0]
     return shares
 
 
-def _touched(crop_boxes: Sequence[CropBox]) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
-    """Boxes ``[N, 4]``, the first pixel that each touches ``[N, 2]``, and rows and columns that hold any of them."""
-    boxes = np.array(crop_boxes, dtype=np.float64)
-    corners = np.floor(boxes[:, ::2] + 1e-9).astype(int)
-    ends = np.ceil(boxes[:, 1::2] - 1e-9)
-    height, width = (int(s) for s in (ends - corners).max(axis=0))
-    return boxes, corners, (height, width)
-
-
-def _relative(boxes: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Starts and lengths of ``boxes``, ``[N, 2]`` each, counted from ``corners``."""
-    return boxes[:, ::2] - corners, boxes[:, 1::2] - boxes[:, ::2]
-
-
-def _resampled(crops: Sequence[PlaneCrop], preset: Preset, device: torch.device) -> torch.Tensor:
-    """HU within the preset's whole range, and masks, of a few crops of similar size: ``[N, 2, S, S]``."""
-    low, high = preset.hu_range
-    boxes, corners, (height, width) = _touched([c.box for c in crops])
-    planes = np.empty((len(crops), width, 2, height), dtype=np.float32)
-    planes[:, :, 0] = low  # what lies outside the image is air
-    planes[:, :, 1] = 0.0
+def _resampled(
+    crops: Sequence[PlaneCrop], size: int, device: torch.device, hu: tuple[float, float] | None = None
+) -> torch.Tensor:
+    """Masks of a few crops, ``[N, 1, S, S]``; with a range of ``hu``, before them the CT limited to it."""
+    boxes = np.array([crop.box for crop in crops], dtype=np.float64)
+    corners = np.floor(boxes[:, ::2] + 1e-9).astype(int)  # the first pixel that each touches
+    height, width = np.ceil(boxes[:, 1::2] - 1e-9 - corners).max(axis=0).astype(int)
+    planes = np.zeros((len(crops), width, 1 if hu is None else 2, height), dtype=np.float32)
+    if hu is not None:
+        planes[:, :, 0] = hu[0]  # what lies outside the image is air
     for plane, crop, corner in zip(planes, crops, corners, strict=True):
-        _paste(plane[:, 0].T, crop.ct, crop.ct_origin, corner, (low, high))
-        _paste(plane[:, 1].T, crop.mask, crop.mask_origin, corner, (0, 1))
-    return resize(torch.from_numpy(planes).to(device), *_relative(boxes, corners), preset.size)
+        if hu is not None:
+            _paste(plane[:, 0].T, crop.ct, crop.ct_origin, corner, hu)
+        _paste(plane[:, -1].T, crop.mask, crop.mask_origin, corner, (0, 1))
+    starts, lengths = boxes[:, ::2] - corners, boxes[:, 1::2] - boxes[:, ::2]
+    return resize(torch.from_numpy(planes).to(device), starts, lengths, size)
 
 
 def _window(small: torch.Tensor, neighbours: Sequence[float | None], preset: Preset, images: torch.Tensor) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from ..anatomy import structure_named
 from ..anatomy.structures import LEVELS, level_of
 from ..volume import CtVolume
 from .resize import resize
+
+if TYPE_CHECKING:
+    from .batch import PlaneCrop
 
 PLACE = (
     "lateral", "depth", "half width", "half depth", "area", "body width", "body depth", "found lateral", "found depth",
@@ -42,13 +45,6 @@ LONG_ENOUGH_MM = 150.0
 FAR_MM = 500.0
 _GRAY = ((-1000.0, -200.0, 300.0, 1300.0), (0.0, 0.25, 0.9, 1.0))
 """HU and their gray in the small picture: most of it for soft tissue, some for lungs and bone."""
-
-
-class MaskInSlice(Protocol):
-    """A mask ``[rows, columns]``, and the row and column of its first pixel in the slice."""
-
-    mask: np.ndarray
-    mask_origin: tuple[int, int]
 
 
 @dataclass
@@ -77,12 +73,12 @@ class Body:
         )
         return cls(hu, tuple(float(s) for s in spacing), boxes, found)
 
-    def places(self, ks: Sequence[int], crops: Sequence[MaskInSlice], size: int) -> tuple[np.ndarray, np.ndarray]:
+    def places(self, ks: Sequence[int], crops: Sequence[PlaneCrop], size: int) -> tuple[np.ndarray, np.ndarray]:
         """Where masks lie.
 
         Args:
             ks: canonical slices.
-            crops: the mask of each, ``[rows, columns]`` of which non-zero pixels belong, with its corner in the slice.
+            crops: with the mask of each; its CT is not looked at.
             size: side of the locator L.
 
         Returns:
