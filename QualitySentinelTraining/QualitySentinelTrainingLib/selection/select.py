@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from QualitySentinelLib.datasets.pool import LIST_COLUMNS, find_pool
+from QualitySentinelLib.datasets.pool import LIST_COLUMNS, find_pool, with_corrections
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.files import atomic_folder, sha256_of
 
@@ -96,7 +96,7 @@ def _write(
     strategy, budget = STRATEGIES[options.strategy], Budget.parse(options.budget, options.minutes_per_slice)
     trust_by = options.trust_by or budget.level
     done = {unit[:3] for path in options.done for unit in units_in(path)}
-    whole = {case for case, structure, _ in done if not structure}
+    whole = {unit[0]: path for path in options.done for unit in units_in(path) if not unit[1]}
     structures = {one.case: [s.structure for s in one.structures] for one in measured()}
     failed |= strangers(structures)
     cases = set(structures) - set(failed)
@@ -110,8 +110,8 @@ def _write(
         raise UsageError(f"{pool}: every case is in the lists of --done; nothing is left to choose")
     costs, annotated = budget.costs(units.count), None
     budget.check(costs, str(pool))
-    if strategy.features and budget.level == "case" and cases & whole:
-        annotated = np.stack([one.features for one in measured() if one.case in cases & whole])
+    if strategy.features and budget.level == "case" and cases & whole.keys():
+        annotated = np.stack([one.features for one in measured() if one.case in cases & whole.keys()])
     chosen = budget.spend(strategy.order(units, annotated, rng), costs)
     rest = _without(ranked[trust_by], done | set(units.take(chosen).keys))
     if options.dsal_round:
@@ -129,8 +129,9 @@ def _write(
         for name in options.export:
             EXPORTS[name](new, {item.name: item for item in items}, selection.chosen)
     if options.nnunet is not None:
-        cases = [item.case for item in items if item.name in whole and item.case.seg and options.predictions]
-        number = write_nnunet(options.nnunet, items, selection.trusted, cases)
+        told = [(i.case, with_corrections(i.case, whole[i.name])) for i in items if i.name in whole]
+        told = [case for before, case in told if case != before or (case.seg and options.predictions)]
+        number = write_nnunet(options.nnunet, items, selection.trusted, told)
         notes.append(f"{options.nnunet}: raw data of {number} cases for nnU-Net")
     return selection
 

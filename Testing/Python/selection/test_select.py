@@ -10,7 +10,12 @@ import pandas as pd
 import pytest
 
 from QualitySentinelLib.commands.main import main
+from QualitySentinelLib.datasets import read_case_ct
+from QualitySentinelLib.datasets.pool import LIST_COLUMNS, corrected_file, find_pool
+from QualitySentinelLib.reading import read_segmentation
+from QualitySentinelLib.report import write_scored_segmentation
 from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status, write_report_json
+from QualitySentinelLib.scores.tables import write_table
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.segmentation import SegmentationOptions, train, write_probabilities
 from QualitySentinelTrainingLib.segmentation.probabilities import write_names
@@ -45,6 +50,15 @@ def rows(path):
 def select(pool, *options, out="out", masks=True):
     given = ["--predictions", str(pool.parent / "masks")] if masks else []
     return main(["select", str(pool), "--out", str(pool.parent / out), "--workers", "1", *given, *map(str, options)])
+
+
+def correct(pool, done, name):
+    """Do a case as a review does: whole masks in ``corrected``, a row in ``done``."""
+    case = next(case for case in find_pool(pool).cases if case.name == name)
+    names = str(pool.parent / "masks" / "labels.json")
+    masks = read_segmentation(pool.parent / "masks" / "case_0.nii.gz", read_case_ct(case), names)
+    write_scored_segmentation(corrected_file(done, name), masks, CaseScore([], 0.0))
+    write_table(done, LIST_COLUMNS, [(1, name, "", None, 0.9, 1.0, "")])
 
 
 def test_lowest_predicted_quality_comes_first_and_the_rest_is_trusted(pool, capsys):
@@ -232,6 +246,11 @@ def test_the_next_round_for_nnunet_ignores_what_is_not_trusted(pool, a_torso):
     value = about["labels"][trusted[0]["structure"]]
     assert (labels[..., int(trusted[0]["slice_index"])] == value).any() and (labels == 3).any()
     assert about["numTraining"] == len(list((raw / "imagesTr").iterdir())) == len({r["case"] for r in trusted})
+    done, raw = pool.parent / "next" / "done.csv", raw.with_name("Dataset002_Next")
+    correct(pool, done, "case_5")
+    assert select(pool, "--budget", "1", "--trust", "0.3", "--done", done, "--nnunet", raw) == 0
+    labels = np.asarray(nibabel.load(raw / "labelsTr" / "case_5.nii.gz").dataobj)
+    assert (labels > 0).sum() == (a_torso.labels > 0).sum(), "as the review corrected it, nothing ignored"
 
 
 def test_help_names_every_strategy(capsys):
@@ -268,20 +287,11 @@ def test_what_a_review_corrected_is_learned_fully_beside_what_is_trusted(pool, a
     """``train-pseudo --done``: masks from ``corrected``, the rest from the predictions."""
     from types import SimpleNamespace
 
-    from QualitySentinelLib.datasets import read_case_ct
-    from QualitySentinelLib.datasets.pool import LIST_COLUMNS, corrected_file, find_pool
-    from QualitySentinelLib.reading import read_segmentation
-    from QualitySentinelLib.report import write_scored_segmentation
-    from QualitySentinelLib.scores.tables import write_table
     from QualitySentinelTrainingLib.selection import pseudo
 
-    names = str(pool.parent / "masks" / "labels.json")
     done, trusted = (pool.parent / "next" / name for name in ("done.csv", "trusted.csv"))
     write_table(trusted, LIST_COLUMNS, [(1, "case_4", "", None, 0.25, 1.0, "")])
-    write_table(done, LIST_COLUMNS, [(1, "case_5", "", None, 0.9, 1.0, "")])
-    case = next(c for c in find_pool(pool).cases if c.name == "case_5")
-    masks = read_segmentation(pool.parent / "masks" / "case_0.nii.gz", read_case_ct(case), names)
-    write_scored_segmentation(corrected_file(done, "case_5"), masks, CaseScore([], 0.0))
+    correct(pool, done, "case_5")
     learned = []
 
     def train(labeled, sources, out, *_):
