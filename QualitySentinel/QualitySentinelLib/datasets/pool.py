@@ -89,11 +89,7 @@ def _value(cell: str, kind: Callable[[str], float] | None) -> str | float | None
 def cases_with_masks(
     pool: Path, predictions: Path | None = None, layout: str | None = None, names: str | None = None
 ) -> dict[str, Case]:
-    """The cases of a pool by name, with what a folder of predictions has of them in place of their own masks.
-
-    Raises:
-        InputError, UsageError: as :func:`find_pool` and ``find_predictions`` do.
-    """
+    """The cases of a pool by name, with what a folder of predictions has of them in place of their own masks."""
     cases = {case.name: case for case in find_pool(pool, layout, names).cases}
     predicted = {} if predictions is None else {p.subject: p for p in find_predictions(predictions)}
     for name, case in cases.items():

@@ -31,10 +31,9 @@ class QueueSection:
     """Opens the cases of a list in the scene, and keeps what has become of them.
 
     Args:
-        ui: the widgets by name.
         is_ready: whether what reading files needs is installed; asks the user.
-        show: called with a CT and a segmentation of the scene, to select them.
-        look_at: called with a segmentation node, a segment id and a canonical k: goes there in its review, if any.
+        show: selects a CT and a segmentation of the scene.
+        look_at: goes to a segment, and a canonical k, of a segmentation in its review, if any.
     """
 
     def __init__(

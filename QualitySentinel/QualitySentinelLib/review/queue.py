@@ -38,27 +38,15 @@ _STATES = {"mark_done": State.DONE, "back_to_pool": State.BACK}
 class ReviewQueue:
     """A list that one person works through, as a view shows it; the rows of a case come together.
 
-    Every view alike carries out what :meth:`act` asks for, and then draws this anew.
-
-    Args:
-        path: the list.
-        pool: the data set that it was selected from.
-        predictions: folder of masks, where they are not in the pool.
-        layout, names: of the pool, and what label values mean, as ``find_cases`` takes them.
-        _: translates; in Slicer ``slicer.i18n.tr``.
-
-    Attributes:
-        ACTIONS: what a view offers.
-        current: the row that is looked at; ``None`` before the first and after the last.
-        opened: name of the case that the view shows; empty for none.
-        problems: why cases were passed over, one line each, by name.
+    Every view alike carries out what :meth:`act` asks for, and then draws this anew. ``predictions`` is a folder of
+    masks, where they are not in the pool.
 
     Raises:
         InputError: the list, the pool or what was kept of them cannot be read.
         UsageError: somebody else works through the list, it lies in the pool, or the pool's layout is not clear.
     """
 
-    ACTIONS = ("previous_case", "next_case", "mark_done", "back_to_pool")
+    ACTIONS = ("previous_case", "next_case", "mark_done", "back_to_pool")  # what a view offers
 
     def __init__(
         self, path: Path, pool: Path, predictions: Path | None = None, layout: str | None = None,
@@ -76,8 +64,8 @@ class ReviewQueue:
         self._found = cases_with_masks(Path(pool), predictions, layout, names)
         lacking = _("is in the list but not in {pool}; give the pool that was selected from").format(pool=pool)
         self.problems = {name: lacking for name in self._cases if name not in self._found}
-        self.current: ListRow | None = None
-        self.opened = ""
+        self.current: ListRow | None = None  # the row that is looked at; none before the first and after the last
+        self.opened = ""  # the case that the view shows
         with ExitStack() as stack:
             stack.enter_context(locked_folder(self.path.parent, _("its list is open elsewhere; close it there first")))
             self._states = {row.unit: state for state in reversed(FILES) for row in self._kept(state)}

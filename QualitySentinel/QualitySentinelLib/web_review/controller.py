@@ -216,11 +216,7 @@ class ReviewController:
             self.changed()
 
     async def save_masks(self, path: Path) -> None:
-        """Write the masks as they are in the scene now.
-
-        Raises:
-            QualitySentinelError: the scene cannot be read, or the file not be written.
-        """
+        """Write the masks as they are in the scene now."""
         await self._read_edited()
         await asyncio.to_thread(write_scored_segmentation, path, self.segmentation, CaseScore([], 0.0))
 

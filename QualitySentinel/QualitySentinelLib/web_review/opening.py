@@ -46,11 +46,7 @@ def open_review(options: argparse.Namespace, scores: CaseScore | None = None) ->
 
 
 class CaseOpener:
-    """Opens the cases of a list, with one model for all.
-
-    Args:
-        options: those of ``quality-sentinel review --queue``; ``out`` has a folder for each case.
-    """
+    """Opens the cases of a list, with one model for all; ``out`` of the options has a folder for each."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options, self._how = options, scoring_options(options)

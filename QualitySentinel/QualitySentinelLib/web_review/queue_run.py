@@ -13,19 +13,11 @@ from .controller import ReviewController
 
 
 class QueueRun:
-    """A list under review.
-
-    Args:
-        queue: the list.
-        read: reads a case; gives a function that makes its review inside the event loop.
-
-    Attributes:
-        page: the page, which has :meth:`~.page.ReviewPage.open`; set when there is one.
-    """
+    """A list under review; ``read`` reads a case and gives a function that makes its review inside the event loop."""
 
     def __init__(self, queue: ReviewQueue, read: Callable[[Case], Callable[[], ReviewController]]) -> None:
         self.queue, self._read = queue, read
-        self.page: Any = None
+        self.page: Any = None  # the ReviewPage, when there is one
         self._opening = ""
         self._task: asyncio.Task | None = None
 
