@@ -131,13 +131,13 @@ def _told_by(experiment: Experiment, out: Path) -> Iterator[list]:
 def engines(options: argparse.Namespace) -> Path:
     """The same journey in one process and on NVFlare's simulator: seconds, and the memory of all processes."""
     experiment = _small(options.out, 60, options.sites, size=24, widths=(8, 16, 32), cycles=3)
-    found = {}
+    found: dict = {}
     for engine in ("core", "simulator"):
         started = time.perf_counter()
         with _memory() as peak:
             travel(replace(experiment, engine=engine), options.out / engine)
         found[engine] = {"seconds": time.perf_counter() - started, "pss_mib": peak[0]}
-    found["visits"] = len(visits_of(options.out / "core"))
+    found |= {"visits": len(visits_of(options.out / "core")), "equal": _equal(options.out, "simulator")}
     return atomic_write(options.out / "engines.json", json.dumps(found, indent=1))
 
 
