@@ -179,6 +179,7 @@ class ReviewController:
                 "left": time_left(scoring.done, scoring.total, scoring.seconds),
                 "failure": scoring.failure,
             },
+            "warnings": list(dict.fromkeys(" ".join(w.split()) for w in (*session.case.warnings, *session.warnings))),
             "note": self.note,
             "exporting": self.exporting,
         }

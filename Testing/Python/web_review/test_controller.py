@@ -172,6 +172,18 @@ def test_what_the_model_refuses_is_told_and_the_review_goes_on(make_review):
     own_loop.run(story())
 
 
+def test_what_a_reader_must_know_of_the_scores_is_shown_once(make_review):
+    async def story():
+        review = make_review()
+        review.ct = replace(review.ct, warnings=["its values\nmay not be HU"] * 2)
+        review.score()
+        await scored(review)
+        assert review.state(None)["warnings"].count("its values may not be HU") == 1
+        await review.close()
+
+    own_loop.run(story())
+
+
 def test_what_was_painted_last_is_kept_though_it_was_not_scored(make_review):
     async def story():
         review = make_review()
