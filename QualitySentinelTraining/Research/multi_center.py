@@ -1,7 +1,7 @@
 """What ``travel`` finds, and what it costs: each line of docs/MULTI_CENTER.md's measurements is a command here.
 
 ``openkbp``, ``lesions`` and ``published`` run one experiment per seed, over 20 centers of the sizes of a study, 20 % of
-them harmful;
+them harmful; ``findings`` asks ``find-errors`` which samples are harmful, before any update;
 ``engines`` runs the same work in one process and on NVFlare's simulator; ``memory`` travels through 83 centers;
 ``recovery`` kills a site and the server; ``provisioned`` starts them from NVFlare's startup kits.
 All go on where they were stopped.
@@ -32,15 +32,28 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from QualitySentinelLib.datasets import find_cases
 from QualitySentinelLib.datasets.table import read_table
 from QualitySentinelLib.files import atomic_write
+from QualitySentinelTrainingLib.label_errors.find import find_errors
+from QualitySentinelTrainingLib.label_errors.options import FindOptions
 from QualitySentinelTrainingLib.option_files import parsed_change, read_options
 from QualitySentinelTrainingLib.pages import write_table
+from QualitySentinelTrainingLib.segmentation import SegmentationOptions
+from QualitySentinelTrainingLib.segmentation.folds import write_label_map
+from QualitySentinelTrainingLib.segmentation.probabilities import write_names
 from QualitySentinelTrainingLib.stats import auroc, outlier_limit
-from QualitySentinelTrainingLib.travelling.experiment import Experiment, NetworkOptions, Server, looks_of, samples_of
+from QualitySentinelTrainingLib.travelling.experiment import (
+    Experiment,
+    NetworkOptions,
+    Sample,
+    Server,
+    Signal,
+    looks_of,
+    samples_of,
+)  # fmt: skip
 from QualitySentinelTrainingLib.travelling.models import OWN_LOSS
 from QualitySentinelTrainingLib.travelling.protocol import Fate, TravelOptions
-from QualitySentinelTrainingLib.travelling.report import CLASSIFIED, DETECTION, SEGMENTED, found_by, summary
-from QualitySentinelTrainingLib.travelling.sites import do_harm, read_sizes, split_sites, write_sites
-from QualitySentinelTrainingLib.travelling.travel import FINAL, events_of, travel, visits_of
+from QualitySentinelTrainingLib.travelling.report import CLASSIFIED, DETECTION, SEGMENTED, detection, found_by, summary
+from QualitySentinelTrainingLib.travelling.sites import TRAIN, do_harm, read_sizes, split_sites, write_sites
+from QualitySentinelTrainingLib.travelling.travel import FINAL, events_of, suspects_of, travel, visits_of
 from Research.lesions import make_lesions
 
 _IMAGE_HARM = ("inverted", "noise", "wrong labels", "HU offset")
@@ -126,6 +139,50 @@ def _told_by(experiment: Experiment, out: Path) -> Iterator[list]:
             value = np.array([values[name] for name in some])
             shares = float((value[bad] > limit).mean()), float((value[~bad] <= limit).mean())
             yield [signal, kind, int(bad.sum()), int((~bad).sum()), auroc(value, bad), *shares]
+
+
+def findings(options: argparse.Namespace) -> Path:
+    """What ``find-errors`` and predicted DSC tell of harmful samples before any update, alone and together."""
+    networks = SegmentationOptions(epochs=(1,), size=64, pixel_mm=6.0, slice_mm=6.0, steps=600, batch_size=8)
+    rows: list[list] = []
+    for seed in range(options.seeds):
+        out = options.out / f"seed_{seed}"
+        table = split_sites(find_cases(options.data), 20, read_sizes(options.sizes), "", 0.15, 0.2, seed)
+        sites = write_sites(out / "sites_of_cases.csv", do_harm(table, _ALL_HARM, 0.2, 0.05, seed))
+        experiment = Experiment(data=options.data, sites=sites, quality=True)
+        samples = [s for s in samples_of(experiment) if s.split == TRAIN]
+        _write_harmed(samples, out / "harmed")
+        data = find_cases(out / "harmed")
+        find_errors(data, out / "errors", FindOptions(), replace(networks, seed=seed), device="cpu")
+        errors = out / "errors" / "label_errors.csv"
+        signals = Signal(errors, "label_quality"), Signal(errors, "share_wrong", low_is_bad=False)
+        found = suspects_of(replace(experiment, signals=signals), samples, out, print)
+        ways = {name: {name} for name in ("predicted DSC", "label_quality", "share_wrong")}
+        ways |= {"any": set(ways), "label_quality or share_wrong": {"label_quality", "share_wrong"}}
+        told = pd.DataFrame({"site": [s.center for s in samples], "harm": [s.harm for s in samples]})
+        for way, names in ways.items():
+            said = pd.Series([bool(names & {*found.get(s.name, ())}) for s in samples])
+            rows += [[seed, way, *row] for row in detection(told, said)]
+            rows += [
+                [seed, way, kind, int((told["harm"] == kind).sum()), float(said[told["harm"] == kind].mean()), 0, None]
+                for kind in sorted({*told["harm"]} - {""})
+            ]
+        write_table(options.out / "findings.csv", ("seed", *DETECTION), rows)
+    return options.out
+
+
+def _write_harmed(samples: Sequence[Sample], data: Path) -> None:
+    """The samples with their harm done to them, as a data set."""
+    classes = ["background"]
+    for sample in samples:
+        subject, folder = sample.read(), data / sample.name
+        classes += sorted({*subject.structures.values()} - {*classes})
+        values = np.zeros(max(subject.structures) + 1, np.uint8)
+        for value, name in subject.structures.items():
+            values[value] = classes.index(name)
+        write_label_map(folder / "ct.nii.gz", np.rint(subject.ct.hu).astype(np.int16), subject.ct.frame)
+        write_label_map(folder / "seg.nii.gz", values[subject.labels], subject.ct.frame)
+    write_names(data, classes)
 
 
 def engines(options: argparse.Namespace) -> Path:
@@ -269,7 +326,7 @@ def _memory() -> Iterator[list[float]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure one thing, and print the file that says what was found."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    commands = (openkbp, lesions, published, engines, memory, recovery, provisioned)
+    commands = (openkbp, lesions, published, findings, engines, memory, recovery, provisioned)
     ways = {command.__name__: command for command in commands}
     parser.add_argument("what", choices=ways)
     parser.add_argument("--data", type=Path, help="OpenKBP as case folders")
