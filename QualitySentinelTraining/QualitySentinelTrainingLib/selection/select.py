@@ -129,9 +129,9 @@ def _write(
         for name in options.export:
             EXPORTS[name](new, {item.name: item for item in items}, selection.chosen)
     if options.nnunet is not None:
-        told = [(i.case, with_corrections(i.case, whole[i.name])) for i in items if i.name in whole]
-        told = [case for before, case in told if case != before or (case.seg and options.predictions)]
-        number = write_nnunet(options.nnunet, items, selection.trusted, told)
+        pairs = [(i.case, with_corrections(i.case, whole[i.name])) for i in items if i.name in whole]
+        known = [case for before, case in pairs if case != before or (case.seg and options.predictions)]
+        number = write_nnunet(options.nnunet, items, selection.trusted, known)
         notes.append(f"{options.nnunet}: raw data of {number} cases for nnU-Net")
     return selection
 
