@@ -48,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="quality-sentinel",
         description="Predict, slice by slice, how good CT segmentation masks are, without a ground truth.",
         epilog="Exit codes: 0 done; 2 usage; 3 an input cannot be read or an output written; 4 inputs do not fit "
-        "each other; 5 model or device; 6 some cases of an audit failed; 130 cancelled.",
+        "each other; 5 model or device; 6 some cases of a data set failed; 130 canceled.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

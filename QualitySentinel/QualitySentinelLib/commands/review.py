@@ -2,8 +2,8 @@
 
 Score a case and review it in a local web page with Slicer's slice views: flagged slices, accepts, edits scored again,
 export. The page is served only to this computer, and only to the browser that opens the printed address first. The
-review is saved in the output folder; the same command resumes it. With --queue the cases of a list of select come one
-after the other; what is done is kept beside the list.
+review is saved in the output folder; the same command resumes it. With --queue, it opens the cases of a list from
+select one after another, and saves what is done beside the list.
 
     quality-sentinel review --ct ct.nii.gz --seg segmentation.nii.gz
     quality-sentinel review --ct ct.nii.gz --seg segmentation.nii.gz --scores results/report.json --out review
@@ -31,10 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--queue", type=Path, metavar="LIST", help="selection.csv of select; instead of --ct, --seg")
     parser.add_argument("--data", type=Path, metavar="POOL", help="the pool that the list was selected from")
     parser.add_argument("--layout", help="its layout, see docs/AUDIT.md (default: detected)")
-    parser.add_argument("--predictions", type=Path, metavar="DIR", help="masks of the pool, where they are not in it")
+    parser.add_argument("--predictions", type=Path, metavar="DIR", help="masks of the pool, if they are not in it")
     parser.add_argument(
         "--out", type=Path,
-        help="folder for the review and its exports (default: SEG's name and -review; of a list: reviews, beside it)",
+        help="folder for the review and its exports (default: SEG's name and -review; with --queue: reviews, beside the list)",
     )  # fmt: skip
     add_scoring_arguments(parser)
     add_single_case_arguments(parser)

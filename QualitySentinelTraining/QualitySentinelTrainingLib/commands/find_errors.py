@@ -1,7 +1,7 @@
 """Find the voxels of a data set whose labels are wrong.
 
-Find label errors by confident learning: networks that never saw the patient predict every case, and what they surely
-see otherwise is flagged. Writes OUT/errors/CASE.nii.gz (1 wrongly included, 2 missing, 3 another structure),
+Find label errors by confident learning: networks that never saw the patient predict every case, and labels that they
+confidently contradict are flagged. Writes OUT/errors/CASE.nii.gz (1 wrongly included, 2 missing, 3 another structure),
 OUT/corrected, label_errors.csv, label quality as scores, report.html, and an audit of label quality in OUT/audit. The
 same command resumes. Cases that cannot be read are named, and the others are done (exit code 6).
 

@@ -1,8 +1,8 @@
 """Train a network on references and on trusted pseudo labels.
 
-Train one segmentation network on the references of --data and on the masks of POOL that trusted.csv (of select) lists:
-by case, structure or slice, and on those that a review corrected (--done). What they do not list is left out of the
-loss. With --weighted a label counts as often as its score says. The same command resumes.
+Train one segmentation network on the references of --data, on the masks of POOL that are listed in trusted.csv (from
+select) by case, structure or slice, and on those that were done in a review (--done). What is not listed is left out
+of the loss. With --weighted, a label counts in proportion to one minus its score. The same command resumes.
 
     quality-sentinel train-pseudo --data ANNOTATED --pool POOL --trusted next/trusted.csv --out network
     quality-sentinel train-pseudo --data ANNOTATED --pool POOL --trusted next/trusted.csv --done next/done.csv --out net
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_data_options(parser)
     parser.add_argument("--pool", type=Path, required=True, help="the pool that select ranked")
-    parser.add_argument("--predictions", type=Path, metavar="DIR", help="its masks, where they are not in the pool")
+    parser.add_argument("--predictions", type=Path, metavar="DIR", help="its masks, if they are not in the pool")
     parser.add_argument("--trusted", type=Path, required=True, metavar="FILE", help="trusted.csv")
     parser.add_argument("--done", type=Path, metavar="FILE", help="done.csv of a review: its masks are trusted fully")
     parser.add_argument("--weighted", action="store_true", help="trust a label by one minus its score")

@@ -1,8 +1,8 @@
 """Train one model over several centers, and find harmful centers and samples.
 
-Train a segmentation or classification model that travels from center to center. Each update is verified on data of the
-server; updates that make the model worse are undone, and samples that do so again and again are eliminated. The same
-command resumes where it left off. See docs/MULTI_CENTER.md.
+Train a segmentation or classification model that travels from center to center. Each batch is first learned on trial
+and verified on data of the server. Batches that make the model worse are left out, and samples that do so again are
+eliminated. The same command resumes where it left off. See docs/MULTI_CENTER.md.
 
     quality-sentinel travel EXPERIMENT.toml --out travel
     quality-sentinel travel EXPERIMENT.toml --set engine=simulator --set travel.cycles=5 --out travel

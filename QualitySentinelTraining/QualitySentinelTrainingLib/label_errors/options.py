@@ -38,7 +38,7 @@ class StudentOptions(Options):
 
     labels: Annotated[
         Literal["given", "corrected", "picked", "pick-and-learn"],
-        Doc("as given; corrected; without the worst slices; or weighed by a quality learned along (needs no --errors)"),
+        Doc("as given; corrected; without the worst slices; or weighted by a learned quality (needs no --errors)"),
     ] = "corrected"
     epsilon: Annotated[Share, Doc("how far a wrong label is moved to the suggested one; 1: all the way")] = 1.0
     published: Annotated[bool, Doc("as the published loss: with epsilon 1, what is missing is not added")] = False

@@ -23,7 +23,7 @@ class SelectOptions(Options):
     trust_by: Annotated[Literal["case", "structure", "slice"] | None, Doc("by what (default: as the budget is)")] = None
     dsal_round: Annotated[PositiveInt | None, Doc("number of the round: trust as DSAL does in it, not by share")] = None
     minutes_per_slice: Annotated[PositiveFloat, Doc("what a slice of a structure costs")] = 1.0
-    done: Annotated[tuple[Path, ...], Doc("earlier lists whose cases are annotated since")] = ()
+    done: Annotated[tuple[Path, ...], Doc("done.csv of reviews, or earlier lists that are annotated now")] = ()
     export: Annotated[tuple[Literal["case-iterator", "tasks"], ...], Doc("lists for other programs")] = ()
     nnunet: Annotated[Path | None, Doc("folder for nnU-Net's raw data of the next round")] = None
     layout: Annotated[str | None, Doc("layout of the pool, see docs/AUDIT.md (default: detected)")] = None

@@ -49,7 +49,7 @@ class Experiment(Options):
         Literal["dsc", "structures", "loss", "rates"] | None,
         Doc("what must not get worse: mean DSC, DSC of each structure, loss, or false-positive and -negative rates"),
     ] = None
-    published: Annotated[bool, Doc("denominators exchanged and drift without limit, as published")] = False
+    published: Annotated[bool, Doc("as published: denominators swapped, no limit on drift, no trials")] = False
     start: Annotated[Path | None, Doc("weights to start from, .safetensors; by default drawn")] = None
     clean_cycles: Annotated[NonNegativeInt, Doc("cycles without harmful samples that come first, as published")] = 0
     baselines: Annotated[bool, Doc("also train without harmful samples, and with all, unguarded; core only")] = True

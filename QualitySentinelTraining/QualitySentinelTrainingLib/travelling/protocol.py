@@ -77,7 +77,7 @@ class TravelOptions(Options):
     # one pass over a batch hardly moves a model; many steps on the same samples show what they teach
     trial_steps: Annotated[
         NonNegativeInt,
-        Doc("steps on a batch, on trial, after which it is judged; 0: it is judged by the update itself, as published"),
+        Doc("steps of the trial by which a batch is judged; 0: it is judged by the update itself, as published"),
     ] = 16
     own_loss: Annotated[
         bool, Doc("also reject samples whose loss, before the trial, is higher than that of all verification samples")
