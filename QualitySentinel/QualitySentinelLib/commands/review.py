@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--predictions", type=Path, metavar="DIR", help="masks of the pool, if they are not in it")
     parser.add_argument(
         "--out", type=Path,
-        help="folder for the review and its exports (default: SEG's name and -review; with --queue: reviews, beside the list)",
+        help="folder for the review and its exports (default: SEG's name and -review; of a list: reviews, beside it)",
     )  # fmt: skip
     add_scoring_arguments(parser)
     add_single_case_arguments(parser)
