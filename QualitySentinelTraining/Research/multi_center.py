@@ -145,6 +145,7 @@ def findings(options: argparse.Namespace) -> Path:
     """What ``find-errors`` and predicted DSC tell of harmful samples before any update, alone and together."""
     networks = SegmentationOptions(epochs=(1,), size=64, pixel_mm=6.0, slice_mm=6.0, steps=600, batch_size=8)
     rows: list[list] = []
+    areas: list[list] = []
     for seed in range(options.seeds):
         out = options.out / f"seed_{seed}"
         table = split_sites(find_cases(options.data), 20, read_sizes(options.sizes), "", 0.15, 0.2, seed)
@@ -163,16 +164,21 @@ def findings(options: argparse.Namespace) -> Path:
         for way, names in ways.items():
             said = pd.Series([bool(names & {*found.get(s.name, ())}) for s in samples])
             rows += [[seed, way, *row] for row in detection(told, said)]
-            rows += [
-                [seed, way, kind, int((told["harm"] == kind).sum()), float(said[told["harm"] == kind].mean()), 0, None]
-                for kind in sorted({*told["harm"]} - {""})
-            ]
+        whole = pd.read_csv(errors).query("structure.isna()").set_index("case").loc[[s.name for s in samples]]
+        for kind in (*sorted({*told["harm"]} - {""}), "any"):
+            bad, some = told["harm"] != "", told["harm"].isin(["", kind]) | (kind == "any")
+            for column, sign in (("label_quality", -1), ("share_wrong", 1)):
+                area = auroc(sign * whole[column].to_numpy()[some], bad.to_numpy()[some])
+                areas.append([seed, column, kind, int(bad[some].sum()), area])
         write_table(options.out / "findings.csv", ("seed", *DETECTION), rows)
+        write_table(options.out / "findings_auroc.csv", ("seed", "signal", "harm", "harmful", "AUROC"), areas)
     return options.out
 
 
 def _write_harmed(samples: Sequence[Sample], data: Path) -> None:
     """The samples with their harm done to them, as a data set."""
+    if (data / "labels.json").is_file():
+        return
     classes = ["background"]
     for sample in samples:
         subject, folder = sample.read(), data / sample.name

@@ -184,8 +184,11 @@ def suspects_of(experiment: Experiment, samples: Sequence[Sample], out: Path, sa
         rows = read_table(signal.table)
         if not rows or not {"case", signal.column} <= rows[0].keys():
             raise InputError(f"{signal.table}: has no columns 'case' and '{signal.column}'; name another column")
-        # a case may have several rows, such as one for each structure: the worst counts
-        numbers = pd.to_numeric(pd.DataFrame(rows).set_index("case")[signal.column], "coerce")
+        # of a case with a row for each structure, the row of the whole case counts, or else the worst one
+        table = pd.DataFrame(rows)
+        if "structure" in table and (table["structure"] == "").any():
+            table = table[table["structure"] == ""]
+        numbers = pd.to_numeric(table.set_index("case")[signal.column], "coerce")
         by_case = numbers[np.isfinite(numbers)].groupby(level=0)
         values[signal.column] = (by_case.min() if signal.low_is_bad else by_case.max()).to_dict(), signal.low_is_bad
     found: dict[str, list[str]] = {}

@@ -28,7 +28,7 @@ from QualitySentinelTrainingLib.travelling.models import OWN_LOSS
 from QualitySentinelTrainingLib.travelling.quality import outliers, predicted_quality
 from QualitySentinelTrainingLib.travelling.report import detection, found_by
 from QualitySentinelTrainingLib.travelling.sites import read_sites, write_sites
-from QualitySentinelTrainingLib.travelling.travel import events_of, start_from, travel, visits_of
+from QualitySentinelTrainingLib.travelling.travel import events_of, start_from, suspects_of, travel, visits_of
 
 
 def quietly(line):
@@ -194,6 +194,16 @@ def test_suspicious_samples_are_left_out_at_first(experiment, tmp_path):
     events = [e for e in events_of(visits_of(tmp_path / "out")) if names[0] in e.samples]
     assert events[0].cycle == 1 and events[0].samples == (names[0],)  # alone, after the second cycle
     assert "errors" in (tmp_path / "out" / "samples.csv").read_text()
+
+
+def test_the_row_of_a_whole_case_counts_more_than_its_worst_structure(experiment, tmp_path):
+    samples = [sample for sample in samples_of(experiment()) if sample.split == "train"]
+    table = tmp_path / "label_errors.csv"
+    lines = [f"{s.name},,{0.5 if s is samples[0] else 0.1 + 0.001 * n}\n" for n, s in enumerate(samples)]
+    lines += [f"{s.name},liver,{0.9 if s is samples[1] else 0.1}\n" for s in samples]
+    table.write_text("case,structure,share_wrong\n" + "".join(lines))
+    told = experiment(signals=(Signal(table=table, column="share_wrong", low_is_bad=False),))
+    assert suspects_of(told, samples, tmp_path, quietly) == {samples[0].name: ["share_wrong"]}
 
 
 def test_predicted_dsc_is_lower_where_masks_are_shifted(tmp_path, monkeypatch):
