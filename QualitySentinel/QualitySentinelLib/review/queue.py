@@ -62,7 +62,7 @@ class ReviewQueue:
         self._cases = list(dict.fromkeys(row.case for row in rows))
         self.rows = sorted(rows, key=lambda row: self._cases.index(row.case))
         self._found = cases_with_masks(Path(pool), predictions, layout, names)
-        lacking = _("is in the list but not in {pool}; give the pool that was selected from").format(pool=pool)
+        lacking = _("is in the list but not in {pool}; give the pool of this list").format(pool=pool)
         self.problems = {name: lacking for name in self._cases if name not in self._found}
         self.current: ListRow | None = None  # the row that is looked at; none before the first and after the last
         self.opened = ""  # the case that the view shows

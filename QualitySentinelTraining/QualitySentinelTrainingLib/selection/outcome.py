@@ -122,16 +122,16 @@ def write_outcome(experiment: Experiment, run: Run) -> None:
         [
             Section(
                 "Strategies", "After the last round, on test patients that no strategy saw. Intervals (95 %) are over "
-                "patients; the chance of each training is not in them: see in how many seeds a strategy was better "
+                "patients and do not include the randomness of training: see in how many seeds a strategy was better "
                 "than random.", rows=shown, columns=("strategy", "pseudo labels", "DSC", "NSD", "area under curve",
                                                      "DSC less that of random", "better in seeds"),
             ),
             Section(
                 "Cost", rows=cost, columns=("strategy", "pseudo labels", "seconds for a case", "peak MB", "stored GB",
                                             "slices for half"),
-                note="Seconds are of one core; peak is the process's memory while choosing; stored is what a strategy "
-                "looks at, as uncompressed files; slices for half is the share of all slices that has to be corrected, "
-                "worst first, until half of what is wrong of the pool's masks is mended.",
+                note="Seconds are for one core; peak is the process's memory while choosing; stored is what a strategy "
+                "looks at, as uncompressed files; slices for half is the share of all slices that must be corrected, "
+                "worst first, until half of what is wrong in the pool's masks is corrected.",
             ),
             Section("Learning curves", "Mean DSC over the seeds.",
                     line_chart(learned, unit, "Learning curves", _range(learned))),

@@ -144,7 +144,7 @@ def _detection(samples: pd.DataFrame) -> list[Section]:
     if not kinds:
         return []
     return [
-        Section("Detection", "What is harmful is known here, because it was made so.", "", DETECTION, found_by(samples),
+        Section("Detection", "The harm was done on purpose, so it is known.", "", DETECTION, found_by(samples),
                 "A center counts as harmful when all its samples are, and as found when more than half of them are."),
         Section("Kinds of harm", rows=kinds,
                 columns=("harm", "samples", "eliminated", "median cycle of first rejection")),
@@ -173,11 +173,11 @@ def _figures(
                 groups.append([called, group, len({row["case"] for row in some}), *summary(some, classes)])
     what = CLASSIFIED if classes else SEGMENTED
     axis = "Accuracy" if classes else "Mean DSC on the slices looked at"
-    text = f"{axis} on the test set after each cycle; no decision was made by it."
+    text = f"{axis} on the test set after each cycle; it was not used for any decision."
     found = [
         Section("Test set by cycle", text, line_chart(lines, "cycle", axis, (0.0, 1.0))),
         Section("Test set at the end", columns=("training", *what), rows=final,
-                note="" if classes else "Volumetric, on the grid of the CT; mean over patients and structures."),
+                note="" if classes else "Volumetric, on the CT's grid; mean over patients and structures."),
     ]  # fmt: skip
     if groups:
         found.append(Section("By sex and age", columns=("training", "group", "patients", *what), rows=groups))

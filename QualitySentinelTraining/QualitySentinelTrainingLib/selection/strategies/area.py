@@ -15,6 +15,6 @@ def measure(image: PoolImage) -> list[StructureScores]:
 
 
 STRATEGY = Strategy(
-    "area", "largest slices of a structure, whatever they show", "ct", "reading the masks",
+    "area", "largest slices of each structure, regardless of quality", "ct", "reading the masks",
     "{score:.3f} of the structure's area", measure, trusts=False,
 )  # fmt: skip
