@@ -168,6 +168,8 @@ def _tensor(budget: _Budget, storage, offset, shape, strides, _requires_grad, _h
 def _storage_of_blob(blob: bytes) -> np.ndarray:
     """The numbers of the one storage in a sequential ``torch.save`` blob."""
     stream = io.BytesIO(_expect(blob, bytes))
+    if blob.startswith(b"PK"):  # the other format of torch.save, whose content may be packed a thousandfold
+        raise _Refused("a storage that is not in the old, sequential format")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch remarks on storages of before it had untyped ones

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from ..datasets.case import Case
@@ -56,7 +56,7 @@ class ReviewQueue:
         given = {"--predictions": predictions, "--layout": layout, "--names": names}
         self._given = [pool, *(word for option in given.items() if option[1] for word in option)]
         check_outside(self.path.parent, pool)
-        rows = read_list(self.path)
+        rows = list({row.unit: row for row in read_list(self.path)}.values())  # once each
         if not rows:
             raise InputError(f"{path}: lists no case; select with a larger budget")
         self._cases = list(dict.fromkeys(row.case for row in rows))
@@ -64,6 +64,8 @@ class ReviewQueue:
         self._found = cases_with_masks(Path(pool), predictions, layout, names)
         lacking = _("is in the list but not in {pool}; give the pool of this list").format(pool=pool)
         self.problems = {name: lacking for name in self._cases if name not in self._found}
+        outside = _("has a name that leads out of the folder of the list; rename it in the pool's manifest")
+        self.problems |= {name: outside for name in self._cases if _leads_out(PurePath(name))}
         self.current: ListRow | None = None  # the row that is looked at; none before the first and after the last
         self.opened = ""  # the case that the view shows
         with ExitStack() as stack:
@@ -96,9 +98,9 @@ class ReviewQueue:
 
         They are ``("save", file)``: write the masks that are shown; ``("open", case)`` in place of the one before; and
         ``("look", row)``: go to its structure and slice, or close the case when it is ``None``. A case that cannot be
-        opened is passed over; with ``CancelledError`` nothing moves.
+        opened is passed over; with ``CancelledError``, or an error that nobody expects, nothing moves.
         """
-        before, state = self.current, _STATES.get(action)
+        before, state, back = self.current, _STATES.get(action), action == "previous_case"
         if state is not None:
             if before is None:
                 return
@@ -108,7 +110,7 @@ class ReviewQueue:
             self.mark(state)
             if taken_back:
                 return
-        while (row := self.step(action == "previous_case")) is not None and row.case != self.opened:
+        while (row := self.step(back)) is not None and row.case != self.opened:
             try:
                 yield "open", self.case
                 self.opened = row.case
@@ -118,6 +120,12 @@ class ReviewQueue:
                 return
             except QualitySentinelError as error:
                 self.problems[row.case] = one_line(str(error))
+                if back and not self._before():
+                    self.current = before
+                    return
+            except Exception:
+                self.current = before  # or the masks that are shown would be saved as those of another case
+                raise
         yield "look", row
 
     def step(self, back: bool = False) -> ListRow | None:
@@ -206,6 +214,10 @@ class ReviewQueue:
         return read_list(path) if path.is_file() else []
 
 
+def _leads_out(name: PurePath) -> bool:
+    return bool(name.anchor) or ".." in name.parts
+
+
 def carry_out(steps: Generator[tuple[str, Any], None, None], do: Callable[[str, Any], object]) -> None:
     """Do the steps of :meth:`ReviewQueue.act`; what fails is told to them."""
     error = None
@@ -217,5 +229,5 @@ def carry_out(steps: Generator[tuple[str, Any], None, None], do: Callable[[str, 
         try:
             error = None
             do(*step)
-        except QualitySentinelError as failure:
+        except Exception as failure:
             error = failure

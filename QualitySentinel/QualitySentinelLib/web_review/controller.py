@@ -77,7 +77,7 @@ class ReviewController:
         self._corrected, self._masks_kept = corrected, True
         self._tasks: set[asyncio.Task] = set()
         self._keeping = LoopTimer(_KEEP_SECONDS, lambda: self._spawn(self.keep()))
-        self._writing = asyncio.Lock()
+        self._writing, self._reading = asyncio.Lock(), asyncio.Lock()
         session.observe(self._session_changed)
 
     # Scoring
@@ -137,16 +137,17 @@ class ReviewController:
 
     async def _read_edited(self) -> None:
         """Take over what was edited in the scene, where it differs."""
-        while self._unread:
-            edited, self._unread = self._unread, set()
-            try:
-                masks = await self.read_masks(edited)
-            except Exception:
-                self._unread |= edited
-                raise
-            different = await asyncio.to_thread(_different, masks, self.segmentation)
-            if different:
-                self.take_masks(different)
+        async with self._reading:  # who saves the masks waits for what is being read
+            while self._unread:
+                edited, self._unread = self._unread, set()
+                try:
+                    masks = await self.read_masks(edited)
+                except Exception:
+                    self._unread |= edited
+                    raise
+                different = await asyncio.to_thread(_different, masks, self.segmentation)
+                if different:
+                    self.take_masks(different)
 
     # What the page shows
 

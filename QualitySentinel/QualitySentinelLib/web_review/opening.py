@@ -62,9 +62,12 @@ class CaseOpener:
         ct, segmentation = read_case(case)
         chosen_segments(segmentation, self._how.segments)
         store = ReviewStore(self._options.out / case.name, _fingerprints({"ct": case.root / case.ct}))
-        done = corrected_file(self._options.queue, case.name)
-        since = done.stat().st_mtime if done.is_file() else 0.0
+        since = _changed_at(corrected_file(self._options.queue, case.name))
         return _opened(ct, segmentation, store, self._scorer, recorded(self._options, self._how), since=since)
+
+
+def _changed_at(path: Path) -> float:
+    return path.stat().st_mtime if path.is_file() else 0.0
 
 
 def _fingerprints(files: Mapping[str, Path]) -> dict[str, dict[str, str]]:
@@ -84,13 +87,13 @@ def _opened(
 ) -> Callable[[], ReviewController]:  # fmt: skip
     """``since``: when the masks were corrected elsewhere, as POSIX time; those that were kept before are older."""
     kept = store.read()
-    corrected = bool(kept and kept.get("corrected")) and not (since and store.masks_file.stat().st_mtime < since)
+    corrected = bool(kept and kept.get("corrected")) and not _changed_at(store.masks_file) < since
     if corrected:
         segmentation = with_masks(segmentation, read_segmentation(store.masks_file, ct))
     session = store.session(kept) if kept else ReviewSession(blank_scores(segmentation, scorer.options.threshold))
-    if kept is None and scores is not None:
-        there = {s.id for s in segmentation}
-        session.update(replace(scores, segments=[s for s in scores.segments if s.segment_id in there]))
+    known, there = session.case if kept else scores, {s.id for s in segmentation}
+    if known is not None:  # segments may be gone: the masks were corrected elsewhere, or the scores are of others
+        session.update(replace(known, segments=[s for s in known.segments if s.segment_id in there]))
     for warning in (*ct.warnings, *segmentation.warnings, *session.warnings):
         print("warning:", " ".join(warning.split()), flush=True)
     return lambda: ReviewController(ct, segmentation, session, scorer, store, told, corrected=corrected)

@@ -94,6 +94,7 @@ class ReviewPage:
 
     def _leave(self, presenter: ReviewPresenter) -> dict[str, object]:
         """Take the case out of the scene; ``presenter``, of the next one, gets its colors. Returns how masks look."""
+        self.review.rescoring.forget()  # strokes while it was closed: what it reads is the next case from here on
         presenter.scale = self._presenter.scale
         self._editing.use("", None)
         self._edits.remove()

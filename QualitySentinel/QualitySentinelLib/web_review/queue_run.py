@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..datasets import Case
-from ..errors import QualitySentinelError, UsageError, reason_of
+from ..errors import UsageError, reason_of
 from ..review.queue import ReviewQueue, carry_out
 from .controller import ReviewController
 
@@ -68,7 +68,7 @@ class QueueRun:
             try:
                 error = None
                 await self._do(*step)
-            except QualitySentinelError as failure:
+            except Exception as failure:
                 error = failure
 
     async def _do(self, what: str, of: Any) -> None:

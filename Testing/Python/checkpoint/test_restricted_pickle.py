@@ -113,6 +113,12 @@ def test_names_nested_in_a_storage_are_refused(file_of, tmp_path):
     refused(file_of({0: tensor(good[:137] + inner)}))
 
 
+def test_storages_in_an_archive_that_may_be_packed_are_refused(file_of):
+    stream = io.BytesIO()
+    torch.save(torch.tensor([1.0, 2.0, 3.0, 4.0]).storage(), stream)
+    assert "old, sequential format" in refused(file_of({0: tensor(stream.getvalue())}))
+
+
 def test_allowed_names_may_not_be_called_otherwise(file_of):
     for value in (
         Calls(collections.OrderedDict, [(1, 2)]),

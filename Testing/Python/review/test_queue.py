@@ -140,6 +140,50 @@ def test_cases_that_are_gone_or_cannot_be_shown_are_named_and_passed_over(make_q
     assert queue.step() is None
 
 
+def test_the_reader_keeps_the_case_when_no_earlier_one_can_be_opened(make_queue):
+    queue, asked = make_queue("a", "b"), []
+    queue.step()
+    carry_out(queue.act("next_case"), lambda what, of: None)
+
+    def refuse(what, of):
+        asked.append((what, of.name))
+        raise InputError("is damaged")
+
+    carry_out(queue.act("previous_case"), refuse)
+    assert asked == [("open", "a")] and queue.current.case == queue.opened == "b"
+    assert not queue.actions()["previous_case"].enabled
+
+
+def test_an_unexpected_failure_does_not_give_one_case_the_masks_of_another(make_queue):
+    queue, saved = make_queue("a", "b"), []
+
+    def do(what, of):
+        if what == "save":
+            saved.append(of.name)
+        if what == "open" and of.name == "b":
+            raise MemoryError
+
+    carry_out(queue.act("next_case"), do)
+    for action in ("next_case", "mark_done"):
+        with pytest.raises(MemoryError):
+            carry_out(queue.act(action), do)
+        assert queue.current.case == queue.opened == "a"
+    assert saved == ["a.seg.nrrd"]
+
+
+def test_a_case_whose_name_leads_out_of_the_folder_is_passed_over(pool):
+    rows = (f"{name},a.nii.gz,../masks/a.nii.gz" for name in ("../../x", "/x", "site/x"))
+    (pool / "manifest.csv").write_text("\n".join(("case,ct,seg", *rows)))
+    queue = ReviewQueue(listed(pool, "../../x", "/x", "site/x"), pool / "manifest.csv")
+    assert queue.step().case == "site/x" and set(queue.problems) == {"../../x", "/x"}
+    queue.close()
+
+
+def test_a_row_that_is_listed_twice_is_shown_once(make_queue):
+    queue = make_queue("a", "a", "b")
+    assert [queue.step().case for _ in range(2)] == ["a", "b"]
+
+
 def test_every_view_carries_out_the_same_steps(make_queue, pool):
     queue, asked = make_queue("a", ("b", "liver", 7), ("b", "spleen", 9)), []
 

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from QualitySentinelLib.errors import InputError, ModelError, UsageError
+from QualitySentinelLib.reading import read_segmentation
 from QualitySentinelLib.review import ReviewSession
 from QualitySentinelLib.scorer import Scorer
 from QualitySentinelLib.web_review.controller import ReviewController
-from QualitySentinelLib.web_review.opening import blank_scores, open_review
+from QualitySentinelLib.web_review.opening import _opened, blank_scores, open_review
 from QualitySentinelLib.web_review.review_store import ReviewStore
 
 from . import own_loop
@@ -195,6 +196,47 @@ def test_what_was_painted_last_is_kept_though_it_was_not_scored(make_review):
         await review.close()
         assert np.array_equal(review.segmentation["1"].voxels(), edited.voxels())
         assert review.store.read()["corrected"] and review.store.masks_file.exists()
+
+    own_loop.run(story())
+
+
+def test_masks_are_saved_with_the_edit_that_is_being_read(make_review, tmp_path):
+    async def story():
+        review, begun, go_on = make_review(), asyncio.Event(), asyncio.Event()
+        edited = with_a_slice_erased(review, "1", int(review.segmentation["1"].occupied_slices()[2]))
+
+        async def read(_segment_ids):
+            begun.set()
+            await go_on.wait()
+            return [edited]
+
+        review.read_masks = read
+        review.masks_edited({"1"})
+        review.rescoring.begin()
+        await begun.wait()
+        saving = asyncio.ensure_future(review.save_masks(tmp_path / "saved.seg.nrrd"))
+        await asyncio.sleep(0.05)
+        go_on.set()
+        await saving
+        saved = read_segmentation(tmp_path / "saved.seg.nrrd", review.ct)
+        assert np.array_equal(saved["1"].voxels(), edited.voxels())
+        await review.close()
+
+    own_loop.run(story())
+
+
+def test_a_review_is_taken_up_again_without_a_segment_that_was_removed_elsewhere(
+    a_case_on_disk, a_model_file, tmp_path
+):
+    async def story():
+        options = options_of(a_case_on_disk, a_model_file, tmp_path / "kept")
+        first = open_review(options)()
+        gone = first.segmentation.segments[0].id
+        first.session.go_to(gone, 0)
+        await first.keep()
+        fewer = replace(first.segmentation, segments=first.segmentation.segments[1:])
+        again = _opened(first.ct, fewer, first.store, first.scoring._scorer, {}, since=time.time())()
+        assert again.session.selected != gone and [s.segment_id for s in again.session.segments] == ["2"]
 
     own_loop.run(story())
 
