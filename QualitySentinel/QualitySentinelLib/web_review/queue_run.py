@@ -73,6 +73,8 @@ class QueueRun:
 
     async def _do(self, what: str, of: Any) -> None:
         if what == "save":
+            if not self.queue.opened:
+                raise UsageError("no case is open; press Previous or Open next")
             await self.page.review.save_masks(of)
         elif what == "look":
             self.look()
@@ -81,6 +83,7 @@ class QueueRun:
             self.page.review.changed()
             make = await asyncio.to_thread(self._read, of)
             await self.page.review.close()
+            self.queue.opened = ""  # until the page shows the next one
             self.page.open(make(), of.name)
             self.page.review.score()
 

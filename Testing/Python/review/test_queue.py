@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shlex
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +16,7 @@ from QualitySentinelLib.report import write_scored_segmentation
 from QualitySentinelLib.review.queue import ReviewQueue, State, carry_out
 from QualitySentinelLib.scores import CaseScore
 from QualitySentinelLib.scores.tables import write_table
+from QualitySentinelLib.web_review.queue_run import QueueRun
 
 
 @pytest.fixture
@@ -169,6 +172,33 @@ def test_an_unexpected_failure_does_not_give_one_case_the_masks_of_another(make_
             carry_out(queue.act(action), do)
         assert queue.current.case == queue.opened == "a"
     assert saved == ["a.seg.nrrd"]
+
+
+def test_nothing_is_saved_of_a_case_that_the_page_shows_in_part(make_queue):
+    queue, saved, told = make_queue("a", "b"), [], []
+
+    async def done(*file):
+        saved.extend(file)
+
+    def fail(_review, _name):
+        raise MemoryError
+
+    review = SimpleNamespace(
+        close=done, save_masks=done, changed=lambda: None, tell=lambda text, _kind: told.append(text)
+    )
+
+    async def story():
+        run = QueueRun(queue, lambda _case: lambda: None)
+        run.first()
+        run.page = SimpleNamespace(review=review, open=fail)
+        for action in ("next_case", "mark_done"):
+            run.act_on_list(action)
+            await run.finish()
+            await asyncio.sleep(0)
+
+    asyncio.run(story())
+    assert not saved and "no case is open" in told[-1]
+    assert queue.current.case == "a" and queue.state(queue.current) is State.OPEN
 
 
 def test_a_case_whose_name_leads_out_of_the_folder_is_passed_over(pool):
