@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -258,7 +258,8 @@ def end_services(folder: Path) -> None:
 
     for process in psutil.process_iter(["cmdline"]):
         if any(str(folder) in word for word in process.info["cmdline"] or ()):
-            process.kill()
+            with suppress(psutil.Error):  # it has just ended
+                process.kill()
 
 
 def travel_recipe(experiment: Experiment, out: Path, sites: int = 1) -> Any:

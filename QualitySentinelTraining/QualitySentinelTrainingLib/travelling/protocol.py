@@ -204,7 +204,7 @@ class Journey:
     def _revisits(self) -> Iterator[Event]:
         state = self.state
         self._expect()
-        for sample in [s for s, due in state.due.items() if due <= state.cycle]:
+        for sample in [s for s, due in state.due.items() if due <= state.cycle and s in self._home]:
             event = self._update(self._home[sample], (sample,), Fate.ELIMINATED)
             if event.fate is not Fate.PASSED_OVER:
                 del state.due[sample]
@@ -278,7 +278,7 @@ class Journey:
         usual, kind = True, "batch" if len(samples) > 1 else "single"
         for name, value in errors.items():
             rises = self.state.rises.setdefault(f"{name}, {kind}", {})
-            others = [rise for sample, rise in rises.items() if self._home[sample] != center]
+            others = [rise for sample, rise in rises.items() if self._home.get(sample) != center]
             rise = rises[samples[0]] = value - self.state.reference.get(name, 0.0)
             limit = self._expected.get(name, len(samples) * self._options.tolerance)
             if name not in self._expected and self._options.relative and len(others) >= _ENOUGH:
@@ -289,7 +289,7 @@ class Journey:
     def _is_near(self, errors: Errors) -> bool:
         """Whether no error has drifted too far from the lowest so far."""
         drift = math.inf if self._options.drift is None else self._options.drift
-        return all(math.isfinite(e) and e <= self.state.best[name] + drift for name, e in errors.items())
+        return all(math.isfinite(e) and e <= self.state.best.get(name, e) + drift for name, e in errors.items())
 
     def _keep(self, errors: Errors) -> None:
         """Compare with these errors from now on."""

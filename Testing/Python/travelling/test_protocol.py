@@ -190,6 +190,21 @@ def test_a_center_that_does_not_answer_is_passed_over_and_visited_again():
     assert not journey.state.due and not journey.state.eliminated  # nobody is blamed
 
 
+def test_a_journey_goes_on_without_a_sample_that_cannot_be_read_any_more():
+    rises = {"error, single": {"gone": 0.4, **dict.fromkeys("vwxyz", 0.0)}}
+    state = TravelState(reference={"error": 0.5}, best={"error": 0.5}, due={"gone": 0, "c1": 0}, rises=rises)
+    options = TravelOptions(cycles=1, batch_size=1, trial_steps=0)
+    events = [e for visit in Journey(Adding(), CENTERS, options, state).visits() for e in visit.events]
+    assert sorted(s for e in events for s in e.samples) == ["a1", "a2", "a3", "b1", "b2", "c1"]
+
+
+def test_an_error_that_could_not_be_measured_at_first_has_no_drift():
+    learner = Adding({"c1": 0.01})
+    learner.verify = lambda: {"error": 0.5} | ({"of a rare structure": 0.01} if learner.error > 0.5 else {})
+    events, _journey = travel(learner)
+    assert {e.fate for e in events} == {Fate.ACCEPTED}
+
+
 def test_updates_before_the_guard_are_not_verified():
     learner = Adding({"a2": 0.5})
     events, journey = travel(learner, cycles=2, guarded_from=1)
