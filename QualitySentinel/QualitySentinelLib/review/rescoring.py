@@ -94,8 +94,12 @@ class Rescoring:
         review = next(iter(self._waiting))
         self._running = review, self._waiting.pop(review) | self._failed.pop(review, set())
         self._stopping = False
-        self._stop = self._start(*self._running, self._end)
-        self._on_change(review, None)
+        try:
+            self._stop = self._start(*self._running, self._end)
+        except Exception as error:  # else nothing would ever be scored again
+            self._end(error)
+        else:
+            self._on_change(review, None)
 
     def _is_running(self, review: Hashable) -> bool:
         return self._running is not None and self._running[0] == review

@@ -57,6 +57,22 @@ def test_edits_shortly_after_each_other_are_scored_together(work):
     assert work.told == [("a", None), ("a", None)]
 
 
+def test_a_scoring_that_cannot_begin_has_failed_and_the_next_edit_is_scored(work):
+    begin, error = work._start, ValueError("no such device")
+
+    def refuse(*_):
+        raise error
+
+    work.rescoring._start = refuse
+    work.rescoring.edited("a", {"liver"})
+    work.pause()
+    assert work.told == [("a", error)] and work.rescoring.unscored("a") == {"liver"}
+    work.rescoring._start = begin
+    work.rescoring.edited("a", {"spleen"})
+    work.pause()
+    assert work.begun == [("a", ["liver", "spleen"])]
+
+
 def test_an_edit_during_scoring_begins_it_anew_with_both(work):
     work.rescoring.edited("a", {"liver"})
     work.pause()
