@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 MOST_BYTES, MOST_BYTES_EACH = 3_000_000, 500_000
-WINDOWS = ("QualitySentinel", "panel_results", "panel_review", "panel_correct", "panel_quality_map", "panel_errors")
+WINDOWS = (
+    "QualitySentinel", "panel_results", "panel_review", "panel_correct", "panel_quality_map", "panel_errors",
+    "panel_queue",
+)  # fmt: skip
 
 _DRAW = """
 import vtk
