@@ -8,6 +8,7 @@ import shlex
 from types import SimpleNamespace
 
 import pytest
+from Testing.Python.web_review import own_loop
 
 from QualitySentinelLib.datasets import read_case
 from QualitySentinelLib.datasets.pool import LIST_COLUMNS, corrected_file, read_list
@@ -196,7 +197,7 @@ def test_nothing_is_saved_of_a_case_that_the_page_shows_in_part(make_queue):
             await run.finish()
             await asyncio.sleep(0)
 
-    asyncio.run(story())
+    own_loop.run(story())
     assert not saved and "no case is open" in told[-1]
     assert queue.current.case == "a" and queue.state(queue.current) is State.OPEN
 
