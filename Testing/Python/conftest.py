@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -45,6 +46,18 @@ class SyntheticCase:
     labels: np.ndarray
     ijk_to_ras: np.ndarray
     names: dict[int, str]
+
+    def write(self, path: Path, voxels: np.ndarray) -> None:
+        """Write voxels on this grid as NIfTI; its folder is made."""
+        import nibabel
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(voxels.T), self.ijk_to_ras), path)
+
+    def write_names(self, path: Path) -> None:
+        """Write what the labels mean, as nnU-Net does."""
+        labels = {"background": 0} | {name: value for value, name in self.names.items()}
+        path.write_text(json.dumps({"labels": labels}), encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -109,13 +122,9 @@ def a_ct_with_a_liver(a_torso):
 @pytest.fixture
 def a_case_on_disk(a_torso, tmp_path) -> CaseFiles:
     """The synthetic case as NIfTI files and a names file, in a folder of the test's own."""
-    import json
-
-    import nibabel
-
     files = CaseFiles(tmp_path / "ct.nii.gz", tmp_path / "seg.nii.gz", tmp_path / "names.json")
-    nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(a_torso.hu.T), a_torso.ijk_to_ras), files.ct)
-    nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(a_torso.labels.T), a_torso.ijk_to_ras), files.seg)
+    a_torso.write(files.ct, a_torso.hu)
+    a_torso.write(files.seg, a_torso.labels)
     files.names.write_text(json.dumps({str(k): v for k, v in a_torso.names.items()}), encoding="utf-8")
     return files
 

@@ -49,6 +49,19 @@ def test_the_wheel_carries_both_libraries_and_the_models_and_nothing_of_slicer(t
     }
 
 
+def test_the_systems_do_not_import_each_other():
+    library = ROOT / "QualitySentinelTraining" / "QualitySentinelTrainingLib"
+    rooms = ("audit", "label_errors", "selection", "travelling")
+    found = [
+        f"{path.relative_to(library)} imports {other}"
+        for room in rooms
+        for path in (library / room).rglob("*.py")
+        for other in rooms
+        if other != room and re.search(rf"(from \.+|TrainingLib\.){other}\b", path.read_text(encoding="utf-8"))
+    ]
+    assert not found
+
+
 def test_the_wheel_has_the_version_of_the_library(the_wheel):
     assert the_wheel.name.startswith(f"quality_sentinel-{QualitySentinelLib.__version__}-")
 

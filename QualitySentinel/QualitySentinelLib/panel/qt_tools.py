@@ -9,7 +9,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..review.presenter import Action
+from ..review.presenter import Action, distinct_lines
 
 MOST_WARNINGS = 3
 
@@ -140,7 +140,7 @@ def _ask(widget) -> None:
 
 def show_warnings(label: qt.QLabel, warnings: Sequence[str]) -> None:
     """Show warnings, one line each, the same one once; the tooltip has all. The label hides when there is none."""
-    warnings = list(dict.fromkeys(" ".join(w.split()) for w in warnings if w))
+    warnings = distinct_lines(warnings)
     label.visible = bool(warnings)
     lines = warnings[:MOST_WARNINGS]
     if len(warnings) > MOST_WARNINGS:

@@ -339,6 +339,11 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def distinct_lines(texts: Iterable[str]) -> list[str]:
+    """Each text on one line, the same one once; empty ones are left out."""
+    return list(dict.fromkeys(filter(None, map(one_line, texts))))
+
+
 def _dsc_text(dsc: float, low: float | None, high: float | None, _: Callable[[str], str]) -> str:
     if low is None or high is None:
         return _("DSC {dsc:.2f}").format(dsc=dsc)

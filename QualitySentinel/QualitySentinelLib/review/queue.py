@@ -184,7 +184,7 @@ class ReviewQueue:
 
     @property
     def counts(self) -> str:
-        """How many rows are done, back in the pool and open, and why cases were passed over."""
+        """How many rows are done, back in the pool and open."""
         _, number = self._tr, Counter(map(self.state, self.rows))
         text = _("{done} done, {back} back to the pool, {open} open")
         return text.format(done=number[State.DONE], back=number[State.BACK], open=number[State.OPEN])
@@ -221,13 +221,17 @@ def _leads_out(name: PurePath) -> bool:
 def carry_out(steps: Generator[tuple[str, Any], None, None], do: Callable[[str, Any], object]) -> None:
     """Do the steps of :meth:`ReviewQueue.act`; what fails is told to them."""
     error = None
-    while True:
+    while (step := step_after(steps, error)) is not None:
+        error = None
         try:
-            step = next(steps) if error is None else steps.throw(error)
-        except StopIteration:
-            return
-        try:
-            error = None
             do(*step)
         except Exception as failure:
             error = failure
+
+
+def step_after(steps: Generator[tuple[str, Any], None, None], error: Exception | None) -> tuple[str, Any] | None:
+    """The step that comes when the one before ended, with an error if it failed; ``None`` after the last."""
+    try:
+        return next(steps) if error is None else steps.throw(error)
+    except StopIteration:
+        return None

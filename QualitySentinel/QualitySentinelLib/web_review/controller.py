@@ -14,7 +14,7 @@ from ..errors import QualitySentinelError, reason_of
 from ..report import write_results, write_scored_segmentation
 from ..review import Changed, Rescoring, ReviewEvent, ReviewPresenter, ReviewSession
 from ..review.cases import copied
-from ..review.presenter import time_left
+from ..review.presenter import distinct_lines, one_line, time_left
 from ..scores import CaseScore
 from ..scores.colors import SCALES, css_color
 from ..suggestions import Drawings
@@ -180,14 +180,14 @@ class ReviewController:
                 "left": time_left(scoring.done, scoring.total, scoring.seconds),
                 "failure": scoring.failure,
             },
-            "warnings": list(dict.fromkeys(" ".join(w.split()) for w in (*session.case.warnings, *session.warnings))),
+            "warnings": distinct_lines([*session.case.warnings, *session.warnings]),
             "note": self.note,
             "exporting": self.exporting,
         }
 
     def tell(self, text: str, kind: str = "") -> None:
         """Show a line to the reader."""
-        self.note = {"text": " ".join(text.split()), "kind": kind}
+        self.note = {"text": one_line(text), "kind": kind}
         self.changed()
 
     # Files

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..datasets import Case
 from ..errors import UsageError, reason_of
-from ..review.queue import ReviewQueue, carry_out
+from ..review.queue import ReviewQueue, carry_out, step_after
 from .controller import ReviewController
 
 
@@ -60,13 +60,9 @@ class QueueRun:
     async def _carry_out(self, action: str) -> None:
         """As :func:`~..review.queue.carry_out`, beside a page that stays alive."""
         steps, error = self.queue.act(action), None
-        while True:
+        while (step := step_after(steps, error)) is not None:
+            error = None
             try:
-                step = next(steps) if error is None else steps.throw(error)
-            except StopIteration:
-                return
-            try:
-                error = None
                 await self._do(*step)
             except Exception as failure:
                 error = failure

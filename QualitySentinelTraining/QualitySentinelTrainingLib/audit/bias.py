@@ -15,9 +15,9 @@ import numpy as np
 from QualitySentinelLib.datasets.table import patient_column
 from QualitySentinelLib.errors import UsageError
 
+from ..people import age_groups, as_numbers, as_words, by_patient, first_of_patient, is_age, silent, who_was_scanned
 from ..stats import LEVEL, RankTest, adjusted, bootstrap_interval, drawn_means, rank_correlation, rank_test
-from .frames import META
-from .people import age_groups, as_numbers, as_words, by_patient, first_of_patient, is_age, silent, who_was_scanned
+from ..tables import META
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,10 +13,10 @@ import numpy as np
 from QualitySentinelLib.datasets.table import patient_column
 from QualitySentinelLib.errors import UsageError
 
+from ..people import by_patient, who_was_scanned
 from ..stats import LEVEL, adjusted, bootstrap_interval, drawn_means, rank_test, signed_rank_p
+from ..tables import META
 from .bias import OVERALL
-from .frames import META
-from .people import by_patient, who_was_scanned
 
 if TYPE_CHECKING:
     import pandas as pd

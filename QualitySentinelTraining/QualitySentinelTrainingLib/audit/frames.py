@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 from QualitySentinelLib.errors import InputError, UsageError, reason_of
 from QualitySentinelLib.options import DEFAULT_THRESHOLD
 from QualitySentinelLib.scores.columns import COLUMNS
-from QualitySentinelLib.scores.tables import unescaped
 
+from ..tables import META, REPEATED, read_frame
 from .store import AuditFolder
-from .table_files import META
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,9 +27,7 @@ SEGMENT_COLUMNS = (
 SLICE_COLUMNS = ("case", "segment", "structure", "slice_index", "position_mm", "predicted_dsc", "flagged", "missed")
 """What the analysis cannot do without; the tables hold more."""
 
-_WORDS = {name for name, column in COLUMNS.items() if column.kind is str}
 _YES_OR_NO = {name for name, column in COLUMNS.items() if column.kind is bool}
-_REPEATED = ["case", "segment", "structure"]
 _YES = {"1", "true", "yes", "1.0"}
 
 
@@ -120,7 +117,7 @@ class Audit:
             raise InputError(
                 f"{self.folder}: holds no {name}.parquet or {name}.csv; give the output folder of an audit"
             )
-        columns = None if columns is None else list(dict.fromkeys([*_REPEATED, *columns]))
+        columns = None if columns is None else list(dict.fromkeys([*REPEATED, *columns]))
         frame = read_frame(path, columns, name == "slices")
         missing = [c for c in (needed if columns is None else columns) if c not in frame.columns]
         if missing:
@@ -160,44 +157,8 @@ def read_audit(folder: str | os.PathLike, finished: bool = True) -> Audit:
     return Audit(folder, run)
 
 
-def read_frame(path: Path, columns: list[str] | None = None, categories: bool = True) -> pd.DataFrame:
-    """A table of an audit; repeated names as categories.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    import pandas as pd
-
-    try:
-        if path.suffix == ".parquet":
-            import pyarrow.parquet as pq
-
-            return pq.read_table(path, columns=columns, read_dictionary=_REPEATED if categories else None).to_pandas()
-        head = pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns
-        words = [c for c in head if c in _WORDS or c.startswith(META)]
-        types = dict.fromkeys(words, "category" if categories else "str")
-        wanted = None if columns is None else [c for c in columns if c in head]
-        # a case may be called NA, and a blank name is one: only empty cells are missing
-        frame = pd.read_csv(
-            path, usecols=wanted, dtype=types, keep_default_na=False, na_values=[""], encoding="utf-8-sig"
-        )
-    except (OSError, ValueError, KeyError) as error:  # pyarrow's and pandas' own errors are ValueErrors
-        raise InputError(f"{path}: cannot be read ({reason_of(error)}); run the audit again") from error
-    for column in words:
-        if column in frame.columns:
-            frame[column] = _without_apostrophe(frame[column])
-    return frame
-
-
 def _as_bool(answers: pd.Series) -> pd.Series:
     """Yes or no, however the table says it; a missing answer is no."""
     if answers.dtype.kind in "biuf":
         return answers.fillna(0).astype(bool)
     return answers.astype(str).str.lower().isin(_YES)
-
-
-def _without_apostrophe(names: pd.Series) -> pd.Series:
-    """Names without the apostrophe that keeps spreadsheets from taking them for formulas."""
-    if names.dtype.name == "category":
-        return names.cat.rename_categories({c: unescaped(c) for c in names.cat.categories})
-    return names.map(unescaped, na_action="ignore")

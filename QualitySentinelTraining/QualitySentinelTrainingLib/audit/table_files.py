@@ -13,10 +13,9 @@ from QualitySentinelLib.scores.columns import Column
 from QualitySentinelLib.scores.tables import CsvTable, column_of, write_table
 
 from ..runs import Record
+from ..tables import META
 from .record import SEGMENT_FIELDS, SLICE_FIELDS, slice_rows
 
-META = "meta_"
-"""Columns of the cases table that begin so are metadata of the data set: ``meta_sex``, ``meta_age``."""
 CASE_COLUMNS = (
     "case", "dataset", "status", "reason", "ct", "seg", "n_segments", "device", "model_sha256", "warnings",
 )  # fmt: skip

@@ -32,11 +32,11 @@ from ..pages import write_table
 from ..runs import Kind, Result, Run, Work
 from ..segmentation import SegmentationOptions, out_of_fold
 from ..segmentation.folds import write_label_map
-from ..segmentation.probabilities import write_names
+from ..segmentation.probabilities import probability_files, write_names
 from ..subjects import check_names, subject_sources
 from .confident import ConfidentJoint, ErrorFinder, confident_joint
 from .options import FindOptions
-from .pixels import Labeled, band, blocks, probability_files, read_labeled, refuse_in_sample, write_pixels
+from .pixels import Labeled, band, blocks, read_labeled, refuse_in_sample, write_pixels
 from .quality import case_score, soft_minimum, structure_quality
 from .report import share_wrong, write_tables
 
@@ -62,7 +62,7 @@ def find_errors(
 
     Args:
         networks: to be trained out-of-fold, where no probabilities are given.
-        probabilities: a folder of them, see :func:`.pixels.probability_files`.
+        probabilities: a folder of them, see :func:`~..segmentation.probabilities.probability_files`.
         say: told of cases that are left out, and of what is done again.
 
     Raises:

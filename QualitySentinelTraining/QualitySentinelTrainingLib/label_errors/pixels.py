@@ -17,11 +17,9 @@ import numpy as np
 from QualitySentinelLib.datasets import Case, read_case_ct, read_reference
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.files import atomic_write
-from QualitySentinelLib.reading.image import image_stem, is_image_file
 from QualitySentinelLib.volume import CtVolume, Segmentation
 
 from ..segmentation import read_probabilities
-from ..segmentation.probabilities import PROBABILITIES_SUFFIX
 from ..subjects import subject_of
 from .confident import Block
 
@@ -119,25 +117,6 @@ def blocks(paths: Sequence[Path]) -> Iterator[Block]:
         for first in range(0, len(rows), _AT_ONCE):
             part = np.array(rows[first : first + _AT_ONCE])
             yield part["label"], part["p"].astype(np.float32)
-
-
-def probability_files(folder: Path) -> dict[str, Path]:
-    """The probabilities in a folder by case: ours, nnU-Net's (in ``fold_0/validation``, too) or a folder per case.
-
-    Raises:
-        InputError: there are none.
-    """
-    found: dict[str, Path] = {}
-    for place in (folder, *sorted(folder.glob("fold_*/validation"))):
-        entries = sorted(place.iterdir()) if place.is_dir() else []
-        for path in entries:
-            if path.suffix == PROBABILITIES_SUFFIX:
-                found[path.stem] = path
-            elif path.is_dir() or is_image_file(path):
-                found.setdefault(path.name if path.is_dir() else image_stem(path), path)
-    if not found:
-        raise InputError(f"{folder}: holds no probabilities; expected CASE.npz, CASE.nii.gz or a folder for each case")
-    return found
 
 
 def refuse_in_sample(folder: Path, patients: dict[str, str]) -> None:

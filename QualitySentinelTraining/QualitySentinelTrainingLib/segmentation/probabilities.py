@@ -47,6 +47,25 @@ class Probabilities:
     classes: tuple[str, ...]  # names of the K classes; the first is the background
 
 
+def probability_files(folder: Path) -> dict[str, Path]:
+    """The probabilities in a folder by case: ours, nnU-Net's (in ``fold_0/validation``, too) or a folder per case.
+
+    Raises:
+        InputError: there are none.
+    """
+    found: dict[str, Path] = {}
+    for place in (folder, *sorted(folder.glob("fold_*/validation"))):
+        entries = sorted(place.iterdir()) if place.is_dir() else []
+        for path in entries:
+            if path.suffix == PROBABILITIES_SUFFIX:
+                found[path.stem] = path
+            elif path.is_dir() or is_image_file(path):
+                found.setdefault(path.name if path.is_dir() else image_stem(path), path)
+    if not found:
+        raise InputError(f"{folder}: holds no probabilities; expected CASE.npz, CASE.nii.gz or a folder for each case")
+    return found
+
+
 def write_names(folder: Path, classes: Sequence[str]) -> None:
     """Write ``labels.json``: the names of the classes, for the files beside it.
 

@@ -18,11 +18,10 @@ from QualitySentinelLib.reading import read_segmentation
 from QualitySentinelLib.scores import read_report_json
 from QualitySentinelLib.volume import CtVolume, Segmentation
 
-from ..audit.frames import read_frame
-from ..label_errors.pixels import probability_files
 from ..runs import Result, Work
 from ..segmentation.network import SegmentationNetwork
-from ..segmentation.probabilities import read_probabilities
+from ..segmentation.probabilities import probability_files, read_probabilities
+from ..tables import read_frame
 from .image import PASSES, PoolImage, likeliest, segmentation_of
 from .options import SelectOptions
 from .strategies import NEEDS, STRATEGIES, Strategy

@@ -11,8 +11,8 @@ import pandas as pd
 
 from QualitySentinelLib.datasets.table import read_table
 
-from ..audit.people import age_groups, as_numbers, as_words
 from ..pages import Line, Section, line_chart, write_report, write_table
+from ..people import age_groups, as_numbers, as_words
 from ..runs import Record
 from ..stats import auroc
 from .experiment import Experiment, Sample, headline

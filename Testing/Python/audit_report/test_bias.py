@@ -9,7 +9,7 @@ from Testing.Python.audit_report.conftest import make_audit
 from QualitySentinelLib.errors import UsageError
 from QualitySentinelTrainingLib.audit.bias import OVERALL, find_bias
 from QualitySentinelTrainingLib.audit.frames import Audit, read_audit
-from QualitySentinelTrainingLib.audit.people import age_groups, as_numbers
+from QualitySentinelTrainingLib.people import age_groups, as_numbers
 from QualitySentinelTrainingLib.stats import LEVEL, bootstrap_interval
 
 

@@ -23,19 +23,11 @@ from QualitySentinelLib.web_review.queue_run import QueueRun
 @pytest.fixture
 def pool(a_torso, tmp_path):
     """Three CTs in ``pool``, two with masks in ``masks``."""
-    import nibabel
-    import numpy as np
-
-    def save(path, voxels):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(voxels.T), a_torso.ijk_to_ras), path)
-
     for name in "abc":
-        save(tmp_path / "pool" / f"{name}.nii.gz", a_torso.hu)
+        a_torso.write(tmp_path / "pool" / f"{name}.nii.gz", a_torso.hu)
         if name != "c":
-            save(tmp_path / "masks" / f"{name}.nii.gz", a_torso.labels)
-    names = ", ".join(f'"{name}": {value}' for value, name in a_torso.names.items())
-    (tmp_path / "masks" / "dataset.json").write_text(f'{{"labels": {{"background": 0, {names}}}}}')
+            a_torso.write(tmp_path / "masks" / f"{name}.nii.gz", a_torso.labels)
+    a_torso.write_names(tmp_path / "masks" / "dataset.json")
     return tmp_path / "pool"
 
 

@@ -20,18 +20,11 @@ SLICE = 8
 @pytest.fixture
 def pool(a_torso, tmp_path):
     """Cases with masks, without, and a damaged one; a list of them, the last two rows slices of one case."""
-    import nibabel
-
-    def save(path, voxels):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(voxels.T), a_torso.ijk_to_ras), path)
-
     for name in ("a", "b", "bare", "c"):
-        save(tmp_path / "pool" / f"{name}.nii.gz", a_torso.hu)
+        a_torso.write(tmp_path / "pool" / f"{name}.nii.gz", a_torso.hu)
         if name != "bare":
-            save(tmp_path / "masks" / f"{name}.nii.gz", a_torso.labels)
-    names = ", ".join(f'"{label}": {value}' for value, label in a_torso.names.items())
-    (tmp_path / "masks" / "dataset.json").write_text(f'{{"labels": {{"background": 0, {names}}}}}')
+            a_torso.write(tmp_path / "masks" / f"{name}.nii.gz", a_torso.labels)
+    a_torso.write_names(tmp_path / "masks" / "dataset.json")
     (tmp_path / "pool" / "b.nii.gz").write_bytes(b"damaged")
     units = [("a", "", None), ("b", "", None), ("bare", "", None), ("c", "liver", SLICE), ("c", "spleen", SLICE + 1)]
     rows = [(n, *unit, 0.5, 1.0, f"reason {n}") for n, unit in enumerate(units, 1)]

@@ -13,6 +13,8 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from Testing.chromium import chromium
@@ -33,14 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.queue:
         return picture_of_queue(options.out.with_stem(f"{options.out.stem}_queue"))
     with tempfile.TemporaryDirectory() as work:
-        case = [*case_arguments(Path(work)), "--out", "review"]
-        with served_review(case, Path(work)) as served, chromium() as browser:
-            page = browser.new_page(viewport=SIZE)
-            page.set_default_timeout(900_000)
-            page.goto(served.address)
-            page.wait_for_selector("tbody tr")
-            page.wait_for_function("() => +document.querySelector('#n-open').innerText > 0")
-            page.wait_for_function("() => !document.querySelector('#cancel')")
+        with scored_page([*case_arguments(Path(work)), "--out", "review"], Path(work)) as page:
             row = page.locator("tbody tr", has_text=SHOWN)
             (row if row.count() else page.locator("tbody tr")).first.click()
             for key in ("d", "d", "n"):  # accept two slices, go on
@@ -71,18 +66,25 @@ def picture_of_queue(out: Path) -> int:
     with tempfile.TemporaryDirectory() as work:
         listed, pool = make_queue(Path(work), *case_arguments(Path(work))[1::2])
         arguments = ["--queue", str(listed), "--data", str(pool), "--segments", "liver,spleen,stomach,pancreas,aorta"]
-        with served_review(arguments, Path(work)) as served, chromium() as browser:
-            page = browser.new_page(viewport=SIZE)
-            page.set_default_timeout(900_000)
-            page.goto(served.address)
-            page.wait_for_selector("tbody tr")
-            page.wait_for_function("() => +document.querySelector('#n-open').innerText > 0")
-            page.wait_for_function("() => !document.querySelector('#cancel')")
+        with scored_page(arguments, Path(work)) as page:
             page.mouse.move(0, 0)
             time.sleep(5)
             save(picture_of(page.screenshot()), out)
     print(f"{out}: {out.stat().st_size / 1000:.0f} kB")
     return 0
+
+
+@contextmanager
+def scored_page(arguments: list[str], folder: Path) -> Iterator:
+    """The page of a review, when its case is scored."""
+    with served_review(arguments, folder) as served, chromium() as browser:
+        page = browser.new_page(viewport=SIZE)
+        page.set_default_timeout(900_000)
+        page.goto(served.address)
+        page.wait_for_selector("tbody tr")
+        page.wait_for_function("() => +document.querySelector('#n-open').innerText > 0")
+        page.wait_for_function("() => !document.querySelector('#cancel')")
+        yield page
 
 
 def case_arguments(folder: Path) -> list[str]:

@@ -20,12 +20,9 @@ TIMES = 60
 @pytest.fixture(scope="module")
 def a_tall_case(a_torso, tmp_path_factory):
     """Arguments of the command for liver and spleen, many of each, and the folder of the review."""
-    import nibabel
-
     folder = tmp_path_factory.mktemp("tall")
     for name, voxels in (("ct", a_torso.hu), ("seg", a_torso.labels)):
-        tall = np.tile(voxels, (TIMES, 1, 1))
-        nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(tall.T), a_torso.ijk_to_ras), folder / f"{name}.nii.gz")
+        a_torso.write(folder / f"{name}.nii.gz", np.tile(voxels, (TIMES, 1, 1)))
     (folder / "names.json").write_text(json.dumps({str(k): v for k, v in a_torso.names.items()}), encoding="utf-8")
     files = {name: str(folder / name) for name in ("ct.nii.gz", "seg.nii.gz", "names.json", "kept")}
     arguments = ["--ct", files["ct.nii.gz"], "--seg", files["seg.nii.gz"], "--names", files["names.json"]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import nibabel
 import numpy as np
 import pytest
 
@@ -27,12 +26,9 @@ def pool(a_torso, tmp_path_factory):
     """Three cases, one of them damaged, and the list: a whole case, the damaged one, two slices of the last."""
     folder = tmp_path_factory.mktemp("queue")
     for name in ("a", "b", "c"):
-        for file, voxels in (("ct", a_torso.hu), ("seg", a_torso.labels)):
-            path = folder / "pool" / name / f"{file}.nii.gz"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(voxels.T), a_torso.ijk_to_ras), path)
-        names = ", ".join(f'"{label}": {value}' for value, label in a_torso.names.items())
-        (path.parent / "labels.json").write_text(f'{{"labels": {{"background": 0, {names}}}}}')
+        a_torso.write(folder / "pool" / name / "ct.nii.gz", a_torso.hu)
+        a_torso.write(folder / "pool" / name / "seg.nii.gz", a_torso.labels)
+        a_torso.write_names(folder / "pool" / name / "labels.json")
     (folder / "pool" / "b" / "ct.nii.gz").write_bytes(b"damaged")
     rows = [("a", "", None, "predicted DSC 0.31"), ("b", "", None, ""), ("c", "liver", SLICE, "predicted DSC 0.4"),
             ("c", "spleen", SLICE + 1, "predicted DSC 0.5")]  # fmt: skip
