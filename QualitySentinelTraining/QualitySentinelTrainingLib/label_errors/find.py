@@ -32,12 +32,13 @@ from ..pages import write_table
 from ..runs import Kind, Result, Run, Work
 from ..segmentation import SegmentationOptions, out_of_fold
 from ..segmentation.folds import write_label_map
+from ..segmentation.label_quality import soft_minimum, structure_quality
 from ..segmentation.probabilities import probability_files, write_names
 from ..subjects import check_names, subject_sources
 from .confident import ConfidentJoint, ErrorFinder, confident_joint
 from .options import FindOptions
 from .pixels import Labeled, band, blocks, read_labeled, refuse_in_sample, write_pixels
-from .quality import case_score, soft_minimum, structure_quality
+from .quality import case_score
 from .report import share_wrong, write_tables
 
 _PIXELS = Kind("label-pixels", "quality-sentinel-label-pixels/1", "case")
@@ -215,7 +216,7 @@ def _measured(name: str, labeled: Labeled, corrected: np.ndarray) -> tuple[list[
         given = labeled.labels == number
         if structure in labeled.unseen or not given.any():
             continue
-        quality, slices = structure_quality(labeled, likeliest, number)
+        quality, slices = structure_quality(given, likeliest == number, labeled.probabilities[number])
         extra, lacking = wrong & given, wrong & (corrected == number)
         qualities[structure], missing[structure] = slices, set(np.flatnonzero(lacking.any(axis=(1, 2))).tolist())
         worst = min(slices, key=slices.get)

@@ -64,9 +64,8 @@ class Experiment(Options):
             raise UsageError(f"structures has {name!r}, which is no known structure; give names such as liver")
         object.__setattr__(self, "structures", tuple(structure.name for structure in found.values()))
         for name in self.strategies:
-            if name not in STRATEGIES or name == "label-quality":
-                known = ", ".join(n for n in STRATEGIES if n != "label-quality")
-                raise UsageError(f"strategies has {name!r}; give some of {known}")
+            if name not in STRATEGIES:
+                raise UsageError(f"strategies has {name!r}; give some of {', '.join(STRATEGIES)}")
         if "dsal" in self.weak and "deep-supervision" not in self.strategies:
             raise UsageError("weak = 'dsal' is for the strategy 'deep-supervision'; add it to strategies")
         if self.epochs < 3 or self.first_epochs < 3:

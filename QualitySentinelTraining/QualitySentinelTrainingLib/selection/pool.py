@@ -59,7 +59,7 @@ def check_given(options: SelectOptions, masks_in_pool: bool, by_slice: bool) -> 
     has = {
         "ct": masks or not by_slice,
         "masks": masks or (options.scores is not None and strategy.from_table),
-        "scores": options.scores is not None,
+        "scores": bool(options.scores or options.probabilities or networks),
         "probabilities": bool(options.probabilities or networks),
         "passes": len(options.probabilities) > 1 or any(n.dropout > 0 for n in networks[:1]),
         "networks": max(len(options.predictions), len(options.probabilities), len(networks)) > 1,
@@ -133,9 +133,9 @@ class MeasureWork(Work):
     def read(self, item: PoolItem) -> tuple[CtVolume, list[Segmentation]]:
         """The CT and the masks of each network."""
         ct, wanted = read_case_ct(item.case), STRATEGIES[self.strategy].needs
-        needed = wanted in ("masks", "networks") or (wanted == "ct" and self.by_slice)
-        made = not item.predictions and (item.probabilities or self.options.network)  # masks come from these
-        masks = item.masks if needed and not made else ()
+        needed = wanted in ("masks", "networks", "scores") or (wanted == "ct" and self.by_slice)
+        made = wanted != "scores" and not item.predictions and (item.probabilities or self.options.network)
+        masks = item.masks if needed and not made else ()  # else the networks draw them
         return ct, [read_segmentation(path, ct, names=names) for path, names in masks]
 
     def do(self, item: PoolItem, data: tuple[CtVolume, list[Segmentation]]) -> Result:

@@ -64,7 +64,7 @@ def stored(pool: Path, network: SegmentationNetwork, out: Path) -> dict[str, flo
         kind: sum(p.stat().st_size for p in (out / kind).glob(f"*{suffix}")) / len(cases) / 1e6
         for kind, suffix in (("masks", ".nii.gz"), ("probabilities", ".npz"))
     }
-    times = {"passes": PASSES, "levels": 3, "networks": 1, "probabilities": 1}
+    times = {"passes": PASSES, "levels": 3, "networks": 1, "probabilities": 1, "scores": 1}
     return {
         s.name: each["masks"] if s.needs == "masks" else times.get(s.needs, 0) * each["probabilities"]
         for s in STRATEGIES.values()
@@ -104,23 +104,17 @@ def main() -> None:
         return measured(out / f"{strategy}_{pool.name}", "select", pool, "--layout", "openkbp", "--budget", budget,
                         "--workers", 1, "--strategy", strategy, *given)  # fmt: skip
 
-    rows, base, names = [], (0.0, 0.0), ["--names", out / "masks" / "labels.json"]
+    rows, base = [], (0.0, 0.0)
     for strategy in dict.fromkeys(["random", *options.strategies]):
         given = ["--network", *(options.networks if strategy == "disagreement" else [last])]
-        before = (0.0, 0.0)
-        if strategy == "label-quality":
-            found = ["--probabilities", out / "probabilities", *names, "--threads", 1]
-            before = measured(out / "errors", "find-errors", labeled, *found)
-            given = ["--scores", out / "errors"]
         seconds, peak = select(strategy, pool, *given)
-        seconds, peak = seconds + before[0], max(peak, before[1])
         base = (seconds, peak) if strategy == "random" else base
         rows.append((strategy, options.cases, seconds, seconds - base[0], (seconds - base[0]) / options.cases, peak,
                      peak - base[1], disk[strategy]))  # fmt: skip
         print(*(f"{v:.3f}" if isinstance(v, float) else v for v in rows[-1]), flush=True)
-    scored = measured(out / "audit", "audit", labeled, *names, "--workers", 1, "--device", "cpu")
-    masks = ["--predictions", out / "masks"]
-    given = select("predicted-quality", pool_of(options.cases, "again"), *masks)
+    scored = measured(out / "audit", "audit", labeled, "--names", out / "masks" / "labels.json", "--workers", 1,
+                      "--device", "cpu")  # fmt: skip
+    given = select("predicted-quality", pool_of(options.cases, "again"), "--predictions", out / "masks")
     rows += [(name, options.cases, v[0], v[0] - base[0], (v[0] - base[0]) / options.cases, v[1], v[1] - base[1], None)
              for name, v in (("audit of the masks", scored), ("predicted-quality of the masks", given))]  # fmt: skip
     write_table(out / "cost.csv", COLUMNS, rows)

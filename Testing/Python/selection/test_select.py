@@ -166,7 +166,7 @@ def test_what_cannot_be_meant_is_one_line(pool, capsys, tmp_path):
 
     assert "--strategy entropy: needs class probabilities" in refusal("--budget", 1, "--strategy", "entropy")
     assert "--strategy disagreement: needs two or more" in refusal("--budget", 1, "--strategy", "disagreement")
-    assert "--strategy label-quality: needs a table" in refusal("--budget", 1, "--strategy", "label-quality")
+    assert "--strategy label-quality: needs --scores" in refusal("--budget", 1, "--strategy", "label-quality")
     assert "--strategy predicted-quality: needs predicted masks" in refusal("--budget", 1, masks=False)
     assert "--dsal-round: needs --strategy deep-supervision" in refusal("--budget", 1, "--dsal-round", 5)
     assert "trust is 1.5: " in refusal("--budget", 1, "--trust", 1.5)
@@ -276,6 +276,7 @@ def test_folders_of_probabilities_serve_as_networks_passes_and_levels(pool, a_to
 
     assert first("entropy", folders[2])["case"] == "case_5"
     assert first("mc-dropout", *folders)["case"] == "case_5"
+    assert first("label-quality", folders[0])["reason"] == "label quality 0.933"
     assert first("disagreement", *folders)["reason"] == "networks agree to Dice 1.000"
     assert first("deep-supervision", *folders)["reason"] == "heads agree to Dice 1.000"
     write_names(folders[1], ("background", "liver", "heart"))

@@ -78,7 +78,7 @@ def experiment(a_torso, tmp_path):
 
 
 def test_strategies_are_compared_with_equal_budgets_and_separate_patients(experiment, tmp_path):
-    compared = [name for name in STRATEGIES if name != "label-quality"]
+    compared = list(STRATEGIES)
     path = experiment(f"strategies = {compared}", 'budget = "1cases"', "rounds = 2", "seeds = [0]")
     out = tmp_path / "out"
     assert main(["simulate", str(path), "--out", str(out)]) == 0

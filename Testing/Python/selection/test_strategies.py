@@ -81,6 +81,15 @@ def test_networks_disagree_by_their_masks():
     assert files.whole == pytest.approx(1 - 8 / 12)
 
 
+def test_label_quality_is_that_of_the_given_masks():
+    given, p = likeliest(stack(square(4))), stack(square(2, 0.9))  # two of four rows are not what the network expects
+    one = measured("label-quality", p, masks=[given])
+    assert one.slices.tolist() == [1] and one.area.tolist() == [8] and one.whole == pytest.approx(one.score[0])
+    assert one.score[0] > 0.99  # a few that are surely wrong decide
+    assert measured("label-quality", p).score == pytest.approx([0.1], abs=1e-3)  # its own masks: as sure as it is
+    assert np.isnan(measured("label-quality", stack(square(0))).whole)
+
+
 def test_random_and_variety_need_no_network():
     mask = likeliest(stack(square(2, k=(0, 1))))
     one = measured("random", masks=[mask])

@@ -1,8 +1,36 @@
-"""Lowest label quality first, as ``find-errors`` measures it by confident learning."""
+"""Lowest label quality first, of the masks by the probabilities of a network, or as ``find-errors`` measured it."""
 
+from __future__ import annotations
+
+import numpy as np
+
+from QualitySentinelLib.errors import InputError
+
+from ...segmentation.label_quality import structure_quality
+from ..image import PoolImage, likeliest, segmentation_of
+from ..units import StructureScores
 from .strategy import Strategy
 
+
+def measure(image: PoolImage) -> list[StructureScores]:
+    """One minus the label quality of the masks; without any, of what the networks draw themselves."""
+    mean, rows = image.mean_probabilities(), []
+    expected = likeliest(mean)
+    for segment in (image.masks or [segmentation_of(expected, image.classes, image.ct)])[0]:
+        name, given = segment.structure or segment.name, np.zeros(expected.shape, bool)
+        if name not in image.classes:
+            raise InputError(f"{image.ct.source}: has masks of {name}, which the network does not know; leave it out")
+        if not segment.is_empty:
+            given[segment.box] = segment.voxels()
+        value = image.classes.index(name)
+        whole, slices = structure_quality(given, expected == value, mean[value])
+        k, quality = np.array([*slices], int), np.array([*slices.values()])
+        area = np.count_nonzero(given[k], axis=(1, 2))
+        rows.append(StructureScores(name, 1 - whole if len(k) else float("nan"), k, area, 1 - quality))
+    return rows
+
+
 STRATEGY = Strategy(
-    "label-quality", "lowest label quality", "scores", "none beyond find-errors", "label quality {good:.3f}", None,
-    from_table=True,
-)
+    "label-quality", "lowest label quality", "scores", "one pass of the segmentation network, or none beyond "
+    "find-errors", "label quality {good:.3f}", measure, from_table=True,
+)  # fmt: skip

@@ -11,7 +11,7 @@ from ..units import Order, StructureScores, by_score
 NEEDS = {
     "ct": "nothing but the CTs (masks, if the budget is in slices or minutes)",
     "masks": "predicted masks (--predictions, --probabilities or --network); predicted-quality also takes --scores",
-    "scores": "a table of label quality (--scores)",
+    "scores": "--scores of find-errors, or class probabilities (--probabilities or --network) to judge the masks by",
     "probabilities": "class probabilities (--probabilities or --network)",
     "passes": "--network trained with dropout, or several folders of --probabilities, one for each pass",
     "networks": "two or more networks: --predictions, --probabilities or --network with two or more values",
@@ -29,7 +29,7 @@ class Strategy:
     needs: str  # a key of NEEDS
     cost: str  # for each case
     reason: str  # of the lists, with {score} and {good}, which is one minus the score
-    measure: Callable[[PoolImage], list[StructureScores]] | None  # None where a table gives the scores
+    measure: Callable[[PoolImage], list[StructureScores]]
     order: Order = by_score
     features: bool = False  # its order needs those of cases and slices
     from_table: bool = False  # a table of predicted DSC or label quality serves it, too
