@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from .subjects import Subject
 
 
 def slice_dice(mask: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -50,3 +54,20 @@ def surface_dice(mask: np.ndarray, reference: np.ndarray, spacing: Sequence[floa
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # MONAI's, on its own code
         return float(compute_surface_dice(*pair, [tolerance_mm], include_background=True, spacing=tuple(spacing)))
+
+
+def dice_by_structure(
+    labels: np.ndarray, classes: Sequence[str], subject: Subject, tolerance_mm: float = 0.0
+) -> Iterator[tuple[str, float, float]]:
+    """Structure, DSC and, with a tolerance, NSD of what is predicted of a subject.
+
+    Args:
+        labels: ``[k, j, i]``, numbers of ``classes``.
+        subject: structures that it shows and that are among the classes are given.
+    """
+    for value, name in subject.structures.items():
+        truth = subject.labels == value
+        if name in classes and truth.any():
+            mask = labels == classes.index(name)
+            nsd = surface_dice(mask, truth, subject.ct.frame.spacing, tolerance_mm) if tolerance_mm else float("nan")
+            yield name, volume_dice(mask, truth), nsd

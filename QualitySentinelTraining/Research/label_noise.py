@@ -22,7 +22,7 @@ from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.reading.volume_file import read_image
 from QualitySentinelLib.scores import read_report_json
 from QualitySentinelLib.volume import AxialFrame, CtVolume
-from QualitySentinelTrainingLib.dice import volume_dice
+from QualitySentinelTrainingLib.dice import dice_by_structure, volume_dice
 from QualitySentinelTrainingLib.label_errors.confident import METHODS, ErrorFinder, confident_joint
 from QualitySentinelTrainingLib.label_errors.find import find_errors
 from QualitySentinelTrainingLib.label_errors.noisy_data import corrupt_data
@@ -30,9 +30,11 @@ from QualitySentinelTrainingLib.label_errors.options import FindOptions, NoiseOp
 from QualitySentinelTrainingLib.label_errors.pixels import band, blocks, read_labeled, write_pixels
 from QualitySentinelTrainingLib.label_errors.students import student_sources
 from QualitySentinelTrainingLib.runs import Kind, Result, Run
-from QualitySentinelTrainingLib.segmentation import SegmentationNetwork, SegmentationOptions, train
 from QualitySentinelTrainingLib.segmentation.folds import write_label_map
+from QualitySentinelTrainingLib.segmentation.network import SegmentationNetwork
+from QualitySentinelTrainingLib.segmentation.options import SegmentationOptions
 from QualitySentinelTrainingLib.segmentation.probabilities import write_names
+from QualitySentinelTrainingLib.segmentation.training import train
 from QualitySentinelTrainingLib.stats import auroc, spearman_r
 from QualitySentinelTrainingLib.subjects import SubjectSource, find_subjects, subject_sources
 
@@ -210,9 +212,7 @@ def _dice(network: SegmentationNetwork, test: Path) -> float:
     dice = []
     for source in find_subjects(test):
         subject = source.read()
-        labels = network.predict_labels(subject.ct)
-        for value, name in subject.structures.items():
-            dice.append(volume_dice(labels == network.classes.index(name), subject.labels == value))
+        dice += [dsc for _, dsc, _ in dice_by_structure(network.predict_labels(subject.ct), network.classes, subject)]
     return float(np.mean(dice))
 
 

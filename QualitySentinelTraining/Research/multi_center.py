@@ -36,8 +36,8 @@ from QualitySentinelTrainingLib.label_errors.find import find_errors
 from QualitySentinelTrainingLib.label_errors.options import FindOptions
 from QualitySentinelTrainingLib.option_files import parsed_change, read_options
 from QualitySentinelTrainingLib.pages import write_table
-from QualitySentinelTrainingLib.segmentation import SegmentationOptions
 from QualitySentinelTrainingLib.segmentation.folds import write_label_map
+from QualitySentinelTrainingLib.segmentation.options import SegmentationOptions
 from QualitySentinelTrainingLib.segmentation.probabilities import write_names
 from QualitySentinelTrainingLib.stats import auroc, outlier_limit
 from QualitySentinelTrainingLib.travelling.experiment import (

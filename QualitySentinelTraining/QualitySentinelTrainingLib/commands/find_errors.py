@@ -19,7 +19,7 @@ from QualitySentinelLib.commands.printing import CaseProgress, name_failed
 
 from ..label_errors.options import FindOptions
 from ..option_files import add_options, given_options
-from ..segmentation import SegmentationOptions
+from ..segmentation.options import SegmentationOptions
 from .data_options import add_case_options
 
 _EPOCHS = (20,)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..label_errors.options import StudentOptions
 from ..option_files import add_options, given_options
-from ..segmentation import SegmentationOptions
+from ..segmentation.options import SegmentationOptions
 from .data_options import add_data_options, subjects_of
 
 
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     """Train, predict, and print the mean DSC of each structure at each stage."""
     from QualitySentinelLib.errors import UsageError
 
-    from ..segmentation import train_segmenters
+    from ..segmentation.folds import train_segmenters
 
     sources = subjects_of(options, options.data)
     if not sources:

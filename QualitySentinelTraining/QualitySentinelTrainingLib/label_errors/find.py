@@ -30,9 +30,9 @@ from QualitySentinelLib.scores import software_versions, write_report_json
 
 from ..pages import write_table
 from ..runs import Kind, Result, Run, Work
-from ..segmentation import SegmentationOptions, out_of_fold
-from ..segmentation.folds import write_label_map
+from ..segmentation.folds import out_of_fold, write_label_map
 from ..segmentation.label_quality import soft_minimum, structure_quality
+from ..segmentation.options import SegmentationOptions
 from ..segmentation.probabilities import probability_files, write_names
 from ..subjects import check_names, subject_sources
 from .confident import ConfidentJoint, ErrorFinder, confident_joint

@@ -19,7 +19,7 @@ from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.volume import CtVolume, Segmentation
 
-from ..segmentation import read_probabilities
+from ..segmentation.probabilities import likeliest, read_probabilities
 from ..subjects import subject_of
 from .confident import Block
 
@@ -46,10 +46,7 @@ class Labeled:
     @property
     def likeliest(self) -> np.ndarray:
         """The class that the network expects in each voxel, uint8 ``[k, j, i]``."""
-        likeliest = np.empty(self.labels.shape, np.uint8)
-        for k in range(len(likeliest)):  # argmax of half precision is slow, and single precision of a CT too large
-            likeliest[k] = self.probabilities[:, k].astype(np.float32).argmax(axis=0)
-        return likeliest
+        return likeliest(self.probabilities)
 
 
 def read_labeled(case: Case, path: Path) -> Labeled:
@@ -79,12 +76,12 @@ def read_labeled(case: Case, path: Path) -> Labeled:
     return Labeled(ct, segmentation, read.classes, labels, values, tuple(unseen))
 
 
-def band(labels: np.ndarray, likeliest: np.ndarray, spacing: Sequence[float], width_mm: float) -> np.ndarray:
+def band(labels: np.ndarray, expected: np.ndarray, spacing: Sequence[float], width_mm: float) -> np.ndarray:
     """Voxels up to ``width_mm`` from an edge of the given labels or of the expected ones, bool ``[k, j, i]``."""
     from scipy.ndimage import distance_transform_edt
 
     inside = np.zeros(labels.shape, bool)
-    for values in (labels, likeliest):
+    for values in (labels, expected):
         for axis in range(3):
             differ = np.diff(values, axis=axis) != 0
             for part in (slice(1, None), slice(None, -1)):

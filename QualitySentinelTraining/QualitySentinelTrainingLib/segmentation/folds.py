@@ -25,7 +25,7 @@ from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.files import atomic_write, check_writable
 from QualitySentinelLib.volume import AxialFrame
 
-from ..dice import volume_dice
+from ..dice import dice_by_structure
 from ..runs import Kind, Plan, Result, Run, Work
 from ..subjects import Subject, SubjectSource, check_names
 from .network import SegmentationNetwork
@@ -184,8 +184,7 @@ class _Predict(Work):
         else:
             labels = network.predict_labels(data.ct)
             write_label_map(file, labels, data.ct.frame)
-            for value, name in data.structures.items():
-                lines.append([name, volume_dice(labels == network.classes.index(name), data.labels == value)])
+            lines = [[name, dsc] for name, dsc, _ in dice_by_structure(labels, network.classes, data)]
         return Result(lines=lines, files={item.file: file})
 
 

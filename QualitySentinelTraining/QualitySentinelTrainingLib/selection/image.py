@@ -13,6 +13,7 @@ from QualitySentinelLib.volume import CtVolume, Segmentation
 from QualitySentinelLib.volume.segmentation import segment_from_mask
 
 from ..segmentation.field import Field
+from ..segmentation.probabilities import likeliest
 from .units import StructureScores
 
 PASSES = 20
@@ -51,19 +52,11 @@ class PoolImage:
                 at[segment.box[0]] += segment.areas
         return areas
 
-    def label_maps(self) -> tuple[list[np.ndarray], tuple[str, ...]]:
-        """The label map ``[k, j, i]`` of each network, and the names of the values."""
+    def by_network(self) -> list[Segmentation]:
+        """The masks of each of several networks."""
         if len(self.masks) > 1:
-            names = ("background", *dict.fromkeys(s.structure or s.name for one in self.masks for s in one))
-            maps = []
-            for one in self.masks:
-                labels = np.zeros(self.ct.frame.shape, np.min_scalar_type(len(names)))
-                for segment in one:
-                    if not segment.is_empty:
-                        labels[segment.box][segment.voxels()] = names.index(segment.structure or segment.name)
-                maps.append(labels)
-            return maps, names
-        return [likeliest(one) for one in self.stacks("networks")], self.classes
+            return self.masks
+        return [segmentation_of(likeliest(one), self.classes, self.ct) for one in self.stacks("networks")]
 
     @cached_property
     def thumbnails(self) -> np.ndarray:
@@ -100,14 +93,13 @@ def segmentation_of(labels: np.ndarray, classes: Sequence[str], ct: CtVolume) ->
     return Segmentation(segments, ct.frame, ct.source)
 
 
-def likeliest(probabilities: np.ndarray) -> np.ndarray:
-    """The likeliest class of each voxel, uint8 ``[k, j, i]``, of ``[K, k, j, i]``."""
-    labels = np.zeros(probabilities.shape[1:], np.uint8)
-    highest = probabilities[0].copy()
-    for value, one in enumerate(probabilities[1:], start=1):
-        higher = one > highest
-        labels[higher], highest[higher] = value, one[higher]
-    return labels
+def whole_mask(segmentation: Segmentation, name: str) -> np.ndarray:
+    """The mask of a structure on the grid of its CT, bool ``[k, j, i]``."""
+    mask = np.zeros(segmentation.frame.shape, bool)
+    for segment in segmentation:
+        if name == (segment.structure or segment.name) and not segment.is_empty:
+            mask[segment.box] |= segment.voxels()
+    return mask
 
 
 def voxel_uncertainty(

@@ -20,9 +20,9 @@ from QualitySentinelLib.volume import CtVolume, Segmentation
 
 from ..runs import Result, Work
 from ..segmentation.network import SegmentationNetwork
-from ..segmentation.probabilities import probability_files, read_probabilities
+from ..segmentation.probabilities import likeliest, probability_files, read_probabilities
 from ..tables import read_frame
-from .image import PASSES, PoolImage, likeliest, segmentation_of
+from .image import PASSES, PoolImage, segmentation_of
 from .options import SelectOptions
 from .strategies import NEEDS, STRATEGIES, Strategy
 from .strategies.predicted_quality import structure_scores

@@ -20,10 +20,11 @@ from QualitySentinelLib.volume.frame import AxialFrame
 from ..runs import Kind, Run
 from ..segmentation.network import WINDOWS_HU, SegmentationNetwork
 from ..segmentation.options import SegmentationOptions
+from ..segmentation.probabilities import likeliest
 from ..segmentation.training import Say, Training, stage_name, usable_device
 from ..subjects import Subject, SubjectSource, check_names, subject_of
 from .crf import checked_mask
-from .image import PoolImage, likeliest, segmentation_of
+from .image import PoolImage, segmentation_of
 from .pool import PoolItem, network_stacks
 from .strategies import Strategy
 from .units import WHOLE, CaseScores, Units, WeakLabeler, most_trusted

@@ -28,7 +28,7 @@ from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.scorer import Scorer
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 
-from ..dice import surface_dice, volume_dice
+from ..dice import dice_by_structure
 from ..pages.page import count
 from ..phantom import FIRST_UNSEEN_SEED
 from ..runs import Kind, Result, Run, Work
@@ -230,14 +230,9 @@ class StepWork(Work):
 
     def _measure(self, network: SegmentationNetwork, name: str) -> list:
         """Structure, DSC and NSD of a case; structures that its reference holds."""
-        subject = self.subject(name)
-        labels, spacing, rows = network.predict_labels(subject.ct), subject.ct.frame.spacing, []
-        for value, structure in subject.structures.items():
-            pair = labels == network.classes.index(structure), subject.labels == value
-            if pair[1].any():
-                nsd = surface_dice(*pair, spacing, self.experiment.tolerance_mm)
-                rows.append([name, structure, round(volume_dice(*pair), 5), round(nsd, 5)])
-        return rows
+        subject, mm = self.subject(name), self.experiment.tolerance_mm
+        found = dice_by_structure(network.predict_labels(subject.ct), network.classes, subject, mm)
+        return [[name, structure, round(dsc, 5), round(nsd, 5)] for structure, dsc, nsd in found]
 
     def _correction_curve(self, looks: dict[str, Look], item: Step, rng: np.random.Generator) -> list[float]:
         """Mean DSC of the pool's masks against the share of slices corrected, worst first by the strategy."""

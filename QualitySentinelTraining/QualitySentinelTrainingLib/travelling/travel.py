@@ -27,7 +27,7 @@ from QualitySentinelLib.datasets.table import read_table
 from QualitySentinelLib.errors import InputError, UsageError, not_installed, reason_of
 from QualitySentinelLib.files import atomic_write
 
-from ..dice import surface_dice, volume_dice
+from ..dice import dice_by_structure
 from ..pages import write_table
 from ..runs import DONE, Kind, Record, Run
 from .experiment import Experiment, LocalLearner, Sample, Server, centers_of, headline, samples_of
@@ -248,11 +248,7 @@ def _finish(folder: Path, server: Server) -> None:
         for name in server.test:
             subject = server.samples[name].read()
             labels = model.network.predict_labels(subject.ct)
-            for value, structure in subject.structures.items():
-                if structure in model.network.classes:
-                    mask, truth = labels == model.network.classes.index(structure), subject.labels == value
-                    nsd = surface_dice(mask, truth, subject.ct.frame.spacing, _NSD_MM)
-                    rows.append([name, structure, volume_dice(mask, truth), nsd])
+            rows += [[name, *row] for row in dice_by_structure(labels, model.network.classes, subject, _NSD_MM)]
         write_table(folder / FINAL, ("case", "structure", "dsc", f"nsd_{_NSD_MM:g}mm"), rows)
         return
     weights = {n: a for n, a in model.state().items() if n.startswith("network.")}

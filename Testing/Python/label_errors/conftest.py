@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from QualitySentinelLib.volume import AxialFrame
-from QualitySentinelTrainingLib.segmentation import write_probabilities
-from QualitySentinelTrainingLib.segmentation.probabilities import write_names
+from QualitySentinelTrainingLib.segmentation.probabilities import write_names, write_probabilities
 
 CLASSES = ("background", "liver", "spleen")
 

@@ -13,8 +13,7 @@ from QualitySentinelLib.report import write_results
 from QualitySentinelLib.scores import read_report_json
 from QualitySentinelTrainingLib.label_errors.confident import METHODS
 from QualitySentinelTrainingLib.label_errors.pixels import band
-from QualitySentinelTrainingLib.segmentation import write_probabilities
-from QualitySentinelTrainingLib.segmentation.probabilities import write_names
+from QualitySentinelTrainingLib.segmentation.probabilities import write_names, write_probabilities
 
 TINY = "--epochs 1 --steps 2 --batch-size 4 --size 32 --pixel-mm 9 --widths 8 16 16 --device cpu --threads 1".split()
 

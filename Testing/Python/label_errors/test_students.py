@@ -13,10 +13,11 @@ from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelTrainingLib.label_errors.find import find_errors
 from QualitySentinelTrainingLib.label_errors.options import StudentOptions
 from QualitySentinelTrainingLib.label_errors.students import student_sources
-from QualitySentinelTrainingLib.segmentation import SegmentationOptions, train
 from QualitySentinelTrainingLib.segmentation.field import Field
 from QualitySentinelTrainingLib.segmentation.loss import partial_label_loss
 from QualitySentinelTrainingLib.segmentation.network import windowed
+from QualitySentinelTrainingLib.segmentation.options import SegmentationOptions
+from QualitySentinelTrainingLib.segmentation.training import train
 from QualitySentinelTrainingLib.segmentation.weighing import QualityBranch
 from QualitySentinelTrainingLib.subjects import subject_sources
 

@@ -17,8 +17,9 @@ from QualitySentinelLib.report import write_scored_segmentation
 from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status, write_report_json
 from QualitySentinelLib.scores.tables import write_table
 from QualitySentinelLib.volume import AxialFrame, CtVolume
-from QualitySentinelTrainingLib.segmentation import SegmentationOptions, train, write_probabilities
-from QualitySentinelTrainingLib.segmentation.probabilities import write_names
+from QualitySentinelTrainingLib.segmentation.options import SegmentationOptions
+from QualitySentinelTrainingLib.segmentation.probabilities import write_names, write_probabilities
+from QualitySentinelTrainingLib.segmentation.training import train
 from QualitySentinelTrainingLib.subjects import Subject, SubjectSource
 
 

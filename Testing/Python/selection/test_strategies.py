@@ -7,9 +7,10 @@ import pytest
 
 from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status
 from QualitySentinelLib.volume import AxialFrame, CtVolume
+from QualitySentinelTrainingLib.segmentation.probabilities import likeliest
 from QualitySentinelTrainingLib.selection import strategies
 from QualitySentinelTrainingLib.selection.crf import checked_mask, crf_mask
-from QualitySentinelTrainingLib.selection.image import PoolImage, likeliest, mask_disagreement, segmentation_of
+from QualitySentinelTrainingLib.selection.image import PoolImage, mask_disagreement, segmentation_of
 from QualitySentinelTrainingLib.selection.strategies import NEEDS, STRATEGIES
 from QualitySentinelTrainingLib.selection.strategies.entropy import binary_entropy
 from QualitySentinelTrainingLib.selection.strategies.mc_dropout import edge_distance

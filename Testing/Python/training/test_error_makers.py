@@ -12,10 +12,11 @@ from QualitySentinelLib.errors import InputError, ModelError, UsageError
 from QualitySentinelLib.reading import read_segmentation
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.runs import Run
-from QualitySentinelTrainingLib.segmentation import SegmentationOptions, read_probabilities, train_segmenters
 from QualitySentinelTrainingLib.segmentation.field import Field
-from QualitySentinelTrainingLib.segmentation.folds import FOLDS
+from QualitySentinelTrainingLib.segmentation.folds import FOLDS, train_segmenters
 from QualitySentinelTrainingLib.segmentation.loss import partial_label_loss
+from QualitySentinelTrainingLib.segmentation.options import SegmentationOptions
+from QualitySentinelTrainingLib.segmentation.probabilities import read_probabilities
 from QualitySentinelTrainingLib.subjects import Subject, SubjectSource
 
 SMALL = SegmentationOptions(epochs=(1,), size=32, pixel_mm=9.0, steps=2, batch_size=4, widths=(8, 16, 16), seed=3)

@@ -9,15 +9,11 @@ import pytest
 
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.volume import AxialFrame, CtVolume
-from QualitySentinelTrainingLib.segmentation import (
-    SegmentationNetwork,
-    SegmentationOptions,
-    out_of_fold,
-    read_probabilities,
-    train,
-    write_probabilities,
-)
-from QualitySentinelTrainingLib.segmentation.probabilities import write_names
+from QualitySentinelTrainingLib.segmentation.folds import out_of_fold
+from QualitySentinelTrainingLib.segmentation.network import SegmentationNetwork
+from QualitySentinelTrainingLib.segmentation.options import SegmentationOptions
+from QualitySentinelTrainingLib.segmentation.probabilities import read_probabilities, write_names, write_probabilities
+from QualitySentinelTrainingLib.segmentation.training import train
 from QualitySentinelTrainingLib.subjects import Subject, SubjectSource
 
 TINY = SegmentationOptions(

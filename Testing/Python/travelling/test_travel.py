@@ -14,7 +14,7 @@ import QualitySentinelTrainingLib.travelling.travel as travelling
 from QualitySentinelLib.commands.main import main
 from QualitySentinelLib.datasets import Case
 from QualitySentinelLib.errors import InputError, UsageError
-from QualitySentinelTrainingLib.segmentation import SegmentationNetwork
+from QualitySentinelTrainingLib.segmentation.network import SegmentationNetwork
 from QualitySentinelTrainingLib.subjects import phantom_subject
 from QualitySentinelTrainingLib.travelling.experiment import (
     LocalLearner,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..image import PoolImage, likeliest, mask_disagreement
+from ...segmentation.probabilities import likeliest
+from ..image import PoolImage, mask_disagreement
 from ..units import StructureScores
 from .strategy import Strategy
 

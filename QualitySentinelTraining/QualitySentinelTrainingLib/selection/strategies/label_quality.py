@@ -7,7 +7,8 @@ import numpy as np
 from QualitySentinelLib.errors import InputError
 
 from ...segmentation.label_quality import structure_quality
-from ..image import PoolImage, likeliest, segmentation_of
+from ...segmentation.probabilities import likeliest
+from ..image import PoolImage, segmentation_of, whole_mask
 from ..units import StructureScores
 from .strategy import Strategy
 
@@ -16,13 +17,11 @@ def measure(image: PoolImage) -> list[StructureScores]:
     """One minus the label quality of the masks; without any, of what the networks draw themselves."""
     mean, rows = image.mean_probabilities(), []
     expected = likeliest(mean)
-    for segment in (image.masks or [segmentation_of(expected, image.classes, image.ct)])[0]:
-        name, given = segment.structure or segment.name, np.zeros(expected.shape, bool)
+    masks = image.masks[0] if image.masks else segmentation_of(expected, image.classes, image.ct)
+    for name in dict.fromkeys(segment.structure or segment.name for segment in masks):
         if name not in image.classes:
             raise InputError(f"{image.ct.source}: has masks of {name}, which the network does not know; leave it out")
-        if not segment.is_empty:
-            given[segment.box] = segment.voxels()
-        value = image.classes.index(name)
+        given, value = whole_mask(masks, name), image.classes.index(name)
         whole, slices = structure_quality(given, expected == value, mean[value])
         k, quality = np.array([*slices], int), np.array([*slices.values()])
         area = np.count_nonzero(given[k], axis=(1, 2))
