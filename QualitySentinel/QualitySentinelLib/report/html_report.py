@@ -6,9 +6,6 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
-
 from ..files import atomic_write
 from ..scores import CaseScore, SegmentScore, SliceScore, Status, dsc_color, segment_labels, software_versions
 from ..scores.aggregation import flagged_of_correct
@@ -24,8 +21,8 @@ from .text import (
     case_title,
     dsc_text,
     duration_text,
+    environment,
     file_name,
-    position_text,
     printable,
     range_text,
     threshold_text,
@@ -51,12 +48,7 @@ def write_html_report(
 
     ``drawings`` are filled by the scoring: pictures then show the expected contour. ``created`` is now by default.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters.update(printable=printable, breakable=_breakable, position=position_text, css=css_color)
-    page = environment.get_template("template.html").render(
+    page = environment().get_template("template.html").render(
         case=case_score,
         title=printable(case_title(ct.source) or "CT"),
         ct_name=file_name(ct.source),
@@ -178,8 +170,3 @@ def _canonical_slice(slice_score: SliceScore, ct: CtVolume) -> int | None:
 def _share_text(share: float | None) -> str:
     """``90 %`` of 0.9; empty where there is none."""
     return "" if share is None else f"{100 * share:.3g} %"
-
-
-def _breakable(name: str) -> Markup:
-    """A name that may be broken after its underscores."""
-    return Markup(str(escape(name)).replace("_", "_<wbr>"))

@@ -1,14 +1,34 @@
-"""Numbers and names as the report words them."""
+"""Numbers and names as the report words them, and the templates of its pages."""
 
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from ..scores.colors import css_color
 
 _ANY_CT = re.compile(r"(?:ct|image|img|imaging|volume|scan|dicom)(?:_0000)?(?:\.[\w.]+)?", re.IGNORECASE)
 """Names that tell no case from another."""
 
 MISSED_TEXT = "mask missing, structure expected"
+
+
+@cache
+def environment(*folders: Path) -> Environment:
+    """The templates in ``folders`` and in this room, with escaping on, and what words numbers and names in them."""
+    made = Environment(
+        loader=FileSystemLoader([*folders, Path(__file__).parent]), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    made.filters.update(
+        printable=printable, breakable=breakable, position=position_text, css=css_color, dsc=dsc_text
+    )
+    made.globals.update(range_text=range_text)
+    return made
 
 
 def dsc_text(dsc: float | None, threshold: float | None = None) -> str:
@@ -60,6 +80,11 @@ def printable(text: str) -> str:
     """``text`` for the page: one line, no control characters, no lone surrogates."""
     text = "".join(c if c.isprintable() or c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
     return " ".join(text.split()).encode("utf-8", "replace").decode("utf-8")
+
+
+def breakable(name: object) -> Markup:
+    """A name that may be broken after its underscores and slashes."""
+    return Markup(re.sub(r"([_/])", r"\1<wbr>", str(escape(printable(str(name))))))
 
 
 def duration_text(seconds: float) -> str:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
+from jinja2 import Environment
+from markupsafe import Markup
 
-import QualitySentinelLib.report
 from QualitySentinelLib.files import atomic_write
-from QualitySentinelLib.report.text import dsc_text, position_text, printable, range_text
+from QualitySentinelLib.report.text import environment as environment_of_a_case
 from QualitySentinelLib.scores import dsc_color
-from QualitySentinelLib.scores.colors import css_color
 
 
 @dataclass(frozen=True)
@@ -58,27 +55,16 @@ def _cell(value: object) -> tuple[str, str]:
 @cache
 def environment(*more: Path) -> Environment:
     """The templates of this room and of the folders ``more``, and those of a case's report for its style."""
-    folders = [*more, Path(__file__).parent, Path(QualitySentinelLib.report.__file__).parent]
-    env = Environment(
-        loader=FileSystemLoader(folders), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
+    env = environment_of_a_case(*more, Path(__file__).parent)
     env.filters.update(
-        printable=printable, breakable=breakable, position=position_text, css=css_color, color=dsc_color,
-        dsc=dsc_text, signed=signed, p_value=p_value, number=number, percent=percent, count=count,
-    )  # fmt: skip
-    env.globals.update(range_text=range_text)
+        color=dsc_color, signed=signed, p_value=p_value, number=number, percent=percent, count=count
+    )
     return env
 
 
 def render(template: str, *folders: Path, **content) -> str:
     """One page as text; its template lies in this room or in one of ``folders``."""
     return environment(*folders).get_template(template).render(**content)
-
-
-def breakable(name: str) -> Markup:
-    """A name that may be broken after its underscores and slashes."""
-    return Markup(re.sub(r"([_/])", r"\1<wbr>", str(escape(printable(str(name))))))
 
 
 def signed(value: float | None, decimals: int = 3) -> str:
