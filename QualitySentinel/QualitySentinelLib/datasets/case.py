@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..reading import read_ct, read_segmentation
 from ..reading.ct import ct_from_image
-from ..reading.walk import files_below
+from ..reading.image import files_below
 from ..volume import CtVolume, Segmentation
 
 NAMELESS = "DICOM data set"

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import InputError, UsageError
-from ..reading.image import image_stem
-from ..reading.walk import images_in
+from ..reading.image import image_stem, images_in
 from ..scores.tables import unescaped
 from .case import Case, DataSet
 from .find import find_cases

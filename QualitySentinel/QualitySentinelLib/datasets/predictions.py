@@ -20,8 +20,7 @@ from pathlib import Path
 
 from ..anatomy import all_structures, match_structure
 from ..errors import InputError
-from ..reading.image import image_stem
-from ..reading.walk import folders_in, images_in
+from ..reading.image import folders_in, image_stem, images_in
 from .layouts.case_folders import LABEL_MAPS, MASK_FOLDER, name_file
 
 KNOWN_LAYOUTS = (

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..volume.collector import SegmentCollector, SegmentHeader
-from .image import image_stem
+from .image import image_stem, images_in
 from .labels import as_labels
 from .seg_nrrd import has_segments
 from .volume_file import read_image
-from .walk import images_in
 
 
 def mask_files(folder: Path) -> list[Path]:

@@ -7,8 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from ...errors import InputError
-from ...reading.image import image_stem, is_image_file
-from ...reading.walk import files_below
+from ...reading.image import files_below, image_stem, is_image_file
 from ..case import Case
 from ..table import left_out, metadata_of, read_table
 from .layout import Found, Layout, case_of

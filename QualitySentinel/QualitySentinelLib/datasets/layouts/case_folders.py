@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 from ...errors import QualitySentinelError
-from ...reading.image import image_stem, is_image_file
-from ...reading.walk import folders_in, images_in
+from ...reading.image import folders_in, image_stem, images_in, is_image_file
 from ..case import Case
 from .layout import Found, Layout, case_of, names_in
 

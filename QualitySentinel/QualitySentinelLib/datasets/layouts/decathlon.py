@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...reading.image import image_stem
-from ...reading.walk import images_in
+from ...reading.image import image_stem, images_in
 from . import nnunet
 from .layout import Found, Layout, case_of
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...reading.dicom_files import RT_STRUCTURE_SET_STORAGE, SEGMENTATION_STORAGE, dicom_headers, is_ct, is_dicom
-from ...reading.walk import files_below
+from ...reading.image import files_below
 from ..case import Case
 from ..table import age_in_years
 from .layout import Found, Layout

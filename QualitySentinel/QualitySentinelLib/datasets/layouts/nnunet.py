@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ...reading.image import image_stem
+from ...reading.image import image_stem, images_in
 from ...reading.names import read_json, read_names
-from ...reading.walk import images_in
 from .layout import Found, Layout, case_of
 
 _CHANNEL = re.compile(r"(.+)_(\d{4})")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...reading.walk import folders_in
+from ...reading.image import folders_in
 from .case_folders import case_in, holds_case
 from .layout import Found, Layout
 
