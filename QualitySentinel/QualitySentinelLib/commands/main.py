@@ -18,25 +18,11 @@ from ..threads import use_threads
 from .printing import DEBUG_VARIABLE, library_remarks_hidden, printing
 
 _COMMANDS = {
-    "score": "QualitySentinelLib.commands.score",
-    "review": "QualitySentinelLib.commands.review",
-    "info": "QualitySentinelLib.commands.info",
-    "audit": "QualitySentinelTrainingLib.commands.audit",
-    "make-pairs": "QualitySentinelTrainingLib.commands.make_pairs",
-    "train-segmenters": "QualitySentinelTrainingLib.commands.train_segmenters",
-    "find-errors": "QualitySentinelTrainingLib.commands.find_errors",
-    "corrupt-labels": "QualitySentinelTrainingLib.commands.corrupt_labels",
-    "train": "QualitySentinelTrainingLib.commands.train",
-    "average": "QualitySentinelTrainingLib.commands.average",
-    "evaluate": "QualitySentinelTrainingLib.commands.evaluate",
-    "calibrate": "QualitySentinelTrainingLib.commands.calibrate",
-    "select": "QualitySentinelTrainingLib.commands.select",
-    "split-sites": "QualitySentinelTrainingLib.commands.split_sites",
-    "harm": "QualitySentinelTrainingLib.commands.harm",
-    "travel": "QualitySentinelTrainingLib.commands.travel",
-    "simulate": "QualitySentinelTrainingLib.commands.simulate",
-    "train-pseudo": "QualitySentinelTrainingLib.commands.train_pseudo",
+    "QualitySentinelLib": "score review info",
+    "QualitySentinelTrainingLib": "audit make-pairs train-segmenters find-errors corrupt-labels train average evaluate "
+    "calibrate select split-sites harm travel simulate train-pseudo",
 }
+"""By library. The module of ``make-pairs`` is ``commands/make_pairs.py`` there."""
 _THREADED = ("score", "review", "train-segmenters", "find-errors", "train", "evaluate", "travel")
 """Commands whose one process computes; the others have workers, or nothing to compute."""
 _UNEXPECTED = 1
@@ -52,12 +38,14 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, module in _COMMANDS.items():
-        if all(map(importlib.util.find_spec, (module.partition(".")[0], module))):  # the training library may be absent
+    for library, names in _COMMANDS.items():
+        for name in names.split() if importlib.util.find_spec(library) else ():
             try:
-                _add_command(commands, name, importlib.import_module(module))
+                module = importlib.import_module(f"{library}.commands.{name.replace('-', '_')}")
             except ModuleNotFoundError as error:
                 _add_unavailable(commands, name, error)
+            else:
+                _add_command(commands, name, module)
     return parser
 
 
