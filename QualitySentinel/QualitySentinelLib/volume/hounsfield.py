@@ -47,6 +47,7 @@ OFFSET_TISSUE_SHARE = 0.4
 offset was left in; of all voxels at least one in a thousand does."""
 
 _HIGHEST = 32767
+_INT32 = -(2.0**31), 2.0**31 - 1
 _SAMPLE = 2_000_000
 _CHUNK = 1 << 20
 
@@ -89,7 +90,7 @@ def hounsfield_steps(voxels: np.ndarray) -> Steps[tuple[np.ndarray, list[str]]]:
     warnings: list[str] = []
     if voxels.dtype.kind == "b":
         raise NotHounsfieldError("holds only true and false; give the CT here, and the mask as the segmentation")
-    voxels, remark = yield from _finite(voxels)
+    voxels, remark = yield from _narrowed(voxels)
     warnings += remark
     low, high = yield from _range(voxels)
     if high > HIGHEST_HU and low < high:
@@ -114,7 +115,8 @@ def hounsfield_steps(voxels: np.ndarray) -> Steps[tuple[np.ndarray, list[str]]]:
             )
         if _has_offset(unpadded):
             offset, is_certain = _offset(unpadded)
-            voxels = yield from _shifted(voxels, -offset)
+            # padding near the bottom of int16 must not wrap round
+            voxels = yield from _changed(voxels, voxels.dtype, lambda slab: np.maximum(slab, AIR_HU + offset) - offset)
             low, high = low - offset, high - offset
             doubt = "" if is_certain else " (1000 would be right for some programs; too little air is left to tell)"
             warnings.append(
@@ -128,8 +130,15 @@ def hounsfield_steps(voxels: np.ndarray) -> Steps[tuple[np.ndarray, list[str]]]:
     if low < AIR_HU:
         if low < PADDING_BELOW and not any("padding" in w for w in warnings):
             warnings.append(f"padding (values down to {low:g}) was set to {AIR_HU} HU")
-        voxels = yield from _changed(voxels, voxels.dtype, lambda slab: np.maximum(slab, slab.dtype.type(AIR_HU)))
-    return (yield from _compact(voxels)), warnings
+        voxels = yield from _changed(voxels, voxels.dtype, lambda slab: np.maximum(slab, AIR_HU))
+    if voxels.dtype == np.int16:
+        return voxels, warnings
+    # values beyond int16 are metal or damage
+    whole = voxels.dtype == np.int32 or all((yield from _told(voxels, lambda slab: (slab == np.rint(slab)).all())))
+    if whole or high > _HIGHEST:
+        dtype = np.int16 if whole else np.float32
+        voxels = yield from _changed(voxels, dtype, lambda slab: np.minimum(slab, _HIGHEST))
+    return voxels, warnings
 
 
 def _slabs(voxels: np.ndarray) -> Iterator[slice]:
@@ -156,18 +165,23 @@ def _changed(voxels: np.ndarray, dtype, change: Callable[[np.ndarray], np.ndarra
     return changed
 
 
-def _finite(voxels: np.ndarray) -> Steps[tuple[np.ndarray, list[str]]]:
-    bad = 0
+def _narrowed(voxels: np.ndarray) -> Steps[tuple[np.ndarray, list[str]]]:
+    """As int16 where all fit, else as int32, fractions as float32, cut to the numbers of int32; all of them finite."""
+    if voxels.dtype == np.int16:
+        return voxels, []
+    bad, dtype = 0, np.float32
     if voxels.dtype.kind == "f":
         bad = sum((yield from _told(voxels, lambda slab: int(np.count_nonzero(~np.isfinite(slab))))))
-    if not bad:
-        return voxels, []
+    else:
+        low, high = yield from _range(voxels)
+        dtype = np.int16 if low >= -_HIGHEST - 1 and high <= _HIGHEST else np.int32
     if 2 * bad > voxels.size:
         raise NotHounsfieldError(f"{bad} of {voxels.size} voxels are NaN or infinite; export the CT again")
-    finite = yield from _changed(
-        voxels, np.float32, lambda slab: np.where(np.isfinite(slab), slab, AIR_HU).astype(np.float32)
-    )
-    return finite, [f"{bad} voxels were not numbers (NaN or infinite); they were set to {AIR_HU} HU"]
+    if bad or voxels.dtype != dtype:
+        voxels = yield from _changed(
+            voxels, dtype, lambda slab: np.clip(np.where(np.isfinite(slab), slab.astype(float), AIR_HU), *_INT32)
+        )
+    return voxels, [f"{bad} voxels were not numbers (NaN or infinite); they were set to {AIR_HU} HU"] if bad else []
 
 
 def _range(voxels: np.ndarray) -> Steps[tuple[float, float]]:
@@ -209,38 +223,5 @@ def _without_high_padding(voxels: np.ndarray, high: float) -> Steps[tuple[np.nda
     if count < PADDING_SHARE * voxels.size:
         return voxels, []
 
-    def change(slab: np.ndarray) -> np.ndarray:
-        small = np.clip(slab.astype(np.float64), -(2**31), 2**31 - 1)  # of 64 bits, maybe
-        return np.where(slab >= high, PADDING_BELOW - 1, small)
-
-    cleared = yield from _changed(voxels, np.float32 if voxels.dtype.kind == "f" else np.int32, change)
+    cleared = yield from _changed(voxels, voxels.dtype, lambda slab: np.where(slab >= high, PADDING_BELOW - 1, slab))
     return cleared, [f"padding (values of {high:g}) was set to {AIR_HU} HU"]
-
-
-def _shifted(voxels: np.ndarray, shift: int) -> Steps[np.ndarray]:
-    if voxels.dtype.kind == "f":
-        return (yield from _changed(voxels, voxels.dtype, lambda slab: slab + voxels.dtype.type(shift)))
-    wide = voxels.dtype.itemsize > 2 or voxels.dtype.kind == "u"
-    # padding near the bottom of int16 must not wrap round
-    moved = _changed(
-        voxels, np.int32 if wide else np.int16, lambda slab: np.maximum(slab.astype(np.int64) + shift, AIR_HU)
-    )
-    return (yield from moved)
-
-
-def _compact(voxels: np.ndarray) -> Steps[np.ndarray]:
-    """int16 where nothing is lost, else float32; values beyond 32767 are metal or damage and are cut in both."""
-    if voxels.dtype == np.int16:
-        return voxels
-    is_whole = voxels.dtype.kind in "iu" or all(
-        (yield from _told(voxels, lambda slab: bool((slab == np.rint(slab)).all())))
-    )
-    if not is_whole and voxels.dtype == np.float32 and (yield from _range(voxels))[1] <= _HIGHEST:
-        return voxels
-    return (
-        yield from _changed(
-            voxels,
-            np.int16 if is_whole else np.float32,
-            lambda slab: np.minimum(slab, _HIGHEST) if voxels.dtype.itemsize > 1 else slab,
-        )
-    )
