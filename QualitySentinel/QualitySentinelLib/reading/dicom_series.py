@@ -88,15 +88,6 @@ class _Series:
         return f"'{self.title}', {len(self.slices)} slices{f', {kind}' if self.is_reformat else ''}"
 
 
-@dataclass
-class _Found:
-    """Series by UID and matrix size, without regard to grids; damaged CT images; modalities met, for messages."""
-
-    series: dict[tuple, _Series] = field(default_factory=dict)
-    damaged: list[Path] = field(default_factory=list)
-    kinds: set[str] = field(default_factory=set)
-
-
 def read_dicom_series(place: Path, files: Sequence[Path] | None = None, series: str | None = None) -> Image:
     """Read a CT series of classic or Enhanced CT objects: the one named, else of several the largest axial original.
 
@@ -114,12 +105,12 @@ def read_dicom_series(place: Path, files: Sequence[Path] | None = None, series: 
         InputError: no CT series, or one that cannot be read.
         UsageError: no series is called ``series``.
     """
-    found = _find(place, [place] if files is None and place.is_file() else files)
-    grids = [grid for one in found.series.values() for grid in _grids(one)]
-    if not grids and found.damaged:
+    found, damaged, kinds_met = _find(place, [place] if files is None and place.is_file() else files)
+    grids = [grid for one in found for grid in _grids(one)]
+    if not grids and damaged:
         reason = "is damaged, or has a header without a valid position, orientation or pixel spacing"
-        raise InputError(f"{found.damaged[0]}: {reason}; export the CT again")
-    kinds = ", ".join(sorted(kind for kind in found.kinds if kind))
+        raise InputError(f"{damaged[0]}: {reason}; export the CT again")
+    kinds = ", ".join(sorted(kinds_met - {""}))
     if not grids and place.is_file():
         raise InputError(f"{place}: is a DICOM {kinds or 'file'}{' object' * bool(kinds)}, not a CT; give the CT")
     if not grids:
@@ -128,40 +119,46 @@ def read_dicom_series(place: Path, files: Sequence[Path] | None = None, series: 
             "give the folder of the CT"
         )
     remarks = []
-    if found.damaged:
-        names = ", ".join(path.name for path in found.damaged[:3]) + ", ..." * (len(found.damaged) > 3)
+    if damaged:
+        names = ", ".join(path.name for path in damaged[:3]) + ", ..." * (len(damaged) > 3)
         remarks.append(
-            f"{place}: {len(found.damaged)} CT images without a valid position, orientation or spacing, or damaged "
+            f"{place}: {len(damaged)} CT images without a valid position, orientation or spacing, or damaged "
             f"altogether, were left out ({names}); copy or export them again"
         )
     chosen = _chosen(grids, place, series, remarks)
     slices, places = _sorted(chosen, place, remarks)
-    return _read(slices, places, chosen.shape, place, remarks)
+    step = slices[0].normal
+    if len(slices) > 1:
+        step = (slices[-1].position - slices[0].position) / (len(slices) - 1)  # keeps the shear of a tilted gantry
+    lps = np.eye(4)
+    lps[:3] = np.column_stack((*slices[0].axes, step, slices[0].position))
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
+    return Image(_voxels(slices, chosen.shape), affine, str(place), planes=places, warnings=remarks)
 
 
-def _find(place: Path, files: Sequence[Path] | None) -> _Found:
-    found = _Found()
-    for path, header in dicom_headers(place, _KEYWORDS, files, found.damaged):
+def _find(place: Path, files: Sequence[Path] | None) -> tuple[Iterable[_Series], list[Path], set[str]]:
+    """Series by UID and matrix size, without regard to grids; damaged CT images; kinds of objects met, for messages."""
+    series: dict[tuple, _Series] = {}
+    damaged: list[Path] = []
+    met = set()
+    others = {**dict.fromkeys(SEGMENTATION_STORAGE, "SEG"), RT_STRUCTURE_SET_STORAGE: "RTSTRUCT"}
+    for path, header in dicom_headers(place, _KEYWORDS, files, damaged):
+        kind = str(header.get("SOPClassUID", ""))
+        met.add(others.get(kind, str(header.get("Modality", "") or "")))
         try:
-            _sort_in(path, header, found)
+            image_type = tuple(str(part) for part in header.get("ImageType") or ())
+            if not is_ct(header) or kind in others or "LOCALIZER" in image_type:
+                continue
+            slices = list(_slices(path, header))
+            key = (str(header.SeriesInstanceUID), int(header.Rows), int(header.Columns))
         except (AttributeError, KeyError, IndexError, TypeError, ValueError, OverflowError, ZeroDivisionError):
-            found.damaged.append(path)
-    return found
-
-
-def _sort_in(path: Path, header, found: _Found) -> None:
-    kind, modality = str(header.get("SOPClassUID", "")), str(header.get("Modality", "") or "")
-    names = {**dict.fromkeys(SEGMENTATION_STORAGE, "SEG"), RT_STRUCTURE_SET_STORAGE: "RTSTRUCT"}
-    found.kinds.add(names.get(kind, modality))
-    if not is_ct(header) or kind in names or "LOCALIZER" in (header.get("ImageType") or ()):
-        return
-    slices = list(_slices(path, header))
-    key = (str(header.SeriesInstanceUID), int(header.Rows), int(header.Columns))
-    if key not in found.series:
-        title = str(header.get("SeriesDescription", "") or "no description")
-        kinds = tuple(str(part) for part in header.get("ImageType") or ())
-        found.series[key] = _Series(key[0], str(header.get("SeriesNumber", "")), title, kinds, key[1:])
-    found.series[key].slices += slices
+            damaged.append(path)
+            continue
+        if key not in series:
+            title = str(header.get("SeriesDescription", "") or "no description")
+            series[key] = _Series(key[0], str(header.get("SeriesNumber", "")), title, image_type, key[1:])
+        series[key].slices += slices
+    return series.values(), damaged, met
 
 
 def _slices(path: Path, header) -> Iterator[_Slice]:
@@ -309,18 +306,6 @@ def _sorted(series: _Series, place: Path, remarks: list[str]) -> tuple[list[_Sli
     places = (depths - depths[0]) / (depths[-1] - depths[0]) * len(steps)
     is_even = np.abs(places - np.arange(len(places))).max() <= GRID_TOLERANCE
     return slices, None if is_even else places
-
-
-def _read(slices: list[_Slice], places: np.ndarray | None, shape: tuple, place: Path, remarks: list[str]) -> Image:
-    row, column = slices[0].axes
-    step = slices[0].normal
-    if len(slices) > 1:
-        step = (slices[-1].position - slices[0].position) / (len(slices) - 1)  # keeps the shear of a tilted gantry
-    lps = np.eye(4)
-    lps[:3] = np.column_stack((row, column, step, slices[0].position))
-    return Image(
-        _voxels(slices, shape), np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps, str(place), planes=places, warnings=remarks
-    )
 
 
 def _voxels(slices: list[_Slice], shape: tuple[int, int]) -> np.ndarray:
