@@ -57,10 +57,10 @@ def _read(path: Path, dataset, collector: SegmentCollector) -> None:
             color=tuple(int(c) / 255 for c in color) if color and len(color) == 3 else None,
         )  # fmt: skip
         if collector.wants(found):
-            structures.append((found, _contours(item, collector.ct_frame) if item is not None else []))
+            structures.append((found, _contours(item, collector.ct.frame) if item is not None else []))
     everything = [contour for _, contours in structures for contour in contours]
     axis = int(np.median([np.ptp(c, axis=0) for c in everything], axis=0).argmin()) if everything else 0
-    slices = _Slices([c[:, axis].mean() for c in everything], collector.ct_frame, axis)
+    slices = _Slices([c[:, axis].mean() for c in everything], collector.ct.frame, axis)
     if slices.remark:
         collector.warnings.append(f"{path}: {slices.remark}")
     for found, contours in structures:
@@ -142,4 +142,4 @@ def _add(found: SegmentHeader, contours: list, slices: _Slices, collector: Segme
         planes[number - low[slices.axis]] ^= polygon2mask(planes.shape[1:], outline)
     shift = np.eye(4)
     shift[:3, 3] = low[::-1]
-    collector.add([(1, found)], labels, collector.ct_frame.ijk_to_ras @ shift, source, by_plane=True)
+    collector.add([(1, found)], labels, collector.ct.frame.ijk_to_ras @ shift, source, by_plane=True)

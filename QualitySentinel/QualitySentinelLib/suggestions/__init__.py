@@ -6,5 +6,4 @@ network made it; :func:`error_map` puts it on the CT's grid, :func:`islands` gat
 
 from .drawing import Drawing, Drawings
 from .error_map import DEFAULT_THRESHOLD, ErrorMap, Kind, error_map, error_maps
-from .islands import Island, islands
-from .segments import COLORS, EXPECTED_COLOR, changed_segment, suggested_segments
+from .islands import COLORS, EXPECTED_COLOR, Island, changed_segment, islands, suggested_segments

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..anatomy import match_structure
 from ..errors import MismatchError, UsageError
-from .frame import AxialFrame, CtVolume
+from .frame import CtVolume
 from .placement import PlacedMask, Placement
 from .segmentation import Box, Segment, Segmentation, boxes_of_labels, is_called, one_line
 
@@ -43,7 +43,7 @@ class SegmentCollector:
     """
 
     def __init__(self, ct: CtVolume, names: dict[str, str], wanted: Iterable[str] | None, source: str) -> None:
-        self._ct, self._names, self._source = ct, names, source
+        self.ct, self._names, self._source = ct, names, source
         self._wanted = None if wanted is None else [w for w in wanted if w.strip()]
         self._met: set[str] = set()
         self._offered: list[str] = []
@@ -59,12 +59,7 @@ class SegmentCollector:
     @property
     def grid(self) -> tuple[bytes, tuple[int, int, int]]:
         """What is equal only for one and the same grid."""
-        return self._ct.frame.ijk_to_ras.tobytes(), self._ct.frame.shape
-
-    @property
-    def ct_frame(self) -> AxialFrame:
-        """The CT's frame."""
-        return self._ct.frame
+        return self.ct.frame.ijk_to_ras.tobytes(), self.ct.frame.shape
 
     def on_planes(self, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
         """On which planes of the CT's file planes in space lie, or ``None`` where they are not all planes of it.
@@ -76,7 +71,7 @@ class SegmentCollector:
             The number of each one's plane, int ``[N]``; the RAS shift ``[N, 3]`` from where each lies to where it would
             lie were the CT's planes even; and the RAS step of the even planes.
         """
-        frame = self._ct.frame
+        frame = self.ct.frame
         step, count = frame.file_ijk_to_ras[:3, 2], frame.shape[frame.plane_axis]
         depths = (corners - frame.file_ijk_to_ras[:3, 3]) @ np.linalg.inv(frame.file_ijk_to_ras[:3, :3]).T[:, 2]
         places = frame.file_planes
@@ -162,7 +157,7 @@ class SegmentCollector:
                     f"{self._source}: has no segment '{one_line(wanted)}'; it has {', '.join(there) or 'none'}"
                 )
         if self._outside and not self._filled:
-            outside = f"{self._source}: all its segments lie outside the CT {self._ct.source}"
+            outside = f"{self._source}: all its segments lie outside the CT {self.ct.source}"
             raise MismatchError(self._elsewhere or f"{outside}; give the segmentation of this CT")
         if self._elsewhere:
             self.warnings.append(self._elsewhere)
@@ -176,12 +171,12 @@ class SegmentCollector:
             self.warnings.append(f"{self._source}: none of the names given (--names) fits a label or file in it")
         if not any(not s.is_empty for s in self._segments):
             self.warnings.append(f"{self._source}: holds no labeled voxel")
-        return Segmentation(self._segments, self._ct.frame, self._source, self.warnings)
+        return Segmentation(self._segments, self.ct.frame, self._source, self.warnings)
 
     def _place_for(self, ijk_to_ras: np.ndarray, shape: tuple[int, ...], by_plane: bool) -> Placement:
         key = (ijk_to_ras.tobytes(), tuple(shape), by_plane)
         if self._placement is None or self._placement[0] != key:
-            self._placement = (key, Placement(ijk_to_ras, shape, self._ct.frame, by_plane))
+            self._placement = (key, Placement(ijk_to_ras, shape, self.ct.frame, by_plane))
         return self._placement[1]
 
     def _append(self, header: SegmentHeader, mask: PlacedMask | None, source: str) -> None:
@@ -198,7 +193,7 @@ class SegmentCollector:
         else:
             self._filled += 1
             if mask.lost > 0:
-                between = "" if self._ct.frame.planes is None else " or between its slices"
+                between = "" if self.ct.frame.planes is None else " or between its slices"
                 share = f"{100 * mask.lost:.1f} %" if mask.lost >= 0.0005 else "less than 0.1 %"
                 self.warnings.append(
                     f"{source}: {share} of segment '{one_line(name)}' lies outside the CT{between} and was left out"
@@ -230,10 +225,10 @@ class SegmentCollector:
 
     def _describe_elsewhere(self, source: str, ijk_to_ras: np.ndarray, shape: tuple[int, ...]) -> str:
         center = (ijk_to_ras @ [*((n - 1) / 2 for n in shape[::-1]), 1.0])[:3]
-        ct_center = (self._ct.frame.ijk_to_ras @ [*((n - 1) / 2 for n in self._ct.frame.shape[::-1]), 1.0])[:3]
+        ct_center = (self.ct.frame.ijk_to_ras @ [*((n - 1) / 2 for n in self.ct.frame.shape[::-1]), 1.0])[:3]
         distance = np.linalg.norm(center - ct_center)
-        if sorted(shape) == sorted(self._ct.frame.shape):
+        if sorted(shape) == sorted(self.ct.frame.shape):
             remedy = "their matrix sizes agree, so one header lost its geometry: copy it from the other"
         else:
             remedy = "give the segmentation of this CT"
-        return f"{source}: lies elsewhere than the CT {self._ct.source} (centers {distance:.0f} mm apart); {remedy}"
+        return f"{source}: lies elsewhere than the CT {self.ct.source} (centers {distance:.0f} mm apart); {remedy}"
