@@ -1,5 +1,11 @@
 """The errors a user can meet. Each carries the exit code of the command line and one clear line of text."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class QualitySentinelError(Exception):
     """Base class: ``str(error)`` is one line that names the file or thing at fault and says what to do."""
@@ -44,6 +50,16 @@ def not_installed(what: str, packages: str, extra: str, otherwise: str = "") -> 
     """
     how = f"in the folder of this program's repository, run: pip install -c constraints.txt '.[{extra}]'"
     return UsageError(f"{what} needs {packages}, which is not installed; {how}{otherwise}")
+
+
+@contextmanager
+def readable(path: str | os.PathLike, remedy: str = "check the path and its permissions") -> Iterator[None]:
+    """Turn the ``OSError`` of a file or folder that cannot be read into an ``InputError`` that names it."""
+    try:
+        yield
+    except OSError as error:
+        where, reason = error.filename or path, error.strerror or error
+        raise InputError(f"{where}: cannot be read ({reason}); {remedy}") from error
 
 
 def reason_of(error: BaseException, most: int = 200) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import InputError, UsageError
+from ..errors import InputError, UsageError, readable
 from ..reading.names import read_names
 from .case import Case, DataSet
 from .layouts import LAYOUTS, Layout, manifest
@@ -39,7 +39,7 @@ def find_cases(
         raise InputError(f"{dataset}: no such folder or manifest; give the folder of a data set")
     root = Path(os.path.realpath(dataset if dataset.is_dir() else dataset.parent))
     dataset = root if dataset.is_dir() else root / dataset.name
-    try:
+    with readable(dataset):
         chosen = _recognized(dataset) if layout in (None, "auto") else _named(layout, dataset)
         found = chosen.find(dataset)
         cases, notes = found.cases, list(found.notes)
@@ -52,9 +52,6 @@ def find_cases(
                 cases = add_metadata(cases, table, notes, wanted=False)
             except InputError as error:
                 notes.append(left_out(error, table))
-    except OSError as error:
-        where = error.filename or dataset
-        raise InputError(f"{where}: cannot be read ({error.strerror or error}); check its permissions") from error
     again = [name for name, count in Counter(case.name for case in cases).items() if count > 1]
     if again:
         raise UsageError(f"{dataset}: {len(again)} cases share a name ({again[0]}); rename one of them")

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..anatomy import all_structures, match_structure
-from ..errors import InputError
+from ..errors import InputError, readable
 from ..reading.image import folders_in, image_stem, images_in
 from .layouts.case_folders import LABEL_MAPS, MASK_FOLDER, name_file
 
@@ -63,10 +63,8 @@ def find_predictions(root: Path) -> list[Prediction]:
     root = Path(root)
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; give the folder of predictions")
-    try:
+    with readable(root):
         found = list(_below(root, root, 0))
-    except OSError as error:
-        raise InputError(f"{root}: cannot be read ({error.strerror or error}); check its permissions") from error
     if not found:
         raise InputError(f"{root}: holds no predictions; known layouts, one folder per checkpoint: {KNOWN_LAYOUTS}")
     return sorted(found, key=lambda p: (p.stage, p.checkpoint, p.subject))

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import InputError, UsageError
+from ..errors import InputError, UsageError, readable
 from .case import Case
 
 PATIENT_COLUMNS = (
@@ -53,10 +53,8 @@ def read_table(path: Path, notes: list[str] | None = None) -> list[dict[str, str
     Raises:
         InputError: it cannot be read, or is not a table.
     """
-    try:
+    with readable(path):
         content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
     if content.startswith(b"PK\x03\x04"):
         raise InputError(f"{path}: is a spreadsheet, not a CSV file; save it as CSV in UTF-8")
     try:

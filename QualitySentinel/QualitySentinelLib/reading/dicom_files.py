@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, QualitySentinelError
+from ..errors import InputError, QualitySentinelError, readable
 from .image import files_below
 
 SEGMENTATION_STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
@@ -32,11 +32,8 @@ def refusing_damage(path: Path, what: str) -> Iterator[None]:
 
 def is_dicom(path: Path) -> bool:
     """Whether a file begins as DICOM does: with the mark behind a preamble, or at once with the first elements."""
-    try:
-        with open(path, "rb") as stream:
-            start = stream.read(132)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check its rights") from error
+    with readable(path), open(path, "rb") as stream:
+        start = stream.read(132)
     group, element, rest = start[:2], start[2:4], start[4:8]
     bare = group in (b"\x02\0", b"\x08\0") and element[1:] == b"\0" and element[:1] <= b"\x20"
     return start[128:] == b"DICM" or (bare and (rest[:2].isupper() or 0 < int.from_bytes(rest, "little") <= 64))

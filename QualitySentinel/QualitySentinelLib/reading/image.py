@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, readable
 
 IMAGE_SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh", ".nrrd", ".nhdr", ".mha", ".mhd")
 """What ``read_image`` is meant for, besides DICOM; other formats that SimpleITK knows are tried too."""
@@ -84,15 +84,11 @@ def images_in(folder: Path) -> list[Path]:
 def existing(path: str | Path, what: str) -> Path:
     """The path; an ``InputError`` if nothing is there, or it is an empty file."""
     path = Path(path)
-    try:
-        if path.is_dir():
+    with readable(path):
+        if path.is_file() and path.stat().st_size == 0:
+            raise InputError(f"{path}: the file is empty; copy or export the {what} again")
+        if path.is_dir() or path.is_file():
             return path
-        if path.is_file():
-            if path.stat().st_size == 0:
-                raise InputError(f"{path}: the file is empty; copy or export the {what} again")
-            return path
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check its rights") from error
     raise InputError(f"{path}: no such file or folder; check the path of the {what}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, readable
 from ..volume import CtVolume, Segmentation
 from ..volume.collector import SegmentCollector
 from .dicom_files import RT_STRUCTURE_SET_STORAGE, SEGMENTATION_STORAGE, dicom_headers, is_dicom
@@ -82,10 +82,8 @@ def _kinds(folder: Path, files: list[Path] | None = None) -> Iterator[tuple[Path
 
 
 def _read_folder(folder: Path, ct: CtVolume, collector: SegmentCollector) -> None:
-    try:
+    with readable(folder):
         files = mask_files(folder)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be read ({error.strerror or error}); check its rights") from error
     if files:
         read_mask_folder(files, folder, ct.source, collector)
         return

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, readable
 from ..files import atomic_write, sha256_of
 from .score import CaseScore, SegmentScore, SliceScore, Status, segment_labels
 
@@ -111,9 +111,8 @@ def read_report_document(path: str | os.PathLike) -> dict:
         InputError: there is no such file, it is damaged, or its schema is another.
     """
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
+        with readable(path):
+            document = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are both
         raise InputError(f"{path}: not JSON ({error}); score the case again") from error
     schema = document.get("schema") if isinstance(document, dict) else None
@@ -125,10 +124,8 @@ def read_report_document(path: str | os.PathLike) -> dict:
 def _input(entry: str | os.PathLike | Mapping) -> dict:
     if isinstance(entry, Mapping):
         return dict(entry)
-    try:
+    with readable(entry, "was it moved?"):
         return {"path": os.fspath(entry), "sha256": sha256_of(entry)}
-    except OSError as error:
-        raise InputError(f"{entry}: cannot be read ({error.strerror or error}); was it moved?") from error
 
 
 _SEGMENT_FIELDS, _SLICE_FIELDS, _EMPTY_FIELDS = (

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, readable
 from ..files import atomic_write
 from .columns import (
     COLUMNS,
@@ -129,15 +129,13 @@ def _cell(column: Column, value) -> str | int:
 
 def _read(path: str | os.PathLike, required: Sequence[str], columns: Sequence[str]) -> list[dict]:
     try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:  # a spreadsheet may have saved it with a mark
+        with readable(path), open(path, encoding="utf-8-sig", newline="") as stream:  # a spreadsheet may have saved it with a mark
             reader = csv.DictReader(stream, strict=True)
             names = list(reader.fieldnames or ())
             if len(set(names)) < len(names) or not set(required) <= set(names):
                 raise InputError(f"{path}: not a table with the columns {','.join(columns)}")
             absent = {column: None for column in columns if column not in names}
             return [_typed(row) | absent for row in reader]
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
     except (UnicodeDecodeError, csv.Error, ValueError, TypeError) as error:
         raise InputError(f"{path}: a damaged table ({error}); write it again") from error
 
