@@ -129,7 +129,8 @@ def _cell(column: Column, value) -> str | int:
 
 def _read(path: str | os.PathLike, required: Sequence[str], columns: Sequence[str]) -> list[dict]:
     try:
-        with readable(path), open(path, encoding="utf-8-sig", newline="") as stream:  # a spreadsheet may have saved it with a mark
+        # utf-8-sig: a spreadsheet may have saved it with a mark
+        with readable(path), open(path, encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream, strict=True)
             names = list(reader.fieldnames or ())
             if len(set(names)) < len(names) or not set(required) <= set(names):

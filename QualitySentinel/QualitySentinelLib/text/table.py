@@ -17,7 +17,6 @@ class TextEncoder(Protocol):
     """Turns texts into vectors."""
 
     name: str  # names the encoder and its weights; stored in the model file, so that vectors of two encoders never mix
-    dimension: int  # numbers in a vector, D
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of the texts, float32 ``[N, D]``; the same text always gives the same vector."""
@@ -68,11 +67,6 @@ class EmbeddingTable:
             raise ValueError(f"the prompt has no {{}} for the structure's name: {prompt!r}")
         vectors = encoder.encode([prompt.replace("{}", name) for name in names])
         return cls(encoder.name, prompt, tuple(names), vectors)
-
-    @property
-    def dimension(self) -> int:
-        """Numbers in a vector, D."""
-        return self.vectors.shape[1]
 
     @cached_property
     def neutral(self) -> np.ndarray:

@@ -9,6 +9,7 @@ import pytest
 
 from QualitySentinelLib.errors import ModelError
 from QualitySentinelLib.text import EmbeddingTable, OpenClipEncoder, TextEncoder
+from QualitySentinelLib.text.encoders import _BATCH
 
 open_clip = pytest.importorskip("open_clip")
 torch = pytest.importorskip("torch")
@@ -26,8 +27,9 @@ def a_small_clip():
 
 
 @pytest.fixture
-def encoder(a_small_clip):
-    return OpenClipEncoder("ViT-B-32", "openai", model=a_small_clip)
+def encoder(a_small_clip, monkeypatch):
+    monkeypatch.setattr(open_clip, "create_model", lambda *_architecture, **_weights: a_small_clip)
+    return OpenClipEncoder("ViT-B-32", "openai")
 
 
 def test_vectors_are_those_of_the_text_tower(encoder, a_small_clip):
@@ -35,13 +37,13 @@ def test_vectors_are_those_of_the_text_tower(encoder, a_small_clip):
     with torch.inference_mode():
         expected = a_small_clip.eval().encode_text(open_clip.get_tokenizer("ViT-B-32")(texts)).numpy()
     vectors = encoder.encode(texts)
-    assert vectors.dtype == np.float32 and encoder.dimension == 16
+    assert vectors.dtype == np.float32 and vectors.shape == (2, 16)
     np.testing.assert_allclose(vectors, expected, atol=1e-6)
     assert np.abs(vectors[0] - vectors[1]).max() > 1e-3
 
 
 def test_many_texts_are_encoded_in_batches_without_changing_them(encoder):
-    texts = [f"structure {n}" for n in range(OpenClipEncoder._BATCH + 3)]
+    texts = [f"structure {n}" for n in range(_BATCH + 3)]
     vectors = encoder.encode(texts)
     assert vectors.shape == (len(texts), 16)
     np.testing.assert_allclose(vectors[-1:], encoder.encode(texts[-1:]), atol=1e-5)

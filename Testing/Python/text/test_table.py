@@ -35,7 +35,7 @@ def test_a_name_gives_its_own_vector(a_table):
     assert a_table.vector("spleen").tolist() == [3.0, 2.0, -1.0]
     assert a_table.vector("spleen").dtype == np.float32
     assert "spleen" in a_table and "aorta" not in a_table
-    assert (len(a_table), a_table.dimension) == (2, 3)
+    assert (len(a_table), a_table.vectors.shape) == (2, (2, 3))
 
 
 def test_an_unknown_structure_gets_the_mean_of_all_vectors(a_table):
