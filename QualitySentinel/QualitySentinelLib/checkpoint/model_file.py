@@ -130,16 +130,8 @@ def load_model_file(path: str | os.PathLike) -> QualityModel:
             header = _header(file.metadata())
             architecture, network = _network(header, {key: file.get_slice(key) for key in file.keys()})
             tensors = {key: file.get_tensor(key) for key in file.keys()}
-        for key, tensor in tensors.items():
-            if not torch.isfinite(tensor).all():
-                raise ModelError(f"{key} holds NaN or infinite values")
-        vectors = tensors.pop(_VECTORS).float().numpy()
-        table = _table(header, vectors)
-        network.load_state_dict(
-            {key.removeprefix(_NETWORK): value.float() if value.is_floating_point() else value
-             for key, value in tensors.items()},
-            assign=True,
-        )  # fmt: skip
+        table = _table(header, tensors.pop(_VECTORS).float().numpy())
+        filled(network, {key.removeprefix(_NETWORK): value for key, value in tensors.items()})
         preset = Preset.from_json(header["preset"])
         if preset.channels != network.in_channels:
             raise ModelError(f"the preset makes {preset.channels} channels, the network takes {network.in_channels}")
@@ -150,7 +142,6 @@ def load_model_file(path: str | os.PathLike) -> QualityModel:
         if (told := getattr(network, "told_dim", 0)) not in (0, TOLD if preset.locator else 0):
             raise ModelError(f"the network needs {told} numbers of a mask's place, which the preset does not give")
         metadata = _metadata(header)
-        network.eval()
         return QualityModel(header["name"], network, architecture, preset, table, metadata, sha256_of(path), path)
     except ModelError as error:
         raise ModelError(f"{path}: not a usable model: {error}") from error
@@ -158,6 +149,16 @@ def load_model_file(path: str | os.PathLike) -> QualityModel:
         raise ModelError(f"{path}: the model cannot be read ({error.strerror or error}); check the path") from error
     except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, RecursionError, MemoryError) as error:
         raise ModelError(f"{path}: the model file is damaged or not ours ({reason_of(error)}); get it again") from error
+
+
+def filled(network: torch.nn.Module, weights: dict[str, torch.Tensor]) -> torch.nn.Module:
+    """The network with these weights as float32, in eval mode; ``ModelError`` where one is not finite."""
+    for key, value in weights.items():
+        if not torch.isfinite(value).all():
+            raise ModelError(f"{key} holds NaN or infinite values")
+    floats = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
+    network.load_state_dict(floats, assign=True)
+    return network.eval()
 
 
 def _check_sizes(path: Path) -> None:

@@ -22,6 +22,7 @@ from ..network.published import architecture_of, unused_shapes, without_unused
 from ..slices import PUBLISHED
 from ..text.table import EmbeddingTable
 from .model import QualityModel
+from .model_file import filled
 from .restricted_pickle import read_label_embeddings
 
 _FILE_BYTES = 2 << 30
@@ -120,13 +121,7 @@ def _network(architecture: dict, state: dict[str, torch.Tensor]) -> torch.nn.Mod
     for key, value in used.items():
         if value.dtype not in (_FLOATS if expected[key].is_floating_point() else {torch.int64}):
             raise ValueError(f"{key} has the unexpected type {value.dtype}")
-        if not torch.isfinite(value).all():
-            raise ValueError(f"{key} holds NaN or infinite values")
-    network.load_state_dict(
-        {key: value.float().clone() if value.is_floating_point() else value for key, value in used.items()},
-        assign=True,
-    )
-    return network.eval()
+    return filled(network, {key: value.clone() for key, value in used.items()})
 
 
 def _table(vectors: dict[int, np.ndarray]) -> EmbeddingTable:
