@@ -28,8 +28,6 @@ def write_report_json(
     case_score: CaseScore,
     inputs: Mapping[str, str | os.PathLike | Mapping] | None = None,
     options: Mapping | None = None,
-    versions: Mapping[str, str] | None = None,
-    created: datetime | None = None,
     total_seconds: float | None = None,
     review: Mapping | None = None,
 ) -> Path:
@@ -40,7 +38,6 @@ def write_report_json(
         inputs: what was read, by role (``"ct"``, ``"seg"``, ``"model"``, ...): a path, whose SHA-256 is taken now,
             or ``{"path": ..., "sha256": ...}`` when the caller has it already.
         options: of the run, JSON-able (paths become text).
-        versions: by name; those of the running software when not given.
         total_seconds: wall time of the whole run, reading and writing included.
         review: what a reader did with the scores (``review.review_document``); left out without one.
 
@@ -49,10 +46,10 @@ def write_report_json(
     """
     document = {
         "schema": SCHEMA,
-        "created": (created or datetime.now(UTC)).isoformat(timespec="seconds"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "inputs": {role: _input(entry) for role, entry in (inputs or {}).items()},
         "options": options or {},
-        "versions": versions if versions is not None else software_versions(),
+        "versions": software_versions(),
         "total_seconds": total_seconds,
         **case_document(case_score),
     }

@@ -51,7 +51,7 @@ class EmbeddingTable:
         if len(set(names)) != len(names):
             raise ModelError("embedding table: a structure name occurs twice")
         if not np.isfinite(vectors).all():
-            raise ModelError("embedding table: a vector holds numbers that are not finite")
+            raise ModelError("embedding table: a vector holds NaN or infinite numbers")
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "vectors", vectors)
 

@@ -32,7 +32,7 @@ def everything(session):
 
 
 def test_everything_is_still_there(a_session, a_state, tmp_path):
-    case = read_report_json(write_report_json(tmp_path / "report.json", a_session.case, versions={}))
+    case = read_report_json(write_report_json(tmp_path / "report.json", a_session.case))
     again = ReviewSession.from_state(case, json.loads(json.dumps(a_state, allow_nan=False)))
     assert everything(again) == everything(a_session)
     assert again.warnings == ()
