@@ -41,7 +41,7 @@ def read_frame(path: Path, columns: list[str] | None = None, categories: bool = 
             path, usecols=wanted, dtype=types, keep_default_na=False, na_values=[""], encoding="utf-8-sig"
         )
     except (OSError, ValueError, KeyError) as error:  # pyarrow's and pandas' own errors are ValueErrors
-        raise InputError(f"{path}: cannot be read ({reason_of(error)}); run the audit again") from error
+        raise InputError(f"{path}: cannot be read ({reason_of(error)}); write the table again") from error
     for column in words:
         if column in frame.columns:
             frame[column] = _without_apostrophe(frame[column])

@@ -12,4 +12,4 @@ from .report_json import (
     write_report_json,
 )
 from .score import CaseScore, Progress, SegmentScore, SliceScore, Stage, Status, flag, segment_labels
-from .tables import read_segments_csv, read_slices_csv, write_table
+from .tables import write_table

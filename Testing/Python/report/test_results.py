@@ -16,10 +16,9 @@ from QualitySentinelLib.scores import (
     case_from_document,
     read_report_document,
     read_report_json,
-    read_segments_csv,
-    read_slices_csv,
 )
 from QualitySentinelLib.suggestions import Drawing, Drawings
+from QualitySentinelTrainingLib.tables import read_frame
 
 
 @pytest.fixture
@@ -40,12 +39,10 @@ def test_a_review_is_in_every_file(a_case, a_ct_with_a_liver, tmp_path):
     session.accept("2", 8)
     session.set_threshold(0.7)
     write_results(tmp_path, a_case, ct, segmentation, session=session)
-    assert [(s["n_accepted"], s["n_corrected"], s["n_open"]) for s in read_segments_csv(tmp_path / "segments.csv")] == [
-        (0, 0, 0), (1, 0, 1),
-    ]  # fmt: skip
-    rows = read_slices_csv(tmp_path / "slices.csv")
-    assert [row["accepted"] for row in rows] == [False, False, False, True]
-    assert rows[0]["edited"] is False and rows[0]["first_dsc"] is None
+    segments, slices = (read_frame(tmp_path / name) for name in ("segments.csv", "slices.csv"))
+    assert segments[["n_accepted", "n_corrected", "n_open"]].values.tolist() == [[0, 0, 0], [1, 0, 1]]
+    assert slices["accepted"].tolist() == [0, 0, 0, 1]
+    assert slices["edited"][0] == 0 and slices["first_dsc"].isna()[0]
     document = read_report_document(tmp_path / "report.json")
     assert document["threshold"] == 0.7  # the session's, not that of the scoring
     assert document["review"]["open"] == 1
