@@ -11,7 +11,6 @@ from ..errors import ModelError
 _KINDS = {
     "published": ("published", "PublishedNetwork"),
     "compact": ("compact", "CompactNetwork"),
-    "pyramid": ("compact", "CompactNetwork"),  # its name in model files of before 0.7
 }
 
 

@@ -271,6 +271,7 @@ def test_missing_files_and_folders_are_refused(tmp_path):
 def test_a_file_of_before_names_the_architecture_otherwise_and_scores_alike(a_model, a_model_file, tmp_path):
     a_model.architecture = ARCHITECTURE | {"kind": "pyramid"}
     before = load_model(save_model(a_model, tmp_path / "before.safetensors"))
+    assert before.architecture == ARCHITECTURE  # so that a training starts from it, too
     images, now = torch.rand(2, COMPACT.channels, COMPACT.size, COMPACT.size), load_model(a_model_file)
     assert np.array_equal(before.score(images, ["liver", None]), now.score(images, ["liver", None]))
 
