@@ -18,12 +18,13 @@ import argparse
 import json
 import shlex
 import sys
-import time
+import timeit
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from torch.utils.flop_counter import FlopCounterMode
 
 from QualitySentinelLib.checkpoint import QualityModel, load_model
@@ -147,26 +148,22 @@ def text(bench: Bench, structures: Sequence[str] = STRUCTURES) -> dict:
     }
 
 
-def amounts(bench: Bench, persons: Sequence[int]) -> list[dict]:
+def amounts(bench: Bench, patients: Sequence[int]) -> list[dict]:
     """Figures of models trained with growing numbers of patients, the same steps each (Fig. 2a)."""
     owners = {path: owner_of(path)[0] for path in bench.train_on}
     names = np.random.default_rng(0).permutation(sorted(set(owners.values()) - {""}))
     rows = []
-    for number in sorted({min(n, len(names)) for n in persons}):
+    for number in sorted({min(n, len(names)) for n in patients}):
         some = set(names[:number])
-        model = bench.trained(f"persons_{number}", [path for path, owner in owners.items() if owner in some])
-        rows.append({"amount": number, "unit": "persons", **bench.figures(bench.tested(model))})
+        model = bench.trained(f"patients_{number}", [path for path, owner in owners.items() if owner in some])
+        rows.append({"amount": number, "unit": "patients", **bench.figures(bench.tested(model))})
     return rows
 
 
 def _milliseconds(model: QualityModel) -> float:
     """Time to score a slice in batches of :data:`_TIMED` on this machine's CPU: the median of eleven."""
-    seconds = []
-    for _ in range(12):
-        started = time.perf_counter()
-        _score_some(model)
-        seconds.append(time.perf_counter() - started)
-    return float(np.median(seconds[1:]) / _TIMED * 1e3)
+    seconds = timeit.repeat(lambda: _score_some(model), number=1, repeat=12)[1:]
+    return float(np.median(seconds) / _TIMED * 1e3)
 
 
 def _gigaflops(model: QualityModel) -> float:
@@ -192,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, metavar="FILE.toml")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change one training option")
     parser.add_argument("--structures", nargs="+", default=STRUCTURES, help="left out, for text")
-    parser.add_argument("--persons", type=int, nargs="+", default=(8, 16, 32, 64, 128), help="for data-amount")
+    parser.add_argument("--patients", type=int, nargs="+", default=(8, 16, 32, 64, 128), help="for data-amount")
     parser.add_argument("--models", nargs="+", default=["bundled"], help="of one or more folds, for held-out")
     parser.add_argument("--most-patients", type=int, metavar="N", help="of each data set and model, for held-out")
     parser.add_argument("--data", type=Path, nargs="+", default=[], metavar="DIR", help="data sets, for held-out")
@@ -207,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except QualitySentinelError as error:
         print(f"experiments: {error}", file=sys.stderr)
         return error.exit_code
-    _print("", result["result"])
+    print(pd.json_normalize(result["result"], sep=" / ").T.to_string(header=False))
     print(f"figures: {out / 'figures.json'}")
     return 0
 
@@ -240,21 +237,8 @@ def _trained(options: argparse.Namespace, out: Path) -> dict:
     elif options.experiment == "text":
         result = text(bench, options.structures)
     else:
-        result = amounts(bench, options.persons)
+        result = amounts(bench, options.patients)
     return {"options": asdict(settings), "left_out": left_out, "result": result}
-
-
-def _print(name: str, figures: object) -> None:
-    """The figures of agreement anywhere in a result, a line each."""
-    if isinstance(figures, dict) and "pearson_r" in figures:
-        amount = f"{figures['amount']} {figures['unit']}" if "amount" in figures else ""
-        r, mae = (format(figures[key], ".3f") if figures[key] is not None else "-" for key in _FIGURES)
-        print(f"{name} {amount}: n {figures['n']}  r {r}  MAE {mae}")
-    elif isinstance(figures, dict | list):
-        for key, value in figures.items() if isinstance(figures, dict) else (("", value) for value in figures):
-            _print(f"{name} / {key}".strip(" /"), value)
-    elif figures is not None:
-        print(f"{name}: {figures if isinstance(figures, str) else format(figures, '.4g')}")
 
 
 if __name__ == "__main__":

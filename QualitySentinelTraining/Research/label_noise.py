@@ -217,7 +217,7 @@ def _dice(network: SegmentationNetwork, test: Path) -> float:
 
 
 def tables(lines: list[list]) -> list[str]:
-    """Markdown tables of means over seeds and, where they are no rows or columns, noises."""
+    """Tables of means over seeds and, where they are no rows or columns, noises."""
     frame = pd.DataFrame(lines, columns=["kind", "alpha", "beta", "name", "band", *FIGURES])
     errors, students = (frame[frame.kind == kind] for kind in ("errors", "students"))
     both, usual = errors.name == "both", errors.band == DEFAULT_BAND
@@ -227,13 +227,13 @@ def tables(lines: list[list]) -> list[str]:
     seeds = len(errors[both & usual]) / len(errors[both & usual].groupby(["alpha", "beta"]))
     return [
         f"**Methods (`Qij` is `both`), mean of all noises ({seeds:.1f} seeds of each)**",
-        _markdown(compared.groupby(["band", "name"])[FIGURES].mean()),
+        _shown(compared.groupby(["band", "name"])[FIGURES].mean()),
         "**Bands, method both, mean of all noises**",
-        _markdown(errors[both].groupby("band")[FIGURES].mean().sort_values("F1")),
+        _shown(errors[both].groupby("band")[FIGURES].mean().sort_values("F1")),
         f"**Noises, method both, {DEFAULT_BAND}**",
-        _markdown(errors[both & usual].groupby(["alpha", "beta"])[FIGURES].mean()),
+        _shown(errors[both & usual].groupby(["alpha", "beta"])[FIGURES].mean()),
         f"**Students: mean DSC on clean patients, by alpha and beta (standard deviation over seeds {spread:.3f})**",
-        _markdown(dsc),
+        _shown(dsc),
     ]  # fmt: skip
 
 
@@ -262,17 +262,8 @@ def _labels(path: Path) -> np.ndarray:
     return AxialFrame.from_affine(image.ijk_to_ras, image.voxels.shape).to_canonical(image.voxels)
 
 
-def _markdown(frame: pd.DataFrame) -> str:
-    def row(cells) -> str:
-        return f"| {' | '.join(f'{c:.3f}'.replace('nan', '') if isinstance(c, float) else c for c in cells)} |"
-
-    def cells(key) -> list[str]:
-        return list(map(str, key)) if isinstance(key, tuple) else [str(key)]
-
-    columns = [" / ".join(cells(c)) for c in frame.columns]
-    head = [*map(str, frame.index.names), *columns]
-    rows = [row([*cells(key), *map(float, values)]) for key, values in zip(frame.index, frame.to_numpy(), strict=True)]
-    return "\n".join([row(head), row(["---"] * len(head)), *rows])
+def _shown(frame: pd.DataFrame) -> str:
+    return f"```\n{frame.to_string(float_format='{:.3f}'.format, na_rep='')}\n```"
 
 
 if __name__ == "__main__":

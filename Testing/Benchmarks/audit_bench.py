@@ -23,8 +23,8 @@ import numpy as np
 from QualitySentinelLib.datasets import find_cases, read_case
 from QualitySentinelLib.files import atomic_write
 from QualitySentinelTrainingLib.audit.privacy import Deidentifier
-from QualitySentinelTrainingLib.audit.record import segment_records
 from QualitySentinelTrainingLib.audit.run import AuditOptions, run_audit
+from QualitySentinelTrainingLib.audit.store import segment_records
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "openkbp"
 TABLES = [f"{table}.{suffix}" for table in ("cases", "segments", "slices") for suffix in ("csv", "parquet")]

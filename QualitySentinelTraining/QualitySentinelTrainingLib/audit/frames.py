@@ -16,16 +16,16 @@ from QualitySentinelLib.scores.columns import COLUMNS
 
 from ..tables import META, REPEATED, read_frame
 from .store import AuditFolder
+from .table_files import CASE_COLUMNS, SEGMENT_COLUMNS, SLICE_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CASE_COLUMNS = ("case", "dataset", "status", "reason", "ct", "seg", "n_segments")
-SEGMENT_COLUMNS = (
-    "case", "segment", "structure", "n_slices", "n_scored", "predicted_dsc", "n_flagged", "missed_slices", "status",
-)  # fmt: skip
-SLICE_COLUMNS = ("case", "segment", "structure", "slice_index", "position_mm", "predicted_dsc", "flagged", "missed")
-"""What the analysis cannot do without; the tables hold more."""
+_MAY_LACK = {
+    "device", "model_sha256", "warnings", "dsc_low", "dsc_high", "volume_ml", "centroid_r_mm", "centroid_a_mm",
+    "centroid_s_mm", "area_mm2", "k",
+}  # fmt: skip
+"""Columns that the analysis can do without."""
 
 _YES_OR_NO = {name for name, column in COLUMNS.items() if column.kind is bool}
 _YES = {"1", "true", "yes", "1.0"}
@@ -119,7 +119,8 @@ class Audit:
             )
         columns = None if columns is None else list(dict.fromkeys([*REPEATED, *columns]))
         frame = read_frame(path, columns, name == "slices")
-        missing = [c for c in (needed if columns is None else columns) if c not in frame.columns]
+        needed = [c for c in needed if c not in _MAY_LACK] if columns is None else columns
+        missing = [c for c in needed if c not in frame.columns]
         if missing:
             raise InputError(f"{path}: lacks the column {missing[0]}; run the audit again with this version")
         for column in _YES_OR_NO.intersection(frame.columns):

@@ -16,8 +16,7 @@ from QualitySentinelLib.errors import InputError, ModelError, UsageError, not_in
 from QualitySentinelLib.reading.names import name_presets, read_names
 from QualitySentinelLib.scores import read_report_json, software_versions
 
-from ..runs import Plan, Record, Shard
-from ..runs.throttle import Throttle
+from ..runs import Plan, Record, Shard, Throttle
 from .scoring import CaseWork, ScoringSetup
 from .store import AuditFolder
 from .table_files import write_tables

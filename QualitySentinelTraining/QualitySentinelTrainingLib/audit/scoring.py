@@ -18,7 +18,7 @@ from QualitySentinelLib.volume.segmentation import chosen_segments
 
 from ..runs import Result, Work
 from .privacy import Deidentifier
-from .record import segment_records
+from .store import segment_records
 
 if TYPE_CHECKING:
     from QualitySentinelLib.scorer import Scorer

@@ -14,7 +14,7 @@ from QualitySentinelLib.scores.tables import CsvTable, column_of, write_table
 
 from ..runs import Record
 from ..tables import META
-from .record import SEGMENT_FIELDS, SLICE_FIELDS, slice_rows
+from .store import SEGMENT_FIELDS, SLICE_FIELDS, slice_rows
 
 CASE_COLUMNS = (
     "case", "dataset", "status", "reason", "ct", "seg", "n_segments", "device", "model_sha256", "warnings",

@@ -22,7 +22,6 @@ from QualitySentinelLib.files import check_outside
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     parser.add_argument("dataset", type=Path, nargs="?", metavar="DATASET", help="folder of a data set, or a manifest")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results (made when missing)")
     parser.add_argument(
@@ -69,7 +68,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Audit a data set, put shards together, or open a case of an audit."""
     if options.open:
         return _open(options)
     _check_options(options)

@@ -14,7 +14,6 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     parser.add_argument(
         "--models", type=Path, nargs="+", required=True, metavar="FILE", help="model files, two or more"
     )
@@ -22,7 +21,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Average and write."""
     average_models(options.models, options.out)
     print(f"model: {options.out} (mean of {len(options.models)}; not calibrated)")
     print(f"Evaluate it: quality-sentinel evaluate --model {options.out} --data DATASET --out evaluation")

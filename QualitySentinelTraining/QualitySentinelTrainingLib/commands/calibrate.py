@@ -12,7 +12,6 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     parser.add_argument("--model", default="bundled", help="'bundled' or a .safetensors file")
     parser.add_argument(
         "--scores", type=Path, nargs="+", required=True, metavar="CSV", help="slices.csv.gz of evaluate"
@@ -33,7 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Calibrate and write."""
     model = calibrate_model(
         options.model, options.scores, options.out, options.coverage, options.false_flags, options.other_folds,
         options.sources,

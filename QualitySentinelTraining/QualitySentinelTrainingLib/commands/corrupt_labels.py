@@ -21,7 +21,6 @@ from .data_options import add_case_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a data set, or a manifest")
     parser.add_argument("--out", type=Path, required=True, help="folder for the new data set (made when missing)")
     add_case_options(parser)
@@ -30,7 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Find the cases, corrupt their labels."""
     from QualitySentinelLib.datasets import find_cases
     from QualitySentinelLib.files import check_outside
 

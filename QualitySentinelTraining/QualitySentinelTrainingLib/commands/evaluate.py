@@ -19,7 +19,6 @@ _CASE_OPTIONS = ("layout", "source", "names", "patient")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     data = parser.add_mutually_exclusive_group(required=True)
     data.add_argument("--data", type=Path, nargs="+", metavar="DIR", help="data sets, as make-pairs reads them")
     data.add_argument(
@@ -51,7 +50,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure and write."""
     from QualitySentinelLib.checkpoint import load_model
     from QualitySentinelLib.files import atomic_write, check_writable
 

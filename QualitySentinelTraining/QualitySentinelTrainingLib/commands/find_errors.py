@@ -27,7 +27,6 @@ _EPOCHS = (20,)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a data set, or a manifest")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results (made when missing)")
     add_case_options(parser)
@@ -44,7 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Find the cases, find their label errors."""
     from QualitySentinelLib.datasets import find_cases
     from QualitySentinelLib.files import check_outside
     from QualitySentinelLib.options import ScoringOptions

@@ -16,7 +16,6 @@ from ..travelling.harms import HARMS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     parser.add_argument("sites", type=Path, metavar="SITES.csv", help="table of split-sites")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the table with harm, CSV")
     kinds = "; ".join(f"{name!r}: {harm.about}" for name, harm in HARMS.items())
@@ -31,7 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Choose, and write the table."""
     from QualitySentinelLib.errors import UsageError
 
     from ..travelling.sites import do_harm, read_sites, write_sites

@@ -46,7 +46,6 @@ class PairAmounts(Options):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     add_data_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder of the pair files")
     parser.add_argument(
@@ -66,7 +65,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Find the subjects, make their pairs."""
     from QualitySentinelLib.errors import InputError, UsageError
     from QualitySentinelLib.files import check_outside
 

@@ -24,7 +24,6 @@ from ..selection.options import SelectOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     parser.add_argument("pool", type=Path, nargs="?", metavar="POOL", help="folder of CTs, with or without masks")
     parser.add_argument("--out", type=Path, help="folder for the lists")
     parser.add_argument("--list-strategies", action="store_true", help="say what each strategy needs and costs")
@@ -32,7 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Select, and name what failed."""
     from QualitySentinelLib.errors import UsageError
     from QualitySentinelLib.files import check_outside
 

@@ -18,14 +18,12 @@ from QualitySentinelLib.commands.printing import name_failed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     parser.add_argument("experiment", type=Path, metavar="EXPERIMENT.toml", help="see docs/SELECTION.md")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="steps side by side (default %(default)s)")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the experiment, and name what failed."""
     from QualitySentinelLib.files import check_outside
 
     from ..option_files import read_options

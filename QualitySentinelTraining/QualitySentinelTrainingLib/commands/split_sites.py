@@ -17,7 +17,6 @@ from .data_options import PATIENT_HELP
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     parser.add_argument("data", type=Path, metavar="DATASET", help="folder or CSV manifest; see docs/AUDIT.md")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the table, CSV")
     parser.add_argument("--centers", type=int, metavar="N", help="number of centers")
@@ -32,7 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Split and write."""
     from QualitySentinelLib.datasets import find_cases
     from QualitySentinelLib.errors import UsageError
     from QualitySentinelLib.files import check_outside

@@ -23,7 +23,6 @@ MODEL_FILE = "model.safetensors"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     parser.add_argument("--pairs", type=Path, nargs="+", required=True, metavar="DIR", help="folders of pair files")
     parser.add_argument("--out", type=Path, required=True, help="folder for the model file, logs and training state")
     parser.add_argument(
@@ -43,7 +42,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train and write the model."""
     from QualitySentinelLib.errors import UsageError
     from QualitySentinelLib.files import atomic_write, check_writable
 

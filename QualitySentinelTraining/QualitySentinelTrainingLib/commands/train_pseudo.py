@@ -26,7 +26,6 @@ _EPOCHS = (10,)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     add_data_options(parser)
     parser.add_argument("--pool", type=Path, required=True, help="the pool that select ranked")
     parser.add_argument("--predictions", type=Path, metavar="DIR", help="its masks, if they are not in the pool")
@@ -39,7 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train."""
     from QualitySentinelLib.datasets.pool import corrected_file, find_pool, with_corrections
     from QualitySentinelLib.files import check_outside
 

@@ -16,7 +16,6 @@ from .data_options import add_data_options, subjects_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     add_data_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder for predictions and networks")
     parser.add_argument("--probabilities", action="store_true", help="write class probabilities, too")
@@ -31,7 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, predict, and print the mean DSC of each structure at each stage."""
     from QualitySentinelLib.errors import UsageError
 
     from ..segmentation.folds import train_segmenters

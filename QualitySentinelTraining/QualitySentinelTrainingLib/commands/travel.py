@@ -15,14 +15,12 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     parser.add_argument("experiment", type=Path, metavar="EXPERIMENT.toml", help="data, centers, network and rules")
     parser.add_argument("--out", type=Path, required=True, help="folder for models, tables and report")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change an option of the file")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Travel and report."""
     from QualitySentinelLib.files import check_outside
 
     from ..option_files import parsed_change, read_options

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +23,9 @@ from .work import Finished, FunctionWork, Item, Result, Work, default_workers
 SUFFIX = ".jsonl"
 _UNFINISHED = ".writing-*"
 """What ``files.atomic_file`` leaves when its process is killed."""
+_LEAST_SECONDS = 10.0
+_TIMES_ITS_OWN = 20
+"""Writing the tables of 100,000,000 slices takes minutes: it may cost this part of a run, no more."""
 
 
 @dataclass(frozen=True)
@@ -306,3 +311,50 @@ def _engine(name: str, work: Work, workers: int | None, ray_address: str | None,
 
         return RayEngine(work, workers, ray_address)
     raise UsageError(f"--engine {name}: give local or ray")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of several parts of a run; an item's name decides which it belongs to."""
+
+    number: int  # 1 to ``count``
+    count: int  # how many parts
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """From ``3/20``. Raises ``UsageError``: it is no such text."""
+        number, _, count = text.partition("/")
+        if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+            raise UsageError(f"--shard {text}: give the number of the part and of all parts, from 1/20 to 20/20")
+        return cls(int(number), int(count))
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+    def holds(self, item: Item) -> bool:
+        """Whether an item belongs to this part; items that come or go do not move the others."""
+        digest = sha256(item.name.encode("utf-8", "surrogateescape")).digest()
+        return int.from_bytes(digest[:8], "big") % self.count == self.number - 1
+
+
+class Throttle:
+    """Calls a function the first time it is asked to, then when some time has passed.
+
+    An :class:`InputError` of the function is ignored: on Windows, a spreadsheet may hold a table open. What is wrong
+    for good shows at the end of the run.
+    """
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        self._function, self._due = function, 0.0
+
+    def __call__(self) -> None:
+        """Call the function, unless that was done a short time ago."""
+        began = time.monotonic()
+        if began < self._due:
+            return
+        try:
+            self._function()
+        except InputError:
+            pass
+        now = time.monotonic()
+        self._due = now + max(_LEAST_SECONDS, _TIMES_ITS_OWN * (now - began))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from QualitySentinelLib import errors
 from QualitySentinelLib.errors import ModelError, QualitySentinelError, reason_of
 from QualitySentinelLib.files import sha256_of
 from QualitySentinelLib.setup.memory import available_memory
+from QualitySentinelLib.threads import usable_cores
 
 from .record import DONE, FAILED, Record
 
@@ -103,50 +103,52 @@ class Finished:
         return self.head["status"] == FAILED
 
 
-@dataclass
-class ReadItem:
-    """An item in memory, or why it is not."""
-
-    item: Any
-    fingerprint: str
-    data: Any = None
-    error: Exception | None = None
-    seconds: float = 0.0
-
-
 class Worker:
-    """Does the work of items, in whatever process; :meth:`read` may run in another thread than :meth:`finish`."""
+    """Does the work of items one after the other, in whatever process; a thread reads the next one meanwhile."""
 
     def __init__(self, work: Work) -> None:
-        self._work = work
+        self._work, self._reading = work, ThreadPoolExecutor(1, "reading")
+        self._ahead: Future | None = None
 
-    def read(self, item: Any) -> ReadItem:
-        """The item in memory; what is wrong with it is kept, not raised."""
-        started = time.perf_counter()
-        read = ReadItem(item, self._work.fingerprint(item))
+    def answer(self, what: str, *arguments: Any) -> Any:
+        """What :meth:`start` or :meth:`do` gives, or the error that ends the run, as another process is told it."""
         try:
-            read.data = self._work.read(item)
-        except Exception as error:
-            read.error = error
-        read.seconds = time.perf_counter() - started
-        return read
+            return getattr(self, what)(*arguments)
+        except QualitySentinelError as error:
+            return error
 
-    def finish(self, read: ReadItem) -> Finished:
-        """What the work gives for the item, or why there is nothing.
+    def start(self, device: str) -> bool:
+        """``True`` when it is ready; raises what :meth:`Work.start` does."""
+        self._work.start(device)
+        return True
+
+    def do(self, item: Any, following: Any = None) -> Finished:
+        """What the work gives for the item, or why there is nothing; ``following`` is the item of the next call.
 
         Raises:
             ModelError: the model is at fault, so no item can be done.
         """
-        started, result, error = time.perf_counter(), Result(), read.error
+        fingerprint, data, error, seconds = (self._ahead or self._reading.submit(self._read, item)).result()
+        self._ahead = None if following is None else self._reading.submit(self._read, following)
+        started, result = time.perf_counter(), Result()
         if error is None:
             try:
-                result = self._work.do(read.item, read.data)
+                result = self._work.do(item, data)
             except ModelError:
                 raise
             except Exception as problem:
                 error = problem
-        seconds = {"read": read.seconds, "work": time.perf_counter() - started}
-        return _finished(self._work, read.item, read.fingerprint, result, error, seconds)
+        spent = {"read": seconds, "work": time.perf_counter() - started}
+        return _finished(self._work, item, fingerprint, result, error, spent)
+
+    def _read(self, item: Any) -> tuple[str, Any, Exception | None, float]:
+        """The item's fingerprint and data, or what is wrong with it, and the seconds that took."""
+        started, fingerprint, data, error = time.perf_counter(), self._work.fingerprint(item), None, None
+        try:
+            data = self._work.read(item)
+        except Exception as problem:
+            error = problem
+        return fingerprint, data, error, time.perf_counter() - started
 
 
 def given_up(work: Work, item: Any, reason: str) -> Finished:
@@ -172,23 +174,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "not enough memory"
     return f"{type(error).__name__}: {reason_of(error)}"
-
-
-def stopped(error: QualitySentinelError) -> tuple[str, str, str]:
-    """An error that ends the run, as a worker tells it to the process that gives out the items."""
-    return "stopped", type(error).__name__, str(error)
-
-
-def raise_stopped(name: str, line: str) -> None:
-    """Raise what a worker told."""
-    raise getattr(errors, name, QualitySentinelError)(line)
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def default_workers(device: str, items: int) -> int:

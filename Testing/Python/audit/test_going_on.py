@@ -19,7 +19,7 @@ import pytest
 from Testing.Python.audit.conftest import tables
 
 from QualitySentinelTrainingLib.audit.store import AuditFolder
-from QualitySentinelTrainingLib.runs import Record, throttle
+from QualitySentinelTrainingLib.runs import Record
 from QualitySentinelTrainingLib.runs import run as runs_run
 
 
@@ -70,8 +70,8 @@ def test_the_tables_hold_what_is_done_while_the_audit_goes_on(a_data_set, audit,
     from QualitySentinelLib.errors import InputError
     from QualitySentinelTrainingLib.audit.frames import read_audit
 
-    monkeypatch.setattr(throttle, "_LEAST_SECONDS", 0)
-    monkeypatch.setattr(throttle, "_TIMES_ITS_OWN", 0)
+    monkeypatch.setattr(runs_run, "_LEAST_SECONDS", 0)
+    monkeypatch.setattr(runs_run, "_TIMES_ITS_OWN", 0)
     seen, real = [], AuditFolder.write
 
     def write(folder, name, content):

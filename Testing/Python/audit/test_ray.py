@@ -53,7 +53,7 @@ def kill_an_actor(run: subprocess.Popen, out: Path) -> bool:
         time.sleep(0.01)
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            an_actor = b"ray::_Actor" in (entry / "cmdline").read_bytes()
+            an_actor = b"ray::Worker" in (entry / "cmdline").read_bytes()
         except OSError:
             continue
         if an_actor and run.pid in ancestors(int(entry.name)):

@@ -54,7 +54,7 @@ def test_both_architectures_are_measured_on_the_same_slices(pairs, tmp_path, cap
     assert result["pairs"] == 16
     assert any("empty slices" in line for line in result["differences"])
     printed = capsys.readouterr().out
-    assert "resnet50 / slices" in printed and "resnet50 one" in printed
+    assert "resnet50 / slices / mae" in printed and "resnet50 one" in printed
 
 
 def test_left_out_structures_are_measured_with_and_without_their_names(pairs, tmp_path):
@@ -75,14 +75,14 @@ def test_left_out_structures_are_measured_with_and_without_their_names(pairs, tm
 
 
 def test_models_of_another_fold_are_not_taken_for_this_ones(pairs, tmp_path, capsys):
-    result_of(tmp_path, "data-amount", "--pairs", pairs, "--persons", 99)
-    arguments = ["data-amount", "--pairs", pairs, "--persons", 99, "--out", tmp_path, "--fold", 1, *QUICK]
+    result_of(tmp_path, "data-amount", "--pairs", pairs, "--patients", 99)
+    arguments = ["data-amount", "--pairs", pairs, "--patients", 99, "--out", tmp_path, "--fold", 1, *QUICK]
     assert main([str(argument) for argument in arguments]) != 0
     assert "use another folder" in capsys.readouterr().err
 
 
-def test_more_persons_are_trained_on_step_by_step(pairs, tmp_path):
-    rows = result_of(tmp_path, "data-amount", "--pairs", pairs, "--persons", 1, 3, 99)["result"]
+def test_more_patients_are_trained_on_step_by_step(pairs, tmp_path):
+    rows = result_of(tmp_path, "data-amount", "--pairs", pairs, "--patients", 1, 3, 99)["result"]
     assert [row["amount"] for row in rows] == [1, 3, 5]
     assert len({row["n"] for row in rows}) == 1
 
