@@ -9,7 +9,7 @@ import numpy as np
 
 from QualitySentinelLib.volume.segmentation import boxes_of_labels
 
-from .simulated_errors import simulate
+from .simulated_errors import Case, simulate
 from .subjects import Subject
 from .synthesis.names import mirrored_name
 
@@ -44,9 +44,9 @@ def simulated_candidates(
     """
     drawn = rng.spawn(1)[0]
     for value, labels, hu, corner in _surroundings(subject):
-        reference = labels == value
+        case = Case(labels == value, labels, hu, subject.ct.frame.spacing, rng)
         for _ in range(masks_per_structure):
-            mask, record = simulate(reference, labels, hu, subject.ct.frame.spacing, rng)
+            mask, record = simulate(case)
             yield Candidate(value, mask, corner, record.kinds)
     for candidate in candidates_of_the_other_side(subject):
         if drawn.random() < OTHER_SIDE_SHARE * masks_per_structure:

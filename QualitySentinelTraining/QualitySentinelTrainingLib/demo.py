@@ -24,7 +24,7 @@ from QualitySentinelLib.files import atomic_write
 from .candidates import surroundings
 from .dice import slice_dice, volume_dice
 from .phantom import FIRST_UNSEEN_SEED, Phantom, make_phantom
-from .simulated_errors import simulate
+from .simulated_errors import Case, simulate
 
 SPACING = (4.0, 2.2, 2.2)
 REGION = (20.0, 310.0)
@@ -94,7 +94,7 @@ def plant_errors(
     wrong, crops = {}, surroundings(labels, errors, spacing)
     for value, (kind, severity) in errors.items():
         crop, part = crops[value], labels[crops[value]]
-        wrong[value] = crop, simulate(part == value, part, hu[crop], spacing, rng, kind, severity)[0]
+        wrong[value] = crop, simulate(Case(part == value, part, hu[crop], spacing, rng), kind, severity)[0]
     for value in wrong:
         mask[mask == value] = 0
     for value, (crop, part) in wrong.items():

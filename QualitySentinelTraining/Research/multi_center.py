@@ -49,11 +49,12 @@ from QualitySentinelTrainingLib.travelling.experiment import (
     looks_of,
     samples_of,
 )  # fmt: skip
+from QualitySentinelTrainingLib.travelling.journeys import FINAL, events_of, visits_of
 from QualitySentinelTrainingLib.travelling.models import OWN_LOSS
 from QualitySentinelTrainingLib.travelling.protocol import Fate, TravelOptions
 from QualitySentinelTrainingLib.travelling.report import CLASSIFIED, DETECTION, SEGMENTED, detection, found_by, summary
 from QualitySentinelTrainingLib.travelling.sites import TRAIN, do_harm, read_sizes, split_sites, write_sites
-from QualitySentinelTrainingLib.travelling.travel import FINAL, events_of, suspects_of, travel, visits_of
+from QualitySentinelTrainingLib.travelling.travel import suspects_of, travel
 from Research.lesions import make_lesions
 
 _IMAGE_HARM = ("inverted", "noise", "wrong labels", "HU offset")

@@ -30,11 +30,11 @@ from QualitySentinelLib.checkpoint import load_model
 from QualitySentinelLib.commands.main import main as quality_sentinel
 from QualitySentinelLib.datasets import Case
 from QualitySentinelLib.files import atomic_write
+from QualitySentinelTrainingLib import simulated_errors
 from QualitySentinelTrainingLib.audit.frames import read_audit
 from QualitySentinelTrainingLib.candidates import MARGIN_MM
 from QualitySentinelTrainingLib.dice import volume_dice
 from QualitySentinelTrainingLib.model_files import seen_by
-from QualitySentinelTrainingLib.simulated_errors import simulate
 from QualitySentinelTrainingLib.stats import average_precision, bootstrap_of
 from QualitySentinelTrainingLib.subjects import Subject, read_subject
 
@@ -149,8 +149,9 @@ def corrupted(subject: Subject, reference: np.ndarray, rng: np.random.Generator)
         slice(max(0, h[0] - m), min(n, h[-1] + m + 1)) for h, m, n in zip(held, room, reference.shape, strict=True)
     )
     part, labels, hu = (np.ascontiguousarray(a[box]) for a in (reference, subject.labels, subject.ct.hu))
+    case = simulated_errors.Case(part, labels, hu, spacing, rng)
     for _ in range(_TRIES):
-        wrong, record = simulate(part, labels, hu, spacing, rng)
+        wrong, record = simulated_errors.simulate(case)
         if wrong.any() and not np.array_equal(wrong, part):
             mask = np.zeros_like(reference)
             mask[box] = wrong

@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     from QualitySentinelLib.errors import InputError, UsageError
     from QualitySentinelLib.files import check_outside
 
-    from ..subjects import painted_sources
+    from ..synthesis import painted_sources
 
     amounts = PairAmounts(**given_options(options, PairAmounts))
     sources = subjects_of(options, options.data, amounts.evaluation)

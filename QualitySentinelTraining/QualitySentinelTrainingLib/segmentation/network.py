@@ -252,13 +252,16 @@ def take_flat_state(
     shapes = {name: tensor.shape for name, tensor in theirs.items()}
     if other := sorted(n for n in own.keys() | shapes.keys() if own.get(n) != shapes.get(n)):
         raise ValueError(f"{other[0]} does not fit")
+    state: dict[int, dict] = {}
+    sizes = [p.shape for group in optimizer.param_groups for p in group["params"]] if optimizer else []
+    for name, tensor in tensors.items():
+        if sizes and name.startswith("optimizer."):
+            _, number, key = name.split(".")
+            if int(number) >= len(sizes) or tensor.shape not in (sizes[int(number)], ()):
+                raise ValueError(f"{name} does not fit")
+            state.setdefault(int(number), {})[key] = tensor
     parts.load_state_dict(theirs, strict=False)  # what has two names is there once
     if optimizer is not None:
-        state: dict[int, dict] = {}
-        for name, tensor in tensors.items():
-            if name.startswith("optimizer."):
-                _, number, key = name.split(".")
-                state.setdefault(int(number), {})[key] = tensor
         optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
 
 

@@ -179,7 +179,9 @@ class Training:
         self, network: SegmentationNetwork, optimizer: torch.optim.Optimizer, epoch: int, bar: tqdm
     ) -> None:
         options, began = self.options, time.perf_counter()
-        rng = np.random.default_rng([options.seed, self.fold, epoch])  # so a resumed run does what the other had done
+        seed = [options.seed, self.fold, epoch]  # so a resumed run does what the other had done, dropout included
+        rng = np.random.default_rng(seed)
+        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
         weight = 1.0 + self.labels.reshape(len(self.labels), -1).any(axis=1)
         weight *= self.contoured[:, 1:].any(axis=1)
         chosen = rng.choice(len(weight), (options.steps, options.batch_size), p=weight / weight.sum())

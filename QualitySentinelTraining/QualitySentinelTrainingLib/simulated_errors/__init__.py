@@ -4,5 +4,6 @@ The modules of errors are imported in the order in which their errors are drawn.
 """
 
 from . import boundary, parts, place
+from .case import Case
 from .registry import ERRORS
 from .simulate import ErrorRecord, simulate

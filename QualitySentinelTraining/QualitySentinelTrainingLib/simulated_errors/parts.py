@@ -33,12 +33,10 @@ def _slices_to_lose(mask: np.ndarray, severity: float) -> tuple[np.ndarray, int]
     return held, max(1, round(missing_share(severity) * held.size)) if held.size > 1 else 0
 
 
-@simulated_error(1.4)
+@simulated_error(1.4, of_voxels=True)
 def missing_part(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """A part cut off by a slightly curved plane."""
     flat = np.flatnonzero(mask)
-    if flat.size == 0:
-        return mask
     way = case.rng.normal(0, 1, 3) * ((0.25, 1, 1) if case.rng.random() < 0.6 else (1, 1, 1))
     position = case.positions(flat)
     position -= position.mean(0)
@@ -47,23 +45,19 @@ def missing_part(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     return _without(mask, flat[along >= np.quantile(along, 1 - missing_share(severity))])
 
 
-@simulated_error(0.8)
+@simulated_error(0.8, of_voxels=True)
 def bite(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """A round part missing, from a random spot outwards."""
     flat = np.flatnonzero(mask)
-    if flat.size == 0:
-        return mask
     position = case.positions(flat)
     far = ((position - position[case.rng.integers(flat.size)]) ** 2).sum(1)
     return _without(mask, flat[far <= np.quantile(far, missing_share(severity))])
 
 
-@simulated_error(0.4)
+@simulated_error(0.4, of_voxels=True)
 def holes(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """Several balls missing."""
     flat = np.flatnonzero(mask)
-    if flat.size == 0:
-        return mask
     count = int(case.rng.integers(2, 9))
     volume = missing_share(severity) * flat.size * np.prod(case.spacing) / count
     radius = float(max((volume * 0.75 / np.pi) ** (1 / 3), 0.8 * case.spacing[2]))
@@ -74,12 +68,10 @@ def holes(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     return out
 
 
-@simulated_error(0.8)
+@simulated_error(0.8, of_voxels=True)
 def added_blob(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """A ball or two too many, touching the structure or near it."""
     flat = np.flatnonzero(mask)
-    if flat.size == 0:
-        return mask
     count = int(case.rng.integers(1, 3))
     volume = added_share(severity) * flat.size * np.prod(case.spacing) / count
     radius = float(min((volume * 0.75 / np.pi) ** (1 / 3), 40.0))
@@ -120,12 +112,10 @@ def dropped_slices(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     return out
 
 
-@simulated_error(0.8)
+@simulated_error(0.8, of_voxels=True)
 def extra_slices(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     """The structure goes on beyond its ends: copies of the last slices, drifting and shrinking."""
     held = np.flatnonzero(mask.any(axis=(1, 2)))
-    if held.size == 0:
-        return mask
     count = max(1, round(added_share(severity) * held.size * 0.5))
     out = mask.copy()
     drift = case.rng.normal(0, 1.5, 2) / np.asarray(case.spacing[1:])

@@ -59,7 +59,7 @@ def leak(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     candidates = near & ~mask
     touching = np.bincount(case.labels[(distance < 5) & ~mask].ravel(), minlength=2)
     touching[0] = 0
-    own = case.labels.ravel()[case.inside[0]] if case.inside.size else 0
+    own = case.labels.ravel()[case.inside[0]]
     if own < touching.size:
         touching[own] = 0
     if touching.sum() > 10 and case.rng.random() < 0.65:

@@ -12,12 +12,18 @@ OTHER: dict[str, float] = {}
 """Errors of parts, place and name, with their weights. They may follow a boundary error."""
 
 
-def simulated_error(weight: float, group: dict[str, float] = OTHER, name: str = "") -> Callable[[Callable], Callable]:
-    """Register a function as an error that is drawn with ``weight``, under its own name by default."""
+def simulated_error(
+    weight: float, group: dict[str, float] = OTHER, name: str = "", of_voxels: bool = False
+) -> Callable[[Callable], Callable]:
+    """Register a function as an error that is drawn with ``weight``, under its own name by default.
+
+    An error ``of_voxels`` does nothing to a mask that an error before it has left without any.
+    """
 
     def registered(function: Callable) -> Callable:
         called = name or function.__name__.replace("_", " ")
-        ERRORS[called], group[called] = function, weight
-        return function
+        error = (lambda mask, *how: function(mask, *how) if mask.any() else mask) if of_voxels else function
+        ERRORS[called], group[called] = error, weight
+        return error
 
     return registered

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .case import Case, case_of
+from .case import Case
 from .registry import BOUNDARY, ERRORS, OTHER
 
 PERFECT_SHARE = 0.1
@@ -45,24 +45,17 @@ def _draw(rng: np.random.Generator, weights: dict[str, float]) -> str:
     return names[rng.choice(len(names), p=values / values.sum())]
 
 
-def simulate(
-    mask: np.ndarray, labels: np.ndarray, hu: np.ndarray, spacing: tuple[float, float, float], rng: np.random.Generator,
-    kind: str | None = None, severity: float | None = None,
-) -> tuple[np.ndarray, ErrorRecord]:  # fmt: skip
+def simulate(case: Case, kind: str | None = None, severity: float | None = None) -> tuple[np.ndarray, ErrorRecord]:
     """Corrupt a reference mask.
 
     Args:
-        mask: the reference, bool ``[k, j, i]``: the structure's box plus room to grow (about 30 mm). Passing the same
-            array object again is cheaper than a copy of it.
-        labels, hu: all structures and the CT in the same crop.
-        spacing: mm ``(k, j, i)``.
         kind: name from :data:`.registry.ERRORS` to apply just this error to the whole structure.
         severity: about the DSC to lose (0 to 1); drawn when ``None``.
 
     Returns:
         the wrong mask (a new array, bool ``[k, j, i]``) and its :class:`ErrorRecord`. True DSC: see ``dice``.
     """
-    case = case_of(mask, labels, hu, spacing, rng)
+    rng = case.rng
     if not case.inside.size:
         return case.reference.copy(), ErrorRecord(())
     if kind is not None:

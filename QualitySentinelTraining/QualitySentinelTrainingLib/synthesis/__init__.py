@@ -3,5 +3,5 @@
 What comes out keeps its patient: it must never be tested on when its source was trained on.
 """
 
-from .from_labels import painted_subject
+from .from_labels import painted_sources, painted_subject
 from .make import SynthesisOptions, cropped_subject, synthetic_subject

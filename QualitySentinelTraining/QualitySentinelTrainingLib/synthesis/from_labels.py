@@ -8,20 +8,76 @@ meant to be changed further by :func:`~.make.synthetic_subject`, which makes edg
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 from scipy.ndimage import convolve1d, distance_transform_edt, find_objects, gaussian_filter
 from skimage.morphology import convex_hull_image
 
-from QualitySentinelLib.volume import CtVolume
+from QualitySentinelLib.datasets import Case, find_cases
+from QualitySentinelLib.errors import InputError
+from QualitySentinelLib.reading import read_segmentation
+from QualitySentinelLib.reading.mask_folder import mask_files
+from QualitySentinelLib.reading.volume_file import read_image
+from QualitySentinelLib.volume import AxialFrame, CtVolume
 
 from ..phantom.noise import smooth_noise
-from ..subjects import Subject
+from ..subjects import Subject, SubjectSource, data_set_name, subject_of
 from .make import AIR_HU, SynthesisOptions, synthetic_subject
 from .names import KINDS, draw_soft_tissues, is_any_of, without_side
 
 _GUT_WALL_MM = 3.0
 _CORTEX_MM = 1.8
+_FINEST_MM = 2.4
+"""Masks to paint a CT around are read at about this distance at the finest: what is painted is no finer."""
+
+
+def painted_sources(data: Path, number: int, source: str = "") -> list[SubjectSource]:
+    """``number`` painted CTs of each case of ``data`` that has masks and no CT; each case is a patient.
+
+    Raises:
+        InputError, UsageError: there are no such cases; a comma in ``source``.
+    """
+    what = f"{data_set_name(source or Path(data).resolve().name, source)}, painted"
+    cases = [case for case in find_cases(data, "folders").cases if case.seg and not case.ct]
+    if not cases:
+        raise InputError(f"{data}: has no masks without a CT; expected CASE/segmentations/liver.nii.gz alone")
+    return [
+        SubjectSource(name, patient, what, partial(_read_painted, case, what, name))
+        for case in cases
+        for patient in [case.name.rpartition("/")[2]]
+        for name in (f"{patient}_painted_{n}" for n in range(number))
+    ]
+
+
+def read_masks_alone(case: Case) -> Subject:
+    """The masks of a case as a subject whose CT is empty; voxels finer than about 2.4 mm are made larger.
+
+    Raises:
+        InputError: no mask can be read, or none is of a known structure.
+    """
+    path = case.root / case.seg
+    files = mask_files(path) if path.is_dir() else [path]
+    if not files:
+        raise InputError(f"{path}: holds no mask files")
+    image = read_image(files[0], "mask")
+    frame = AxialFrame.from_affine(image.ijk_to_ras, image.voxels.shape)
+    steps = [max(1, round(_FINEST_MM / s)) for s in frame.spacing]
+    affine = frame.ijk_to_ras @ np.diag([*steps[::-1], 1.0])
+    coarse = AxialFrame.from_affine(affine, tuple(-(-n // step) for n, step in zip(frame.shape, steps, strict=True)))
+    nothing = CtVolume(np.zeros(coarse.shape, np.int16), coarse, source=str(path))
+    return subject_of(nothing, read_segmentation(path, nothing, case.names), case.name.rpartition("/")[2])
+
+
+_last_masks = lru_cache(maxsize=1)(read_masks_alone)
+"""A hundred mask files are read once for all painted CTs of a case, which are made one after the other."""
+
+
+def _read_painted(case: Case, source: str, name: str) -> Subject:
+    subject = painted_subject(_last_masks(case), crc32(name.encode()))
+    return replace(subject, name=name, source=source, patient=case.name.rpartition("/")[2])
 
 
 def painted_subject(subject: Subject, seed: int, options: SynthesisOptions | None = None) -> Subject:

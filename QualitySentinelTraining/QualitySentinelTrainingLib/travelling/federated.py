@@ -34,10 +34,11 @@ from QualitySentinelLib.files import atomic_write
 from ..option_files import read_options
 from ..pages import write_table
 from .experiment import Experiment, Sample, Server, centers_of, looks_of, new_model, samples_of
+from .journeys import carry_on, events_of, start_from, visits_of
 from .protocol import CenterUnavailable, Fate
+from .quality import outliers, predicted_quality
 from .report import write_travel_report
 from .sites import TRAIN
-from .travel import carry_on, events_of, start_from, visits_of
 
 SITE_VARIABLE = "QUALITY_SENTINEL_SITE"
 """At a real site: the EXPERIMENT.toml with the site's own ``data``."""
@@ -192,8 +193,6 @@ class TravelExecutor(Executor):
         self._looks = {n: looks[name] for n, name in self._names.items() if name in looks}
         quality = {}
         if experiment.quality:
-            from .quality import predicted_quality
-
             found = predicted_quality(mine, folder / "quality", print)
             quality = {n: found[name] for n, name in self._names.items() if name in found}
         return {"samples": list(self._looks), "quality": quality}
@@ -300,8 +299,6 @@ def _number(name: str) -> int:
 
 def _suspicious(known: Mapping[str, dict]) -> list[str]:
     """Numbers of the samples whose predicted DSC is an outlier among those of all sites."""
-    from .quality import outliers
-
     return outliers({f"{site}#{n}": dsc for site, told in known.items() for n, dsc in told["quality"].items()})
 
 

@@ -71,7 +71,7 @@ class TravellingModel(ABC):
         try:
             updates = int(state["updates"].reshape(-1)[0])
             take_flat_state({n: torch.from_numpy(np.array(a)) for n, a in state.items()}, self._parts, self.optimizer)
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, IndexError, TypeError) as error:
             raise InputError(f"weights of another network ({reason_of(error)})") from error
         self.updates = updates
 

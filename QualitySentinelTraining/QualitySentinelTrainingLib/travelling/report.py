@@ -16,9 +16,9 @@ from ..people import age_groups, as_numbers, as_words
 from ..runs import Record
 from ..stats import auroc
 from .experiment import Experiment, Sample, headline
+from .journeys import FINAL, events_of, figures_of, visits_of
 from .protocol import Event, Fate
 from .sites import TRAIN
-from .travel import FINAL, events_of, figures_of, visits_of
 
 CLASSIFIED = ("accuracy", "sensitivity", "specificity", "F1", "AUROC")
 SEGMENTED = ("DSC", "NSD (3 mm)")

@@ -93,7 +93,7 @@ def test_a_network_learns_and_its_predictions_lie_on_the_ct(a_source, tmp_path):
 
 def test_after_a_stop_only_what_is_missing_is_made_and_it_is_the_same(a_source, tmp_path):
     sources = [a_source(number) for number in range(4)]
-    options = SegmentationOptions(**{**vars(SMALL), "epochs": (1, 3)})
+    options = SegmentationOptions(**{**vars(SMALL), "epochs": (1, 3), "dropout": 0.3})
     train_segmenters(sources, tmp_path, options, say=lambda _: None)
     last, first = tmp_path / "epoch_0003" / "case_1.nii.gz", tmp_path / "epoch_0001" / "case_1.nii.gz"
     before, kept = np.asarray(nibabel.load(last).dataobj).copy(), first.stat().st_mtime_ns

@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import binary_dilation, binary_erosion, label
 
 from QualitySentinelTrainingLib.dice import slice_dice, volume_dice
-from QualitySentinelTrainingLib.simulated_errors import ERRORS, simulate
+from QualitySentinelTrainingLib.simulated_errors import ERRORS, Case, simulate
 from QualitySentinelTrainingLib.simulated_errors.case import signed_distance
 
 SPACING = (3.0, 1.5, 1.5)
@@ -28,7 +28,7 @@ def organ():
 
 
 def _corrupted(organ, kind, severity=0.3, seed=0):
-    mask, record = simulate(*organ, SPACING, np.random.default_rng(seed), kind, severity)
+    mask, record = simulate(Case(*organ, SPACING, np.random.default_rng(seed)), kind, severity)
     assert record.kinds == kind
     return mask
 
@@ -137,12 +137,12 @@ def test_staircases_are_blocks(organ):
 
 def test_an_unknown_error_is_refused(organ):
     with pytest.raises(KeyError):
-        simulate(*organ, SPACING, np.random.default_rng(0), kind="typo")
+        simulate(Case(*organ, SPACING, np.random.default_rng(0)), kind="typo")
 
 
 def test_an_empty_reference_stays_empty(organ):
-    mask, record = simulate(np.zeros((4, 8, 8), bool), organ[1][:4, :8, :8], organ[2][:4, :8, :8], SPACING,
-                            np.random.default_rng(0))  # fmt: skip
+    part = np.zeros((4, 8, 8), bool), organ[1][:4, :8, :8], organ[2][:4, :8, :8]
+    mask, record = simulate(Case(*part, SPACING, np.random.default_rng(0)))
     assert not mask.any()
     assert record.kinds == "none"
 
@@ -152,15 +152,15 @@ def test_a_structure_of_one_voxel_survives_every_error():
     labels[2, 4, 4] = ORGAN
     hu = np.zeros(labels.shape, np.int16)
     for kind in ERRORS:
-        mask, _ = simulate(labels == ORGAN, labels, hu, SPACING, np.random.default_rng(0), kind, 0.3)
+        mask, _ = simulate(Case(labels == ORGAN, labels, hu, SPACING, np.random.default_rng(0)), kind, 0.3)
         assert mask.shape == labels.shape
 
 
 def test_drawn_errors_cover_the_whole_range_of_dsc(organ):
-    rng = np.random.default_rng(1)
+    case = Case(*organ, SPACING, np.random.default_rng(1))
     scores, kinds, perfect, few = [], set(), 0, 0
     for _ in range(250):
-        mask, record = simulate(*organ, SPACING, rng)
+        mask, record = simulate(case)
         scores.append(slice_dice(mask, organ[0])[mask.any(axis=(1, 2))])
         kinds |= {name for name, _ in record.errors}
         perfect += record.kinds == "none"

@@ -14,9 +14,9 @@ from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.commands.train import outside_fold, owner_of
 from QualitySentinelTrainingLib.pairs import pair_files
 from QualitySentinelTrainingLib.phantom import make_phantom
-from QualitySentinelTrainingLib.subjects import Subject, painted_sources, read_masks_alone
+from QualitySentinelTrainingLib.subjects import Subject
 from QualitySentinelTrainingLib.synthesis import SynthesisOptions, painted_subject
-from QualitySentinelTrainingLib.synthesis.from_labels import painted_ct
+from QualitySentinelTrainingLib.synthesis.from_labels import painted_ct, painted_sources, read_masks_alone
 
 SMALL = SynthesisOptions(most_voxels=200_000, mirror_share=0.0)
 WANTED = ("liver", "lung right", "lung left", "heart", "vertebra L1", "aorta", "kidney left")

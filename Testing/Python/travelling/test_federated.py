@@ -11,9 +11,10 @@ from safetensors.numpy import load_file
 
 from QualitySentinelLib.errors import UsageError
 from QualitySentinelTrainingLib.travelling.experiment import NetworkOptions, samples_of
+from QualitySentinelTrainingLib.travelling.journeys import events_of, visits_of
 from QualitySentinelTrainingLib.travelling.protocol import CenterUnavailable, Fate
 from QualitySentinelTrainingLib.travelling.sites import TRAIN
-from QualitySentinelTrainingLib.travelling.travel import events_of, travel, visits_of
+from QualitySentinelTrainingLib.travelling.travel import travel
 
 pytest.importorskip("nvflare", reason="the extra 'federated' is not installed")
 from nvflare.app_common.utils.fl_model_utils import FLModelUtils
@@ -100,17 +101,24 @@ def test_a_site_that_never_answers_is_passed_over_and_the_job_rests_for_it(told,
 
 
 @pytest.mark.parametrize(
-    ("spoiled", "fates", "said"),
+    ("part", "spoiled", "fates", "said"),
     [
-        (lambda array: array * np.nan, {Fate.REJECTED, Fate.REVISIT}, ""),
-        (lambda array: array[:1], {Fate.PASSED_OVER}, "sent weights of another network"),
+        ("network.", lambda array: array * np.nan, {Fate.REJECTED, Fate.REVISIT}, ""),
+        *(
+            (part, spoiled, {Fate.PASSED_OVER}, "sent weights of another network")
+            for part, spoiled in (
+                ("network.", lambda array: array[:1]),
+                ("optimizer.", lambda array: np.zeros((3, 2), np.float32)),
+                ("updates", lambda array: array[:0]),
+            )
+        ),
     ],
 )
-def test_weights_that_are_no_numbers_or_of_another_network_change_nothing(told, tmp_path, spoiled, fates, said):
+def test_weights_that_are_no_numbers_or_of_another_network_change_nothing(told, tmp_path, part, spoiled, fates, said):
     def spoil(site, task, model):
         if (site, task) != ("center_1", "train"):
             return model
-        params = {n: spoiled(a) if n.startswith("network.") else a for n, a in model.params.items()}
+        params = {n: spoiled(a) if n.startswith(part) else a for n, a in model.params.items()}
         return FLModel(params_type=model.params_type, params=params, meta=model.meta)
 
     _, events = run(told | {"travel": told["travel"] | {"cycles": 1}}, tmp_path / "out", spoil=spoil)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
-import QualitySentinelTrainingLib.travelling.travel as travelling
+import QualitySentinelTrainingLib.travelling.journeys as travelling
 from QualitySentinelLib.commands.main import main
 from QualitySentinelLib.datasets import Case
 from QualitySentinelLib.errors import InputError, UsageError
@@ -24,11 +24,12 @@ from QualitySentinelTrainingLib.travelling.experiment import (
     Signal,
     samples_of,
 )
+from QualitySentinelTrainingLib.travelling.journeys import events_of, start_from, visits_of
 from QualitySentinelTrainingLib.travelling.models import OWN_LOSS
 from QualitySentinelTrainingLib.travelling.quality import outliers, predicted_quality
 from QualitySentinelTrainingLib.travelling.report import detection, found_by
 from QualitySentinelTrainingLib.travelling.sites import read_sites, write_sites
-from QualitySentinelTrainingLib.travelling.travel import events_of, start_from, suspects_of, travel, visits_of
+from QualitySentinelTrainingLib.travelling.travel import suspects_of, travel
 
 
 def quietly(line):
