@@ -184,7 +184,7 @@ def phantom_subject(seed: int) -> Subject:
 
 
 def data_set_name(name: str, given: str) -> str:
-    """A data set's name. Raises ``UsageError``: the one ``given`` has a comma, which would pass subjects off as made ones."""
+    """A data set's name. Raises ``UsageError``: the one ``given`` has a comma, which would tell of made subjects."""
     if "," in given:
         raise UsageError(f"--source {given}: give a name without a comma; what follows one tells made subjects apart")
     return name.replace(",", " ")
