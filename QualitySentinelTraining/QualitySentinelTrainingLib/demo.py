@@ -174,7 +174,6 @@ def run(out: Path, seed: int, extra: Sequence[str] = ()) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the demonstration from the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m QualitySentinelTrainingLib.demo",
         description="Score a CT phantom with planted errors and print predicted beside true DSC. "

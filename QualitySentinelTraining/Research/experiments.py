@@ -179,7 +179,6 @@ def _score_some(model: QualityModel) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one experiment and write its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment", choices=("architectures", "text", "data-amount", "held-out"))
     parser.add_argument("--pairs", type=Path, nargs="+", metavar="DIR", help="folders of pair files")

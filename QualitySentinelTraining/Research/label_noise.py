@@ -62,7 +62,6 @@ _HALF = 26
 
 
 def main() -> None:
-    """Run every setting that is not done, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of OpenKBP")
     parser.add_argument("--out", type=Path, required=True)
@@ -111,7 +110,6 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """Of its folder."""
         return f"alpha_{self.alpha}_beta_{self.beta}_seed_{self.seed}"
 
 

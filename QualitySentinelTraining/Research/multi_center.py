@@ -331,7 +331,6 @@ def _memory() -> Iterator[list[float]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure one thing, and print the file that says what was found."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     commands = (openkbp, lesions, published, findings, engines, memory, recovery, provisioned)
     ways = {command.__name__: command for command in commands}

@@ -34,9 +34,8 @@ from QualitySentinelLib.scorer import Scorer
 from QualitySentinelLib.suggestions import DEFAULT_THRESHOLD, Drawings, ErrorMap, error_map
 from QualitySentinelLib.volume import Segment, Segmentation
 from QualitySentinelLib.volume.segmentation import segment_from_mask
-from QualitySentinelTrainingLib.candidates import Candidate, simulated_candidates
+from QualitySentinelTrainingLib.candidates import Candidate, candidates_of, simulated_candidates
 from QualitySentinelTrainingLib.model_files import seen_by
-from QualitySentinelTrainingLib.predictions import candidates_of
 from QualitySentinelTrainingLib.subjects import Subject, find_subjects
 
 THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6)

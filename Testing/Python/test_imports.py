@@ -26,10 +26,10 @@ def imported(name: str, path: Path, modules: dict[str, Path]) -> Iterator[str]:
                 yield from [module] if module in modules and module != name else []
 
 
-@pytest.mark.parametrize("library", ["QualitySentinel/QualitySentinelLib", "QualitySentinelTraining/QualitySentinelTrainingLib"])
-def test_modules_do_not_import_each_other_in_circles(library):
+@pytest.mark.parametrize("extension", ["QualitySentinel", "QualitySentinelTraining"])
+def test_modules_do_not_import_each_other_in_circles(extension):
     modules = {}
-    for path in (ROOT / library).rglob("*.py"):
-        parts = path.relative_to((ROOT / library).parent).with_suffix("").parts
+    for path in (ROOT / extension / f"{extension}Lib").rglob("*.py"):
+        parts = path.relative_to(ROOT / extension).with_suffix("").parts
         modules[".".join(parts[:-1] if path.name == "__init__.py" else parts)] = path
     TopologicalSorter({n: {*imported(n, p, modules)} for n, p in modules.items()}).prepare()  # names a circle

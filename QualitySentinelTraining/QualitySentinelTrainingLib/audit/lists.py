@@ -45,7 +45,6 @@ def check_lists(budget: int | None, exclude_below: float | None) -> None:
 
 
 def write_frame(path: str | os.PathLike, frame: pd.DataFrame) -> Path:
-    """A data frame as one of the CSV tables of an audit."""
     return write_table(path, list(frame.columns), frame.astype(object).itertuples(index=False, name=None))
 
 

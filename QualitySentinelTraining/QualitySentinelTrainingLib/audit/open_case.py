@@ -40,7 +40,6 @@ class CaseFiles:
 
     @property
     def at_hand(self) -> bool:
-        """Whether the data set's folder is there."""
         return self.folder is not None and self.folder.is_dir()
 
     def case(self, name: str) -> Case | None:

@@ -191,8 +191,7 @@ def _run_document(
 ) -> dict:
     """``audit.json`` at the start. What ``key`` holds must be the same in all runs into one folder.
 
-    Args:
-        names: the user's, as text; ``setup.names`` has their content.
+    ``names`` are the user's, as text; ``setup.names`` has their content.
     """
     how = setup.options
     return {

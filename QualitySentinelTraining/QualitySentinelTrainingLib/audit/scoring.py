@@ -37,16 +37,11 @@ class ScoringSetup:
     scores: Path | None = None
 
     def scores_of(self, case: Case) -> Path:
-        """The file of a case's scores."""
         return (self.scores or Path()) / f"{case.name.rpartition('/')[2]}.json"
 
 
 class CaseWork(Work):
-    """Reads and scores the cases of an audit.
-
-    Args:
-        setup: how.
-    """
+    """Reads and scores the cases of an audit."""
 
     def __init__(self, setup: ScoringSetup) -> None:
         self.setup, self.device = setup, setup.options.device
@@ -70,14 +65,12 @@ class CaseWork(Work):
             torch.set_num_threads(1)  # results depend on their number, and workers are many
 
     def fingerprint(self, case: Case) -> str:
-        """Of the case's files."""
         if self.setup.scores is None:
             return fingerprint(case)
         path = self.setup.scores_of(case)
         return fingerprint(case) + (sha256_of(path) if path.is_file() else "")
 
     def facts(self, case: Case) -> dict:
-        """Where its files lie, and what is known of its patient."""
         scrub = self._scrub(case)
         return {
             "ct": scrub.path(case.ct), "seg": scrub.path(case.seg), "metadata": dict(case.metadata), "warnings": [],
@@ -85,7 +78,6 @@ class CaseWork(Work):
         }  # fmt: skip
 
     def reason(self, case: Case, text: str) -> str:
-        """Without what names the patient."""
         return self._scrub(case)(text)
 
     def read(self, case: Case) -> tuple[CtVolume, Segmentation, tuple[str, ...]]:
@@ -98,7 +90,6 @@ class CaseWork(Work):
         return ct, segmentation, remarks
 
     def do(self, case: Case, data: tuple[CtVolume, Segmentation, tuple[str, ...]]) -> Result:
-        """Its scores."""
         ct, segmentation, remarks = data
         score = self._given(case, segmentation) if self._scorer is None else self._scorer.score(ct, segmentation)
         scrub = self._scrub(case)

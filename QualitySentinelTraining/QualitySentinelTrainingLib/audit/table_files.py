@@ -101,7 +101,6 @@ class _Table:
             self._stream.close()
 
     def add(self, row: Sequence) -> None:
-        """Add a row."""
         self._rows.append(row)
         if len(self._rows) >= _ROWS_AT_ONCE:
             self._flush()

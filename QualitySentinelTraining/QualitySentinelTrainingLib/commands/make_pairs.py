@@ -195,14 +195,12 @@ def _name_others(kept: Sequence[_Task]) -> None:
 
 
 def _make(task: _Task) -> Result:
-    """Make one pair file."""
     import numpy as np
 
     from QualitySentinelLib.errors import InputError
 
-    from ..candidates import candidates_with_removed_slices, simulated_candidates
+    from ..candidates import candidates_of, candidates_with_removed_slices, simulated_candidates
     from ..pairs import make_pairs, write_pairs
-    from ..predictions import candidates_of
     from ..recipe import PRESET
 
     rng, amounts, lines = np.random.default_rng(crc32(task.name.encode())), task.amounts, []

@@ -25,11 +25,7 @@ _CANDIDATES_AT_ONCE = 8
 
 
 def predict(model: QualityModel, pairs: Pairs, made_with: Preset | None = None) -> np.ndarray:
-    """Predicted DSC, clamped to 0..1, float32 [N].
-
-    Args:
-        made_with: preset of the pairs, where it is not the model's own (it may have more windows).
-    """
+    """Predicted DSC, clamped to 0..1, float32 [N]; ``made_with`` is the pairs' preset, if it has more windows."""
     channels = channels_for(made_with or model.preset, model.preset)
     return _predicted(model, lambda rows: (pairs.images[rows][:, channels], pairs.locator[rows]), pairs)
 

@@ -137,10 +137,8 @@ class EvaluationTable(SliceColumns):
 
 
 def segment_score(table: EvaluationTable, rows: np.ndarray, n_slices: int | None = None) -> SegmentScore:
-    """The rows of one mask as the scores that inference would give, for :func:`QualitySentinelLib.scores.aggregate`.
-
-    Args:
-        n_slices: slices that hold mask voxels, when ``rows`` are some of them only.
+    """The rows of one mask as the scores that inference would give, for :func:`QualitySentinelLib.scores.aggregate`;
+    ``n_slices`` is how many hold mask voxels, when ``rows`` are some of them only.
     """
     masked, empty = rows[table.area[rows] > 0], rows[table.area[rows] == 0]
     # the area's unit cancels out in the aggregate: voxels will do

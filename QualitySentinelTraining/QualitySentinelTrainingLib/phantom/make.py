@@ -10,8 +10,7 @@ from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from .body import SPECIAL, VERTEBRAE, paint_body
 from .canvas import Canvas
 from .organs import ORGANS, paint_organ
-from .scan import MOST_VOXELS, Scan, draw_scan
-from .tissue import draw_tissues
+from .scan import Scan, draw_scan, draw_tissues
 
 _SIDES = {"left": 1, "right": -1}
 STRUCTURES: tuple[str, ...] = (
@@ -42,12 +41,8 @@ class Phantom:
     spacing: tuple[float, float, float]  # mm ``(k, j, i)``
     scan: Scan  # how it was made
 
-    def __iter__(self):
-        """Unpack as ``hu, labels, names, ijk_to_ras``."""
-        return iter((self.hu, self.labels, self.names, self.ijk_to_ras))
 
-
-def make_phantom(seed: int, shape=None, spacing=None, region=None, most_voxels: int = MOST_VOXELS) -> Phantom:
+def make_phantom(seed: int, shape=None, spacing=None, region=None) -> Phantom:
     """Make the phantom of ``seed``: the same arguments always give the same voxels. What is ``None`` is drawn.
 
     Args:
@@ -55,10 +50,9 @@ def make_phantom(seed: int, shape=None, spacing=None, region=None, most_voxels: 
         shape, spacing: voxels and mm, ``(k, j, i)``; drawn are 1.5 to 5 mm between slices, 0.8 to 3 mm in the slice.
         region: lowest and highest level in mm of the reference adult (-220 femurs, 0 iliac crest, 225 diaphragm,
             420 neck). With a given ``shape`` only its middle counts.
-        most_voxels: upper bound when the shape is drawn.
     """
     rng = np.random.default_rng(seed)
-    scan = draw_scan(rng, shape, spacing, region, most_voxels)
+    scan = draw_scan(rng, shape, spacing, region)
     axes = [
         ((np.arange(n) - (n - 1) / 2) * step / scan.size + middle)
         for n, step, middle in zip(scan.shape, scan.spacing, scan.centre, strict=True)

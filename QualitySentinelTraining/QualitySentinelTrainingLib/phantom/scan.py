@@ -1,12 +1,19 @@
-"""The examination: patient size, contrast phase, field of view and how the scanner reconstructs. All drawn by seed."""
+"""The examination: patient size, contrast phase, field of view and how the scanner reconstructs. All drawn by seed.
+
+Hounsfield units of the tissues by contrast phase are those of ``tissues.toml``.
+"""
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 MOST_VOXELS = 2_500_000
+PHASES = ("none", "arterial", "venous")
+_RANGES = tomllib.loads(Path(__file__).with_name("tissues.toml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class Scan:
     fat_mm: float  # thickness of the subcutaneous fat
 
 
-def draw_scan(rng, shape=None, spacing=None, region=None, most_voxels: int = MOST_VOXELS) -> Scan:
+def draw_scan(rng, shape=None, spacing=None, region=None) -> Scan:
     """Draw an examination. ``shape``, ``spacing`` (k, j, i) and ``region`` (z range in mm) are kept where given."""
     size = float(np.clip(rng.normal(1.0, 0.08), 0.8, 1.2))
     fat = float(np.clip(rng.gamma(3.0, 6.0), 4, 45))
@@ -45,11 +52,11 @@ def draw_scan(rng, shape=None, spacing=None, region=None, most_voxels: int = MOS
         bottom, top = middle - 90, middle + 90
     if shape is None:
         slices = max((top - bottom) * size / spacing[0], 24)
-        fewest = wanted * np.sqrt(0.85 * slices * rng.uniform(0.5, 1.0) / most_voxels)  # keep most of the range in z
+        fewest = wanted * np.sqrt(0.85 * slices * rng.uniform(0.5, 1.0) / MOST_VOXELS)  # keep most of the range in z
         if spacing[2] < fewest <= 3.0 and not given:
             spacing = (spacing[0], float(fewest), float(fewest))
         across = int(round(wanted / spacing[2] / 8) * 8)
-        along = int(np.clip((top - bottom) * size / spacing[0], 24, most_voxels / across**2))
+        along = int(np.clip((top - bottom) * size / spacing[0], 24, MOST_VOXELS / across**2))
         shape = (max(along, 24), int(round(wanted * (1.0 if close_up else 0.85) / spacing[1] / 8) * 8), across)
     offset = (rng.uniform(-45, 45), rng.uniform(-45, 45)) if close_up else tuple(rng.normal(0, 8, 2))
     return Scan(
@@ -64,3 +71,8 @@ def draw_scan(rng, shape=None, spacing=None, region=None, most_voxels: int = MOS
         slice_blur=float(rng.uniform(0.25, 0.6)),
         fat_mm=fat,
     )
+
+
+def draw_tissues(rng: np.random.Generator, phase: str) -> dict[str, float]:
+    """HU of each tissue in this patient and contrast ``phase``."""
+    return {name: float(rng.uniform(*ranges[PHASES.index(phase)])) for name, ranges in _RANGES.items()}

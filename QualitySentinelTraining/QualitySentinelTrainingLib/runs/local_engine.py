@@ -32,7 +32,6 @@ class LocalEngine(Engine):
     never_began = "a worker was killed before it could begin, perhaps for want of memory; give fewer --workers"
 
     def results(self, items: Iterable[Item]) -> Iterator[Finished]:
-        """See :meth:`Engine.results`."""
         if self.workers == 1:
             yield from self._here(items)
             return
@@ -77,7 +76,6 @@ class _Process:
         theirs.close()
 
     def ask(self, item: Item, following: Item | None) -> None:
-        """Give it an item, and one to read meanwhile."""
         with suppress(OSError):  # it died: its channel ends
             self.channel.send((item, following))
 

@@ -102,7 +102,6 @@ class _Actor:
         self.handle, self.promise = handle, handle.answer.remote("start", device)
 
     def ask(self, item: Item, following: Item | None) -> None:
-        """Give it an item, and one to read meanwhile."""
         self.promise = self.handle.answer.remote("do", item, following)
 
 

@@ -23,7 +23,6 @@ class Record:
 
     @property
     def name(self) -> str:
-        """The item's name."""
         return self.head["item"]
 
     @property

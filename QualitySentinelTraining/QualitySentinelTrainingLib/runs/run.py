@@ -207,7 +207,6 @@ class Run:
             yield finished
 
     def record_path(self, name: str) -> Path:
-        """The file of an item's record."""
         return self.records / f"{file_name(name)}{SUFFIX}"
 
     def write(self, name: str, record: Record | bytes) -> None:
@@ -348,7 +347,6 @@ class Throttle:
         self._function, self._due = function, 0.0
 
     def __call__(self) -> None:
-        """Call the function, unless that was done a short time ago."""
         began = time.monotonic()
         if began < self._due:
             return

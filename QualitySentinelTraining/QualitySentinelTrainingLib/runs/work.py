@@ -67,11 +67,7 @@ class Work:
         return item
 
     def do(self, item: Any, data: Any) -> Result:
-        """The item's results.
-
-        Args:
-            data: from :meth:`read`.
-        """
+        """The item's results; ``data`` is from :meth:`read`."""
         raise NotImplementedError
 
     def reason(self, item: Any, text: str) -> str:
@@ -86,7 +82,6 @@ class FunctionWork(Work):
     function: Callable[[Item], Result]
 
     def do(self, item: Any, data: Any) -> Result:
-        """Call it."""
         return self.function(item)
 
 
@@ -99,7 +94,6 @@ class Finished:
 
     @property
     def failed(self) -> bool:
-        """Whether it failed."""
         return self.head["status"] == FAILED
 
 

@@ -55,7 +55,6 @@ class Case:
 
     @cached_property
     def reference_distance(self) -> np.ndarray:
-        """Signed distance (mm) of the reference."""
         return signed_distance(self.reference, self.spacing)
 
     def distance(self, mask: np.ndarray) -> np.ndarray:
@@ -75,7 +74,6 @@ class Case:
 
     @cached_property
     def slices(self) -> np.ndarray:
-        """Slices that hold the reference, ascending."""
         return np.flatnonzero(self.reference.any(axis=(1, 2)))
 
     @cached_property

@@ -30,11 +30,7 @@ class RankTest:
 
 
 def rank_test(groups: Sequence[np.ndarray]) -> RankTest:
-    """Whether groups differ: Mann-Whitney U for two, Kruskal-Wallis for more.
-
-    Args:
-        groups: the values of each, [n], finite; not all alike.
-    """
+    """Whether groups of values, [n] each, finite, not all alike, differ: Mann-Whitney U, or for more Kruskal-Wallis."""
     n = sum(map(len, groups))
     if len(groups) == 2:
         u, p = stats.mannwhitneyu(*groups, alternative="two-sided")

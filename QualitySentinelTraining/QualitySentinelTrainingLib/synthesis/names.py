@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..phantom.tissue import PHASES, draw_tissues
+from ..phantom.scan import PHASES, draw_tissues
 
 KINDS = tomllib.loads(Path(__file__).with_name("structures.toml").read_text(encoding="utf-8"))
 

@@ -182,7 +182,6 @@ class Server:
             raise InputError(f"{experiment.data}: the verification or test set cannot be read")
 
     def verify(self) -> Any:
-        """What is wrong with the model on the verification set."""
         return self.model.errors(self.verification)
 
     def expected(self) -> dict[str, float]:
@@ -190,7 +189,6 @@ class Server:
         return {OWN_LOSS: max(self.model.loss([look]) for look in self.verification)}
 
     def figures(self) -> list[dict]:
-        """How good the model is on each test sample."""
         return [{"case": name, **self.model.figures(look)} for name, look in self.test.items()]
 
 
@@ -202,7 +200,6 @@ class LocalLearner(Server):
         self.looks = looks_of(self.model, [s for s in samples if s.split == TRAIN])
 
     def train(self, center: str, samples: Iterable[str], steps: int = 0) -> dict[str, float]:
-        """Train on a batch."""
         return self.model.update([self.looks[name] for name in samples], steps)
 
 

@@ -154,7 +154,6 @@ class TravelExecutor(Executor):
         self.experiment = experiment
 
     def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
-        """Do one task."""
         asked, site = FLModelUtils.from_shareable(shareable), fl_ctx.get_identity_name()
         try:
             arrays, told = self._do(task_name, asked.params, _told(asked), site, fl_ctx)

@@ -58,7 +58,6 @@ class TravellingModel(ABC):
         self.optimizer = torch.optim.AdamW(module.parameters(), options.learning_rate, betas, weight_decay=1e-4)
 
     def state(self) -> State:
-        """A copy of what travels."""
         tensors = flat_state(self._parts, self.optimizer)
         return {n: t.numpy().copy() for n, t in tensors.items()} | {"updates": np.array([self.updates])}
 
@@ -103,7 +102,6 @@ class TravellingModel(ABC):
         return told
 
     def loss(self, samples: Sequence[Any]) -> float:
-        """The mean loss."""
         with torch.inference_mode():
             return float(np.mean([float(loss) for loss in self._losses(samples, np.random.default_rng(0))]))
 

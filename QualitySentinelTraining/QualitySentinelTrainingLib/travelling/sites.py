@@ -150,6 +150,5 @@ def read_sites(path: Path) -> list[dict[str, str]]:
 
 
 def write_sites(path: Path, rows: Sequence[Mapping[str, str]]) -> Path:
-    """Write a table of sites, whole."""
     columns = list(dict.fromkeys([*OWN_COLUMNS, *(name for row in rows for name in row)]))
     return write_table(path, columns, [[row.get(name, "") for name in columns] for row in rows])

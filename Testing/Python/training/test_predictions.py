@@ -9,7 +9,7 @@ import pytest
 from QualitySentinelLib.datasets.predictions import find_predictions, stage_of
 from QualitySentinelLib.errors import InputError
 from QualitySentinelLib.volume import AxialFrame, CtVolume
-from QualitySentinelTrainingLib.predictions import candidates_of
+from QualitySentinelTrainingLib.candidates import candidates_of
 from QualitySentinelTrainingLib.subjects import Subject
 
 NAMES = {"labels": {"background": 0, "spleen": 1, "liver": 2}}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from QualitySentinelLib.datasets.predictions import masks_beside
-from QualitySentinelTrainingLib.predictions import candidates_of
+from QualitySentinelTrainingLib.candidates import candidates_of
 from QualitySentinelTrainingLib.subjects import find_subjects
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from QualitySentinelLib.datasets.predictions import masks_beside
 from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelTrainingLib.candidates import candidates_of
 from QualitySentinelTrainingLib.commands.train import PHANTOM_SEEDS
 from QualitySentinelTrainingLib.phantom import FIRST_UNSEEN_SEED
-from QualitySentinelTrainingLib.predictions import candidates_of
 from QualitySentinelTrainingLib.subjects import SubjectSource, check_names, find_subjects, phantom_sources
 
 

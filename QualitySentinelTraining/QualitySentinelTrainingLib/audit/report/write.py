@@ -135,7 +135,6 @@ class _Report:
         }  # fmt: skip
 
     def write(self, name: str, content: Mapping, template: str = "") -> Path:
-        """Write a page of the report's folder."""
         page = render(template or name, Path(__file__).parent, **content, **self._shared)
         return atomic_write((self.audit.folder / REPORT).parent / name, page)
 
