@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ import nibabel
 import numpy as np
 
 from QualitySentinelLib.commands.main import main as quality_sentinel
+from QualitySentinelLib.datasets.table import read_table
 from QualitySentinelLib.errors import QualitySentinelError, UsageError
 from QualitySentinelLib.files import atomic_write
 
@@ -130,22 +130,18 @@ def compare(planted: Planted, segments_csv: Path, slices_csv: Path) -> str:
         true_slices[name], true_volumes[name] = slice_dice(wrong, right), volume_dice(wrong, right)
         kinds[name] = kind if kind != "none" else "-" if true_volumes[name] > 0.995 else "(neighbour's)"
     lines = [f"{'structure':22}  {'planted error':16}  predicted DSC  true DSC"]
-    for row in sorted(_rows(segments_csv), key=lambda row: true_volumes[row["segment"]]):
+    for row in sorted(read_table(segments_csv), key=lambda row: true_volumes[row["segment"]]):
         name, predicted = row["segment"], row["predicted_dsc"]
         shown = f"{float(predicted):13.2f}" if predicted else f"{row['status']:>13}"
         lines.append(f"{name:22}  {kinds[name]:16}  {shown}  {true_volumes[name]:8.2f}")
-    scored = [(float(r["predicted_dsc"]), true_slices[r["segment"]][int(r["slice_index"])]) for r in _rows(slices_csv)]
+    rows = read_table(slices_csv)
+    scored = [(float(r["predicted_dsc"]), true_slices[r["segment"]][int(r["slice_index"])]) for r in rows]
     pairs = np.array([pair for pair in scored if np.isfinite(pair).all()]).reshape(-1, 2)
     if len(pairs) > 1:
         error = np.abs(pairs[:, 0] - pairs[:, 1]).mean()
         r = np.corrcoef(pairs.T)[0, 1] if pairs.std(axis=0).all() else float("nan")
         lines.append(f"\n{len(pairs)} slices: Pearson r {r:.2f}, mean absolute error {error:.3f}")
     return "\n".join(lines)
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def run(out: Path, seed: int, extra: Sequence[str] = ()) -> int:

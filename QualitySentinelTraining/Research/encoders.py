@@ -19,7 +19,7 @@ from torch import nn
 
 from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.network.compact import CompactNetwork
-from QualitySentinelTrainingLib.commands.evaluate import groups_of_pairs
+from QualitySentinelTrainingLib.evaluation.run import groups_of_pairs
 from QualitySentinelTrainingLib.option_files import parsed_change
 from QualitySentinelTrainingLib.pairs import pair_files
 from QualitySentinelTrainingLib.recipe import new_model

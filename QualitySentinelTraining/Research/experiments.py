@@ -32,14 +32,14 @@ from QualitySentinelLib.errors import QualitySentinelError, UsageError
 from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.slices import blank_batch
 from QualitySentinelTrainingLib.commands.data_options import add_case_options, subjects_of
-from QualitySentinelTrainingLib.commands.train import MODEL_FILE, outside_fold, owner_of, train
+from QualitySentinelTrainingLib.commands.train import MODEL_FILE, outside_fold, train
 from QualitySentinelTrainingLib.evaluation import EvaluationTable
 from QualitySentinelTrainingLib.evaluation.figures import with_intervals
 from QualitySentinelTrainingLib.evaluation.report import plain
 from QualitySentinelTrainingLib.evaluation.run import evaluate_pair_files
 from QualitySentinelTrainingLib.model_files import patients_seen
 from QualitySentinelTrainingLib.option_files import parsed_change
-from QualitySentinelTrainingLib.pairs import pair_files
+from QualitySentinelTrainingLib.pairs import owner_of, pair_files
 from QualitySentinelTrainingLib.recipe import ARCHITECTURES
 from QualitySentinelTrainingLib.training import TrainingOptions, read_options
 from Research.held_out import held_out

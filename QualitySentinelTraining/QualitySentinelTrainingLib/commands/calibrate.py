@@ -66,7 +66,6 @@ def calibrate_model(
     from ..calibration import PATIENTS, calibrate
     from ..evaluation import EvaluationTable
     from ..model_files import check_out, seen_by, well_known
-    from .evaluate import by_source
 
     out = check_out(out)
     for name, value in {"--coverage": coverage, "--false-flags": false_flags}.items():
@@ -75,7 +74,7 @@ def calibrate_model(
     loaded = load_model(model)
     evaluated, _ = EvaluationTable.read_all(scores)
     if sources:
-        tables = by_source(evaluated)
+        tables = evaluated.by_source()
         if missing := sorted(set(sources) - set(tables)):
             raise UsageError(f"--sources: the tables have no {missing[0]!r}; available: {', '.join(tables)}")
         evaluated = EvaluationTable.concatenate([tables[name] for name in dict.fromkeys(sources)])

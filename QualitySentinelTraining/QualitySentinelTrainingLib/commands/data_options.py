@@ -40,8 +40,7 @@ def subjects_of(options: argparse.Namespace, data: list[Path], test: bool = Fals
     from QualitySentinelLib.errors import UsageError
     from QualitySentinelLib.files import check_outside
 
-    from ..subjects import find_subjects, phantom_sources
-    from .train import PHANTOM_SEEDS
+    from ..subjects import PHANTOM_SEEDS, find_subjects, phantom_sources
 
     for one in data:
         check_outside(options.out, one)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     from ..evaluation import EvaluationTable
     from ..evaluation.pictures import worst_picture
     from ..evaluation.report import Experiments, write_evaluation
-    from ..evaluation.run import worst_slices
+    from ..evaluation.run import evaluated_groups, groups_of_pairs, worst_slices
     from ..model_files import well_known
     from ..pairs import pair_files
 
@@ -75,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
         table, twice = EvaluationTable.read_all(options.tables)
         if twice:
             print(f"{len(twice)} subjects are in several tables, {twice[0]} for example: the first one counts")
-        groups, what = by_source(table), ["--tables", *(str(path) for path in options.tables)]
+        groups, what = table.by_source(), ["--tables", *(str(path) for path in options.tables)]
     elif options.pairs:
         groups = groups_of_pairs(model, options.pairs, options.sources)
         what = ["--pairs", *(path.name for path in options.pairs)]
@@ -141,86 +140,3 @@ def print_figures(groups: dict) -> None:
                 f"{group:40} {unit:14} n {a['n']:6d}  r {shown(a['pearson_r'])}  rho {shown(a['spearman_r'])}  "
                 f"MAE {shown(a['mae'])}  bias {shown(a['bias'], '+.3f')}  AUROC {shown(a['auroc_below_0.7'])}"
             )
-
-
-def evaluated_groups(model, sources: Sequence, masks: int, seed: int) -> dict:
-    """Evaluation tables by data set, of subjects that the model was never trained on, and of unseen phantoms.
-
-    ``masks`` are simulated of each structure; masks with removed slices follow, if the model can find them.
-    """
-    import numpy as np
-    from tqdm import tqdm
-
-    from ..candidates import candidates_with_removed_slices, simulated_candidates
-    from ..evaluation import EvaluationTable
-    from ..evaluation.run import evaluate
-    from ..model_files import seen_by
-    from ..subjects import phantom_subject, read_all
-    from .train import PHANTOM_SEEDS
-
-    seen = seen_by(model)
-    unseen = [source for source in sources if source.patient not in seen]
-    if len(unseen) < len(sources):
-        print(
-            f"{len(sources) - len(unseen)} of {len(sources)} subjects left out: the model was trained on these patients"
-        )
-    names = dict.fromkeys(source.source for source in unseen)
-    subjects = {name: read_all([s for s in unseen if s.source == name]) for name in names}
-    subjects["unseen phantoms"] = (phantom_subject(s) for s in PHANTOM_SEEDS["test"])
-    rng, result = np.random.default_rng(seed), {}
-    for name, some in subjects.items():
-        parts = []
-        for subject in tqdm(some, unit="subject", desc=name):
-            parts.append(evaluate(model, subject, simulated_candidates(subject, rng, masks)))
-            if model.preset.neighbour:
-                first = int(parts[-1].mask.max(initial=0))
-                parts.append(evaluate(model, subject, candidates_with_removed_slices(subject, rng), first))
-        result[name] = EvaluationTable.concatenate(parts)
-    return result
-
-
-def by_source(table) -> dict:
-    """A table apart by data set; what follows a comma in a source's name does not count."""
-    import numpy as np
-
-    names = np.array([str(source).split(",")[0] or "subjects" for source in table.source])
-    return {str(name): table.take(np.flatnonzero(names == name)) for name in np.unique(names)}
-
-
-def groups_of_pairs(model, folders: Sequence[Path], sources: Sequence[str] | None = None) -> dict:
-    """Evaluation tables by data set, of the pair files in ``folders`` whose patients the model was never trained on.
-
-    The files must hold every slice of their masks, as ``make-pairs --evaluation`` writes them.
-
-    Raises:
-        UsageError: nobody is left.
-        InputError: a folder has no pair files, or one is damaged.
-    """
-    from tqdm import tqdm
-
-    from QualitySentinelLib.errors import UsageError
-
-    from ..evaluation import EvaluationTable
-    from ..evaluation.run import evaluate_pair_files
-    from ..model_files import seen_by
-    from ..pairs import PairFile, pair_files
-    from .train import owner_of
-
-    seen = seen_by(model)
-    groups: dict[str, list[Path]] = {}
-    for path in (path for folder in folders for path in pair_files(folder)):
-        patient, source = owner_of(path)
-        if not patient:
-            PairFile(path).close()  # names a damaged one before hours of scoring, not after; one without pairs passes
-        elif patient not in seen and (not sources or source in sources):
-            groups.setdefault(source, []).append(path)
-    if not groups:
-        raise UsageError(
-            f"{folders[0]}: no subjects to evaluate: the model was trained on all of them, or --sources is wrong"
-        )
-    return {
-        source: EvaluationTable.concatenate(
-            list(tqdm(evaluate_pair_files(model, paths), total=len(paths), unit="subject", desc=source))
-        )
-        for source, paths in groups.items()
-    }

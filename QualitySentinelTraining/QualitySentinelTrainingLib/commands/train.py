@@ -16,9 +16,6 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-PHANTOM_SEEDS = {"train": range(0, 500), "validation": range(500, 506), "test": range(1_000_100, 1_000_108)}
-"""Seeds of the generated torsos of each part. Those of the test part, like the demo's, are never trained on."""
-
 MODEL_FILE = "model.safetensors"
 
 
@@ -46,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     from QualitySentinelLib.files import atomic_write, check_writable
 
     from ..option_files import parsed_change
-    from ..pairs import pair_files
+    from ..pairs import owner_of, pair_files
     from ..training import read_options
 
     settings = read_options(options.config, **dict(map(parsed_change, options.set)))
@@ -188,6 +185,7 @@ def outside_fold(paths: Sequence[Path], fold: int | None, folds: int = 5) -> tup
     from QualitySentinelLib.errors import UsageError
 
     from ..model_files import PHANTOM
+    from ..pairs import owner_of
 
     if fold is None:
         return list(paths), []
@@ -201,17 +199,3 @@ def outside_fold(paths: Sequence[Path], fold: int | None, folds: int = 5) -> tup
         raise UsageError(f"--fold {fold}: none of the {len(sources)} patients is in it; use fewer --folds")
     gone = set(left_out)
     return [path for path, (patient, _) in owners.items() if patient not in gone], left_out
-
-
-def owner_of(path: Path) -> tuple[str, str]:
-    """Person and source of a pair file; empty when it is damaged or has no pairs."""
-    from QualitySentinelLib.errors import InputError
-
-    from ..pairs import PairFile
-
-    try:
-        file = PairFile(path)
-    except InputError:
-        return "", ""
-    file.close()
-    return (str(file.columns["patient"][0]), str(file.columns["source"][0])) if len(file) else ("", "")

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from QualitySentinelLib.checkpoint import QualityModel
+from QualitySentinelLib.errors import UsageError
 from QualitySentinelLib.slices import Preset
 
-from ..candidates import Candidate
-from ..pairs import PairFile, Pairs, make_pairs, restored
+from ..candidates import Candidate, candidates_with_removed_slices, simulated_candidates
+from ..model_files import seen_by
+from ..pairs import PairFile, Pairs, make_pairs, owner_of, pair_files, restored
 from ..pairs.columns import channels_for
 from ..pairs.file import SUFFIX
-from ..subjects import Subject
+from ..subjects import PHANTOM_SEEDS, Subject, SubjectSource, phantom_subject, read_all
 from .table import EvaluationTable
 
 _BATCH = 64
@@ -111,3 +114,62 @@ def worst_slices(table: EvaluationTable, paths: Iterable[Path], count: int = 40)
         if len(shown) == count:
             break
     return shown
+
+
+def evaluated_groups(
+    model: QualityModel, sources: Sequence[SubjectSource], masks: int, seed: int
+) -> dict[str, EvaluationTable]:
+    """Evaluation tables by data set, of subjects that the model was never trained on, and of unseen phantoms.
+
+    ``masks`` are simulated of each structure; masks with removed slices follow, if the model can find them.
+    """
+    seen = seen_by(model)
+    unseen = [source for source in sources if source.patient not in seen]
+    if len(unseen) < len(sources):
+        print(
+            f"{len(sources) - len(unseen)} of {len(sources)} subjects left out: the model was trained on these patients"
+        )
+    names = dict.fromkeys(source.source for source in unseen)
+    subjects = {name: read_all([s for s in unseen if s.source == name]) for name in names}
+    subjects["unseen phantoms"] = (phantom_subject(s) for s in PHANTOM_SEEDS["test"])
+    rng, result = np.random.default_rng(seed), {}
+    for name, some in subjects.items():
+        parts = []
+        for subject in tqdm(some, unit="subject", desc=name):
+            parts.append(evaluate(model, subject, simulated_candidates(subject, rng, masks)))
+            if model.preset.neighbour:
+                first = int(parts[-1].mask.max(initial=0))
+                parts.append(evaluate(model, subject, candidates_with_removed_slices(subject, rng), first))
+        result[name] = EvaluationTable.concatenate(parts)
+    return result
+
+
+def groups_of_pairs(
+    model: QualityModel, folders: Sequence[Path], sources: Sequence[str] | None = None
+) -> dict[str, EvaluationTable]:
+    """Evaluation tables by data set, of the pair files in ``folders`` whose patients the model was never trained on.
+
+    The files must hold every slice of their masks, as ``make-pairs --evaluation`` writes them.
+
+    Raises:
+        UsageError: nobody is left.
+        InputError: a folder has no pair files, or one is damaged.
+    """
+    seen = seen_by(model)
+    groups: dict[str, list[Path]] = {}
+    for path in (path for folder in folders for path in pair_files(folder)):
+        patient, source = owner_of(path)
+        if not patient:
+            PairFile(path).close()  # names a damaged one before hours of scoring, not after; one without pairs passes
+        elif patient not in seen and (not sources or source in sources):
+            groups.setdefault(source, []).append(path)
+    if not groups:
+        raise UsageError(
+            f"{folders[0]}: no subjects to evaluate: the model was trained on all of them, or --sources is wrong"
+        )
+    return {
+        source: EvaluationTable.concatenate(
+            list(tqdm(evaluate_pair_files(model, paths), total=len(paths), unit="subject", desc=source))
+        )
+        for source, paths in groups.items()
+    }

@@ -74,6 +74,11 @@ class EvaluationTable(SliceColumns):
         """The empty slices offered as possibly missed."""
         return self.take(self.area == 0)
 
+    def by_source(self) -> dict[str, EvaluationTable]:
+        """The rows of each data set; what follows a comma in a source's name does not count."""
+        names = np.array([str(source).split(",")[0] or "subjects" for source in self.source])
+        return {str(name): self.take(np.flatnonzero(names == name)) for name in np.unique(names)}
+
     def write(self, path: Path) -> Path:
         """Write as CSV, whole, and give the path; gzip-compressed when the name ends in ``.gz``.
 

@@ -161,5 +161,15 @@ def pair_files(folder: Path) -> list[Path]:
     return found
 
 
+def owner_of(path: Path) -> tuple[str, str]:
+    """Patient and source of a pair file; empty when it is damaged or has no pairs."""
+    try:
+        file = PairFile(path)
+    except InputError:
+        return "", ""
+    file.close()
+    return (str(file.columns["patient"][0]), str(file.columns["source"][0])) if len(file) else ("", "")
+
+
 def _column(values: np.ndarray) -> np.ndarray:
     return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values

@@ -9,9 +9,8 @@ import pytest
 
 from QualitySentinelLib.commands.main import main
 from QualitySentinelTrainingLib.commands.make_pairs import PairAmounts, make_pair_files
-from QualitySentinelTrainingLib.commands.train import PHANTOM_SEEDS
 from QualitySentinelTrainingLib.pairs import PairFile, Pairs, pair_files
-from QualitySentinelTrainingLib.subjects import find_subjects, phantom_sources
+from QualitySentinelTrainingLib.subjects import PHANTOM_SEEDS, find_subjects, phantom_sources
 
 
 def write_image(path, array, affine):

@@ -11,8 +11,8 @@ from QualitySentinelLib.commands.main import main
 from QualitySentinelLib.datasets import find_cases
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelLib.volume import AxialFrame, CtVolume
-from QualitySentinelTrainingLib.commands.train import outside_fold, owner_of
-from QualitySentinelTrainingLib.pairs import pair_files
+from QualitySentinelTrainingLib.commands.train import outside_fold
+from QualitySentinelTrainingLib.pairs import owner_of, pair_files
 from QualitySentinelTrainingLib.phantom import make_phantom
 from QualitySentinelTrainingLib.subjects import Subject
 from QualitySentinelTrainingLib.synthesis import SynthesisOptions, painted_subject

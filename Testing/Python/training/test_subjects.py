@@ -9,9 +9,14 @@ import pytest
 from QualitySentinelLib.datasets.predictions import masks_beside
 from QualitySentinelLib.errors import InputError, UsageError
 from QualitySentinelTrainingLib.candidates import candidates_of
-from QualitySentinelTrainingLib.commands.train import PHANTOM_SEEDS
 from QualitySentinelTrainingLib.phantom import FIRST_UNSEEN_SEED
-from QualitySentinelTrainingLib.subjects import SubjectSource, check_names, find_subjects, phantom_sources
+from QualitySentinelTrainingLib.subjects import (
+    PHANTOM_SEEDS,
+    SubjectSource,
+    check_names,
+    find_subjects,
+    phantom_sources,
+)
 
 
 def write_image(path, array, affine):

@@ -18,7 +18,6 @@ from QualitySentinelLib.slices import COMPACT
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.candidates import simulated_candidates
 from QualitySentinelTrainingLib.card import write_card
-from QualitySentinelTrainingLib.commands.evaluate import by_source
 from QualitySentinelTrainingLib.commands.train import outside_fold
 from QualitySentinelTrainingLib.evaluation import EvaluationTable
 from QualitySentinelTrainingLib.evaluation.run import evaluate_pair_files
@@ -156,7 +155,7 @@ def test_calibration_gives_a_copy_of_the_model_with_intervals(a_table, a_ct_with
 
 def test_a_model_is_calibrated_on_chosen_data_sets_only(a_table, tmp_path, capsys):
     new = tmp_path / "calibrated.safetensors"
-    (source,) = by_source(EvaluationTable.read(a_table))
+    (source,) = EvaluationTable.read(a_table).by_source()
     assert calibrate(tmp_path / "small.safetensors", a_table, new, "--sources", "elsewhere") == 2
     assert source in capsys.readouterr().err and not new.exists()
     assert calibrate(tmp_path / "small.safetensors", a_table, new, "--sources", source) == 0

@@ -9,13 +9,13 @@ import numpy as np
 
 from QualitySentinelLib.scores import SegmentScore, SliceScore, Status
 
+from ..store import SLICE_FIELDS
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from ..frames import Audit
 
-COLUMNS = ["slice_index", "position_mm", "predicted_dsc", "dsc_low", "dsc_high", "flagged", "missed", "area_mm2", "k"]
-"""What is read of the slices table."""
 WORST_SLICES = 60
 """Slices listed on the first page; all of them are in ``worst_first.csv`` and ``slices.csv``."""
 _SUMS = {"below": "below", "n_scored": "n_scored", "n_flagged": "n_flagged", "n_missed": "missed_slices"}
@@ -23,10 +23,10 @@ _STATUS = {status.value: status for status in Status}
 
 
 class CaseScores:
-    """The segments of each case with their slices (columns :data:`COLUMNS`), as the drawing of a report takes them."""
+    """The segments of each case with their slices (columns ``SLICE_FIELDS``), as the drawing of a report takes them."""
 
     def __init__(self, segments: pd.DataFrame, slices: pd.DataFrame) -> None:
-        self._tables = segments, slices[["segment", *COLUMNS]]
+        self._tables = segments, slices[["segment", *SLICE_FIELDS]]
         self._places = [table.groupby("case", sort=False, observed=True).indices for table in (segments, slices)]
 
     def of(self, case: str) -> list[SegmentScore]:
@@ -66,7 +66,7 @@ class Overview:
 
 
 def overview_of(audit: Audit, slices: pd.DataFrame) -> Overview:
-    """Everything the first page says of the tables; of slices it needs some of :data:`COLUMNS`."""
+    """Everything the first page says of the tables; of slices it needs some of ``SLICE_FIELDS``."""
     # segments of no known structure go by their own names
     names = audit.segments["structure"].where(audit.segments["structure"].notna(), audit.segments["segment"])
     below = audit.segments["predicted_dsc"] < audit.threshold

@@ -30,21 +30,15 @@ def case_pictures(case: str, segments: list[SegmentScore], threshold: float, fil
     if not chosen:
         return []
     ct, segmentation = files.read(case)
-    masks = _by_label(segmentation)
-    pictures = []
-    for label, slices in chosen.items():
-        segment = masks.get(label)
-        for slice_score in slices if segment is not None else ():
-            pictures.append(_picture(ct, segment, slice_score, label))
+    labels = segment_labels([SegmentScore(s.id, s.name, s.structure, "") for s in segmentation])
+    masks = {labels[s.id]: s for s in segmentation}  # as the tables call them
+    pictures = [
+        _picture(ct, masks[label], slice_score, label)
+        for label, slices in chosen.items() if label in masks for slice_score in slices
+    ]  # fmt: skip
     order = {s.segment_id: place for place, s in enumerate(segments)}
     drawn = filter(None, pictures)
     return sorted(drawn, key=lambda p: (order[p["label"]], p["slice"].missed, p["slice"].predicted_dsc))
-
-
-def _by_label(segmentation) -> dict[str, Segment]:
-    """Segments as the tables call them."""
-    labels = segment_labels([SegmentScore(s.id, s.name, s.structure, "") for s in segmentation])
-    return {labels[s.id]: s for s in segmentation}
 
 
 def _picture(ct: CtVolume, segment: Segment, slice_score, label: str) -> dict | None:

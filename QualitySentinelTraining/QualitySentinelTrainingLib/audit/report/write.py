@@ -30,7 +30,8 @@ from ..compare import Comparison, compare_audits
 from ..frames import Audit, read_audit
 from ..lists import LISTS, REPORT, check_lists, excluded, write_budget, write_frame, write_worst_first
 from ..open_case import SLICER_SCRIPT, CaseFiles, open_command, write_slicer_script
-from .overview import COLUMNS, CaseScores, overview_of
+from ..store import SLICE_FIELDS
+from .overview import CaseScores, overview_of
 from .pictures import PICTURED_CASES, case_pictures
 
 ALL_CASES = "cases.html"
@@ -121,7 +122,7 @@ class _Report:
     """The pages of an audit, and what they share."""
 
     def __init__(self, audit: Audit, files: CaseFiles, max_pages: int, created: datetime) -> None:
-        slices = audit.read_slices(COLUMNS)
+        slices = audit.read_slices(SLICE_FIELDS)
         self.audit, self.files, self.pictures = audit, files, {}
         self.overview, self.scores = overview_of(audit, slices), CaseScores(audit.segments, slices)
         self.scored = [case for case in self.overview.cases if case["mean"] is not None]
@@ -224,7 +225,7 @@ class _Report:
             "budget": _budget(plans),
             "n_slices": plans[0].n_slices,
             "devices": sorted({str(d) for d in cases["device"].dropna()}) if "device" in cases.columns else [],
-            "slices_scored": _slices_scored(self.audit.option("slices")),
+            "slices_scored": self.audit.option("slices", "all"),
             "notes": [str(note) for note in self.audit.option("notes", [])],
         }  # fmt: skip
 
@@ -254,13 +255,6 @@ def _metadata(audit: Audit, row: Mapping) -> list[tuple[str, str]]:
         (name, f"{v:.0f}" if isinstance(v, float) and v.is_integer() else str(v))
         for name, v in values if v is not None and v == v and str(v) != ""
     ]  # fmt: skip
-
-
-def _slices_scored(choice: object) -> str:
-    """Which slices were scored, in words; empty when all were."""
-    if choice is None or choice == "all":
-        return ""
-    return f"up to {choice} of each segment" if str(choice).isdecimal() else str(choice)
 
 
 def _listed_tests(tests: list[BiasTest]) -> list[BiasTest]:
