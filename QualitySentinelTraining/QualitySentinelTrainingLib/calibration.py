@@ -56,7 +56,7 @@ _STRICT = 0.02
 
 def calibrate(
     evaluated: EvaluationTable, coverage: float = COVERAGE, false_flags: float = FALSE_FLAGS,
-    reach_mm: float = REACH_MM, well_known: Collection[str] = (),
+    well_known: Collection[str] = (),
 ) -> dict:  # fmt: skip
     """Everything that turns raw scores into honest ones, from subjects that the model never saw.
 
@@ -66,7 +66,6 @@ def calibrate(
         evaluated: slices of the calibration subjects: neither trained nor tested on.
         coverage: share of slices, and of segments, whose true DSC the bounds are to hold.
         false_flags: share of rightly empty slices that may be flagged.
-        reach_mm: how far beyond the ends of the masks empty slices were offered; inference will do as much.
         well_known: structures that :data:`PATIENTS` or more were trained on, where that is told.
 
     Returns:
@@ -106,7 +105,7 @@ def calibrate(
         wider = np.stack([low.min(axis=0), high.max(axis=0)], axis=1)
         result["few"] = {"known": sorted(well_known), "patients": PATIENTS} | curves(wider)
     if thresholds := missed_thresholds(evaluated, false_flags):
-        result["missed"] = thresholds | {"false_flags": false_flags, "reach_mm": reach_mm}
+        result["missed"] = thresholds | {"false_flags": false_flags, "reach_mm": REACH_MM}
     if flags := flagged_of_correct(evaluated):
         result["flags"] = flags
     return result
@@ -192,11 +191,10 @@ class CrossCalibration(dict):
     of_patient: dict[str, dict]  # calibration by patient
 
 
-def cross_calibrate(evaluated: EvaluationTable, folds: int = 5, by_site: bool = False, **options) -> CrossCalibration:
+def cross_calibrate(evaluated: EvaluationTable, by_site: bool = False, **options) -> CrossCalibration:
     """Calibrate on everybody, and for measuring once more without the patients of each fold.
 
     Args:
-        folds: of patients; fewer when there are fewer patients.
         by_site: each fold is a data set: what holds there was learned elsewhere.
         options: of :func:`calibrate`.
 
@@ -207,7 +205,7 @@ def cross_calibrate(evaluated: EvaluationTable, folds: int = 5, by_site: bool = 
         raise UsageError("cross-calibration needs slices of at least three patients; evaluate more subjects")
     result = CrossCalibration(calibrate(evaluated, **options))
     result.of_patient = {}
-    fold = _folds_of(evaluated.patient, folds)
+    fold = _folds_of(evaluated.patient)
     for left_out in _sites(evaluated.source) if by_site else (fold == number for number in np.unique(fold)):
         calibration = calibrate(evaluated.take(~left_out), **options)
         result.of_patient |= dict.fromkeys(np.unique(evaluated.patient[left_out]).tolist(), calibration)
@@ -359,11 +357,11 @@ def _conformal(
     return _band_at(_bands(x, y, centre_of), enough)
 
 
-def _folds_of(patient: np.ndarray, folds: int = _FOLDS) -> np.ndarray:
+def _folds_of(patient: np.ndarray) -> np.ndarray:
     """Fold of every row; a patient's rows share one, and folds have about as many rows each."""
     names, member, counts = np.unique(patient, return_inverse=True, return_counts=True)
     of_name = np.zeros(len(names), int)
-    sizes = np.zeros(min(folds, len(names)))
+    sizes = np.zeros(min(_FOLDS, len(names)))
     for number in np.argsort(-counts, kind="stable"):
         of_name[number] = np.argmin(sizes)
         sizes[of_name[number]] += counts[number]

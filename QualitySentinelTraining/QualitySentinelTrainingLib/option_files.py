@@ -23,36 +23,14 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pydantic import (
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    TypeAdapter,
-    ValidationError,
-)
+import pydantic
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt  # for the options
 
 from QualitySentinelLib.errors import InputError, UsageError
 
-__all__ = [
-    "Doc",
-    "NonNegativeFloat",
-    "NonNegativeInt",
-    "Options",
-    "PositiveFloat",
-    "PositiveInt",
-    "Share",
-    "add_options",
-    "given_options",
-    "parsed_change",
-    "read_options",
-]
-
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 """0 to 1."""
-_STRICT = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
+_STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 
 
 @dataclass(frozen=True)
@@ -75,7 +53,7 @@ class Options:
             value = getattr(self, name)
             try:
                 object.__setattr__(self, name, adapter.validate_python(value))
-            except ValidationError as error:
+            except pydantic.ValidationError as error:
                 reason = error.errors()[0]["msg"].removeprefix("Value error, ")
                 raise UsageError(f"{name} is {value!r}: {reason[:1].lower()}{reason[1:]}") from error
 
@@ -181,11 +159,11 @@ def _hints(cls: type[Options]) -> dict[str, tuple[Any, str]]:
 
 
 @cache
-def _adapters(cls: type[Options]) -> dict[str, TypeAdapter]:
+def _adapters(cls: type[Options]) -> dict[str, pydantic.TypeAdapter]:
     made = {}
     for name, (hint, _) in _hints(cls).items():
         plain = isinstance(hint, type) and is_dataclass(hint)
-        made[name] = TypeAdapter(hint) if plain else TypeAdapter(hint, config=_STRICT)
+        made[name] = pydantic.TypeAdapter(hint) if plain else pydantic.TypeAdapter(hint, config=_STRICT)
     return made
 
 

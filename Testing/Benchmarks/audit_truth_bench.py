@@ -25,6 +25,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+from sklearn.metrics import average_precision_score
 
 from QualitySentinelLib.checkpoint import load_model
 from QualitySentinelLib.commands.main import main as quality_sentinel
@@ -35,7 +36,7 @@ from QualitySentinelTrainingLib.audit.frames import read_audit
 from QualitySentinelTrainingLib.candidates import MARGIN_MM
 from QualitySentinelTrainingLib.dice import volume_dice
 from QualitySentinelTrainingLib.model_files import seen_by
-from QualitySentinelTrainingLib.stats import average_precision, bootstrap_of
+from QualitySentinelTrainingLib.stats import bootstrap_of
 from QualitySentinelTrainingLib.subjects import Subject, read_subject
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "openkbp"
@@ -175,9 +176,9 @@ def measured(segments, truth: list[dict], seen: set[str]) -> dict:
             s, y, who = score[member], positive[member], patient[member]
             if not y.any() or y.all():
                 continue
-            interval = bootstrap_of(lambda w, s=s, y=y: average_precision(s, y, w), who)
+            interval = bootstrap_of(lambda w, s=s, y=y: average_precision_score(y, s, sample_weight=w), who)
             figures[f"{group}, {target}"] = {
-                "average_precision": average_precision(s, y), "interval": interval, "share": float(y.mean()),
+                "average_precision": average_precision_score(y, s), "interval": interval, "share": float(y.mean()),
                 "segments": len(y), "persons": len(np.unique(who)),
                 "precision_of_first_20": float(y[np.argsort(-s, kind="stable")[:20]].mean()),
             }  # fmt: skip

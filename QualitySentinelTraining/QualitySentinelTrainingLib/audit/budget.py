@@ -38,9 +38,8 @@ class BudgetPlan:
         return None if gains is None else float(gains[min(k, len(gains)) - 1]) if k > 0 and len(gains) else 0.0
 
 
-def budget_plan(audit: Audit, order: str = "worst", doubtful_only: bool = True) -> BudgetPlan:
-    """Plan corrections of single slices, in the ``order`` ``worst`` or ``gain``: of all that would gain, or of
-    flagged and missed ones only.
+def budget_plan(audit: Audit, order: str = "worst") -> BudgetPlan:
+    """Plan corrections of single slices, flagged and missed ones, in the ``order`` ``worst`` or ``gain``.
 
     The volumetric DSC of a segment is taken as scoring aggregates it, ``D = sum(a d) / (sum(a) + sum(m))``: over its
     slices with mask, with areas ``a`` and predicted DSC ``d``, and over its missed slices, each of which adds
@@ -83,7 +82,7 @@ def budget_plan(audit: Audit, order: str = "worst", doubtful_only: bool = True) 
     below[told] = above[told] / table_dsc[told]
     mean = float((above[scored] / below[scored]).mean()) if n_segments else 0.0
 
-    doubtful = slices["flagged"].to_numpy(bool) | missed | (not doubtful_only)
+    doubtful = slices["flagged"].to_numpy(bool) | missed
     chosen = np.flatnonzero(scored[codes] & doubtful & (missed | (reached > d)))
     more_above = area * np.where(missed, reached, reached - d)
     rank = d[chosen] if order == "worst" else -more_above[chosen] / below[codes[chosen]]

@@ -99,20 +99,18 @@ class Comparison:
 
 
 def compare_audits(
-    audit: Audit, other: Audit, paired: bool | None = None, *, patient: str | None = None, draws: int = DRAWS,
-    seed: int = 0,
-) -> Comparison:  # fmt: skip
+    audit: Audit, other: Audit, *, patient: str | None = None, draws: int = DRAWS, seed: int = 0
+) -> Comparison:
     """Compare the predicted DSC of two audits.
 
     The same cases are compared in pairs: case by structure, then the mean of the differences over the cases of a
     patient, then over patients, with an interval from drawing patients; over all structures a patient counts with the
     mean of the structures' differences. Different cases are compared as groups of patients; over all structures a
     patient counts with the mean of the deviations from the structures' means, so that a scan does not count for the
-    structures it happens to show. Where no column tells patients, each case counts as one.
+    structures it happens to show. Where no column tells patients, each case counts as one. Cases of one name are the
+    same when half of the smaller set's names are in both and the masks of one name lie in one place.
 
     Args:
-        paired: whether cases of one name are the same; by default they are when half of the smaller set's names are
-            in both and the masks of one name lie in one place.
         patient: metadata column of ``audit`` that tells the patient, and of ``other`` where it has it; by default the
             columns that are called so (``PATIENT_COLUMNS``); ``""`` for none.
         draws, seed: of the bootstrap.
@@ -124,10 +122,7 @@ def compare_audits(
         raise UsageError(f"{patient}: no metadata column of {audit.folder}; available: {', '.join(audit.metadata)}")
     here, there = _table(audit), _table(other)
     common = [c for c in here.index if c in set(there.index)]
-    if paired is None:
-        paired, why = _same_cases(audit, other, common, min(len(here), len(there)))
-    else:
-        why = "as asked for"
+    paired, why = _same_cases(audit, other, common, min(len(here), len(there)))
     structures = [s for s in here.columns if s in set(there.columns)]
     names = (audit.name, other.name) if audit.name != other.name else (f"{audit.name} (this)", f"{other.name} (other)")
     comparison = Comparison(

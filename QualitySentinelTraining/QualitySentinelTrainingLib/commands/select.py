@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from dataclasses import fields
 from itertools import product
 from pathlib import Path
 
@@ -27,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("pool", type=Path, nargs="?", metavar="POOL", help="folder of CTs, with or without masks")
     parser.add_argument("--out", type=Path, help="folder for the lists")
     parser.add_argument("--list-strategies", action="store_true", help="say what each strategy needs and costs")
-    add_options(parser, SelectOptions, *(f.name for f in fields(SelectOptions)))
+    add_options(parser, SelectOptions)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -47,8 +46,7 @@ def run(options: argparse.Namespace) -> int:
     inputs = (options.pool, *(options.predictions or ()), *(options.probabilities or ()), options.scores)
     for place, data in product(filter(None, (options.out, options.nnunet)), filter(None, inputs)):
         check_outside(place, data, f"the input {data}")
-    given = given_options(options, SelectOptions, *(f.name for f in fields(SelectOptions)))
-    how = read_options(SelectOptions, None, **given)
+    how = read_options(SelectOptions, None, **given_options(options, SelectOptions))
     progress = CaseProgress(quiet=False)
     try:
         selection = run_select(options.pool, options.out, how, progress.show)

@@ -12,16 +12,14 @@ of the loss. With --weighted, a label counts in proportion to one minus its scor
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 
 from ..option_files import add_options, given_options
 from ..segmentation.options import SegmentationOptions
 from .data_options import add_data_options, subjects_of
 
-_SHAPING = (
-    "epochs", "dimensions", "size", "pixel_mm", "slice_mm", "depth", "steps", "batch_size", "learning_rate", "widths",
-    "deep_supervision", "dropout", "seed",
-)  # fmt: skip
+_SHAPING = [option.name for option in fields(SegmentationOptions) if option.name != "folds"]
 _EPOCHS = (10,)
 
 

@@ -5,7 +5,6 @@ from .agreement import (
     Agreement,
     agreement,
     auroc,
-    average_precision,
     calibration_curve,
     pearson_r,
     risk_coverage,

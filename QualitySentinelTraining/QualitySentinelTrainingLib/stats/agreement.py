@@ -109,19 +109,6 @@ def auroc(score: np.ndarray, positive: np.ndarray) -> float:
     return _weighted_auroc(np.unique(score, return_inverse=True)[1].reshape(-1), positive, np.ones(len(score)))
 
 
-def average_precision(score: np.ndarray, positive: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """Mean precision at the ``positive`` [N], highest ``score`` first; ties are ranked together. nan without any."""
-    positive = np.asarray(positive, bool)
-    w = np.ones(len(positive)) if weights is None else np.asarray(weights, float)
-    group = np.unique(-np.asarray(score, float), return_inverse=True)[1].reshape(-1)
-    hits, drawn = np.bincount(group, w * positive), np.bincount(group, w)
-    if not hits.sum() > 0:
-        return _NAN
-    with np.errstate(invalid="ignore"):
-        precision = np.cumsum(hits) / np.cumsum(drawn)
-    return float(np.nansum(precision * hits) / hits.sum())
-
-
 def risk_coverage(predicted: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(share kept, mean of 1 - true DSC among those kept), each [N], keeping the best predicted first.
 

@@ -10,7 +10,6 @@ from QualitySentinelTrainingLib.stats import (
     Agreement,
     agreement,
     auroc,
-    average_precision,
     bootstrap_intervals,
     calibration_curve,
     risk_coverage,
@@ -120,14 +119,3 @@ def test_figures_and_intervals_are_those_of_version_0_1():
     assert intervals["pearson_r"] == pytest.approx((0.7576039361904461, 0.9004756727635577), rel=1e-9)
     assert intervals["auroc_below_0.7"] == pytest.approx((0.8201933452855359, 0.974204904940306), rel=1e-9)
     assert intervals["ece"] == pytest.approx((0.07612832781873131, 0.15970035878234748), rel=1e-9)
-
-
-def test_average_precision_is_that_of_scikit_learn():
-    """Its values on these, with ties, plain and weighted."""
-    rng = np.random.default_rng(3)
-    true = rng.random(60)
-    score = -np.clip(true + rng.normal(0, 0.2, 60), 0, 1).round(1)
-    weights = rng.integers(0, 3, 60)
-    assert average_precision(score, true < 0.5) == pytest.approx(0.9614060668009501, rel=1e-9)
-    assert average_precision(score, true < 0.5, weights) == pytest.approx(0.9716449545078577, rel=1e-9)
-    assert math.isnan(average_precision(score, true < 0))

@@ -374,7 +374,7 @@ def test_persons_and_names_are_those_that_make_pairs_was_told(
     from QualitySentinelLib.commands.main import main
 
     monkeypatch.setattr("QualitySentinelTrainingLib.evaluation.run.PHANTOM_SEEDS", {"test": range(1)})
-    monkeypatch.setattr("QualitySentinelTrainingLib.subjects.phantom_subject", lambda _: a_subject)
+    monkeypatch.setattr("QualitySentinelTrainingLib.evaluation.run.phantom_subject", lambda _: a_subject)
     seen = {"training": {"sources": {"Hospital": {"persons": ["a"]}}}}
     model = save_model(replace(a_small_model, metadata=seen), tmp_path / "model.safetensors")
     arguments = ["evaluate", "--data", str(two_cts_of_one_person), "--names", str(tmp_path / "names.json"), "--person",

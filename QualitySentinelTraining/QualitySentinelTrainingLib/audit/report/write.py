@@ -49,7 +49,7 @@ def write_audit_report(
     out_folder: str | os.PathLike, dataset_folder: str | os.PathLike | None = None, *,
     compare_with: str | os.PathLike | None = None, metadata: Iterable[str] | None = None, patient: str | None = None,
     budget: int | None = None, exclude_below: float | None = None, max_pages: int = MOST_PAGES,
-    max_pictured: int = PICTURED_CASES, created: datetime | None = None,
+    created: datetime | None = None,
     progress: Callable[[str], object] = lambda what: None,
 ) -> Path:  # fmt: skip
     """Write the report of an audit, and its lists, into the audit's folder; the path of the first page.
@@ -68,7 +68,6 @@ def write_audit_report(
         budget: only so many slices in ``budget.csv``; all flagged and missed ones by default.
         exclude_below: write ``excluded.csv``: masks and cases predicted below it.
         max_pages: so many of the worst cases get a page.
-        max_pictured: so many of them get pictures; half as many of the worst structures do.
         created: date of the report; now when not given.
         progress: called with what is being done.
 
@@ -89,7 +88,7 @@ def write_audit_report(
     progress("writing lists")
     _write_lists(audit, bias, comparison, plans[0], swaps, missing, budget, exclude_below)
     progress("drawing pictures")
-    drawn = {"not_pictured": report.draw(max_pictured), "structure_pictures": report.of_structures(max_pictured // 2)}
+    drawn = {"not_pictured": report.draw(PICTURED_CASES), "structure_pictures": report.of_structures(PICTURED_CASES // 2)}
     progress("writing pages")
     report.write_case_pages(swaps)
     content = report.index(bias, comparison, plans, swaps, missing) | drawn | {"exclude_below": exclude_below}
