@@ -88,7 +88,7 @@ def write_audit_report(
     progress("writing lists")
     _write_lists(audit, bias, comparison, plans[0], swaps, missing, budget, exclude_below)
     progress("drawing pictures")
-    drawn = {"not_pictured": report.draw(PICTURED_CASES), "structure_pictures": report.of_structures(PICTURED_CASES // 2)}
+    drawn = {"not_pictured": report.draw(), "structure_pictures": report.of_structures()}
     progress("writing pages")
     report.write_case_pages(swaps)
     content = report.index(bias, comparison, plans, swaps, missing) | drawn | {"exclude_below": exclude_below}
@@ -138,13 +138,13 @@ class _Report:
         page = render(template or name, Path(__file__).parent, **content, **self._shared)
         return atomic_write((self.audit.folder / REPORT).parent / name, page)
 
-    def draw(self, at_most: int) -> str:
+    def draw(self) -> str:
         """Draw the worst slices of the worst cases; why there are none, as a sentence."""
         if not self.files.at_hand:
             return "There are no pictures: the data set was not at hand when this page was written."
         failures = tried = 0
-        for name in (case["case"] for case in self.scored[: 2 * at_most]):
-            if len(self.pictures) >= at_most or failures >= 3:
+        for name in (case["case"] for case in self.scored[: 2 * PICTURED_CASES]):
+            if len(self.pictures) >= PICTURED_CASES or failures >= 3:
                 break
             tried += 1
             try:
@@ -160,12 +160,12 @@ class _Report:
             return "There are no pictures: CTs and masks were not where the audit found them."
         return "There are no pictures: the masks are not those that were scored."
 
-    def of_structures(self, at_most: int) -> list[tuple]:
+    def of_structures(self) -> list[tuple]:
         """Case and picture of the lowest structures: the lowest slice of each one's lowest segment, if doubtful."""
         drawn = []
         if not self.pictures or len(self.overview.structures) < 2:  # of a single one the worst cases tell all
             return drawn
-        for row in self.overview.structures[:at_most]:
+        for row in self.overview.structures[: PICTURED_CASES // 2]:
             case, name = row["lowest_case"], row["lowest_segment"]
             segments = [s for s in self.scores.of(case) if s.name == name and (s.n_flagged or s.n_missed)]
             segments = [replace(s, empty_slices=[]) if s.n_flagged else s for s in segments]  # a wrong one says more
