@@ -55,12 +55,12 @@ class LocalEngine(Engine):
         return self._processes[-1]
 
     def _answer(self, asked: Iterable[_Process]) -> tuple[_Process, Any]:
-        by_channel = {process.channel: process for process in asked}
-        channel = connection.wait([*by_channel])[0]
+        ready = connection.wait([process.channel for process in asked])[0]
+        process = next(process for process in asked if process.channel is ready)
         try:
-            return by_channel[channel], channel.recv()
+            return process, process.channel.recv()
         except (EOFError, OSError):
-            return by_channel[channel], None
+            return process, None
 
 
 class _Process:
