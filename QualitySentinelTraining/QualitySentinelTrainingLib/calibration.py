@@ -21,7 +21,7 @@ from QualitySentinelLib.scorer.plan import REACH_MM
 from QualitySentinelLib.scores.aggregation import calibration_for, missed_below, segment_dsc
 
 from .evaluation.table import EvaluationTable
-from .stats import bootstrap_of
+from .stats import mean_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -289,7 +289,7 @@ def _coverage(of: pd.DataFrame, low: np.ndarray, high: np.ndarray) -> dict:
     by_structure = by_structure.agg(n=("held", "size"), coverage=("held", "mean"), mean_width=("width", "mean"))
     return {
         "n": len(rows), "coverage": float(held.mean()), "mean_width": float(rows["width"].mean()),
-        "coverage_95ci": bootstrap_of(lambda w: float(np.average(held, weights=w)), rows["patient"].to_numpy(str)),
+        "coverage_95ci": mean_interval(held.to_numpy(), rows["patient"].to_numpy(str)),
         "by_structure": by_structure.to_dict("index"),
         "by_person": {
             "persons": len(patients), "mean": patients.mean(), "lowest": patients.min(), "median": patients.median(),

@@ -22,9 +22,9 @@ from QualitySentinelLib.volume import Segmentation
 from QualitySentinelLib.volume.segmentation import boxes_of_labels, segment_from_mask
 from QualitySentinelTrainingLib.candidates import Candidate
 from QualitySentinelTrainingLib.dice import slice_dice, volume_dice
-from QualitySentinelTrainingLib.evaluation.figures import FEWEST_SLICES, mean, mean_interval, orders_of
+from QualitySentinelTrainingLib.evaluation.figures import FEWEST_SLICES, mean, orders_of
 from QualitySentinelTrainingLib.model_files import seen_by
-from QualitySentinelTrainingLib.stats import agreement, auroc, spearman_r
+from QualitySentinelTrainingLib.stats import agreement, auroc, mean_interval, spearman_r
 from QualitySentinelTrainingLib.subjects import Subject, SubjectSource, read_all
 from QualitySentinelTrainingLib.synthesis.names import mirrored_name
 

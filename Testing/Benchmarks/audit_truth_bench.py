@@ -176,9 +176,9 @@ def measured(segments, truth: list[dict], seen: set[str]) -> dict:
             s, y, who = score[member], positive[member], patient[member]
             if not y.any() or y.all():
                 continue
-            interval = bootstrap_of(lambda w, s=s, y=y: average_precision_score(y, s, sample_weight=w), who)
+            drawn = bootstrap_of(lambda w, s=s, y=y: {"": average_precision_score(y, s, sample_weight=w)}, who)
             figures[f"{group}, {target}"] = {
-                "average_precision": average_precision_score(y, s), "interval": interval, "share": float(y.mean()),
+                "average_precision": average_precision_score(y, s), "interval": drawn.get(""), "share": float(y.mean()),
                 "segments": len(y), "persons": len(np.unique(who)),
                 "precision_of_first_20": float(y[np.argsort(-s, kind="stable")[:20]].mean()),
             }  # fmt: skip

@@ -130,13 +130,13 @@ def _check(options: argparse.Namespace) -> None:
 
 def print_figures(groups: dict) -> None:
     """One line per group of subjects and unit."""
+    import pandas as pd
 
-    def shown(value: float | None, form: str = ".3f") -> str:
-        return "-" if value is None else format(value, form)
-
-    for group, figures in groups.items():
-        for unit, a in {"slices": figures["slices"], **figures["segments"]}.items():
-            print(
-                f"{group:40} {unit:14} n {a['n']:6d}  r {shown(a['pearson_r'])}  rho {shown(a['spearman_r'])}  "
-                f"MAE {shown(a['mae'])}  bias {shown(a['bias'], '+.3f')}  AUROC {shown(a['auroc_below_0.7'])}"
-            )
+    columns = {"pearson_r": "r", "spearman_r": "rho", "mae": "MAE", "bias": "bias", "auroc_below_0.7": "AUROC"}
+    rows = {
+        (group, unit): figures
+        for group, found in groups.items()
+        for unit, figures in {"slices": found["slices"], **found["segments"]}.items()
+    }
+    table = pd.DataFrame.from_dict(rows, "index")[["n", *columns]].rename(columns=columns)
+    print(table.to_string(float_format="{:.3f}".format, na_rep="-"))

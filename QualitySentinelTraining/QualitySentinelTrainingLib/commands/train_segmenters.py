@@ -58,14 +58,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _table(results: list) -> str:
     """Mean DSC, structures down, stages across."""
-    stages = sorted({row.epochs for row in results})
-    structures = sorted({row.structure for row in results})
-    width = max(map(len, structures), default=0)
-    lines = ["mean DSC".ljust(width) + "".join(f"{stage:>7}" for stage in stages)]
-    for name in structures:
-        cells = []
-        for stage in stages:
-            values = [row.dsc for row in results if row.structure == name and row.epochs == stage]
-            cells.append(f"{sum(values) / len(values):7.3f}" if values else "      -")
-        lines.append(name.ljust(width) + "".join(cells))
-    return "\n".join(lines)
+    import pandas as pd
+
+    rows = pd.DataFrame([(row.structure, row.epochs, row.dsc) for row in results], columns=["", "mean DSC at", "dsc"])
+    return rows.pivot_table("dsc", "", "mean DSC at").to_string(float_format="{:.3f}".format, na_rep="-")

@@ -11,7 +11,7 @@ from QualitySentinelLib.scores.aggregation import AGGREGATIONS, DEFAULT_AGGREGAT
 from QualitySentinelLib.volume.segmentation import segment_from_mask
 
 from ..calibration import FALSE_FLAGS, coverage, missed_flags, missed_thresholds, segment_calibrated
-from ..stats import DRAWS, FIGURES, agreement, auroc, bootstrap_intervals, bootstrap_of, calibration_curve, spearman_r
+from ..stats import DRAWS, FIGURES, agreement, auroc, bootstrap_intervals, calibration_curve, mean_interval, spearman_r
 from .table import EvaluationTable, segment_score
 
 GROUP_DRAWS = 200
@@ -215,8 +215,3 @@ def _aggregate_some(masked: EvaluationTable, rows: np.ndarray, number: int, meth
 def mean(values: Sequence | np.ndarray) -> float:
     """Mean; nan of nothing."""
     return float(np.mean(values)) if len(values) else float("nan")
-
-
-def mean_interval(values: np.ndarray, patient: np.ndarray, draws: int = DRAWS) -> tuple[float, float] | None:
-    """95 % interval of the mean of [N] values by bootstrap over patients; ``None`` of fewer than two."""
-    return bootstrap_of(lambda w: float(np.average(values, weights=w)) if w.sum() else float("nan"), patient, draws)

@@ -188,13 +188,10 @@ def _y(share: float) -> float:
 
 
 def _levels(top: float, steps: int, text: Callable[[float], str]) -> str:
-    return "".join(_level(n / steps, text(top * n / steps)) for n in range(steps + 1))
-
-
-def _level(share: float, text: str) -> str:
-    return (
+    return "".join(
         f'<path class="grid" d="M{_LEFT} {_y(share):.1f}H{WIDTH - _RIGHT}"/>'
-        f'<text class="tick" x="{_LEFT - 7}" y="{_y(share) + 4:.1f}" text-anchor="end">{text}</text>'
+        f'<text class="tick" x="{_LEFT - 7}" y="{_y(share) + 4:.1f}" text-anchor="end">{text(top * share)}</text>'
+        for share in (n / steps for n in range(steps + 1))
     )
 
 

@@ -10,5 +10,5 @@ from .agreement import (
     risk_coverage,
     spearman_r,
 )
-from .bootstrap import DRAWS, bootstrap_interval, bootstrap_intervals, bootstrap_of, drawn_means
+from .bootstrap import DRAWS, bootstrap_interval, bootstrap_intervals, bootstrap_of, drawn_means, mean_interval
 from .rank_tests import LEVEL, RankTest, adjusted, outlier_limit, rank_correlation, rank_test, signed_rank_p

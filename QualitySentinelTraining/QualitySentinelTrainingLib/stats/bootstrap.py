@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
 import numpy as np
@@ -26,37 +26,40 @@ def bootstrap_intervals(
     predicted: np.ndarray, true: np.ndarray, patient: np.ndarray, names: Sequence[str] = FIGURES, draws: int = DRAWS,
     seed: int = 0,
 ) -> dict[str, tuple[float, float]]:  # fmt: skip
-    """95 % percentile intervals of figures of :func:`.agreement.agreement`, drawing whole patients with replacement.
+    """95 % percentile intervals of figures of :func:`.agreement.agreement`; see :func:`bootstrap_of`."""
+    sorted_once = Agreement(predicted, true)
+    found = bootstrap_of(lambda weights: sorted_once.figures(weights, names), patient, draws, seed)
+    return {name: found[name] for name in names if name in found}
+
+
+def bootstrap_of(
+    statistics: Callable[[np.ndarray], Mapping[str, float]], patient: np.ndarray, draws: int = DRAWS, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """95 % percentile intervals of what ``statistics(weights [N])`` gives, drawing whole patients with replacement.
 
     Returns:
-        (low, high) by figure; empty when there are fewer than two patients, because nothing can be said then.
+        (low, high) by name; empty when there are fewer than two patients, because nothing can be said then.
         A figure that most draws do not have (one class only) is left out.
     """
     if len(np.unique(patient)) < 2:
         return {}
-    sorted_once = Agreement(predicted, true)
-    values = [sorted_once.figures(weights, names) for weights in patient_weights(patient, draws, seed)]
-    return _intervals({name: [v[name] for v in values] for name in names})
-
-
-def bootstrap_of(
-    statistic: Callable[[np.ndarray], float], patient: np.ndarray, draws: int = DRAWS, seed: int = 0
-) -> tuple[float, float] | None:
-    """95 % percentile interval of ``statistic(weights [N])``, drawing whole patients; ``None`` for fewer than two."""
-    if len(np.unique(patient)) < 2:
-        return None
-    return _intervals({"": [statistic(w) for w in patient_weights(patient, draws, seed)]}).get("")
-
-
-def _intervals(values: dict[str, list[float]]) -> dict[str, tuple[float, float]]:
-    intervals = {}
-    for name, drawn in values.items():
-        drawn = np.array(drawn)
-        drawn = drawn[np.isfinite(drawn)]
-        if 2 * len(drawn) > len(values[name]):
-            low, high = np.percentile(drawn, [2.5, 97.5])
+    drawn, intervals = [statistics(weights) for weights in patient_weights(patient, draws, seed)], {}
+    for name in drawn[0] if drawn else ():
+        values = np.array([one[name] for one in drawn])
+        values = values[np.isfinite(values)]
+        if 2 * len(values) > len(drawn):
+            low, high = np.percentile(values, [2.5, 97.5])
             intervals[name] = (float(low), float(high))
     return intervals
+
+
+def mean_interval(values: np.ndarray, patient: np.ndarray, draws: int = DRAWS) -> tuple[float, float] | None:
+    """95 % interval of the mean of [N] values by bootstrap over patients; ``None`` of fewer than two."""
+
+    def mean(w: np.ndarray) -> dict[str, float]:
+        return {"mean": float(np.average(values, weights=w)) if w.sum() else float("nan")}
+
+    return bootstrap_of(mean, patient, draws).get("mean")
 
 
 def drawn_means(values: np.ndarray, draws: int, seed: Sequence[int]) -> np.ndarray:

@@ -121,7 +121,7 @@ def test_weights_that_are_no_numbers_or_of_another_network_change_nothing(told, 
         params = {n: spoiled(a) if n.startswith(part) else a for n, a in model.params.items()}
         return FLModel(params_type=model.params_type, params=params, meta=model.meta)
 
-    _, events = run(told | {"travel": told["travel"] | {"cycles": 1}}, tmp_path / "out", spoil=spoil)
+    _, events = run(told | {"travel": told["travel"] | {"cycles": 1, "trial_steps": 0}}, tmp_path / "out", spoil=spoil)
     there = [e for e in events if e.center == "center_1"]
     assert {e.fate for e in there} == fates and all(said in e.note for e in there)
     assert all(np.isfinite(array).all() for array in load_file(tmp_path / "out" / "model.safetensors").values())
