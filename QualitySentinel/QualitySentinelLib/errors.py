@@ -53,12 +53,14 @@ def not_installed(what: str, packages: str, extra: str, otherwise: str = "") -> 
 
 
 @contextmanager
-def readable(path: str | os.PathLike, remedy: str = "check the path and its permissions") -> Iterator[None]:
-    """Turn the ``OSError`` of a file or folder that cannot be read into an ``InputError`` that names it."""
+def readable(
+    path: str | os.PathLike, remedy: str = "check the path and its permissions", *more: type[Exception]
+) -> Iterator[None]:
+    """Turn the ``OSError`` (or what is ``more``) of what cannot be read into an ``InputError`` that names it."""
     try:
         yield
-    except OSError as error:
-        where, reason = error.filename or path, error.strerror or error
+    except (OSError, *more) as error:
+        where, reason = getattr(error, "filename", None) or path, getattr(error, "strerror", None) or reason_of(error)
         raise InputError(f"{where}: cannot be read ({reason}); {remedy}") from error
 
 

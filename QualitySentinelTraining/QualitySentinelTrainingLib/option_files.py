@@ -26,7 +26,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import pydantic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt  # for the options
 
-from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.errors import InputError, UsageError, readable
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 """0 to 1."""
@@ -77,9 +77,8 @@ def read_options(cls: type[_Made], path: str | Path | None, **changes) -> _Made:
     given: dict[str, Any] = {}
     if path is not None:
         try:
-            given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
+            with readable(path, "check the path"):
+                given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise InputError(f"{path}: not a readable TOML file ({error})") from error
         try:

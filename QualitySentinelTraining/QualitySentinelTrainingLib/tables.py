@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from QualitySentinelLib.errors import InputError, reason_of
+from QualitySentinelLib.errors import readable
 from QualitySentinelLib.scores.columns import COLUMNS
 from QualitySentinelLib.scores.tables import unescaped
 
@@ -27,7 +27,7 @@ def read_frame(path: Path, columns: list[str] | None = None, categories: bool = 
     """
     import pandas as pd
 
-    try:
+    with readable(path, "write the table again", ValueError, KeyError):  # pyarrow's and pandas' own are ValueErrors
         if path.suffix == ".parquet":
             import pyarrow.parquet as pq
 
@@ -40,8 +40,6 @@ def read_frame(path: Path, columns: list[str] | None = None, categories: bool = 
         frame = pd.read_csv(
             path, usecols=wanted, dtype=types, keep_default_na=False, na_values=[""], encoding="utf-8-sig"
         )
-    except (OSError, ValueError, KeyError) as error:  # pyarrow's and pandas' own errors are ValueErrors
-        raise InputError(f"{path}: cannot be read ({reason_of(error)}); write the table again") from error
     for column in words:
         if column in frame.columns:
             frame[column] = _without_apostrophe(frame[column])

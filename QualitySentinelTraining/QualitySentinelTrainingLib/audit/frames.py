@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from QualitySentinelLib.errors import InputError, UsageError, reason_of
+from QualitySentinelLib.errors import InputError, UsageError, readable
 from QualitySentinelLib.options import DEFAULT_THRESHOLD
 from QualitySentinelLib.scores.columns import COLUMNS
 
@@ -148,10 +148,8 @@ def read_audit(folder: str | os.PathLike, finished: bool = True) -> Audit:
     if not any((folder / f"cases{suffix}").is_file() for suffix in (".parquet", ".csv")):
         raise InputError(f"{folder}: holds no cases.parquet or cases.csv; give the output folder of an audit")
     path = folder / "audit.json"
-    try:
+    with readable(path, "run the audit again", ValueError):
         run = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({reason_of(error)}); run the audit again") from error
     run = run if isinstance(run, dict) else {}
     if finished and run.get("complete") is False:
         raise InputError(f"{folder}: its audit is not done, so its tables may be of two runs; run its command again")

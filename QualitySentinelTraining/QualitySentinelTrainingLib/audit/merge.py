@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from QualitySentinelLib.errors import InputError, MismatchError, UsageError
+from QualitySentinelLib.errors import InputError, MismatchError, UsageError, readable
 from QualitySentinelLib.scores.tables import escaped
 
 from ..runs import FAILED, Shard
@@ -106,9 +106,6 @@ def _some(numbers: list[str], most: int = 12) -> str:
 def _cases(shard: AuditFolder) -> list[str]:
     """The cases in a shard's tables; its folder may hold records of more, which have gone from the data set."""
     path = shard.path / "cases.csv"
-    try:
-        with open(path, encoding="utf-8", newline="") as stream:
-            listed = {row["case"] for row in csv.DictReader(stream)}
-    except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read; audit the shard again") from error
+    with readable(path, "audit the shard again", KeyError, ValueError), open(path, encoding="utf-8", newline="") as file:
+        listed = {row["case"] for row in csv.DictReader(file)}
     return [name for name in shard.names() if escaped(name) in listed]  # tables replace what is no UTF-8

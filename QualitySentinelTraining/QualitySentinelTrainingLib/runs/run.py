@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
-from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.errors import InputError, UsageError, readable
 from QualitySentinelLib.files import atomic_write, check_writable, locked_folder
 
 from .file_names import file_name
@@ -226,9 +226,8 @@ class Run:
         """An item's record. Raises ``InputError``: there is none, it is damaged, or of another item."""
         path = self.record_path(name)
         try:
-            record = self._record(path.read_bytes())
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror or error}); {self._again}") from error
+            with readable(path, self._again):
+                record = self._record(path.read_bytes())
         except ValueError as error:
             raise InputError(f"{path}: is damaged ({error}); {self._again}") from error
         if record.name != name:
@@ -248,12 +247,10 @@ class Run:
     def document(self) -> dict | None:
         """The run's document; ``None`` when there is none. ``InputError``: it is damaged, or another version's."""
         path = self.document_path
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        if not path.exists():
             return None
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: cannot be read ({error}); choose another folder, or delete the file") from error
+        with readable(path, "choose another folder, or delete the file", ValueError):
+            document = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(document, dict) or document.get("schema") != self.kind.schema:
             raise InputError(f"{path}: is of another version; choose another folder for the results")
         return document

@@ -22,7 +22,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from QualitySentinelLib.errors import InputError, reason_of
+from QualitySentinelLib.errors import InputError, readable
 from QualitySentinelLib.files import atomic_write
 
 from ..dice import dice_by_structure
@@ -94,11 +94,10 @@ def start_from(path: Path, learner: Server) -> None:
     Raises:
         InputError: there are none, or they are of another network.
     """
-    try:
+    with readable(path, "give a .safetensors file", SafetensorError):
         weights = {name: array for name, array in load_file(path).items() if name.startswith("network.")}
+    try:
         learner.restore(weights | {"updates": np.array([0])})
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: cannot be read ({reason_of(error)}); give a .safetensors file") from error
     except InputError as error:
         raise InputError(f"{path}: holds {error}; give the same [network] options as when it was made") from error
 
