@@ -37,12 +37,6 @@ def stages_of(training: Mapping) -> list[Mapping]:
     return stages
 
 
-def patients_seen(training: Mapping) -> set[str]:
-    """Everybody a model was trained on, by its metadata, those of the model it started from among them."""
-    sources = [source for stage in stages_of(training) for source in stage.get("sources", {}).values()]
-    return {patient for source in sources for patient in source.get("persons", ())}
-
-
 def well_known(training: Mapping, patients: int) -> list[str]:
     """Structures that some stage of a training saw in so many patients; empty when no stage says."""
     counted = (count for stage in stages_of(training) for count in stage.get("patients", {}).items())
@@ -50,5 +44,7 @@ def well_known(training: Mapping, patients: int) -> list[str]:
 
 
 def seen_by(model: QualityModel) -> set[str]:
-    """Everybody a model was trained on, by what its file says."""
-    return patients_seen(model.metadata.get("training", {}))
+    """Everybody a model was trained on, by what its file says, those of the model it started from among them."""
+    stages = stages_of(model.metadata.get("training", {}))
+    sources = [source for stage in stages for source in stage.get("sources", {}).values()]
+    return {patient for source in sources for patient in source.get("persons", ())}

@@ -37,7 +37,7 @@ from QualitySentinelTrainingLib.evaluation import EvaluationTable
 from QualitySentinelTrainingLib.evaluation.figures import with_intervals
 from QualitySentinelTrainingLib.evaluation.report import plain
 from QualitySentinelTrainingLib.evaluation.run import evaluate_pair_files
-from QualitySentinelTrainingLib.model_files import patients_seen
+from QualitySentinelTrainingLib.model_files import seen_by
 from QualitySentinelTrainingLib.option_files import parsed_change
 from QualitySentinelTrainingLib.pairs import owner_of, pair_files
 from QualitySentinelTrainingLib.recipe import ARCHITECTURES
@@ -78,7 +78,7 @@ class Bench:
             model = load_model(file)
             training = model.metadata["training"]
             same = training["options"] == json.loads(json.dumps(asdict(options)))
-            if same and patients_seen(training) == {owner_of(path)[0] for path in paths} - {""}:
+            if same and seen_by(model) == {owner_of(path)[0] for path in paths} - {""}:
                 return model
         print(f"\n== training {name}", flush=True)
         train(paths, self.out / name, options)  # refuses what another run left there

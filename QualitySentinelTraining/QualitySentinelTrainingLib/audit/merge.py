@@ -106,6 +106,6 @@ def _some(numbers: list[str], most: int = 12) -> str:
 def _cases(shard: AuditFolder) -> list[str]:
     """The cases in a shard's tables; its folder may hold records of more, which have gone from the data set."""
     path = shard.path / "cases.csv"
-    with readable(path, "audit the shard again", KeyError, ValueError), open(path, encoding="utf-8", newline="") as file:
-        listed = {row["case"] for row in csv.DictReader(file)}
+    with readable(path, "audit the shard again", KeyError, ValueError):
+        listed = {row["case"] for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines())}
     return [name for name in shard.names() if escaped(name) in listed]  # tables replace what is no UTF-8

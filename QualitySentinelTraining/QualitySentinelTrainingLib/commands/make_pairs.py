@@ -118,6 +118,7 @@ def make_pair_files(
     from QualitySentinelLib.scores import software_versions
 
     from ..subjects import check_names
+    from ..synthesis import made_sources
 
     check_names(sources)
     check_writable(out)
@@ -136,11 +137,9 @@ def make_pair_files(
     tasks = []
     for source in sources:
         masks = (*(masks_beside(source.folder) if source.with_masks else ()), *drawn.get(source.name, ()))
-        whole = _Task(source, None, masks, Path(out), amounts or PairAmounts())
-        made = [("cropped", number) for number in range(cropped)]
-        if source.source != "phantom" and "," not in source.source:
-            made += [("synthetic", number) for number in range(synthetic)]
-        tasks += [whole, *(replace(whole, made=one, predictions=()) for one in made)]
+        whole = _Task(source, masks, Path(out), amounts or PairAmounts())
+        made = made_sources(source, cropped, synthetic)
+        tasks += [whole, *(replace(whole, source=one, predictions=()) for one in made)]
     document = {"key": {}, "amounts": tasks[0].amounts.noted(), "versions": software_versions()}
     with Run(out, _PAIRS, document) as run:
         known = {task.name for task in tasks if run.record_path(task.name).exists()}
@@ -162,17 +161,16 @@ def make_pair_files(
 
 @dataclass(frozen=True)
 class _Task:
-    """One pair file: of a subject, or of one ``made`` from it: how, and its number."""
+    """One pair file."""
 
     source: SubjectSource
-    made: tuple[str, int] | None
     predictions: tuple
     out: Path
     amounts: PairAmounts
 
     @property
     def name(self) -> str:
-        return self.source.name if self.made is None else f"{self.source.name}_{self.made[0]}_{self.made[1]}"
+        return self.source.name
 
     @property
     def path(self) -> Path:
@@ -204,7 +202,7 @@ def _make(task: _Task) -> Result:
     from ..recipe import PRESET
 
     rng, amounts, lines = np.random.default_rng(crc32(task.name.encode())), task.amounts, []
-    subject = task.source.read() if task.made is None else _made_subject(task)
+    subject = task.source.read()
 
     def candidates():
         for prediction in task.predictions:
@@ -230,14 +228,3 @@ def _make(task: _Task) -> Result:
         raise InputError("; ".join(["gives no pairs: its masks are empty", *lines]))
     write_pairs(chain([first], written), task.path, PRESET, amounts.noted())
     return Result({"left_out": lines}, files={task.path.name: task.path})
-
-
-def _made_subject(task: _Task):
-    import numpy as np
-
-    from ..synthesis import cropped_subject, synthetic_subject
-
-    subject, seed = task.source.read(), crc32(task.name.encode())
-    cropped = task.made[0] == "cropped"
-    made = cropped_subject(subject, np.random.default_rng(seed)) if cropped else synthetic_subject(subject, seed)
-    return replace(made, name=task.name)

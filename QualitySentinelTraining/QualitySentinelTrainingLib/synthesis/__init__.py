@@ -4,4 +4,4 @@ What comes out keeps its patient: it must never be tested on when its source was
 """
 
 from .from_labels import painted_sources, painted_subject
-from .make import SynthesisOptions, cropped_subject, synthetic_subject
+from .make import SynthesisOptions, cropped_subject, made_sources, synthetic_subject

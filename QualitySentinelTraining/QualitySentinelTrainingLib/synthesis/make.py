@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from zlib import crc32
 
 import numpy as np
 from scipy.ndimage import binary_fill_holes, binary_opening, find_objects, gaussian_filter, label
@@ -11,8 +14,9 @@ from scipy.spatial.transform import Rotation
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelLib.volume.segmentation import boxes_of_labels
 
+from ..model_files import PHANTOM
 from ..phantom.noise import smooth_noise
-from ..subjects import Subject
+from ..subjects import Subject, SubjectSource
 from .appearance import paint, scan, with_other_phase
 from .names import is_mirrorable, mirrored_name
 
@@ -95,10 +99,27 @@ def synthetic_subject(subject: Subject, seed: int, options: SynthesisOptions = S
     )  # fmt: skip
 
 
-def cropped_subject(subject: Subject, rng: np.random.Generator) -> Subject:
+def made_sources(source: SubjectSource, cropped: int, synthetic: int) -> list[SubjectSource]:
+    """So many subjects of each kind made from one, which a program has not made."""
+    kinds = {"cropped": (cropped_subject, cropped)}
+    if source.source != PHANTOM and "," not in source.source:
+        kinds["synthetic"] = synthetic_subject, synthetic
+    return [
+        replace(source, name=name, read=partial(_read_made, source, make, name), folder=None, with_masks=False)
+        for kind, (make, number) in kinds.items()
+        for name in (f"{source.name}_{kind}_{n}" for n in range(number))
+    ]
+
+
+def _read_made(source: SubjectSource, make: Callable[[Subject, int], Subject], name: str) -> Subject:
+    return replace(make(source.read(), crc32(name.encode())), name=name)
+
+
+def cropped_subject(subject: Subject, seed: int) -> Subject:
     """A part of a scan, as of a CT that was cut around one organ: the box around a structure, drawn at random, and a
     margin drawn for each side; what sticks out is cut.
     """
+    rng = np.random.default_rng(seed)
     boxes = boxes_of_labels(subject.labels, subject.structures)
     value, frame = rng.choice(sorted(boxes)), subject.ct.frame
     # The slices are often left as they are: fields of view are cut in the plane.

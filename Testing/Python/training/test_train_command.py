@@ -21,7 +21,7 @@ from QualitySentinelTrainingLib.card import write_card
 from QualitySentinelTrainingLib.commands.train import outside_fold
 from QualitySentinelTrainingLib.evaluation import EvaluationTable
 from QualitySentinelTrainingLib.evaluation.run import evaluate_pair_files
-from QualitySentinelTrainingLib.model_files import patients_seen, seen_by
+from QualitySentinelTrainingLib.model_files import seen_by
 from QualitySentinelTrainingLib.pairs import PairFile, make_pairs, pair_files, write_pairs
 from QualitySentinelTrainingLib.subjects import Subject
 
@@ -194,7 +194,7 @@ def test_training_can_start_from_another_models_weights_and_remembers_whom_that_
     training = after.metadata["training"]
     assert training["started_from"]["sha256"] == before.sha256
     assert "--start-from model.safetensors" in training["command"]
-    assert patients_seen(training) == {"pt_1", "pt_2", "pt_3", "pt_4", "pt_5", "phantom_1"}
+    assert seen_by(after) == {"pt_1", "pt_2", "pt_3", "pt_4", "pt_5", "phantom_1"}
 
 
 def stages(pairs, tmp_path) -> list:
