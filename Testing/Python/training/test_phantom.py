@@ -34,8 +34,8 @@ def test_the_same_seed_gives_the_same_voxels_and_another_seed_others(abdomen):
     assert not np.array_equal(other.labels, abdomen.labels)
 
 
-def test_arrays_have_the_promised_types_and_unpack_in_order(abdomen):
-    hu, labels, names, ijk_to_ras = abdomen
+def test_arrays_have_the_promised_types(abdomen):
+    hu, labels, names, ijk_to_ras = abdomen.hu, abdomen.labels, abdomen.names, abdomen.ijk_to_ras
     assert hu.dtype == np.int16
     assert labels.dtype == np.uint8
     assert hu.shape == labels.shape == (36, 88, 104)
