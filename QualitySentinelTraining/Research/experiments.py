@@ -203,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except QualitySentinelError as error:
         print(f"experiments: {error}", file=sys.stderr)
         return error.exit_code
-    print(pd.json_normalize(result["result"], sep=" / ").T.to_string(header=False))
+    print(pd.json_normalize(result["result"], sep=" / ").T.to_string(header=False, float_format="{:.4g}".format))
     print(f"figures: {out / 'figures.json'}")
     return 0
 
