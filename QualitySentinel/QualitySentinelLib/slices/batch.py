@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +14,7 @@ from ..volume.segmentation import Extent, mask_extent
 from .crop import CropBox, crop_box
 from .place import PLACE, body_of
 from .preset import Preset
-from .resize import resize
-
-_CHUNK_NUMBERS = 4_000_000
-"""Most float32 numbers in the padded planes of one chunk and what becomes of them (16 MB): memory stays bounded."""
+from .resize import chunks, resize, upload
 
 _NEIGHBOUR_FADES_MM = 15.0
 """Distance after which a neighbouring slice's mask shows e times weaker: the network sees how far away it is."""
@@ -133,7 +130,7 @@ def make_batch(
     batch = prepare(crops, preset, device)
     if preset.locator:
         batch.place, batch.locator = (
-            torch.from_numpy(values).to(batch.images.device)
+            upload(torch.from_numpy(values), batch.images.device)
             for values in body_of(ct).places([k for _, k in items], crops, preset.locator)
         )
     return batch
@@ -172,11 +169,11 @@ def prepare(crops: Sequence[PlaneCrop], preset: Preset, device: torch.device | s
     # Apple's GPUs lack the sums that resampling is made of
     maker = device if device.type == "cuda" else torch.device("cpu")
     images = torch.empty((len(crops), preset.channels, preset.size, preset.size), device=maker)
-    for some in _chunks(sides, preset.size):
+    for some in chunks(sides, preset.size):
         small = _resampled(crops[some], preset.size, maker, preset.hu_range)
         _window(small, [c.neighbour for c in crops[some]], preset, images[some])
-    pixel_mm = torch.from_numpy(pixel_mm.astype(np.float32))
-    return SliceBatch(images.to(device), pixel_mm.to(device), [c.box for c in crops])
+    pixel_mm = upload(torch.from_numpy(pixel_mm.astype(np.float32)), device)
+    return SliceBatch(images.to(device), pixel_mm, [c.box for c in crops])
 
 
 def _sides(crops: Sequence[PlaneCrop]) -> np.ndarray:
@@ -184,22 +181,10 @@ def _sides(crops: Sequence[PlaneCrop]) -> np.ndarray:
     return np.array([(c.box[1] - c.box[0], c.box[3] - c.box[2]) for c in crops], dtype=np.float64).reshape(-1, 2)
 
 
-def _chunks(sides: np.ndarray, size: int) -> Iterator[slice]:
-    """Items in turn, as many at once as fit the memory bound."""
-    start, height, width = 0, 0, 0
-    for number, (rows, columns) in enumerate(np.ceil(sides).astype(int) + 1):
-        height, width = max(height, rows), max(width, columns)
-        if number > start and (number + 1 - start) * (2 * width + 4 * size) * (height + size) > _CHUNK_NUMBERS:
-            yield slice(start, number)
-            start, height, width = number, rows, columns
-    if start < len(sides):
-        yield slice(start, len(sides))
-
-
 def coverage(crops: Sequence[PlaneCrop], size: int) -> torch.Tensor:
     """Share of each output pixel that ``mask`` covers, float32 ``[N, S, S]`` in 0..1: a training target, on the CPU."""
     shares = torch.empty((len(crops), size, size))
-    for some in _chunks(_sides(crops), size):
+    for some in chunks(_sides(crops), size):
         shares[some] = _resampled(crops[some], size, shares.device)[:, 0]
     return shares
 
@@ -211,15 +196,16 @@ def _resampled(
     boxes = np.array([crop.box for crop in crops], dtype=np.float64)
     corners = np.floor(boxes[:, ::2] + 1e-9).astype(int)  # the first pixel that each touches
     height, width = np.ceil(boxes[:, 1::2] - 1e-9 - corners).max(axis=0).astype(int)
-    planes = np.zeros((len(crops), width, 1 if hu is None else 2, height), dtype=np.float32)
-    if hu is not None:
-        planes[:, :, 0] = hu[0]  # what lies outside the image is air
-    for plane, crop, corner in zip(planes, crops, corners, strict=True):
+    outside = [0.0] if hu is None else [hu[0], 0.0]  # what lies outside the image is air
+    planes = torch.empty((len(crops), width, len(outside), height), pin_memory=device.type == "cuda")
+    for channel, value in enumerate(outside):
+        planes[:, :, channel] = value
+    for plane, crop, corner in zip(planes.numpy(), crops, corners, strict=True):
         if hu is not None:
             _paste(plane[:, 0].T, crop.ct, crop.ct_origin, corner, hu)
         _paste(plane[:, -1].T, crop.mask, crop.mask_origin, corner, (0, 1))
     starts, lengths = boxes[:, ::2] - corners, boxes[:, 1::2] - boxes[:, ::2]
-    return resize(torch.from_numpy(planes).to(device), starts, lengths, size)
+    return resize(upload(planes, device), starts, lengths, size)
 
 
 def _window(small: torch.Tensor, neighbours: Sequence[float | None], preset: Preset, images: torch.Tensor) -> None:
@@ -233,7 +219,7 @@ def _window(small: torch.Tensor, neighbours: Sequence[float | None], preset: Pre
     shown = [[float(n is None) for n in neighbours]]
     if preset.neighbour:
         shown.append([n or 0.0 for n in neighbours])
-    strengths = small.new_tensor(shown)[..., None, None] * (inside - outside)
+    strengths = upload(torch.tensor(shown), small.device)[..., None, None] * (inside - outside)
     for image, strength in zip(images.unbind(1)[preset.mask_channel :], strengths, strict=True):
         torch.mul(small[:, 1], strength, out=image).add_(outside)
 

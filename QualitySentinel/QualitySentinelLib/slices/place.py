@@ -18,7 +18,7 @@ from scipy import ndimage
 from ..anatomy import structure_named
 from ..anatomy.structures import LEVELS, level_of
 from ..volume import CtVolume
-from .resize import resize
+from .resize import chunks, resize
 
 if TYPE_CHECKING:
     from .batch import PlaneCrop
@@ -86,20 +86,23 @@ class Body:
             ``[N, 2, L, L]`` in 0..1: gray values in the body's box, and the mask in it: the share of each pixel that it
             covers, relative to the largest, so that a small one shows too.
         """
-        corners = np.array([crop.mask_origin for crop in crops], dtype=np.float64).reshape(-1, 2)
-        height, width = (max((crop.mask.shape[axis] for crop in crops), default=1) for axis in (0, 1))
-        masks = np.zeros((len(crops), width, 1, height), dtype=np.float32)
-        for mask, crop in zip(masks, crops, strict=True):
-            mask[: crop.mask.shape[1], 0, : crop.mask.shape[0]] = crop.mask.T != 0
+        slices, corners = np.array(ks, dtype=np.intp), _pairs([crop.mask_origin for crop in crops])
+        starts, lengths = self._sides(slices)
+        places = np.empty((len(crops), len(PLACE)), dtype=np.float32)
         locators = np.empty((len(crops), 2, size, size), dtype=np.float32)
         self._draw(ks, size)
         for locator, k in zip(locators, ks, strict=True):
             locator[0] = self._pictures[k, size]
-        slices = np.array(ks, dtype=np.intp)
-        starts, lengths = self._sides(slices)
-        locators[:, 1] = resize(torch.from_numpy(masks), starts - corners, lengths, size, means=True)[:, 0]
+        for some in chunks(_pairs([crop.mask.shape for crop in crops]), size):
+            height, width = (max(crop.mask.shape[axis] for crop in crops[some]) for axis in (0, 1))
+            masks = np.zeros((len(corners[some]), width, 1, height), dtype=np.float32)
+            for mask, crop in zip(masks, crops[some], strict=True):
+                mask[: crop.mask.shape[1], 0, : crop.mask.shape[0]] = crop.mask.T != 0
+            shares = resize(torch.from_numpy(masks), starts[some] - corners[some], lengths[some], size, means=True)
+            locators[some, 1] = shares[:, 0]
+            places[some] = self._numbers(slices[some], masks[:, :, 0], corners[some])
         locators[:, 1] /= locators[:, 1].max(axis=(1, 2), keepdims=True).clip(1e-6)
-        return self._numbers(slices, masks[:, :, 0], corners), locators
+        return places, locators
 
     def _numbers(self, ks: np.ndarray, masks: np.ndarray, corners: np.ndarray) -> np.ndarray:
         numbers = np.zeros((len(ks), len(PLACE)))
@@ -122,15 +125,15 @@ class Body:
 
     def _draw(self, ks: Sequence[int], size: int) -> None:
         """Gray values of the body's box in slices, kept."""
-        new = sorted({k for k in ks if (k, size) not in self._pictures})
-        if not new:
-            return
+        new = np.array(sorted({k for k in ks if (k, size) not in self._pictures}), dtype=np.intp)
         thin = max(1, min(self.hu.shape[1:]) // (4 * size))
-        # what lies outside the image is air, gray 0
-        gray = np.interp(self.hu[new, ::thin, ::thin], *_GRAY).astype(np.float32)
-        starts, lengths = self._sides(np.array(new))
-        drawn = resize(torch.from_numpy(gray).mT[:, :, None], starts / thin, lengths / thin, size, means=True)
-        self._pictures |= {(k, size): picture for k, picture in zip(new, drawn[:, 0].half().numpy(), strict=True)}
+        planes = self.hu[:, ::thin, ::thin]
+        for some in chunks(_pairs([planes.shape[1:]] * len(new)), size):
+            gray = np.interp(planes[new[some]], *_GRAY).astype(np.float32)  # outside the image is air, gray 0
+            starts, lengths = self._sides(new[some])
+            drawn = resize(torch.from_numpy(gray).mT[:, :, None], starts / thin, lengths / thin, size, means=True)
+            pictures = zip(new[some].tolist(), drawn[:, 0].half().numpy(), strict=True)
+            self._pictures |= {(k, size): picture for k, picture in pictures}
 
     def _sides(self, ks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First row and column of the body's box, and its rows and columns, ``[N, 2]`` each."""
@@ -178,6 +181,11 @@ def name_numbers(names: Sequence[str | None]) -> np.ndarray:
 def join_told(place: torch.Tensor, claimed: torch.Tensor) -> torch.Tensor:
     """:func:`told` from the numbers of :func:`name_numbers`."""
     return torch.cat((place, claimed[:, :1], claimed[:, :1] * place[:, LATERAL : LATERAL + 1], claimed[:, 1:]), dim=1)
+
+
+def _pairs(values: Sequence[Sequence[float]]) -> np.ndarray:
+    """Float64 ``[N, 2]``, of none too."""
+    return np.array(values, dtype=np.float64).reshape(-1, 2)
 
 
 def _measured(plane: np.ndarray) -> tuple[float, ...]:

@@ -7,9 +7,39 @@ the pixels that the box touches. And the mean over the area of each output pixel
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch.nn.functional import embedding_bag
+
+_CHUNK_NUMBERS = 4_000_000
+"""Most float32 numbers in the padded planes of one chunk and what becomes of them (16 MB): memory stays bounded."""
+
+
+def chunks(sides: np.ndarray, size: int) -> Iterator[slice]:
+    """Items in turn, as many at once as fit the memory bound.
+
+    Args:
+        sides: ``[N, 2]``, rows and columns of each item; they are padded to the largest of their chunk.
+        size: output side S.
+    """
+    start, height, width = 0, 0, 0
+    for number, (rows, columns) in enumerate(np.ceil(sides).astype(int) + 1):
+        height, width = max(height, rows), max(width, columns)
+        if number > start and (number + 1 - start) * (2 * width + 4 * size) * (height + size) > _CHUNK_NUMBERS:
+            yield slice(start, number)
+            start, height, width = number, rows, columns
+    if start < len(sides):
+        yield slice(start, len(sides))
+
+
+def upload(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """``values`` of the CPU on ``device``: to an NVIDIA GPU from pinned memory, in the present stream and not waited for.
+
+    PyTorch gives the pinned memory to others only after an event behind the copy, so that none of it is ours to keep.
+    """
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
 
 
 def resize(
@@ -42,7 +72,7 @@ def _weighted_sums(planes: torch.Tensor, starts: np.ndarray, lengths: np.ndarray
     number, count, _ = planes.shape
     pixels, weights = _taps(starts, lengths, size, count, means)
     pixels += count * np.arange(number)[:, None, None]
-    pixels, weights = (torch.from_numpy(x.reshape(number * size, -1)).to(planes.device) for x in (pixels, weights))
+    pixels, weights = (upload(torch.from_numpy(x.reshape(number * size, -1)), planes.device) for x in (pixels, weights))
     return embedding_bag(pixels, planes.flatten(0, 1), mode="sum", per_sample_weights=weights).view(number, size, -1)
 
 

@@ -18,7 +18,7 @@ from QualitySentinelLib.slices import (
     neighbour_strength,
     prepare,
 )
-from QualitySentinelLib.slices import batch as batch_module
+from QualitySentinelLib.slices import resize as resize_module
 from QualitySentinelLib.slices.crop import published_crop
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelLib.volume.segmentation import segment_from_mask
@@ -182,9 +182,12 @@ def test_chunks_do_not_change_anything(a_ct_with_a_liver, monkeypatch):
     ct, segmentation = a_ct_with_a_liver
     items = [(s, int(k)) for s in segmentation for k in s.occupied_slices()]
     together = make_batch(ct, items, COMPACT)
-    monkeypatch.setattr(batch_module, "_CHUNK_NUMBERS", 1)
+    monkeypatch.setattr(resize_module, "_CHUNK_NUMBERS", 1)
+    ct.body = None  # its pictures are drawn again
     apart = make_batch(ct, items, COMPACT)
-    assert (together.images - apart.images).abs().max() < 1e-6 and torch.equal(together.pixel_mm, apart.pixel_mm)
+    assert together.boxes == apart.boxes
+    for name in ("images", "pixel_mm", "place", "locator"):
+        assert (getattr(together, name) - getattr(apart, name)).abs().max() < 1e-6, name
 
 
 def test_mask_values_other_than_one_count_as_one_and_no_items_make_no_batch():
