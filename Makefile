@@ -11,7 +11,7 @@ OUT ?= out
 DATA ?= data
 PAIRS ?= out/pairs
 
-# Arguments for the tool behind a target, e.g. make bench ARGS="--quick" or make test ARGS="-k geometry"
+# Arguments for the tool behind a target, e.g. make bench ARGS="--only panel" or make test ARGS="-k geometry"
 ARGS ?=
 
 .DEFAULT_GOAL := help

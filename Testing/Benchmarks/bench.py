@@ -125,39 +125,51 @@ def _write_nifti(array: np.ndarray, path: Path, spacing=(1.5, 1.5, 3.0)) -> None
 # -- sections ---------------------------------------------------------------------------------------------------------
 
 
-def against_published_loop(scratch: Path) -> dict:
+def ways(device: str) -> list[tuple[str, str]]:
+    """Backends and precisions to compare."""
+    if device == "cuda":
+        return [("torch", "float32"), ("torch", "bfloat16")]
+    return [("torch", "float32")] + [("openvino", p) for p in ("float32", "bfloat16")] * openvino_is_installed()
+
+
+def against_published_loop(scratch: Path, device: str = "cpu") -> dict:
     """Seconds from files to scores: the published loop, and ours by what runs the network; same weights and slices."""
     ct_path, seg_path = a_case(scratch)
     masks = a_folder_of_masks(scratch, seg_path)
     model = a_published_model(list(masks))
     vectors = {name: torch.from_numpy(model.table.vector(name)) for name in masks}
+    flops, peak = forward_flops(model), matmul_peak()
+    model.network.to(device)
+    model.score(torch.zeros(1, 2, 256, 256), [None])  # a GPU's libraries are loaded by the first pass
     with Clock() as loop:
         theirs = published_loop.score_case(ct_path, masks, model.network, vectors)
     slices = sum(len(s) for s in theirs.values())
-    flops, peak = forward_flops(model) * slices, matmul_peak()
     print(f"{len(theirs)} structures, {slices} slices: published loop {loop.seconds:.1f} s")
     figures = {"slices": slices, "published": vars(loop)}
-    ways = [("torch", "float32")] + [("openvino", p) for p in ("float32", "bfloat16")] * openvino_is_installed()
-    for model.backend, model.precision in ways:
+    for model.backend, model.precision in ways(device):
         model.score(torch.zeros(1, 2, 256, 256), [None])  # prepares the network once, as loading a model file does
         with Clock() as ours, timed_forward(model) as forward:
             ct = read_ct(ct_path)
             segmentation = read_segmentation(next(iter(masks.values())).parent, ct)
             for segment in segmentation:
                 segment.structure = segment.id  # the embedding table of this benchmark knows file stems
-            case = Scorer(model, device="cpu", slices="published").score(ct, segmentation)
+            case = Scorer(model, device=device, slices="published").score(ct, segmentation)
         scores = {s.segment_id: [x.raw for x in sorted(s.slices, key=lambda x: x.slice_index)] for s in case.segments}
         difference = max(abs(a - b) for name in theirs for a, b in zip(scores[name], theirs[name], strict=True))
         row = {
             "seconds": ours.seconds, "ratio": loop.seconds / ours.seconds, "processor_ratio": loop.cpu / ours.cpu,
             "largest_difference": difference, "forward_share_of_all": forward.seconds / ours.seconds,
-            "forward_share_of_scoring": forward.seconds / case.seconds, "share_of_peak": flops / forward.cpu / peak,
+            "forward_share_of_scoring": forward.seconds / case.seconds,
+            "share_of_peak": slices * flops / forward.cpu / peak,
         }  # fmt: skip
         name = "{backend} {precision}".format(**model.summary())
         figures[name] = row
+        shares = (
+            f"; forward pass {row['forward_share_of_all']:.2f} of it, at {row['share_of_peak']:.2f} of the rate of a "
+            "float32 matrix product"
+        ) * (device == "cpu")  # on a GPU the next slices are prepared meanwhile
         print(f"{name}: {ours.seconds:.1f} s, {row['ratio']:.2f} times as fast, {row['processor_ratio']:.2f} times in "
-              f"processor time, scores differ by {difference:.0e}; forward pass {row['forward_share_of_all']:.2f} of "
-              f"it, at {row['share_of_peak']:.2f} of the rate of a float32 matrix product")  # fmt: skip
+              f"processor time, scores differ by {difference:.0e}{shares}")  # fmt: skip
     return figures
 
 
@@ -191,27 +203,34 @@ def compact_against_resnet50(scratch: Path) -> dict:
     return result
 
 
-def backends(scratch: Path) -> dict:
+def backends(scratch: Path, device: str = "cpu") -> dict:
     """Milliseconds a slice of one forward pass by what runs it, in turn, and how much the scores differ from PyTorch's.
 
     ONNX Runtime takes part where ``onnx`` and ``onnxruntime`` are installed, torch.compile where there is a compiler.
     """
+    most = {"bundled": 256, "published": 256} if device == "cuda" else {"bundled": 32, "published": 8}
     ct_path, seg_path = a_case(scratch)
     ct = read_ct(ct_path)
     segmentation = read_segmentation(seg_path, ct)
     figures = {}
     for name, model in (("bundled", load_model("bundled")), ("published", a_published_model(["liver"]))):
-        items = [(s, int(k)) for s in segmentation for k in s.occupied_slices()[::9]][: 32 if name == "bundled" else 8]
-        batch = make_batch(ct, items, model.preset)
+        items = [(s, int(k)) for s in segmentation for k in s.occupied_slices()[::9]][: most[name]]
+        batch = make_batch(ct, items, model.preset, device)
         structures = [segment.structure for segment, _ in items]
         inputs = model.inputs(batch.images, structures, batch.pixel_mm, batch.place, batch.locator)
-        runners = {"torch": TorchBackend(model.network)}
-        for label, make, *arguments in (
+        runners = {"torch": TorchBackend(model.network.to(device))}
+        on_cpu = (
             ("openvino float32", OpenVinoBackend, inputs, "float32"),
             ("openvino bfloat16", OpenVinoBackend, inputs, "bfloat16"),
             ("onnxruntime float32", _onnx_runtime, inputs, scratch / f"{name}.onnx"),
             ("torch.compile float32", _compiled),
-        ):
+        )
+        on_gpu = (
+            ("torch bfloat16", TorchBackend, "bfloat16"),
+            ("torch.compile float32", _compiled),
+            ("CUDA graphs float32", _compiled, "reduce-overhead"),
+        )
+        for label, make, *arguments in on_gpu if device == "cuda" else on_cpu:
             try:
                 runners[label] = make(model.network, *arguments)
                 runners[label](inputs)
@@ -253,14 +272,40 @@ def _onnx_runtime(network: torch.nn.Module, inputs, path: Path):
     ]
 
 
-def _compiled(network: torch.nn.Module):
-    run = torch.compile(optimize_for_inference(network))
+def _compiled(network: torch.nn.Module, mode: str | None = None):
+    run, device = torch.compile(optimize_for_inference(network), mode=mode), next(network.parameters()).device
 
     def score(inputs):
         with torch.inference_mode():
-            return run(inputs[0].contiguous(memory_format=torch.channels_last), *inputs[1:])[:, 0].numpy()
+            images, *others = [x.to(device) for x in inputs]
+            return run(images.contiguous(memory_format=torch.channels_last), *others)[:, 0].cpu().numpy()
 
     return score
+
+
+def gpu(scratch: Path) -> dict:
+    """On an NVIDIA GPU: ours against the published loop there, what runs the network, how fast scoring is (large case).
+
+    The share busy is that of the time between the begin and the end of a forward pass in the GPU's own order.
+    """
+    if not torch.cuda.is_available():
+        print("there is no NVIDIA GPU")
+        return {}
+    figures = {"loop": against_published_loop(scratch, "cuda"), "backends": backends(scratch, "cuda")}
+    ct_path, seg_path = a_large_case(scratch)
+    ct = read_ct(ct_path)
+    segmentation = read_segmentation(seg_path, ct)
+    for name, model in (("bundled", load_model("bundled")), ("published", a_published_model(["liver"]))):
+        for _, precision in ways("cuda"):
+            scorer = Scorer(model, device="cuda", precision=precision)
+            scorer.score(ct, segmentation)
+            with events_of_forward() as events:
+                case = scorer.score(ct, segmentation)
+            slices = sum(len(s.slices) + len(s.empty_slices) for s in case.segments)
+            busy = sum(begin.elapsed_time(end) for begin, end in events) / 1e3 / case.seconds
+            figures[f"{name} {precision}"] = {"slices_per_second": slices / case.seconds, "share_busy": busy}
+            print(f"{name} {precision}: {slices / case.seconds:.0f} slices a second, GPU busy {busy:.2f} of the time")
+    return figures
 
 
 def busy_cores(scratch: Path) -> dict:
@@ -380,16 +425,17 @@ def panel(scratch: Path) -> dict:
     """The panel in the headless Slicer by what runs the network: first color, stalls, an edit scored again."""
     figures = {}
     for name, case in (("example", a_case(scratch)), ("large", a_large_case(scratch))):
-        for backend in ("torch", "openvino")[: 1 + openvino_is_installed()]:
-            print(f"{name} case, {backend}")
+        for backend, precision in ways("cpu"):
+            print(f"{name} case, {backend} {precision}")
             bench = Path(__file__).parent / "panel_bench.py"
             command = [sys.executable, bench, "--ct", case[0], "--seg", case[1], "--backend", backend]
+            command += ["--precision", precision]
             done = subprocess.run(
                 [str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
             )
             *lines, last = done.stdout.strip().splitlines()
             print("\n".join(line for line in lines if line.startswith("panel: ")))
-            figures[f"{name}, {backend}"] = json.loads(last)
+            figures[f"{name}, {backend} {precision}"] = json.loads(last)
     return figures
 
 
@@ -397,6 +443,7 @@ SECTIONS = {
     "against-published-loop": against_published_loop,
     "compact-against-resnet50": compact_against_resnet50,
     "backends": backends,
+    "gpu": gpu,
     "busy-cores": busy_cores,
     "growth": growth,
     "error-maps": error_maps,
@@ -429,13 +476,31 @@ def timed_forward(model: QualityModel):
     """Adds up the time of the model's forward passes."""
     clock, real = Clock(), model.score
 
-    def score(*arguments):
+    def score(*arguments, **how):
         with clock:
-            return real(*arguments)
+            return real(*arguments, **how)
 
     model.score = score
     yield clock
     del model.score
+
+
+@contextmanager
+def events_of_forward():
+    """Events of the GPU at the begin and the end of each forward pass."""
+    events, real = [], TorchBackend._run
+
+    def run(*arguments):
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        result = real(*arguments)
+        end.record()
+        events.append((begin, end))
+        return result
+
+    TorchBackend._run = run
+    yield events
+    TorchBackend._run = real
 
 
 def forward_flops(model: QualityModel) -> int:

@@ -16,6 +16,7 @@ import argparse
 import json
 import sys
 import time
+from functools import partialmethod
 from pathlib import Path
 
 MARK = "panel: "
@@ -32,9 +33,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--ct", required=True)
     parser.add_argument("--seg", required=True)
     parser.add_argument("--backend", choices=("torch", "openvino"), default="openvino")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     options = parser.parse_args(arguments)
     if options.backend == "torch":
         sys.modules["openvino"] = None  # as if it were not installed
+    if options.precision != "float32":  # the panel does not offer it
+        from QualitySentinelLib.options import ScoringOptions
+
+        ScoringOptions.__init__ = partialmethod(ScoringOptions.__init__, precision=options.precision)
     panel, volume, segmentation = open_case(options.ct, options.seg)
     figures = {"first": apply(panel, segmentation)}
     print_run("PyTorch and model still to load", figures["first"])

@@ -48,8 +48,8 @@ def to_tensor(plane: np.ndarray, mean: float, spread: float) -> torch.Tensor:
 def score_case(
     ct_path: Path, mask_paths: dict[str, Path], network: torch.nn.Module, embeddings: dict[str, torch.Tensor]
 ) -> dict[str, list[float]]:
-    """Raw outputs of the scored slices of every structure, in file order."""
-    ct = read(ct_path)
+    """Raw outputs of the scored slices of every structure, in file order, on the network's device."""
+    ct, device = read(ct_path), next(network.parameters()).device
     scores = {}
     for name, path in mask_paths.items():
         mask = read(path)
@@ -61,6 +61,6 @@ def score_case(
             ct_plane, mask_plane = crop([ct[z], mask[z]], mask[z])
             scaled = (np.clip(ct_plane, -200, 200) + 200).astype(np.float32) / 400
             images = torch.stack([to_tensor(scaled, 0.5, 0.25), to_tensor(mask_plane, 0.5, 0.5)])[None]
-            outputs.append(network(images, embeddings[name][None]).item())
+            outputs.append(network(images.to(device), embeddings[name][None].to(device)).item())
         scores[name] = outputs
     return scores

@@ -17,16 +17,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from audit_truth_bench import corrupted
+from audit_truth_bench import chosen_cases, corrupted
 
 from QualitySentinelLib.checkpoint import load_model
+from QualitySentinelLib.datasets import Case
 from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.scorer import Scorer
 from QualitySentinelLib.volume import Segmentation
 from QualitySentinelLib.volume.segmentation import segment_from_mask
 from QualitySentinelTrainingLib.dice import volume_dice
 from QualitySentinelTrainingLib.model_files import seen_by
-from QualitySentinelTrainingLib.subjects import Subject, read_openkbp, totalsegmentator_subject
+from QualitySentinelTrainingLib.subjects import Subject, read_subject
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 SCORES = ("mean", "area_weighted", "calibrated", "shown")
@@ -43,19 +44,17 @@ def main() -> int:
     model = load_model(options.model)
     scorer = Scorer(model)
     seen = seen_by(model)
-    folders = sorted(
-        (f for f in (options.data / "openkbp").glob("pt_*") if f.name not in seen), key=lambda f: int(f.name[3:])
-    )
+    folders = [f for f in chosen_cases(options.data / "openkbp", seen, None) if f.name not in seen][: options.cases]
     rows = []
-    for number, folder in enumerate(folders[: options.cases]):
-        print(f"\r{number + 1} of {len(folders[: options.cases])} patients", end="", file=sys.stderr, flush=True)
-        subject = read_openkbp(folder)
+    for number, folder in enumerate(folders):
+        print(f"\r{number + 1} of {len(folders)} patients", end="", file=sys.stderr, flush=True)
+        subject = read_subject(Case(folder.name, "ct.nii.gz", "seg.nii.gz", names="openkbp", root=folder), "OpenKBP")
         rows += scored(scorer, subject, "OpenKBP, manual", None)
         rows += scored(scorer, subject, "OpenKBP, one error", np.random.default_rng(number))
     print(file=sys.stderr)
-    rows += scored(
-        scorer, totalsegmentator_subject(options.data / "totalsegmentator"), "TotalSegmentator example", None
-    )
+    files, root = ("example_ct.nii.gz", "example_seg_fast_force_split.nii.gz"), options.data / "totalsegmentator"
+    example = read_subject(Case("example", *files, names="totalsegmentator", root=root), "TotalSegmentator")
+    rows += scored(scorer, example, "TotalSegmentator example", None)
     table = pd.DataFrame(rows)
     if options.out:
         atomic_write(options.out, table.to_csv(index=False))

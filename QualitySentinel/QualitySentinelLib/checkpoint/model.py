@@ -81,24 +81,28 @@ class QualityModel:
         vectors = [self.table.vector(name if name in self.table else None) for name in names]
         return torch.from_numpy(np.asarray(vectors, dtype=np.float32).reshape(len(vectors), -1))
 
-    def score(self, images: torch.Tensor, names: Sequence[str | None], *others: torch.Tensor | None) -> np.ndarray:
+    def score(self, images: torch.Tensor, names: Sequence[str | None], *others, **meanwhile) -> np.ndarray:
         """Raw DSC of slices, float32 ``[N]``: neither limited to 0..1 nor calibrated. Takes what :meth:`inputs` takes.
+
+        With a network on a GPU also ``meanwhile``: a function that is called while the GPU computes.
 
         Raises:
             ModelError: an output is not a finite number: no DSC, and nothing a threshold would flag.
         """
         if not len(images):
             return np.zeros(0, dtype=np.float32)
-        return self._finite(self.chosen_backend()(self.inputs(images, names, *others)))
+        return self._finite(self.chosen_backend()(self.inputs(images, names, *others), **meanwhile))
 
-    def draw(self, images: torch.Tensor, names: Sequence[str | None], *others) -> tuple[np.ndarray, np.ndarray]:
+    def draw(
+        self, images: torch.Tensor, names: Sequence[str | None], *others, **meanwhile
+    ) -> tuple[np.ndarray, np.ndarray]:
         """What :meth:`score` gives of at least one slice, and, from the same pass, the reference that is expected.
 
         Returns:
             raw DSC, and shares float32 ``[N, 2, s, s]`` in 0..1, s cells along a side of the crop: the share of the
             mask in each cell that belongs to the reference, and the share of the rest of the cell that does.
         """
-        raw, shares = self.chosen_backend().draw(self.inputs(images, names, *others))
+        raw, shares = self.chosen_backend().draw(self.inputs(images, names, *others), **meanwhile)
         return self._finite(raw), shares
 
     def _finite(self, raw: np.ndarray) -> np.ndarray:

@@ -32,6 +32,8 @@ def gather(model_source: str = "bundled") -> dict:
     from ..checkpoint import load_model
     from ..setup import model_choices
 
+    model = load_model(model_source)
+    model.chosen_backend()  # so that the summary says what would score on this computer
     devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
     if torch.backends.mps.is_available():
         devices.append("mps")
@@ -40,7 +42,7 @@ def gather(model_source: str = "bundled") -> dict:
         "platform": platform.platform(),
         "versions": software_versions(),
         "devices": devices,
-        "model": load_model(model_source).summary(),
+        "model": model.summary(),
         "imported": [asdict(choice) for choice in model_choices() if choice.source != BUNDLED],
         "structures": [structure.name for structure in all_structures()],
     }

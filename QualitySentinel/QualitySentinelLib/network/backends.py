@@ -11,7 +11,7 @@ import itertools
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,8 @@ the bundled model differ by up to 0.04 (``make bench``), so that bfloat16 is nev
 
 Inputs = Sequence[torch.Tensor]
 """What ``network.forward`` takes, in its order."""
+Meanwhile = Callable[[], object]
+"""What the processor does before it reads the result, while a GPU computes it."""
 
 
 class _Drawing(nn.Module):
@@ -59,15 +61,18 @@ class TorchBackend:
         self._network = optimize_for_inference(network)
         self._device = next(self._network.parameters()).device
 
-    def __call__(self, inputs: Inputs) -> np.ndarray:
+    def __call__(self, inputs: Inputs, meanwhile: Meanwhile = lambda: None) -> np.ndarray:
         """Raw output ``[N]``."""
-        return self._run(self._network, inputs)[:, 0].float().cpu().numpy()
+        raw = self._run(self._network, inputs)
+        meanwhile()
+        return raw[:, 0].float().cpu().numpy()
 
-    def draw(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
+    def draw(self, inputs: Inputs, meanwhile: Meanwhile = lambda: None) -> tuple[np.ndarray, np.ndarray]:
         """Raw output, and the shares of the reference that a network with ``with_shares`` draws ``[N, 2, s, s]`` in
         0..1: of the mask inside each cell, and of the rest of it.
         """
         raw, shares = self._run(_Drawing(self._network), inputs)
+        meanwhile()
         return raw[:, 0].float().cpu().numpy(), shares.float().cpu().numpy()
 
     def _run(self, network: nn.Module, inputs: Inputs):

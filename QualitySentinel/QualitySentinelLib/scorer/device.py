@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import torch
 
 from ..errors import ModelError, UsageError
+from ..slices import SliceBatch
 
 _CPU_BATCH_PIXELS = 4 * 256 * 256
 """Input pixels at once on a CPU: with more, the activations no longer fit its caches."""
@@ -26,8 +30,10 @@ def choose_device(request: str = "auto") -> torch.device:
     kind, _, index = request.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdigit())):
         raise UsageError(f"device must be auto, cpu, cuda, cuda:N or mps, not {request!r}")
-    if kind == "cuda" and not (torch.cuda.is_available() and int(index or 0) < torch.cuda.device_count()):
-        raise ModelError(f"device {request}: torch finds no such GPU here; use --device cpu or --device auto")
+    if kind == "cuda":
+        if not (torch.cuda.is_available() and int(index or 0) < torch.cuda.device_count()):
+            raise ModelError(f"device {request}: torch finds no such GPU here; use --device cpu or --device auto")
+        return torch.device(kind, int(index or 0))  # with a number, as the network's weights say where they are
     if kind == "mps" and not torch.backends.mps.is_available():
         raise ModelError("device mps: torch finds no Apple GPU here; use --device cpu or --device auto")
     return torch.device(request)
@@ -82,3 +88,38 @@ class BatchSizer:
             self._size = max(1, self.size // 2)
         elif 2.2 * seconds < self._seconds:  # twice as many still fit, with some room
             self._size = min(self.most, 2 * self.size)
+
+
+class MadeAhead:
+    """Batches, made when they are taken, or before: while a GPU computes with one, the processor makes the next.
+
+    What it uploads then goes through a stream of its own, so that it does not wait for what the GPU computes. Hold on
+    to a batch until the GPU is done with it: the memory of what was let go serves the next uploads.
+
+    Args:
+        make: makes the batch of some of all items.
+    """
+
+    def __init__(self, make: Callable[[slice], SliceBatch]) -> None:
+        self._make = make
+        self._made: tuple[slice, SliceBatch, torch.cuda.Stream] | None = None
+
+    def make(self, part: slice, device: torch.device) -> None:
+        """Make the batch that will be taken next, on an NVIDIA GPU."""
+        stream = _upload_stream(device)
+        with torch.cuda.stream(stream):
+            self._made = part, self._make(part), stream
+
+    def take(self, part: slice) -> tuple[slice, SliceBatch]:
+        """The batch of ``part``, or of as much of its beginning as was made before."""
+        made, self._made = self._made, None
+        if made is not None and made[0].start == part.start and made[0].stop <= part.stop:
+            torch.cuda.current_stream(made[2].device).wait_stream(made[2])
+            return made[:2]
+        return part, self._make(part)
+
+
+@functools.cache
+def _upload_stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all runs: memory that was used in one stream is not used in another."""
+    return torch.cuda.Stream(device)

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from ..steps import Steps, TimeBudget, in_thread
 from ..suggestions.drawing import WHOLE, Drawing, Drawings
 from ..volume import CtVolume, Segment, Segmentation
 from ..volume.segmentation import chosen_segments
-from .device import BatchSizer, batch_size_for, choose_device, is_out_of_memory
+from .device import BatchSizer, MadeAhead, batch_size_for, choose_device, is_out_of_memory
 from .plan import REACH_MM, empty_slices, plan_slices
 
 Item = tuple[Segment, int, int | None]
@@ -185,14 +186,18 @@ class Scorer:
             if plan and not missing[segment.id]:
                 self._finish(segment, score)
 
+        def make(part: slice) -> SliceBatch:
+            slices, neighbours = [(segment, k) for segment, k, _ in items[part]], [near for *_, near in items[part]]
+            return make_batch(ct, slices, self.model.preset, self.device, neighbours=neighbours)
+
         yield progress(0, None)
-        done = 0
+        done, ahead = 0, MadeAhead(make)
         while done < len(items):
             if cancelled():
                 yield progress(done, items[done][0].id, cancelled=True)
                 return
             began = time.perf_counter()
-            raw = self._predict(ct, items[done : done + self._batches.size], case, drawings)
+            raw = self._predict(items, done, ahead, case, drawings)
             batch = items[done : done + len(raw)]  # memory may have allowed fewer than planned
             done += len(batch)
             for (segment, k, near), value in zip(batch, raw, strict=True):
@@ -246,18 +251,22 @@ class Scorer:
             plan |= empty_slices(segment.occupied_slices(), ct.frame.shape[0], ct.frame.spacing[0], reach_mm)
         return plan
 
-    def _predict(self, ct: CtVolume, items: Sequence[Item], case: CaseScore, drawings: Drawings | None) -> np.ndarray:
-        """Raw outputs for the first of ``items``: all of them, or as many as the device's memory holds at once."""
+    def _predict(
+        self, items: Sequence[Item], done: int, ahead: MadeAhead, case: CaseScore, drawings: Drawings | None
+    ) -> np.ndarray:
+        """Raw outputs for the first of the ``items`` not ``done``: a batch, or as many as memory holds at once."""
         while True:
-            batch = items[: self._batches.size]
             try:
                 self._bring_network()
-                slices, neighbours = [(segment, k) for segment, k, _ in batch], [near for *_, near in batch]
-                prepared = make_batch(ct, slices, self.model.preset, self.device, neighbours=neighbours)
+                part, prepared = ahead.take(slice(done, min(done + self._batches.size, len(items))))
+                batch, how = items[part], {}
+                if self.device.type == "cuda" and part.stop < len(items):
+                    following = slice(part.stop, min(part.stop + self._batches.size, len(items)))
+                    how["meanwhile"] = partial(ahead.make, following, self.device)
                 names = [segment.structure for segment, _, _ in batch]
                 if drawings is None:
-                    return self._score(prepared, names)
-                raw, shares = self._score(prepared, names, self.model.draw)
+                    return self._score(prepared, names, **how)
+                raw, shares = self._score(prepared, names, self.model.draw, **how)
                 drawn = np.rint(shares * WHOLE).astype(np.uint8)
                 for (segment, k, near), box, one in zip(batch, prepared.boxes, drawn, strict=True):
                     drawings.keep(segment.id, k, Drawing(box, one.copy(), _digest(segment, k, near)))
@@ -268,8 +277,8 @@ class Scorer:
                 problem = error.__class__.__name__
             self._make_room(problem, case)
 
-    def _score(self, batch: SliceBatch, names: Sequence[str | None], judge: Callable | None = None):
-        return (judge or self.model.score)(batch.images, names, batch.pixel_mm, batch.place, batch.locator)
+    def _score(self, batch: SliceBatch, names: Sequence[str | None], judge: Callable | None = None, **how):
+        return (judge or self.model.score)(batch.images, names, batch.pixel_mm, batch.place, batch.locator, **how)
 
     def _make_room(self, problem: str, case: CaseScore) -> None:
         """Halve the batch; when it cannot shrink, leave the GPU for the CPU."""

@@ -20,6 +20,7 @@ SCHEMA = "quality-sentinel-report/1"
 """The number goes up when a reader of the old form would misread the new one; new fields alone do not raise it."""
 _PACKAGES = (
     "quality-sentinel", "torch", "torchvision", "numpy", "scipy", "SimpleITK", "nibabel", "pydicom", "safetensors",
+    "openvino",
 )  # fmt: skip
 
 

@@ -35,9 +35,9 @@ def chunks(sides: np.ndarray, size: int) -> Iterator[slice]:
 
 
 def upload(values: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """``values`` of the CPU on ``device``: to an NVIDIA GPU from pinned memory, in the present stream and not waited for.
+    """``values`` of the CPU on ``device``: to an NVIDIA GPU from pinned memory, in the present stream, without waiting.
 
-    PyTorch gives the pinned memory to others only after an event behind the copy, so that none of it is ours to keep.
+    PyTorch gives the pinned memory to others only after an event behind the copy: buffers of our own are not needed.
     """
     return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
 

@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
         worst_picture(worst_slices(table, paths), options.out / "worst.png")
     atomic_write(options.out / "card.md", write_card({"name": model.name, **model.metadata}, report))
     print_figures(report["groups"])
-    print(f"written: {options.out / 'evaluation.json'}, tables, pictures and card.md beside it")
+    print(f"Read {options.out / 'card.md'}; evaluation.json, tables and pictures lie beside it")
     return 0
 
 

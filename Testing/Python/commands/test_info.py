@@ -18,6 +18,7 @@ def test_programs_get_the_same_as_json(a_model_file, capsys):
     assert main(["info", "--json", "--model", str(a_model_file)]) == 0
     info = json.loads(capsys.readouterr().out)
     assert info["model"]["name"] == "small"
+    assert info["model"]["backend"] in ("torch", "openvino") and info["model"]["precision"] == "float32"
     assert info["devices"][0] == "cpu"
     assert "torch" in info["versions"]
     assert "liver" in info["structures"]

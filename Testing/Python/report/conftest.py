@@ -60,7 +60,13 @@ def a_scored_case(a_torso):
             SegmentScore("4", "gallbladder", "gallbladder", Status.EMPTY),
         ],
         threshold=0.8,
-        model={"name": "small", "sha256": "0123456789abcdef" * 4, "calibration": {"coverage": 0.9}},
+        model={
+            "name": "small",
+            "sha256": "0123456789abcdef" * 4,
+            "calibration": {"coverage": 0.9},
+            "backend": "openvino",
+            "precision": "float32",
+        },  # fmt: skip
         device="cpu",
         seconds=75.0,
         warnings=["the CT was offset by 1024 & corrected"],

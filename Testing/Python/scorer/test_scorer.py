@@ -8,6 +8,7 @@ import torch
 
 from QualitySentinelLib.errors import CancelledError, ModelError, UsageError
 from QualitySentinelLib.network import build_network
+from QualitySentinelLib.network.backends import TorchBackend
 from QualitySentinelLib.scorer import Scorer
 from QualitySentinelLib.scorer import scorer as scorer_module
 from QualitySentinelLib.scores import Status
@@ -326,10 +327,85 @@ def test_a_missing_gpu_is_said_and_a_remedy_given(a_small_model):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
-def test_the_gpu_gives_the_scores_of_the_cpu(a_small_model, a_ct, a_segmentation):
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_the_gpu_gives_the_scores_of_the_cpu(a_small_model, a_ct, a_segmentation, batch_size):
     cpu = Scorer(a_small_model, device="cpu").score(a_ct, a_segmentation)
-    gpu = Scorer(a_small_model, device="cuda").score(a_ct, a_segmentation)
-    np.testing.assert_allclose([s.raw for s in cpu["liver"].slices], [s.raw for s in gpu["liver"].slices], atol=1e-3)
+    gpu = Scorer(a_small_model, device="cuda", batch_size=batch_size).score(a_ct, a_segmentation)
+    for one, other in zip(cpu.segments, gpu.segments, strict=True):
+        np.testing.assert_allclose(raws(one), raws(other), atol=1e-3)
+
+
+class FakeStream:
+    """Stands for a stream of a GPU, which runs what it is given at once: it shows the order, not that it overlaps."""
+
+    def __init__(self, device, notes):
+        self.device, self.notes = device, notes
+
+    def __enter__(self):
+        self.notes.append("uploads begin")
+
+    def __exit__(self, *_):
+        self.notes.append("uploads end")
+
+    def wait_stream(self, _):
+        self.notes.append("wait")
+
+
+@pytest.fixture
+def a_fake_gpu(a_small_model, monkeypatch):
+    """A scorer of batches of 4 on a stand-in for a GPU, and notes of what is done in which order."""
+    notes, real_make, real_run = [], scorer_module.make_batch, TorchBackend._run
+
+    def make(ct, items, preset, _, **options):
+        notes.append(f"make {len(items)}")
+        return real_make(ct, items, preset, "cpu", **options)
+
+    def run(backend, network, inputs):
+        notes.append(f"compute {len(inputs[0])}")
+        return real_run(backend, network, inputs)
+
+    monkeypatch.setattr(scorer_module, "make_batch", make)
+    monkeypatch.setattr(TorchBackend, "_run", run)
+    monkeypatch.setattr("torch.cuda.Stream", lambda device: FakeStream(device, notes))
+    monkeypatch.setattr("torch.cuda.stream", lambda stream: stream)
+    monkeypatch.setattr("torch.cuda.current_stream", lambda device: FakeStream(device, notes))
+    scorer = Scorer(a_small_model, device="cpu", backend="torch", batch_size=4)
+    scorer.device = FullGpu()
+    monkeypatch.setattr(scorer, "_bring_network", lambda: None)
+    return scorer, notes
+
+
+def test_a_gpus_next_batch_is_made_while_it_computes_and_waited_for(a_fake_gpu, a_small_model, a_ct, a_segmentation):
+    scorer, notes = a_fake_gpu
+    for progress in scorer.run(a_ct, a_segmentation, segments=["spleen"]):  # 14 slices
+        notes.append(progress.done)
+    made_ahead = ["uploads begin", "make 4", "uploads end"]
+    last = ["uploads begin", "make 2", "uploads end"]
+    assert notes == [
+        0, "make 4", "compute 4", *made_ahead, 4, "wait", "compute 4", *made_ahead, 8, "wait", "compute 4", *last, 12,
+        "wait", "compute 2", 14,
+    ]  # fmt: skip
+    expected = Scorer(a_small_model, device="cpu", backend="torch").score(a_ct, a_segmentation)
+    np.testing.assert_allclose(raws(progress.score["spleen"]), raws(expected["spleen"]), atol=1e-5)
+
+
+def test_a_batch_made_ahead_is_dropped_when_memory_allows_fewer(a_fake_gpu, a_ct, a_segmentation, monkeypatch):
+    scorer, notes = a_fake_gpu
+    expected = scorer.score(a_ct, a_segmentation)
+    run = TorchBackend._run
+    full = iter([False, True])
+
+    def full_once(backend, network, inputs):
+        if next(full, False):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return run(backend, network, inputs)
+
+    monkeypatch.setattr(TorchBackend, "_run", full_once)
+    notes.clear()
+    case = scorer.score(a_ct, a_segmentation)
+    assert [note for note in notes if "compute" in str(note)][:3] == ["compute 4", "compute 2", "compute 2"]
+    for one, other in zip(case.segments, expected.segments, strict=True):
+        np.testing.assert_allclose(raws(one), raws(other), atol=1e-5)
 
 
 def test_structures_never_trained_on_are_named_and_have_no_ranges(a_small_model, a_ct, a_segmentation):
