@@ -66,7 +66,7 @@ def a_scored_case(a_torso):
             "calibration": {"coverage": 0.9},
             "backend": "openvino",
             "precision": "float32",
-        },  # fmt: skip
+        },
         device="cpu",
         seconds=75.0,
         warnings=["the CT was offset by 1024 & corrected"],
