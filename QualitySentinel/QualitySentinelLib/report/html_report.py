@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ..files import atomic_write
-from ..scores import CaseScore, SegmentScore, SliceScore, Status, dsc_color, segment_labels, software_versions
+from ..scores import CaseScore, SegmentScore, SliceScore, dsc_color, segment_labels, software_versions
 from ..scores.aggregation import flagged_of_correct
 from ..scores.colors import NO_SCORE_COLOR, SCALES, css_color
 from ..suggestions import Drawings, ErrorMap, error_map
@@ -16,17 +16,7 @@ from .drawing import MISSED_COLOR
 from .overview import overview_pictures
 from .plot import dsc_plot, dsc_strip
 from .slice_picture import PICTURE_PX, slice_picture
-from .text import (
-    MISSED_TEXT,
-    case_title,
-    dsc_text,
-    duration_text,
-    environment,
-    file_name,
-    printable,
-    range_text,
-    threshold_text,
-)
+from .text import case_title, environment, file_name, printable
 from .worst_slices import worst_slices
 
 _TOP_PICTURES = 10
@@ -48,58 +38,35 @@ def write_html_report(
 
     ``drawings`` are filled by the scoring: pictures then show the expected contour. ``created`` is now by default.
     """
+    labels = {i: printable(label) for i, label in segment_labels(case_score.segments).items()}
+    ordered = case_score.worst_first()
+    ranks = {s.segment_id: n for n, s in enumerate(ordered, start=1)}
+    pictures = _pictures(case_score, ct, segmentation, drawings or Drawings())
+    mark_all = sum(s.n_scored for s in ordered) <= _MOST_MARKS
     page = environment().get_template("template.html").render(
         case=case_score,
         title=printable(case_title(ct.source) or "CT"),
         ct_name=file_name(ct.source),
         segmentation_name=file_name(segmentation.source),
         created=created or datetime.now().astimezone(),
-        duration=duration_text(case_score.seconds),
         versions=software_versions(),
         warnings=list(dict.fromkeys([*case_score.warnings, *ct.warnings, *segmentation.warnings])),
-        threshold=case_score.threshold,
-        threshold_text=threshold_text(case_score.threshold),
         scales=SCALES,
         missed_color=MISSED_COLOR,
         no_score_color=NO_SCORE_COLOR,
-        missed_text=MISSED_TEXT,
-        **_content(case_score, ct, segmentation, drawings or Drawings()),
+        rows=[
+            _row(s, labels[s.segment_id], rank, case_score.threshold, pictures.get(s.segment_id, []), mark_all)
+            for rank, s in enumerate(ordered, start=1)
+        ],
+        most_on_top=_TOP_PICTURES,
+        overview=overview_pictures(case_score, ct, segmentation, ranks),
+        picture_px=PICTURE_PX,
+        shows_expected=any(p["expected"] == "contour" for one in pictures.values() for p in one),
+        has_interval=any(low is not None for s in ordered for low in (s.dsc_low, *(x.dsc_low for x in s.slices))),
+        coverage=(case_score.model.get("calibration") or {}).get("coverage"),
+        flagged_of_correct=flagged_of_correct(case_score.model.get("calibration"), case_score.threshold),
     )
     return atomic_write(path, page)
-
-
-def _content(case_score: CaseScore, ct: CtVolume, segmentation: Segmentation, drawings: Drawings) -> dict:
-    labels = {i: printable(label) for i, label in segment_labels(case_score.segments).items()}
-    ordered = case_score.worst_first()
-    ranks = {s.segment_id: n for n, s in enumerate(ordered, start=1)}
-    pictures = _pictures(case_score, ct, segmentation, drawings)
-    mark_all = sum(s.n_scored for s in ordered) <= _MOST_MARKS
-    rows = [
-        _row(s, labels[s.segment_id], rank, case_score.threshold, pictures.get(s.segment_id, []), mark_all)
-        for rank, s in enumerate(ordered, start=1)
-    ]
-    top = [(row, row["pictures"][0]) for row in rows if row["pictures"]]
-    scored = [s for s in ordered if s.predicted_dsc is not None]
-    return {
-        "rows": rows,
-        "top": top[:_TOP_PICTURES],
-        "overview": overview_pictures(case_score, ct, segmentation, ranks),
-        "picture_px": PICTURE_PX,
-        "n_pictures": sum(len(p) for p in pictures.values()),
-        "n_scored": len(scored),
-        "n_below": sum(s.predicted_dsc < case_score.threshold for s in scored),
-        "n_with_flags": sum(s.n_flagged > 0 for s in ordered),
-        "n_slices_scored": sum(s.n_scored for s in ordered),
-        "n_slices_flagged": sum(s.n_flagged for s in ordered),
-        "n_status": {status.value: sum(s.status == status for s in ordered) for status in Status},
-        "n_missed": case_score.n_missed,
-        "n_with_missed": sum(s.n_missed > 0 for s in ordered),
-        "shows_expected": any(p["expected"] == "contour" for one in pictures.values() for p in one),
-        "looked_for_missed": any(s.empty_slices for s in ordered),
-        "has_interval": any(low is not None for s in ordered for low in (s.dsc_low, *(x.dsc_low for x in s.slices))),
-        "coverage": _share_text((case_score.model.get("calibration") or {}).get("coverage")),
-        "flagged_of_correct": flagged_of_correct(case_score.model.get("calibration"), case_score.threshold),
-    }
 
 
 def _row(segment: SegmentScore, label: str, rank: int, threshold: float, pictures: list[dict], mark_all: bool) -> dict:
@@ -109,9 +76,7 @@ def _row(segment: SegmentScore, label: str, rank: int, threshold: float, picture
         "structure": segment.structure if segment.structure and segment.structure.lower() != label.lower() else "",
         "rank": rank,
         "colors": _colors(segment.predicted_dsc),
-        "dsc": dsc_text(segment.predicted_dsc, threshold),
         "below": segment.predicted_dsc is not None and segment.predicted_dsc < threshold,
-        "range": range_text(segment.dsc_low, segment.dsc_high),
         "strips": {scale: dsc_strip(segment, scale) for scale in SCALES} if segment.slices else {},
         "plot": dsc_plot(segment, label, threshold, mark_all) if segment.slices else "",
         "pictures": pictures,
@@ -134,10 +99,8 @@ def _pictures(
             errors = error_map(drawings.of(slice_score), segment, k, ct.frame.shape[1:])
             picture = slice_picture(ct, segment, k, mask_from=slice_score.nearest_k, errors=errors)
             entry = {
-                "uri": picture.uri, "window": picture.window.name, "slice": slice_score, "missed": slice_score.missed,
+                "uri": picture.uri, "window": picture.window.name, "slice": slice_score,
                 "expected": _expected(errors), "colors": _colors(slice_score.predicted_dsc),
-                "dsc_text": dsc_text(slice_score.predicted_dsc, case_score.threshold),
-                "range": range_text(slice_score.dsc_low, slice_score.dsc_high),
             }  # fmt: skip
             pictures.setdefault(segment_id, []).append(entry)
     return pictures
@@ -165,8 +128,3 @@ def _canonical_slice(slice_score: SliceScore, ct: CtVolume) -> int | None:
         if inside and abs(ct.frame.position_mm(k) - slice_score.position_mm) <= ct.frame.spacing[0] / 2:
             return int(k)
     return None
-
-
-def _share_text(share: float | None) -> str:
-    """``90 %`` of 0.9; empty where there is none."""
-    return "" if share is None else f"{100 * share:.3g} %"

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from ..scores import SegmentScore, SliceScore, dsc_color
 from ..scores.colors import DEFAULT_SCALE
 from .drawing import MISSED_COLOR, png_data_uri
-from .text import MISSED_TEXT, environment
+from .text import environment
 
 WIDTH, HEIGHT = 620, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, WIDTH - 22, 12, HEIGHT - 62
@@ -43,7 +43,7 @@ def dsc_plot(segment: SegmentScore, label: str, threshold: float, mark_all: bool
         runs=_runs(slices, step, all_scored=segment.n_scored >= segment.n_slices),
         largest_area=max(s.area_mm2 for s in slices) or 1.0,
         marked=[s for s in slices if s.flagged or mark_all],
-        missed=segment.missed_slices, missed_text=MISSED_TEXT,
+        missed=segment.missed_slices,
     )  # fmt: skip
     return Markup(svg)  # the template escapes what it is given
 

@@ -25,9 +25,10 @@ def environment(*folders: Path) -> Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     made.filters.update(
-        printable=printable, breakable=breakable, position=position_text, css=css_color, dsc=dsc_text
-    )
-    made.globals.update(range_text=range_text)
+        printable=printable, breakable=breakable, position=position_text, css=css_color, dsc=dsc_text,
+        threshold=threshold_text, duration=duration_text, file_name=file_name,
+    )  # fmt: skip
+    made.globals.update(range_text=range_text, missed_text=MISSED_TEXT)
     return made
 
 
