@@ -12,6 +12,7 @@ from ..reading.image import image_stem, images_in
 from ..scores.tables import unescaped
 from .case import Case, DataSet
 from .find import find_cases
+from .layouts.nnunet import CHANNEL
 from .predictions import find_predictions
 from .table import read_table
 
@@ -32,7 +33,11 @@ def find_pool(pool: Path, layout: str | None = None, names: str | None = None) -
         if layout or not pool.is_dir():
             raise
         images = [p for part in ("imagesTs", "imagesTr", ".") for p in images_in(pool / part)]
-        cts = {image_stem(p).removesuffix("_0000"): p for p in images if not _other_channel(image_stem(p))}
+        cts = {}
+        for path in images:
+            match = CHANNEL.fullmatch(image_stem(path))
+            if match is None or match[2] == "0000":
+                cts[match[1] if match else image_stem(path)] = path
         root = pool.resolve()
         if not cts:
             found = find_cases(pool, "folders", names=names)
@@ -41,10 +46,6 @@ def find_pool(pool: Path, layout: str | None = None, names: str | None = None) -
             found = DataSet(root, "images", cases)
     found.cases = [replace(c, problem="") if c.ct and not c.seg else c for c in found.cases]
     return found
-
-
-def _other_channel(stem: str) -> bool:
-    return len(stem) > 5 and stem[-5] == "_" and stem[-4:].isdecimal() and stem[-4:] != "0000"
 
 
 class ListRow(NamedTuple):

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import InputError, QualitySentinelError, readable
-from .image import files_below
+from .image import FARTHEST_MM, files_below
 
 SEGMENTATION_STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 """SOP classes Segmentation Storage and Label Map Segmentation Storage."""
@@ -90,6 +92,32 @@ def _drop_damaged(dataset) -> None:
                 _drop_damaged(item)
         except Exception:  # as above
             del dataset[tag]
+
+
+def geometry(header, index: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Where a slice is, or frame ``index`` of a multi-frame object.
+
+    Returns:
+        LPS mm ``[3]`` of its first pixel, and LPS mm ``[2, 3]`` to the next pixel of a row and to the next row.
+
+    Raises:
+        AttributeError, KeyError, TypeError, ValueError: the header gives none.
+    """
+    if index is None:
+        given = header.ImagePositionPatient, header.ImageOrientationPatient, header.PixelSpacing
+    else:
+        given = (
+            functional_group(header, index, "PlanePositionSequence").ImagePositionPatient,
+            functional_group(header, index, "PlaneOrientationSequence").ImageOrientationPatient,
+            functional_group(header, index, "PixelMeasuresSequence").PixelSpacing,
+        )
+    position, orientation, (row_mm, column_mm) = (np.array([float(v) for v in values]) for values in given)
+    numbers = np.concatenate((position, orientation, (row_mm, column_mm)))
+    rows, columns = orientation.reshape(2, 3)
+    fits = len(position) == 3 and (np.abs(numbers) < FARTHEST_MM).all() and min(row_mm, column_mm) > 0
+    if not fits or abs(np.linalg.norm(np.cross(rows, columns)) - 1) > 0.01:
+        raise ValueError("no geometry")
+    return position, np.stack((rows * column_mm, columns * row_mm))
 
 
 def functional_group(dataset, index: int, keyword: str):

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..volume.collector import SAME_PLANE, SegmentCollector, SegmentHeader
-from .dicom_files import SEGMENTATION_STORAGE, functional_group, refusing_damage
+from .dicom_files import SEGMENTATION_STORAGE, functional_group, geometry, refusing_damage
 from .image import image_stem
 
 _MOST_PLANES = 10_000
@@ -55,11 +55,15 @@ def _read(path: Path, dataset, collector: SegmentCollector) -> None:
             continue  # the background
         name = str(item.get("SegmentLabel", "") or f"{image_stem(path)} {number}")
         found[number] = SegmentHeader(str(number), name, _color(item), segment_tags(item), (str(number),))
-    frames = [_frame(dataset, index) for index in range(int(dataset.get("NumberOfFrames", 1)))]
-    stack = _Stack(path, frames, dataset, collector)
-    of_segment: dict[int, list[int]] = defaultdict(list)
-    for index, frame in enumerate(frames):
-        of_segment[frame["segment"]].append(index)
+    frames = range(int(dataset.get("NumberOfFrames", 1)))
+    stack = _Stack(path, [geometry(dataset, index) for index in frames], dataset, collector)
+    of_segment: dict[int | None, list[int]] = defaultdict(list)
+    for index in frames:
+        segment = None
+        if kind != "LABELMAP":
+            group = functional_group(dataset, index, "SegmentIdentificationSequence")
+            segment = int(group.ReferencedSegmentNumber)
+        of_segment[segment].append(index)
     for number, what in found.items():
         if not collector.wants(what):
             continue
@@ -78,62 +82,47 @@ def _read(path: Path, dataset, collector: SegmentCollector) -> None:
             collector.add_empty(what)
 
 
-def _frame(dataset, index: int) -> dict:
-    """Segment number, position and orientation of a frame, from its own or the shared functional groups."""
-    segment = None
-    if str(dataset.SegmentationType) != "LABELMAP":
-        segment = int(functional_group(dataset, index, "SegmentIdentificationSequence").ReferencedSegmentNumber)
-    measures = functional_group(dataset, index, "PixelMeasuresSequence")
-    position = functional_group(dataset, index, "PlanePositionSequence").ImagePositionPatient
-    orientation = functional_group(dataset, index, "PlaneOrientationSequence").ImageOrientationPatient
-    return {
-        "segment": segment,
-        "position": np.array(position, dtype=float),
-        "orientation": np.array(orientation, dtype=float),
-        "spacing": tuple(float(v) for v in measures.PixelSpacing),
-        "between": float(measures.get("SpacingBetweenSlices") or 0.0),
-        "thickness": float(measures.get("SliceThickness") or 0.0),
-    }
-
-
 class _Stack:
     """The frames as planes of one stack: those of the CT where all lie on them (``on_ct``), else regular ones.
 
     ``place`` is the number of each frame's plane.
     """
 
-    def __init__(self, path: Path, frames: list[dict], dataset, collector: SegmentCollector) -> None:
+    def __init__(
+        self, path: Path, frames: list[tuple[np.ndarray, np.ndarray]], dataset, collector: SegmentCollector
+    ) -> None:
         self.on_ct, self.place = False, []
         if not frames:
             return
-        first = frames[0]
-        if any(np.abs(f["orientation"] - first["orientation"]).max() > 1e-3 for f in frames):
+        first = frames[0][1]
+        if any(np.abs(axes - first).max() > 1e-3 * np.abs(first).max() for _, axes in frames):
             raise InputError(f"{path}: its frames have several orientations; export it on the CT's slices")
-        row, column = first["orientation"][:3] * first["spacing"][1], first["orientation"][3:] * first["spacing"][0]
-        positions = np.array([f["position"] for f in frames])
+        row, column = first
+        positions = np.array([position for position, _ in frames])
         corners = [positions, positions + row * (dataset.Columns - 1), positions + column * (dataset.Rows - 1)]
         found = collector.on_planes(np.stack(corners, axis=1) * _FLIPPED)
         if found is not None:
             self.on_ct, (numbers, shifts, step) = True, found
             positions, step = positions + shifts * _FLIPPED, step * _FLIPPED
         else:
-            numbers, step = self._regular(path, first, positions, np.cross(row, column))
+            measures = functional_group(dataset, 0, "PixelMeasuresSequence")
+            numbers, step = self._regular(path, measures, positions, np.cross(row, column))
         lowest = int(np.argmin(numbers))
         self.place = (numbers - numbers[lowest]).tolist()
         self._lps = np.eye(4)
         self._lps[:3] = np.column_stack((row, column, step, positions[lowest]))
 
     @staticmethod
-    def _regular(path: Path, first: dict, positions: np.ndarray, normal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _regular(path: Path, measures, positions: np.ndarray, normal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Number of each frame's plane in a regular stack, from 0, and the step between planes (LPS mm)."""
         normal = normal / np.linalg.norm(normal)
         depths = positions @ normal
         depths -= depths.min()
         steps = np.diff(np.unique(np.round(depths, 3)))
         smallest = float(steps[steps > 1e-2].min()) if (steps > 1e-2).any() else 0.0
-        candidates = (s for s in (abs(first["between"]), smallest) if s > 0)
+        candidates = (s for s in (abs(float(measures.get("SpacingBetweenSlices") or 0.0)), smallest) if s > 0)
         regular = (s for s in candidates if np.abs(depths / s - np.rint(depths / s)).max() < SAME_PLANE)
-        step = next(regular, 0.0 if smallest else first["thickness"] or 1.0)
+        step = next(regular, 0.0 if smallest else float(measures.get("SliceThickness") or 1.0))
         if step <= 0:
             raise InputError(f"{path}: its frames are unevenly spaced; export it on the CT's slices")
         if depths.max() > _MOST_PLANES * step:

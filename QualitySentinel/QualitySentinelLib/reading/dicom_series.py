@@ -16,8 +16,15 @@ from ..errors import InputError, UsageError
 from ..volume.hounsfield import AIR_HU, HIGHEST_HU
 from ..volume.placement import GRID_TOLERANCE
 from ..volume.segmentation import is_called
-from .dicom_files import RT_STRUCTURE_SET_STORAGE, SEGMENTATION_STORAGE, dicom_headers, functional_group, is_ct
-from .image import FARTHEST_MM, Image
+from .dicom_files import (
+    RT_STRUCTURE_SET_STORAGE,
+    SEGMENTATION_STORAGE,
+    dicom_headers,
+    functional_group,
+    geometry,
+    is_ct,
+)
+from .image import Image
 from .itk_file import quiet_itk
 
 UNEVEN = 0.05
@@ -163,14 +170,10 @@ def _find(place: Path, files: Sequence[Path] | None) -> tuple[Iterable[_Series],
 
 def _slices(path: Path, header) -> Iterator[_Slice]:
     if not header.get("PerFrameFunctionalGroupsSequence"):
-        place = header.ImagePositionPatient, header.ImageOrientationPatient, header.PixelSpacing
-        yield _Slice(path, 0, int(header.get("InstanceNumber") or 0), *_geometry(*place), padding=_padding(header))
+        yield _Slice(path, 0, int(header.get("InstanceNumber") or 0), *geometry(header), padding=_padding(header))
         return
     first = None
     for index in range(int(header.NumberOfFrames)):
-        position = functional_group(header, index, "PlanePositionSequence").ImagePositionPatient
-        orientation = functional_group(header, index, "PlaneOrientationSequence").ImageOrientationPatient
-        spacing = functional_group(header, index, "PixelMeasuresSequence").PixelSpacing
         try:
             scale = functional_group(header, index, "PixelValueTransformationSequence")
             slope, intercept = float(scale.RescaleSlope), float(scale.RescaleIntercept)
@@ -179,22 +182,7 @@ def _slices(path: Path, header) -> Iterator[_Slice]:
         first = first or (slope, intercept)
         factor = slope / first[0]
         correction = factor, intercept - first[1] * factor
-        yield _Slice(path, index, index, *_geometry(position, orientation, spacing), correction)
-
-
-def _geometry(position, orientation, spacing) -> tuple[np.ndarray, np.ndarray]:
-    """Position and axes of a slice; ValueError where the header's numbers give none."""
-    position, orientation, (row_mm, column_mm) = _numbers(position, 3), _numbers(orientation, 6), _numbers(spacing, 2)
-    if abs(float(np.linalg.norm(np.cross(orientation[:3], orientation[3:]))) - 1) > 0.01 or min(row_mm, column_mm) <= 0:
-        raise ValueError
-    return position, orientation.reshape(2, 3) * [[column_mm], [row_mm]]
-
-
-def _numbers(values, count: int) -> np.ndarray:
-    numbers = np.array([float(v) for v in values])
-    if len(numbers) != count or not (np.abs(numbers) < FARTHEST_MM).all():
-        raise ValueError
-    return numbers
+        yield _Slice(path, index, index, *geometry(header, index), correction)
 
 
 def _padding(header) -> float | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from ...reading.image import image_stem, images_in
 from . import nnunet
-from .layout import Found, Layout, case_of
+from .layout import Layout
 
 
 def fits(root: Path) -> bool:
@@ -15,16 +16,4 @@ def fits(root: Path) -> bool:
     return bool(labels) and not nnunet.fits(root) and any(image_stem(p) in labels for p in images_in(root / "imagesTr"))
 
 
-def find(root: Path) -> Found:
-    """Every image or label map of a part that has label maps is a case."""
-    names, _ = nnunet.described(root)
-    cases = []
-    for part, split in nnunet.PARTS.items():
-        maps = {image_stem(p): p for p in images_in(root / f"labels{part}")}
-        cts = {image_stem(p): p for p in images_in(root / f"images{part}")}
-        for case in sorted({*maps, *cts} if maps else ()):
-            cases.append(case_of(root, case, cts.get(case), maps.get(case), names=names, metadata={"split": split}))
-    return Found(cases)
-
-
-LAYOUT = Layout("decathlon", fits, find)
+LAYOUT = Layout("decathlon", fits, partial(nnunet.find, numbered=False))

@@ -107,12 +107,9 @@ def _folders_of_several(series: dict[str, _Series], root: Path) -> set[Path]:
     """Folders in or below which files of more than one CT series lie."""
     inside = defaultdict(set)
     for uid, one in series.items():
-        for folder in {path.parent for path in one.files}:
-            while True:
-                inside[folder].add(uid)
-                if folder == root or folder == folder.parent:
-                    break
-                folder = folder.parent
+        folders = {path.parent for path in one.files}
+        for folder in {above for place in folders for above in (place, *place.parents) if above.is_relative_to(root)}:
+            inside[folder].add(uid)
     return {folder for folder, uids in inside.items() if len(uids) > 1}
 
 
@@ -160,9 +157,7 @@ def _metadata(header) -> dict[str, str]:
 
 def _text(value) -> str:
     """A header's value as text; of several values the first."""
-    if value is None or isinstance(value, str):
-        return (value or "").strip()
-    return str(value[0]).strip() if len(value) else ""
+    return str(next(iter(_values(value)), "")).strip()
 
 
 def _age(header) -> str:

@@ -9,24 +9,28 @@ from ...reading.image import image_stem, images_in
 from ...reading.names import read_json, read_names
 from .layout import Found, Layout, case_of
 
-_CHANNEL = re.compile(r"(.+)_(\d{4})")
+CHANNEL = re.compile(r"(.+)_(\d{4})")
+"""Stem of an image: its case, and the number of its channel."""
 PARTS = {"Tr": "train", "Ts": "test"}
 """Folders ``imagesTr`` and ``labelsTr``, and so on; what the column ``split`` says of their cases."""
 
 
 def fits(root: Path) -> bool:
     """Whether its images carry channel numbers."""
-    return (root / "labelsTr").is_dir() and any(_CHANNEL.fullmatch(image_stem(p)) for p in images_in(root / "imagesTr"))
+    return (root / "labelsTr").is_dir() and any(CHANNEL.fullmatch(image_stem(p)) for p in images_in(root / "imagesTr"))
 
 
-def find(root: Path) -> Found:
-    """Every image or label map of a part that has label maps is a case; of several channels the CT is taken."""
-    (names, channel), cases = described(root), []
+def find(root: Path, numbered: bool = True) -> Found:
+    """Every image or label map of a part that has label maps is a case; of several channels the CT is taken.
+
+    ``numbered``: names of images end in the number of a channel; others are left out.
+    """
+    (names, channel), cases = _described(root), []
     for part, split in PARTS.items():
         labels = {image_stem(p): p for p in images_in(root / f"labels{part}")}
         cts, several = {}, set()
         for path in images_in(root / f"images{part}"):
-            match = _CHANNEL.fullmatch(image_stem(path))
+            match = CHANNEL.fullmatch(image_stem(path)) if numbered else [path, image_stem(path), channel]
             if match:
                 several.add(match[1])
                 if int(match[2]) == channel:
@@ -36,7 +40,7 @@ def find(root: Path) -> Found:
     return Found(cases)
 
 
-def described(root: Path) -> tuple[dict[str, str] | None, int]:
+def _described(root: Path) -> tuple[dict[str, str] | None, int]:
     """What ``dataset.json`` says: names by label value, and the number of the channel called CT, else 0."""
     path = root / "dataset.json"
     if not path.is_file():
