@@ -14,7 +14,6 @@ from ..scores import software_versions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     parser.add_argument("--json", action="store_true", help="machine-readable")
     parser.add_argument("--model", default="bundled", help="'bundled' or a model file to describe")
     parser.add_argument(

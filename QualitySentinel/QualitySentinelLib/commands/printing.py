@@ -25,7 +25,6 @@ class _Reader:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write text."""
         try:
             return self._stream.write(text)
         except BrokenPipeError:
@@ -33,7 +32,6 @@ class _Reader:
             return len(text)
 
     def flush(self) -> None:
-        """Write what is buffered."""
         try:
             self._stream.flush()
         except BrokenPipeError:
@@ -95,7 +93,6 @@ class CaseProgress:
         self.done, self.total = done, total
 
     def close(self) -> None:
-        """Leave the bar as it is."""
         if self._bar is not None:
             self._bar.close()
 

@@ -26,7 +26,6 @@ _NEEDED = ("trame", "trame_slicer", "slicer", "aiohttp")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     add_case_arguments(parser, required=False)
     parser.add_argument("--queue", type=Path, metavar="LIST", help="selection.csv of select; instead of --ct, --seg")
     parser.add_argument("--data", type=Path, metavar="POOL", help="the pool that the list was selected from")

@@ -23,7 +23,6 @@ from ..scores.aggregation import AGGREGATIONS, DEFAULT_AGGREGATION
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     add_case_arguments(parser)
     parser.add_argument("--out", required=True, type=Path, help="folder for the results (made when missing)")
     add_scoring_arguments(parser)

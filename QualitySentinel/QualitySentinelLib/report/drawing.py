@@ -1,4 +1,4 @@
-"""What the pictures of the report share: scaling, contours, letters, and pictures as text for the page."""
+"""What the pictures of the report share: gray values, contours, letters, and pictures as text for the page."""
 
 from __future__ import annotations
 
@@ -42,38 +42,55 @@ def fitting_window(preset: WindowPreset, hu: np.ndarray) -> WindowPreset:
     return WindowPreset("full range", (low + high) / 2, max(high - low, 1.0))
 
 
-def scaled_gray(gray: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
-    """A gray plane (uint8 ``[rows, columns]``) inside ``box`` scaled to ``size``, float32 ``[height, width]`` 0..255.
+class Picture:
+    """A plane of the CT to paint on.
 
-    ``size`` is (width, height), ``box`` (left, top, right, bottom) in pixel edges of the plane, maybe fractional.
+    Args:
+        gray: uint8 ``[rows, columns]``.
+        size: (width, height) of the picture.
+        box: what it shows of the plane: (left, top, right, bottom) in pixel edges, maybe fractional.
     """
-    image = Image.fromarray(np.ascontiguousarray(gray)).resize(size, Image.Resampling.BICUBIC, box=box)
-    return np.asarray(image, dtype=np.float32)
 
+    def __init__(self, gray: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]) -> None:
+        self.size, self._box = size, box
+        scaled = Image.fromarray(np.ascontiguousarray(gray)).resize(size, Image.Resampling.BICUBIC, box=box)
+        self._pixels = np.repeat(np.asarray(scaled, dtype=np.float32)[..., None], 3, axis=2)
 
-def fill_and_line(
-    mask: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float], line_px: float = 2.0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Opacity 0..1, float32 ``[height, width]``, of a mask's inside and of its contour ``line_px`` wide.
+    def fill_and_line(self, mask: np.ndarray, line_px: float) -> tuple[np.ndarray, np.ndarray]:
+        """Opacity 0..1, float32 ``[height, width]``, of the inside of a mask of the plane, and of its contour.
 
-    The contour is where the mask, interpolated linearly, falls just under one half: along the voxels' edges but
-    without stairs, and voxels that touch at a corner stay joined. Arguments as for :func:`scaled_gray`.
-    """
-    fine = (size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING)
-    plane = Image.fromarray(mask.astype(np.uint8) * 255)
-    inside = plane.resize(fine, Image.Resampling.BILINEAR, box=box).point(lambda v: 255 if v >= 105 else 0)
-    blur = line_px * _SUPERSAMPLING / 2
-    edge = np.asarray(inside.filter(ImageFilter.GaussianBlur(blur)), dtype=np.float32) / 255
-    line = np.clip(2.2 * (1 - np.abs(2 * edge - 1)) - 0.4, 0, 1)
-    return (
-        np.asarray(inside.reduce(_SUPERSAMPLING), dtype=np.float32) / 255,
-        np.asarray(Image.fromarray((line * 255).astype(np.uint8)).reduce(_SUPERSAMPLING), dtype=np.float32) / 255,
-    )
+        The contour is where the mask, interpolated linearly, falls just under one half: along the voxels' edges but
+        without stairs, and voxels that touch at a corner stay joined.
+        """
+        fine = (self.size[0] * _SUPERSAMPLING, self.size[1] * _SUPERSAMPLING)
+        plane = Image.fromarray(mask.astype(np.uint8) * 255)
+        inside = plane.resize(fine, Image.Resampling.BILINEAR, box=self._box).point(lambda v: 255 if v >= 105 else 0)
+        blur = line_px * _SUPERSAMPLING / 2
+        edge = np.asarray(inside.filter(ImageFilter.GaussianBlur(blur)), dtype=np.float32) / 255
+        line = np.clip(2.2 * (1 - np.abs(2 * edge - 1)) - 0.4, 0, 1)
+        return (
+            np.asarray(inside.reduce(_SUPERSAMPLING), dtype=np.float32) / 255,
+            np.asarray(Image.fromarray((line * 255).astype(np.uint8)).reduce(_SUPERSAMPLING), dtype=np.float32) / 255,
+        )
 
+    def paint(self, rgb: tuple[float, float, float], opacity: np.ndarray) -> None:
+        """Paint ``rgb`` (0..1) over it."""
+        self._pixels += opacity[..., None] * (np.array(rgb, dtype=np.float32) * 255 - self._pixels)
 
-def blend(picture: np.ndarray, rgb: tuple[float, float, float], opacity: np.ndarray) -> None:
-    """Paint ``rgb`` (0..1) over ``picture`` (float32 ``[height, width, 3]``, 0..255) in place."""
-    picture += opacity[..., None] * (np.array(rgb, dtype=np.float32) * 255 - picture)
+    def labeled(self, edges: str, px_per_mm: float) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+        """The picture with a scale bar and the patient's directions at its left, right, upper and lower edge."""
+        image = Image.fromarray(np.clip(self._pixels + 0.5, 0, 255).astype(np.uint8))
+        draw, (width, height) = ImageDraw.Draw(image), self.size
+        places = ((5, height / 2), (width - 5, height / 2), (width / 2, 3), (width / 2, height - 4))
+        for letter, place, anchor in zip(edges, places, ("lm", "rm", "ma", "md"), strict=True):
+            _write(draw, place, letter, anchor, 15)
+        longest = width / 3 / px_per_mm
+        mm = max((m for m in (5, 10, 20, 50, 100, 200) if m <= longest), default=5)
+        x, y, end = 8, height - 9, 8 + mm * px_per_mm
+        draw.rectangle([x - 1, y - 2, end + 1, y + 2], fill="black")
+        draw.rectangle([x, y - 1, end, y + 1], fill="white")
+        _write(draw, (x, y - 4), f"{mm / 10:g} cm", "ld", 12)
+        return image, draw
 
 
 @cache
@@ -82,50 +99,13 @@ def font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
     return ImageFont.load_default(size)
 
 
-def write(
-    draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, anchor: str, size: int = 15, color="white"
-) -> None:
-    """Letters with a dark rim, readable on any tissue. ``anchor`` as Pillow has it, e.g. ``mm`` for the middle."""
-    draw.text(place, text, fill=color, font=font(size), anchor=anchor, stroke_width=2, stroke_fill="black")
+def _write(draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, anchor: str, size: int) -> None:
+    """Letters with a dark rim, readable on any tissue; ``anchor`` as Pillow has it, e.g. ``mm`` for the middle."""
+    draw.text(place, text, fill="white", font=font(size), anchor=anchor, stroke_width=2, stroke_fill="black")
 
 
-def write_orientation(draw: ImageDraw.ImageDraw, size: tuple[int, int], left: str, right: str, top: str, bottom: str):
-    """The patient directions at the four edges of a picture of ``size`` (width, height)."""
-    width, height = size
-    write(draw, (5, height / 2), left, "lm")
-    write(draw, (width - 5, height / 2), right, "rm")
-    write(draw, (width / 2, 3), top, "ma")
-    write(draw, (width / 2, height - 4), bottom, "md")
-
-
-def draw_scale_bar(draw: ImageDraw.ImageDraw, size: tuple[int, int], px_per_mm: float) -> None:
-    """A bar of a round number of cm at the lower left, at most a third as long as the picture is wide."""
-    longest = size[0] / 3 / px_per_mm
-    mm = max((m for m in (5, 10, 20, 50, 100, 200) if m <= longest), default=5)
-    x, y = 8, size[1] - 9
-    end = x + mm * px_per_mm
-    draw.rectangle([x - 1, y - 2, end + 1, y + 2], fill="black")
-    draw.rectangle([x, y - 1, end, y + 1], fill="white")
-    write(draw, (x, y - 4), f"{mm / 10:g} cm", "ld", 12)
-
-
-def jpeg_data_uri(picture: np.ndarray | Image.Image, quality: int = 86) -> str:
-    """A picture (``[height, width, 3]``, 0..255) as a ``data:`` URI; color at full resolution for crisp contours."""
-    image = picture if isinstance(picture, Image.Image) else to_image(picture)
-    return _data_uri(image, "jpeg", quality=quality, subsampling=0)
-
-
-def png_data_uri(pixels: np.ndarray) -> str:
-    """A small lossless picture (uint8 ``[height, width, 3 or 4]``) as a ``data:`` URI."""
-    return _data_uri(Image.fromarray(pixels), "png")
-
-
-def _data_uri(image: Image.Image, kind: str, **how) -> str:
+def data_uri(image: Image.Image, kind: str, **options) -> str:
+    """A picture as a ``data:`` URI; ``kind`` and ``options`` as Pillow saves it."""
     stream = io.BytesIO()
-    image.save(stream, kind, optimize=True, **how)
+    image.save(stream, kind, optimize=True, **options)
     return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
-
-
-def to_image(picture: np.ndarray) -> Image.Image:
-    """A float picture 0..255 ``[height, width, 3]`` as an RGB image."""
-    return Image.fromarray(np.clip(picture + 0.5, 0, 255).astype(np.uint8))

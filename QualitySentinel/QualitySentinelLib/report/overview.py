@@ -12,22 +12,12 @@ from scipy import ndimage
 
 from ..anatomy.windows import WIDE
 from ..scores import CaseScore, dsc_color
-from ..scores.colors import SCALES
+from ..scores.colors import DEFAULT_SCALE, SCALES
 from ..volume import CtVolume, Segment, Segmentation
-from .drawing import (
-    blend,
-    draw_scale_bar,
-    fill_and_line,
-    font,
-    gray_values,
-    jpeg_data_uri,
-    scaled_gray,
-    to_image,
-    write_orientation,
-)
+from .drawing import Picture, data_uri, font, gray_values
 
 _PLANES = ("Axial", "Coronal", "Sagittal")
-_EDGES = (("R", "L", "A", "P"), ("R", "L", "S", "I"), ("A", "P", "S", "I"))
+_EDGES = ("RLAP", "RLSI", "APSI")
 """Patient directions at the left, right, top and bottom; both by the axis that the plane is across: k, j, i."""
 _THIN = 0.25
 """A stack less high than this share of its width is shown in an axial plane: the others would be mere strips."""
@@ -114,8 +104,8 @@ def _picture(
     def plane_at(volume: np.ndarray, number: int) -> np.ndarray:
         return volume[tuple(number if a == axis else slice(None) for a in range(3))]
 
-    gray = scaled_gray(gray_values(plane_at(ct.hu, index), WIDE)[upward], size, box)
-    pictures = {scale: np.repeat(gray[..., None], 3, axis=2) for scale in SCALES}
+    gray = gray_values(plane_at(ct.hu, index), WIDE)[upward]
+    pictures = {scale: Picture(gray, size, box) for scale in SCALES}
     places: dict[int, tuple[int, int]] = {}
     for segment in segments:
         if not segment.box[axis].start <= index < segment.box[axis].stop:
@@ -125,11 +115,11 @@ def _picture(
             continue
         mask = np.zeros((shape[down], shape[across]), dtype=bool)
         mask[segment.box[down], segment.box[across]] = inner
-        fill, line = fill_and_line(mask[upward], size, box, line_px=1.4)
+        fill, line = pictures[DEFAULT_SCALE].fill_and_line(mask[upward], line_px=1.4)
         for scale, picture in pictures.items():
             color = dsc_color(dsc.get(segment.id), scale)
-            blend(picture, color, fill * 0.42)
-            blend(picture, color, line * 0.95)
+            picture.paint(color, fill * 0.42)
+            picture.paint(color, line * 0.95)
         if dsc.get(segment.id) is not None and (fill > 0.5).sum() >= _LEAST_PX_NUMBERED:
             inside = ndimage.distance_transform_cdt(np.pad(fill > 0.5, 1))[1:-1, 1:-1]
             row, column = np.unravel_index(inside.argmax(), inside.shape)
@@ -137,13 +127,10 @@ def _picture(
     numbered = _apart(places)
     uris = {}
     for scale, picture in pictures.items():
-        image = to_image(picture)
-        draw = ImageDraw.Draw(image)
+        image, draw = picture.labeled(_EDGES[axis], px_per_mm)
         for rank in numbered:
             _number(draw, size, places[rank], rank)
-        write_orientation(draw, size, *_EDGES[axis])
-        draw_scale_bar(draw, size, px_per_mm)
-        uris[scale] = jpeg_data_uri(image, 88)
+        uris[scale] = data_uri(image, "jpeg", quality=88, subsampling=0)
     width, height = size
     return OverviewPicture(_PLANES[axis], uris, width, height, tuple(numbered))
 

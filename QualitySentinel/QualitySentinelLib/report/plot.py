@@ -7,10 +7,11 @@ import math
 
 import numpy as np
 from markupsafe import Markup
+from PIL import Image
 
 from ..scores import SegmentScore, SliceScore, dsc_color
 from ..scores.colors import DEFAULT_SCALE
-from .drawing import MISSED_COLOR, png_data_uri
+from .drawing import MISSED_COLOR, data_uri
 from .text import environment
 
 WIDTH, HEIGHT = 620, 250
@@ -86,7 +87,7 @@ def dsc_strip(segment: SegmentScore, scale: str = DEFAULT_SCALE) -> str:
         pixels[:, s.k - first] = _opaque(dsc_color(s.predicted_dsc, scale))
     for s in missed:
         pixels[1, s.k - first] = _opaque(MISSED_COLOR)
-    return png_data_uri(pixels)
+    return data_uri(Image.fromarray(pixels), "png")
 
 
 def _opaque(rgb: tuple[float, float, float]) -> list[int]:

@@ -5,22 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from PIL import ImageDraw
 
 from ..anatomy import WindowPreset, window_of
 from ..suggestions import EXPECTED_COLOR, ErrorMap
 from ..volume import CtVolume, Segment
-from .drawing import (
-    blend,
-    draw_scale_bar,
-    fill_and_line,
-    fitting_window,
-    gray_values,
-    jpeg_data_uri,
-    scaled_gray,
-    to_image,
-    write_orientation,
-)
+from .drawing import Picture, data_uri, fitting_window, gray_values
 
 PICTURE_PX = 360
 CONTOUR_COLOR = (0.0, 0.93, 1.0)
@@ -85,20 +74,17 @@ def slice_picture(
         ct.hu[k, inner_r, inner_c], window
     )
     box = (edges[0] - c0, edges[1] - r0, edges[2] - c0, edges[3] - r0)
-    picture = np.repeat(scaled_gray(gray, (px, px), box)[..., None], 3, axis=2)
+    picture = Picture(gray, (px, px), box)
     cut = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     expected = None if errors is None else errors.expected()
     if expected is None or mask_from is None or not expected.any():
         drawn = _placed(cut, (top + rows[0] - r0, left + columns[0] - c0), gray.shape)
-        _draw_contour(picture, drawn, box, CONTOUR_COLOR if mask_from is None else GHOST_COLOR, mask_from is not None)
+        _draw_contour(picture, drawn, CONTOUR_COLOR if mask_from is None else GHOST_COLOR, mask_from is not None)
     if errors is not None and (expected != errors.mask).any():
         drawn = _placed(expected, (errors.corner[0] - r0, errors.corner[1] - c0), gray.shape)
-        _draw_contour(picture, drawn, box, EXPECTED_COLOR, dashed=True)
-    image = to_image(picture)
-    draw = ImageDraw.Draw(image)
-    write_orientation(draw, (px, px), "R", "L", "A", "P")
-    draw_scale_bar(draw, (px, px), px / side)
-    return SlicePicture(jpeg_data_uri(image), window)
+        _draw_contour(picture, drawn, EXPECTED_COLOR, dashed=True)
+    image, _ = picture.labeled("RLAP", px / side)
+    return SlicePicture(data_uri(image, "jpeg", quality=86, subsampling=0), window)  # crisp contours
 
 
 def _placed(mask: np.ndarray, corner: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
@@ -110,16 +96,15 @@ def _placed(mask: np.ndarray, corner: tuple[int, int], shape: tuple[int, int]) -
     return plane
 
 
-def _draw_contour(picture: np.ndarray, mask: np.ndarray, box, color: tuple[float, float, float], dashed: bool) -> None:
-    """The contour of a mask, ``box`` of which the picture shows, with a dark halo."""
-    size = picture.shape[1::-1]
-    _, halo = fill_and_line(mask, size, box, line_px=4.4 if dashed else 3.2)
-    _, line = fill_and_line(mask, size, box, line_px=3.0 if dashed else 2.0)
+def _draw_contour(picture: Picture, mask: np.ndarray, color: tuple[float, float, float], dashed: bool) -> None:
+    """The contour of a mask, with a dark halo."""
+    _, halo = picture.fill_and_line(mask, 4.4 if dashed else 3.2)
+    _, line = picture.fill_and_line(mask, 3.0 if dashed else 2.0)
     if dashed:
-        dashes = (np.indices(picture.shape[:2]) // _DASH_PX).sum(axis=0) % 2  # a chessboard over the line
+        dashes = (np.indices(line.shape) // _DASH_PX).sum(axis=0) % 2  # a chessboard over the line
         halo, line = halo * dashes, line * dashes
-    blend(picture, (0, 0, 0), halo * 0.55)
-    blend(picture, color, line)
+    picture.paint((0, 0, 0), halo * 0.55)
+    picture.paint(color, line)
 
 
 def _edges(

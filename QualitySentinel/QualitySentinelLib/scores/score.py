@@ -110,7 +110,6 @@ class SegmentScore:
 
     @property
     def n_missed(self) -> int:
-        """How many slices are missed."""
         return len(self.missed_slices)
 
 

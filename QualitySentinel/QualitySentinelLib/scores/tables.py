@@ -58,7 +58,6 @@ class CsvTable:
         self._writer.writerow([column.name for column in self._columns])
 
     def write(self, rows: Iterable[Sequence]) -> None:
-        """Write rows."""
         self._writer.writerows([_cell(c, value) for c, value in zip(self._columns, row, strict=True)] for row in rows)
 
 
