@@ -3,20 +3,18 @@
 The file is a pickled ``{int: tensor}``; each tensor's storage is a ``torch.save`` blob of the old, sequential format,
 which torch's own reader, restricted to weights, takes apart. The few names a file may mention stand for functions of
 this module (``find_class``); other names and all instructions that are not needed are refused. It is Python's
-unpickler, not that of C: the latter's memory is no match for a hostile file. The work one file can cause is bounded by
-:class:`_Budget`.
+unpickler, not that of C: the latter's memory is no match for a hostile file. The work one file can cause has a budget.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import os
 import pickle
 import pickletools
 import warnings
 from collections import OrderedDict
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,20 +29,6 @@ class _Refused(ValueError):
     """The pickle does something that an embedding table has no need of."""
 
 
-@dataclass
-class _Budget:
-    """What one file may still ask for; the published one needs 14 000 instructions and 74 240 numbers."""
-
-    instructions: int = 500_000
-    numbers: int = 16_000_000
-
-    def spend(self, instructions: int = 0, numbers: int = 0) -> None:
-        self.instructions -= instructions
-        self.numbers -= numbers
-        if self.instructions < 0 or self.numbers < 0:
-            raise _Refused("it asks for far more than an embedding table needs")
-
-
 def read_label_embeddings(path: str | os.PathLike) -> dict[int, np.ndarray]:
     """The embeddings of ``label_embedding.pkl``: label id to float32 ``[D]``, in the file's order.
 
@@ -57,8 +41,7 @@ def read_label_embeddings(path: str | os.PathLike) -> dict[int, np.ndarray]:
         size = os.stat(path).st_size
         if size > _FILE_BYTES:
             raise _Refused(f"{size >> 20} MB is larger than any embedding table")
-        budget = _Budget()
-        return _embeddings(_Unpickler(io.BytesIO(path.read_bytes()), budget, _names(budget)).load())
+        return _embeddings(_Unpickler(path.read_bytes()).load())
     except OSError as error:
         reason = error.strerror or error
         raise ModelError(f"{path}: the embeddings cannot be read ({reason}); check the path") from error
@@ -100,18 +83,23 @@ _ALLOWED = frozenset(
 
 
 class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]  # the one in Python, which has no stub
-    """Containers, numbers and texts, and what the dotted names that are given stand for."""
+    """Containers, numbers and texts, and the few names that an embedding table mentions: plain functions of ours."""
 
-    def __init__(self, stream: io.BytesIO, budget: _Budget, names: dict[str, object]) -> None:
-        super().__init__(stream)
-        self._budget, self._names = budget, names
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content))
         self.dispatch = self  # type: ignore[misc]  # asked for each instruction
+        self._budget = {"instructions": 500_000, "numbers": 16_000_000}  # the published file needs 14 000 and 74 240
+        self._names = {
+            "collections.OrderedDict": lambda: OrderedDict(),  # without arguments
+            "torch.storage._load_from_bytes": _storage_of_blob,
+            "torch._utils._rebuild_tensor_v2": self._tensor,
+        }
 
     stack: list
 
     def __getitem__(self, opcode: int):
         """What is done for an instruction."""
-        self._budget.spend(instructions=1)
+        self._spend("instructions", 1)
         if opcode not in _ALLOWED:
             name = next((o.name for o in pickletools.opcodes if o.code == chr(opcode)), opcode)
             raise _Refused(f"the pickle instruction {name} has no place in an embedding table")
@@ -129,40 +117,33 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]  # the one in
             raise _Refused(f"it asks for {shown}, which an embedding table does not need; the file may be an attack")
         return self._names[name]
 
+    def _spend(self, what: str, count: int) -> None:
+        self._budget[what] -= count
+        if self._budget[what] < 0:
+            raise _Refused("it asks for far more than an embedding table needs")
 
-def _names(budget: _Budget) -> dict[str, object]:
-    """The names that the outer pickle may mention: plain functions of ours."""
-    return {
-        "collections.OrderedDict": lambda: OrderedDict(),  # without arguments
-        "torch.storage._load_from_bytes": _storage_of_blob,
-        "torch._utils._rebuild_tensor_v2": partial(_tensor, budget),
-    }
+    def _tensor(self, storage, offset, shape, strides, _requires_grad, _hooks, _metadata=None) -> np.ndarray:
+        """The tensor as a new float32 array, every element checked to lie inside the storage."""
+        _expect(storage, np.ndarray)
+        numbers = (offset, *_expect(shape, tuple), *_expect(strides, tuple))
+        whole = all(type(n) is int and 0 <= n <= storage.size for n in numbers)
+        if len(numbers) > 9 or len(shape) != len(strides) or not whole:
+            raise _Refused("a tensor whose shape does not fit its storage")
+        elements = math.prod(shape)
+        last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+        if elements == 0 or elements > storage.size or last >= storage.size:
+            raise _Refused("a tensor that reaches outside its storage")
+        self._spend("numbers", elements)
+        view = np.lib.stride_tricks.as_strided(
+            storage[offset:], shape, [s * storage.itemsize for s in strides], writeable=False
+        )
+        return np.array(view, dtype=np.float32)
 
 
 def _expect(value: object, kind: type):
     if not isinstance(value, kind):
         raise _Refused(f"a damaged pickle: {type(value).__name__} where {kind.__name__.strip('_')} belongs")
     return value
-
-
-def _tensor(budget: _Budget, storage, offset, shape, strides, _requires_grad, _hooks, _metadata=None) -> np.ndarray:
-    """The tensor as a new float32 array, every element checked to lie inside the storage."""
-    _expect(storage, np.ndarray)
-    numbers = (offset, *_expect(shape, tuple), *_expect(strides, tuple))
-    whole = all(type(n) is int and 0 <= n <= storage.size for n in numbers)
-    if len(numbers) > 9 or len(shape) != len(strides) or not whole:
-        raise _Refused("a tensor whose shape does not fit its storage")
-    elements = 1
-    for length in shape:
-        elements *= length
-    last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-    if elements == 0 or elements > storage.size or last >= storage.size:
-        raise _Refused("a tensor that reaches outside its storage")
-    budget.spend(numbers=elements)
-    view = np.lib.stride_tricks.as_strided(
-        storage[offset:], shape, [s * storage.itemsize for s in strides], writeable=False
-    )
-    return np.array(view, dtype=np.float32)
 
 
 def _storage_of_blob(blob: bytes) -> np.ndarray:

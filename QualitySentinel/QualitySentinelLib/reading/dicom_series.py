@@ -25,7 +25,7 @@ from .dicom_files import (
     is_ct,
 )
 from .image import Image
-from .itk_file import quiet_itk
+from .volume_file import quiet_itk
 
 UNEVEN = 0.05
 """Distances between slices that differ by more than this share of their median are worth a warning."""

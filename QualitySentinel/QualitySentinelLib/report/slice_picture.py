@@ -8,6 +8,7 @@ import numpy as np
 
 from ..anatomy import WindowPreset, window_of
 from ..suggestions import EXPECTED_COLOR, ErrorMap
+from ..suggestions.error_map import paste
 from ..volume import CtVolume, Segment
 from .drawing import Picture, data_uri, fitting_window, gray_values
 
@@ -41,8 +42,6 @@ def slice_picture(
 ) -> SlicePicture:
     """Canonical slice ``k`` around the segment's mask, square, radiological orientation, in the structure's window.
 
-    Only the part shown is read from the CT and the mask.
-
     Args:
         mask_from: for a slice without mask: the slice whose mask is drawn, dashed, to show where it would be.
         errors: of the slice; the expected contour is drawn, dashed, where it is not the mask's.
@@ -51,34 +50,29 @@ def slice_picture(
         ValueError: the segment has no voxel in the slice whose mask is to be drawn.
     """
     masked = k if mask_from is None else mask_from
-    mask = segment.slice_mask(masked)
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+    cut, extent = segment.cut_mask(masked)
+    if extent is None:
         raise ValueError(f"{segment.id}: no mask in slice {masked}")
+    row, last_row, column, last_column = extent
     _, row_mm, column_mm = ct.frame.spacing
-    top, left = segment.box[1].start, segment.box[2].start
-    middle = (top + (rows[0] + rows[-1] + 1) / 2, left + (columns[0] + columns[-1] + 1) / 2)  # pixel edges
-    extent = max((rows[-1] - rows[0] + 1) * row_mm, (columns[-1] - columns[0] + 1) * column_mm)
     _, height, width = ct.frame.shape
+    longest = max((last_row - row) * row_mm, (last_column - column) * column_mm)
     whole = max(height * row_mm, width * column_mm) * 1.05  # a contour along the CT's own edge stays in sight
-    side = min(max(extent + 2 * _MARGIN_MM, _LEAST_SIDE_MM), whole)
-    edges = _edges(middle, side, (row_mm, column_mm))
+    side = min(max(longest + 2 * _MARGIN_MM, _LEAST_SIDE_MM), whole)
+    # in pixel edges, left, top, right, bottom
+    middle, half = np.array([column + last_column, row + last_row]) / 2, side / 2 / np.array([column_mm, row_mm])
+    edges = [*(middle - half), *(middle + half)]
 
     c0, r0 = (int(np.floor(e)) for e in edges[:2])
     c1, r1 = (int(np.ceil(e)) for e in edges[2:])
     gray = np.zeros((r1 - r0, c1 - c0), dtype=np.uint8)  # beyond the CT: black
-    inner_r, inner_c = slice(max(r0, 0), min(r1, height)), slice(max(c0, 0), min(c1, width))
-    held = ct.hu[k, top + rows[0] : top + rows[-1] + 1, left + columns[0] : left + columns[-1] + 1]
-    window = fitting_window(window_of(segment.structure or segment.name), held)
-    gray[inner_r.start - r0 : inner_r.stop - r0, inner_c.start - c0 : inner_c.stop - c0] = gray_values(
-        ct.hu[k, inner_r, inner_c], window
-    )
+    window = fitting_window(window_of(segment.structure or segment.name), ct.hu[k, row:last_row, column:last_column])
+    paste(gray, gray_values(ct.hu[k], window), (-r0, -c0))
     box = (edges[0] - c0, edges[1] - r0, edges[2] - c0, edges[3] - r0)
     picture = Picture(gray, (px, px), box)
-    cut = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     expected = None if errors is None else errors.expected()
     if expected is None or mask_from is None or not expected.any():
-        drawn = _placed(cut, (top + rows[0] - r0, left + columns[0] - c0), gray.shape)
+        drawn = _placed(cut, (row - r0, column - c0), gray.shape)
         _draw_contour(picture, drawn, CONTOUR_COLOR if mask_from is None else GHOST_COLOR, mask_from is not None)
     if errors is not None and (expected != errors.mask).any():
         drawn = _placed(expected, (errors.corner[0] - r0, errors.corner[1] - c0), gray.shape)
@@ -90,9 +84,7 @@ def slice_picture(
 def _placed(mask: np.ndarray, corner: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
     """A mask whose first pixel is pixel ``corner`` of a plane of ``shape``, as far as it lies in it."""
     plane = np.zeros(shape, dtype=bool)
-    places = np.argwhere(mask) + corner
-    places = places[((places >= 0) & (places < shape)).all(axis=1)]
-    plane[tuple(places.T)] = True
+    paste(plane, mask, corner)
     return plane
 
 
@@ -105,11 +97,3 @@ def _draw_contour(picture: Picture, mask: np.ndarray, color: tuple[float, float,
         halo, line = halo * dashes, line * dashes
     picture.paint((0, 0, 0), halo * 0.55)
     picture.paint(color, line)
-
-
-def _edges(
-    middle: tuple[float, float], side_mm: float, pixel_mm: tuple[float, float]
-) -> tuple[float, float, float, float]:
-    """(left, top, right, bottom) in pixel edges of a square of ``side_mm`` around ``middle`` (row, column)."""
-    half_r, half_c = side_mm / 2 / pixel_mm[0], side_mm / 2 / pixel_mm[1]
-    return middle[1] - half_c, middle[0] - half_r, middle[1] + half_c, middle[0] + half_r

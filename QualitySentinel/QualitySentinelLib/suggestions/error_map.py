@@ -65,7 +65,7 @@ def error_map(drawing: Drawing | None, segment: Segment, k: int, shape: tuple[in
     corner, (inside, outside) = drawing.on_grid(shape)
     mask = np.zeros(inside.shape, bool)
     if held:
-        _paste(mask, segment.slice_mask(k), tuple(s.start - c for s, c in zip(segment.box[1:], corner, strict=True)))
+        paste(mask, segment.slice_mask(k), tuple(s.start - c for s, c in zip(segment.box[1:], corner, strict=True)))
     return ErrorMap(k, corner, mask, np.where(mask, 1.0 - inside, 0.0), np.where(mask, 0.0, outside))
 
 
@@ -80,7 +80,7 @@ def error_maps(
     return [found for found in maps if found is not None]
 
 
-def _paste(target: np.ndarray, source: np.ndarray, at: tuple[int, int]) -> None:
+def paste(target: np.ndarray, source: np.ndarray, at: tuple[int, int]) -> None:
     """Write ``source``, whose first pixel is pixel ``at`` of ``target``, as far as it lies inside."""
     inner = tuple(slice(max(0, a), max(0, a + n)) for a, n in zip(at, source.shape, strict=True))
     shown = target[inner]
