@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,29 +30,8 @@ from .simulated_errors import Case, simulate
 SPACING = (4.0, 2.2, 2.2)
 REGION = (20.0, 310.0)
 
-PLAN: dict[str, tuple[str, float] | None] = {
-    "liver": ("missing part", 0.25),
-    "spleen": ("leak", 0.35),
-    "kidney left": None,
-    "kidney right": ("shift", 0.5),
-    "stomach": ("elastic", 0.3),
-    "pancreas": ("erosion", 0.4),
-    "gallbladder": ("other structure", 1.0),
-    "duodenum": None,
-    "aorta": ("dilation", 0.3),
-    "inferior vena cava": None,
-    "esophagus": None,
-    "heart": ("bite", 0.15),
-    "lung left": None,
-    "lung right": ("truncated ends", 0.3),
-    "autochthon left": None,
-    "autochthon right": ("staircase", 0.2),
-    "vertebra T12": None,
-    "vertebra L1": ("misplaced", 0.9),
-    "vertebra L2": ("roughness", 0.2),
-    "adrenal gland left": None,
-    "spinal canal": ("one sided", 0.3),
-}
+_PLAN = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+PLAN: dict[str, tuple[str, float] | None] = {name: tuple(error) or None for name, error in _PLAN.items()}
 """Structures of the demonstration and the error (name, about the DSC lost) planted in each; ``None``: left right."""
 
 
