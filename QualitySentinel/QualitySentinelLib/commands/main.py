@@ -100,7 +100,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except QualitySentinelError as error:
         return _refuse(error, error.exit_code)
     except KeyboardInterrupt:
-        return _refuse("cancelled; nothing was written", CancelledError.exit_code)
+        return _refuse("canceled; nothing was written", CancelledError.exit_code)
     except MemoryError:
         return _refuse("not enough memory; close other programs or score fewer segments (--segments)", _UNEXPECTED)
     except Exception as error:

@@ -152,7 +152,7 @@ def _score_with_progress(scorer, ct, segmentation, drawings, quiet: bool):
             bar.set_description(" ".join(names.get(progress.segment_id, "scoring").split())[:28], refresh=False)
             bar.update(progress.done - bar.n)
     if progress.cancelled:
-        raise CancelledError("cancelled; nothing was written")
+        raise CancelledError("canceled; nothing was written")
     return progress.score
 
 

@@ -109,7 +109,7 @@ class _Slices:
         if 2 * off > len(depths) or (len(apart) and np.median(apart) > 1):  # drawn on another CT, or not on each slice
             reach = 0.5 * float(np.median(np.diff(depths))) if len(depths) > 1 else 0.5
             self._reach = min(reach, _LONGEST_REACH_MM / frame.spacing[axis]) + 1e-2
-            self.remark = "its contours are not on each of the CT's slices; each slice takes the nearest"
+            self.remark = "its contours do not lie on every slice of the CT; each slice uses the nearest contour"
         elif off:
             self.remark = f"contours on {off} planes lie between the CT's slices and were left out"
 

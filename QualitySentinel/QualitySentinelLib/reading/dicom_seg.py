@@ -46,7 +46,7 @@ def _read(path: Path, dataset, collector: SegmentCollector) -> None:
 
     kind = str(dataset.SegmentationType)
     if kind == "FRACTIONAL":
-        collector.warnings.append(f"{path}: a fractional SEG; voxels of half and above were taken as the segment")
+        collector.warnings.append(f"{path}: a fractional SEG; voxels of at least one half were taken as the segment")
     threshold = (int(dataset.get("MaximumFractionalValue", 255)) + 1) // 2
     found = {}
     for item in dataset.SegmentSequence:

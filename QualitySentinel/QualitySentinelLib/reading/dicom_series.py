@@ -129,8 +129,8 @@ def read_dicom_series(place: Path, files: Sequence[Path] | None = None, series: 
     if damaged:
         names = ", ".join(path.name for path in damaged[:3]) + ", ..." * (len(damaged) > 3)
         remarks.append(
-            f"{place}: {len(damaged)} CT images without a valid position, orientation or spacing, or damaged "
-            f"altogether, were left out ({names}); copy or export them again"
+            f"{place}: {len(damaged)} CT images without a valid position, orientation or spacing, or "
+            f"damaged, were left out ({names}); copy or export them again"
         )
     chosen = _chosen(grids, place, series, remarks)
     slices, places = _sorted(chosen, place, remarks)
@@ -272,11 +272,11 @@ def _sorted(series: _Series, place: Path, remarks: list[str]) -> tuple[list[_Sli
     depths = np.array([normal @ s.position for s in slices])
     new = np.concatenate([[True], np.diff(depths) > 1e-2])
     if len(slices) > 1 and new.sum() == 1:
-        raise InputError(f"{place}: all {len(slices)} slices of its CT series lie at one place; export the CT again")
+        raise InputError(f"{place}: all {len(slices)} slices of its CT series are at one position; export the CT again")
     if not new.all():
         remarks.append(
-            f"{place}: {int((~new).sum())} slices lie where another one does (several phases in one series?); "
-            "the first of each place was taken"
+            f"{place}: {int((~new).sum())} slices have the position of another one (several phases in one series?); "
+            "the first at each position was used"
         )
         slices, depths = [s for s, keep in zip(slices, new, strict=True) if keep], depths[new]
     steps = np.diff(depths)
@@ -307,7 +307,7 @@ def _voxels(slices: list[_Slice], shape: tuple[int, int]) -> np.ndarray:
         for number in numbers:
             one = slices[number]
             if frames.ndim != 3 or one.frame >= len(frames) or frames.shape[1:] != shape:
-                raise InputError(f"{path}: its pixels are not those that its header tells of; export the CT again")
+                raise InputError(f"{path}: its pixels do not match its header; export the CT again")
             pixels = _rescaled(frames[one.frame], one)
             if not np.can_cast(pixels.dtype, voxels.dtype):
                 voxels = voxels.astype(np.result_type(voxels, pixels))

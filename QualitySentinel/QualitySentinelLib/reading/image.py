@@ -141,10 +141,10 @@ def settle_geometry(
         return affine, warnings
     axes = np.abs(affine[:3, :3]).argmax(axis=0)
     ways = [_WAYS[a][int(affine[a, n] < 0)] for n, a in enumerate(axes)]
-    unsaid = ["how the patient lies"] * (not says_how) + ["how large voxels are"] * (not says_size)
+    missing = ["the patient's orientation"] * (not says_how) + ["the voxel size"] * (not says_size)
     warnings.append(
-        f"{source}: its header does not say {' and '.join(unsaid)}; axes to the patient's {ways[0]}, {ways[1]} and "
-        f"{ways[2]} and voxels of {' x '.join(f'{s:.3g}' for s in sizes)} mm were assumed. If that is wrong, so are "
-        f"the scores{'' if says_how else ' (left and right may be swapped)'}: export it with its geometry"
+        f"{source}: its header does not give {' or '.join(missing)}; axes toward the patient's {ways[0]}, {ways[1]} "
+        f"and {ways[2]} and voxels of {' x '.join(f'{s:.3g}' for s in sizes)} mm were assumed. If that is wrong, so "
+        f"are the scores{'' if says_how else ' (left and right may be swapped)'}: export it with its geometry"
     )
     return affine, warnings

@@ -76,7 +76,7 @@ def _whole(voxels: np.ndarray, source: str) -> tuple[np.ndarray, list[str]]:
         voxels = np.where(np.isfinite(voxels), voxels, voxels.dtype.type(0))
     low, high = (float(voxels.min()), float(voxels.max())) if voxels.size else (0.0, 0.0)
     if high > 2**53:
-        raise InputError(f"{source}: holds values up to {high:g}, which are no labels; give a segmentation here")
+        raise InputError(f"{source}: holds values up to {high:g}, which are not labels; give a segmentation here")
     if low < -100:
         raise InputError(f"{source}: holds values from {low:g} to {high:g} and looks like a CT; give a segmentation")
     if all(bool((np.abs(slab - np.rint(slab)) <= WHOLE).all()) for slab in voxels):
@@ -89,5 +89,5 @@ def _whole(voxels: np.ndarray, source: str) -> tuple[np.ndarray, list[str]]:
         return (voxels >= 0.5).view(np.uint8), warnings
     raise InputError(
         f"{source}: holds fractional labels ({low:g} to {high:g}); write it with whole numbers, "
-        "and resample label maps by nearest neighbour"
+        "and resample label maps by nearest neighbor"
     )

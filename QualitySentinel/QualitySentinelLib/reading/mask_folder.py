@@ -44,7 +44,7 @@ def read_mask_folder(files: list[Path], folder: Path, ct_source: str, collector:
             failures.append(error)
             continue
         if image.voxels.ndim > 3 or has_segments(image.metadata):
-            collector.warnings.append(f"{path}: is not a binary mask and was left out; give it as a file of its own")
+            collector.warnings.append(f"{path}: is not a binary mask and was left out; give it as a separate file")
             continue
         if image.voxels.dtype.kind != "b" and image.voxels.size and image.voxels.min() < 0:
             collector.warnings.append(f"{path}: holds negative values, so it is no mask, and was left out")
@@ -57,7 +57,7 @@ def read_mask_folder(files: list[Path], folder: Path, ct_source: str, collector:
         if len(meaning) > 1:
             collector.warnings.append(
                 f"{path}: holds {len(meaning)} label values, so it is no binary mask, and was left out; "
-                "give it as a file of its own"
+                "give it as a separate file"
             )
             continue
         if not unsaid:  # what one header lacks, all of the folder do

@@ -82,8 +82,8 @@ def _contradiction(path: Path, file) -> list[str]:
         return []
     sform, qform = ("".join(way) for way in ways)
     warning = (
-        f"{path}: its header says two things of how the patient lies (sform {sform}, qform {qform}); the sform was "
-        "taken. If that is wrong, left and right may be swapped: export it with its geometry"
+        f"{path}: its header gives two orientations of the patient (sform {sform}, qform {qform}); the sform was "
+        "used. If that is wrong, left and right may be swapped: export it with its geometry"
     )
     return [warning]
 

@@ -59,7 +59,7 @@ def read_seg_nrrd(image: Image, collector: SegmentCollector) -> None:
         if collector.wants(found):
             by_layer.setdefault(layer, []).append((position, value, found))
     if fractional:
-        collector.warnings.append(f"{image.source}: a fractional segmentation; voxels of half and above were taken")
+        collector.warnings.append(f"{image.source}: a fractional segmentation; voxels of at least one half were taken")
     for layer, members in sorted(by_layer.items()):
         if fractional:
             labels = _half_and_above(layers[layer], metadata)

@@ -34,7 +34,7 @@ def read_segmentation(
     Returns:
         The segments in the file's order with unique ids. Each is matched to an anatomical structure where its name,
         its tags or ``names`` allow it. Grids that agree up to axis order and flips are not interpolated; others are
-        resampled by nearest neighbour, with a warning. What lies outside the CT is left out, with a warning.
+        resampled by nearest neighbor, with a warning. What lies outside the CT is left out, with a warning.
 
     Raises:
         InputError: not a readable segmentation.

@@ -102,7 +102,7 @@ class Scorer:
         """
         *_, progress = self.run(ct, segmentation, **how)
         if progress.cancelled:
-            raise CancelledError("scoring was cancelled")
+            raise CancelledError("scoring was canceled")
         return progress.score
 
     def run(

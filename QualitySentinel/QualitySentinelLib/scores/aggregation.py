@@ -121,7 +121,7 @@ def _at(value: float | None, curve: Mapping | None, over: str, *names: str) -> t
 
 
 def _slices_stood_for(segment_score: SegmentScore) -> np.ndarray:
-    """How many slices each scored slice stands for, float64 ``[n_scored]``: half-way to its neighbours on each side."""
+    """How many slices each scored slice stands for, float64 ``[n_scored]``: half-way to its neighbors on each side."""
     if segment_score.n_scored >= segment_score.n_slices:
         return np.ones(segment_score.n_scored)  # every slice was scored; a gap is a gap in the mask, not in the sample
     k = np.array([s.k for s in segment_score.slices], dtype=np.float64)

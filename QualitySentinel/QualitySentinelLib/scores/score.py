@@ -18,7 +18,7 @@ class Status(StrEnum):
     UNKNOWN_STRUCTURE = "unknown structure"
     """Scored, but with the neutral embedding, because the name matches no structure the model knows."""
     NOT_SCORED = "not scored"
-    """Left out by the user's choice of segments, or scoring was cancelled before it."""
+    """Left out by the user's choice of segments, or scoring was canceled before it."""
 
 
 @dataclass

@@ -164,7 +164,7 @@ class SegmentCollector:
         if self._resampled:
             more = f" and {len(self._resampled) - 1} more files" if len(self._resampled) > 1 else ""
             self.warnings.append(
-                f"{self._resampled[0]}{more}: on another grid than the CT; resampled to it by nearest neighbour"
+                f"{self._resampled[0]}{more}: on another grid than the CT; resampled to it by nearest neighbor"
             )
         unused = [key for key in self._names if key not in self._used_names]
         if self._names and len(unused) == len(self._names) and self._segments:

@@ -1,7 +1,7 @@
-"""Putting masks on the CT's grid: exactly where the grids agree up to axis order and flips, else by nearest neighbour.
+"""Putting masks on the CT's grid: exactly where the grids agree up to axis order and flips, else by nearest neighbor.
 
 Tolerance: two grids agree when no corner of the one lies further than ``GRID_TOLERANCE`` voxels from a voxel center
-of the other. Below half a voxel nearest neighbour would give the same masks; the tolerance only absorbs the rounding
+of the other. Below half a voxel nearest neighbor would give the same masks; the tolerance only absorbs the rounding
 of headers (float32 in NIfTI, short decimal strings in DICOM).
 
 The planes of an uneven CT are looked up where they truly lie. A mask on the even grid from its first to its last plane

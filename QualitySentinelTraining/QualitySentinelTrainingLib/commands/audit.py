@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt as stop:
         kept = f"{progress.done} of {progress.total} cases are kept in {options.out}"
         raise CancelledError(
-            f"cancelled; {kept if progress.total else 'nothing was scored'}; the same command resumes from there"
+            f"canceled; {kept if progress.total else 'nothing was scored'}; the same command resumes from there"
         ) from stop
     finally:
         progress.close()

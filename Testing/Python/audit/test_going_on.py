@@ -129,7 +129,7 @@ def test_ctrl_c_keeps_what_is_finished(a_data_set, audit, command, tmp_path):
     if process.returncode != 0:  # else it was done before the signal came
         assert process.returncode == 130
         last = err.strip().splitlines()[-1]
-        assert last.startswith("quality-sentinel: cancelled; ") and "of 12 cases are kept" in last
+        assert last.startswith("quality-sentinel: canceled; ") and "of 12 cases are kept" in last
         assert "Traceback" not in err
     assert group_is_gone(process.pid)
     assert len(records(out)) >= 2

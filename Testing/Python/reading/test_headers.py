@@ -73,7 +73,7 @@ def test_a_header_that_says_two_things_of_how_the_patient_lies_gives_a_warning(a
     nibabel.save(image, tmp_path / "ct.nii.gz")
     ct = read_ct(tmp_path / "ct.nii.gz")
     assert np.array_equal(ct.hu, a_torso.hu)
-    assert "(sform LPS, qform RPS); the sform was taken" in ct.warnings[0]
+    assert "(sform LPS, qform RPS); the sform was used" in ct.warnings[0]
 
 
 def test_a_folder_of_masks_without_orientation_gives_one_warning(a_torso, tmp_path):

@@ -115,7 +115,7 @@ def test_contours_serve_for_the_slices_of_a_finer_ct(a_torso, a_rtstruct, write_
     mask = whole(seg["1"], ct.hu.shape)
     assert np.array_equal(mask[::2], expected_liver(a_torso.hu.shape))
     assert np.array_equal(mask[9:19:2], mask[8:18:2])
-    assert "not on each of the CT's slices" in seg.warnings[0]
+    assert "do not lie on every slice of the CT" in seg.warnings[0]
 
 
 @pytest.mark.parametrize("keyword", ["StructureSetROISequence", "ContourData", "ROINumber"])
