@@ -223,7 +223,7 @@ def test_a_switch_turns_every_color_to_the_color_blind_safe_scale(open_report):
     rgb = f"rgb({', '.join(str(round(255 * c)) for c in dsc_color(0.2, 'color-blind-safe'))})"
     strips = page.locator("tbody .strip.color-blind-safe")
     assert page.evaluate(chip) != rgb and not strips.first.is_visible()
-    page.check("#safe-colors")
+    page.check("#color-blind-safe")
     assert page.evaluate(chip) == rgb and strips.first.is_visible()
     assert page.locator(".overview .color-blind-safe:visible").count() == 2
     assert page.locator("img.red-yellow-green:visible").count() == 0
