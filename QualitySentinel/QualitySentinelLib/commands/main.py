@@ -15,7 +15,7 @@ from typing import Any
 from .. import __version__
 from ..errors import CancelledError, InputError, QualitySentinelError, not_installed
 from ..threads import use_threads
-from .printing import DEBUG_VARIABLE, library_remarks_hidden, printing
+from .printing import DEBUG_VARIABLE, printing
 
 _COMMANDS = {
     "QualitySentinelLib": "score review info",
@@ -84,7 +84,7 @@ def _add_unavailable(commands: Any, name: str, error: ModuleNotFoundError) -> No
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (see the parser's epilog)."""
-    with printing(), library_remarks_hidden():
+    with printing():
         return _run(arguments)
 
 

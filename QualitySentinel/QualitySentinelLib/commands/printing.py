@@ -48,28 +48,25 @@ class _Reader:
 
 @contextmanager
 def printing() -> Iterator[None]:
-    """Print any name, with escapes for what the terminal's encoding lacks, and go on when the reader has left."""
+    """Print any name, with escapes for what the terminal's encoding lacks, and go on when the reader has left.
+
+    Warnings that libraries have for programmers are not shown, unless :data:`DEBUG_VARIABLE` is set.
+    """
     before = sys.stdout, sys.stderr
     for stream in before:
         if hasattr(stream, "reconfigure"):  # Slicer's console has streams of its own
             stream.reconfigure(errors="backslashreplace")
     sys.stdout, sys.stderr = (_Reader(stream) for stream in before)
     try:
-        yield
+        with warnings.catch_warnings():
+            if not os.environ.get(DEBUG_VARIABLE):
+                warnings.simplefilter("ignore")
+            yield
     finally:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, _Reader):
                 stream.flush()
         sys.stdout, sys.stderr = before
-
-
-@contextmanager
-def library_remarks_hidden() -> Iterator[None]:
-    """Warnings that libraries have for programmers are not shown, unless :data:`DEBUG_VARIABLE` is set."""
-    with warnings.catch_warnings():
-        if not os.environ.get(DEBUG_VARIABLE):
-            warnings.simplefilter("ignore")
-        yield
 
 
 class CaseProgress:

@@ -97,7 +97,8 @@ def hounsfield_steps(voxels: np.ndarray) -> Steps[tuple[np.ndarray, list[str]]]:
         voxels, remark = yield from _without_high_padding(voxels, high)
         warnings += remark
         low, high = yield from _range(voxels)
-    sample = _sample(voxels)
+    step = max(1, round((voxels.size / _SAMPLE) ** (1 / 3)))  # a sample spread evenly over the volume
+    sample = voxels[:: min(step, voxels.shape[0]), ::step, ::step].ravel()
     if low == high:
         warnings.append(f"all voxels have the same value ({low:g}); scores of such a CT mean nothing")
     else:
@@ -187,12 +188,6 @@ def _narrowed(voxels: np.ndarray) -> Steps[tuple[np.ndarray, list[str]]]:
 def _range(voxels: np.ndarray) -> Steps[tuple[float, float]]:
     ranges = yield from _told(voxels, lambda slab: (slab.min(), slab.max()))
     return float(min(r[0] for r in ranges)), float(max(r[1] for r in ranges))
-
-
-def _sample(voxels: np.ndarray) -> np.ndarray:
-    """About two million voxels spread evenly over the volume, flat."""
-    step = max(1, round((voxels.size / _SAMPLE) ** (1 / 3)))
-    return voxels[:: min(step, voxels.shape[0]), ::step, ::step].ravel()
 
 
 def _has_offset(values: np.ndarray) -> bool:
