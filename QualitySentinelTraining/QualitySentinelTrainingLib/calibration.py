@@ -101,7 +101,7 @@ def calibrate(
     result = {"coverage": coverage} | curves(of_all)
     little_known = judged.take(~np.isin(judged.structure, list(well_known)))
     if well_known and len(np.unique(little_known.masked.patient)) > 1 and len(little_known.masked) >= _FEWEST:
-        low, high = np.moveaxis([of_all, bounds(little_known)], 2, 0)
+        low, high = np.moveaxis(np.array([of_all, bounds(little_known)]), 2, 0)
         wider = np.stack([low.min(axis=0), high.max(axis=0)], axis=1)
         result["few"] = {"known": sorted(well_known), "patients": PATIENTS} | curves(wider)
     if thresholds := missed_thresholds(evaluated, false_flags):
@@ -218,7 +218,7 @@ def slice_bounds(masked: EvaluationTable, calibration: Mapping) -> tuple[np.ndar
     for rows, own in _own(masked, calibration):
         curve = own["slice"]
         bounds[:, rows] = [np.interp(predicted[rows], curve["predicted"], curve[name]) for name in ("low", "high")]
-    return tuple(bounds)
+    return bounds[0], bounds[1]
 
 
 def segment_calibrated(segments: pd.DataFrame, calibration: Mapping) -> tuple[np.ndarray, ...]:

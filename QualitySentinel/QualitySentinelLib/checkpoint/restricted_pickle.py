@@ -82,7 +82,7 @@ _ALLOWED = frozenset(
 )  # fmt: skip
 
 
-class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]  # the one in Python, which has no stub
+class _Unpickler(pickle._Unpickler):  # the one in Python
     """Containers, numbers and texts, and the few names that an embedding table mentions: plain functions of ours."""
 
     def __init__(self, content: bytes) -> None:

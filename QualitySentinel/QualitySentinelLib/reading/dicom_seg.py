@@ -172,7 +172,7 @@ def segment_tags(item) -> dict[str, str]:
     return {"TerminologyEntry": entry}
 
 
-def _color(item) -> tuple[float, float, float] | None:
+def _color(item) -> tuple[float, ...] | None:
     """RGB of the recommended CIELab value (DICOM PS3.3 C.10.7.1.1), with the D65 white that DCMTK and Slicer write."""
     encoded = item.get("RecommendedDisplayCIELabValue")
     if encoded is None or len(encoded) != 3:

@@ -70,7 +70,7 @@ def overview_pictures(
     return pictures
 
 
-def _others(axis: int) -> tuple[int, int]:
+def _others(axis: int) -> tuple[int, ...]:
     """The axes that run down and across a plane across ``axis``."""
     return tuple(a for a in range(3) if a != axis)
 

@@ -228,7 +228,7 @@ def _draw_steps(
         yield
 
 
-def _box(layers: list[LabelLayer]) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+def _box(layers: list[LabelLayer]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Canonical corner and shape of what holds all layers; a single voxel when there are none."""
     if not layers:
         return (0, 0, 0), (1, 1, 1)
@@ -237,7 +237,7 @@ def _box(layers: list[LabelLayer]) -> tuple[tuple[int, int, int], tuple[int, int
     return tuple(int(n) for n in low), tuple(int(n) for n in high - low)
 
 
-def _place_of(map_node, volume_node) -> tuple[AxialFrame, tuple[int, int, int]] | None:
+def _place_of(map_node, volume_node) -> tuple[AxialFrame, tuple[int, ...]] | None:
     """The map's frame, and canonical ``(k, j, i)`` of its first voxel in the CT; ``None`` off its grid."""
     frame = frame_of(map_node)
     to_ct = np.linalg.inv(frame_of(volume_node).ijk_to_ras) @ frame.ijk_to_ras

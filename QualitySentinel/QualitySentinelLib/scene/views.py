@@ -78,7 +78,7 @@ def middle_of(mask: np.ndarray) -> tuple[int, int]:
     return int(rows[nearest]), int(columns[nearest])
 
 
-def segment_center(segmentation_node, segment_id: str, volume_node, k: int) -> tuple[float, float, float] | None:
+def segment_center(segmentation_node, segment_id: str, volume_node, k: int) -> tuple[float, ...] | None:
     """A point of the world (RAS mm) in the middle of a segment's mask in canonical slice ``k``.
 
     It is the mask voxel nearest to the center of mass, so that views through it cut the mask. Where the mask has no

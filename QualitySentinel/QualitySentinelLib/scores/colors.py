@@ -59,7 +59,8 @@ def dsc_color(dsc: float | None, scale: str = DEFAULT_SCALE) -> tuple[float, flo
     if dsc is None or math.isnan(dsc):
         return NO_SCORE_COLOR
     at, colors = zip(*stops, strict=True)
-    return tuple(float(np.interp(dsc, at, channel)) for channel in zip(*colors, strict=True))
+    red, green, blue = (float(np.interp(dsc, at, channel)) for channel in zip(*colors, strict=True))
+    return red, green, blue
 
 
 def check_scale(scale: str) -> Stops:

@@ -35,7 +35,8 @@ class Island:
     def middle(self) -> tuple[int, int]:
         """Row and column of the voxel of slice :attr:`k` that is nearest to the middle of the island there."""
         there = self.voxels[self.voxels[:, 0] == self.k, 1:]
-        return tuple(int(v) for v in there[np.argmin(((there - there.mean(axis=0)) ** 2).sum(axis=1))])
+        row, column = there[np.argmin(((there - there.mean(axis=0)) ** 2).sum(axis=1))]
+        return int(row), int(column)
 
 
 def islands(

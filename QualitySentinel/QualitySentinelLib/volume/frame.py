@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 
@@ -133,7 +134,7 @@ class CtVolume:
     source: str = ""  # file or node name, for messages and reports
     warnings: list[str] = field(default_factory=list)  # what was found odd and corrected while reading, one line each
     # where the body is, once :func:`QualitySentinelLib.slices.place.body_of` was asked
-    body: object | None = field(default=None, repr=False, compare=False)
+    body: Any = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.hu.shape != self.frame.shape:

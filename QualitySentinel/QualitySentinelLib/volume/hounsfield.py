@@ -199,7 +199,7 @@ def _has_offset(values: np.ndarray) -> bool:
     tissue = np.count_nonzero((values >= OFFSET_TISSUE[0]) & (values <= OFFSET_TISSUE[1]))
     between = np.count_nonzero((values >= 400) & (values <= 800))
     dense = np.count_nonzero(values > 400)
-    return tissue >= max(OFFSET_TISSUE_SHARE * dense, 1e-3 * values.size) and 2 * between <= tissue
+    return bool(tissue >= max(OFFSET_TISSUE_SHARE * dense, 1e-3 * values.size) and 2 * between <= tissue)
 
 
 def _offset(values: np.ndarray) -> tuple[int, bool]:

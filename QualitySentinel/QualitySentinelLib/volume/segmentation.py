@@ -13,8 +13,8 @@ from ..errors import UsageError
 from ..steps import Steps, run_to_end
 from .frame import AxialFrame
 
-Box = tuple[slice, slice, slice]
-"""Half-open canonical index ranges ``(k, j, i)``."""
+Box = tuple[slice, ...]
+"""Three half-open canonical index ranges ``(k, j, i)``."""
 Extent = tuple[int, int, int, int]
 """Half-open extent of a mask in a slice: ``(first row, last row + 1, first column, last column + 1)``."""
 NO_BOX: Box = (slice(0, 0),) * 3

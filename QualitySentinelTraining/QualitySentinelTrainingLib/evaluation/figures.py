@@ -43,7 +43,7 @@ def figures(table: EvaluationTable, calibration: Mapping | None = None, draws: i
         ``by_source``, ``by_stage``: slices, with intervals of r and MAE; ``segments_by_structure``.
     """
     masked, segments, few = table.masked, table.segments(), min(draws, GROUP_DRAWS)
-    result = {
+    result: dict = {
         "subjects": len(np.unique(table.subject)),
         "persons": len(np.unique(table.patient)),
         "slices": with_intervals(masked.predicted, masked.dsc, masked.patient, draws)

@@ -60,13 +60,13 @@ class Canvas:
 
     def region(self, low, high) -> Region | None:
         """Region holding reference box ``low``..``high`` (x, y, z in mm); ``None`` when outside the field of view."""
-        box, whole = [], self.whole
+        ranges, whole = [], self.whole
         for axis, lo, hi in zip(whole.axes, reversed(low), reversed(high), strict=True):
             inside = np.flatnonzero((axis >= lo - self._reach) & (axis <= hi + self._reach))
             if inside.size < 2:
                 return None
-            box.append(slice(int(inside[0]), int(inside[-1]) + 1))
-        box = tuple(box)
+            ranges.append(slice(int(inside[0]), int(inside[-1]) + 1))
+        box = tuple(ranges)
         axes = tuple(a[s] for a, s in zip(whole.axes, box, strict=True))
         return Region(box, whole.x[box], whole.y[box], whole.z[box], axes)
 

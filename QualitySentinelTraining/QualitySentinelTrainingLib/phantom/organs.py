@@ -184,7 +184,7 @@ def paint_bone(canvas: Canvas, hu: dict, region: Region, distance: np.ndarray, n
     canvas.paint(region, distance, spongy + dense * (hu["cortical bone"] - hu["spongy bone"]) * 0.75, name)
 
 
-def _noise(canvas: Canvas, region: Region, of: dict) -> np.ndarray | float:
+def _noise(canvas: Canvas, region: Region, of: dict) -> np.ndarray | np.floating:
     return sum((np.float32(mm) * canvas.noise(region, cell) for mm, cell in of.get("rough", ())), np.float32(0.0))
 
 

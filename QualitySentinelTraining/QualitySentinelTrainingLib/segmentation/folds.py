@@ -12,7 +12,7 @@ Layout of the run's folder::
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -191,7 +191,7 @@ class _Predict(Work):
 def _predict(
     sources: Sequence[SubjectSource], out: Path, options: SegmentationOptions, wanted: Sequence[tuple[int, str]],
     device: str, say: Say, jobs: int, key: Mapping[str, str] = MappingProxyType({}),
-) -> Iterator[tuple[_Prediction, list]]:  # fmt: skip
+) -> list[tuple[_Prediction, list]]:  # fmt: skip
     """Each prediction that could be made, stage and folder as wanted, and the lines of its record."""
     check_writable(out)
     check_names(sources)

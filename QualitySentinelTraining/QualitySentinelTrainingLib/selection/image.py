@@ -37,7 +37,7 @@ class PoolImage:
 
     def mean_probabilities(self) -> np.ndarray:
         """Mean over the networks, ``[K, k, j, i]``."""
-        total, number = np.float32(0), 0
+        total, number = np.zeros((), np.float32), 0
         for one in self.stacks("probabilities"):
             total, number = total + one, number + 1
         return total / number

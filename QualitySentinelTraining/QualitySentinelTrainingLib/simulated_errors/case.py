@@ -109,7 +109,7 @@ class Case:
             return np.repeat(np.repeat(coarse, 2, 1), 2, 2)[:, : self.reference.shape[1], : self.reference.shape[2]]
         return smooth_noise(self.rng, self.axes, cell)
 
-    def ball(self, centre_mm: np.ndarray, radius: float) -> tuple[tuple[slice, slice, slice], np.ndarray]:
+    def ball(self, centre_mm: np.ndarray, radius: float) -> tuple[tuple[slice, ...], np.ndarray]:
         """Index box and bool array inside it of a ball; the box lies within the crop."""
         box, parts = [], []
         for n, s, c in zip(self.reference.shape, self.spacing, centre_mm, strict=True):

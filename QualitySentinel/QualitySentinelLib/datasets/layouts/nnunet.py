@@ -30,11 +30,13 @@ def find(root: Path, numbered: bool = True) -> Found:
         labels = {image_stem(p): p for p in images_in(root / f"labels{part}")}
         cts, several = {}, set()
         for path in images_in(root / f"images{part}"):
-            match = CHANNEL.fullmatch(image_stem(path)) if numbered else [path, image_stem(path), channel]
-            if match:
-                several.add(match[1])
-                if int(match[2]) == channel:
-                    cts[match[1]] = path
+            match = CHANNEL.fullmatch(image_stem(path)) if numbered else None
+            if numbered and match is None:
+                continue
+            name, number = (match[1], int(match[2])) if match else (image_stem(path), channel)
+            several.add(name)
+            if number == channel:
+                cts[name] = path
         for case in sorted({*labels, *several} if labels else ()):
             cases.append(case_of(root, case, cts.get(case), labels.get(case), names=names, metadata={"split": split}))
     return Found(cases)

@@ -14,7 +14,7 @@ from .strategy import Strategy
 
 def measure(image: PoolImage) -> list[StructureScores]:
     """Mean variance over the passes, four times, so 0..1. Edges vary in any case: voxels far from them weigh more."""
-    total, squares, number = np.float32(0), np.float32(0), 0
+    total, squares, number = np.zeros((), np.float32), np.zeros((), np.float32), 0
     for one in image.stacks("passes"):
         total, squares, number = total + one, squares + np.square(one, dtype=np.float32), number + 1
     if number < 2:
