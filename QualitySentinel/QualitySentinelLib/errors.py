@@ -57,9 +57,10 @@ def readable(
     path: str | os.PathLike, remedy: str = "check the path and its permissions", *more: type[Exception]
 ) -> Iterator[None]:
     """Turn the ``OSError`` (or what is ``more``) of what cannot be read into an ``InputError`` that names it."""
+    expected: tuple[type[Exception], ...] = (OSError, *more)
     try:
         yield
-    except (OSError, *more) as error:
+    except expected as error:
         where, reason = getattr(error, "filename", None) or path, getattr(error, "strerror", None) or reason_of(error)
         raise InputError(f"{where}: cannot be read ({reason}); {remedy}") from error
 

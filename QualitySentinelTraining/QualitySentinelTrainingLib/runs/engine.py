@@ -78,7 +78,7 @@ class Engine(ABC):
                 raise answer
             if answer is None:
                 waiting.extendleft([] if following is None else [following])
-                deaths[item and item.name] += 1
+                deaths[None if item is None else item.name] += 1
                 if deaths[None] >= self.starts * self.workers:
                     raise InputError(self.never_began)
                 if item is not None and deaths[item.name] >= self.tries:
