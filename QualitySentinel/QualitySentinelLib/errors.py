@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -63,6 +65,12 @@ def readable(
     except expected as error:
         where, reason = getattr(error, "filename", None) or path, getattr(error, "strerror", None) or reason_of(error)
         raise InputError(f"{where}: cannot be read ({reason}); {remedy}") from error
+
+
+def command_text(*words: object) -> str:
+    """A command as this system's terminal takes it."""
+    told = [str(word) for word in words]
+    return subprocess.list2cmdline(told) if os.name == "nt" else shlex.join(told)
 
 
 def reason_of(error: BaseException, most: int = 200) -> str:

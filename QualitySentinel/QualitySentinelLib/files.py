@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from .errors import InputError, UsageError
@@ -112,36 +113,54 @@ def locked_folder(folder: str | os.PathLike, taken: str) -> Iterator[None]:
     """Keep other processes out of a folder until the block, or the process, ends.
 
     The folder is made when there is none, and dropped again when nothing was put into it. Nothing is locked where the
-    system cannot: on Windows, and on some network disks. ``taken``: what to say, and to do, when another has it.
+    system cannot, as on some network disks. ``taken``: what to say, and to do, when another has it.
 
     Raises:
         InputError: the folder cannot be made.
         UsageError: another process has it.
     """
     folder = Path(folder)
-    new, descriptor = not folder.exists(), None
+    new, unlock = not folder.exists(), None
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _cannot_be_written(folder, error) from error
     try:
-        import fcntl
-
-        descriptor = os.open(folder, os.O_RDONLY)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        unlock = _lock(folder)
     except BlockingIOError as error:
-        os.close(descriptor)
         raise UsageError(f"{folder}: {taken}") from error
     except (ImportError, OSError):
         pass
     try:
         yield
     finally:
+        if unlock is not None:
+            unlock()
         if new:
             with suppress(OSError):  # it is not empty
                 folder.rmdir()
-        if descriptor is not None:
-            os.close(descriptor)
+
+
+def _lock(folder: Path) -> Callable[[], object]:
+    """Lock a folder; what unlocks it. Raises ``BlockingIOError``: another process has it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows locks no folders, but a file in it
+        from filelock import FileLock, Timeout  # PyTorch brings it along
+
+        lock = FileLock(folder / ".lock", blocking=False)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise BlockingIOError from error
+        return lock.release
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return partial(os.close, descriptor)
 
 
 def atomic_write(path: str | os.PathLike, content: str | bytes | Callable[[Path], object]) -> Path:

@@ -6,7 +6,6 @@ Beside the list lie ``done.csv`` and ``back_to_pool.csv``, with the list's own c
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
@@ -16,7 +15,7 @@ from typing import Any
 
 from ..datasets.case import Case
 from ..datasets.pool import LIST_COLUMNS, ListRow, cases_with_masks, corrected_file, read_list, with_corrections
-from ..errors import CancelledError, InputError, QualitySentinelError
+from ..errors import CancelledError, InputError, QualitySentinelError, command_text
 from ..files import check_outside, locked_folder
 from ..scores.tables import write_table
 from .presenter import Action, one_line
@@ -199,9 +198,8 @@ class ReviewQueue:
         """The command that begins the next round."""
         unit = "cases" if self.rows[0].slice_index is None else "slices"
         done, out = self.path.with_name(FILES[State.DONE]), self.path.absolute().parent
-        words = ["quality-sentinel", "select", *self._given, "--budget", f"{len(self.rows)}{unit}"]
-        words += ["--done", done] * done.is_file() + ["--out", out.with_name(f"{out.name}_next")]
-        return shlex.join(map(str, words))
+        words = ["select", *self._given, "--budget", f"{len(self.rows)}{unit}", *(["--done", done] * done.is_file())]
+        return command_text("quality-sentinel", *words, "--out", out.with_name(f"{out.name}_next"))
 
     # Within
 

@@ -6,13 +6,12 @@ import csv
 import io
 import json
 import os
-import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from QualitySentinelLib.datasets import Case, find_cases, read_case
-from QualitySentinelLib.errors import InputError, QualitySentinelError, UsageError, reason_of
+from QualitySentinelLib.errors import InputError, QualitySentinelError, UsageError, command_text, reason_of
 from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.options import DEFAULT_THRESHOLD
 from QualitySentinelLib.volume import CtVolume, Segmentation
@@ -90,7 +89,7 @@ def _scoring_words(audit: Audit, case: str) -> list[str]:
 
 def open_command(case: str, out_folder: str) -> str:
     """The command line that opens a case of any layout for review: it finds the files anew."""
-    return shlex.join(["quality-sentinel", "audit", "--open", case, "--out", out_folder])
+    return command_text("quality-sentinel", "audit", "--open", case, "--out", out_folder)
 
 
 def open_case(
@@ -104,7 +103,7 @@ def open_case(
     """
     command = _resolved(out_folder, case, dataset_folder)
     command += _scoring_words(read_audit(out_folder, finished=False), case)
-    print(shlex.join(command), flush=True)
+    print(command_text(*command), flush=True)
     if not run:
         return 0
     from QualitySentinelLib.commands.main import main

@@ -11,7 +11,6 @@ off; another budget measures nothing again.
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from itertools import product
 from pathlib import Path
@@ -30,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from QualitySentinelLib.errors import UsageError
+    from QualitySentinelLib.errors import UsageError, command_text
     from QualitySentinelLib.files import check_outside
 
     from ..selection.select import run_select
@@ -57,7 +56,8 @@ def run(options: argparse.Namespace) -> int:
     print(f"{len(selection.chosen)} to annotate: {options.out / 'selection.csv'}")
     print(f"{len(selection.trusted)} to trust: {options.out / 'trusted.csv'}")
     if selection.trusted:
-        train = ["quality-sentinel", "train-pseudo", "--data", "ANNOTATED", "--pool", options.pool]
+        train = ["train-pseudo", "--data", "ANNOTATED", "--pool", options.pool]
         train += ["--predictions", how.predictions[0]] if how.predictions else []
-        print("Train on both:", shlex.join(map(str, [*train, "--trusted", options.out / "trusted.csv"])))
+        train += ["--trusted", options.out / "trusted.csv"]
+        print("Train on both:", command_text("quality-sentinel", *train))
     return name_failed(selection.failed, options.out)

@@ -124,15 +124,19 @@ class SegmentationNetwork:
                     whole[..., rows, columns] = placed.cpu().numpy()
                     yield slices[first : first + at_once], whole
 
-    def predict_probabilities(
-        self, ct: CtVolume, level: int = 0, dropout_seed: int | None = None, dtype: type = np.float16
+    def predict_levels(
+        self, ct: CtVolume, levels: Sequence[int] = (0,), dropout_seed: int | None = None
     ) -> np.ndarray:
-        """Class probabilities of the whole CT, ``[K, k, j, i]`` on its grid; see :meth:`probability_slabs`."""
-        whole = np.zeros((len(self.classes), *ct.frame.shape), dtype)
-        whole[0] = 1.0
-        for slices, probabilities in self.probability_slabs(ct, (level,), dropout_seed):
-            whole[:, slices] = probabilities[0]
+        """As :meth:`probability_slabs`, of the whole CT in one pass, float16 ``[levels, K, k, j, i]``."""
+        whole = np.zeros((len(levels), len(self.classes), *ct.frame.shape), np.float16)
+        whole[:, 0] = 1.0
+        for slices, probabilities in self.probability_slabs(ct, levels, dropout_seed):
+            whole[:, :, slices] = probabilities
         return whole
+
+    def predict_probabilities(self, ct: CtVolume, dropout_seed: int | None = None) -> np.ndarray:
+        """Class probabilities of the whole CT, float16 ``[K, k, j, i]`` on its grid."""
+        return self.predict_levels(ct, (0,), dropout_seed)[0]
 
     def predict_labels(self, ct: CtVolume) -> np.ndarray:
         """The likeliest class of each voxel, uint8 ``[k, j, i]`` on the CT's grid."""

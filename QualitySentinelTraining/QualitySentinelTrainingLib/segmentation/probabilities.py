@@ -86,33 +86,25 @@ def write_probabilities(path: Path, values: np.ndarray, frame: AxialFrame) -> No
     atomic_write(path, lambda temporary: np.savez_compressed(temporary, probabilities=in_file))
 
 
-def read_probabilities(path: str | Path, ct: CtVolume, classes: Sequence[str] | None = None) -> Probabilities:
+def read_probabilities(path: str | Path, ct: CtVolume) -> Probabilities:
     """Read the class probabilities of a CT: a file, or a folder of one file per class; see the module's description.
 
-    ``classes`` are names that the classes must have, the background first; by default as the files say.
-
     Raises:
-        InputError: missing, damaged, on another grid, of other classes, or no probabilities.
+        InputError: missing, damaged, on another grid, or no probabilities.
         UsageError: the names beside the file cannot be read.
     """
     path = existing(path, _WHAT)
     named = None
     try:
         if path.is_dir():
-            values, named = _folder_of_classes(path, ct, classes)
+            values, named = _folder_of_classes(path, ct)
         elif path.suffix == PROBABILITIES_SUFFIX:
             values = _npz(path, ct)
         else:
             values = _image(path, ct)
     except MemoryError as error:
         raise InputError(f"{path}: does not fit into memory; crop or resample CT and probabilities alike") from error
-    named = named or names_beside(path, len(values))
-    if classes is not None and len(classes) != len(values):
-        raise InputError(
-            f"{path}: has probabilities of {len(values)} classes, the labels have {len(classes)} "
-            f"({', '.join(classes)}); give those of a network trained on these labels"
-        )
-    return Probabilities(_checked(path, values), tuple(classes or named))
+    return Probabilities(_checked(path, values), named or names_beside(path, len(values)))
 
 
 def _npz(path: Path, ct: CtVolume) -> np.ndarray:
@@ -155,24 +147,18 @@ def _image(path: Path, ct: CtVolume) -> np.ndarray:
     return np.stack(layers)
 
 
-def _folder_of_classes(
-    path: Path, ct: CtVolume, classes: Sequence[str] | None
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    files = {image_stem(p).casefold(): p for p in sorted(path.iterdir()) if is_image_file(p)}
-    found = classes or (BACKGROUND, *(image_stem(p) for name, p in files.items() if name != BACKGROUND))
-    values = []
-    for name in found:
-        if name.casefold() in files:
-            image = read_image(files[name.casefold()], _WHAT)
-            frame = _frame_on_ct(files[name.casefold()], image.ijk_to_ras, image.voxels.shape, ct)
-            values.append(frame.to_canonical(image.voxels))
-        elif name is found[0] and files:
-            values.append(None)
-        else:
-            raise InputError(f"{path}: has no file of the class '{name}'; give one image per class")
-    if values[0] is None:
-        values[0] = 1 - sum(one.astype(np.float32) for one in values[1:])
-    return np.stack(values), tuple(found)
+def _folder_of_classes(path: Path, ct: CtVolume) -> tuple[np.ndarray, tuple[str, ...]]:
+    values = {}
+    for file in (p for p in sorted(path.iterdir()) if is_image_file(p)):
+        image, name = read_image(file, _WHAT), image_stem(file)
+        frame = _frame_on_ct(file, image.ijk_to_ras, image.voxels.shape, ct)
+        values[BACKGROUND if name.casefold() == BACKGROUND else name] = frame.to_canonical(image.voxels)
+    background = values.pop(BACKGROUND, None)
+    if not values:
+        raise InputError(f"{path}: holds no image of a structure; give one image per class")
+    if background is None:
+        background = 1 - sum(one.astype(np.float32) for one in values.values())
+    return np.stack([background, *values.values()]), (BACKGROUND, *values)
 
 
 def _frame_on_ct(path: Path, ijk_to_ras: np.ndarray, shape: tuple[int, ...], ct: CtVolume) -> AxialFrame:

@@ -95,7 +95,7 @@ class Experiment(Options):
 
     def schedule(self) -> WeakLabeler:
         """DSAL's weak labels."""
-        return WeakLabeler(self.dsal_first_round, self.dsal_number, self.dsal_number)
+        return WeakLabeler(self.dsal_first_round, self.dsal_number)
 
     def stages(self, round_: int) -> tuple[int, ...]:
         """Epochs after which the network of a round is kept: each third of it; round 0 is the first network."""

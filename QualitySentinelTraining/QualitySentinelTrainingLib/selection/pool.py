@@ -213,10 +213,11 @@ def network_stacks(
     first, last = networks[0], networks[-1]
     if need == "passes":
         yield from (first.predict_probabilities(ct, dropout_seed=seed) for seed in range(PASSES))
-        return
-    for network, level in [(first, level) for level in (0, 2, 1)] if need == "levels" else [(n, 0) for n in networks]:
-        told = known if network is last and level == 0 else None
-        yield network.predict_probabilities(ct, level) if told is None else told
+    elif need == "levels":
+        yield from first.predict_levels(ct, (0, 2, 1))
+    else:
+        for network in networks:
+            yield network.predict_probabilities(ct) if network is not last or known is None else known
 
 
 def scores_of_table(path: Path, quality: str) -> Iterator[CaseScores]:

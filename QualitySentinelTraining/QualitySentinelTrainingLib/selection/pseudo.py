@@ -94,7 +94,7 @@ def choose_weak(
         "none": lambda: good[:0],
         "best": lambda: most_trusted(units, share, rng),
         "random": lambda: rng.permutation(good)[: int(share * len(units) + 1e-9)],
-        "dsal": lambda: (schedule or WeakLabeler()).choose(units, round_),
+        "dsal": lambda: (schedule or WeakLabeler()).choose(units, round_, rng),
     }.get(rule, lambda: good)()
     weighted = np.nan_to_num(np.clip(1 - units.score[index], 0, 1))
     return index, weighted if rule == "weighted" else np.ones(len(index))

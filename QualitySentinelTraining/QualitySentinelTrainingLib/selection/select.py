@@ -97,7 +97,7 @@ def _write(
     trust_by = options.trust_by or budget.level
     done = {unit[:3] for path in options.done for unit in units_in(path)}
     whole = {unit[0]: path for path in options.done for unit in units_in(path) if not unit[1]}
-    structures = {one.case: [s.structure for s in one.structures] for one in measured()}
+    structures = {one.case: [s.structure for s in one.structures if len(s.slices)] for one in measured()}
     failed |= strangers(structures)
     cases = set(structures) - set(failed)
     if not cases:
@@ -115,7 +115,7 @@ def _write(
     chosen = budget.spend(strategy.order(units, annotated, rng), costs)
     rest = _without(ranked[trust_by], done | set(units.take(chosen).keys))
     if options.dsal_round:
-        best = WeakLabeler().choose(rest, options.dsal_round)
+        best = WeakLabeler().choose(rest, options.dsal_round, rng)
     else:
         best = most_trusted(rest, options.trust if strategy.trusts else 0.0, rng)
     notes = [] if strategy.trusts else [f"{strategy.name} tells nothing of pseudo labels; trusted.csv is empty"]

@@ -219,22 +219,22 @@ class WeakLabeler:
     """DSAL's rules for pseudo labels (Zhao et al., JBHI 2021; FACTS of its code)."""
 
     first_round: int = 5  # counted from 1
-    first: int = 20  # first + step * (round - first_round) units are labeled
-    step: int = 20
+    step: int = 20  # units in that round, and more in each one after
     bins: int = 10  # of the histogram of confidence; units of the top bin pass
 
     def number(self, round_: int) -> int:
         """How many units are pseudo-labeled in a round."""
-        return 0 if round_ < self.first_round else self.first + self.step * (round_ - self.first_round)
+        return self.step * max(0, round_ - self.first_round + 1)
 
-    def choose(self, units: Units, round_: int) -> np.ndarray:
+    def choose(self, units: Units, round_: int, rng: np.random.Generator) -> np.ndarray:
         """Indices of the units to pseudo-label, those whose levels agree best first.
 
         Of the ``number`` best that are not empty those in the top bin of confidence are taken; if they are fewer, the
-        best others fill up. (The published code counts two empty masks as perfect agreement; here they are left out.)
+        best others fill up; ties are drawn. (The published code counts two empty masks as perfect agreement; here they
+        are left out.)
         """
         number = self.number(round_)
-        good = np.flatnonzero(~units.empty & np.isfinite(units.score))
+        good = rng.permutation(np.flatnonzero(~units.empty & np.isfinite(units.score)))
         order = good[np.argsort(units.score[good], kind="stable")]
         if not number or not len(order):
             return order[:0]

@@ -16,6 +16,8 @@ import pytest
 from Testing.Python.reading.conftest import write_series, write_volume
 
 from QualitySentinelLib.commands.main import main
+from QualitySentinelLib.datasets.pool import LIST_COLUMNS, find_pool
+from QualitySentinelLib.scores.tables import write_table
 
 TABLES = ("cases", "segments", "slices")
 
@@ -71,6 +73,15 @@ class TorsoWriter:
 
     def series(self, folder: Path, **changes) -> list[Path]:
         return write_series(folder, self._torso.hu, self._torso.ijk_to_ras, **changes)
+
+    def dicom_list(self, folder: Path) -> list[str]:
+        """A pool of two DICOM series with their SEGs in ``pool``, a list of both in ``next``; their names."""
+        for name in "ab":
+            self.dicom_seg(folder / "pool" / name / "seg.dcm", self.series(folder / "pool" / name / "ct"))
+        names = [case.name for case in find_pool(folder / "pool").cases]
+        rows = [(n, name, "", None, 0.5, 1.0, f"reason {n}") for n, name in enumerate(names, 1)]
+        write_table(folder / "next" / "selection.csv", LIST_COLUMNS, rows)
+        return names
 
     def dicom_seg(self, path: Path, series: list[Path], labels=("Liver", "Spleen")) -> Path:
         pydicom, highdicom = pytest.importorskip("pydicom"), pytest.importorskip("highdicom")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shlex
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from Testing.Python.web_review import own_loop
 
+from QualitySentinelLib import errors
 from QualitySentinelLib.datasets import read_case
 from QualitySentinelLib.datasets.pool import LIST_COLUMNS, corrected_file, read_list
 from QualitySentinelLib.errors import CancelledError, InputError, UsageError
@@ -105,6 +106,12 @@ def test_the_next_round_reads_what_is_done(make_queue, pool):
     words[words.index("--predictions") : words.index("--budget")] = ["--strategy", "random"]
     assert main([*words[1:], "--workers", "1"]) == 0
     assert {row.case for row in read_list(pool.parent / "next_next" / "selection.csv")} == {"b", "c"}
+
+
+def test_commands_are_quoted_as_the_systems_terminal_takes_them(monkeypatch):
+    assert errors.command_text("select", Path("my pool")) == "select 'my pool'"
+    monkeypatch.setattr(errors, "os", SimpleNamespace(name="nt"))
+    assert errors.command_text("select", r"C:\my pool") == r'select "C:\my pool"'
 
 
 def test_corrected_masks_take_the_place_of_the_pools_and_lie_beside_the_list(make_queue, pool):
@@ -234,7 +241,6 @@ def test_every_view_carries_out_the_same_steps(make_queue, pool):
     assert not asked and queue.state(queue.current) is State.OPEN
 
 
-@pytest.mark.skipif(os.name == "nt", reason="folders are not locked on Windows")
 def test_a_second_person_is_refused_until_the_first_one_is_through(make_queue, pool):
     first = make_queue("a")
     with pytest.raises(UsageError, match="its list is open elsewhere"):

@@ -235,6 +235,14 @@ def test_a_case_of_other_structures_is_named(pool, a_torso, capsys):
     assert "case_4: its structures (heart) are not those of the other cases (liver, spleen)" in capsys.readouterr().err
 
 
+def test_a_case_in_which_nothing_was_found_is_neither_lost_nor_trusted(pool, a_torso):
+    save(pool.parent / "masks" / "case_0.nii.gz", np.zeros_like(a_torso.labels), a_torso.ijk_to_ras)
+    assert select(pool, "--budget", "5cases", "--trust", "1") == 0
+    chosen, trusted = (rows(pool.parent / "out" / f"{name}.csv") for name in ("selection", "trusted"))
+    (found,) = [n for n, row in enumerate(chosen) if row["reason"] == "nothing was found; ranked in the middle"]
+    assert chosen[found]["case"] == "case_0" and 0 < found < 4 and all(row["case"] != "case_0" for row in trusted)
+
+
 def test_the_next_round_for_nnunet_ignores_what_is_not_trusted(pool, a_torso):
     raw = pool.parent / "Dataset001_Next"
     options = ["--budget", "1", "--trust", "0.3", "--trust-by", "slice", "--nnunet", raw]

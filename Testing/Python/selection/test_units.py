@@ -107,11 +107,17 @@ def test_weak_labels_pass_by_confidence_and_are_filled_up():
         CaseScores(f"c{n}", [structure("liver", s, [1], [s], [areas[n]], [c])]) for n, (s, c) in enumerate(rows)
     ]
     units = units_of(cases, "slice")
-    weak = WeakLabeler(first_round=1, first=4)
+    weak = WeakLabeler(first_round=1, step=4)
     # bins from 0.10 to 0.50: the top one begins at 0.46; the empty one is never taken, though it "agrees"
-    assert [units.case[n] for n in weak.choose(units, 1)] == ["c2", "c3", "c0", "c1"]
-    assert [units.case[n] for n in WeakLabeler(1, 1).choose(units, 1)] == ["c2"]
-    assert len(weak.choose(units, 0)) == 0
+    rng = np.random.default_rng(0)
+    assert [units.case[n] for n in weak.choose(units, 1, rng)] == ["c2", "c3", "c0", "c1"]
+    assert [units.case[n] for n in WeakLabeler(1, 1).choose(units, 1, rng)] == ["c2"]
+    assert len(weak.choose(units, 0, rng)) == 0
+
+
+def test_ties_among_weak_labels_are_drawn():
+    units = units_of((CaseScores(f"c{n}", [structure("liver", 0.2, [1], [0.2], [4], [0.5])]) for n in range(9)), "case")
+    assert len({tuple(WeakLabeler(1, 3).choose(units, 1, np.random.default_rng(seed))) for seed in range(4)}) > 1
 
 
 def test_correcting_slices_raises_the_mean_dsc_as_counted_by_hand():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PySide6.QtWidgets import QWidget
 from Testing.Host.user import click, show, wait_until
+from Testing.Python.audit.conftest import TorsoWriter
 
 from QualitySentinelLib.datasets.pool import LIST_COLUMNS, read_list
 from QualitySentinelLib.reading import read_ct, read_segmentation
@@ -169,3 +170,21 @@ def test_with_a_list_every_decision_is_in_sight_on_a_small_screen(slicer, panel)
     finally:
         window.panel.setMinimumHeight(0)
         window.panel.setMaximumHeight(16777215)
+
+
+def test_a_list_of_dicom_series_is_worked_through(slicer, open_panel, a_torso, tmp_path):
+    first, second = TorsoWriter(a_torso).dicom_list(tmp_path)
+    panel = open_panel()
+    panel.ui.queueListEdit.currentPath = str(tmp_path / "next" / "selection.csv")
+    panel.ui.queuePoolEdit.currentPath = str(tmp_path / "pool")
+    click(panel.ui.queueNextButton)
+    assert panel.ui.queueLabel.text == "Case 1 of 2 · reason 1"
+    erase_a_slice(slicer)
+    click(panel.ui.queueDoneButton)
+    assert nodes(slicer) == {f"{second} segmentation"}
+    ct = read_ct(tmp_path / "pool" / "a" / "ct")
+    corrected = read_segmentation(tmp_path / "next" / "corrected" / f"{first}.seg.nrrd", ct)
+    lost = {name: np.count_nonzero(a_torso.labels[SLICE] == value) for value, name in a_torso.names.items()}
+    whole = {name: np.count_nonzero(a_torso.labels == value) for value, name in a_torso.names.items()}
+    assert {s.structure: int(s.areas.sum()) for s in corrected} == whole | {"liver": whole["liver"] - lost["liver"]}
+    panel.panel.remove()

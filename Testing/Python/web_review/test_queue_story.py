@@ -7,6 +7,8 @@ import pytest
 
 pytest.importorskip("aiohttp", reason="needs the extra 'review'")
 
+from Testing.Python.audit.conftest import TorsoWriter
+
 from QualitySentinelLib.commands.main import main
 from QualitySentinelLib.datasets.pool import LIST_COLUMNS, read_list
 from QualitySentinelLib.reading import read_ct, read_segmentation
@@ -127,3 +129,21 @@ def test_after_a_restart_nothing_is_left_to_open(pool, capsys, monkeypatch):
     monkeypatch.chdir(pool)
     assert main(["review", "--queue", "next/selection.csv", "--data", "pool"]) == 0
     assert "2 done, 1 back to the pool, 1 open" in capsys.readouterr().out
+
+
+def test_a_list_of_dicom_series_is_worked_through(browser, a_torso, tmp_path):
+    pytest.importorskip("trame_slicer", reason="needs the extra 'review'")
+    first, second = TorsoWriter(a_torso).dicom_list(tmp_path)
+    arguments = ["--queue", "next/selection.csv", "--data", "pool"]
+    with served_review(arguments, tmp_path) as served, opened(browser, served.address) as page:
+        page.wait_for_text("#queue-place", "Case 1 of 2 · reason 1")
+        scored(page, first)
+        page.page.keyboard.press("Shift+D")
+        page.wait_for_text("#queue-place", "Case 2 of 2 · reason 2")
+        scored(page, second)
+    assert [row.case for row in read_list(tmp_path / "next" / "done.csv")] == [first]
+    ct = read_ct(tmp_path / "pool" / "a" / "ct")
+    corrected = read_segmentation(tmp_path / "next" / "corrected" / f"{first}.seg.nrrd", ct)
+    assert {s.structure: int(s.areas.sum()) for s in corrected} == {
+        name: np.count_nonzero(a_torso.labels == value) for value, name in a_torso.names.items()
+    }

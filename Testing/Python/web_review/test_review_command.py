@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import socket
 from pathlib import Path
 
@@ -67,7 +66,6 @@ def test_results_do_not_land_among_the_inputs(a_case_on_disk, tmp_path, capsys):
     assert "another folder" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(os.name == "nt", reason="folders are not locked on Windows")
 def test_a_second_review_in_one_folder_is_refused(a_case_on_disk, tmp_path, capsys):
     needs_the_extra()
     out = tmp_path / "kept"
