@@ -18,7 +18,7 @@ from .table import UNKNOWN, add_metadata, left_out, patient_column
 
 def find_cases(
     dataset: Path, layout: str | None = None, *, metadata: Path | None = None, names: str | Mapping | None = None,
-    patient: str | None = None, keep_identifiers: bool = False,
+    patient: str | None = None, keep_identifiers: bool = False, bare: bool = False,
 ) -> DataSet:  # fmt: skip
     """The cases of a data set; images are not opened (of DICOM files, headers are).
 
@@ -29,6 +29,7 @@ def find_cases(
         names: meaning of label values, as ``read_segmentation`` takes it, instead of what the layout says.
         patient: regular expression whose first group is the patient, in a case's name (``AutoPET_([0-9a-f]+)``).
         keep_identifiers: name cases by their DICOM files, not by number in the order of these.
+        bare: take CT series of DICOM without masks, too; their numbers come after those of the others.
 
     Raises:
         InputError: there is no such folder, it cannot be read, or it holds no cases.
@@ -43,6 +44,10 @@ def find_cases(
         chosen = _recognized(dataset) if layout in (None, "auto") else _named(layout, dataset)
         found = chosen.find(dataset)
         cases, notes = found.cases, list(found.notes)
+        if bare:
+            cases = [*cases, *found.bare]
+        elif found.bare:
+            notes.insert(0, f"{len(found.bare)} CT series without a segmentation left out")
         if not cases:
             raise InputError(f"{dataset}: has no cases in the layout '{chosen.name}'; choose another with --layout")
         if metadata is not None:
@@ -55,7 +60,8 @@ def find_cases(
     again = [name for name, count in Counter(case.name for case in cases).items() if count > 1]
     if again:
         raise UsageError(f"{dataset}: {len(again)} cases share a name ({again[0]}); rename one of them")
-    cases = _with_facts(sorted(cases, key=lambda c: c.name), root, patient, names)
+    cases = sorted(cases, key=lambda c: (c.identifying and not c.seg, c.name))
+    cases = _with_facts(cases, root, patient, names)
     hidden = not keep_identifiers and any(case.identifying for case in cases)
     if found.damaged:
         some = ", ".join(path.relative_to(root).as_posix() for path in found.damaged[:3])

@@ -21,14 +21,14 @@ _KINDS = {"rank": int, "slice_index": int, "score": float, "cost": float}
 
 
 def find_pool(pool: Path, layout: str | None = None, names: str | None = None) -> DataSet:
-    """The cases of a pool in any layout; also CTs without masks: ``CASE/ct.nii.gz``, ``CASE.nii.gz``, ``imagesTs``.
+    """The cases of a pool in any layout; also CTs without masks: ``CASE/ct.nii.gz``, ``CASE.nii.gz``, DICOM series.
 
     Raises:
         InputError, UsageError: as ``find_cases`` does, or the pool is empty.
     """
     pool = Path(pool)
     try:
-        found = find_cases(pool, layout, names=names)
+        found = find_cases(pool, layout, names=names, bare=True)
     except UsageError:
         if layout or not pool.is_dir():
             raise

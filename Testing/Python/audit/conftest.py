@@ -75,10 +75,11 @@ class TorsoWriter:
         return write_series(folder, self._torso.hu, self._torso.ijk_to_ras, **changes)
 
     def dicom_list(self, folder: Path) -> list[str]:
-        """A pool of two DICOM series with their SEGs in ``pool``, a list of both in ``next``; their names."""
+        """A pool of DICOM series in ``pool``, the first two with SEGs, and a list of these in ``next``; their names."""
+        self.series(folder / "pool" / "bare" / "ct")
         for name in "ab":
             self.dicom_seg(folder / "pool" / name / "seg.dcm", self.series(folder / "pool" / name / "ct"))
-        names = [case.name for case in find_pool(folder / "pool").cases]
+        names = [case.name for case in find_pool(folder / "pool").cases if case.seg]
         rows = [(n, name, "", None, 0.5, 1.0, f"reason {n}") for n, name in enumerate(names, 1)]
         write_table(folder / "next" / "selection.csv", LIST_COLUMNS, rows)
         return names

@@ -8,6 +8,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from Testing.Python.audit.conftest import TorsoWriter
 
 from QualitySentinelLib.commands.main import main
 from QualitySentinelLib.datasets import read_case_ct
@@ -241,6 +242,14 @@ def test_a_case_in_which_nothing_was_found_is_neither_lost_nor_trusted(pool, a_t
     chosen, trusted = (rows(pool.parent / "out" / f"{name}.csv") for name in ("selection", "trusted"))
     (found,) = [n for n, row in enumerate(chosen) if row["reason"] == "nothing was found; ranked in the middle"]
     assert chosen[found]["case"] == "case_0" and 0 < found < 4 and all(row["case"] != "case_0" for row in trusted)
+
+
+def test_dicom_series_are_a_pool_with_or_without_masks(a_torso, tmp_path, capsys):
+    pool, names = tmp_path / "pool", TorsoWriter(a_torso).dicom_list(tmp_path)
+    assert select(pool, "--budget", "3", "--strategy", "core-set", "--export", "tasks", masks=False) == 0
+    tasks = json.loads((tmp_path / "out" / "tasks.json").read_text())["tasks"]
+    assert {task["case"] for task in tasks} == {*names, "case_0003"} and len({task["id"] for task in tasks}) == 3
+    assert "left out" not in capsys.readouterr().err
 
 
 def test_the_next_round_for_nnunet_ignores_what_is_not_trusted(pool, a_torso):

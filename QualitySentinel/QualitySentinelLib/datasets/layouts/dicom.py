@@ -52,8 +52,8 @@ def fits(root: Path) -> bool:
 def find(root: Path) -> Found:
     """Every SEG is a case, called by its path; in a tree without SEG, every RTSTRUCT is. Notes count what is left out.
 
-    It belongs to the CT series it refers to; if it refers to none, to the CT series of its frame of reference when
-    there is only one.
+    CT series without are given apart. A segmentation belongs to the CT series it refers to; if it refers to none, to that of its frame of
+    reference when there is only one.
     """
     series: dict[str, _Series] = defaultdict(_Series)
     files, segmentations, structure_sets, cases = sorted(files_below(root)), [], [], []
@@ -81,12 +81,12 @@ def find(root: Path) -> Found:
             used.add(uid)
             cases.append(_case(root, path, header, series[uid] if uid else None, mixed))
     cases = _with_patients(cases, [header for _, _, header in segmentations or structure_sets])
+    unused = [one for uid, one in series.items() if uid not in used]
+    bare = [replace(_case(root, one.files[0], one.header, one, mixed), seg="") for one in unused]
     notes = []
-    if unused := len(series.keys() - used):
-        notes.append(f"{unused} CT series without a segmentation left out")
     if segmentations and structure_sets:
         notes.append(f"{len(structure_sets)} RTSTRUCT objects left out, because there are DICOM SEG objects")
-    return Found(cases, notes, damaged)
+    return Found(cases, notes, damaged, bare)
 
 
 def _referenced(header) -> str:

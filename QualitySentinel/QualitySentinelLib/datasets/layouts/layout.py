@@ -21,6 +21,7 @@ class Found(NamedTuple):
     cases: list[Case]  # in any order; their paths are relative to the folder
     notes: Sequence[str] = ()  # lines that a user should read
     damaged: Sequence[Path] = ()  # files that no case could be made of
+    bare: Sequence[Case] = ()  # CTs without masks, where they are no cases of the data set, but of a pool
 
 
 @dataclass(frozen=True)
