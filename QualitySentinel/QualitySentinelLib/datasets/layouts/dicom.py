@@ -50,10 +50,10 @@ def fits(root: Path) -> bool:
 
 
 def find(root: Path) -> Found:
-    """Every SEG is a case, called by its path; in a tree without SEG, every RTSTRUCT is. Notes count what is left out.
+    """Every SEG is a case, called by its path; in a tree without SEG, every RTSTRUCT is. CTs without are given apart.
 
-    CT series without are given apart. A segmentation belongs to the CT series it refers to; if it refers to none, to that of its frame of
-    reference when there is only one.
+    It belongs to the CT series it refers to; if it refers to none, to the CT series of its frame of reference when
+    there is only one. Notes count what is left out.
     """
     series: dict[str, _Series] = defaultdict(_Series)
     files, segmentations, structure_sets, cases = sorted(files_below(root)), [], [], []
