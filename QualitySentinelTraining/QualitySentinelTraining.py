@@ -45,9 +45,6 @@ class QualitySentinelTrainingLogic(ScriptedLoadableModuleLogic):
 
     Each method runs the `quality-sentinel` command that it names, and returns its exit code: 0 when all went well.
     `options` are further options of that command, as `quality-sentinel COMMAND --help` shows them.
-
-    Uses ScriptedLoadableModuleLogic base class, available at:
-    https://github.com/Slicer/Slicer/blob/main/Base/Python/slicer/ScriptedLoadableModule.py
     """
 
     def run(self, arguments: list[str]) -> int:
@@ -97,11 +94,7 @@ class QualitySentinelTrainingLogic(ScriptedLoadableModuleLogic):
 
 
 class QualitySentinelTrainingTest(ScriptedLoadableModuleTest):
-    """Tests that run inside Slicer.
-
-    Uses ScriptedLoadableModuleTest base class, available at:
-    https://github.com/Slicer/Slicer/blob/main/Base/Python/slicer/ScriptedLoadableModule.py
-    """
+    """Tests that run inside Slicer."""
 
     def setUp(self):
         """Start from an empty scene."""

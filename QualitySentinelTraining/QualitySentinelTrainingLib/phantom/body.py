@@ -16,11 +16,6 @@ VERTEBRAE = (*(f"L{n}" for n in range(5, 0, -1)), *(f"T{n}" for n in range(12, 0
 """From inferior to superior."""
 _SPINE_Z = (-27, 9, 45, 80, 114, 145, 174, 202, 228, 253, 277, 300, 322, 343, 363, 382, 400)
 """Height (mm) of each vertebral body's centre, in the order of VERTEBRAE (L5 to T1)."""
-_LUNG_VESSELS = {
-    "shapes": [{"ball": [34, 8, 292], "radii": [1, 1, 1]}], "of": "", "layers": [{"hu": ["blood", 45]}],
-    "tree": {"roots": 9, "start": [34, 8, 292], "spread": [10, 10, 10], "way": [0.6, 0, -0.1], "radius": [3.5, 6],
-             "length": 30, "depth": 4, "forks": 2},
-}  # fmt: skip
 
 
 def spine_y(z):
@@ -78,12 +73,7 @@ def paint_lungs(canvas: Canvas, hu: dict, organ: dict) -> None:
         texture = hu["lung"] + 25 * canvas.noise(region, 7.0) + (y + 20) * rng.uniform(0.1, 0.7)  # dependent density
         canvas.paint(region, lung, texture, f"lung {side}")
         if (canvas.labels[region.box] == canvas.values[f"lung {side}"]).any():
-            vessels = {
-                "name": f"lung {side}",
-                "shapes": [{"ball": [0, 0, 0], "radii": [0.1] * 3}],
-                "part": [_LUNG_VESSELS],
-            }
-            paint_organ(canvas, hu, vessels, sign)
+            paint_organ(canvas, hu, {**organ, "name": f"lung {side}"}, sign)  # vessels
 
 
 def paint_small_bowel(canvas: Canvas, hu: dict, organ: dict) -> None:
