@@ -12,6 +12,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from QualitySentinelLib.errors import UsageError
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -42,7 +44,6 @@ def average_models(models: Sequence[Path], out: Path):
     import torch
 
     from QualitySentinelLib.checkpoint import load_model, save_model
-    from QualitySentinelLib.errors import UsageError
 
     from ..model_files import as_stage, check_out, stages_of
 

@@ -10,6 +10,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from QualitySentinelLib.errors import UsageError
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="bundled", help="'bundled' or a .safetensors file")
@@ -61,7 +63,6 @@ def calibrate_model(
         ModelError: the model cannot be read.
     """
     from QualitySentinelLib.checkpoint import load_model, save_model
-    from QualitySentinelLib.errors import UsageError
 
     from ..calibration import PATIENTS, calibrate
     from ..evaluation import EvaluationTable

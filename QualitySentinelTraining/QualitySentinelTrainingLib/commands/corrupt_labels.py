@@ -14,6 +14,7 @@ import argparse
 from pathlib import Path
 
 from QualitySentinelLib.commands.printing import name_failed
+from QualitySentinelLib.files import check_outside
 
 from ..label_errors.options import NoiseOptions
 from ..option_files import add_options, given_options
@@ -30,7 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from QualitySentinelLib.datasets import find_cases
-    from QualitySentinelLib.files import check_outside
 
     from ..label_errors.noisy_data import corrupt_data
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from QualitySentinelLib.errors import UsageError
+from QualitySentinelLib.files import check_outside
+
 PATIENT_HELP = "regular expression whose first group is the patient, in a case's name"
 
 
@@ -37,9 +40,6 @@ def subjects_of(options: argparse.Namespace, data: list[Path], test: bool = Fals
         InputError, UsageError: as ``find_subjects`` does; there are not so many phantoms; the results (``--out``) would
             lie in a data set.
     """
-    from QualitySentinelLib.errors import UsageError
-    from QualitySentinelLib.files import check_outside
-
     from ..subjects import PHANTOM_SEEDS, find_subjects, phantom_sources
 
     for one in data:

@@ -12,6 +12,9 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
+from QualitySentinelLib.errors import UsageError
+from QualitySentinelLib.files import atomic_write, check_writable
+
 from .data_options import add_case_options, subjects_of
 
 _CASE_OPTIONS = ("layout", "source", "names", "patient")
@@ -50,7 +53,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from QualitySentinelLib.checkpoint import load_model
-    from QualitySentinelLib.files import atomic_write, check_writable
 
     from ..calibration import PATIENTS, cross_calibrate
     from ..card import write_card
@@ -113,8 +115,6 @@ def run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     """Refuse what would be passed over in silence, and numbers that mean nothing."""
-    from QualitySentinelLib.errors import UsageError
-
     vain = {
         "without-names": (options.without_names and options.tables, "--data or --pairs"),
         "sources": (options.sources and not options.pairs, "--pairs"),

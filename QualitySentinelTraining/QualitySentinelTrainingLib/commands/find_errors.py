@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from QualitySentinelLib.commands.printing import CaseProgress, name_failed
+from QualitySentinelLib.files import check_outside
 
 from ..label_errors.options import FindOptions
 from ..option_files import add_options, given_options
@@ -44,7 +45,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from QualitySentinelLib.datasets import find_cases
-    from QualitySentinelLib.files import check_outside
     from QualitySentinelLib.options import ScoringOptions
 
     from ..audit.report import write_audit_report

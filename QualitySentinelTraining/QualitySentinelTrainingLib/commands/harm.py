@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from QualitySentinelLib.errors import UsageError
+
 from ..travelling.harms import HARMS
 
 
@@ -30,8 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from QualitySentinelLib.errors import UsageError
-
     from ..travelling.sites import do_harm, read_sites, write_sites
 
     for name in ("centers", "samples"):

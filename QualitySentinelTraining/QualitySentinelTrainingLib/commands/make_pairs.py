@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from zlib import crc32
 
+from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.files import check_outside, check_writable
+
 from ..option_files import Doc, NonNegativeInt, Options, PositiveInt, add_options, given_options
 from ..runs import Kind, Result, Run
 from .data_options import add_data_options, subjects_of
@@ -65,9 +68,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from QualitySentinelLib.errors import InputError, UsageError
-    from QualitySentinelLib.files import check_outside
-
     from ..synthesis import painted_sources
 
     amounts = PairAmounts(**given_options(options, PairAmounts))
@@ -113,8 +113,6 @@ def make_pair_files(
     from tqdm import tqdm
 
     from QualitySentinelLib.datasets.predictions import find_predictions, masks_beside
-    from QualitySentinelLib.errors import UsageError
-    from QualitySentinelLib.files import check_writable
     from QualitySentinelLib.scores import software_versions
 
     from ..subjects import check_names
@@ -194,8 +192,6 @@ def _name_others(kept: Sequence[_Task]) -> None:
 
 def _make(task: _Task) -> Result:
     import numpy as np
-
-    from QualitySentinelLib.errors import InputError
 
     from ..candidates import candidates_of, candidates_with_removed_slices, simulated_candidates
     from ..pairs import make_pairs, write_pairs

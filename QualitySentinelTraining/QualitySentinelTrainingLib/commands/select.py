@@ -16,6 +16,8 @@ from itertools import product
 from pathlib import Path
 
 from QualitySentinelLib.commands.printing import CaseProgress, name_failed
+from QualitySentinelLib.errors import UsageError, command_text
+from QualitySentinelLib.files import check_outside
 
 from ..option_files import add_options, given_options, read_options
 from ..selection.options import SelectOptions
@@ -29,9 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from QualitySentinelLib.errors import UsageError, command_text
-    from QualitySentinelLib.files import check_outside
-
     from ..selection.select import run_select
     from ..selection.strategies import NEEDS, STRATEGIES
 

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from QualitySentinelLib.commands.printing import name_failed
+from QualitySentinelLib.files import check_outside
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,8 +25,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from QualitySentinelLib.files import check_outside
-
     from ..option_files import read_options
     from ..selection.experiment import Experiment
     from ..selection.simulate import run_simulate

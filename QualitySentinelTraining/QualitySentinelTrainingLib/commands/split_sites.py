@@ -13,6 +13,9 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
+from QualitySentinelLib.errors import UsageError
+from QualitySentinelLib.files import check_outside
+
 from .data_options import PATIENT_HELP
 
 
@@ -32,8 +35,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from QualitySentinelLib.datasets import find_cases
-    from QualitySentinelLib.errors import UsageError
-    from QualitySentinelLib.files import check_outside
 
     from ..travelling.sites import read_sizes, split_sites, write_sites
 

@@ -14,6 +14,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
+from QualitySentinelLib.errors import UsageError
+from QualitySentinelLib.files import atomic_write, check_writable
+
 log = logging.getLogger(__name__)
 
 MODEL_FILE = "model.safetensors"
@@ -39,9 +42,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from QualitySentinelLib.errors import UsageError
-    from QualitySentinelLib.files import atomic_write, check_writable
-
     from ..option_files import parsed_change
     from ..pairs import owner_of, pair_files
     from ..training import read_options
@@ -153,7 +153,6 @@ def _start(model, path: str | Path) -> dict:
     from dataclasses import replace
 
     from QualitySentinelLib.checkpoint import load_model
-    from QualitySentinelLib.errors import UsageError
 
     from ..model_files import as_stage, seen_by
 
@@ -182,7 +181,6 @@ def outside_fold(paths: Sequence[Path], fold: int | None, folds: int = 5) -> tup
         UsageError: there is no such fold, or nobody in it.
     """
     from QualitySentinelLib.datasets import fold_of
-    from QualitySentinelLib.errors import UsageError
 
     from ..model_files import PHANTOM
     from ..pairs import owner_of

@@ -15,6 +15,8 @@ import argparse
 from dataclasses import fields
 from pathlib import Path
 
+from QualitySentinelLib.files import check_outside
+
 from ..option_files import add_options, given_options
 from ..segmentation.options import SegmentationOptions
 from .data_options import add_data_options, subjects_of
@@ -37,7 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from QualitySentinelLib.datasets.pool import corrected_file, find_pool, with_corrections
-    from QualitySentinelLib.files import check_outside
 
     from ..selection.pool import PoolItem, items_of, units_in
     from ..selection.pseudo import pseudo_sources, train_pseudo

@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from QualitySentinelLib.errors import UsageError
+
 from ..label_errors.options import StudentOptions
 from ..option_files import add_options, given_options
 from ..segmentation.options import SegmentationOptions
@@ -30,8 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from QualitySentinelLib.errors import UsageError
-
     from ..segmentation.folds import train_segmenters
 
     sources = subjects_of(options, options.data)

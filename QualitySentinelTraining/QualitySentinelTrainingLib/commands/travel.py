@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from QualitySentinelLib.files import check_outside
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("experiment", type=Path, metavar="EXPERIMENT.toml", help="data, centers, network and rules")
@@ -21,8 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from QualitySentinelLib.files import check_outside
-
     from ..option_files import parsed_change, read_options
     from ..travelling.experiment import Experiment
     from ..travelling.travel import travel
