@@ -89,7 +89,8 @@ def run_audit(
     model = _model(setup)
     outcome, work = AuditOutcome(data, notes=list(data.notes)), CaseWork(setup)
     cases = [case for case in data.cases if options.shard is None or options.shard.holds(case)]
-    _check_no_merge(out)
+    if "merged_shards" in (AuditFolder(out).document() or {}):
+        raise UsageError(f"{out}: holds merged shards; audit the shards again, then merge them")
     with AuditFolder(out, _run_document(data, setup, names, options, model, cases)) as run:
         plan = run.plan(cases, work, options.retry_failed)
         _renew_metadata(run, plan, cases)
@@ -126,12 +127,6 @@ def run_audit(
         counts = {"cases": len(cases), "cases_of_all_shards": len(data.cases)}
         run.finish(counts=counts | {"done": outcome.done, "failed": len(outcome.failed)})
     return outcome
-
-
-def _check_no_merge(out: Path) -> None:
-    before = AuditFolder(out).document()
-    if before is not None and "merged_shards" in before:
-        raise UsageError(f"{out}: holds merged shards; audit the shards again, then merge them")
 
 
 def _renew_metadata(run: AuditFolder, plan: Plan, cases: Iterable[Case]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import signal
 import time
 import warnings
@@ -12,8 +13,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
 import lightning
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -24,7 +29,6 @@ from QualitySentinelLib.checkpoint import QualityModel
 from QualitySentinelLib.errors import CancelledError, InputError, ModelError, reason_of
 from QualitySentinelLib.files import atomic_write
 
-from .checkpoint_file import CheckpointFile
 from .data import Batch, EpochSampler, PairDataset
 from .module import QualityRegression
 from .options import TrainingOptions
@@ -139,6 +143,31 @@ class _Clock(lightning.Callback):
     def load_state_dict(self, state_dict: dict) -> None:
         """Go on from it."""
         self._before = float(state_dict["seconds"])
+
+
+class CheckpointFile(TorchCheckpointIO):
+    """Writes Lightning's checkpoints whole, and reads them without running code from them.
+
+    Lightning itself writes to the system's folder for temporary files and moves the result: where that is another
+    file system, a kill while it is copied leaves half a checkpoint in place of the good one.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike, storage_options: Any = None) -> None:
+        """Replace ``path``. Raises ``InputError``: it cannot be written."""
+        atomic_write(path, lambda temporary: torch.save(checkpoint, temporary))
+
+    def load_checkpoint(self, path: str | os.PathLike, *_: object, **__: object) -> dict[str, Any]:
+        """Tensors, numbers, text and containers of them; on the CPU, Lightning moves them where they belong.
+
+        Raises:
+            InputError: damaged, or no checkpoint.
+        """
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, ValueError, EOFError, KeyError, UnpicklingError) as error:
+            raise InputError(
+                f"{path}: the training state is damaged ({reason_of(error, 80)}); delete it to start again"
+            ) from error
 
 
 class _ProgressBar(TQDMProgressBar):

@@ -337,7 +337,7 @@ def test_a_damaged_state_is_named(pairs, tmp_path):
 def test_a_kill_while_the_state_is_written_leaves_the_old_one(pairs, tmp_path, monkeypatch):
     fit(a_tiny_model(), pair_files(pairs), replace(TINY, epochs=1), tmp_path)
     before = (tmp_path / LAST).read_bytes()
-    from QualitySentinelTrainingLib.training.checkpoint_file import CheckpointFile
+    from QualitySentinelTrainingLib.training.fit import CheckpointFile
 
     def half_written(checkpoint, path):
         Path(path).write_bytes(b"half")

@@ -12,10 +12,12 @@ from QualitySentinelLib.errors import QualitySentinelError
 from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.report.drawing import MISSED_COLOR
 from QualitySentinelLib.report.plot import dsc_plot, dsc_strip
-from QualitySentinelLib.report.slice_picture import PICTURE_PX
-from QualitySentinelLib.report.text import MISSED_TEXT, threshold_text
-from QualitySentinelLib.scores import SegmentScore, dsc_color
+from QualitySentinelLib.report.slice_picture import PICTURE_PX, slice_picture
+from QualitySentinelLib.report.text import MISSED_TEXT, range_text, threshold_text
+from QualitySentinelLib.report.worst_slices import worst_slices
+from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, dsc_color, segment_labels
 from QualitySentinelLib.scores.colors import COLOR_SCALE
+from QualitySentinelLib.volume import CtVolume, Segment
 
 from ...pages import write_table
 from ...pages.charts import gain_curve, group_bars, histogram, interval_bar
@@ -32,13 +34,15 @@ from ..lists import LISTS, REPORT, check_lists, excluded, write_budget, write_fr
 from ..open_case import SLICER_SCRIPT, CaseFiles, open_command, write_slicer_script
 from ..store import SLICE_FIELDS
 from .overview import CaseScores, overview_of
-from .pictures import PICTURED_CASES, case_pictures
 
 ALL_CASES = "cases.html"
 MOST_PAGES = 500
 """Cases with a page of their own; of larger data sets the worst."""
 WORST_CASES = 25
 """Cases in the table of the first page; all of them are in ``cases.html``."""
+PICTURED_CASES = 12
+"""So many of the worst cases are read again for pictures; each takes seconds."""
+_PICTURES_OF_CASE, _PICTURES_OF_SEGMENT, _PICTURED_SEGMENTS = 8, 2, 4
 _PLOTS = 8
 _MARKED_SLICES = 300
 _MORE_TESTS, _LEAST_TESTS, _MOST_TESTS = 3, 10, 80
@@ -227,6 +231,45 @@ class _Report:
             "slices_scored": self.audit.option("slices", "all"),
             "notes": [str(note) for note in self.audit.option("notes", [])],
         }  # fmt: skip
+
+
+def case_pictures(case: str, segments: list[SegmentScore], threshold: float, files: CaseFiles) -> list[dict]:
+    """Pictures of the worst slices of a case's worst segments, worst segment first, as the templates take them.
+
+    Of a segment slices with mask come first: where one is missing says less of what is wrong than a wrong one.
+
+    Raises:
+        QualitySentinelError: CT or masks are no longer there, or cannot be read.
+    """
+    doubtful = [s for s in segments if s.n_flagged or s.n_missed]
+    chosen = worst_slices(CaseScore((doubtful or segments)[:_PICTURED_SEGMENTS], threshold), _PICTURES_OF_SEGMENT, _PICTURES_OF_CASE)
+    if not chosen:
+        return []
+    ct, segmentation = files.read(case)
+    labels = segment_labels([SegmentScore(s.id, s.name, s.structure, "") for s in segmentation])
+    masks = {labels[s.id]: s for s in segmentation}  # as the tables call them
+    pictures = [
+        _picture(ct, masks[label], slice_score, label)
+        for label, slices in chosen.items() if label in masks for slice_score in slices
+    ]  # fmt: skip
+    order = {s.segment_id: place for place, s in enumerate(segments)}
+    drawn = filter(None, pictures)
+    return sorted(drawn, key=lambda p: (order[p["label"]], p["slice"].missed, p["slice"].predicted_dsc))
+
+
+def _picture(ct: CtVolume, segment: Segment, slice_score: SliceScore, label: str) -> dict | None:
+    missed = slice_score.missed
+    k, occupied = slice_score.k, segment.occupied_slices()
+    if not len(occupied) or not 0 <= k < ct.frame.shape[0]:
+        return None
+    masked = int(min(occupied, key=lambda o: abs(int(o) - k)))
+    if not missed and masked != k:
+        return None  # the mask was changed since the audit
+    picture = slice_picture(ct, segment, k, mask_from=masked if missed else None)
+    return {
+        "label": label, "uri": picture.uri, "slice": slice_score, "window": picture.window.name,
+        "range": "" if missed else range_text(slice_score.dsc_low, slice_score.dsc_high),
+    }  # fmt: skip
 
 
 def _warnings(row: Mapping) -> list[str]:
