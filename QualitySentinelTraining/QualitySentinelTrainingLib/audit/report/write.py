@@ -242,7 +242,8 @@ def case_pictures(case: str, segments: list[SegmentScore], threshold: float, fil
         QualitySentinelError: CT or masks are no longer there, or cannot be read.
     """
     doubtful = [s for s in segments if s.n_flagged or s.n_missed]
-    chosen = worst_slices(CaseScore((doubtful or segments)[:_PICTURED_SEGMENTS], threshold), _PICTURES_OF_SEGMENT, _PICTURES_OF_CASE)
+    pictured = CaseScore((doubtful or segments)[:_PICTURED_SEGMENTS], threshold)
+    chosen = worst_slices(pictured, _PICTURES_OF_SEGMENT, _PICTURES_OF_CASE)
     if not chosen:
         return []
     ct, segmentation = files.read(case)
