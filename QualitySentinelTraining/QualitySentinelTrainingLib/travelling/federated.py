@@ -33,8 +33,9 @@ from QualitySentinelLib.files import atomic_write
 
 from ..option_files import read_options
 from ..pages import write_table
+from ..runs import Run
 from .experiment import Experiment, Sample, Server, centers_of, looks_of, new_model, samples_of
-from .journeys import carry_on, events_of, start_from, visits_of
+from .journeys import KIND, carry_on, events_of, start_from, visits_of
 from .protocol import CenterUnavailable, Fate
 from .quality import outliers, predicted_quality
 from .report import write_travel_report
@@ -302,8 +303,7 @@ def _suspicious(known: Mapping[str, dict]) -> list[str]:
 
 
 def _is_complete(out: Path) -> bool:
-    path = out / "travel.json"
-    return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("complete", False)
+    return (Run(out, KIND).document() or {}).get("complete", False)
 
 
 @contextmanager

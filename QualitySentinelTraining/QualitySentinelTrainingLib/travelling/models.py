@@ -111,7 +111,7 @@ class TravellingModel(ABC):
         with torch.inference_mode():
             if not all(bool(p.isfinite().all()) for p in self.module.parameters()):
                 return {"weights that are no numbers": float("nan")}
-            return self._errors(samples)
+            return {"loss": self.loss(samples)} if self._by == "loss" else self._errors(samples)
 
     @abstractmethod
     def look(self, subject: Subject, positive: bool | None = None) -> Any:
@@ -176,8 +176,6 @@ class SegmentationModel(TravellingModel):
             yield self.network.loss(hu[some, None].float(), labels[some, None].long(), contoured[some])
 
     def _errors(self, samples: Sequence[tuple]) -> Errors:
-        if self._by == "loss":
-            return {"loss": self.loss(samples)}
         dice = {name: dsc for name, dsc in self._dice(samples).items() if np.isfinite(dsc)}
         if self._by == "structures":
             return {f"1 - DSC of {name}": 1 - float(dsc) for name, dsc in dice.items()}
@@ -238,8 +236,6 @@ class ClassificationModel(TravellingModel):
             return torch.cat([self.module(torch.stack([v for v, _ in p]))[:, 0].sigmoid() for p in parts])
 
     def _errors(self, samples: Sequence[tuple]) -> Errors:
-        if self._by == "loss":
-            return {"loss": self.loss(samples)}
         truth = np.array([positive for _, positive in samples])
         return classification_errors(self._probabilities(samples).numpy() > 0.5, truth, self._published)
 
