@@ -42,17 +42,17 @@ class Phantom:
     scan: Scan  # how it was made
 
 
-def make_phantom(seed: int, shape=None, spacing=None, region=None) -> Phantom:
+def make_phantom(seed: int, spacing: tuple | None = None, region: tuple | None = None) -> Phantom:
     """Make the phantom of ``seed``: the same arguments always give the same voxels. What is ``None`` is drawn.
 
     Args:
         seed: non-negative; training uses seeds below :data:`FIRST_UNSEEN_SEED`.
-        shape, spacing: voxels and mm, ``(k, j, i)``; drawn are 1.5 to 5 mm between slices, 0.8 to 3 mm in the slice.
+        spacing: mm ``(k, j, i)``; drawn are 1.5 to 5 mm between slices, 0.8 to 3 mm in the slice.
         region: lowest and highest level in mm of the reference adult (-220 femurs, 0 iliac crest, 225 diaphragm,
-            420 neck). With a given ``shape`` only its middle counts.
+            420 neck).
     """
     rng = np.random.default_rng(seed)
-    scan = draw_scan(rng, shape, spacing, region)
+    scan = draw_scan(rng, spacing, region)
     axes = [
         ((np.arange(n) - (n - 1) / 2) * step / scan.size + middle)
         for n, step, middle in zip(scan.shape, scan.spacing, scan.centre, strict=True)

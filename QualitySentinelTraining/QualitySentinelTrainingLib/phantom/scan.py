@@ -32,8 +32,8 @@ class Scan:
     fat_mm: float  # thickness of the subcutaneous fat
 
 
-def draw_scan(rng, shape=None, spacing=None, region=None) -> Scan:
-    """Draw an examination. ``shape``, ``spacing`` (k, j, i) and ``region`` (z range in mm) are kept where given."""
+def draw_scan(rng: np.random.Generator, spacing: tuple | None = None, region: tuple | None = None) -> Scan:
+    """Draw an examination. ``spacing`` (k, j, i) and ``region`` (z range in mm) are kept where given."""
     size = float(np.clip(rng.normal(1.0, 0.08), 0.8, 1.2))
     fat = float(np.clip(rng.gamma(3.0, 6.0), 4, 45))
     close_up = rng.random() < 0.15  # a field of view smaller than the body
@@ -44,23 +44,20 @@ def draw_scan(rng, shape=None, spacing=None, region=None) -> Scan:
             np.exp(rng.uniform(np.log(0.8), np.log(1.6)) if close_up else rng.uniform(np.log(1.2), np.log(3)))
         )
         spacing = (float(rng.choice([1.5, 2.0, 2.5, 3.0, 3.0, 4.0, 5.0, 5.0])), pixel, pixel)
-        if shape is not None:  # a fixed number of pixels: the pixel follows from the field of view
-            spacing = (spacing[0], wanted / shape[1], wanted / shape[2])
     bottom, top = region or sorted(rng.uniform(-200, 400, 2))
     if region is None and top - bottom < 150:
         middle = np.clip((top + bottom) / 2, -120, 330)
         bottom, top = middle - 90, middle + 90
-    if shape is None:
-        slices = max((top - bottom) * size / spacing[0], 24)
-        fewest = wanted * np.sqrt(0.85 * slices * rng.uniform(0.5, 1.0) / MOST_VOXELS)  # keep most of the range in z
-        if spacing[2] < fewest <= 3.0 and not given:
-            spacing = (spacing[0], float(fewest), float(fewest))
-        across = int(round(wanted / spacing[2] / 8) * 8)
-        along = int(np.clip((top - bottom) * size / spacing[0], 24, MOST_VOXELS / across**2))
-        shape = (max(along, 24), int(round(wanted * (1.0 if close_up else 0.85) / spacing[1] / 8) * 8), across)
+    slices = max((top - bottom) * size / spacing[0], 24)
+    fewest = wanted * np.sqrt(0.85 * slices * rng.uniform(0.5, 1.0) / MOST_VOXELS)  # keep most of the range in z
+    if spacing[2] < fewest <= 3.0 and not given:
+        spacing = (spacing[0], float(fewest), float(fewest))
+    across = int(round(wanted / spacing[2] / 8) * 8)
+    along = int(np.clip((top - bottom) * size / spacing[0], 24, MOST_VOXELS / across**2))
+    shape = max(along, 24), int(round(wanted * (1.0 if close_up else 0.85) / spacing[1] / 8) * 8), across
     offset = (rng.uniform(-45, 45), rng.uniform(-45, 45)) if close_up else tuple(rng.normal(0, 8, 2))
     return Scan(
-        shape=tuple(int(n) for n in shape),
+        shape=shape,
         spacing=tuple(float(s) for s in spacing),
         centre=((bottom + top) / 2, *(float(o) for o in offset)),
         size=size,

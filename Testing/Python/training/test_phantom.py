@@ -9,12 +9,12 @@ from scipy.ndimage import center_of_mass
 from QualitySentinelTrainingLib.phantom import STRUCTURES, make_phantom
 from QualitySentinelTrainingLib.phantom.scan import MOST_VOXELS, draw_scan
 
-ABDOMEN = {"shape": (36, 88, 104), "spacing": (6.0, 4.0, 4.0), "region": (20, 240)}
+ABDOMEN = {"spacing": (6.0, 4.0, 4.0), "region": (20, 240)}
 
 
 @pytest.fixture(scope="module")
 def abdomen():
-    return make_phantom(11, **ABDOMEN)
+    return make_phantom(20, **ABDOMEN)
 
 
 def _median(phantom, name):
@@ -28,7 +28,7 @@ def _centre(phantom, name):
 
 
 def test_the_same_seed_gives_the_same_voxels_and_another_seed_others(abdomen):
-    again, other = make_phantom(11, **ABDOMEN), make_phantom(12, **ABDOMEN)
+    again, other = make_phantom(20, **ABDOMEN), make_phantom(14, **ABDOMEN)
     assert np.array_equal(again.hu, abdomen.hu)
     assert np.array_equal(again.labels, abdomen.labels)
     assert not np.array_equal(other.labels, abdomen.labels)
@@ -38,7 +38,7 @@ def test_arrays_have_the_promised_types(abdomen):
     hu, labels, names, ijk_to_ras = abdomen.hu, abdomen.labels, abdomen.names, abdomen.ijk_to_ras
     assert hu.dtype == np.int16
     assert labels.dtype == np.uint8
-    assert hu.shape == labels.shape == (36, 88, 104)
+    assert hu.shape == labels.shape == abdomen.scan.shape
     assert set(np.unique(labels)) - {0} == set(names)
     assert set(names.values()) <= set(STRUCTURES)
     assert np.allclose(np.diag(ijk_to_ras), [-4, -4, 6, 1])
@@ -63,7 +63,7 @@ def test_organs_lie_where_they_belong(abdomen):
 
 
 def test_contrast_phase_and_noise_differ_between_seeds():
-    scans = [make_phantom(seed, shape=(24, 32, 40)).scan for seed in range(8)]
+    scans = [draw_scan(np.random.default_rng(seed)) for seed in range(8)]
     assert len({scan.phase for scan in scans}) > 1
     assert np.ptp([scan.noise_hu for scan in scans]) > 5
 
@@ -79,7 +79,7 @@ def test_drawn_volumes_stay_within_the_voxel_budget():
 def test_most_of_the_body_regions_can_be_seen():
     seen = set()
     for region in ((-200, 60), (0, 240), (180, 420)):
-        seen |= set(make_phantom(5, shape=(50, 88, 104), spacing=(5.0, 4.0, 4.0), region=region).names.values())
+        seen |= set(make_phantom(5, spacing=(5.0, 4.0, 4.0), region=region).names.values())
     assert {"bladder", "femur left", "hip right", "sacrum", "colon", "small bowel", "liver", "pancreas", "aorta",
             "heart", "trachea", "esophagus", "costa 5 left", "clavicle right", "vertebra L4"} <= seen  # fmt: skip
     assert len(seen) > 70
