@@ -30,7 +30,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from QualitySentinelLib.checkpoint import QualityModel, load_model
 from QualitySentinelLib.errors import QualitySentinelError, UsageError
 from QualitySentinelLib.files import atomic_write
-from QualitySentinelLib.slices import blank_batch
 from QualitySentinelTrainingLib.commands.data_options import add_case_options, subjects_of
 from QualitySentinelTrainingLib.commands.train import MODEL_FILE, outside_fold, train
 from QualitySentinelTrainingLib.evaluation import EvaluationTable
@@ -162,20 +161,16 @@ def amounts(bench: Bench, patients: Sequence[int]) -> list[dict]:
 
 def _milliseconds(model: QualityModel) -> float:
     """Time to score a slice in batches of :data:`_TIMED` on this machine's CPU: the median of eleven."""
-    seconds = timeit.repeat(lambda: _score_some(model), number=1, repeat=12)[1:]
+    backend, inputs = model.chosen_backend(), model.example(_TIMED)
+    seconds = timeit.repeat(lambda: backend(inputs), number=1, repeat=12)[1:]
     return float(np.median(seconds) / _TIMED * 1e3)
 
 
 def _gigaflops(model: QualityModel) -> float:
     """Floating point operations to score a slice, in 1e9; a sum is one, a product another. The same everywhere."""
     with FlopCounterMode(display=False) as counter:
-        _score_some(model)
+        model.chosen_backend()(model.example(_TIMED))
     return counter.get_total_flops() / _TIMED / 1e9
-
-
-def _score_some(model: QualityModel) -> None:
-    batch = blank_batch(_TIMED, model.preset)
-    model.score(batch.images, [None] * _TIMED, batch.pixel_mm, batch.place, batch.locator)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

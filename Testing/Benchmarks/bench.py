@@ -321,6 +321,7 @@ def busy_cores(scratch: Path) -> dict:
     )
     ways = {
         "as we set it": {}, "one thread": {"OMP_NUM_THREADS": "1"},
+        "a thread per core": {"OMP_NUM_THREADS": str(os.cpu_count())},
         "spinning (PyTorch's default)": {"OMP_WAIT_POLICY": "active", "KMP_BLOCKTIME": "200",
                                          "OMP_NUM_THREADS": str(os.cpu_count())},
     }  # fmt: skip
@@ -508,7 +509,7 @@ def forward_flops(model: QualityModel) -> int:
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model.network.eval()(*model._example(1))
+        model.network.eval()(*model.example(1))
     return counter.get_total_flops()
 
 

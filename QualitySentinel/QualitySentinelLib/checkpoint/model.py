@@ -140,13 +140,11 @@ class QualityModel:
         if self._running is None or self._running_of != state:
             self._running = None  # frees the old copy before the new one is made
             kept_as = self.path.parent / "converted" / self.sha256[:16] if self.path and self.sha256 else None
-            self._running, warning = choose_backend(
-                self.network, self._example(), self.backend, self.precision, kept_as
-            )
+            self._running, warning = choose_backend(self.network, self.example(), self.backend, self.precision, kept_as)
             self.backend_warning, self._running_of = warning or "", state
         return self._running
 
-    def _example(self, slices: int = 16) -> Inputs:
+    def example(self, slices: int = 16) -> Inputs:
         """Inputs that look like slices, always the same: smooth pictures with a disc for a mask."""
         generator, size = torch.Generator().manual_seed(0), self.preset.size
 

@@ -22,8 +22,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ..errors import InputError, not_installed
 from ..files import atomic_folder
 
-BACKENDS = ("auto", "torch", "openvino")
-PRECISIONS = ("float32", "bfloat16")
 EQUAL = 1e-5
 """Scores of another backend in float32 may differ by this much from PyTorch's."""
 CLOSE = 0.05

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from ..checks import choice, whole_number, whole_numbers
+from ..checks import whole_number, whole_numbers
 
-_ACTIVATIONS = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
 _AREAS = 3
 """Areas that join the head: mask, reference inside it, reference outside it."""
 _AREA_FLOOR = 2.5e-4
@@ -51,7 +50,6 @@ class CompactNetwork(nn.Module):
         map_width: channels of the maps from which the shares are read.
         condition_dim: size of the hidden layer of the condition.
         head_dim: size of the hidden layer of the head.
-        activation: ``"relu"``, ``"silu"`` or ``"gelu"``.
         told_dim: numbers of the place and the claims of the name; 0: neither these, nor a locator, nor a gate.
 
     Raises:
@@ -68,7 +66,6 @@ class CompactNetwork(nn.Module):
         map_width: int = 48,
         condition_dim: int = 128,
         head_dim: int = 96,
-        activation: str = "relu",
         told_dim: int = 0,
     ) -> None:
         super().__init__()
@@ -81,29 +78,28 @@ class CompactNetwork(nn.Module):
         whole_number(mask_channel, "mask_channel", 0, in_channels - 1)
         widths = whole_numbers(widths, "widths", 4, 4, 1024)
         blocks = whole_numbers(blocks, "blocks", 4, 1, 16)
-        activate = _ACTIVATIONS[choice(activation, "activation", _ACTIVATIONS)]
         self.embedding_dim, self.in_channels, self.mask_channel = embedding_dim, in_channels, mask_channel
         self.told_dim = told_dim
-        self.stem = _Stem(in_channels, widths[0], activate)
+        self.stem = _Stem(in_channels, widths[0])
         self.stages = nn.ModuleList()
         previous = widths[0]
         for number, (width, count) in enumerate(zip(widths, blocks, strict=True)):
             stage = nn.ModuleList()
             for block in range(count):
                 stride = 2 if number > 0 and block == 0 else 1
-                stage.append(_Block(previous, width, stride, activate, condition_dim if number >= 1 else 0))
+                stage.append(_Block(previous, width, stride, condition_dim if number >= 1 else 0))
                 previous = width
             self.stages.append(stage)
         self.embedding_norm = nn.LayerNorm(embedding_dim, elementwise_affine=False)
-        self.condition = nn.Sequential(nn.Linear(embedding_dim + 1, condition_dim), activate())
-        self.pyramid = _Pyramid(widths, map_width, activate)
+        self.condition = nn.Sequential(nn.Linear(embedding_dim + 1, condition_dim), nn.ReLU())
+        self.pyramid = _Pyramid(widths, map_width)
         self.head = nn.Sequential(
-            nn.Linear(2 * previous + condition_dim + _AREAS, head_dim), activate(), nn.Linear(head_dim, 2)
+            nn.Linear(2 * previous + condition_dim + _AREAS, head_dim), nn.ReLU(), nn.Linear(head_dim, 2)
         )
         nn.init.zeros_(self.head[-1].weight)  # starts from the shares alone
         self.head[-1].bias.data = torch.tensor([0.0, -3.0])  # no correction; hardly any reference beyond the crop
         if told_dim:
-            self.identity = _Identity(embedding_dim, told_dim, 2 * previous, condition_dim, activate)
+            self.identity = _Identity(embedding_dim, told_dim, 2 * previous, condition_dim)
 
     def forward(self, *inputs: torch.Tensor | None) -> torch.Tensor:
         """Raw DSC ``[N, 1]`` (not limited to 0..1), from what :meth:`with_shares` takes."""
@@ -176,22 +172,19 @@ class _Identity(nn.Module):
     _WIDTHS = (16, 32, 64, 96)
     _SEEN, _HIDDEN = 128, 128
 
-    def __init__(
-        self, embedding_dim: int, told_dim: int, looked_dim: int, condition_dim: int, activate: type[nn.Module]
-    ) -> None:
+    def __init__(self, embedding_dim: int, told_dim: int, looked_dim: int, condition_dim: int) -> None:
         super().__init__()
         layers, previous = [], 2
         for width in self._WIDTHS:
-            layers += [_conv3(previous, width, 2), nn.BatchNorm2d(width), activate()]
+            layers += [_conv3(previous, width, 2), nn.BatchNorm2d(width), nn.ReLU()]
             previous = width
         self.picture = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten())
-        self.seeing = nn.Sequential(nn.Linear(16 * previous + told_dim, self._SEEN), activate())
+        self.seeing = nn.Sequential(nn.Linear(16 * previous + told_dim, self._SEEN), nn.ReLU())
         self.condition = nn.Linear(self._SEEN + told_dim, condition_dim)
         self.name = nn.Linear(embedding_dim + told_dim, self._HIDDEN)
         self.found = nn.Linear(self._SEEN + told_dim, self._HIDDEN)
         self.looked = nn.Linear(looked_dim, self._HIDDEN)
-        self.activate = activate()
-        self.judge = nn.Sequential(nn.Linear(3 * self._HIDDEN, self._HIDDEN), activate(), nn.Linear(self._HIDDEN, 1))
+        self.judge = nn.Sequential(nn.Linear(3 * self._HIDDEN, self._HIDDEN), nn.ReLU(), nn.Linear(self._HIDDEN, 1))
         for layer in (self.condition, self.looked):  # starts as a network that knows no places
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -213,18 +206,17 @@ class _Identity(nn.Module):
         told = seen[:, self._SEEN :]
         name = self.name(torch.cat((text, told), dim=1))
         found = self.found(seen) + self.looked(looked)
-        return self.judge(torch.cat((name * found, self.activate(name), self.activate(found)), dim=1))
+        return self.judge(torch.cat((name * found, torch.relu(name), torch.relu(found)), dim=1))
 
 
 class _Pyramid(nn.Module):
     """From the maps of the four stages (strides 4 to 32) to two logits at stride 2."""
 
-    def __init__(self, widths: Sequence[int], width: int, activate: type[nn.Module]) -> None:
+    def __init__(self, widths: Sequence[int], width: int) -> None:
         super().__init__()
         self.laterals = nn.ModuleList(nn.Conv2d(inputs, width, 1) for inputs in widths)
         self.conv1, self.bn1 = _conv3(width, width), nn.BatchNorm2d(width)
         self.conv2, self.bn2 = _conv3(width, width), nn.BatchNorm2d(width)
-        self.activate = activate()
         self.logits = nn.Conv2d(width, 8, 1)
         # Most of a mask is right, and most of what is outside it is no reference.
         nn.init.constant_(self.logits.bias[:4], 1.5)
@@ -236,34 +228,32 @@ class _Pyramid(nn.Module):
             lateral = self.laterals[number](maps[number])
             total = lateral if total is None else lateral + nn.functional.interpolate(total, scale_factor=2.0)
             if number == 1:  # a look around at 16 x 16, where it costs little
-                total = self.activate(self.bn1(self.conv1(total)))
-        total = self.activate(self.bn2(self.conv2(total)))
+                total = torch.relu(self.bn1(self.conv1(total)))
+        total = torch.relu(self.bn2(self.conv2(total)))
         return nn.functional.pixel_shuffle(self.logits(total), 2)
 
 
 class _Stem(nn.Module):
     """Two convolutions and a pooling: stride 4."""
 
-    def __init__(self, in_channels: int, width: int, activate: type[nn.Module]) -> None:
+    def __init__(self, in_channels: int, width: int) -> None:
         super().__init__()
         self.conv1, self.bn1 = _conv3(in_channels, width, 2), nn.BatchNorm2d(width)
         self.conv2, self.bn2 = _conv3(width, width), nn.BatchNorm2d(width)
-        self.activate = activate()
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        features = self.activate(self.bn1(self.conv1(images)))
-        return self.pool(self.activate(self.bn2(self.conv2(features))))
+        features = torch.relu(self.bn1(self.conv1(images)))
+        return self.pool(torch.relu(self.bn2(self.conv2(features))))
 
 
 class _Block(nn.Module):
     """A basic residual block; with a condition, its branch is scaled and shifted channel by channel."""
 
-    def __init__(self, inputs: int, width: int, stride: int, activate: type[nn.Module], condition_dim: int) -> None:
+    def __init__(self, inputs: int, width: int, stride: int, condition_dim: int) -> None:
         super().__init__()
         self.conv1, self.bn1 = _conv3(inputs, width, stride), nn.BatchNorm2d(width)
         self.conv2, self.bn2 = _conv3(width, width), nn.BatchNorm2d(width)
-        self.activate = activate()
         self.downsample = None
         if stride != 1 or inputs != width:
             projection = nn.Conv2d(inputs, width, 1, stride=stride, bias=False)
@@ -275,9 +265,9 @@ class _Block(nn.Module):
             nn.init.zeros_(self.film.bias)
 
     def forward(self, features: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        branch = self.bn2(self.conv2(self.activate(self.bn1(self.conv1(features)))))
+        branch = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(features)))))
         if self.film is not None:
             gain, shift = self.film(condition)[:, :, None, None].chunk(2, dim=1)
             branch = branch * (1.0 + gain) + shift
         shortcut = features if self.downsample is None else self.downsample(features)
-        return self.activate(branch + shortcut)
+        return torch.relu(branch + shortcut)

@@ -16,7 +16,7 @@ from ..errors import CancelledError, UsageError
 from ..options import ScoringOptions
 from ..scores import CaseScore, Progress, SegmentScore, SliceScore, Stage, Status, flag
 from ..scores.aggregation import aggregate, calibration_for
-from ..slices import SliceBatch, blank_batch, make_batch
+from ..slices import SliceBatch, make_batch
 from ..slices.place import body_of
 from ..steps import Steps, TimeBudget, in_thread
 from ..suggestions.drawing import WHOLE, Drawing, Drawings
@@ -88,7 +88,7 @@ class Scorer:
             self._bring_network()
             yield
             yield from in_thread(self.model.chosen_backend, "prepares the network")
-            self._score(blank_batch(1, self.model.preset, self.device), [None])
+            self.model.chosen_backend()(self.model.example(1))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):  # the run itself finds room, or says that there is none
                 raise
@@ -263,10 +263,12 @@ class Scorer:
                 if self.device.type == "cuda" and part.stop < len(items):
                     following = slice(part.stop, min(part.stop + self._batches.size, len(items)))
                     how["meanwhile"] = partial(ahead.make, following, self.device)
-                names = [segment.structure for segment, _, _ in batch]
+                judge = self.model.score if drawings is None else self.model.draw
+                names, place = [segment.structure for segment, _, _ in batch], (prepared.place, prepared.locator)
+                judged = judge(prepared.images, names, prepared.pixel_mm, *place, **how)
                 if drawings is None:
-                    return self._score(prepared, names, **how)
-                raw, shares = self._score(prepared, names, self.model.draw, **how)
+                    return judged
+                raw, shares = judged
                 drawn = np.rint(shares * WHOLE).astype(np.uint8)
                 for (segment, k, near), box, one in zip(batch, prepared.boxes, drawn, strict=True):
                     drawings.keep(segment.id, k, Drawing(box, one.copy(), _digest(segment, k, near)))
@@ -276,9 +278,6 @@ class Scorer:
                     raise
                 problem = error.__class__.__name__
             self._make_room(problem, case)
-
-    def _score(self, batch: SliceBatch, names: Sequence[str | None], judge: Callable | None = None, **how):
-        return (judge or self.model.score)(batch.images, names, batch.pixel_mm, batch.place, batch.locator, **how)
 
     def _make_room(self, problem: str, case: CaseScore) -> None:
         """Halve the batch; when it cannot shrink, leave the GPU for the CPU."""

@@ -4,5 +4,5 @@ One implementation serves scoring and training: :func:`make_batch` (volumes and 
 planes) share the crop, the resampling and the intensity windows that a :class:`Preset` describes.
 """
 
-from .batch import PlaneCrop, SliceBatch, blank_batch, coverage, crop_plane, make_batch, neighbour_strength, prepare
+from .batch import PlaneCrop, SliceBatch, coverage, crop_plane, make_batch, neighbour_strength, prepare
 from .preset import COMPACT, PUBLISHED, Preset, Window

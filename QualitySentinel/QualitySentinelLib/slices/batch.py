@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..volume import AxialFrame, CtVolume, Segment
+from ..volume import CtVolume, Segment
 from ..volume.segmentation import Extent, mask_extent
 from .crop import CropBox, crop_box
-from .place import PLACE, body_of
+from .place import body_of
 from .preset import Preset
 from .resize import chunks, resize, upload
 
@@ -110,20 +110,21 @@ def make_batch(
     """
     if neighbours is not None and not preset.neighbour and any(n is not None for n in neighbours):
         raise ValueError(f"preset {preset.name!r} has no channel for a neighbouring slice's mask")
-    spacing = ct.frame.spacing[1:]
-    turn = _PlaneTurn(ct.frame) if preset.frame == "file" else None
-    crops = []
+    spacing, crops = ct.frame.spacing[1:], []
+    in_file_order = preset.frame == "file" and ct.frame.plane_axis == 0
+    if in_file_order and ct.frame.permutation[1] == 2:
+        spacing = spacing[::-1]
     for number, (segment, k) in enumerate(items):
         plane = ct.hu[k]
         near = neighbours[number] if neighbours is not None else None
         mask, extent = segment.cut_mask(k if near is None else near)
         if extent is None:
             raise ValueError(f"segment {segment.name!r}, slice {k}: the mask is empty: say which slice is near")
-        item_spacing = spacing
-        if turn is not None:
-            plane, mask, extent = turn.array(plane), turn.array(mask), turn.extent(extent)
-            item_spacing = turn.pair(spacing)
-        crop = crop_plane(plane, mask, preset, item_spacing, extent[::2], extent)
+        if in_file_order:
+            (_, *sides), (_, *corner) = ct.frame.file_box((k, *extent[::2]), (1, *mask.shape))
+            extent = corner[0], corner[0] + sides[0], corner[1], corner[1] + sides[1]
+            plane, mask = (ct.frame.to_file(x[None])[0] for x in (plane, mask))
+        crop = crop_plane(plane, mask, preset, spacing, extent[::2], extent)
         if near is not None:
             crop.neighbour = neighbour_strength(abs(near - k) * ct.frame.spacing[0])
         crops.append(crop)
@@ -134,17 +135,6 @@ def make_batch(
             for values in body_of(ct).places([k for _, k in items], crops, preset.locator)
         )
     return batch
-
-
-def blank_batch(number: int, preset: Preset, device: torch.device | str = "cpu") -> SliceBatch:
-    """A batch of zeros with all that ``preset`` makes, to run a network on before there is a slice."""
-
-    def zeros(*shape: int) -> torch.Tensor:
-        return torch.zeros((number, *shape), device=device)
-
-    images = zeros(preset.channels, preset.size, preset.size)
-    where = (zeros(len(PLACE)), zeros(2, preset.locator, preset.locator)) if preset.locator else ()
-    return SliceBatch(images, torch.ones(number, device=device), (), *where)
 
 
 def neighbour_strength(distance_mm: float) -> float:
@@ -237,32 +227,3 @@ def _paste(
 def _overlap(source: int, source_length: int, target: int, target_length: int) -> tuple[slice, slice] | None:
     first, stop = max(source, target), min(source + source_length, target + target_length)
     return (slice(first - target, stop - target), slice(first - source, stop - source)) if first < stop else None
-
-
-class _PlaneTurn:
-    """Turns a canonical axial plane into the file's order of rows and columns."""
-
-    def __init__(self, frame: AxialFrame) -> None:
-        axial = frame.permutation[0] == 0
-        self.flips = frame.flipped[1:] if axial else (False, False)
-        self.swap = axial and frame.permutation[1] == 2
-        self.shape = frame.shape[1:]
-
-    def array(self, plane: np.ndarray) -> np.ndarray:
-        """View of a canonical plane ``[j, i]`` (or a part of it) in the file's order."""
-        plane = plane[tuple(slice(None, None, -1) if f else slice(None) for f in self.flips)]
-        return plane.T if self.swap else plane
-
-    def extent(self, extent: Extent) -> Extent:
-        """Half-open extent ``(j start, j stop, i start, i stop)`` in the file's order."""
-        pairs = self.pair((extent[:2], extent[2:]))
-        flips, shape = self.pair(self.flips), self.pair(self.shape)
-        turned = [
-            (length - b, length - a) if flip else (a, b)
-            for (a, b), flip, length in zip(pairs, flips, shape, strict=True)
-        ]
-        return (*turned[0], *turned[1])
-
-    def pair(self, values: Sequence) -> tuple:
-        """Something for (rows, columns), swapped where rows and columns swap."""
-        return (values[1], values[0]) if self.swap else (values[0], values[1])
