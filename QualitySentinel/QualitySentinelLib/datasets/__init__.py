@@ -3,12 +3,12 @@
 Example::
 
     data = find_cases(Path("TotalSegmentator_v2"))
-    folds = split_by_patient(data.cases, folds=5)
+    folds = fold_of({case.patient or case.name: data.name for case in data.cases})  # by patient
     for case in data.cases:
         ct, segmentation = read_case(case)
 """
 
 from .case import Case, DataSet, fingerprint, read_case, read_case_ct, read_reference
 from .find import find_cases
-from .folds import fold_of, split_by_patient
+from .folds import fold_of
 from .layouts import LAYOUTS
