@@ -73,6 +73,12 @@ def command_text(*words: object) -> str:
     return subprocess.list2cmdline(told) if os.name == "nt" else shlex.join(told)
 
 
+def one_line(text: object, most: int | None = None) -> str:
+    """A text on one line, cut to ``most`` characters: names may hold line breaks, or be endless."""
+    line = " ".join(str(text).split())
+    return line if most is None or len(line) <= most else line[: most - 3] + "..."
+
+
 def reason_of(error: BaseException, most: int = 200) -> str:
     """What another library's error says, on one line of at most ``most`` characters; its class when it says nothing."""
-    return " ".join(str(error).split())[:most] or type(error).__name__
+    return one_line(error)[:most] or type(error).__name__

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..errors import CancelledError, InputError, QualitySentinelError, not_installed
+from ..errors import CancelledError, InputError, QualitySentinelError, not_installed, one_line
 from ..threads import use_threads
 from .printing import DEBUG_VARIABLE, printing
 
@@ -136,5 +136,5 @@ def _refuse(error: object, code: int) -> int:
         import traceback
 
         traceback.print_exc()
-    print("quality-sentinel:", " ".join(str(error).split()), file=sys.stderr)
+    print("quality-sentinel:", one_line(error), file=sys.stderr)
     return code

@@ -16,7 +16,7 @@ import time
 from dataclasses import fields
 from pathlib import Path
 
-from ..errors import CancelledError, UsageError
+from ..errors import CancelledError, UsageError, one_line
 from ..files import check_writable
 from ..options import DEFAULT_THRESHOLD, ScoringOptions
 from ..scores.aggregation import AGGREGATIONS, DEFAULT_AGGREGATION
@@ -149,7 +149,7 @@ def _score_with_progress(scorer, ct, segmentation, drawings, quiet: bool):
     with tqdm(total=0, unit="slice", disable=quiet, file=sys.stderr, dynamic_ncols=True) as bar:
         for progress in scorer.run(ct, segmentation, drawings=drawings):
             bar.total = progress.total
-            bar.set_description(" ".join(names.get(progress.segment_id, "scoring").split())[:28], refresh=False)
+            bar.set_description(one_line(names.get(progress.segment_id, "scoring"), 28), refresh=False)
             bar.update(progress.done - bar.n)
     if progress.cancelled:
         raise CancelledError("canceled; nothing was written")
@@ -167,7 +167,7 @@ def _summarize(case, out: Path, worst: int = 8) -> None:
     looked_for_missed = any(s.empty_slices for s in scored)  # else a nought would say that nothing is missed
     print(f"{'segment':32}  predicted DSC  flagged slices{'  missed slices' * looked_for_missed}")
     for segment in scored[:worst]:
-        name = " ".join(segment.name.split())[:32]
+        name = one_line(segment.name, 32)
         missed = f"  {segment.n_missed:13d}" if segment.empty_slices else ""
         missed += f"  {segment.status}" * segment.is_unknown
         print(f"{name:32}  {segment.predicted_dsc:13.2f}  {segment.n_flagged:5d} of {segment.n_scored:<5d}{missed}")
@@ -180,7 +180,7 @@ def _summarize(case, out: Path, worst: int = 8) -> None:
 def _warn(case) -> None:
     """Print what a user must know to trust the scores."""
     scored = (s for s in case.worst_first() if s.predicted_dsc is not None)
-    if unknown := [" ".join(s.name.split()) for s in scored if s.is_unknown]:
+    if unknown := [one_line(s.name) for s in scored if s.is_unknown]:
         print(
             f"warning: unknown structure: {', '.join(unknown)}: scored without knowing what it is, so trust the score "
             "less; --names can say what it is",

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import slicer
 from slicer.i18n import tr as _
 
+from ..errors import one_line
 from ..review import ReviewEvent
-from ..review.presenter import one_line
 from ..scene import jump_to_slice
 from ..scene.errors import errors_shown, hide_errors, show_errors
 from ..scene.nodes import frame_of

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import UsageError, one_line
 from ..volume import AxialFrame
-from ..volume.collector import SegmentCollector, SegmentHeader, one_line
+from ..volume.collector import SegmentCollector, SegmentHeader
 from .dicom_files import refusing_damage
 
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
@@ -68,7 +68,7 @@ def _read(path: Path, dataset, collector: SegmentCollector) -> None:
         if len(flat) < len(contours):
             count = len(contours) - len(flat)
             collector.warnings.append(
-                f"{path}: {count} contours of '{one_line(found.name)}' run across slices and were left out"
+                f"{path}: {count} contours of '{one_line(found.name, 60)}' run across slices and were left out"
             )
         _add(found, flat, slices, collector, str(path))
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ..anatomy.windows import WindowPreset, window_of
+from ..errors import one_line
 from ..scores import SegmentScore, SliceScore, Status
 from ..scores.aggregation import flagged_of_correct
 from ..scores.colors import DEFAULT_SCALE, css_color, dsc_color
@@ -332,11 +333,6 @@ def time_left(done: int, total: int, seconds: float, _: Callable[[str], str] = s
     if left < 55:
         return _("about {seconds} s left").format(seconds=max(5, round(left / 5) * 5))
     return _("about {minutes} min left").format(minutes=max(1, round(left / 60)))
-
-
-def one_line(text: str) -> str:
-    """A segment's name may have line breaks."""
-    return " ".join(text.split())
 
 
 def distinct_lines(texts: Iterable[str]) -> list[str]:

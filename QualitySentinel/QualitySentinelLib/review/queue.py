@@ -15,10 +15,10 @@ from typing import Any
 
 from ..datasets.case import Case
 from ..datasets.pool import LIST_COLUMNS, ListRow, cases_with_masks, corrected_file, read_list, with_corrections
-from ..errors import CancelledError, InputError, QualitySentinelError, command_text
+from ..errors import CancelledError, InputError, QualitySentinelError, command_text, one_line
 from ..files import check_outside, locked_folder
 from ..scores.tables import write_table
-from .presenter import Action, one_line
+from .presenter import Action
 
 
 class State(StrEnum):
@@ -118,7 +118,7 @@ class ReviewQueue:
                 self.current = before
                 return
             except QualitySentinelError as error:
-                self.problems[row.case] = one_line(str(error))
+                self.problems[row.case] = one_line(error)
                 if back and not self._before():
                     self.current = before
                     return

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 import slicer
 
-from ..errors import InputError, MismatchError
+from ..errors import InputError, MismatchError, reason_of
 from ..review import ReviewSession
 from ..scores import CaseScore, SegmentScore, case_document, case_from_document
 from ..steps import Steps, at_once
@@ -95,7 +95,7 @@ def kept_review(segmentation_node: slicer.vtkMRMLSegmentationNode) -> ReviewSess
         session = ReviewSession.from_state(case_from_document({**head["scores"], "segments": segments}), head["review"])
         warnings = _fit(session, segmentation_node)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InputError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = reason_of(error)
         logging.warning(
             f"{segmentation_node.GetName()}: the quality review saved in the scene cannot be read ({reason}); "
             "score the segmentation again"

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..anatomy import match_structure
-from ..errors import MismatchError, UsageError
+from ..errors import MismatchError, UsageError, one_line
 from .frame import CtVolume
 from .placement import PlacedMask, Placement
-from .segmentation import Box, Segment, Segmentation, boxes_of_labels, is_called, one_line
+from .segmentation import Box, Segment, Segmentation, boxes_of_labels, is_called
 
 SAME_PLANE = 0.05
 """In steps between planes: so near, a plane of a segmentation is one of the CT's."""
@@ -152,9 +152,9 @@ class SegmentCollector:
         """
         for wanted in self._wanted or ():
             if wanted not in self._met:
-                there = [one_line(n) for n in self._offered[:12]] + ["..."] * (len(self._offered) > 12)
+                there = [one_line(n, 60) for n in self._offered[:12]] + ["..."] * (len(self._offered) > 12)
                 raise UsageError(
-                    f"{self._source}: has no segment '{one_line(wanted)}'; it has {', '.join(there) or 'none'}"
+                    f"{self._source}: has no segment '{one_line(wanted, 60)}'; it has {', '.join(there) or 'none'}"
                 )
         if self._outside and not self._filled:
             outside = f"{self._source}: all its segments lie outside the CT {self.ct.source}"
@@ -181,22 +181,23 @@ class SegmentCollector:
 
     def _append(self, header: SegmentHeader, mask: PlacedMask | None, source: str) -> None:
         name, structure = self._name_and_structure(header)
+        shown = one_line(name, 60)
         if mask is None:
             mask = PlacedMask()
         elif not mask.labels.size and mask.lost == 0.0:
             self._filled += 1
-            self.warnings.append(f"{source}: segment '{one_line(name)}' is smaller than the CT's voxels and was lost")
+            self.warnings.append(f"{source}: segment '{shown}' is smaller than the CT's voxels and was lost")
         elif not mask.labels.size:
             self._outside += 1
             if self._elsewhere is None:
-                self.warnings.append(f"{source}: segment '{one_line(name)}' lies outside the CT and was left out")
+                self.warnings.append(f"{source}: segment '{shown}' lies outside the CT and was left out")
         else:
             self._filled += 1
             if mask.lost > 0:
                 between = "" if self.ct.frame.planes is None else " or between its slices"
                 share = f"{100 * mask.lost:.1f} %" if mask.lost >= 0.0005 else "less than 0.1 %"
                 self.warnings.append(
-                    f"{source}: {share} of segment '{one_line(name)}' lies outside the CT{between} and was left out"
+                    f"{source}: {share} of segment '{shown}' lies outside the CT{between} and was left out"
                 )
         unique, tags = self._unique(header.id), dict(header.tags)
         self._segments.append(Segment(unique, name, mask.box, mask.labels, mask.value, structure, header.color, tags))

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import UsageError, one_line
 from ..steps import Steps, run_to_end
 from .frame import AxialFrame
 
@@ -145,7 +145,7 @@ def chosen_segments(
         raise UsageError(f"{segmentation.source}: no segment to score was named")
     for word in (word for word, ids in meant.items() if not ids):
         if lacking is None:
-            names = [one_line(s.name) for s in segmentation.segments[:8]] + ["..."] * (len(segmentation) > 8)
+            names = [one_line(s.name, 60) for s in segmentation.segments[:8]] + ["..."] * (len(segmentation) > 8)
             raise UsageError(f"{segmentation.source}: no segment is called {word!r}; available: {', '.join(names)}")
         lacking.append(word)
     return [s.id for s in segmentation if any(s.id in ids for ids in meant.values())]
@@ -158,12 +158,6 @@ def is_called(wanted: str, *texts: str | None) -> bool:
 
 def _spoken(text: str) -> str:
     return " ".join(text.replace("_", " ").casefold().split())
-
-
-def one_line(text: str) -> str:
-    """A name as it fits into a message: on one line, not endless."""
-    text = " ".join(text.split())
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def boxes_of_labels(labels: np.ndarray, values: Iterable[int]) -> dict[int, Box]:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import QualitySentinelError, reason_of
+from ..errors import QualitySentinelError, one_line, reason_of
 from ..report import write_results, write_scored_segmentation
 from ..review import Changed, Rescoring, ReviewEvent, ReviewPresenter, ReviewSession
 from ..review.cases import copied
-from ..review.presenter import distinct_lines, one_line, time_left
+from ..review.presenter import distinct_lines, time_left
 from ..scores import CaseScore
 from ..scores.colors import SCALES, css_color
 from ..suggestions import Drawings
