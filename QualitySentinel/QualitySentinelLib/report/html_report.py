@@ -15,9 +15,8 @@ from ..volume import CtVolume, Segmentation
 from .drawing import MISSED_COLOR
 from .overview import overview_pictures
 from .plot import dsc_plot, dsc_strip
-from .slice_picture import PICTURE_PX, slice_picture
+from .slice_picture import PICTURE_PX, slice_picture, worst_slices
 from .text import case_title, environment, file_name, printable
-from .worst_slices import worst_slices
 
 _TOP_PICTURES = 10
 """Two rows of them on a usual screen."""

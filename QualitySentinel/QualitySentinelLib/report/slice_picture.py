@@ -1,4 +1,4 @@
-"""The picture of one slice of one segment: CT around the mask, the mask's contour, orientation."""
+"""Which slices get a picture, and the picture of one: CT around the mask, the mask's contour, orientation."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from typing import NamedTuple
 import numpy as np
 
 from ..anatomy import WindowPreset, window_of
+from ..scores import CaseScore, SegmentScore, SliceScore
 from ..suggestions import EXPECTED_COLOR, ErrorMap
 from ..suggestions.error_map import paste
 from ..volume import CtVolume, Segment
 from .drawing import Picture, data_uri, fitting_window, gray_values
+
+PER_SEGMENT = 3
+MAX_PICTURES = 80
+"""Keeps the page of a case with 60 segments below 6 MB, and gives each of them a picture."""
+_WHEN_NOTHING_IS_FLAGGED = 6
 
 PICTURE_PX = 360
 CONTOUR_COLOR = (0.0, 0.93, 1.0)
@@ -23,6 +29,41 @@ _DASH_PX = 7
 _MARGIN_MM = 25.0
 _LEAST_SIDE_MM = 80.0
 """Smaller crops show a small mask without the anatomy that tells where it lies."""
+
+
+def worst_slices(
+    case_score: CaseScore, per_segment: int = PER_SEGMENT, at_most: int = MAX_PICTURES
+) -> dict[str, list[SliceScore]]:
+    """Slices to picture, flagged or missed, by segment id, worst first; segments worst first too.
+
+    Every segment with such slices gets its worst one before any gets its second. Within a segment, slices
+    next to one already chosen are passed over, because they look the same. When nothing is flagged, the lowest
+    slice of each of the lowest segments is taken, so that the page is never without pictures.
+    """
+    ranked: list[tuple[int, float, SliceScore]] = []
+    for segment in case_score.segments:
+        for turn, slice_score in enumerate(_spread(segment, per_segment)):
+            ranked.append((turn, slice_score.predicted_dsc, slice_score))
+    if not ranked:
+        lowest = [min(s.slices, key=lambda x: x.predicted_dsc) for s in case_score.segments if s.slices]
+        ranked = [(0, s.predicted_dsc, s) for s in lowest]
+        at_most = min(at_most, _WHEN_NOTHING_IS_FLAGGED)
+    ranked.sort(key=lambda entry: entry[:2])
+    chosen: dict[str, list[SliceScore]] = {}
+    for _, _, slice_score in ranked[:at_most]:
+        chosen.setdefault(slice_score.segment_id, []).append(slice_score)
+    return chosen
+
+
+def _spread(segment: SegmentScore, count: int) -> list[SliceScore]:
+    """Up to ``count`` flagged or missed slices, worst first, no two closer than an eighth of the segment."""
+    apart = max(2, segment.n_slices // 8)
+    chosen: list[SliceScore] = []
+    doubtful = [s for s in segment.listed_slices if s.is_doubtful]
+    for slice_score in sorted(doubtful, key=lambda s: s.predicted_dsc):
+        if len(chosen) < count and all(abs(slice_score.k - other.k) >= apart for other in chosen):
+            chosen.append(slice_score)
+    return chosen
 
 
 class SlicePicture(NamedTuple):

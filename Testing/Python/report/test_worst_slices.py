@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from QualitySentinelLib.report.worst_slices import worst_slices
+from QualitySentinelLib.report.slice_picture import worst_slices
 from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status, flag
 
 
