@@ -14,7 +14,7 @@ from torch import nn
 from ..errors import ModelError
 from ..network.backends import Backend, Inputs, choose_backend, openvino_is_installed
 from ..slices import Preset
-from ..slices.place import PLACE, told
+from ..slices.place import PLACE, name_numbers, told
 from ..text.table import EmbeddingTable
 
 
@@ -128,7 +128,7 @@ class QualityModel:
         """
         inputs = images, self.embeddings(names), torch.ones(len(images)) if pixel_mm is None else pixel_mm
         if self.sees_places:
-            inputs += told(place, names), locator
+            inputs += told(place, torch.from_numpy(name_numbers(names)).to(place)), locator
         return inputs
 
     def chosen_backend(self) -> Backend:

@@ -31,8 +31,6 @@ the bundled model differ by up to 0.04 (``make bench``), so that bfloat16 is nev
 
 Inputs = Sequence[torch.Tensor]
 """What ``network.forward`` takes, in its order."""
-Meanwhile = Callable[[], object]
-"""What the processor does before it reads the result, while a GPU computes it."""
 
 
 class _Drawing(nn.Module):
@@ -49,7 +47,7 @@ class _Drawing(nn.Module):
 
 class TorchBackend:
     """The fused network in PyTorch, on the device of its weights; inputs and outputs are float32, whatever the
-    ``precision`` of the arithmetic.
+    ``precision`` of the arithmetic. ``meanwhile`` is called while a GPU computes, before its result is waited for.
     """
 
     name = "torch"
@@ -59,13 +57,13 @@ class TorchBackend:
         self._network = optimize_for_inference(network)
         self._device = next(self._network.parameters()).device
 
-    def __call__(self, inputs: Inputs, meanwhile: Meanwhile = lambda: None) -> np.ndarray:
+    def __call__(self, inputs: Inputs, meanwhile: Callable[[], object] = lambda: None) -> np.ndarray:
         """Raw output ``[N]``."""
         raw = self._run(self._network, inputs)
         meanwhile()
         return raw[:, 0].float().cpu().numpy()
 
-    def draw(self, inputs: Inputs, meanwhile: Meanwhile = lambda: None) -> tuple[np.ndarray, np.ndarray]:
+    def draw(self, inputs: Inputs, meanwhile: Callable[[], object] = lambda: None) -> tuple[np.ndarray, np.ndarray]:
         """Raw output, and the shares of the reference that a network with ``with_shares`` draws ``[N, 2, s, s]`` in
         0..1: of the mask inside each cell, and of the rest of it.
         """

@@ -98,16 +98,11 @@ def architecture_of(state: dict[str, torch.Tensor]) -> dict:
         embedding_dim = state["attention1.weight"].shape[1] - features
     except (KeyError, ValueError, AttributeError, IndexError):
         raise ValueError("it is no checkpoint of the published network") from None
-    keys = set(without_unused(state))
+    keys, sizes = set(without_unused(state)), {"hidden_dim": int(hidden_dim), "embedding_dim": int(embedding_dim)}
     for backbone, width in BACKBONES.items():
         if width == features:
             with torch.device("meta"):
-                network = PublishedNetwork(backbone, int(hidden_dim), int(embedding_dim))
+                network = PublishedNetwork(backbone, **sizes)
             if network.state_dict().keys() == keys:
-                return {
-                    "kind": "published",
-                    "backbone": backbone,
-                    "hidden_dim": int(hidden_dim),
-                    "embedding_dim": int(embedding_dim),
-                }
+                return {"kind": "published", "backbone": backbone, **sizes}
     raise ValueError(f"its tensors fit none of {', '.join(BACKBONES)}")

@@ -9,8 +9,8 @@ import numpy as np
 from ..anatomy import WindowPreset, window_of
 from ..scores import CaseScore, SegmentScore, SliceScore
 from ..suggestions import EXPECTED_COLOR, ErrorMap
-from ..suggestions.error_map import paste
 from ..volume import CtVolume, Segment
+from ..volume.segmentation import paste
 from .drawing import Picture, data_uri, fitting_window, gray_values
 
 PER_SEGMENT = 3

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..volume import CtVolume, Segment
-from ..volume.segmentation import Extent, mask_extent
+from ..volume.segmentation import Extent, mask_extent, overlap
 from .crop import CropBox, crop_box
 from .place import body_of
 from .preset import Preset
@@ -32,9 +32,6 @@ class SliceBatch:
     place: torch.Tensor | None = None
     # float32 ``[N, 2, L, L]``: the body's box in the slice, and the mask in it; ``None`` likewise
     locator: torch.Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.images)
 
 
 @dataclass
@@ -192,8 +189,10 @@ def _resampled(
         planes[:, :, channel] = value
     for plane, crop, corner in zip(planes.numpy(), crops, corners, strict=True):
         if hu is not None:
-            _paste(plane[:, 0].T, crop.ct, crop.ct_origin, corner, hu)
-        _paste(plane[:, -1].T, crop.mask, crop.mask_origin, corner, (0, 1))
+            shown, part = overlap(plane[:, 0].T, crop.ct, crop.ct_origin - corner)
+            np.clip(part, *map(np.float32, hu), out=shown)
+        shown, part = overlap(plane[:, -1].T, crop.mask, crop.mask_origin - corner)
+        np.not_equal(part, 0, out=shown)
     starts, lengths = boxes[:, ::2] - corners, boxes[:, 1::2] - boxes[:, ::2]
     return resize(upload(planes, device), starts, lengths, size)
 
@@ -212,18 +211,3 @@ def _window(small: torch.Tensor, neighbours: Sequence[float | None], preset: Pre
     strengths = upload(torch.tensor(shown), small.device)[..., None, None] * (inside - outside)
     for image, strength in zip(images.unbind(1)[preset.mask_channel :], strengths, strict=True):
         torch.mul(small[:, 1], strength, out=image).add_(outside)
-
-
-def _paste(
-    target: np.ndarray, source: np.ndarray, origin: Sequence[int], corner: Sequence[int], limits: tuple[float, float]
-) -> None:
-    """Write what of ``source`` (at ``origin`` of the plane) meets ``target`` (at ``corner``), limited to a range."""
-    rows, columns = (_overlap(origin[a], source.shape[a], int(corner[a]), target.shape[a]) for a in (0, 1))
-    if rows is not None and columns is not None:
-        low, high = map(np.float32, limits)
-        np.clip(source[rows[1], columns[1]], low, high, out=target[rows[0], columns[0]])
-
-
-def _overlap(source: int, source_length: int, target: int, target_length: int) -> tuple[slice, slice] | None:
-    first, stop = max(source, target), min(source + source_length, target + target_length)
-    return (slice(first - target, stop - target), slice(first - source, stop - source)) if first < stop else None

@@ -148,21 +148,11 @@ def body_of(ct: CtVolume) -> Body:
     return ct.body
 
 
-def told(place: torch.Tensor, names: Sequence[str | None]) -> torch.Tensor:
-    """What a network is told of masks under names, float32 ``[N, TOLD]``.
-
-    They are the numbers of the place; the side that the name claims (-1 right, 0 none, 1 left) and its product with
-    the mask's own side; whether the name has a level along the spine, and sine and cosine of it at four frequencies.
-
-    Args:
-        place: ``[N, P]``, see :data:`PLACE`.
-        names: structures; ``None`` and unknown names claim nothing.
-    """
-    return join_told(place, torch.from_numpy(name_numbers(names)).to(place))
-
-
 def name_numbers(names: Sequence[str | None]) -> np.ndarray:
-    """What names claim, float32 ``[N, 2 + 2 * frequencies]``: side, whether there is a level, sines and cosines."""
+    """What names claim, float32 ``[N, 2 + 2 * frequencies]``; ``None`` and unknown names claim nothing.
+
+    The side (-1 right, 0 none, 1 left); whether the name has a level along the spine, and sines and cosines of it.
+    """
     numbers = np.zeros((len(names), 2 + 2 * len(_FREQUENCIES)), dtype=np.float32)
     for row, name in zip(numbers, names, strict=True):
         if name is None:
@@ -178,8 +168,14 @@ def name_numbers(names: Sequence[str | None]) -> np.ndarray:
     return numbers
 
 
-def join_told(place: torch.Tensor, claimed: torch.Tensor) -> torch.Tensor:
-    """:func:`told` from the numbers of :func:`name_numbers`."""
+def told(place: torch.Tensor, claimed: torch.Tensor) -> torch.Tensor:
+    """What a network is told of masks under names, float32 ``[N, TOLD]``: their places, the side that each name claims
+    and its product with the mask's own side, and the level.
+
+    Args:
+        place: ``[N, P]``, see :data:`PLACE`.
+        claimed: as :func:`name_numbers` gives it.
+    """
     return torch.cat((place, claimed[:, :1], claimed[:, :1] * place[:, LATERAL : LATERAL + 1], claimed[:, 1:]), dim=1)
 
 

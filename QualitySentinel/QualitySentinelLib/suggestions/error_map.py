@@ -9,6 +9,7 @@ import numpy as np
 
 from ..scores import SegmentScore
 from ..volume import Segment
+from ..volume.segmentation import paste
 from .drawing import Drawing, Drawings
 
 DEFAULT_THRESHOLD = 0.3
@@ -78,10 +79,3 @@ def error_maps(
     """
     maps = (error_map(drawings.of(s), segment, s.k, shape) for s in score.listed_slices)
     return [found for found in maps if found is not None]
-
-
-def paste(target: np.ndarray, source: np.ndarray, at: tuple[int, int]) -> None:
-    """Write ``source``, whose first pixel is pixel ``at`` of ``target``, as far as it lies inside."""
-    inner = tuple(slice(max(0, a), max(0, a + n)) for a, n in zip(at, source.shape, strict=True))
-    shown = target[inner]
-    shown[...] = source[tuple(slice(max(0, -a), max(0, -a) + n) for a, n in zip(at, shown.shape, strict=True))]

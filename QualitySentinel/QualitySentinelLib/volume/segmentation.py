@@ -88,6 +88,19 @@ class Segment:
         return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
+def overlap(target: np.ndarray, source: np.ndarray, at: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Views of the parts of two planes that meet, where pixel ``at`` of ``target`` is the first one of ``source``."""
+    inner = tuple(slice(max(0, a), max(0, a + n)) for a, n in zip(at, source.shape, strict=True))
+    shown = target[inner]
+    return shown, source[tuple(slice(max(0, -a), max(0, -a) + n) for a, n in zip(at, shown.shape, strict=True))]
+
+
+def paste(target: np.ndarray, source: np.ndarray, at: Sequence[int]) -> None:
+    """Write ``source``, whose first pixel is pixel ``at`` of ``target``, as far as it lies inside."""
+    shown, part = overlap(target, source, at)
+    shown[...] = part
+
+
 def mask_extent(mask: np.ndarray, origin: tuple[int, int] = (0, 0)) -> Extent | None:
     """Half-open extent of the non-zero pixels of ``mask`` ``[rows, columns]`` whose corner is at ``origin``.
 

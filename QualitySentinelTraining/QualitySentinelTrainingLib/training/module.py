@@ -25,7 +25,7 @@ from QualitySentinelLib.slices.place import (
     LATERAL,
     LONG_ENOUGH_MM,
     SHARE_BELOW,
-    join_told,
+    told,
 )  # fmt: skip
 
 from ..loss import identity_loss, pair_ranking, shares_loss, weighted_squared_error
@@ -74,7 +74,7 @@ class QualityRegression(lightning.LightningModule):
             where = {}
             if self.network.told_dim:
                 place, locator = self._reframed(batch.place, batch.locator)
-                where = {"told": join_told(place, claims * ~nameless), "locator": locator}
+                where = {"told": told(place, claims * ~nameless), "locator": locator}
             predicted, drawn, gate = self.network.with_shares(images, conditions, pixel_mm, **where)
         else:
             predicted = self.network(images, conditions, pixel_mm)
@@ -84,9 +84,9 @@ class QualityRegression(lightning.LightningModule):
             loss = loss + self.options.ranking_weight * pair_ranking(predicted, dsc, embeddings)
             if drawn is not None:
                 # With a gate it need not draw what a wrong name means: that would teach it to see less.
-                told = batch.known > (0 if gate is not None else -1)
-                drawings = (values[told] for values in (drawn.float(), masks, reference, batch.known))
-                parts["shares"] = shares_loss(*drawings) * told.float().mean()
+                known = batch.known > (0 if gate is not None else -1)
+                drawings = (values[known] for values in (drawn.float(), masks, reference, batch.known))
+                parts["shares"] = shares_loss(*drawings) * known.float().mean()
                 loss = loss + self.options.shares_weight * parts["shares"]
             if gate is not None:
                 parts["identity"] = identity_loss(gate.flatten().float(), identity)

@@ -99,7 +99,7 @@ def test_names_claim_sides_and_levels():
     assert [level_of(n) for n in ("vertebra C1", "vertebra S1", "costa 1 right", "costa")] == [1, 25, 8, None]
     place = torch.zeros(2, len(PLACE))
     place[:, LATERAL] = -0.4
-    one, other = told(place, ["kidney left", None])
+    one, other = told(place, torch.from_numpy(name_numbers(["kidney left", None])))
     assert one[len(PLACE) : len(PLACE) + 2].tolist() == pytest.approx([1.0, -0.4])
     assert not other[len(PLACE) :].any()
 
