@@ -263,12 +263,11 @@ class Scorer:
                 if self.device.type == "cuda" and part.stop < len(items):
                     following = slice(part.stop, min(part.stop + self._batches.size, len(items)))
                     how["meanwhile"] = partial(ahead.make, following, self.device)
-                judge = self.model.score if drawings is None else self.model.draw
-                names, place = [segment.structure for segment, _, _ in batch], (prepared.place, prepared.locator)
-                judged = judge(prepared.images, names, prepared.pixel_mm, *place, **how)
+                names = [segment.structure for segment, _, _ in batch]
+                given = prepared.images, names, prepared.pixel_mm, prepared.place, prepared.locator
                 if drawings is None:
-                    return judged
-                raw, shares = judged
+                    return self.model.score(*given, **how)
+                raw, shares = self.model.draw(*given, **how)
                 drawn = np.rint(shares * WHOLE).astype(np.uint8)
                 for (segment, k, near), box, one in zip(batch, prepared.boxes, drawn, strict=True):
                     drawings.keep(segment.id, k, Drawing(box, one.copy(), _digest(segment, k, near)))
