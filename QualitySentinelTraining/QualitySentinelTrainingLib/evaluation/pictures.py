@@ -101,12 +101,10 @@ def bars_picture(groups: Mapping[str, Mapping], path: Path, title: str, least: i
     for axes, figure_name, label, color in ((left, "mae", "mean absolute error (DSC)", BLUE),
                                             (right, "pearson_r", "Pearson r", GREEN)):  # fmt: skip
         values = np.array([g[figure_name] for _, g in named], float)
-        axes.barh(y, np.nan_to_num(values), color=color, alpha=0.75, height=0.7)
-        known = [n for n, (_, g) in enumerate(named) if g.get(f"{figure_name}_95ci") and np.isfinite(values[n])]
-        if known:
-            low, high = np.array([named[n][1][f"{figure_name}_95ci"] for n in known], float).T
-            errors = np.clip(np.stack([values[known] - low, high - values[known]]), 0, None)
-            axes.errorbar(values[known], y[known], xerr=errors, fmt="none", ecolor="black", elinewidth=0.8, capsize=1.5)
+        low, high = np.array([g.get(f"{figure_name}_95ci") or (np.nan, np.nan) for _, g in named], float).T
+        errors = np.clip([values - low, high - values], 0, None)  # nan draws none
+        axes.barh(y, np.nan_to_num(values), xerr=errors, color=color, alpha=0.75, height=0.7, capsize=1.5,
+                  error_kw={"elinewidth": 0.8})  # fmt: skip
         axes.set(xlabel=label, ylim=(-0.7, len(named) - 0.3))
         axes.grid(axis="y", visible=False)
     left.set_xlim(0, None)
