@@ -9,10 +9,8 @@ from torch import nn
 from ..errors import ModelError
 from .backends import optimize_for_inference
 
-_KINDS = {
-    "published": ("published", "PublishedNetwork"),
-    "compact": ("compact", "CompactNetwork"),
-}
+_KINDS = {"published": "PublishedNetwork", "compact": "CompactNetwork"}
+"""The class of each kind, in the file of the kind's name."""
 
 
 def build_network(architecture: dict) -> nn.Module:
@@ -31,9 +29,8 @@ def build_network(architecture: dict) -> nn.Module:
     kind = options.pop("kind", None)
     if not isinstance(kind, str) or kind not in _KINDS:
         raise ModelError(f"unknown network kind {kind!r}: this version knows {', '.join(_KINDS)}")
-    module, name = _KINDS[kind]
     # torchvision, which only the published network needs, is not loaded for ours.
-    network_class = getattr(importlib.import_module(f".{module}", __name__), name)
+    network_class = getattr(importlib.import_module(f".{kind}", __name__), _KINDS[kind])
     try:
         return network_class(**options)
     except (TypeError, ValueError) as error:

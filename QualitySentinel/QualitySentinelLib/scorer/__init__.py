@@ -1,5 +1,3 @@
 """Layer 6: plans which slices to score, runs them in batches on a device, and gathers the case's scores."""
 
-from ..scores import Progress, Stage
-from .plan import plan_slices
 from .scorer import Scorer, score

@@ -145,7 +145,10 @@ class Scorer:
         if in_file_order and ct.frame.plane_axis != 0:
             warnings.append(f"{ct.source}: stored slices are not axial; axial ones are scored, as the model expects")
         case = CaseScore(
-            segments=[_blank(segment) for segment in segmentation],
+            segments=[
+                SegmentScore(s.id, s.name, s.structure, Status.EMPTY if s.is_empty else Status.NOT_SCORED)
+                for s in segmentation
+            ],
             threshold=self.options.threshold,
             model=self._summary(),
             device=str(self.device),
@@ -336,11 +339,6 @@ def _named(structures: Iterable[str]) -> str:
     first = sorted(structures)
     more = f" and {len(first) - _NAMED} more" if len(first) > _NAMED else ""
     return ", ".join(first[:_NAMED]) + more
-
-
-def _blank(segment: Segment) -> SegmentScore:
-    status = Status.EMPTY if segment.is_empty else Status.NOT_SCORED
-    return SegmentScore(segment.id, segment.name, segment.structure, status)
 
 
 def _add(score: SegmentScore, slice_score: SliceScore) -> None:
