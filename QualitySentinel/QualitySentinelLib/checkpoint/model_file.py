@@ -219,7 +219,7 @@ def _network(header: dict, found: dict) -> tuple[dict, torch.nn.Module]:
 def _metadata(header: dict) -> dict:
     metadata = header.get("metadata", {})
     if not isinstance(metadata, dict) or not isinstance(header.get("name"), str):
-        raise ModelError("its name or metadata are not what they should be")
+        raise ModelError("its name or metadata are invalid")
     _check_calibration(metadata.get("calibration", {}))
     return metadata
 
@@ -234,28 +234,28 @@ def _check_calibration(calibration: Any) -> None:
     def within(value: object, least: float = 0.0, most: float = 1.0) -> bool:
         return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most
 
-    check(isinstance(calibration, dict), "is not what it should be")
-    check(within(calibration.get("coverage", 0.0)), "gives coverage not as a number in 0..1")
+    check(isinstance(calibration, dict), "is not a table")
+    check(within(calibration.get("coverage", 0.0)), "has a coverage that is not a number from 0 to 1")
     few = calibration.get("few") or {"known": [], "patients": 0}
     fits = isinstance(few, dict) and isinstance(few.get("known"), list) and isinstance(few.get("patients"), int)
-    check(fits and all(isinstance(n, str) for n in few["known"]), "gives few without known names and patients")
+    check(fits and all(isinstance(n, str) for n in few["known"]), "has few without known structures and patients")
     for part, (name, columns) in itertools.product((calibration, few), _CURVES.items()):
         curve = part.get(name)
         if curve is None:
             continue
         knots = [curve.get(column) for column in columns] if isinstance(curve, dict) else [None]
         numbers = all(isinstance(column, list) and all(map(within, column)) for column in knots)
-        check(numbers, f"gives {name} without {', '.join(columns)} as lists of numbers in 0..1")
+        check(numbers, f"has {name} without {', '.join(columns)} as lists of numbers from 0 to 1")
         fits = _KNOTS[0] <= len(knots[0]) <= _KNOTS[1] and all(len(column) == len(knots[0]) for column in knots)
-        check(fits, f"gives {name} without {_KNOTS[0]}..{_KNOTS[1]} knots in every column")
-        check(knots[0] == sorted(knots[0]), f"gives {name} with {columns[0]} not ascending")
+        check(fits, f"does not have {_KNOTS[0]} to {_KNOTS[1]} knots in every column of {name}")
+        check(knots[0] == sorted(knots[0]), f"has {name} with {columns[0]} not ascending")
         rising = columns[-1] != "high" or all(low <= high for low, high in zip(*knots[-2:], strict=True))
-        check(rising, f"gives {name} with low above high")
+        check(rising, f"has {name} with low above high")
     missed = calibration.get("missed") or {}
-    check(isinstance(missed, dict), "gives missed not as numbers by name")
+    check(isinstance(missed, dict), "does not give missed as numbers by name")
     for name, (least, most) in _MISSED.items():
         fits = name not in missed or within(missed[name], least, most)
-        check(fits, f"gives missed {name} not as a number in {least:g}..{most:g}")
+        check(fits, f"has missed {name} that is not a number from {least:g} to {most:g}")
 
 
 def _table(header: dict, vectors: np.ndarray) -> EmbeddingTable:
