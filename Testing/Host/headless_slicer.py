@@ -18,6 +18,7 @@ import importlib
 import os
 import sys
 import types
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,6 +31,8 @@ def start():
     if _started is not None:
         return _started
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    with suppress(ImportError):  # torchvision imports it, and it crashes once VTK has rendered: Mesa has another LLVM
+        import triton  # noqa: F401
     import slicer
     import slicer.util
     from trame_slicer.core import SlicerApp
