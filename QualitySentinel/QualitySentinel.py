@@ -80,7 +80,6 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """Passes on to QualitySentinelLib.panel what Slicer tells its module widgets."""
 
     def __init__(self, parent=None) -> None:
-        """Called when the user opens the module the first time and the widget is initialized."""
         # The module's own state first: without a parent, the base class calls setup() from its constructor.
         VTKObservationMixin.__init__(self)  # needed for parameter node observation
         self.logic: QualitySentinelLogic | None = None
@@ -92,7 +91,6 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.__init__(self, parent)
 
     def setup(self) -> None:
-        """Called when the user opens the module the first time and the widget is initialized."""
         ScriptedLoadableModuleWidget.setup(self)
         from QualitySentinelLib.panel.panel import Panel
 
@@ -102,6 +100,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         uiWidget.setMRMLScene(slicer.mrmlScene)  # the .ui file passes it on to all MRML widgets
         self.logic = QualitySentinelLogic()
         self.panel = Panel(self.ui, self.parent, self.logic)
+        self.reviews = self.panel.reviews  # QualitySentinelLib.panel.open_review.OpenReviews
         if slicer.util.mainWindow():
             self._layoutManager = slicer.app.layoutManager()
             self._moduleSelector = slicer.util.mainWindow().moduleSelector()
@@ -117,13 +116,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.NodeRemovedEvent, self.panel.node_gone)
         self.initializeParameterNode()
 
-    @property
-    def reviews(self):
-        """The reviews of the scene, QualitySentinelLib.panel.open_review.OpenReviews."""
-        return self.panel.reviews
-
     def cleanup(self) -> None:
-        """Called when the application closes and the module widget is destroyed."""
         if self._layoutManager:
             self._layoutManager.disconnect("layoutChanged(int)", self.panel.show_in_new_views)
             self._moduleSelector.disconnect("moduleSelected(QString)", self.panel.module_selected)
@@ -135,17 +128,14 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.removeObservers()
 
     def enter(self) -> None:
-        """Called each time the user opens this module."""
         self.panel.enter()
         self.initializeParameterNode()
 
     def exit(self) -> None:
-        """Called each time the user opens a different module."""
         self.setParameterNode(None)
         self.panel.leave()
 
     def onSceneStartClose(self, caller, event) -> None:
-        """Called just before the scene is closed."""
         self.panel.end_reviews()
         self.setParameterNode(None)
 
@@ -159,7 +149,6 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.initializeParameterNode()
 
     def initializeParameterNode(self) -> None:
-        """Ensure parameter node exists and observed."""
         self.setParameterNode(self.logic.getParameterNode())
 
     def setParameterNode(self, inputParameterNode: QualitySentinelParameterNode | None) -> None:
@@ -188,20 +177,12 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
     """
 
     def __init__(self) -> None:
-        """Called when the logic class is instantiated. Can be used for initializing member variables."""
         ScriptedLoadableModuleLogic.__init__(self)
         self._model = None
         self._modelSource = None
 
     def getParameterNode(self):
         return QualitySentinelParameterNode(super().getParameterNode())  # type: ignore[call-arg]  # by its decorator
-
-    @staticmethod
-    def volumeOfSegmentation(segmentationNode):
-        """The volume that a segmentation was made on, else the scene's first volume; None when the scene has none."""
-        from QualitySentinelLib.scene.nodes import volume_of
-
-        return volume_of(segmentationNode)
 
     @staticmethod
     def setupPythonRequirements(forceCpu=False) -> bool:
@@ -218,17 +199,18 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
 
         return ensure_packages(force_cpu=forceCpu)
 
-    def model(self, source="bundled"):
+    def model(self, source="bundled", embeddings=None):
         """The model at a path or the bundled one; the last one used stays in memory.
 
         :param source: "bundled", a path, or a QualityModel, which is returned as it is
+        :param embeddings: label_embedding.pkl of a published checkpoint, where it is not beside it
         """
         if not isinstance(source, (str, os.PathLike)):
             return source
         if self._model is None or self._modelSource != source:
             from QualitySentinelLib.checkpoint import load_model
 
-            self._model = load_model(source)
+            self._model = load_model(source, embeddings)
             self._modelSource = source
         return self._model
 
@@ -247,8 +229,8 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
 
         how = replace(options or ScoringOptions(), **changes)
         yield from score_steps(
-            volumeNode, segmentationNode, lambda: self.model(how.model), how, previous=previous, cancelled=cancelled,
-            drawings=drawings,
+            volumeNode, segmentationNode, lambda: self.model(how.model, how.embeddings), how,
+            previous=previous, cancelled=cancelled, drawings=drawings,
         )  # fmt: skip
 
     def rescoreSteps(self, volumeNode, segmentationNode, session, segmentIds, options=None, drawings=None):
@@ -262,7 +244,7 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
         how = options or ScoringOptions()
 
         def sameModel():
-            loaded = self.model(how.model)
+            loaded = self.model(how.model, how.embeddings)
             if session.case.model.get("sha256") != loaded.sha256:
                 raise ModelError(
                     _("Edits are not scored because another model is selected than the one used so far; press Apply")
@@ -287,9 +269,12 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
 
         :return: table nodes of segments and of slices; those of an earlier score are filled anew
         """
-        from QualitySentinelLib.scene.results import apply_scores
+        from QualitySentinelLib.scene import show_score_colors, update_tables, write_score_tags
 
-        return apply_scores(segmentationNode, caseScore, colors)
+        write_score_tags(segmentationNode, caseScore)
+        if colors:
+            show_score_colors(segmentationNode, caseScore)
+        return update_tables(segmentationNode, caseScore)
 
     def restoreColors(self, segmentationNode) -> None:
         """Show segments in the colors they had before they were colored by quality."""
@@ -304,20 +289,24 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
         :param drawings: those that scoring filled: the report shows expected contours, and errors are written, too
         :raises InputError: the folder cannot be written; nothing half-written is left behind
         """
-        from QualitySentinelLib.scene.results import export_results
+        from QualitySentinelLib.report import write_results
+        from QualitySentinelLib.scene import ct_from_node, segmentation_from_node, source_of
 
-        export_results(volumeNode, segmentationNode, caseScore, outputFolder, session, drawings)
+        ct, segmentation = ct_from_node(volumeNode), segmentation_from_node(segmentationNode, volumeNode)
+        inputs = {"ct": source_of(volumeNode), "seg": source_of(segmentationNode)}
+        write_results(
+            outputFolder, caseScore, ct, segmentation, inputs, session=session, drawings=drawings,
+            error_maps=bool(drawings),
+        )  # fmt: skip
 
 
 class QualitySentinelTest(ScriptedLoadableModuleTest):
     """Tests that run inside Slicer: QualitySentinelLib.setup.self_test. What needs no Slicer is in Testing/Python."""
 
     def setUp(self):
-        """Do whatever is needed to reset the state - typically a scene clear will be enough."""
         slicer.mrmlScene.Clear()
 
     def runTest(self):
-        """Run as few or as many tests as needed here."""
         from QualitySentinelLib.setup.self_test import TESTS
 
         for test in TESTS:

@@ -147,7 +147,7 @@ def panel_queue(scored: Scored, listed: Path, pool: Path) -> Image.Image:
     """A list that is worked through: the case that is open, and the reason."""
     ui = scored.panel.ui
     ui.queueListEdit.currentPath, ui.queuePoolEdit.currentPath = str(listed), str(pool)
-    ui.queueNextButton.click()
+    ui.nextCaseButton.click()
     picture = window_picture(scored, STACKED, ("queue", "inputs"), front=True)
     scored.panel.panel.remove()
     return picture
@@ -266,7 +266,7 @@ def panel_review(scored: Scored) -> Image.Image:
     """One segment alone, at a flagged slice that the slice profile and the slice view mark."""
     show_display(scored.panel.ui, showOnlySelected=True, showLegend=False)
     select(scored, telling_segment(scored))
-    scored.panel.ui.nextButton.click()
+    scored.panel.ui.nextFlaggedButton.click()
     picture = window_picture(scored, STACKED, ("results", "review"), front=True)
     show_display(scored.panel.ui, showOnlySelected=False)
     return picture
@@ -280,7 +280,7 @@ def panel_errors(scored: Scored) -> Image.Image:
     select(scored, liver[0] if liver else telling_segment(scored))
     ui.nextIslandButton.click()
     picture = window_picture(scored, STACKED, ("review",), front=True)
-    ui.errorsButton.click()
+    ui.toggleErrorsButton.click()
     show_display(ui, showOnlySelected=False)
     return picture
 

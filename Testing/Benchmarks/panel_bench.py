@@ -193,7 +193,7 @@ def edit_one_slice(panel, volume, segmentation) -> dict:
     import numpy as np
     import slicer
 
-    from QualitySentinelLib.panel.rescoring import DELAY_MS
+    from QualitySentinelLib.panel.scoring_run import DELAY_MS
 
     session = panel.panel.review_panel.session
     segment = max(session.segments, key=lambda s: s.n_scored)

@@ -14,6 +14,7 @@ class Application:
 
     applicationName = "Slicer"
     majorVersion, minorVersion = 5, 12
+    applicationVersion, revision, repositoryRevision, platform = "5.12.0", "34567", "a5df714", "linux-amd64"
 
     def __init__(self, core):
         from .io_manager import CoreIOManager

@@ -23,7 +23,6 @@ class AdvancedSection:
     def __init__(self, ui: SimpleNamespace, on_model: Callable[[str], object]) -> None:
         self._ui, self._on_model = ui, on_model
         self._sources: list[str] = []
-        self._filling = False
         ui.modelComboBox.connect("currentIndexChanged(int)", self._on_index)
         ui.importModelButton.connect("clicked(bool)", self._on_import)
         ui.installButton.connect(
@@ -33,7 +32,7 @@ class AdvancedSection:
         ui.openvinoButton.connect("clicked(bool)", lambda *_args: self._install(setup.install_openvino))
         ui.removeDownloadsButton.connect("clicked(bool)", self._on_remove)
         ui.packageInfoButton.connect("clicked(bool)", self._on_info)
-        ui.advancedCollapsibleButton.connect("contentsCollapsed(bool)", self._on_collapsed)
+        ui.advancedCollapsibleButton.connect("contentsCollapsed(bool)", lambda _folded: self.show_state())
 
     def show_model(self, source: str) -> None:
         """Offer all models there are, and show which one is chosen."""
@@ -41,28 +40,22 @@ class AdvancedSection:
         if source not in [c.source for c in choices]:  # the file of a scene from another computer
             choices.append(setup.ModelChoice(_("(missing) {name}").format(name=source), source, source))
         combo = self._ui.modelComboBox
-        self._filling = True
-        try:
-            if self._sources != [c.source for c in choices]:
-                combo.clear()
-                for number, choice in enumerate(choices):
-                    combo.addItem(choice.name)
-                    combo.setItemData(number, choice.origin, qt.Qt.ToolTipRole)
-                self._sources = [c.source for c in choices]
-            combo.currentIndex = self._sources.index(source)
-        finally:
-            self._filling = False
+        combo.blockSignals(True)
+        if self._sources != [c.source for c in choices]:
+            combo.clear()
+            for number, choice in enumerate(choices):
+                combo.addItem(choice.name)
+                combo.setItemData(number, choice.origin, qt.Qt.ToolTipRole)
+            self._sources = [c.source for c in choices]
+        combo.currentIndex = self._sources.index(source)
+        combo.blockSignals(False)
 
     def show_state(self) -> None:
         """Show what is installed; not more often than needed, because files are looked at."""
         self._ui.installStateLabel.text = state_html(setup.install_state())
 
-    def _on_collapsed(self, collapsed: bool) -> None:
-        if not collapsed:
-            self.show_state()
-
     def _on_index(self, index: int) -> None:
-        if not self._filling and 0 <= index < len(self._sources):
+        if 0 <= index < len(self._sources):
             self._on_model(self._sources[index])
 
     def _on_import(self, *_args) -> None:

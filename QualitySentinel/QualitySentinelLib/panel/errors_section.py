@@ -8,23 +8,14 @@ from types import SimpleNamespace
 import slicer
 from slicer.i18n import tr as _
 
-from ..errors import one_line
-from ..review import ReviewEvent
+from ..review.suggesting import SuggestionPresenter
 from ..scene import jump_to_slice
-from ..scene.errors import errors_shown, hide_errors, show_errors
+from ..scene.errors import ErrorViews
 from ..scene.nodes import frame_of
 from .open_review import OpenReview
 from .qt_tools import ActionButtons
 
-BUTTONS = {
-    "toggle_errors": "errorsButton",
-    "previous_island": "previousIslandButton",
-    "next_island": "nextIslandButton",
-    "apply_to_slice": "applySliceButton",
-    "apply_to_island": "applyIslandButton",
-}
-"""The actions, and the buttons that do them."""
-_ONLY_SHOWN = ("errorsLabel", "applySliceButton", "applyIslandButton", "undoEditButton")
+_ONLY_SHOWN = ("errorsLabel", "applyToSliceButton", "applyToIslandButton", "undoEditButton")
 """Widgets that are there while errors are shown."""
 
 
@@ -37,10 +28,9 @@ class ErrorsSection:
     def __init__(self, ui: SimpleNamespace, find: Callable[[OpenReview, str], object]) -> None:
         self._ui, self._find = ui, find
         self._review: OpenReview | None = None
+        self._views: ErrorViews | None = None
         self._unsubscribe: Callable[[], object] = lambda: None
-        self._shown: tuple[str | None, list] = None, []
-        self._asked: str | None = None
-        self._buttons = ActionButtons(ui, BUTTONS, self._act)
+        self._buttons = ActionButtons(ui, SuggestionPresenter.ACTIONS, self._act)
         ui.undoEditButton.connect("clicked(bool)", lambda *_checked: self._undo())
         self.draw()
 
@@ -49,50 +39,29 @@ class ErrorsSection:
         if review is not self._review:
             self._unsubscribe()
             self.hide()
-            self._review, self._asked = review, None
-            self._unsubscribe = (lambda: None) if review is None else review.session.observe(self._on_event)
+            self._review, self._views, self._unsubscribe = review, None, lambda: None
+            if review is not None:
+                nodes, suggestions = (review.segmentation_node, review.volume_node), review.suggestions
+                self._views = ErrorViews(*nodes, review.session, suggestions, lambda i: self._find(review, i))
+                self._unsubscribe = review.session.observe(lambda _event: self.draw())
         self.draw()
 
     def hide(self) -> None:
-        """Take errors out of the views."""
         if self._review is not None:
             self._review.suggestions.shown = False
             self.draw()
 
     def draw(self) -> None:
-        """Draw everything anew."""
         ui, suggestions = self._ui, self._review and self._review.suggestions
         shown = bool(suggestions and suggestions.shown)
         self._buttons.draw(suggestions.actions() if suggestions else {})
-        ui.errorsButton.checked = shown
+        ui.toggleErrorsButton.checked = shown
         ui.errorsLabel.text = suggestions.told() if suggestions else ""
         ui.undoEditButton.enabled = self._review is not None and self._review.history.can_undo
         for name in _ONLY_SHOWN:
             getattr(ui, name).setVisible(shown)
-        self._draw_views(shown)
-
-    def _draw_views(self, shown: bool) -> None:
-        review, (before, known) = self._review, self._shown
-        if review is None or not review.segmentation_node.GetScene():
-            self._shown = None, []
-            return
-        selected = review.session.selected if shown and review.volume_node.GetScene() else None
-        if selected is None:
-            if errors_shown(review.segmentation_node):  # also by a scene that was saved so
-                hide_errors(review.segmentation_node)
-            self._shown = None, []
-            return
-        if review.suggestions.lacks_drawings and self._asked != selected:
-            self._asked = selected
-            self._find(review, selected)
-        maps = review.suggestions.maps()
-        if selected != before or maps is not known:
-            name = one_line(review.session.labels[selected])
-            show_errors(review.segmentation_node, review.volume_node, name, maps)
-            self._shown = selected, maps
-
-    def _on_event(self, _event: ReviewEvent) -> None:
-        self.draw()
+        if self._views is not None:
+            self._views.draw()
 
     def _act(self, action: str) -> None:
         if self._review is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,10 +16,10 @@ from .open_review import OpenReview
 
 
 class ExportSection:
-    """Writes the results of the review that is shown, by ``write(review, folder)``."""
+    """Writes the results of the review that is shown, by the module's ``logic``."""
 
-    def __init__(self, ui: SimpleNamespace, write: Callable[[OpenReview, str], object]) -> None:
-        self._ui, self._write = ui, write
+    def __init__(self, ui: SimpleNamespace, logic) -> None:
+        self._ui, self._logic = ui, logic
         self._review: OpenReview | None = None
         self._proposed = ""
         ui.exportButton.connect("clicked(bool)", self._on_export)
@@ -48,11 +47,12 @@ class ExportSection:
         self._ui.exportLabel.text = ""
         with slicer.util.tryWithErrorDisplay(_("Failed to export the results."), waitCursor=True):
             self._propose()  # a scene may have been saved meanwhile
+            review, nodes = self._review, (self._review.volume_node, self._review.segmentation_node)
             # A relative path would mean the folder that Slicer was started in, which nobody knows.
-            folder = findable_folder(self._review.segmentation_node, self._review.volume_node)
-            folder = folder / Path(edit.currentPath).expanduser()
+            folder = findable_folder(review.segmentation_node, review.volume_node) / Path(edit.currentPath).expanduser()
             edit.currentPath = str(folder)
-            self._write(self._review, str(folder))
+            case, session = review.session.case, review.session
+            self._logic.exportResults(*nodes, case, str(folder), session=session, drawings=review.drawings)
             edit.addCurrentPathToHistory()
             self._ui.exportLabel.text = links_to(folder)
 

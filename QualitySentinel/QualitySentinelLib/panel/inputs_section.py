@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import qt
 import slicer
 from slicer.i18n import tr as _
+from slicer.util import VTKObservationMixin
 
 from ..anatomy import match_structure
 from ..scene import tags
@@ -19,14 +20,14 @@ MOST_NAMES = 20
 """Names in a tooltip; more would not fit on a screen."""
 
 
-class InputsSection:
+class InputsSection(VTKObservationMixin):
     """Proposes nodes, and says how many segments of the chosen segmentation were matched to structures."""
 
     def __init__(self, ui: SimpleNamespace) -> None:
+        super().__init__()
         self._ui = ui
         self._node: slicer.vtkMRMLSegmentationNode | None = None
         self._names: object = self  # anything but what there may be
-        self._tags: list[int] = []
         self._due = False
         self._going: set[str] = set()
 
@@ -51,16 +52,15 @@ class InputsSection:
             self._node = segmentation_node
             if segmentation_node is not None:
                 kind = slicer.vtkSegmentation
-                events = (kind.SegmentAdded, kind.SegmentRemoved, kind.SegmentModified)
-                self._tags = [segmentation_node.AddObserver(event, self._show_matches_soon) for event in events]
+                for event in (kind.SegmentAdded, kind.SegmentRemoved, kind.SegmentModified):
+                    self.addObserver(segmentation_node, event, self._show_matches_soon)
         self._show_matches()
         return before not in (None, segmentation_node)
 
     def forget(self) -> None:
         """The scene, or the panel, is about to go."""
-        for tag in self._tags:
-            self._node.RemoveObserver(tag)
-        self._node, self._tags = None, []
+        self.removeObservers()
+        self._node = None
         self._show_matches()
 
     def show_can_apply(self, parameters, running: bool) -> None:
@@ -75,16 +75,11 @@ class InputsSection:
         else:
             button.toolTip = _("Select a CT volume and a segmentation")
 
-    def fold(self, folded: bool) -> None:
-        """Make room for the review, or show what there is to choose."""
-        self._ui.inputsCollapsibleButton.collapsed = folded
-
     def going(self, node) -> None:
         """A node is about to be removed: the selectors choose another one before it has gone."""
         self._going.add(node.GetID())
 
     def gone(self, node) -> None:
-        """A node was removed."""
         self._going.discard(node.GetID())
 
     def volume_of_review(self, parameters, segmentation_node: slicer.vtkMRMLSegmentationNode, session):

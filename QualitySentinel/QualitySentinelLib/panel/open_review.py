@@ -8,21 +8,24 @@ from collections.abc import Callable
 from slicer.i18n import tr as _
 
 from ..errors import QualitySentinelError
-from ..review import ReviewEvent, ReviewPresenter, ReviewSession
+from ..review import Changed, ReviewEvent, ReviewPresenter, ReviewSession
 from ..review.suggesting import SuggestionPresenter
-from ..scene import segmentation_from_node
+from ..scene import keep_review, keep_review_steps, segmentation_from_node, tables, update_plot, write_score_tags
 from ..scene.edits import SegmentationEdits, edited_since_steps
 from ..scene.mask_history import MaskHistory
 from ..scene.nodes import frame_of
-from ..steps import paced
+from ..steps import Steps, paced, run_to_end
 from ..suggestions import Drawings
 from ..volume import Segment
-from .qt_tools import StepRun
+from .qt_tools import StepRun, single_shot_timer
 from .scene_display import SceneDisplay
-from .scene_record import SceneRecord
 
 STEP_SECONDS = 0.02
 """Of comparing with what was scored: nobody has asked for it, nobody must notice."""
+
+DELAY_MS = 1000
+"""After the last change, before tags, tables and plot are written: in a large case the reader would wait for them.
+The review itself does not wait. Slicer does not tell before it saves: nothing in it invokes ``StartSaveEvent``."""
 
 
 class OpenReview:
@@ -119,13 +122,81 @@ class OpenReview:
         self.display.leave()
 
 
+class SceneRecord:
+    """Writes a review into the scene at once, and segment tags, the two tables and the plot a little later.
+
+    Attributes:
+        due: whether something is still to be written.
+    """
+
+    def __init__(self, segmentation_node, session: ReviewSession, edits) -> None:
+        self._node, self._session, self._edits = segmentation_node, session, edits
+        self.due = False
+        self._timer = single_shot_timer(DELAY_MS, lambda: self._begin(self._parts()))
+        self._run: StepRun | None = None
+
+    def follow(self, event: ReviewEvent) -> None:
+        """Keep what the reader has done, now: the scene may be saved next. The rest follows soon."""
+        if event.changed is Changed.SCORES:
+            self.touch()
+        else:
+            keep_review(self._node, self._session)
+            self._put_off()
+
+    def touch(self) -> None:
+        """Say that all is to be written: the scores of many segments from the event loop, the rest a little later."""
+        self._put_off()
+        self._begin(keep_review_steps(self._node, self._session))
+
+    def _begin(self, steps: Steps[None]) -> None:
+        self._run = StepRun(steps, self._on_end)
+
+    def _put_off(self) -> None:
+        self._pause()
+        self.due = True
+        self._timer.start()
+
+    def write(self) -> None:
+        self._pause()
+        run_to_end(self._parts())
+
+    def close(self) -> None:
+        """Write nothing any more."""
+        self._pause()
+        self.due = False
+
+    def _pause(self) -> None:
+        self._timer.stop()
+        if self._run is not None:
+            self._run.stop()
+            self._run = None
+
+    def _on_end(self, error: Exception | None) -> None:
+        self._run = None
+        if error is not None:  # nobody has asked for it now: no message box
+            logging.error("the review could not be written into the scene", exc_info=error)
+
+    def _parts(self) -> Steps[None]:
+        """Write, a part at a time: together they would hold up the reader of a large case."""
+        if not self.due or not self._node.GetScene():
+            return
+        yield from keep_review_steps(self._node, self._session)
+        yield
+        with self._edits.paused():
+            write_score_tags(self._node, self._session.case, self._session)
+        yield
+        yield from tables.update_tables_steps(self._node, self._session.case, self._session)
+        if self._session.selected is not None:
+            update_plot(self._node, self._session.segment(self._session.selected))
+        self.due = False
+
+
 class OpenReviews:
     """The reviews of a scene, one for each segmentation node that has one; ``on_edit`` is theirs."""
 
     def __init__(self, on_edit: Callable[[OpenReview, set[str]], object]) -> None:
         self._on_edit = on_edit
         self._by_id: dict[str, OpenReview] = {}
-        self._coming: dict[str, Drawings] = {}
 
     def __iter__(self):
         return iter(tuple(self._by_id.values()))
@@ -134,28 +205,21 @@ class OpenReviews:
         """The review of a segmentation, ``None`` where there is none or no segmentation."""
         return None if segmentation_node is None else self._by_id.get(segmentation_node.GetID())
 
-    def drawings_of(self, segmentation_node) -> Drawings:
-        """What a scoring of the segmentation is to fill: that of its review, or of the one that it begins."""
-        review = self.of(segmentation_node)
-        if review is not None:
-            return review.drawings
-        self._coming[segmentation_node.GetID()] = drawings = Drawings(complete=False)
-        return drawings
-
-    def open(self, segmentation_node, volume_node, session: ReviewSession, volume_state: object) -> OpenReview:
-        """Begin a review; an earlier one of the segmentation ends."""
+    def open(
+        self, segmentation_node, volume_node, session: ReviewSession, volume_state: object,
+        drawings: Drawings | None = None,
+    ) -> OpenReview:  # fmt: skip
+        """Begin a review; an earlier one of the segmentation ends. Others as :class:`OpenReview` takes them."""
         self.close(segmentation_node.GetID())
-        drawings = self._coming.pop(segmentation_node.GetID(), Drawings(complete=False))
+        drawings = Drawings(complete=False) if drawings is None else drawings
         review = OpenReview(segmentation_node, volume_node, session, volume_state, self._on_edit, drawings)
         self._by_id[segmentation_node.GetID()] = review
         return review
 
     def close(self, node_id: str) -> None:
-        """End the review of a segmentation, if there is one."""
         if node_id in self._by_id:
             self._by_id.pop(node_id).close()
 
     def close_all(self) -> None:
-        """End all."""
         for node_id in tuple(self._by_id):
             self.close(node_id)

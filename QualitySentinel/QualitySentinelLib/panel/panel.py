@@ -22,30 +22,17 @@ from ..scene.errors import hide_errors
 from ..scene.nodes import volume_state
 from ..scores.colors import DEFAULT_SCALE
 from ..setup import memory_warning
+from ..suggestions import Drawings
 from .advanced_section import AdvancedSection
-from .correcting import Correcting, removed_text
 from .errors_section import ErrorsSection
 from .export_section import ExportSection
 from .inputs_section import InputsSection
 from .open_review import OpenReview, OpenReviews
 from .qt_tools import Shortcuts, ask_sizes_again, show_warnings
 from .queue_section import QueueSection
-from .rescoring import outdated_text, rescoring_in_steps
-from .review_panel import ReviewPanel
-from .scene_display import SAFE_SCALE
-from .scoring_run import ScoringRun
-
-SHOWN = {
-    "showColors": "colors",
-    "showQualityMap": "quality_map",
-    "showQualitySurface": "quality_surface",
-    "showLegend": "legend",
-    "showFlagMarks": "flag_marks",
-    "showOnlySelected": "show_only",
-    "fitWindow": "window",
-    "zoomToSelected": "zoom",
-}
-"""Parameters of what a review shows in the views, and the parts of a SceneDisplay; Restore sets them all to false."""
+from .review_panel import Correcting, ReviewPanel, removed_text
+from .scene_display import PARTS, SAFE_SCALE
+from .scoring_run import ScoringRun, outdated_text, rescoring_in_steps
 
 
 class Panel:
@@ -65,7 +52,7 @@ class Panel:
         self.review_panel = ReviewPanel(ui, self.correct)
         self._errors = ErrorsSection(ui, self._find_errors)
         self._inputs = InputsSection(ui)
-        self._export = ExportSection(ui, self._write_results)
+        self._export = ExportSection(ui, logic)
         self._advanced = AdvancedSection(ui, self._on_model_chosen)
         self._scoring = ScoringRun(ui, self.reviews, self._on_scored)
         self._queue = QueueSection(ui, self._is_ready, self._show_case, self._look_at)
@@ -73,9 +60,10 @@ class Panel:
         ui.cancelButton.connect("clicked(bool)", self._scoring.cancel)
         ui.restoreColorsButton.connect("clicked(bool)", self.restore)
         # Keys, as the tooltips say; those of buttons that are disabled do nothing
-        keys = {"Space": "next", "Shift+Space": "previous", "N": "next", "Shift+N": "previous", "A": "accept",
-                "Shift+A": "acceptSegment", "Z": "undo", "Y": "redo", "E": "correct", "X": "errors", "I": "nextIsland",
-                "Shift+I": "previousIsland", "V": "applySlice", "Shift+V": "applyIsland"}  # fmt: skip
+        keys = {"Space": "nextFlagged", "Shift+Space": "previousFlagged", "N": "nextFlagged",
+                "Shift+N": "previousFlagged", "A": "accept", "Shift+A": "acceptSegment", "Z": "undo", "Y": "redo",
+                "E": "correct", "X": "toggleErrors", "I": "nextIsland", "Shift+I": "previousIsland",
+                "V": "applyToSlice", "Shift+V": "applyToIsland"}  # fmt: skip
         self._shortcuts = Shortcuts(widget, {key: getattr(ui, f"{name}Button").click for key, name in keys.items()})
         for name in ("queue", "inputs", "results", "review", "display", "export", "advanced"):
             section = getattr(ui, f"{name}CollapsibleButton")
@@ -84,7 +72,6 @@ class Panel:
     # What the module's widget tells
 
     def enter(self) -> None:
-        """The module is opened."""
         self._end_correcting()
         if not self._ui.advancedCollapsibleButton.collapsed:
             self._advanced.show_state()
@@ -133,7 +120,6 @@ class Panel:
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def node_gone(self, _scene, _event, node) -> None:
-        """A node was removed."""
         self._inputs.gone(node)
 
     def end_reviews(self) -> None:
@@ -165,7 +151,7 @@ class Panel:
             self._inputs.propose(parameters)
             self.update()
             if not self.review_panel.review:
-                self._inputs.fold(False)
+                self._ui.inputsCollapsibleButton.collapsed = False
 
     def update(self, *_event) -> None:
         """A parameter has changed."""
@@ -187,7 +173,6 @@ class Panel:
     # What a user does
 
     def apply(self, *_clicked) -> None:
-        """Score the selected segmentation."""
         if self._scoring.running:
             return
         with slicer.util.tryWithErrorDisplay(_("Failed to start scoring.")):
@@ -211,16 +196,18 @@ class Panel:
                 self._edited_before = (node, self.rescoring.taken(review))  # they are scored now
             else:
                 parameters.showColors = True
-            warning = memory_warning(volume_node, device_of(parameters), node)
+            options = scoring_options(parameters)
+            warning = memory_warning(volume_node, options.device, node)
+            drawings = review.drawings if review else Drawings(complete=False)
             steps = self._logic.scoreSteps(
                 volume_node,
                 node,
-                scoring_options(parameters),
+                options,
                 previous=review.session.case if review else None,  # slices that were not edited keep their scores
                 cancelled=lambda: self._scoring.cancelled,
-                drawings=self.reviews.drawings_of(node),
+                drawings=drawings,
             )
-            self._scoring.start(steps, node, volume_node, state, [warning] if warning else [])
+            self._scoring.start(steps, node, volume_node, state, drawings, [warning] if warning else [])
             self.rescoring.enabled = False
             self.show_review(review)
             self._inputs.show_can_apply(parameters, True)
@@ -241,7 +228,7 @@ class Panel:
         if not parameters or not parameters.inputSegmentation:
             return
         with slicer.util.NodeModify(parameters):  # all at once
-            for name in SHOWN:
+            for name in PARTS:
                 parameters.setValue(name, False)
         self._errors.hide()
         # Also of a review that is not open, because its scores could not be read
@@ -256,7 +243,6 @@ class Panel:
     # What happens
 
     def show_review(self, review: OpenReview | None) -> None:
-        """Show a review, or that there is none."""
         self._errors.show(None if review is not self.review_panel.review else review)
         if self.review_panel.review and self.review_panel.review is not review:
             self.review_panel.review.display.leave()
@@ -275,7 +261,7 @@ class Panel:
     def _show_case(self, volume_node, segmentation_node) -> None:
         """Select what the work list has opened."""
         self._parameters.inputSegmentation, self._parameters.inputVolume = segmentation_node, volume_node
-        self._inputs.fold(False)
+        self._ui.inputsCollapsibleButton.collapsed = False
 
     def _look_at(self, segmentation_node, segment_id: str, k: int | None) -> None:
         """Go to a segment, or a slice of it, if the segmentation is scored."""
@@ -310,7 +296,7 @@ class Panel:
                 review.warnings = [*session.case.warnings, *session.warnings]
                 review.record.touch()  # tags and tables may be older than the review
                 review.compare()
-                self._inputs.fold(True)
+                self._ui.inputsCollapsibleButton.collapsed = True
         if review is not self.review_panel.review:
             if review:  # first: what is shown next has its own threshold
                 parameters.threshold = review.session.threshold
@@ -322,7 +308,7 @@ class Panel:
         scale = SAFE_SCALE if parameters.colorBlindSafe else DEFAULT_SCALE
         rescaled = scale != review.presenter.scale
         with slicer.util.tryWithErrorDisplay(_("Failed to show the scores.")):
-            review.display.apply((part for parameter, part in SHOWN.items() if getattr(parameters, parameter)), scale)
+            review.display.apply((part for part in PARTS if getattr(parameters, part)), scale)
         if rescaled:
             self.review_panel.draw()
 
@@ -355,7 +341,7 @@ class Panel:
             if self._parameters:  # another segmentation may have been selected meanwhile
                 self._without_review = None
                 self._take_up_review()
-                self._inputs.fold(bool(self.review_panel.review) and not error)
+                self._ui.inputsCollapsibleButton.collapsed = bool(self.review_panel.review) and not error
             for warning in review.warnings if review else ():
                 logging.warning(warning)
         self._show_warnings()
@@ -364,7 +350,6 @@ class Panel:
                 raise error
 
     def _on_edited(self, review: OpenReview, segment_ids: set[str]) -> None:
-        """Segments were edited, here or in any other module."""
         self.rescoring.edited(review, segment_ids)
         if review is self.review_panel.review:
             self._show_warnings()
@@ -398,10 +383,6 @@ class Panel:
         if self._parameters:
             self._parameters.model = source
 
-    def _write_results(self, review: OpenReview, folder: str) -> None:
-        nodes, session = (review.volume_node, review.segmentation_node), review.session
-        self._logic.exportResults(*nodes, session.case, folder, session=session, drawings=review.drawings)
-
     def _end_correcting(self) -> None:
         if self.correcting:
             self.correcting.end()
@@ -413,17 +394,10 @@ def threshold_of(parameters) -> float:
     return round(parameters.threshold, 6)
 
 
-def device_of(parameters) -> str:
-    """Where to compute."""
-    return "cpu" if parameters.forceCpu else parameters.device
-
-
 def scoring_options(parameters) -> ScoringOptions:
-    """How to score, and to score again."""
-    return ScoringOptions(
-        parameters.model, device=device_of(parameters), slices=parameters.slicesPerSegment or "all",
-        threshold=threshold_of(parameters),
-    )  # fmt: skip
+    device = "cpu" if parameters.forceCpu else parameters.device
+    slices, threshold = parameters.slicesPerSegment or "all", threshold_of(parameters)
+    return ScoringOptions(parameters.model, device=device, slices=slices, threshold=threshold)
 
 
 def may_begin_anew(segmentation_node: slicer.vtkMRMLSegmentationNode, review: OpenReview | None) -> bool:

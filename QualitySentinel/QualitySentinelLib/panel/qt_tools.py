@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from types import SimpleNamespace
 
 import qt
@@ -35,7 +35,6 @@ class StepRun:
         self._step_soon()
 
     def stop(self) -> None:
-        """Drop what is left to do."""
         steps, self._steps = self._steps, None
         if steps is not None:
             steps.close()
@@ -73,10 +72,15 @@ def single_shot_timer(milliseconds: int, on_timeout: Callable[[], object]) -> qt
 
 
 class ActionButtons:
-    """Buttons, by the names of the actions that ``act`` does; their tooltips say why they are off."""
+    """Buttons of the actions that ``act`` does, called ``nextFlaggedButton`` for ``next_flagged``, where there is one.
 
-    def __init__(self, ui: SimpleNamespace, buttons: Mapping[str, str], act: Callable[[str], object]) -> None:
-        self._buttons = {name: getattr(ui, button) for name, button in buttons.items()}
+    Their tooltips say why they are off.
+    """
+
+    def __init__(self, ui: SimpleNamespace, actions: Iterable[str], act: Callable[[str], object]) -> None:
+        words = {name: name.title().replace("_", "") for name in actions}
+        buttons = {name: getattr(ui, f"{word[0].lower()}{word[1:]}Button", None) for name, word in words.items()}
+        self._buttons = {name: button for name, button in buttons.items() if button is not None}
         self._tips = {name: button.toolTip for name, button in self._buttons.items()}
         for name, button in self._buttons.items():
             button.connect("clicked(bool)", lambda *_checked, name=name: act(name))
@@ -108,7 +112,6 @@ class Shortcuts:
             self._shortcuts.append(shortcut)
 
     def remove(self) -> None:
-        """Free the keys."""
         for shortcut in self._shortcuts:
             if shortcut:  # PythonQt: false once Qt has deleted it with its widget, as when Slicer ends
                 shortcut.setEnabled(False)

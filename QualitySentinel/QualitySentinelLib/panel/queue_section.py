@@ -11,20 +11,22 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..errors import CancelledError, UsageError
-from ..scene import SegmentationEdits, jump_to_slice, segment_center, segmentation_from_node
+from ..scene import (
+    SegmentationEdits,
+    add_ct,
+    add_segmentation,
+    jump_to_slice,
+    segment_center,
+    segmentation_from_node,
+)  # fmt: skip
 from ..scene.nodes import frame_of, remove_node, remove_with_results
 from .qt_tools import ActionButtons
 
 if TYPE_CHECKING:
     from ..review.queue import ReviewQueue
 
-BUTTONS = {
-    "previous_case": "queuePreviousButton",
-    "next_case": "queueNextButton",
-    "mark_done": "queueDoneButton",
-    "back_to_pool": "queueBackButton",
-}
-"""The actions, and the buttons that do them."""
+ACTIONS = ("previous_case", "next_case", "mark_done", "back_to_pool")
+"""Those of a ReviewQueue, which is imported when there is a list."""
 
 
 class QueueSection:
@@ -46,23 +48,22 @@ class QueueSection:
         self._case, self._ids = "", {}
         self._edits: SegmentationEdits | None = None
         self._edited = False
-        self._buttons = ActionButtons(ui, BUTTONS, self._act)
+        self._buttons = ActionButtons(ui, ACTIONS, self._act)
         ui.queueCloseButton.connect("clicked(bool)", lambda *_clicked: self._close())
         for edit in (ui.queueListEdit, ui.queuePoolEdit):
             edit.connect("currentPathChanged(QString)", lambda _path: self.draw())
         self.draw()
 
     def draw(self) -> None:
-        """Show what there is to do."""
         ui, queue = self._ui, self._queue
         ui.queueInputs.setVisible(queue is None)
         ui.queueCloseButton.enabled = queue is not None
         if queue is None:
             self._buttons.draw({})
-            ui.queueNextButton.enabled = bool(ui.queueListEdit.currentPath and ui.queuePoolEdit.currentPath)
+            ui.nextCaseButton.enabled = bool(ui.queueListEdit.currentPath and ui.queuePoolEdit.currentPath)
             ui.queueLabel.text = _("Choose a list and the pool that it was selected from")
             return
-        self._buttons.draw(queue.actions(), BUTTONS)
+        self._buttons.draw(queue.actions(), ACTIONS)
         lines = [queue.place, *queue.passed_over]
         if queue.current is None:
             lines.append(_("Next round: {command}").format(command=queue.next_command))
@@ -79,7 +80,10 @@ class QueueSection:
     # What a user does
 
     def _act(self, action: str) -> None:
-        from ..review.queue import carry_out
+        from ..review.queue import run_now
+
+        async def do(what: str, of) -> None:
+            getattr(self, f"_{what}")(of)
 
         try:
             with slicer.util.tryWithErrorDisplay(_("Failed to open or save a case of the list."), waitCursor=True):
@@ -87,7 +91,7 @@ class QueueSection:
                 if queue is not None:
                     if not self._is_open():  # the scene was closed meanwhile
                         queue.opened = ""
-                    carry_out(queue.act(action), lambda what, of: getattr(self, f"_{what}")(of))
+                    run_now(queue.act(action, do))
         finally:
             self.draw()
 
@@ -121,7 +125,6 @@ class QueueSection:
         """Load a case in place of the one before; one without masks gets an empty segmentation to draw in."""
         from ..datasets import read_case_ct
         from ..reading import read_segmentation
-        from ..scene.adding import add_ct, add_segmentation
 
         if not self._may_close():
             raise CancelledError(_("the case stays open"))

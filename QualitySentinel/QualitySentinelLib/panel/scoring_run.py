@@ -1,24 +1,31 @@
-"""Needs ``qt`` and ``slicer``. Apply and Cancel: a scoring that goes on while the application stays alive."""
+"""Needs ``qt`` and ``slicer``. Scoring that goes on while the application stays alive: on Apply, and after edits."""
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from types import SimpleNamespace
 
 from slicer.i18n import tr as _
 
-from ..review import ReviewSession
+from ..errors import QualitySentinelError
+from ..review import Rescoring, ReviewSession
 from ..review.presenter import time_left
 from ..scores import Progress, Stage, Status
+from ..suggestions import Drawings
 from .open_review import OpenReview, OpenReviews
-from .qt_tools import StepRun
+from .qt_tools import StepRun, single_shot_timer
 
 SHOW_SECONDS = 0.5
 """How often newly scored segments are shown while scoring goes on, at most: every time costs the views a moment."""
 
 SHOW_SHARE = 0.1
 """The share of time that may be spent on it."""
+
+DELAY_MS = 300
+"""After the last edit: a stroke of a brush is one edit, the next one follows soon."""
+MOST_NAMES = 4
 
 
 class ScoringRun:
@@ -40,7 +47,7 @@ class ScoringRun:
     ) -> None:
         self._ui, self._reviews, self._on_scored = ui, reviews, on_scored
         self._run: StepRun | None = None
-        self._nodes: tuple = (None, None, None)
+        self._scored: tuple = ()
         self._shown, self._next_show = 0, 0.0
         self.cancelled = False
         self.warnings: list[str] = []
@@ -48,13 +55,15 @@ class ScoringRun:
 
     @property
     def running(self) -> bool:
-        """Whether scoring goes on."""
         return self._run is not None
 
-    def start(self, steps: Iterator[Progress], segmentation_node, volume_node, volume_state, warnings) -> None:
-        """Begin; ``volume_state`` tells later whether the CT is still the same, ``warnings`` are told meanwhile."""
-        self.cancelled, self.warnings = False, list(warnings)
-        self._nodes = (segmentation_node, volume_node, volume_state)
+    def start(
+        self, steps: Iterator[Progress], segmentation_node, volume_node, volume_state: object, drawings: Drawings,
+        warnings: list[str],
+    ) -> None:  # fmt: skip
+        """Begin; what the review is opened with, and ``warnings`` that are told meanwhile."""
+        self.cancelled, self.warnings = False, warnings
+        self._scored = (segmentation_node, volume_node, volume_state, drawings)
         self._shown, self._next_show = 0, 0.0
         self._run = StepRun(steps, self._on_end, self._on_step)
         self._draw()
@@ -67,23 +76,20 @@ class ScoringRun:
         """Drop what is left to score, at once; nobody is told."""
         if self._run is not None:
             self._run.stop()
-        self._run, self._nodes = None, (None, None, None)
-        self.warnings = []
+        self._run, self._scored, self.warnings = None, (), []
         self._draw()
 
     def _on_step(self, progress: Progress) -> None:
         self._draw_progress(progress)
-        if not self._nodes[0].GetScene() or not self._nodes[1].GetScene():  # removed meanwhile
+        if not all(node.GetScene() for node in self._scored[:2]):  # removed meanwhile
             self.stop()
             self._on_scored(None, None)
         elif progress.finished or progress.cancelled:
             # Not only at the end of the steps: what they do after their last progress is nobody's business.
             review = self._take(progress)
-            nodes = self._nodes
-            self.stop()
             if review is not None:
-                review.warnings = list(progress.score.warnings)
-                review.volume_state = nodes[2]
+                review.warnings, review.volume_state = list(progress.score.warnings), self._scored[2]
+            self.stop()
             self._on_scored(review, None)
         elif self._has_more_to_show(progress):
             started = time.monotonic()
@@ -108,11 +114,10 @@ class ScoringRun:
         """Give the scores so far to the review."""
         if not progress.score.segments:
             return None
-        segmentation_node, volume_node, volume_state = self._nodes
+        segmentation_node, volume_node, *others = self._scored
         review = self._reviews.of(segmentation_node)
         if review is None:
-            session = ReviewSession(progress.score)
-            review = self._reviews.open(segmentation_node, volume_node, session, volume_state)
+            review = self._reviews.open(segmentation_node, volume_node, ReviewSession(progress.score), *others)
             review.record.touch()
         else:
             review.session.update(progress.score)
@@ -140,3 +145,53 @@ STAGES = {
     Stage.READING: _("Reading the volumes..."),
     Stage.PLANNING: _("Finding slices..."),
 }
+
+
+def rescoring_in_steps(
+    make_steps: Callable[[OpenReview, set[str]], Iterator[Progress]], on_change: Callable[[OpenReview], object]
+) -> Rescoring:
+    """Scores edited segments by ``make_steps``; ``on_change`` is called when scoring a review begins or has ended."""
+
+    def start(review: OpenReview, segment_ids: set[str], end: Callable[[Exception | None], None]):
+        def on_step(progress: Progress) -> None:
+            if progress.finished:
+                review.session.update(progress.score)
+                review.warnings = list(progress.score.warnings)
+
+        def stop() -> None:
+            run.stop()
+            end(None)
+
+        run = StepRun(make_steps(review, segment_ids), end, on_step)
+        return stop
+
+    def changed(review: OpenReview, error: Exception | None) -> None:
+        if error is not None:  # no message box: the reader is drawing
+            review.warnings = [reason(error)]
+            if not isinstance(error, (QualitySentinelError, ModuleNotFoundError)):
+                logging.error("scoring edits again failed", exc_info=error)
+        on_change(review)
+
+    return Rescoring(lambda on_timeout: single_shot_timer(DELAY_MS, on_timeout), start, changed)
+
+
+def reason(error: Exception) -> str:
+    """Why edits were not scored, one line."""
+    if isinstance(error, ModuleNotFoundError):  # nothing is installed without a click
+        return _("Edits are not scored because {package} is not installed. Press Apply to install it").format(
+            package=error.name
+        )
+    return str(error)
+
+
+def outdated_text(review: OpenReview, segment_ids: Collection[str]) -> str:
+    """What is said of segments that were edited and not scored again, one line; empty without any."""
+    segmentation, labels = review.segmentation_node.GetSegmentation(), review.session.labels
+    segments = ((labels.get(i), segmentation.GetSegment(i)) for i in sorted(segment_ids))
+    names = [label or segment.GetName() for label, segment in segments if label or segment is not None]
+    if not names:  # added and removed
+        return ""
+    shown = ", ".join(names[:MOST_NAMES])
+    if len(names) > MOST_NAMES:
+        shown = _("{names} and {count} more").format(names=shown, count=len(names) - MOST_NAMES)
+    return _("Edited since the last scoring: {names}. Press Apply to rescore the changes").format(names=shown)

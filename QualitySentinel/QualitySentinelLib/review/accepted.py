@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from .refs import SliceRef
+from .cases import SliceRef
 
 HISTORY_LIMIT = 100
 """Steps that can be undone; the oldest are forgotten first."""
@@ -17,15 +17,11 @@ class AcceptedSlices:
     that it begins with are not to be undone.
     """
 
-    def __init__(self, digests: Mapping[SliceRef, str] | None = None, limit: int = HISTORY_LIMIT) -> None:
+    def __init__(self, digests: Mapping[SliceRef, str] | None = None) -> None:
         self._states, self._at = [dict(digests or {})], 0
-        self._limit = limit
 
     def __contains__(self, ref: object) -> bool:
         return ref in self._states[self._at]
-
-    def __len__(self) -> int:
-        return len(self._states[self._at])
 
     @property
     def digests(self) -> dict[SliceRef, str]:
@@ -34,12 +30,10 @@ class AcceptedSlices:
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is a step to undo."""
         return self._at > 0
 
     @property
     def can_redo(self) -> bool:
-        """Whether there is a step to redo."""
         return self._at < len(self._states) - 1
 
     def accept(self, digests: Mapping[SliceRef, str]) -> tuple[SliceRef, ...]:
@@ -80,7 +74,7 @@ class AcceptedSlices:
             return ()
         self._states[self._at + 1 :] = [state]
         changed = self._go(1)
-        del self._states[: -self._limit - 1]
+        del self._states[: -HISTORY_LIMIT - 1]
         self._at = len(self._states) - 1
         return changed
 

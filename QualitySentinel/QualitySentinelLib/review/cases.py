@@ -1,15 +1,51 @@
-"""What a review does with all scores of a case: its own copy of them, and what another scoring changed."""
+"""How a review names slices and what it asks of their scores: its own copy of them, what another scoring changed."""
 
 from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import replace
+from typing import NamedTuple
 
-from ..scores import CaseScore, SegmentScore, SliceScore
-from .refs import all_slices, is_scored
+from ..scores import CaseScore, SegmentScore, SliceScore, Status
+
+NO_MASK = ""
+"""Stands for the digest of a slice in which the segment has no voxel."""
 
 SAME_DECIMALS = 6
 """DSC that agree so far count as the same: the same slice in another batch differs by rounding, and nobody sees it."""
+
+
+class SliceRef(NamedTuple):
+    """One slice of one segment; ``k`` is its canonical index, inferior to superior."""
+
+    segment_id: str
+    k: int
+
+
+def all_slices(segment: SegmentScore) -> list[SliceScore]:
+    """The slices of a segment with mask, then those without."""
+    return [*segment.slices, *segment.empty_slices]
+
+
+def is_scored(segment: SegmentScore) -> bool:
+    """Whether scoring came to its end for the segment."""
+    return segment.status is not Status.NOT_SCORED
+
+
+def is_complete(segment: SegmentScore) -> bool:
+    """Whether every slice of the mask has been scored, so that a slice without score is known to have no mask."""
+    return is_scored(segment) and segment.n_scored >= segment.n_slices
+
+
+def mask_digest(segment: SegmentScore, score: SliceScore | None) -> str | None:
+    """Fingerprint of the mask in a slice of the segment: ``NO_MASK`` where it is empty, ``None`` when unknown.
+
+    The digest of a slice without mask is that of the nearest slice with mask. A reader who edits that one has not
+    touched the empty slice, so it does not count here.
+    """
+    if score is not None and score.has_mask:
+        return score.digest
+    return NO_MASK if score is not None or is_complete(segment) else None
 
 
 def copied(case: CaseScore, own: CaseScore | None = None) -> CaseScore:
@@ -50,15 +86,11 @@ def changed_segments(old: CaseScore, new: CaseScore) -> tuple[str, ...]:
     Both cases have the same threshold.
     """
     before, now = ({s.segment_id: s for s in case.segments} for case in (old, new))
-    return tuple(i for i in (now | before) if i not in now or i not in before or not _is_alike(before[i], now[i]))
-
-
-def _is_alike(old: SegmentScore, new: SegmentScore) -> bool:
-    return old is new or _seen(old) == _seen(new)
+    same = {i for i in now.keys() & before.keys() if now[i] is before[i] or _seen(now[i]) == _seen(before[i])}
+    return tuple(i for i in now | before if i not in same)
 
 
 def _seen(segment: SegmentScore) -> list[object]:
-    """All of a segment that anybody sees."""
     shown = (s for s in all_slices(segment) if s.has_mask or s.missed)
     return [
         segment.name, segment.structure, segment.status, segment.n_slices,

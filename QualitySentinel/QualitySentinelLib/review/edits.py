@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from ..scores import SegmentScore, SliceScore
-from .refs import NO_MASK, SliceRef, is_complete, mask_digest
+from .cases import NO_MASK, is_complete, mask_digest
 
 SHOWN_DECIMALS = 2
 """A change that nobody sees in the figures is none."""
@@ -67,10 +67,8 @@ class FirstScore:
 class FirstScores:
     """The first score of every slice of a case; slices that are not ``known`` have it when they are first met."""
 
-    def __init__(self, known: Mapping[SliceRef, FirstScore] | None = None) -> None:
-        self._first: dict[str, dict[int, FirstScore]] = {}
-        for ref, first in (known or {}).items():
-            self._first.setdefault(ref.segment_id, {})[ref.k] = first
+    def __init__(self, known: dict[str, dict[int, FirstScore]] | None = None) -> None:
+        self._first = known or {}
 
     def learn(self, segment: SegmentScore, slices: Iterable[SliceScore], before: SegmentScore | None) -> None:
         """Take the scores of slices met for the first time.
@@ -88,7 +86,6 @@ class FirstScores:
                 first[score.k] = FirstScore.of(score)
 
     def forget_segments(self, segment_ids: Iterable[str]) -> None:
-        """Drop the first scores of segments that are gone."""
         for segment_id in segment_ids:
             self._first.pop(segment_id, None)
 

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .refs import SliceRef
-
 
 class Changed(StrEnum):
     """What a :class:`ReviewEvent` is about."""
@@ -26,11 +24,7 @@ class ReviewEvent:
     """One change of a review, told after it is complete."""
 
     changed: Changed  # what it is about
-    # ids of the segments to draw anew: whose flags, accepts or scores changed; for ``CURRENT`` those left and entered
-    segments: tuple[str, ...] = ()
-    # the slices whose accept changed (``ACCEPTED``) or fell away (``SCORES``), or the slice now looked at, if any
-    # (``CURRENT``)
-    slices: tuple[SliceRef, ...] = ()
+    segments: tuple[str, ...] = ()  # ids of those to draw anew: whose flags, accepts or scores changed
 
 
 Observer = Callable[[ReviewEvent], object]

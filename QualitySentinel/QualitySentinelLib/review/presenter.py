@@ -10,8 +10,8 @@ from ..errors import one_line
 from ..scores import SegmentScore, SliceScore, Status
 from ..scores.aggregation import flagged_of_correct
 from ..scores.colors import DEFAULT_SCALE, css_color, dsc_color
+from .cases import SliceRef
 from .edits import Edit, Effect
-from .refs import SliceRef
 from .session import ReviewSession
 
 STEADY_SECONDS = 2.0
@@ -91,15 +91,14 @@ class ReviewPresenter:
     the session's events (:meth:`ReviewSession.observe`); a view then draws anew what the event names.
 
     Args:
-        session: the review.
         _: translates; in Slicer ``slicer.i18n.tr``.
         place_of: (the file's own slice number, S in mm) of a canonical k; without it, unscored slices have no place.
 
     Attributes:
-        ACTIONS: names of the methods that need nothing but the reader's wish.
         scale: name of the color scale; a view may set it.
     """
 
+    # names of the methods that need nothing but the reader's wish
     ACTIONS = ("next_flagged", "previous_flagged", "accept", "accept_and_next", "accept_segment", "undo", "redo")
 
     def __init__(
@@ -201,20 +200,16 @@ class ReviewPresenter:
     # Where to look
 
     def select(self, segment_id: str) -> None:
-        """Look at a segment, at its worst slice."""
         self.session.select(segment_id)
 
     def go_to(self, k: int) -> None:
-        """Look at a slice of the selected segment."""
         if self.session.selected is not None:
             self.session.go_to(self.session.selected, k)
 
     def next_flagged(self) -> None:
-        """Look at the next open slice."""
         self.session.next_flagged()
 
     def previous_flagged(self) -> None:
-        """Look at the open slice before."""
         self.session.previous_flagged()
 
     # Accepts

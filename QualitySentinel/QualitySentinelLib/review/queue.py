@@ -7,8 +7,8 @@ Beside the list lie ``done.csv`` and ``back_to_pool.csv``, with the list's own c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import ExitStack, suppress
 from enum import StrEnum
 from pathlib import Path, PurePath
 from typing import Any
@@ -64,7 +64,8 @@ class ReviewQueue:
         lacking = _("is in the list but not in {pool}; give the pool of this list").format(pool=pool)
         self.problems = {name: lacking for name in self._cases if name not in self._found}
         outside = _("has a name that leads out of the folder of the list; rename it in the pool's manifest")
-        self.problems |= {name: outside for name in self._cases if _leads_out(PurePath(name))}
+        paths = {name: PurePath(name) for name in self._cases}
+        self.problems |= {name: outside for name, path in paths.items() if path.anchor or ".." in path.parts}
         self.current: ListRow | None = None  # the row that is looked at; none before the first and after the last
         self.opened = ""  # the case that the view shows
         with ExitStack() as stack:
@@ -92,10 +93,10 @@ class ReviewQueue:
 
     # What the reader does
 
-    def act(self, action: str) -> Generator[tuple[str, Any], None, None]:
-        """Do an action of :attr:`ACTIONS` in steps that the view carries out, see :func:`carry_out`.
+    async def act(self, action: str, do: Callable[[str, Any], Awaitable[object]]) -> None:
+        """Do an action of :attr:`ACTIONS`; what the view has to do for it is awaited, ``do(what, of)``.
 
-        They are ``("save", file)``: write the masks that are shown; ``("open", case)`` in place of the one before; and
+        That is ``("save", file)``: write the masks that are shown; ``("open", case)`` in place of the one before; and
         ``("look", row)``: go to its structure and slice, or close the case when it is ``None``. A case that cannot be
         opened is passed over; with ``CancelledError``, or an error that nobody expects, nothing moves.
         """
@@ -105,13 +106,13 @@ class ReviewQueue:
                 return
             taken_back = self.state(before) is state
             if state is State.DONE and not taken_back:
-                yield "save", self.corrected
+                await do("save", self.corrected)
             self.mark(state)
             if taken_back:
                 return
         while (row := self.step(back)) is not None and row.case != self.opened:
             try:
-                yield "open", self.case
+                await do("open", self.case)
                 self.opened = row.case
                 break
             except CancelledError:
@@ -125,7 +126,7 @@ class ReviewQueue:
             except Exception:
                 self.current = before  # or the masks that are shown would be saved as those of another case
                 raise
-        yield "look", row
+        await do("look", row)
 
     def step(self, back: bool = False) -> ListRow | None:
         """Look at the next open row, after the last at the first; or at the row before, whatever its state."""
@@ -212,24 +213,7 @@ class ReviewQueue:
         return read_list(path) if path.is_file() else []
 
 
-def _leads_out(name: PurePath) -> bool:
-    return bool(name.anchor) or ".." in name.parts
-
-
-def carry_out(steps: Generator[tuple[str, Any], None, None], do: Callable[[str, Any], object]) -> None:
-    """Do the steps of :meth:`ReviewQueue.act`; what fails is told to them."""
-    error = None
-    while (step := step_after(steps, error)) is not None:
-        error = None
-        try:
-            do(*step)
-        except Exception as failure:
-            error = failure
-
-
-def step_after(steps: Generator[tuple[str, Any], None, None], error: Exception | None) -> tuple[str, Any] | None:
-    """The step that comes when the one before ended, with an error if it failed; ``None`` after the last."""
-    try:
-        return next(steps) if error is None else steps.throw(error)
-    except StopIteration:
-        return None
+def run_now(acting: Coroutine[Any, Any, None]) -> None:
+    """Do a :meth:`ReviewQueue.act` whose view does not wait for anything."""
+    with suppress(StopIteration):
+        acting.send(None)

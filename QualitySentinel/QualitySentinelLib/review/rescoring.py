@@ -54,7 +54,6 @@ class Rescoring:
                 self._interrupt()
 
     def edited(self, review: Hashable, segment_ids: Set[str]) -> None:
-        """Segments of a review were edited."""
         self._waiting.setdefault(review, set()).update(segment_ids)
         self._pause()
         if self._is_running(review):

@@ -1,8 +1,9 @@
-"""The tables of a review: those of the scores, with what the reader did."""
+"""The figures of a review, and its tables: those of the scores, with what the reader did."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 from ..scores import CaseScore
@@ -11,6 +12,39 @@ from ..scores.tables import segment_rows, slice_rows
 
 if TYPE_CHECKING:
     from .session import ReviewSession
+
+
+@dataclass(frozen=True)
+class ReviewCounts:
+    """What the threshold makes of a case, or of one segment, and how far a reader has come."""
+
+    flagged: int = 0  # slices of the mask predicted below the threshold, accepted ones included, as in the tables
+    missed: int = 0  # slices where the mask is missing; the threshold does not matter to them
+    segments: int = 0  # segments that have any of either
+    accepted: int = 0  # flagged or missed slices that were accepted
+    # slices that would have been flagged or missed at their first score, whose mask was changed since, and that are
+    # neither now
+    corrected: int = 0
+    open: int = 0  # flagged or missed slices left to look at, those that next and previous go through
+
+    @classmethod
+    def sum(cls, counts: Iterable[ReviewCounts]) -> ReviewCounts:
+        return cls(*map(sum, zip(*map(astuple, counts), strict=True)))
+
+    @property
+    def done(self) -> int:
+        """Slices dealt with."""
+        return self.accepted + self.corrected
+
+    @property
+    def total(self) -> int:
+        """Slices that need, or needed, a look."""
+        return self.done + self.open
+
+    @property
+    def share(self) -> float:
+        """``done`` of ``total``, 0..1; 1 when there is nothing to do."""
+        return self.done / self.total if self.total else 1.0
 
 
 def score_tables(case: CaseScore, session: ReviewSession | None = None) -> tuple[tuple, tuple]:
@@ -39,7 +73,7 @@ def review_segment_rows(session: ReviewSession) -> Iterator[tuple[object, ...]]:
     """Values of ``REVIEW_SEGMENT_COLUMNS``: the rows of ``segments.csv`` in its order, three values longer.
 
     They count slices that are or were flagged or missed: accepted, corrected so that they are neither, and still open
-    (:class:`~.counts.ReviewCounts`).
+    (:class:`ReviewCounts`).
     """
     for row, segment in zip(segment_rows(session.case), session.case.segments, strict=True):
         counts = session.segment_counts(segment.segment_id)

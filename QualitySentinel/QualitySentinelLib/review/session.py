@@ -9,11 +9,10 @@ from ..errors import UsageError
 from ..options import check_threshold
 from ..scores import CaseScore, SegmentScore, SliceScore, flag, segment_labels
 from .accepted import AcceptedSlices
-from .cases import changed_segments, copied, fingerprint, further
-from .counts import ReviewCounts
+from .cases import SliceRef, all_slices, changed_segments, copied, fingerprint, further, mask_digest
 from .edits import Edit, FirstScores
 from .events import Changed, Observer, Observers, ReviewEvent
-from .refs import SliceRef, all_slices, mask_digest
+from .rows import ReviewCounts
 from .state import ReviewState
 
 
@@ -71,7 +70,6 @@ class ReviewSession:
         return segment_labels(self._case.segments)
 
     def segment(self, segment_id: str) -> SegmentScore:
-        """The score of a segment."""
         if segment_id not in self._rank:
             raise UsageError(f"{segment_id}: no such segment in this review; select one from its table")
         return self._worst_first[self._rank[segment_id]]
@@ -119,7 +117,6 @@ class ReviewSession:
 
     @property
     def counts(self) -> ReviewCounts:
-        """The figures of the whole case."""
         return ReviewCounts.sum(self.segment_counts(s.segment_id) for s in self._case.segments)
 
     def segment_counts(self, segment_id: str) -> ReviewCounts:
@@ -231,12 +228,10 @@ class ReviewSession:
 
     @property
     def can_undo(self) -> bool:
-        """Whether an accept, or one taken back, can be undone."""
         return self._accepts.can_undo
 
     @property
     def can_redo(self) -> bool:
-        """Whether something undone can be redone."""
         return self._accepts.can_redo
 
     def undo(self) -> tuple[SliceRef, ...]:
@@ -270,16 +265,16 @@ class ReviewSession:
             self._first.forget_dsc()
             self._counts.clear()
         self._take(new, before=old)
-        lost = self._accepts.forget(self._is_stale)
+        self._accepts.forget(self._is_stale)
         changed = changed_segments(old, new)
         self._first.forget_segments({x.segment_id for x in old.segments} - self._rank.keys())
         left = self._selected if self._selected is not None and self._selected not in self._rank else None
         if left is not None:
             self._selected = self._k = None
         if changed or [x.segment_id for x in old.worst_first()] != list(self._rank):
-            self._tell(Changed.SCORES, changed, lost)
+            self._tell(Changed.SCORES, changed)
         if left is not None:
-            self._tell(Changed.CURRENT, (left,))
+            self._tell(Changed.CURRENT)
         return changed
 
     def edits(self) -> tuple[Edit, ...]:
@@ -306,11 +301,8 @@ class ReviewSession:
 
         To be kept together with the scores (``report.json`` has them), and given back to :meth:`from_state`.
         """
-        first = {
-            SliceRef(s.segment_id, k): score
-            for s in self._case.segments
-            for k, score in self._first.differing(s, self._slices[s.segment_id]).items()
-        }
+        ids = (s.segment_id for s in self._case.segments)
+        first = {i: found for i in ids if (found := self._first.differing(self.segment(i), self._slices[i]))}
         return ReviewState(
             self._threshold, fingerprint(self._case), self._selected, self._k, self._accepts.digests, first
         ).to_json()
@@ -332,7 +324,7 @@ class ReviewSession:
         kept = ReviewState.from_json(state)
         session = cls(case_score, kept.threshold)
         gone = sorted(kept.segment_ids - session._rank.keys())
-        session._first = FirstScores({r: score for r, score in kept.first.items() if r.segment_id not in gone})
+        session._first = FirstScores({i: first for i, first in kept.first.items() if i not in gone})
         if kept.model != fingerprint(session._case):
             session._first.forget_dsc()
         for s in session._case.segments:
@@ -401,13 +393,9 @@ class ReviewSession:
         return refs[0] if refs else None
 
     def _look_at(self, segment_id: str, k: int | None) -> None:
-        left = self._selected
-        if (left, self._k) == (segment_id, k):
-            return
-        self._selected, self._k = segment_id, k
-        ids = tuple(dict.fromkeys(i for i in (left, segment_id) if i is not None))
-        current = self.current
-        self._tell(Changed.CURRENT, ids, () if current is None else (current,))
+        if (self._selected, self._k) != (segment_id, k):
+            self._selected, self._k = segment_id, k
+            self._tell(Changed.CURRENT)
 
     def _meant(self, segment_id: str | None, k: int | None) -> SliceRef:
         if segment_id is None and k is None and self.current is not None:
@@ -429,15 +417,13 @@ class ReviewSession:
     def _accepted(self, refs: tuple[SliceRef, ...]) -> tuple[SliceRef, ...]:
         """Tell that the accept of these slices changed."""
         if refs:
-            ids = dict.fromkeys(ref.segment_id for ref in refs)
-            self._tell(Changed.ACCEPTED, tuple(ids), refs)
+            self._tell(Changed.ACCEPTED, tuple(dict.fromkeys(ref.segment_id for ref in refs)))
         return refs
 
-    def _tell(self, changed: Changed, segment_ids: tuple[str, ...], refs: tuple[SliceRef, ...] = ()) -> None:
-        if changed is not Changed.CURRENT:
-            for segment_id in segment_ids:
-                self._counts.pop(segment_id, None)
-        self._observers.tell(ReviewEvent(changed, segment_ids, refs))
+    def _tell(self, changed: Changed, segment_ids: tuple[str, ...] = ()) -> None:
+        for segment_id in segment_ids:
+            self._counts.pop(segment_id, None)
+        self._observers.tell(ReviewEvent(changed, segment_ids))
 
     def _is_stale(self, ref: SliceRef, digest: str) -> bool:
         """Whether the mask in a slice is known to be another than that of ``digest``."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from ..checks import finite_number, whole_number
 from ..errors import InputError, reason_of
+from .cases import SliceRef
 from .edits import FirstScore
-from .refs import SliceRef
 
 SCHEMA = "quality-sentinel-review/1"
 """The number goes up when a reader of the old form would misread the new one; new keys alone do not raise it."""
@@ -26,22 +26,23 @@ class ReviewState:
     k: int | None = None  # the canonical slice looked at, or ``None``; only with ``selected``
     # accepted slices, with the digest of the mask that was accepted
     accepted: dict[SliceRef, str] = field(default_factory=dict)
-    first: dict[SliceRef, FirstScore] = field(default_factory=dict)  # first scores of slices that are others now
+    # first scores of slices that are others now, by segment id and k
+    first: dict[str, dict[int, FirstScore]] = field(default_factory=dict)
 
     @property
     def segment_ids(self) -> set[str]:
         """Every segment that the state says something of."""
-        ids = {ref.segment_id for ref in (*self.accepted, *self.first)}
-        return ids if self.selected is None else ids | {self.selected}
+        selected = set() if self.selected is None else {self.selected}
+        return {ref.segment_id for ref in self.accepted} | self.first.keys() | selected
 
     def to_json(self) -> dict[str, object]:
         """The state as JSON has it: text keys, lists, numbers; ``json.dumps(..., allow_nan=False)`` takes it."""
-        ids = dict.fromkeys(ref.segment_id for ref in (*self.accepted, *self.first))
+        ids = dict.fromkeys([*(ref.segment_id for ref in self.accepted), *self.first])
         segments: dict[str, dict[str, list[list[object]]]] = {i: {"accepted": [], "first": []} for i in ids}
         for ref, digest in self.accepted.items():
             segments[ref.segment_id]["accepted"].append([ref.k, digest])
-        for ref, first in self.first.items():
-            segments[ref.segment_id]["first"].append([ref.k, first.digest, first.dsc, first.missed])
+        for i, first in self.first.items():
+            segments[i]["first"] = [[k, score.digest, score.dsc, score.missed] for k, score in first.items()]
         plain = {name: getattr(self, name) for name in ("threshold", "model", "selected", "k")}
         return {"schema": SCHEMA, **plain, "segments": segments}
 
@@ -70,7 +71,7 @@ class ReviewState:
                 for k, digest, dsc, missed in _a(list, kept["first"]):
                     dsc = None if dsc is None else finite_number(dsc, "dsc", 0.0, 1.0)
                     first = FirstScore(_a(str, digest), dsc, _a(bool, missed))
-                    state.first[SliceRef(segment_id, whole_number(k, "k", 0, _MOST))] = first
+                    state.first.setdefault(segment_id, {})[whole_number(k, "k", 0, _MOST)] = first
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise InputError(
                 f"the saved review cannot be read ({reason_of(error, 120)}); continue without it, or score again"

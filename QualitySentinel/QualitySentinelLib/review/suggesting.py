@@ -100,12 +100,6 @@ class SuggestionPresenter:
         return found
 
     @property
-    def current_map(self) -> ErrorMap | None:
-        """The error map of the slice that is looked at."""
-        current = self._session.current
-        return None if current is None else next((m for m in self.maps() if m.k == current.k), None)
-
-    @property
     def place(self) -> tuple[int, int, int] | None:
         """Canonical ``(k, j, i)`` of the middle of the island that is looked at: views should cut it."""
         island = self._looked_at()
@@ -138,7 +132,6 @@ class SuggestionPresenter:
     # Actions
 
     def toggle_errors(self) -> None:
-        """Show the errors, or hide them."""
         self.shown = not self.shown
 
     def next_island(self) -> None:
@@ -199,8 +192,9 @@ class SuggestionPresenter:
         return told if now >= was else told + _(", worse. Undo edit takes it back")
 
     def _change_of_slice(self) -> Change:
-        here = self.current_map
-        change = {} if here is None else {kind: suggested_voxels([here], kind) for kind in Kind}
+        current = self._session.current
+        here = [] if current is None else [found for found in self.maps() if found.k == current.k]
+        change = {kind: suggested_voxels(here, kind) for kind in Kind}
         return {kind: voxels for kind, voxels in change.items() if len(voxels)}
 
     def _step(self, step: int) -> None:

@@ -9,7 +9,7 @@ import slicer
 
 from ..scores import CaseScore
 from ..scores.colors import DEFAULT_SCALE, NO_SCORE_COLOR, check_scale, dsc_color
-from .nodes import remember, remembered, restore_segments
+from .nodes import changing, remember, remembered, remove_node, restore_segments
 
 COLORS_BEFORE = "QualitySentinel.OverrideColorsBefore"
 """Attribute of the display node: override colors as they were."""
@@ -36,11 +36,8 @@ def show_score_colors(
         UsageError: there is no such scale; nothing has changed.
     """
     check_scale(scale)
-    segmentation_node.CreateDefaultDisplayNodes()
-    display = segmentation_node.GetDisplayNode()
     present = set(segmentation_node.GetSegmentation().GetSegmentIDs())
-    before = remembered(segmentation_node, COLORS_BEFORE) or {}
-    with slicer.util.NodeModify(display):
+    with changing(segmentation_node, COLORS_BEFORE) as (display, before):
         for score in case_score.segments:
             if score.segment_id not in present:
                 continue
@@ -50,7 +47,6 @@ def show_score_colors(
             before.setdefault(score.segment_id, _override(display, score.segment_id))
             dsc = next((s.predicted_dsc for s in score.slices if s.k == k), score.predicted_dsc)
             display.SetSegmentOverrideColor(score.segment_id, *dsc_color(dsc, scale))
-        remember(segmentation_node, COLORS_BEFORE, before)
 
 
 def restore_colors(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
@@ -93,10 +89,7 @@ def remove_unused_scales() -> None:
     used = {display.GetColorNodeID() for display in slicer.util.getNodesByClass("vtkMRMLDisplayNode")}
     for node in _scale_nodes():
         if node.GetID() not in used:
-            storage = node.GetStorageNode()
-            slicer.mrmlScene.RemoveNode(node)
-            if storage is not None:
-                slicer.mrmlScene.RemoveNode(storage)
+            remove_node(node)
 
 
 def _scale_nodes() -> list:

@@ -1,7 +1,10 @@
-"""Needs ``slicer``. From a scalar volume node to a CT in the canonical axial frame."""
+"""Needs ``slicer``. From a scalar volume node to a CT in the canonical axial frame, and back."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import slicer
 from slicer.util import VTKObservationMixin
 
@@ -45,6 +48,12 @@ def ct_steps(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Steps[CtVolume]:
 ct_from_node = at_once(ct_steps)
 
 
+def add_ct(ct: CtVolume):
+    """A scalar volume node of the CT, in the file's voxel order."""
+    voxels = np.ascontiguousarray(ct.frame.to_file(ct.hu))
+    return slicer.util.addVolumeFromArray(voxels, ct.frame.file_ijk_to_ras, Path(ct.source).name or "CT")
+
+
 class LastCt(VTKObservationMixin):
     """The CT that was read last: not read again while its volume is the same.
 
@@ -73,7 +82,6 @@ class LastCt(VTKObservationMixin):
         return self._ct
 
     def forget(self) -> None:
-        """Let go of the voxels."""
         self.removeObservers()
         self._state = self._ct = None
 

@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import slicer
-import vtk
+from slicer.util import VTKObservationMixin
 
 from ..errors import InputError
 from ..scores import CaseScore, SegmentScore, Status
 from ..steps import Steps
 from ..volume import Segment
 from .segmentation_node import segmentation_steps
-from .tags import TERMINOLOGY_TAG
+from .tags import TERMINOLOGY_TAG, read_tags
 
 _EVENTS = (
     slicer.vtkSegmentation.SourceRepresentationModified, slicer.vtkSegmentation.RepresentationModified,
@@ -30,34 +30,27 @@ _EVENTS = (
 """Those of the vtkSegmentation, which its node passes on, and that it was exchanged for another."""
 
 
-class SegmentationEdits:
+class SegmentationEdits(VTKObservationMixin):
     """Watches one segmentation until :meth:`remove`.
 
     Args:
-        segmentation_node: a vtkMRMLSegmentationNode of the scene.
         on_edit: called with the ids of the segments that were added, removed, renamed, given another terminology, or
             whose voxels may be others. Segments that share a labelmap are named together: scoring again compares
             their slices. Several calls may come for what the user takes for one edit; wait a little before scoring.
-
-    Example::
-
-        edits = SegmentationEdits(node, lambda ids: print("edited:", ids))
-        ...
-        edits.remove()
     """
 
     def __init__(self, segmentation_node: slicer.vtkMRMLSegmentationNode, on_edit: Callable[[set[str]], None]) -> None:
+        super().__init__()
         self._node = segmentation_node
         self._on_edit = on_edit
         self._paused = 0
         self._segments = _states(segmentation_node)
-        self._tags = [segmentation_node.AddObserver(event, self._look) for event in _EVENTS]
+        for event in _EVENTS:
+            self.addObserver(segmentation_node, event, self._look)
 
     def remove(self) -> None:
         """Watch no longer. May be called more than once."""
-        tags, self._tags = self._tags, []
-        for tag in tags:
-            self._node.RemoveObserver(tag)
+        self.removeObservers()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -71,7 +64,7 @@ class SegmentationEdits:
                 self._segments = _states(self._node)
 
     def _look(self, *_) -> None:
-        if self._paused or not self._tags:
+        if self._paused:
             return
         before, self._segments = self._segments, _states(self._node)
         edited = {i for i in before.keys() | self._segments.keys() if before.get(i) != self._segments.get(i)}
@@ -89,10 +82,9 @@ def _states(segmentation_node: slicer.vtkMRMLSegmentationNode) -> dict[str, tupl
     for segment_id in segmentation.GetSegmentIDs():
         segment = segmentation.GetSegment(segment_id)
         voxels = segment.GetRepresentation(source)
-        terminology = vtk.reference("")
-        segment.GetTag(TERMINOLOGY_TAG, terminology)
+        terminology = read_tags(segment, (TERMINOLOGY_TAG,))
         place = (None, 0) if voxels is None else (voxels.GetAddressAsString(""), voxels.GetMTime())
-        states[segment_id] = (segment.GetName(), str(terminology), segment.GetLabelValue(), *place)
+        states[segment_id] = (segment.GetName(), terminology, segment.GetLabelValue(), *place)
     return states
 
 

@@ -6,13 +6,16 @@ gaps between them: where a slice view cuts it, there is a dashed line.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
+from ..errors import one_line
+from ..review import ReviewSession
+from ..review.suggesting import SuggestionPresenter
 from ..suggestions import COLORS, EXPECTED_COLOR, ErrorMap, Kind
 from ..volume import AxialFrame
 from .nodes import frame_of, local_to_world, own_node, remove_referenced
@@ -45,8 +48,42 @@ def hide_errors(segmentation_node) -> None:
 
 
 def errors_shown(segmentation_node) -> bool:
-    """Whether errors are in the views."""
     return segmentation_node.GetNodeReference(ERRORS_ROLE) is not None
+
+
+class ErrorViews:
+    """Shows the errors of the segment that is looked at, while the reader wants to see them.
+
+    ``find`` is called with the id of a segment whose errors are not known: it is to be scored again for them.
+    """
+
+    def __init__(
+        self, segmentation_node, volume_node, session: ReviewSession, suggestions: SuggestionPresenter,
+        find: Callable[[str], object],
+    ) -> None:  # fmt: skip
+        self._node, self._volume_node, self._find = segmentation_node, volume_node, find
+        self._session, self._suggestions = session, suggestions
+        self._shown: tuple[str | None, list[ErrorMap]] = None, []
+        self._asked: str | None = None
+
+    def draw(self, scoring: bool = False) -> None:
+        """Show them as they are now; while scoring, a segment is drawn once."""
+        if not self._node.GetScene():
+            return
+        selected = self._session.selected if self._suggestions.shown and self._volume_node.GetScene() else None
+        before, known = self._shown
+        if selected is None:
+            if errors_shown(self._node):  # also by a scene that was saved so
+                hide_errors(self._node)
+            self._shown = None, []
+            return
+        if self._suggestions.lacks_drawings and self._asked != selected and not scoring:
+            self._asked = selected
+            self._find(selected)
+        maps = self._suggestions.maps()
+        if selected != before or (maps is not known and not scoring):
+            show_errors(self._node, self._volume_node, one_line(self._session.labels[selected]), maps)
+            self._shown = selected, maps
 
 
 def change_mask(segmentation_node, volume_node, segment_id: str, change: Mapping[Kind, np.ndarray]) -> None:

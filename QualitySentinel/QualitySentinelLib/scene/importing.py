@@ -8,13 +8,12 @@ not notice. New objects are collected all the same.
 from __future__ import annotations
 
 import ctypes
-import functools
 import gc
 import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 
@@ -89,14 +88,3 @@ def full_collections_later() -> Iterator[None]:
         _holders -= 1
         if not _holders:
             gc.set_threshold(*_thresholds)
-
-
-def without_full_collections(make_steps: Callable) -> Callable:
-    """The same generator function, with full collections put off from its first step to its end."""
-
-    @functools.wraps(make_steps)
-    def made(*arguments, **options):
-        with full_collections_later():
-            return (yield from make_steps(*arguments, **options))
-
-    return made

@@ -19,6 +19,7 @@ import slicer
 
 from ..errors import InputError, MismatchError, reason_of
 from ..review import ReviewSession
+from ..review.cases import all_slices
 from ..scores import CaseScore, SegmentScore, case_document, case_from_document
 from ..steps import Steps, at_once
 from .nodes import frame_of, is_shared
@@ -77,9 +78,9 @@ keep_review = at_once(keep_review_steps)
 def kept_review(segmentation_node: slicer.vtkMRMLSegmentationNode) -> ReviewSession | None:
     """The review kept with a segmentation, or ``None`` when there is none or it cannot be read.
 
-    Segments that are gone are left out; those that were renamed keep their scores under the new name. Both are said
-    in the log as warnings, and so is a damaged text; nothing is raised. Whether masks were edited since is not looked
-    at: ``edits.edited_since_steps`` finds out.
+    Segments that are gone are left out; those that were renamed keep their scores under the new name. What the reader
+    did in segments that are gone is told in the log as a warning, and so is a damaged text; nothing is raised. Whether
+    masks were edited since is not looked at: ``edits.edited_since_steps`` finds out.
     """
     node = segmentation_node.GetNodeReference(REVIEW_ROLE)
     if node is None:
@@ -92,16 +93,13 @@ def kept_review(segmentation_node: slicer.vtkMRMLSegmentationNode) -> ReviewSess
             raise ValueError(f"its schema is {str(head.get('schema'))[:60]!r}, not {SCHEMA!r}")
         if head["n_segments"] != len(segments):
             raise ValueError("a part is missing")
-        session = ReviewSession.from_state(case_from_document({**head["scores"], "segments": segments}), head["review"])
-        warnings = _fit(session, segmentation_node)
+        case = case_from_document({**head["scores"], "segments": segments})
+        session = ReviewSession.from_state(_fit(case, segmentation_node), head["review"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InputError) as error:
-        reason = reason_of(error)
-        logging.warning(
-            f"{segmentation_node.GetName()}: the quality review saved in the scene cannot be read ({reason}); "
-            "score the segmentation again"
-        )
+        what = "the quality review saved in the scene cannot be read"
+        logging.warning(f"{segmentation_node.GetName()}: {what} ({reason_of(error)}); score the segmentation again")
         return None
-    for warning in (*warnings, *session.warnings):
+    for warning in session.warnings:
         logging.warning(f"{segmentation_node.GetName()}: {warning}")
     return session
 
@@ -118,8 +116,7 @@ def lies_on(case: CaseScore, volume_node: slicer.vtkMRMLScalarVolumeNode) -> boo
     return all(
         s.k < len(positions) and abs(s.position_mm - positions[s.k]) < _SAME_PLACE_MM
         for segment in case.segments
-        for slices in (segment.slices, segment.empty_slices)
-        for s in slices
+        for s in all_slices(segment)
     )
 
 
@@ -150,18 +147,9 @@ def _unpacked(text: str) -> tuple[dict, list[dict]]:
     return documents[0], documents[1:]
 
 
-def _fit(session: ReviewSession, segmentation_node: slicer.vtkMRMLSegmentationNode) -> list[str]:
-    """Leave segments that are gone out of the review, call the others as they are called now, and say so."""
+def _fit(case: CaseScore, segmentation_node: slicer.vtkMRMLSegmentationNode) -> CaseScore:
+    """The scores of segments that are there, which are called as they are called now."""
     segmentation = segmentation_node.GetSegmentation()
     names = {segment_id: segmentation.GetSegment(segment_id).GetName() for segment_id in segmentation.GetSegmentIDs()}
-    there, gone = ([s for s in session.case.segments if (s.segment_id in names) is known] for known in (True, False))
-    renamed = [s.name for s in there if s.name != names[s.segment_id]]
-    session.update(replace(session.case, segments=[replace(s, name=names[s.segment_id]) for s in there]))
-    warnings = [f"segments of the saved review no longer exist: {_listed([s.name for s in gone])}"] if gone else []
-    if renamed:
-        warnings.append(f"segments of the saved review were renamed: {_listed(renamed)}")
-    return warnings
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(" ".join(name.split())[:60] for name in names[:8]) + (", ..." if len(names) > 8 else "")
+    there = [s for s in case.segments if s.segment_id in names]
+    return replace(case, segments=[replace(s, name=names[s.segment_id]) for s in there])

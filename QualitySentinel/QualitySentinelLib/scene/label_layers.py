@@ -77,12 +77,9 @@ def _on_grid(segmentation_node, image, ids: list[str], frame: AxialFrame) -> Lab
     """A label map as it is, ``None`` when its grid is not the CT's."""
     labels = slicer.util.arrayFromSegmentInternalBinaryLabelmap(segmentation_node, ids[0])
     own = AxialFrame.from_affine(labelmap_to_world(image, segmentation_node), labels.shape)
-    to_ct = np.linalg.inv(frame.ijk_to_ras) @ own.ijk_to_ras
-    corner = np.rint(to_ct[:3, 3])
-    error = np.abs(to_ct[:3, :3] - np.eye(3)) @ own.shape[::-1] + np.abs(to_ct[:3, 3] - corner)
-    if error.max() > GRID_TOLERANCE:
+    first = corner_in(frame, own)
+    if first is None:
         return None
-    first = [int(c) for c in corner[::-1]]
     inside = tuple(
         slice(max(0, -start), max(0, min(length, n - start)))
         for start, length, n in zip(first, own.shape, frame.shape, strict=True)
@@ -90,3 +87,11 @@ def _on_grid(segmentation_node, image, ids: list[str], frame: AxialFrame) -> Lab
     segmentation = segmentation_node.GetSegmentation()
     values = {int(segmentation.GetSegment(i).GetLabelValue()): i for i in ids}
     return LabelLayer(tuple(max(0, start) for start in first), own.to_canonical(labels)[inside], values)
+
+
+def corner_in(frame: AxialFrame, own: AxialFrame) -> tuple[int, ...] | None:
+    """Canonical ``(k, j, i)`` in ``frame`` of the first voxel of ``own``; ``None`` when their grids differ."""
+    to_frame = np.linalg.inv(frame.ijk_to_ras) @ own.ijk_to_ras
+    corner = np.rint(to_frame[:3, 3])
+    error = np.abs(to_frame[:3, :3] - np.eye(3)) @ own.shape[::-1] + np.abs(to_frame[:3, 3] - corner)
+    return None if error.max() > GRID_TOLERANCE else tuple(int(c) for c in corner[::-1])

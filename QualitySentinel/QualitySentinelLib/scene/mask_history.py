@@ -46,11 +46,9 @@ class MaskHistory:
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is an edit to undo."""
         return bool(self._ways_back) and all(node.GetScene() for node in (self._segmentation_node, self._volume_node))
 
     def undo(self) -> None:
-        """Undo the last edit."""
         if not self.can_undo:
             return
         back, segmentation = self._ways_back.pop(), self._segmentation_node.GetSegmentation()

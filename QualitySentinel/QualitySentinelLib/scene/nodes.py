@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import slicer
 import vtk
 
 from ..errors import MismatchError
+from ..scores import CaseScore, SegmentScore
 from ..volume import AxialFrame
 
 MAP_ROLE = "QualitySentinelQualityMap"
@@ -167,6 +169,13 @@ def remove_with_results(segmentation_node: slicer.vtkMRMLSegmentationNode) -> No
             tree.RemoveItem(folder)
 
 
+def visible_segments(segmentation_node: slicer.vtkMRMLSegmentationNode, case: CaseScore) -> list[SegmentScore]:
+    """The scores of the segments that are there and not hidden."""
+    present, display = segmentation_node.GetSegmentation().GetSegmentIDs(), segmentation_node.GetDisplayNode()
+    shown = {i for i in present if display is None or display.GetSegmentVisibility(i)}
+    return [score for score in case.segments if score.segment_id in shown]
+
+
 def remembered(node, attribute: str) -> Any:
     """How a node's display node was before we changed it, ``None`` when it was not changed.
 
@@ -184,6 +193,19 @@ def remember(node, attribute: str, before: Any) -> None:
         display.RemoveAttribute(attribute)
     else:
         display.SetAttribute(attribute, json.dumps(before))
+
+
+@contextmanager
+def changing(node, attribute: str) -> Iterator[tuple[Any, dict]]:
+    """Change a node's display node, made when there is none, with one event in the end.
+
+    Yields the display node, and how it was before the first change, for the block to add to.
+    """
+    node.CreateDefaultDisplayNodes()
+    before = remembered(node, attribute) or {}
+    with slicer.util.NodeModify(node.GetDisplayNode()):
+        yield node.GetDisplayNode(), before
+        remember(node, attribute, before)
 
 
 def restore_segments(segmentation_node, attribute: str, restore: Callable[[Any, str, Any], object]) -> None:

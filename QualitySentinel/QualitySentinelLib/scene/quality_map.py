@@ -18,10 +18,9 @@ from vtk.util.numpy_support import vtk_to_numpy
 from ..scores import CaseScore
 from ..scores.colors import DEFAULT_SCALE, check_scale
 from ..steps import Steps, at_once
-from ..volume import AxialFrame
 from .colors import remove_unused_scales, scale_node
-from .label_layers import LabelLayer, label_layers
-from .nodes import MAP_ROLE, frame_of, own_node, remember, remembered, remove_referenced
+from .label_layers import LabelLayer, corner_in, label_layers
+from .nodes import MAP_ROLE, changing, frame_of, own_node, remember, remembered, remove_referenced, visible_segments
 
 BEFORE_ATTRIBUTE = "QualitySentinel.QualityMapBefore"
 """Attribute of the segmentation's display node: the views as they were, so that a reloaded scene has the way back."""
@@ -74,13 +73,10 @@ def show_quality_map_steps(
 show_quality_map = at_once(show_quality_map_steps)
 
 
-def update_quality_map_steps(
-    segmentation_node, volume_node, case_score: CaseScore, segment_ids: Iterable[str] | None = None
-) -> Steps[None]:
+def update_quality_map_steps(segmentation_node, volume_node, case_score: CaseScore) -> Steps[None]:
     """Draw what has changed: scores, masks, and which segments are visible. Nothing happens when no map is shown.
 
     The map must not be hidden between the steps. One that was left half drawn is drawn anew by the next update.
-    ``segment_ids``: look for changes in these segments only; by default in all.
 
     Raises:
         QualitySentinelError: the segments cannot be put on the CT's grid.
@@ -89,22 +85,18 @@ def update_quality_map_steps(
     if map_node is None:
         return
     (time, drawn), image = _records.get(map_node.GetID(), (None, {})), map_node.GetImageData()
-    known = image is not None and image.GetMTime() == time
-    place = _place_of(map_node, volume_node) if known else None
-    if place is None:
+    corner = None
+    if image is not None and image.GetMTime() == time:
+        frame = frame_of(map_node)
+        corner = corner_in(frame_of(volume_node), frame)
+    if corner is None:
         (yield from _drawn_steps(segmentation_node, volume_node, case_score))(map_node)
         return
     wanted = _wanted(segmentation_node, case_score)
-    changed: set[int] = set()
-    shown = dict(drawn)
-    for segment_id in {*shown, *wanted} if segment_ids is None else set(segment_ids):
-        old, new = shown.get(segment_id, {}), wanted.get(segment_id, {})
-        changed.update(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
-        shown[segment_id] = new
+    pairs = [(drawn.get(i, {}), wanted.get(i, {})) for i in drawn.keys() | wanted.keys()]
+    changed = {k for old, new in pairs for k in old.keys() | new.keys() if old.get(k) != new.get(k)}
     if not changed:
-        _records[map_node.GetID()] = time, shown
         return
-    frame, corner = place
     parts = [layer.only(changed) for layer in label_layers(segmentation_node, volume_node)]
     edited = yield from _trimmed_steps(parts)
     if not _covers(corner, frame.shape, edited):
@@ -113,9 +105,9 @@ def update_quality_map_steps(
     changed = {k for k in changed if corner[0] <= k < corner[0] + frame.shape[0]}
     voxels = frame.to_canonical(slicer.util.arrayFromVolume(map_node))
     del _records[map_node.GetID()]  # until all is drawn
-    yield from _draw_steps(voxels, corner, edited, {**wanted, **shown}, sorted(changed))
+    yield from _draw_steps(voxels, corner, edited, wanted, sorted(changed))
     slicer.util.arrayFromVolumeModified(map_node)
-    _records[map_node.GetID()] = map_node.GetImageData().GetMTime(), shown
+    _records[map_node.GetID()] = map_node.GetImageData().GetMTime(), wanted
 
 
 update_quality_map = at_once(update_quality_map_steps)
@@ -140,19 +132,13 @@ def hide_quality_map(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
 
 
 def quality_map_shown(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
-    """Whether the segmentation has a map in the views now."""
     return segmentation_node.GetNodeReference(MAP_ROLE) is not None
 
 
 def _wanted(segmentation_node: slicer.vtkMRMLSegmentationNode, case_score: CaseScore) -> dict[str, dict[int, _Drawn]]:
     """What the map should show, by segment id and canonical k."""
-    display = segmentation_node.GetDisplayNode()
-    present = set(segmentation_node.GetSegmentation().GetSegmentIDs())
-    return {
-        segment.segment_id: {s.k: _Drawn(s.digest, s.predicted_dsc) for s in segment.slices}
-        for segment in case_score.segments
-        if segment.segment_id in present and (display is None or display.GetSegmentVisibility(segment.segment_id))
-    }
+    segments = visible_segments(segmentation_node, case_score)
+    return {s.segment_id: {x.k: _Drawn(x.digest, x.predicted_dsc) for x in s.slices} for s in segments}
 
 
 def _drawn_steps(segmentation_node, volume_node, case_score: CaseScore) -> Steps[Callable]:
@@ -237,16 +223,6 @@ def _box(layers: list[LabelLayer]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(int(n) for n in low), tuple(int(n) for n in high - low)
 
 
-def _place_of(map_node, volume_node) -> tuple[AxialFrame, tuple[int, ...]] | None:
-    """The map's frame, and canonical ``(k, j, i)`` of its first voxel in the CT; ``None`` off its grid."""
-    frame = frame_of(map_node)
-    to_ct = np.linalg.inv(frame_of(volume_node).ijk_to_ras) @ frame.ijk_to_ras
-    on_grid = np.eye(4)
-    on_grid[:3, 3] = np.rint(to_ct[:3, 3])
-    corner = tuple(int(n) for n in on_grid[2::-1, 3])
-    return (frame, corner) if np.allclose(to_ct, on_grid, atol=1e-3) else None
-
-
 def _covers(corner, shape, layers: list[LabelLayer]) -> bool:
     """Whether a map with this canonical corner and shape holds all layers."""
     return all(
@@ -270,20 +246,16 @@ def _set_up_display(map_node) -> None:
 
 def _to_foreground(segmentation_node: slicer.vtkMRMLSegmentationNode, map_node, new_ones_only: bool = False) -> None:
     """Show the map in all slice views, and remember what was there."""
-    segmentation_node.CreateDefaultDisplayNodes()
-    display = segmentation_node.GetDisplayNode()
-    before = remembered(segmentation_node, BEFORE_ATTRIBUTE) or {}
-    before.setdefault("fill", bool(display.GetVisibility2DFill()))
-    views = before.setdefault("views", {})
-    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
-        if composite.GetForegroundVolumeID() == map_node.GetID() or (new_ones_only and composite.GetID() in views):
-            continue
-        views[composite.GetID()] = [composite.GetForegroundVolumeID(), composite.GetForegroundOpacity()]
-        composite.SetForegroundVolumeID(map_node.GetID())
-        composite.SetForegroundOpacity(OPACITY)
-    with slicer.util.NodeModify(display):
+    with changing(segmentation_node, BEFORE_ATTRIBUTE) as (display, before):
+        before.setdefault("fill", bool(display.GetVisibility2DFill()))
+        views = before.setdefault("views", {})
+        for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+            if composite.GetForegroundVolumeID() == map_node.GetID() or (new_ones_only and composite.GetID() in views):
+                continue
+            views[composite.GetID()] = [composite.GetForegroundVolumeID(), composite.GetForegroundOpacity()]
+            composite.SetForegroundVolumeID(map_node.GetID())
+            composite.SetForegroundOpacity(OPACITY)
         display.SetVisibility2DFill(False)
-        remember(segmentation_node, BEFORE_ATTRIBUTE, before)
 
 
 def _restore_views(segmentation_node: slicer.vtkMRMLSegmentationNode, map_node) -> None:

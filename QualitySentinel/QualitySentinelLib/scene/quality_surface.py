@@ -10,7 +10,15 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from ..scores import CaseScore, SegmentScore
 from ..scores.colors import DEFAULT_SCALE, check_scale
 from .colors import remove_unused_scales, scale_node
-from .nodes import frame_of, local_to_world, own_node, remember, remove_referenced, restore_segments
+from .nodes import (
+    changing,
+    frame_of,
+    local_to_world,
+    own_node,
+    remove_referenced,
+    restore_segments,
+    visible_segments,
+)
 
 SURFACE_ROLE = "QualitySentinelQualitySurface"
 """Node reference role from the segmentation node to the model."""
@@ -33,7 +41,7 @@ def show_quality_surface(segmentation_node, volume_node, case_score: CaseScore, 
     check_scale(scale)
     segmentation_node.CreateDefaultDisplayNodes()
     _show_own_surfaces(segmentation_node)
-    shown = _segments_to_show(segmentation_node, case_score)
+    shown = [segment for segment in visible_segments(segmentation_node, case_score) if segment.slices]
     surface = vtk.vtkAppendPolyData()
     surface.AddInputData(vtk.vtkPolyData())
     to_ijk = np.linalg.inv(frame_of(volume_node).ijk_to_ras) @ local_to_world(segmentation_node)
@@ -68,15 +76,6 @@ def hide_quality_surface(segmentation_node: slicer.vtkMRMLSegmentationNode) -> N
         remove_unused_scales()
 
 
-def _segments_to_show(segmentation_node, case_score: CaseScore) -> list[SegmentScore]:
-    display, present = segmentation_node.GetDisplayNode(), set(segmentation_node.GetSegmentation().GetSegmentIDs())
-    return [
-        s
-        for s in case_score.segments
-        if s.slices and s.segment_id in present and display.GetSegmentVisibility(s.segment_id)
-    ]
-
-
 def _scored_surface(surface: vtk.vtkPolyData, segment: SegmentScore, to_ijk: np.ndarray) -> vtk.vtkPolyData:
     """The surface with the predicted DSC of each point's slice as its only scalars; NaN where there is none."""
     scored = vtk.vtkPolyData()
@@ -97,12 +96,10 @@ def _scored_surface(surface: vtk.vtkPolyData, segment: SegmentScore, to_ijk: np.
 
 
 def _hide_own_surfaces(segmentation_node: slicer.vtkMRMLSegmentationNode, shown: list[SegmentScore]) -> None:
-    display = segmentation_node.GetDisplayNode()
-    before = {s.segment_id: bool(display.GetSegmentVisibility3D(s.segment_id)) for s in shown}
-    with slicer.util.NodeModify(display):
-        for segment_id in before:
-            display.SetSegmentVisibility3D(segment_id, False)
-        remember(segmentation_node, BEFORE_ATTRIBUTE, before)
+    with changing(segmentation_node, BEFORE_ATTRIBUTE) as (display, before):
+        for segment in shown:
+            before[segment.segment_id] = bool(display.GetSegmentVisibility3D(segment.segment_id))
+            display.SetSegmentVisibility3D(segment.segment_id, False)
 
 
 def _show_own_surfaces(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:

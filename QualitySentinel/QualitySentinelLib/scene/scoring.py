@@ -11,17 +11,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..options import ScoringOptions
+from ..review.cases import all_slices
 from ..scores import CaseScore, Progress, SegmentScore, Stage
 from ..steps import Steps, paced
 from .ct_node import LastCt
-from .importing import import_steps, without_full_collections
+from .importing import full_collections_later, import_steps
 from .layer_memory import LayerMemory
 from .segmentation_node import segmentation_steps
 from .tags import READ_TAGS, read_tags
 
 if TYPE_CHECKING:
-    import os
-
     from ..checkpoint import QualityModel
     from ..review import ReviewSession
     from ..suggestions import Drawings
@@ -33,32 +32,31 @@ _HEAVY = tuple(f"{__package__.rpartition('.')[0]}.{room}" for room in ("checkpoi
 """What brings PyTorch with it."""
 
 _last_ct = LastCt()
-_remembered: dict[str, _Remembered] = {}
-"""By id of the segmentation node what was read for its last scoring. It is only trusted where the scores under review
-are those of that reading, so that it does not matter when the scene becomes another."""
-_MOST_REMEMBERED = 4
 
 
 @dataclass
-class _Remembered:
-    """What was read for a scoring that came to its end."""
+class _Read:
+    """What was read for a scoring that came to its end. It is only trusted where the scores under review are those of
+    that reading, so that it does not matter when the scene becomes another."""
 
+    # the segmentation's id, and what its scores depend on beside the masks: the model's fingerprint, the slices chosen
+    what: tuple
     memory: LayerMemory  # the layers
-    options: tuple  # what the scores depend on beside the masks; others score everything again
     segments: dict[str, tuple]  # by id what the scores were made of: name, tags, and the digests of the slices
 
 
-@without_full_collections
+_last_read: _Read | None = None
+
+
 def score_steps(
     volume_node,
     segmentation_node,
-    model: str | os.PathLike | QualityModel | Callable[[], QualityModel] = "bundled",
-    options: ScoringOptions | None = None,
+    load: Callable[[], QualityModel],
+    options: ScoringOptions,
     *,
     previous: CaseScore | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     drawings: Drawings | None = None,
-    **changes,
 ) -> Iterator[Progress]:
     """Score a segmentation step by step: a generator to be driven from the event loop. The scene is not changed.
 
@@ -69,8 +67,8 @@ def score_steps(
     Args:
         volume_node: the CT, a vtkMRMLScalarVolumeNode in Hounsfield units.
         segmentation_node: a vtkMRMLSegmentationNode. It may be edited meanwhile: what counts is what was read.
-        model: ``"bundled"``, a path, a model, or a function that gives one (called in a step of its own).
-        options: how; ``changes`` are fields of it. A step takes about :data:`STEP_SECONDS` where they do not say.
+        load: gives the model, in a step of its own.
+        options: how, but for the model. A step takes about :data:`STEP_SECONDS` where they do not say.
         previous, cancelled, drawings: as :meth:`~..scorer.Scorer.run` takes them.
 
     Yields:
@@ -79,29 +77,27 @@ def score_steps(
     Raises:
         QualitySentinelError: what is wrong with the inputs or the model, in one line.
     """
-    options = _in_steps(options, changes)
     blank = CaseScore([], options.threshold)
-    yield from _scored(volume_node, segmentation_node, model, options, blank, previous, cancelled, drawings)
+    with full_collections_later():
+        yield from _scored(volume_node, segmentation_node, load, options, blank, previous, cancelled, drawings)
 
 
-@without_full_collections
 def rescore(
     volume_node,
     segmentation_node,
-    model: str | os.PathLike | QualityModel | Callable[[], QualityModel],
+    load: Callable[[], QualityModel],
     session: ReviewSession,
-    segment_ids: Iterable[str] | None = None,
-    options: ScoringOptions | None = None,
+    segment_ids: Iterable[str] | None,
+    options: ScoringOptions,
     *,
     cancelled: Callable[[], bool] = lambda: False,
     drawings: Drawings | None = None,
-    **changes,
 ) -> Iterator[Progress]:
     """Score again after an edit, step by step: only these segments are read, only slices that changed are run.
 
     Args:
-        volume_node, segmentation_node, model, options, changes, cancelled, drawings: as in :func:`score_steps`; those
-            of the scoring before, or what they changed is scored, too. The threshold is the session's.
+        volume_node, segmentation_node, load, options, cancelled, drawings: as in :func:`score_steps`; those of the
+            scoring before, or what they changed is scored, too. The threshold is the session's.
         session: the review; it is not changed. Give it the score of the last step: ``session.update(...)``.
         segment_ids: those that were edited, as :class:`~.edits.SegmentationEdits` tells them; ids that are gone do no
             harm. Segments that the session does not know are read in any case. ``None``: all may have been edited.
@@ -110,7 +106,7 @@ def rescore(
         progress, as in :func:`score_steps`; ``score`` has every segment of the segmentation node, in its order: those
         that are not read keep the scores of the session, those that are gone are left out.
     """
-    options = replace(_in_steps(options, changes), threshold=session.threshold, segments=None)
+    options = replace(options, threshold=session.threshold, segments=None)
     known = {score.segment_id: score for score in session.case.segments}
     there = segmentation_node.GetSegmentation().GetSegmentIDs()
     edited = set(there if segment_ids is None else segment_ids)
@@ -126,9 +122,10 @@ def rescore(
     if not wanted:
         yield Progress(0, 0, 0.0, None, unchanged, cancelled())
         return
-    yield from _scored(
-        volume_node, segmentation_node, model, options, unchanged, session.case, cancelled, drawings, wanted, merged
-    )
+    with full_collections_later():
+        yield from _scored(
+            volume_node, segmentation_node, load, options, unchanged, session.case, cancelled, drawings, wanted, merged
+        )
 
 
 class _Cancelled(Exception):
@@ -136,7 +133,7 @@ class _Cancelled(Exception):
 
 
 def _scored(
-    volume_node, segmentation_node, model, options: ScoringOptions, blank: CaseScore, previous: CaseScore | None,
+    volume_node, segmentation_node, load, options: ScoringOptions, blank: CaseScore, previous: CaseScore | None,
     cancelled, drawings: Drawings | None, wanted: list[str] | None = None, merged=lambda case: case,
 ) -> Iterator[Progress]:  # fmt: skip
     """Import torch, load the model, warm it up, read both nodes and score, in steps.
@@ -148,6 +145,7 @@ def _scored(
         merged: makes of the scores of what was read what is told.
     """
     started = time.perf_counter()
+    options = replace(options, step_seconds=options.step_seconds or STEP_SECONDS)
 
     def coming(stage: Stage) -> Progress:
         progress = Progress(0, 0, time.perf_counter() - started, None, blank, cancelled(), stage)
@@ -157,11 +155,10 @@ def _scored(
 
     try:
         yield from _driven(import_steps(_HEAVY), Stage.LOADING, coming)
-        from ..checkpoint import load_model
         from ..scorer import Scorer
 
         yield coming(Stage.LOADING)
-        scorer = Scorer(load_model(model() if callable(model) else model, options.embeddings), options)
+        scorer = Scorer(load(), options)
         drawings = drawings if scorer.model.draws else None
         yield from _driven(scorer.warm_up_steps(), Stage.LOADING, coming)
         ct = yield from _driven(paced(_last_ct.steps(volume_node), options.step_seconds), Stage.READING, coming)
@@ -198,21 +195,18 @@ def _driven(steps: Steps, stage: Stage, coming: Callable[[Stage], Progress]):
 
 
 def _remember(segmentation_node, memory: LayerMemory, case: CaseScore, slices: int | str) -> None:
-    node_id = segmentation_node.GetID()
-    _remembered.pop(node_id, None)
-    while len(_remembered) >= _MOST_REMEMBERED:
-        del _remembered[next(iter(_remembered))]  # the one that was not scored for longest
-    options = (case.model.get("sha256"), slices)
-    _remembered[node_id] = _Remembered(memory, options, _made_of(segmentation_node, case))
+    global _last_read
+    what = segmentation_node.GetID(), case.model.get("sha256"), slices
+    _last_read = _Read(what, memory, _made_of(segmentation_node, case))
 
 
 def _recalled(segmentation_node, case: CaseScore, sha256: str, slices: int | str) -> tuple[LayerMemory, set[str]]:
     """What was read for these scores, and ids of the segments whose scores still hold if their voxels do."""
-    last = _remembered.get(segmentation_node.GetID())
-    if last is None or not sha256 or last.options != (sha256, slices) or case.model.get("sha256") != sha256:
+    what = segmentation_node.GetID(), case.model.get("sha256"), slices
+    if _last_read is None or not sha256 or _last_read.what != what or case.model.get("sha256") != sha256:
         return LayerMemory(), set()
     now = _made_of(segmentation_node, case)
-    return LayerMemory(last.memory), {i for i, made_of in now.items() if last.segments.get(i) == made_of}
+    return LayerMemory(_last_read.memory), {i for i, made_of in now.items() if _last_read.segments.get(i) == made_of}
 
 
 def _made_of(segmentation_node, case: CaseScore) -> dict[str, tuple]:
@@ -221,11 +215,7 @@ def _made_of(segmentation_node, case: CaseScore) -> dict[str, tuple]:
     for score in case.segments:
         segment = segmentation.GetSegment(score.segment_id)
         if segment is not None:
-            digests = tuple((s.k, s.digest) for slices in (score.slices, score.empty_slices) for s in slices)
+            digests = tuple((s.k, s.digest) for s in all_slices(score))
             tags = read_tags(segment, READ_TAGS)
             made_of[score.segment_id] = segment.GetName(), tags, score.name, score.structure, digests
     return made_of
-
-
-def _in_steps(options: ScoringOptions | None, changes: dict) -> ScoringOptions:
-    return replace(options or ScoringOptions(), **({"step_seconds": STEP_SECONDS} | changes))

@@ -1,4 +1,4 @@
-"""Needs ``slicer`` and ``vtk``. From a segmentation node to segments on the CT's grid, each inside its bounding box.
+"""Needs ``slicer`` and ``vtk``. From a segmentation node to segments on the CT's grid, each in its box, and back.
 
 Slicer keeps the binary labelmaps of a segmentation in *layers*: segments that do not overlap share one. Each layer is
 read once for all of its segments, and put on the CT's grid by the code that does it for files, so that a case gives
@@ -7,14 +7,18 @@ the same masks, and the same warnings, from the scene and from disk.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import slicer
 import vtk
 
 from ..errors import InputError
+from ..scores import CaseScore
 from ..steps import Steps, run_to_end
 from ..volume import AxialFrame, CtVolume, Segmentation
 from ..volume.collector import SegmentCollector, SegmentHeader
@@ -161,23 +165,19 @@ def _add_layer(
     record = yield from recorded(voxels, geometry, values, old)
     changed = record.changed_since(old)
     wanted = {member.id for member in members if member.id in changed or member.id not in only_changed}
-    if not wanted:
-        if image.GetMTime() == time:
-            memory.keep(sharing, record)
-            memory.keep(changed, None)
-        return wanted
-    boxes = {values[segment_id]: record.box_of(values[segment_id]) for segment_id in wanted}
-    boxes = {value: box for value, box in boxes.items() if box is not None}
-    part = _around(boxes.values()) if only_changed and boxes else tuple(slice(0, n) for n in voxels.shape)
-    labels = yield from _copied(voxels[part])
-    corner = np.eye(4)
-    corner[:3, 3] = [s.start for s in part[::-1]]
-    inside = {value: moved(box, [-s.start for s in part]) for value, box in boxes.items()}
-    for member in members:
-        if member.id in wanted:
-            name, value = segmentation_node.GetName(), values[member.id]
-            collector.add([(value, member)], labels, to_world @ corner, name, inside)
-            yield
+    if wanted:
+        boxes = {values[segment_id]: record.box_of(values[segment_id]) for segment_id in wanted}
+        boxes = {value: box for value, box in boxes.items() if box is not None}
+        part = _around(boxes.values()) if only_changed and boxes else tuple(slice(0, n) for n in voxels.shape)
+        labels = yield from _copied(voxels[part])
+        corner = np.eye(4)
+        corner[:3, 3] = [s.start for s in part[::-1]]
+        inside = {value: moved(box, [-s.start for s in part]) for value, box in boxes.items()}
+        for member in members:
+            if member.id in wanted:
+                name, value = segmentation_node.GetName(), values[member.id]
+                collector.add([(value, member)], labels, to_world @ corner, name, inside)
+                yield
     memory.keep(sharing, record if image.GetMTime() == time else None)  # else nobody knows what was read
     memory.keep(changed - wanted, None)
     return wanted
@@ -212,3 +212,28 @@ def labelmap_to_world(image, segmentation_node: slicer.vtkMRMLSegmentationNode) 
     first = np.eye(4)
     first[:3, 3] = image.GetExtent()[::2]
     return local_to_world(segmentation_node) @ slicer.util.arrayFromVTKMatrix(matrix) @ first
+
+
+def add_segmentation(segmentation: Segmentation, load: Callable[[str], Any]):
+    """A segmentation node with the same ids, names, colors and tags.
+
+    By way of a ``.seg.nrrd``: Slicer's own reader builds the layers, and what we write it reads.
+
+    Args:
+        load: Slicer's reader, as the application has it.
+
+    Raises:
+        InputError: Slicer cannot read it.
+    """
+    from ..report import write_scored_segmentation
+
+    with tempfile.TemporaryDirectory(prefix="quality-sentinel-") as folder:
+        path = write_scored_segmentation(Path(folder) / "segmentation.seg.nrrd", segmentation, CaseScore([], 0.0))
+        node = load(str(path))
+    if node is None:
+        raise InputError(f"{segmentation.source}: Slicer cannot read it; save it as .seg.nrrd")
+    if node.GetStorageNode() is not None:
+        slicer.mrmlScene.RemoveNode(node.GetStorageNode())  # its file is gone
+    node.SetName(Path(segmentation.source).name or "Segmentation")
+    node.CreateDefaultDisplayNodes()
+    return node

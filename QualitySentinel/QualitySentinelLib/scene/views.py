@@ -14,8 +14,8 @@ import vtk
 
 from ..anatomy.windows import WindowPreset
 from ..volume import AxialFrame
-from .label_layers import LabelLayer, label_layers
-from .nodes import frame_of, remember, remembered, restore_segments
+from .label_layers import label_layers
+from .nodes import changing, frame_of, remember, remembered, restore_segments
 
 VISIBILITY_BEFORE = "QualitySentinel.VisibilityBefore"
 """Attribute of the segmentation's display node: which segments were visible before one was shown alone."""
@@ -41,7 +41,6 @@ def jump_to_slice(volume_node, k: int, center_ras: Sequence[float] | None = None
     Slicer's "Rotate to volume plane" does. A view is panned only where ``center_ras`` would be outside it.
 
     Args:
-        volume_node: the CT.
         k: canonical slice index; one beyond the volume goes to its end.
         center_ras: point of the world (RAS mm) that the other views cut, e.g. of :func:`segment_center`; by default
             they stay where they are.
@@ -54,7 +53,8 @@ def jump_to_slice(volume_node, k: int, center_ras: Sequence[float] | None = None
         if is_axial(node):
             if 1 - abs(normal @ _normal(node)) > _PARALLEL:
                 node.RotateToVolumePlane(volume_node, False)
-            _show_point(node, _onto_plane(middle if center_ras is None else center_ras, middle, normal), center_ras)
+            point = middle if center_ras is None else np.asarray(center_ras, dtype=float)
+            _show_point(node, point - normal * (normal @ (point - middle)), center_ras)
         elif center_ras is not None:
             _show_point(node, center_ras, center_ras)
 
@@ -71,42 +71,43 @@ def slice_shown(slice_node, frame: AxialFrame) -> int | None:
     return k if 0 <= k < frame.shape[0] else None
 
 
-def middle_of(mask: np.ndarray) -> tuple[int, int]:
-    """(row, column) of the voxel of a mask ``[rows, columns]`` that is nearest to its center of mass."""
-    rows, columns = np.nonzero(mask)
-    nearest = np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)
-    return int(rows[nearest]), int(columns[nearest])
-
-
 def segment_center(segmentation_node, segment_id: str, volume_node, k: int) -> tuple[float, ...] | None:
-    """A point of the world (RAS mm) in the middle of a segment's mask in canonical slice ``k``.
-
-    It is the mask voxel nearest to the center of mass, so that views through it cut the mask. Where the mask has no
-    voxel in the slice, that of the nearest slice with some, moved into slice ``k``: there something may be missed.
-    ``None`` when the segment is empty or not there.
+    """As :func:`mask_center`, of a segment of the scene; ``None`` also when it is not there.
 
     Raises:
         QualitySentinelError: the segment cannot be put on the volume's grid.
     """
     for layer in label_layers(segmentation_node, volume_node, [segment_id]):
-        place = _middle(layer, k)
-        if place is not None:
-            frame = frame_of(volume_node)
-            ras = frame.ijk_to_ras @ np.array([place[1], place[0], min(max(k, 0), frame.shape[0] - 1), 1.0])
-            return tuple(float(x) for x in ras[:3])
+        (value,) = layer.ids
+        return mask_center(layer.labels, value, layer.corner, frame_of(volume_node), k)
+    return None
+
+
+def mask_center(
+    labels: np.ndarray, value: int, corner: Sequence[int], frame: AxialFrame, k: int
+) -> tuple[float, ...] | None:
+    """A point of the world (RAS mm) in the middle of a mask in canonical slice ``k``; ``None`` when it is empty.
+
+    It is the mask voxel nearest to the center of mass, so that views through it cut the mask. Where the mask has no
+    voxel in the slice, that of the nearest slice with some, moved into slice ``k``: there something may be missed.
+    ``labels``, ``[dk, dj, di]``, begin at canonical ``corner`` of the CT and have ``value`` in the mask.
+    """
+    for number in sorted(range(len(labels)), key=lambda n: abs(n + corner[0] - k)):
+        rows, columns = np.nonzero(labels[number] == value)
+        if len(rows):
+            nearest = np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)
+            k = min(max(k, 0), frame.shape[0] - 1)
+            place = [columns[nearest] + corner[2], rows[nearest] + corner[1], k, 1.0]
+            return tuple(float(x) for x in (frame.ijk_to_ras @ place)[:3])
     return None
 
 
 def show_only(segmentation_node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> None:
     """Hide all other segments. :func:`show_all` brings back what was visible before, in a reloaded scene too."""
-    segmentation_node.CreateDefaultDisplayNodes()
-    display = segmentation_node.GetDisplayNode()
-    before = remembered(segmentation_node, VISIBILITY_BEFORE) or {}
-    with slicer.util.NodeModify(display):
+    with changing(segmentation_node, VISIBILITY_BEFORE) as (display, before):
         for other in segmentation_node.GetSegmentation().GetSegmentIDs():
             before.setdefault(other, bool(display.GetSegmentVisibility(other)))
             display.SetSegmentVisibility(other, other == segment_id)
-        remember(segmentation_node, VISIBILITY_BEFORE, before)
 
 
 def show_all(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
@@ -148,11 +149,6 @@ def _normal(slice_node) -> np.ndarray:
     return normal / np.linalg.norm(normal)
 
 
-def _onto_plane(point: Sequence[float], origin: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    point = np.asarray(point, dtype=float)
-    return point - normal * (normal @ (point - origin))
-
-
 def _show_point(slice_node, ras: Sequence[float], wanted_inside: Sequence[float] | None) -> None:
     """Move a view into the plane of a point; also pan it when the point is wanted and not inside."""
     slice_node.JumpSliceByOffsetting(*(float(x) for x in ras))
@@ -166,17 +162,6 @@ def _show_point(slice_node, ras: Sequence[float], wanted_inside: Sequence[float]
         slice_node.JumpSliceByCentering(*(float(x) for x in ras))
 
 
-def _middle(layer: LabelLayer, k: int) -> tuple[int, int] | None:
-    """Canonical (j, i) of the middle of a layer's only segment in its slice nearest to ``k``."""
-    (value,) = layer.ids
-    for number in sorted(range(len(layer.labels)), key=lambda n: abs(n + layer.corner[0] - k)):
-        mask = layer.labels[number] == value
-        if mask.any():
-            row, column = middle_of(mask)
-            return row + layer.corner[1], column + layer.corner[2]
-    return None
-
-
 def zoom_to_segment(segmentation_node, segment_id: str, volume_node) -> None:
     """Let all slice views show a segment large and in their middle, at the slices that they show.
 
@@ -188,20 +173,28 @@ def zoom_to_segment(segmentation_node, segment_id: str, volume_node) -> None:
     corners = _corners(segmentation_node, segment_id, volume_node)
     if corners is None:
         return
-    segmentation_node.CreateDefaultDisplayNodes()
-    before = remembered(segmentation_node, ZOOM_BEFORE) or {}
-    for view in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
-        to_ras = slicer.util.arrayFromVTKMatrix(view.GetSliceToRAS())
-        fov = np.array(view.GetFieldOfView())
-        before.setdefault(view.GetID(), [*fov, *to_ras[:3, 3], *view.GetXYZOrigin()])
-        across, normal = to_ras[:3, :2], to_ras[:3, 2]
-        wanted = np.maximum(MARGIN * np.ptp(corners @ across, axis=0), LEAST_MM)
-        middle = (corners.min(axis=0) + corners.max(axis=0)) / 2
-        middle += normal * (normal @ (to_ras[:3, 3] - middle))  # in the slice that is shown
-        factor = float(np.max(wanted / fov[:2]))
-        view.SetFieldOfView(*(fov[:2] * factor).tolist(), float(fov[2]))
-        view.JumpSliceByCentering(*middle.tolist())
-    remember(segmentation_node, ZOOM_BEFORE, before)
+    with changing(segmentation_node, ZOOM_BEFORE) as (_display, before):
+        for view in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+            place = slicer.util.arrayFromVTKMatrix(view.GetSliceToRAS())[:3, 3]
+            before.setdefault(view.GetID(), [*view.GetFieldOfView(), *place, *view.GetXYZOrigin()])
+            show_box(view, corners, MARGIN, LEAST_MM)
+
+
+def show_box(slice_node, corners: np.ndarray, more: float, least_mm: float) -> None:
+    """Fill a view with a box times ``more``, but at least so many mm, in the slice that it shows.
+
+    ``corners``: homogeneous RAS mm, ``[8, 4]``.
+    """
+    to_ras = slicer.util.arrayFromVTKMatrix(slice_node.GetSliceToRAS())
+    in_view = (corners @ np.linalg.inv(to_ras).T)[:, :2]
+    low, high = in_view.min(axis=0), in_view.max(axis=0)
+    to_ras[:, 3] = to_ras @ [*(low + high) / 2, 0.0, 1.0]
+    pixels = np.maximum(slice_node.GetDimensions()[:2], 1)
+    mm = max(np.maximum(more * (high - low), least_mm) / pixels)
+    with slicer.util.NodeModify(slice_node):
+        slice_node.GetSliceToRAS().DeepCopy(slicer.util.vtkMatrixFromArray(to_ras))
+        slice_node.UpdateMatrices()
+        slice_node.SetFieldOfView(*(pixels * mm).tolist(), slice_node.GetFieldOfView()[2])
 
 
 def restore_zoom(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
@@ -222,7 +215,7 @@ def restore_zoom(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
 
 
 def _corners(segmentation_node, segment_id: str, volume_node) -> np.ndarray | None:
-    """RAS mm of the corners of a segment's box, ``[8, 3]``; ``None`` when it is empty or not there."""
+    """Homogeneous RAS mm of the corners of a segment's box, ``[8, 4]``; ``None`` when it is empty or not there."""
     for layer in label_layers(segmentation_node, volume_node, [segment_id]):
         (value,) = layer.ids
         for step in dict.fromkeys((max(1, len(layer.labels) // _LOOKED_AT), 1)):
@@ -236,5 +229,5 @@ def _corners(segmentation_node, segment_id: str, volume_node) -> np.ndarray | No
             used = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) * (step if axis == 0 else 1)
             ranges.append((layer.corner[axis] + used[0], layer.corner[axis] + used[-1]))
         ijk = np.array([(i, j, k, 1.0) for k, j, i in itertools.product(*ranges)])
-        return (ijk @ frame_of(volume_node).ijk_to_ras.T)[:, :3]
+        return ijk @ frame_of(volume_node).ijk_to_ras.T
     return None

@@ -21,7 +21,7 @@ def memory_needed(volume, segmentation=None, on_gpu: bool = False) -> int:
     largest, with which its masks are found; PyTorch, unless it is imported already; and the largest network with its
     activations, whose batches have a set size, so that this part does not grow with the CT.
 
-    ``volume`` is a vtkMRMLScalarVolumeNode, or the CT's shape ``(k, j, i)``. With ``on_gpu``, the network takes none.
+    ``volume`` is a vtkMRMLScalarVolumeNode. With ``on_gpu``, the network takes none.
     """
     voxels, bytes_each = _size_of(volume)
     layers = _layers_of(segmentation) or [voxels]
@@ -77,24 +77,18 @@ def _gpu_memory(device: str) -> int | None:
 
 def _size_of(volume) -> tuple[int, int]:
     """Number of voxels, and bytes a voxel of the CT in Hounsfield units."""
-    if isinstance(volume, tuple | list):
-        k, j, i = volume
-        return int(k) * int(j) * int(i), 2
     image = volume.GetImageData()
     if image is None:
         return 0, 0
-    whole_and_short = image.GetScalarSize() <= 2
-    return image.GetNumberOfPoints(), 2 if whole_and_short else 4
+    return image.GetNumberOfPoints(), 2 if image.GetScalarSize() <= 2 else 4
 
 
 def _layers_of(segmentation) -> list[int]:
     """Bytes of each layer of binary labelmaps; none when there is no segmentation or it has surfaces alone."""
-    source = segmentation.GetSegmentation() if segmentation is not None else None
-    if source is None:
+    if segmentation is None:
         return []
-    layers = {}
-    for segment_id in source.GetSegmentIDs():
-        image = segmentation.GetBinaryLabelmapInternalRepresentation(segment_id)
-        if image is not None:
-            layers[image.GetAddressAsString("")] = image.GetNumberOfPoints() * image.GetScalarSize()
-    return list(layers.values())
+    from ..scene.segmentation_node import layers_of
+
+    layers = layers_of(segmentation, segmentation.GetSegmentation().GetSegmentIDs())
+    images = (segmentation.GetBinaryLabelmapInternalRepresentation(ids[0]) for ids in layers)
+    return [image.GetNumberOfPoints() * image.GetScalarSize() for image in images if image is not None]

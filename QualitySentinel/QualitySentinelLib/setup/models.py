@@ -82,7 +82,7 @@ def import_model(path: str | os.PathLike, embeddings: str | os.PathLike | None =
     if not path.is_file():
         raise ModelError(f"{path}: no such file; check the path")
     try:
-        return _copy(path) if kind == _SUFFIX else _convert(path, embeddings)
+        return _imported(path, embeddings)
     except ModuleNotFoundError as error:
         raise ModelError(
             f"{path}: cannot be checked without {error.name}, which is not installed; install the packages first"
@@ -117,38 +117,29 @@ def remove_downloads() -> int:
     return freed
 
 
-def _copy(path: Path) -> ModelChoice:
-    """Keep a file of ours, when it loads."""
-    from ..checkpoint import load_model
-
-    sha256 = load_model(path).sha256
-    known = _kept(sha256)
-    if known:
-        return known
-    target = _free_name(path.stem)
-    with atomic_file(target) as temporary:
-        shutil.copyfile(path, temporary)
-        if sha256_of(temporary) != sha256:
-            raise ModelError(f"{path}: changed while it was being copied; try again")
-    return _keep(target, sha256, f"copy of {path.name}")
-
-
-def _convert(path: Path, embeddings: str | os.PathLike | None) -> ModelChoice:
-    """Keep a published checkpoint and its embeddings as one file of ours."""
+def _imported(path: Path, embeddings: str | os.PathLike | None) -> ModelChoice:
+    """Keep a model that loads: a file of ours as it is, a published checkpoint and its embeddings as one of ours."""
+    is_ours = path.suffix.lower() == _SUFFIX
     embeddings = Path(path.parent / EMBEDDINGS_NAME if embeddings is None else embeddings)
-    if not embeddings.is_file():
+    if not is_ours and not embeddings.is_file():
         raise ModelError(f"{path}: a published checkpoint needs its {EMBEDDINGS_NAME}, but {embeddings} does not exist")
     from ..checkpoint import load_model, save_model
 
-    model = load_model(path, embeddings)
-    known = _kept(model.sha256)
-    if known:
+    model = load_model(path) if is_ours else load_model(path, embeddings)
+    if known := _kept(model.sha256):
         return known
+    target = _free_name(path.stem)
+    if is_ours:
+        with atomic_file(target) as temporary:
+            shutil.copyfile(path, temporary)
+            if sha256_of(temporary) != model.sha256:
+                raise ModelError(f"{path}: changed while it was being copied; try again")
+        return _keep(target, model.sha256, f"copy of {path.name}")
     model.metadata["imported_from"] = {
         "checkpoint": path.name, "checkpoint_sha256": sha256_of(path),
         "embeddings": embeddings.name, "embeddings_sha256": sha256_of(embeddings),
     }  # fmt: skip
-    target = save_model(model, _free_name(path.stem))
+    save_model(model, target)
     return _keep(target, model.sha256, f"converted from {path.name} and {embeddings.name}")
 
 

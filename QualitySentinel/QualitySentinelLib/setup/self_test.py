@@ -12,6 +12,7 @@ import slicer
 
 from ..review import ReviewSession
 from ..scene import ct_from_node, kept_review, segmentation_from_node
+from ..scene.nodes import volume_of
 from ..scores import CaseScore, SegmentScore, SliceScore, Status
 
 
@@ -31,14 +32,14 @@ def create_case():
     return volume, segmentation, segment_id
 
 
-def nodes_are_read(_test, make_logic, _make_widget) -> None:
+def nodes_are_read(_test, _make_logic, _make_widget) -> None:
     """The nodes of the scene reach the library with their voxels, places and structures."""
     volume, segmentation, segment_id = create_case()
     segment = segmentation_from_node(segmentation, volume)[segment_id]
     assert ct_from_node(volume).hu.shape == (12, 40, 40)
     assert segment.structure == "liver"
     assert int(segment.areas.sum()) == 6 * 15 * 15
-    assert make_logic().volumeOfSegmentation(segmentation) == volume
+    assert volume_of(segmentation) == volume
 
 
 def scores_are_shown_and_taken_back(_test, make_logic, _make_widget) -> None:
@@ -66,7 +67,7 @@ def review_is_kept_in_the_scene(_test, _make_logic, make_widget) -> None:
         widget.reviews.open(segmentation, volume, session, None)
         widget.panel.update()
         assert widget.ui.resultsTable.rowCount == 1
-        widget.ui.nextButton.click()
+        widget.ui.nextFlaggedButton.click()
         widget.ui.acceptButton.click()
         assert widget.ui.acceptButton.checked
         assert session.current == (segment_id, 3)

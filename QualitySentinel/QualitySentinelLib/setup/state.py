@@ -37,7 +37,9 @@ def install_state(ask_devices: bool = False) -> list[InstalledPart]:
 
     With ``ask_devices``, graphics cards are named even if PyTorch must be imported for it, which takes seconds.
     """
-    return [*_torch(), *_devices(ask_devices), *_packages(), _openvino(), *_models()]
+    version = installed_version("openvino") or "not installed; scores are the same, but slower on a CPU"
+    openvino = InstalledPart("OpenVINO", version)
+    return [*_torch(), *_devices(ask_devices), *_packages(), openvino, *_models()]
 
 
 def package_info(ask_devices: bool = True) -> str:
@@ -67,14 +69,7 @@ def _slicer() -> str:
     app = getattr(sys.modules.get("slicer"), "app", None)
     if app is None:
         return ""
-    import slicer
-
-    said = [f"{slicer.app.majorVersion}.{slicer.app.minorVersion}"]
-    with suppress(AttributeError):  # a Slicer of another make may lack one
-        said = [str(slicer.app.applicationVersion)]
-        said.append(f"revision {slicer.app.revision} ({slicer.app.repositoryRevision})")
-        said.append(str(slicer.app.platform))
-    return ", ".join(said)
+    return f"{app.applicationVersion}, revision {app.revision} ({app.repositoryRevision}), {app.platform}"
 
 
 def _torch() -> list[InstalledPart]:
@@ -133,11 +128,6 @@ def _row(name: str, wanted: str) -> InstalledPart:
     if not _fits(version, wanted):
         return InstalledPart(name, version, False, f"{wanted} is needed; {_APPLY_INSTALLS}")
     return InstalledPart(name, version)
-
-
-def _openvino() -> InstalledPart:
-    version = installed_version("openvino")
-    return InstalledPart("OpenVINO", version or "not installed; scores are the same, but slower on a CPU")
 
 
 def _models() -> list[InstalledPart]:

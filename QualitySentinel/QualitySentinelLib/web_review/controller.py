@@ -38,10 +38,10 @@ class ReviewController:
 
     Args:
         options: of the run, for the report.
-        changed: called whenever the page should be drawn anew.
         corrected: masks differ from those of the input.
 
     Attributes:
+        changed: called whenever the page should be drawn anew; the page sets it.
         presenter: what is shown of the review, and its reader's actions.
         drawings: what the model would draw in the slices scored so far; ``None`` when it draws nothing.
         segmentation: the masks as they are now; a new object after every edit.
@@ -58,12 +58,11 @@ class ReviewController:
         scorer: Scorer,
         store: ReviewStore,
         options: Mapping | None = None,
-        changed: Callable[[], None] = lambda: None,
         corrected: bool = False,
     ) -> None:
         self.ct, self.segmentation, self.session, self.store = ct, segmentation, session, store
         self.presenter = ReviewPresenter(session, place_of=self._place_of)
-        self.changed = changed
+        self.changed: Callable[[], None] = lambda: None
         self.drawings = Drawings(complete=False) if scorer.model.draws else None
         self.scoring = Scoring(scorer, session, self.drawings, lambda: self.changed())
         self.rescoring = Rescoring(lambda begin: LoopTimer(_PAUSE_SECONDS, begin), self._start, self._scored)
@@ -96,16 +95,6 @@ class ReviewController:
         """Segments were edited in the scene: read them when the stroke is over, and score the slices that changed."""
         self._unread |= segment_ids
         self.rescoring.edited(self.session, segment_ids)
-
-    def take_masks(self, edited: list[Segment]) -> None:
-        """Take over edited masks on the CT's grid, by id.
-
-        Name, structure and tags stay those that were read first: the user's names (``--names``) are not in the scene.
-        """
-        self.segmentation = with_masks(self.segmentation, edited)
-        self.n_edits += 1
-        self._corrected, self._masks_kept = True, False
-        self._keeping.start()
 
     def find_errors(self, segment_id: str) -> None:
         """Score slices of a segment again for what the model would draw in them: a review that is resumed lacks it."""
@@ -147,7 +136,11 @@ class ReviewController:
                     raise
                 different = await asyncio.to_thread(_different, masks, self.segmentation)
                 if different:
-                    self.take_masks(different)
+                    # names, structures and tags stay: the user's names (``--names``) are not in the scene
+                    self.segmentation = with_masks(self.segmentation, different)
+                    self.n_edits += 1
+                    self._corrected, self._masks_kept = True, False
+                    self._keeping.start()
 
     # What the page shows
 

@@ -18,6 +18,7 @@ from ..scene import (
     show_score_colors,
     update_quality_map,
 )  # fmt: skip
+from ..scene.views import show_window
 
 FILLED, OUTLINE, HIDDEN = "filled", "outline", "hidden"
 MASKS = (FILLED, OUTLINE, HIDDEN)
@@ -76,9 +77,7 @@ class Display:
 
     def _show(self, preset: WindowPreset) -> None:
         self._preset = preset
-        with slicer.util.NodeModify(self._ct):
-            self._ct.AutoWindowLevelOff()
-            self._ct.SetWindowLevel(preset.width, preset.level)
+        show_window(self._volume_node, preset)
 
     def _dragged(self, *_) -> None:
         if (self._ct.GetLevel(), self._ct.GetWindow()) != (self._preset.level, self._preset.width):
@@ -102,7 +101,6 @@ class Display:
         self.use_masks(FILLED)
 
     def step_opacity(self, steps: int) -> None:
-        """More of it, or less."""
         self.use_opacity(self.opacity + steps * _STEP)
 
     def use_colors(self, colors: str = "") -> None:
@@ -123,18 +121,18 @@ class Display:
             display.SetOpacity2DOutline(1.0)
             display.SetSliceIntersectionThickness(2 if self.masks == OUTLINE else 1)
 
-    def is_paint_due(self, masks: object, visible: object, k: int | None) -> bool:
-        """Whether something has changed since :meth:`paint`.
+    def paint(self, masks: object, visible: object, k: int | None) -> bool:
+        """Color the masks anew, if something has changed; whether it has.
 
         ``masks`` and ``visible`` are values that are others when a mask was edited, or other segments are shown. ``k``
         is the slice of the axial view: where each slice has its color, outlines have that of this one.
         """
-        return self._state(masks, visible, k) != self._painted
-
-    def paint(self, masks: object, visible: object, k: int | None) -> None:
-        """Color the masks anew; arguments as for :meth:`is_paint_due`."""
         node, case, scale = self._segmentation_node, self._presenter.session.case, self._presenter.scale
-        before, self._painted = self._painted, self._state(masks, visible, k)
+        scores = [(s.segment_id, s.predicted_dsc, s.n_scored, s.status) for s in case.segments]
+        state = self.colors, scale, scores, masks, visible, k if self.colors == SLICES else None
+        if state == self._painted:
+            return False
+        before, self._painted = self._painted, state
         if self.colors == OWN:
             restore_colors(node)
         else:
@@ -146,10 +144,7 @@ class Display:
         elif before[:-1] != self._painted[:-1]:
             update_quality_map(node, self._volume_node, case)
         self.apply()
-
-    def _state(self, masks: object, visible: object, k: int | None) -> tuple:
-        scores = [(s.segment_id, s.predicted_dsc, s.n_scored, s.status) for s in self._presenter.session.case.segments]
-        return self.colors, self._presenter.scale, scores, masks, visible, k if self.colors == SLICES else None
+        return True
 
 
 def _one_of(word: str, choices: Collection[str]) -> str:

@@ -59,7 +59,6 @@ class Editing:
             self._changed()
 
     def undo_edit(self) -> None:
-        """Undo the last edit."""
         self.history.undo()
 
 

@@ -52,14 +52,7 @@ else document.getElementById('said').textContent =
 
 
 class Guard:
-    """The token, the cookie and the secret of one run, and the checks of every request.
-
-    Example::
-
-        guard = Guard(Path(www) / "index.html")
-        guard.protect(application)      # an aiohttp application that does not run yet
-        print(guard.address(port))
-    """
+    """The token, the cookie and the secret of one run, and the checks of every request; ``index``: the page."""
 
     def __init__(self, index: Path) -> None:
         self.token = secrets.token_urlsafe(32)
@@ -73,7 +66,7 @@ class Guard:
         return f"http://{LOOPBACK}:{port}/?token={self.token}"
 
     def protect(self, application: web.Application) -> None:
-        """Check every request of the application, its static files and websockets included."""
+        """Check every request of an application that does not run yet, its static files and websockets included."""
         logging.getLogger("aiohttp.server").addFilter(_is_of_a_request)
         application.middlewares.append(self._check)
         application.on_response_prepare.append(self._set_headers)

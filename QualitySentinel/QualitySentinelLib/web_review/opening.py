@@ -86,11 +86,11 @@ def _opened(
     scores: CaseScore | None = None, since: float = 0.0,
 ) -> Callable[[], ReviewController]:  # fmt: skip
     """``since``: when the masks were corrected elsewhere, as POSIX time; those that were kept before are older."""
-    kept = store.read()
-    corrected = bool(kept and kept.get("corrected")) and not _changed_at(store.masks_file) < since
+    kept, corrected = store.read() or (None, False)
+    corrected = corrected and _changed_at(store.masks_file) >= since
     if corrected:
         segmentation = with_masks(segmentation, read_segmentation(store.masks_file, ct))
-    session = store.session(kept) if kept else ReviewSession(blank_scores(segmentation, scorer.options.threshold))
+    session = kept or ReviewSession(blank_scores(segmentation, scorer.options.threshold))
     known, there = session.case if kept else scores, {s.id for s in segmentation}
     if known is not None:  # segments may be gone: the masks were corrected elsewhere, or the scores are of others
         session.update(replace(known, segments=[s for s in known.segments if s.segment_id in there]))

@@ -12,9 +12,8 @@ from ..anatomy import WINDOW_PRESETS
 from ..errors import QualitySentinelError
 from ..review import ReviewPresenter
 from ..review.suggesting import SuggestionPresenter
-from ..scene import SegmentationEdits, hide_quality_map, show_all, show_only
-from ..scene.adding import add_ct, add_segmentation
-from ..scene.errors import hide_errors, show_errors
+from ..scene import SegmentationEdits, add_ct, add_segmentation, hide_quality_map, show_all, show_only
+from ..scene.errors import ErrorViews
 from ..scene.nodes import remove_node, remove_with_results
 from ..scene.segmentation_node import segmentation_steps
 from ..scores.colors import DEFAULT_SCALE
@@ -24,8 +23,7 @@ from .controller import ReviewController
 from .display import Display
 from .editing import Editing
 from .queue_run import QueueRun
-from .scene import start_scene
-from .views import CaseViews
+from .views import CaseViews, start_scene
 
 _FILES = Path(__file__).with_name("page")
 _PAINT_SECONDS = 1.0
@@ -81,8 +79,9 @@ class ReviewPage:
             review.session, review.drawings, lambda i: review.segmentation[i], frame.shape, frame.spacing,
             self._editing.history.change,
         )  # fmt: skip
-        self._errors: tuple[str, list] = "", []
-        self._asked: tuple = ()
+        self._errors = None if self._suggestions is None else ErrorViews(
+            self._segmentation_node, self._volume_node, review.session, self._suggestions, review.find_errors
+        )  # fmt: skip
         self._island: tuple[int, int, int] | None = None
         self._views.drag_window(True)
         review.changed, review.read_masks = self._draw_soon, self._read
@@ -135,7 +134,6 @@ class ReviewPage:
     # What the buttons call
 
     def go_to(self, k: int) -> None:
-        """Look at a slice of the selected segment."""
         self._presenter.go_to(k)
         self._follow()  # the same slice again: the view may have been scrolled away
 
@@ -166,7 +164,6 @@ class ReviewPage:
         self._presenter.scale = "color-blind-safe" if safe else DEFAULT_SCALE
 
     def fit(self) -> None:
-        """Show the whole CT."""
         self._zoomed = False
         self._views.show_whole()
 
@@ -226,36 +223,20 @@ class ReviewPage:
         now = self._loop.time()
         if self.review.scoring.running and now - self._painted < _PAINT_SECONDS:
             return
-        state = self.review.n_edits, self._visible, self._views.k
-        if self._display.is_paint_due(*state):
-            self._painted = now
-            try:
-                with self._edits.paused():
-                    self._display.paint(*state)
-            except QualitySentinelError as error:
-                self.review.tell(str(error), "error")
+        try:
+            with self._edits.paused():
+                if self._display.paint(self.review.n_edits, self._visible, self._views.k):
+                    self._painted = now
+        except QualitySentinelError as error:
+            self.review.tell(str(error), "error")
 
     def _show_errors(self) -> None:
-        """Show the errors of the selected segment, if the reader wants them; while scoring, not at every step."""
-        suggestions, selected = self._suggestions, self.review.session.selected
-        if suggestions is None:
+        """Show the errors of the selected segment, if the reader wants them, and the island that is looked at."""
+        if self._errors is None:
             return
-        if not suggestions.shown or selected is None:
-            if self._errors[0]:
-                hide_errors(self._segmentation_node)
-                self._errors = "", []
-            return
-        asked = selected, self.review.n_edits
-        if asked != self._asked and suggestions.lacks_drawings and not self.review.scoring.running:
-            self._asked = asked
-            self.review.find_errors(selected)
-        maps, (before, shown) = suggestions.maps(), self._errors
-        if (selected != before or maps is not shown) and (selected != before or not self.review.scoring.running):
-            name = " ".join(self.review.session.labels[selected].split())
-            show_errors(self._segmentation_node, self._volume_node, name, maps)
-            self._errors = selected, maps
-        island, self._island = self._island, suggestions.place
-        if self._island is not None and island != self._island:
+        self._errors.draw(self.review.scoring.running)
+        island, self._island = self._island, self._suggestions.place
+        if self._suggestions.shown and self._island is not None and island != self._island:
             self._views.show_voxel(*self._island)
 
     async def _read(self, segment_ids: set[str]) -> list[Segment]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..datasets import Case
 from ..errors import UsageError, reason_of
-from ..review.queue import ReviewQueue, carry_out, step_after
+from ..review.queue import ReviewQueue, run_now
 from .controller import ReviewController
 
 
@@ -24,7 +24,12 @@ class QueueRun:
     def first(self) -> Callable[[], ReviewController] | None:
         """Read the first open case that can be read; ``None`` when there is none."""
         made = []
-        carry_out(self.queue.act("next_case"), lambda what, of: made.append(self._read(of)) if what == "open" else None)
+
+        async def read(what: str, of: Any) -> None:
+            if what == "open":
+                made.append(self._read(of))
+
+        run_now(self.queue.act("next_case", read))
         return made[0] if made else None
 
     def act_on_list(self, action: str) -> None:
@@ -32,7 +37,7 @@ class QueueRun:
         if action not in ReviewQueue.ACTIONS:
             raise UsageError(f"{action}: no such action")
         if self._task is None:
-            self._task = asyncio.ensure_future(self._carry_out(action))
+            self._task = asyncio.ensure_future(self.queue.act(action, self._do))
             self._task.add_done_callback(self._ended)
 
     def look(self) -> None:
@@ -56,16 +61,6 @@ class QueueRun:
         """Wait for what is being opened or saved."""
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _carry_out(self, action: str) -> None:
-        """As :func:`~..review.queue.carry_out`, beside a page that stays alive."""
-        steps, error = self.queue.act(action), None
-        while (step := step_after(steps, error)) is not None:
-            error = None
-            try:
-                await self._do(*step)
-            except Exception as failure:
-                error = failure
 
     async def _do(self, what: str, of: Any) -> None:
         if what == "save":

@@ -36,7 +36,6 @@ class ReviewStore:
 
     @property
     def masks_file(self) -> Path:
-        """The corrected segmentation."""
         return self.folder / MASKS_FILE
 
     def write(self, case: CaseScore, state: Mapping[str, object], corrected: bool) -> None:
@@ -51,11 +50,10 @@ class ReviewStore:
         atomic_write(self.folder / REVIEW_FILE, json.dumps(document, allow_nan=False) + "\n")
 
     def write_masks(self, segmentation: Segmentation) -> None:
-        """Write the segmentation as it is now, whole."""
         write_scored_segmentation(self.masks_file, segmentation, CaseScore([], 0.0))
 
-    def read(self) -> dict | None:
-        """The document kept in the folder, ``None`` when there is none.
+    def read(self) -> tuple[ReviewSession, bool] | None:
+        """The review kept in the folder, and whether corrected masks lie beside it; ``None`` when there is none.
 
         Raises:
             UsageError: the folder holds the review of another case.
@@ -66,25 +64,15 @@ class ReviewStore:
             document = json.loads(path.read_text(encoding="utf-8"))
             if document["schema"] != SCHEMA:
                 raise ValueError("not a review of this version")
-            fits = all(document["inputs"][role]["sha256"] == entry["sha256"] for role, entry in self.inputs.items())
+            if any(document["inputs"][role]["sha256"] != entry["sha256"] for role, entry in self.inputs.items()):
+                raise UsageError(f"{self.folder}: contains the review of another case; choose another --out")
+            session = ReviewSession.from_state(case_from_document(document["scores"]), document["review"])
+            return session, bool(document.get("corrected"))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise _unreadable(path, error) from error
-        if not fits:
-            raise UsageError(f"{self.folder}: contains the review of another case; choose another --out")
-        return document
-
-    def session(self, document: Mapping) -> ReviewSession:
-        """The review of a document; an ``InputError`` when it is damaged."""
-        try:
-            return ReviewSession.from_state(case_from_document(document["scores"]), document["review"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise _unreadable(self.folder / REVIEW_FILE, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path}: cannot be read ({reason_of(error)}); move it away to start a new review")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            reason = reason_of(error)
+            raise InputError(f"{path}: cannot be read ({reason}); move it away to start a new review") from error
 
 
 def with_masks(segmentation: Segmentation, masks: Iterable[Segment]) -> Segmentation:

@@ -60,7 +60,6 @@ class Scoring:
         self.failure = ""
 
     def cancel(self) -> None:
-        """End the scoring after the step that runs."""
         self.cancelled = True
 
     async def run(self, ct: CtVolume, segmentation: Segmentation, segment_ids: Set[str]) -> None:

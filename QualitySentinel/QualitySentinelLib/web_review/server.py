@@ -28,23 +28,21 @@ _STARTING_SECONDS = 60.0
 
 
 def serve(
-    review: Callable[[], ReviewController], name: str, port: int, browser: bool, host: str = LOOPBACK,
-    queue: QueueRun | None = None,
-) -> None:  # fmt: skip
+    review: Callable[[], ReviewController], name: str, port: int, browser: bool, queue: QueueRun | None = None
+) -> None:
     """Serve the review that ``review`` makes, inside the event loop, until it is ended with Ctrl+C; then it is kept.
 
     The page calls the case ``name``; port 0 is a free one; ``browser``: open the default browser; ``queue``: the list
     that the case is of, if it is one.
 
     Raises:
-        UsageError: ``host`` is another one, or the port is in use.
+        UsageError: the port is in use.
         CancelledError: scoring was still going on.
     """
-    check_loopback(host)
-    asyncio.run(_serve(review, name, port, browser, host, queue))
+    asyncio.run(_serve(review, name, port, browser, queue))
 
 
-async def _serve(make_review, name: str, port: int, browser: bool, host: str, queue: QueueRun | None) -> None:
+async def _serve(make_review, name: str, port: int, browser: bool, queue: QueueRun | None) -> None:
     stop = asyncio.Event()
     _on_signals(stop.set)
     server = Server("quality-sentinel-review", VirtualNode)
@@ -57,8 +55,8 @@ async def _serve(make_review, name: str, port: int, browser: bool, host: str, qu
         queue.look()
     server.controller.on_server_bind.add(functools.partial(_protect, guard))
     running = server.start(
-        port=port, host=host, exec_mode="task", thread=True, open_browser=False, show_connection_info=False, timeout=0,
-        backend="aiohttp", disable_logging=True,
+        port=port, host=LOOPBACK, exec_mode="task", thread=True, open_browser=False, show_connection_info=False,
+        timeout=0, backend="aiohttp", disable_logging=True,
     )  # fmt: skip
     await _until_ready(server, running, port)
     try:

@@ -1,12 +1,15 @@
-"""Needs trame and trame-slicer. Slicer's axial, coronal and sagittal view of the case, shown in the page."""
+"""Needs trame and trame-slicer. A MRML scene without Slicer's application, and its slice views, shown in the page."""
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import slicer
+import slicer.util
 from slicer import (
     vtkMRMLAbstractViewNode,
     vtkMRMLApplicationLogic,
@@ -17,9 +20,9 @@ from trame_rca.encoders import RcaImageEncoder
 from trame_slicer.core import SlicerApp
 from trame_slicer.rca_view import RemoteSliceViewFactory
 from trame_slicer.views import ViewLayoutDefinition
-from vtkmodules.vtkCommonCore import vtkCommand
+from vtkmodules.vtkCommonCore import vtkCommand, vtkLogger, vtkOutputWindow
 
-from ..scene.views import jump_to_slice, middle_of, slice_shown
+from ..scene.views import jump_to_slice, mask_center, show_box, slice_shown
 from ..volume import CtVolume, Segment
 
 AXIAL, CORONAL, SAGITTAL = "axial", "coronal", "sagittal"
@@ -31,13 +34,30 @@ _FLAT = 1 / 3
 """A CT that is so much lower than wide is better read in wide views below each other."""
 
 
+@functools.cache
+def start_scene() -> SlicerApp:
+    """trame-slicer's application object, with its scene as ``slicer.mrmlScene``; one for the whole process.
+
+    ``scene/`` is written for Slicer, where the scene and the modules' logics are always there. The ``slicer`` package
+    outside Slicer has the classes alone; the rest is put where that room looks for it. Nothing else is imitated.
+    """
+    vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)
+    app = SlicerApp()
+    vtkOutputWindow.GetInstance().SetDisplayModeToNever()  # it says warnings; the logger says the errors, too
+    slicer.mrmlScene = app.scene
+    slicer.app = SimpleNamespace(applicationLogic=lambda: app.app_logic)
+    slicer.modules = SimpleNamespace(
+        volumes=SimpleNamespace(logic=lambda: app.volumes_logic),
+        segmentations=SimpleNamespace(logic=lambda: app.segmentations_logic),
+        terminologies=SimpleNamespace(logic=lambda: app.terminologies_logic),
+    )
+    return app
+
+
 class CaseViews:
     """The three slice views.
 
     ``on_scroll`` is called with the canonical k of the axial view when it shows another slice.
-
-    Attributes:
-        templates: names of the views' trame templates, by orientation.
     """
 
     def __init__(self, server, app: SlicerApp, on_scroll: Callable[[int], None]) -> None:
@@ -64,7 +84,6 @@ class CaseViews:
         for name in (CORONAL, SAGITTAL):  # lines across the axial view would only hide what is judged
             logic = app.app_logic.GetSliceLogic(self._views[name].get_view_node())
             logic.GetSliceDisplayNode().SetIntersectingSlicesVisibility(False)
-        self.templates = {name: view.get_singleton_tag() for name, view in self._views.items()}
         self._sizes: dict[str, tuple[int, ...]] = {}
         self._k: int | None = None
         self._ct: CtVolume | None = None
@@ -136,21 +155,12 @@ class CaseViews:
             self._frame_in(view.get_view_node())
 
     def _frame_in(self, node) -> None:
-        to_ras = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())
-        on_slice = (self._corners @ np.linalg.inv(to_ras).T)[:, :2]
-        low, high = on_slice.min(axis=0), on_slice.max(axis=0)
-        to_ras[:, 3] = to_ras @ [*(low + high) / 2, 0.0, 1.0]
-        pixels = np.maximum(node.GetDimensions()[:2], 1)
-        mm = max(np.maximum(self._more * (high - low), _SMALLEST_MM) / pixels)
-        self._sizes[node.GetID()] = tuple(pixels)
-        with slicer.util.NodeModify(node):
-            node.GetSliceToRAS().DeepCopy(slicer.util.vtkMatrixFromArray(to_ras))
-            node.UpdateMatrices()
-            node.SetFieldOfView(*pixels * mm, node.GetFieldOfView()[2])
+        self._sizes[node.GetID()] = node.GetDimensions()[:2]
+        show_box(node, self._corners, self._more, _SMALLEST_MM)
 
     def _resized(self, node, _event) -> None:
         """A view has another size in the page: what it was to show fills it again."""
-        if self._sizes[node.GetID()] != tuple(np.maximum(node.GetDimensions()[:2], 1)):
+        if self._sizes[node.GetID()] != node.GetDimensions()[:2]:
             self._frame_in(node)
 
     def jump(self, k: int, segment: Segment | None) -> None:
@@ -158,20 +168,15 @@ class CaseViews:
 
         The middle is taken from the masks as they were read: ``scene.segment_center`` would read the scene each time.
         """
-        jump_to_slice(self._volume_node, k, None if segment is None else self._middle(segment, k))
+        center = None
+        if segment is not None:
+            corner = [axis.start for axis in segment.box]
+            center = mask_center(segment.labels, segment.value, corner, self._ct.frame, k)
+        jump_to_slice(self._volume_node, k, center)
 
     def show_voxel(self, k: int, j: int, i: int) -> None:
         """Let all views cut a canonical voxel."""
         jump_to_slice(self._volume_node, k, tuple((self._ct.frame.ijk_to_ras @ [i, j, k, 1.0])[:3]))
-
-    def _middle(self, segment: Segment, k: int) -> tuple[float, ...] | None:
-        """RAS of the segment's middle in slice ``k``, or in the nearest slice that it has."""
-        slices = segment.occupied_slices()
-        if not len(slices):
-            return None
-        row, column = middle_of(segment.slice_mask(int(slices[np.argmin(np.abs(slices - k))])))
-        place = [segment.box[2].start + column, segment.box[1].start + row, k, 1.0]
-        return tuple(float(x) for x in (self._ct.frame.ijk_to_ras @ place)[:3])
 
     def _scrolled(self, *_) -> None:
         k = self.k

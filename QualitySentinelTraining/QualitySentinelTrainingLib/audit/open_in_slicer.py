@@ -35,7 +35,7 @@ def main(words, out):
 
     from QualitySentinelLib.errors import QualitySentinelError
     from QualitySentinelLib.reading import read_ct, read_segmentation
-    from QualitySentinelLib.scene.adding import add_ct, add_segmentation
+    from QualitySentinelLib.scene import add_ct, add_segmentation
 
     try:
         if not slicer.util.getModuleLogic("QualitySentinel").setupPythonRequirements():

@@ -65,8 +65,8 @@ class TestSelection:
         click_row(reviewed.ui.resultsTable, 0)
         drawn = []
         monkeypatch.setattr(scene_display.quality_map, "update_quality_map_steps", lambda *_: drawn.append("map"))
-        monkeypatch.setattr(scene_display.quality_surface, "show_quality_surface", lambda *_, **__: drawn.append("3D"))
-        reviewed.ui.previousButton.click()
+        monkeypatch.setattr(scene_display.scene, "show_quality_surface", lambda *_, **__: drawn.append("3D"))
+        reviewed.ui.previousFlaggedButton.click()
         assert drawn == []
 
     def test_a_segment_that_was_removed_hides_no_other(self, reviewed, a_segmentation_node):
@@ -204,7 +204,7 @@ class TestRecord:
             raise RuntimeError("nothing can be drawn")
 
         monkeypatch.setattr(review.display, "follow", fail)
-        reviewed.ui.nextButton.click()
+        reviewed.ui.nextFlaggedButton.click()
         assert review.record.due
 
     def test_an_accept_just_before_the_panel_goes_is_kept(self, reviewed, a_segmentation_node):

@@ -58,7 +58,7 @@ def a_review():
 
 
 def test_an_edit_is_scored_in_steps_and_another_one_begins_anew(slicer, a_review):
-    from QualitySentinelLib.panel.rescoring import rescoring_in_steps
+    from QualitySentinelLib.panel.scoring_run import rescoring_in_steps
 
     begun, case = [], CaseScore([], 0.8)
 
@@ -77,7 +77,7 @@ def test_an_edit_is_scored_in_steps_and_another_one_begins_anew(slicer, a_review
 
 
 def test_a_failure_is_a_warning_and_no_message_box(slicer, a_review):
-    from QualitySentinelLib.panel.rescoring import rescoring_in_steps
+    from QualitySentinelLib.panel.scoring_run import rescoring_in_steps
 
     def fail(review, segment_ids):
         raise ModelError("the model is gone; import it again")

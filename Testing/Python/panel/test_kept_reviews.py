@@ -10,10 +10,11 @@ from Testing.Python.panel.using import apply, run_events_until, scored_again, te
 @pytest.fixture
 def kept(slicer, a_ct_node, a_segmentation_node, a_small_model):
     """A scene that keeps a review of liver and spleen, a slice of each accepted, and no panel; the session."""
+    from QualitySentinelLib.options import ScoringOptions
     from QualitySentinelLib.review import ReviewSession
     from QualitySentinelLib.scene import keep_review, score_steps
 
-    *_, last = score_steps(a_ct_node, a_segmentation_node, a_small_model, device="cpu")
+    *_, last = score_steps(a_ct_node, a_segmentation_node, lambda: a_small_model, ScoringOptions(device="cpu"))
     session = ReviewSession(last.score)
     for segment_id in ("liver", "spleen"):
         session.accept(segment_id, session.segment(segment_id).slices[2].k)

@@ -45,7 +45,7 @@ def test_a_row_shows_its_segment_alone_and_its_worst_slice(reviewed, a_segmentat
 
 def test_a_row_that_is_clicked_again_goes_back_to_the_worst_slice(reviewed):
     click_row(reviewed.ui.resultsTable, 0)
-    reviewed.ui.previousButton.click()
+    reviewed.ui.previousFlaggedButton.click()
     assert reviewed.panel.review_panel.session.current.k == 9
     click_row(reviewed.ui.resultsTable, 0)
     assert reviewed.panel.review_panel.session.current.k == 10
@@ -74,7 +74,7 @@ def test_accepting_a_segment_and_taking_that_back(reviewed):
 
 def test_undo_shows_what_it_has_changed(reviewed):
     ui, session = reviewed.ui, reviewed.panel.review_panel.session
-    ui.nextButton.click()
+    ui.nextFlaggedButton.click()
     first = session.current
     ui.acceptButton.click()
     click_row(ui.resultsTable, 1)
@@ -87,27 +87,27 @@ def test_undo_shows_what_it_has_changed(reviewed):
 def test_buttons_are_off_where_they_would_do_nothing(reviewed):
     ui = reviewed.ui
     assert not ui.acceptButton.enabled and not ui.correctButton.enabled and not ui.undoButton.enabled
-    assert ui.nextButton.enabled
+    assert ui.nextFlaggedButton.enabled
     ui.thresholdSliderWidget.value = 0.0
     click_row(ui.resultsTable, 1)
     assert not ui.acceptSegmentButton.enabled, "the liver has no open slice left"
     click_row(ui.resultsTable, 0)
     click(ui.acceptSegmentButton)
-    assert not ui.nextButton.enabled, "nothing is open any more"
+    assert not ui.nextFlaggedButton.enabled, "nothing is open any more"
 
 
 def test_each_segmentation_has_its_own_review(
     slicer, reviewed, a_case, a_segmentation_node, a_ct_node, a_torso, segmentation_node_of
 ):
     ui = reviewed.ui
-    ui.nextButton.click()
+    ui.nextFlaggedButton.click()
     ui.acceptButton.click()
     ui.thresholdSliderWidget.value = 0.65
     before = texts(ui.resultsTable)
     other = segmentation_node_of(a_torso.labels, {1: "liver"}, a_ct_node)
     ui.inputSegmentationSelector.setCurrentNode(other)
     assert texts(ui.resultsTable) == [] and ui.summaryLabel.text == "Not scored yet"
-    assert not ui.nextButton.enabled and not ui.exportButton.enabled
+    assert not ui.nextFlaggedButton.enabled and not ui.exportButton.enabled
     a_case.segments.pop()
     review_of(reviewed, other, a_ct_node, a_case)
     ui.thresholdSliderWidget.value = 0.92
@@ -134,7 +134,7 @@ def test_a_review_goes_with_its_segmentation_or_ct(slicer, reviewed, a_ct_node):
 
 
 def test_a_closed_scene_leaves_nothing(slicer, reviewed):
-    reviewed.ui.nextButton.click()
+    reviewed.ui.nextFlaggedButton.click()
     slicer.mrmlScene.Clear(0)
     slicer.app.processEvents()
     assert texts(reviewed.ui.resultsTable) == []
@@ -143,7 +143,7 @@ def test_a_closed_scene_leaves_nothing(slicer, reviewed):
 
 
 def test_a_new_panel_takes_the_review_up_without_scoring(reviewed, open_panel, a_segmentation_node, monkeypatch):
-    reviewed.ui.nextButton.click()
+    reviewed.ui.nextFlaggedButton.click()
     reviewed.ui.acceptButton.click()
     reviewed.ui.thresholdSliderWidget.value = 0.7
     rows = texts(reviewed.ui.resultsTable)
@@ -156,7 +156,7 @@ def test_a_new_panel_takes_the_review_up_without_scoring(reviewed, open_panel, a
 
 
 def test_the_scene_brings_the_review_back(slicer, reviewed, tmp_path):
-    reviewed.ui.nextButton.click()
+    reviewed.ui.nextFlaggedButton.click()
     reviewed.ui.acceptButton.click()
     rows, label = texts(reviewed.ui.resultsTable), reviewed.ui.currentLabel.text
     path = tmp_path / "scene.mrb"
@@ -188,7 +188,7 @@ def test_every_action_of_the_reader_is_in_the_scene_at_once(reviewed, a_segmenta
 
     session, ui = reviewed.panel.review_panel.session, reviewed.ui
     actions = (
-        ui.nextButton.click, ui.acceptButton.click, ui.acceptSegmentButton.click, ui.undoButton.click,
+        ui.nextFlaggedButton.click, ui.acceptButton.click, ui.acceptSegmentButton.click, ui.undoButton.click,
         ui.redoButton.click, lambda: setattr(ui.thresholdSliderWidget, "value", 0.65),
     )  # fmt: skip
     for action in actions:

@@ -57,7 +57,7 @@ class TestExport:
 
     def test_after_a_scene_in_one_file_results_lie_beside_it(self, slicer, reviewed, tmp_path, monkeypatch):
         """The files that the nodes were read from were unpacked into Slicer's cache, and are gone."""
-        reviewed.ui.nextButton.click()
+        reviewed.ui.nextFlaggedButton.click()
         slicer.util.saveScene(str(tmp_path / "case.mrb"))
         elsewhere = tmp_path / "working folder"
         elsewhere.mkdir()
@@ -191,7 +191,7 @@ def test_nothing_is_cut_off(open_panel, a_ct_node, a_segmentation_node, a_case, 
         review_of(panel, a_segmentation_node, a_ct_node, a_case)
         for name in ("export", "advanced"):
             getattr(panel.ui, f"{name}CollapsibleButton").collapsed = False
-        panel.ui.nextButton.click()
+        panel.ui.nextFlaggedButton.click()
         for _ in range(3):
             slicer.app.processEvents()
         assert QWidget.width(panel.parent) == width, "wider than the room that it has"

@@ -52,14 +52,16 @@ def test_a_removed_ct_leaves_no_review_on_another_one(slicer, reviewed, a_ct_nod
     assert texts(reviewed.ui.resultsTable) == [] and list(reviewed.reviews) == []
 
 
-def test_a_label_map_or_a_quality_map_is_not_taken_for_the_ct(slicer, module, a_torso):
+def test_a_label_map_or_a_quality_map_is_not_taken_for_the_ct(slicer, a_torso):
+    from QualitySentinelLib.scene.nodes import volume_of
+
     slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
     drawn = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Segmentation predicted DSC")
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
     node.SetNodeReferenceID("QualitySentinelQualityMap", drawn.GetID())
-    assert module.QualitySentinelLogic.volumeOfSegmentation(None) is None
+    assert volume_of(None) is None
     ct = slicer.util.addVolumeFromArray(a_torso.hu, a_torso.ijk_to_ras, "CT")
-    assert module.QualitySentinelLogic.volumeOfSegmentation(None) is ct
+    assert volume_of(None) is ct
 
 
 def test_a_review_that_cannot_be_read_is_read_once(slicer, panel, a_segmentation_node, a_ct_node, caplog):

@@ -15,7 +15,7 @@ from QualitySentinelLib.datasets import read_case
 from QualitySentinelLib.datasets.pool import LIST_COLUMNS, corrected_file, read_list
 from QualitySentinelLib.errors import CancelledError, InputError, UsageError
 from QualitySentinelLib.report import write_scored_segmentation
-from QualitySentinelLib.review.queue import ReviewQueue, State, carry_out
+from QualitySentinelLib.review.queue import ReviewQueue, State, run_now
 from QualitySentinelLib.scores import CaseScore
 from QualitySentinelLib.scores.tables import write_table
 from QualitySentinelLib.web_review.queue_run import QueueRun
@@ -130,12 +130,12 @@ def test_corrected_masks_take_the_place_of_the_pools_and_lie_beside_the_list(mak
 def test_cases_that_are_gone_or_cannot_be_shown_are_named_and_passed_over(make_queue):
     queue, asked = make_queue("gone", "a", "b"), []
 
-    def do(what, of):
+    async def do(what, of):
         asked.append((what, of.name if what == "open" else of.case))
         if asked[-1] == ("open", "a"):
             raise InputError("a.nii.gz:\nis damaged")
 
-    carry_out(queue.act("next_case"), do)
+    run_now(queue.act("next_case", do))
     assert asked == [("open", "a"), ("open", "b"), ("look", "b")] and queue.current.case == queue.opened == "b"
     assert [line.split(":")[0] for line in queue.passed_over] == ["gone", "a"]
     assert "not in" in queue.passed_over[0] and queue.passed_over[1].endswith("a.nii.gz: is damaged")
@@ -146,13 +146,14 @@ def test_cases_that_are_gone_or_cannot_be_shown_are_named_and_passed_over(make_q
 def test_the_reader_keeps_the_case_when_no_earlier_one_can_be_opened(make_queue):
     queue, asked = make_queue("a", "b"), []
     queue.step()
-    carry_out(queue.act("next_case"), lambda what, of: None)
 
-    def refuse(what, of):
-        asked.append((what, of.name))
-        raise InputError("is damaged")
+    async def do(what, of):
+        if what == "open" and queue.opened:
+            asked.append((what, of.name))
+            raise InputError("is damaged")
 
-    carry_out(queue.act("previous_case"), refuse)
+    run_now(queue.act("next_case", do))
+    run_now(queue.act("previous_case", do))
     assert asked == [("open", "a")] and queue.current.case == queue.opened == "b"
     assert not queue.actions()["previous_case"].enabled
 
@@ -160,16 +161,16 @@ def test_the_reader_keeps_the_case_when_no_earlier_one_can_be_opened(make_queue)
 def test_an_unexpected_failure_does_not_give_one_case_the_masks_of_another(make_queue):
     queue, saved = make_queue("a", "b"), []
 
-    def do(what, of):
+    async def do(what, of):
         if what == "save":
             saved.append(of.name)
         if what == "open" and of.name == "b":
             raise MemoryError
 
-    carry_out(queue.act("next_case"), do)
+    run_now(queue.act("next_case", do))
     for action in ("next_case", "mark_done"):
         with pytest.raises(MemoryError):
-            carry_out(queue.act(action), do)
+            run_now(queue.act(action, do))
         assert queue.current.case == queue.opened == "a"
     assert saved == ["a.seg.nrrd"]
 
@@ -218,11 +219,13 @@ def test_every_view_carries_out_the_same_steps(make_queue, pool):
     queue, asked = make_queue("a", ("b", "liver", 7), ("b", "spleen", 9)), []
 
     def do(action, fail=None):
-        asked.clear()
-        carry_out(queue.act(action), lambda what, of: asked.append(what) or (fail == what and refuse()))
+        async def step(what, _of):
+            asked.append(what)
+            if what == fail:
+                raise CancelledError("no")
 
-    def refuse():
-        raise CancelledError("no")
+        asked.clear()
+        run_now(queue.act(action, step))
 
     do("mark_done")
     assert not asked, "no case is open"

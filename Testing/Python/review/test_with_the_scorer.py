@@ -49,7 +49,7 @@ def test_after_an_edit_only_its_slice_is_drawn_anew(scored_again, an_edit):
     heard = []
     session.observe(heard.append)
     assert session.update(scored_again(labels, previous=session.case)[-1].score) == ("1",)
-    assert [event.slices for event in heard] == [(("1", k),)], "its accept is lost"
+    assert [event.segments for event in heard] == [("1",)] and not session.is_accepted("1", k)
     assert [(c.segment_id, c.k) for c in session.edits()] == [("1", k)]
 
 

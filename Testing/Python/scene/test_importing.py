@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from QualitySentinelLib.scene.importing import full_collections_later, import_steps, without_full_collections
+from QualitySentinelLib.scene.importing import full_collections_later, import_steps
 from QualitySentinelLib.steps import run_to_end
 
 
@@ -69,10 +69,10 @@ def test_an_import_that_is_left_comes_to_its_end(a_slow_package):
 def test_full_collections_come_back_when_all_have_ended():
     before = gc.get_threshold()
 
-    @without_full_collections
     def steps():
-        yield
-        yield
+        with full_collections_later():
+            yield
+            yield
 
     first, second = steps(), steps()
     next(first), next(second)

@@ -237,7 +237,7 @@ def test_after_an_edit_only_the_edited_slice_is_drawn_again(slicer, a_torso, a_c
     slicer.util.updateSegmentBinaryLabelmapFromArray(
         (edited == 1).astype(np.uint8), a_segmentation_node, "liver", a_ct_node
     )
-    update_quality_map(a_segmentation_node, a_ct_node, scored(edited, a_torso.names, fresh), ["liver"])
+    update_quality_map(a_segmentation_node, a_ct_node, scored(edited, a_torso.names, fresh))
     assert map_node.GetImageData() is image
     assert slicer.util.arrayFromVolume(map_node)[0, 0, 0] == pytest.approx(0.77)
     slicer.util.arrayFromVolume(map_node)[0, 0, 0] = -1
@@ -254,7 +254,7 @@ def test_an_edit_beyond_the_map_and_an_erased_slice_are_shown_too(slicer, a_tors
     slicer.util.updateSegmentBinaryLabelmapFromArray(
         (edited == 1).astype(np.uint8), a_segmentation_node, "liver", a_ct_node
     )
-    update_quality_map(a_segmentation_node, a_ct_node, scored(edited, a_torso.names), {"liver"})
+    update_quality_map(a_segmentation_node, a_ct_node, scored(edited, a_torso.names))
     map_node = map_of(slicer, a_segmentation_node)
     assert_shows(on_ct(slicer, map_node, a_ct_node), expected(edited, a_torso.names))
 

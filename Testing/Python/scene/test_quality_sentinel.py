@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from QualitySentinelLib.errors import CancelledError, InputError
+from QualitySentinelLib.errors import CancelledError, InputError, ModelError
 
 ROOT = Path(__file__).resolve().parents[3]
 MODULE = ROOT / "QualitySentinel" / "QualitySentinel.py"
@@ -84,11 +84,23 @@ class TestLogic:
         with pytest.raises(InputError, match="no CT is selected"):
             logic.score(None, a_segmentation_node)
 
-    def test_finds_the_volume_that_a_segmentation_was_made_on(self, slicer, logic, a_ct_node, a_segmentation_node):
-        assert logic.volumeOfSegmentation(a_segmentation_node) is a_ct_node
-        assert logic.volumeOfSegmentation(None) is a_ct_node
+    def test_embeddings_may_lie_elsewhere(self, logic, a_ct_node, a_segmentation_node, monkeypatch):
+        from QualitySentinelLib import checkpoint
+
+        def load(source, embeddings):
+            raise ModelError(f"{source} with {embeddings}")
+
+        monkeypatch.setattr(checkpoint, "load_model", load)
+        with pytest.raises(ModelError, match="best.pth with elsewhere.pkl"):
+            logic.score(a_ct_node, a_segmentation_node, model="best.pth", embeddings="elsewhere.pkl")
+
+    def test_finds_the_volume_that_a_segmentation_was_made_on(self, slicer, a_ct_node, a_segmentation_node):
+        from QualitySentinelLib.scene.nodes import volume_of
+
+        assert volume_of(a_segmentation_node) is a_ct_node
+        assert volume_of(None) is a_ct_node
         slicer.mrmlScene.Clear(0)
-        assert logic.volumeOfSegmentation(None) is None
+        assert volume_of(None) is None
 
     def test_exports_the_files_of_the_command_line(self, logic, a_ct_node, a_segmentation_node, tmp_path):
         pytest.importorskip("QualitySentinelLib.report.html_report")

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from QualitySentinelLib.errors import InputError
+from QualitySentinelLib.options import ScoringOptions
 from QualitySentinelLib.review import ReviewSession
 from QualitySentinelLib.scores import Stage, Status
 
 torch = pytest.importorskip("torch")
+BRIEFLY = ScoringOptions(device="cpu", step_seconds=1e-9)
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def a_session(a_ct_node, a_segmentation_node, a_small_model) -> ReviewSession:
 def scored(ct_node, segmentation_node, model, **options):
     from QualitySentinelLib.scene import score_steps
 
-    *_, last = score_steps(ct_node, segmentation_node, model, device="cpu", **options)
+    *_, last = score_steps(ct_node, segmentation_node, lambda: model, ScoringOptions(device="cpu"), **options)
     assert last.finished
     return last.score
 
@@ -45,7 +47,7 @@ def scored(ct_node, segmentation_node, model, **options):
 def rescored(ct_node, segmentation_node, model, session, segment_ids):
     from QualitySentinelLib.scene import rescore
 
-    *_, last = rescore(ct_node, segmentation_node, model, session, segment_ids, device="cpu")
+    *_, last = rescore(ct_node, segmentation_node, lambda: model, session, segment_ids, ScoringOptions(device="cpu"))
     assert last.finished
     return last.score
 
@@ -74,7 +76,7 @@ def test_steps_say_what_comes_next_and_end_with_the_scores_of_the_scorer(a_ct_no
     from QualitySentinelLib.scene import ct_from_node, score_steps, segmentation_from_node
     from QualitySentinelLib.scorer import Scorer
 
-    steps = list(score_steps(a_ct_node, a_segmentation_node, lambda: a_small_model, device="cpu"))
+    steps = list(score_steps(a_ct_node, a_segmentation_node, lambda: a_small_model, ScoringOptions(device="cpu")))
     stages = list(dict.fromkeys(step.stage for step in steps))
     assert stages[0] is Stage.LOADING and stages[1] is Stage.READING and stages[-1] is Stage.SCORING
     assert [step.finished for step in steps] == [False] * (len(steps) - 1) + [True]
@@ -90,7 +92,7 @@ def test_segments_are_complete_one_after_another(a_ct_node, a_segmentation_node,
     from QualitySentinelLib.scene import score_steps
 
     finished = []
-    for step in score_steps(a_ct_node, a_segmentation_node, a_small_model, device="cpu", step_seconds=1e-9):
+    for step in score_steps(a_ct_node, a_segmentation_node, lambda: a_small_model, BRIEFLY):
         finished.append([s.segment_id for s in step.score.segments if s.status is Status.SCORED])
     assert [[], ["liver"], ["liver", "spleen"]] == [f for n, f in enumerate(finished) if not n or f != finished[n - 1]]
 
@@ -101,7 +103,7 @@ def test_cancelling_ends_at_the_next_step_whatever_the_stage(a_ct_node, a_segmen
 
     stop = []
     steps = score_steps(
-        a_ct_node, a_segmentation_node, a_small_model, device="cpu", step_seconds=1e-9, cancelled=lambda: bool(stop)
+        a_ct_node, a_segmentation_node, lambda: a_small_model, BRIEFLY, cancelled=lambda: bool(stop)
     )
     for _ in range(step):
         next(steps)
@@ -114,7 +116,7 @@ def test_errors_of_the_inputs_come_as_one_line(a_segmentation_node, a_small_mode
     from QualitySentinelLib.scene import score_steps
 
     with pytest.raises(InputError, match="no CT is selected"):
-        list(score_steps(None, a_segmentation_node, a_small_model, device="cpu"))
+        list(score_steps(None, a_segmentation_node, lambda: a_small_model, BRIEFLY))
 
 
 def test_after_an_edit_of_one_slice_only_that_slice_and_its_empty_neighbours_are_run(
@@ -226,8 +228,8 @@ def test_a_rescoring_that_was_cancelled_leaves_everything_to_the_next(
     paint(a_segmentation_node, "liver", mask, a_ct_node)
     stop = []
     steps = rescore(
-        a_ct_node, a_segmentation_node, a_small_model, a_session, {"liver"},
-        device="cpu", cancelled=lambda: bool(stop), step_seconds=1e-9,
+        a_ct_node, a_segmentation_node, lambda: a_small_model, a_session, {"liver"}, BRIEFLY,
+        cancelled=lambda: bool(stop),
     )  # fmt: skip
     for step in steps:
         if step.stage is Stage.SCORING:
@@ -318,8 +320,8 @@ def test_after_any_edits_the_review_has_the_scores_of_a_scoring_from_scratch(
         if random.random() < 0.6:
             edited = set(told)
             steps = rescore(
-                a_ct_node, a_segmentation_node, a_small_model, a_session, edited,
-                device="cpu", step_seconds=1e-9, cancelled=lambda: random.random() < 0.02,
+                a_ct_node, a_segmentation_node, lambda: a_small_model, a_session, edited, BRIEFLY,
+                cancelled=lambda: random.random() < 0.02,
             )  # fmt: skip
             *_, last = steps
             if last.finished:

@@ -11,7 +11,15 @@ import pytest
 from QualitySentinelLib.setup import available_memory, memory, memory_needed, memory_warning
 
 GIB = 1 << 30
-LARGE = (300, 512, 512)
+
+
+def a_volume(k, j, i):
+    """A volume node of 16 bits a voxel."""
+    image = SimpleNamespace(GetNumberOfPoints=lambda: k * j * i, GetScalarSize=lambda: 2)
+    return SimpleNamespace(GetImageData=lambda: image)
+
+
+LARGE = a_volume(300, 512, 512)
 
 
 @pytest.fixture
@@ -66,7 +74,7 @@ def test_no_ct_is_no_reason_to_warn(free, slicer):
 
 
 def test_the_estimate_grows_with_the_ct_by_its_bytes(no_torch):
-    assert memory_needed((600, 512, 512)) - memory_needed(LARGE) == 300 * 512 * 512 * (2 + 1 + 1)
+    assert memory_needed(a_volume(600, 512, 512)) - memory_needed(LARGE) == 300 * 512 * 512 * (2 + 1 + 1)
 
 
 def test_pytorch_counts_only_until_it_is_imported(no_torch, monkeypatch):
@@ -79,7 +87,7 @@ def test_the_nodes_own_sizes_are_used(slicer, no_torch):
     small = np.zeros((10, 20, 30))
     ct = slicer.util.addVolumeFromArray(small.astype(np.int16), name="CT")
     exact = slicer.util.addVolumeFromArray(small.astype(np.float64), name="CT of doubles")
-    assert memory_needed(ct) == memory_needed((10, 20, 30))
+    assert memory_needed(ct) == memory_needed(a_volume(10, 20, 30))
     assert memory_needed(exact) - memory_needed(ct) == small.size * 2
 
 

@@ -60,7 +60,7 @@ def all_open(style, scored):
     """The panel with all sections open, a segment selected and a slice accepted, 350 pixels wide."""
     for section in SECTIONS:
         getattr(scored.ui, f"{section}CollapsibleButton").collapsed = False
-    click(scored.ui.nextButton)
+    click(scored.ui.nextFlaggedButton)
     click(scored.ui.acceptButton)
     scored.parent.window().resize(1200, 1900)
     show(scored.ui.packageInfoButton)
@@ -152,7 +152,7 @@ def test_long_names_are_shortened_and_nothing_grows(slicer, style, a_ct, a_torso
     panel = open_panel()
     click(panel.ui.applyButton)
     wait_for_scores(panel)
-    click(panel.ui.nextButton)
+    click(panel.ui.nextFlaggedButton)
     assert panel.parent.minimumSizeHint().width() <= WIDTH
     table = panel.ui.resultsTable
     assert table.horizontalHeader().length() <= QWidget.width(table.viewport())
@@ -178,13 +178,14 @@ def test_every_decision_is_in_sight_on_a_small_screen(slicer, style, scored):
     """Of a screen 1000 pixels high Slicer leaves 540 to the module, its help on top of them."""
     window = slicer.util.mainWindow()
     assert scored.ui.inputsCollapsibleButton.collapsed, "Apply was pressed"
-    click(scored.ui.nextButton)
+    click(scored.ui.nextFlaggedButton)
     window.panel.setFixedHeight(540)
     try:
         show(scored.ui.thresholdSliderWidget)
         window.panel.verticalScrollBar().setValue(0)
         slicer.app.processEvents()
-        for name in ("resultsTable", "previousButton", "nextButton", "acceptButton", "acceptSegmentButton"):
+        names = ("resultsTable", "previousFlaggedButton", "nextFlaggedButton", "acceptButton", "acceptSegmentButton")
+        for name in names:
             widget = getattr(scored.ui, name)
             bottom = widget.mapTo(window.panel.viewport(), QWidget.rect(widget).bottomLeft()).y()
             assert bottom <= 540 - 24, name

@@ -60,14 +60,14 @@ def erase_a_slice(slicer, k=SLICE):
 def test_the_section_is_folded_until_it_is_wanted(panel):
     ui = panel.ui
     assert ui.queueCollapsibleButton.collapsed
-    assert not ui.queueDoneButton.enabled and ui.queueNextButton.enabled
+    assert not ui.markDoneButton.enabled and ui.nextCaseButton.enabled
     ui.queueListEdit.currentPath = ""
-    assert not ui.queueNextButton.enabled
+    assert not ui.nextCaseButton.enabled
 
 
 def test_cases_come_one_after_the_other_and_what_is_done_is_kept(slicer, panel, pool):
     ui = panel.ui
-    click(ui.queueNextButton)
+    click(ui.nextCaseButton)
     assert ui.queueLabel.text.splitlines()[0] == "Case 1 of 4 · reason 1"
     assert nodes(slicer) == {"a segmentation"} and nodes(slicer, "vtkMRMLScalarVolumeNode") == {"a"}
     assert not ui.queueListEdit.isVisible(), "the list is chosen"
@@ -77,7 +77,7 @@ def test_cases_come_one_after_the_other_and_what_is_done_is_kept(slicer, panel, 
     wait_for_scores(panel)
     erase_a_slice(slicer)
     before = {path: path.read_bytes() for path in (pool / "masks").iterdir()}
-    click(ui.queueDoneButton)
+    click(ui.markDoneButton)
     assert nodes(slicer) == {"bare segmentation"}, "b is damaged; a is gone"
     assert "b: " in ui.queueLabel.text
     assert not nodes(slicer, "vtkMRMLTableNode"), "the tables of a are gone, too"
@@ -89,7 +89,7 @@ def test_cases_come_one_after_the_other_and_what_is_done_is_kept(slicer, panel, 
     areas = [{s.structure: int(s.areas.sum()) for s in masks} for masks in (corrected, original)]
     assert areas[0]["liver"] < areas[1]["liver"] and areas[0]["spleen"] == areas[1]["spleen"]
     assert before == {path: path.read_bytes() for path in before}
-    click(ui.queueBackButton)
+    click(ui.backToPoolButton)
     assert nodes(slicer) == {"c segmentation"}
     assert [row.case for row in read_list(pool / "next" / "back_to_pool.csv")] == ["bare"]
 
@@ -97,13 +97,13 @@ def test_cases_come_one_after_the_other_and_what_is_done_is_kept(slicer, panel, 
 def test_rows_of_slices_jump_there(slicer, panel, a_torso):
     ui = panel.ui
     for _ in range(3):
-        click(ui.queueNextButton)
+        click(ui.nextCaseButton)
     assert "liver · slice 8" in ui.queueLabel.text
     assert position_of("Red") == pytest.approx(a_torso.ijk_to_ras[2] @ [0, 0, SLICE, 1])
     click(ui.applyButton)
     wait_for_scores(panel)
     first = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")[0]
-    click(ui.queueDoneButton)
+    click(ui.markDoneButton)
     assert "spleen · slice 9" in ui.queueLabel.text
     assert slicer.util.getNodesByClass("vtkMRMLSegmentationNode")[0] is first, "the case stays open"
     session = panel.panel.review_panel.session
@@ -116,31 +116,31 @@ def test_changes_are_lost_only_with_the_users_word(slicer, panel, monkeypatch):
     def answer(yes):
         return lambda text, *_a, **_k: asked.append(text) or yes
 
-    click(ui.queueNextButton)
+    click(ui.nextCaseButton)
     erase_a_slice(slicer)
     monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", answer(False))
-    click(ui.queueNextButton)
+    click(ui.nextCaseButton)
     click(ui.queueCloseButton)
     assert nodes(slicer) == {"a segmentation"} and len(asked) == 2 and "Press Done to save" in asked[0]
     assert "Case 1 of 4" in ui.queueLabel.text
     monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", answer(True))
     click(ui.queueCloseButton)
     assert not nodes(slicer) and ui.queueListEdit.isVisible()
-    click(ui.queueNextButton)
+    click(ui.nextCaseButton)
     assert nodes(slicer) == {"a segmentation"}, "the list is open again"
-    click(ui.queueNextButton)
+    click(ui.nextCaseButton)
     assert len(asked) == 3, "nothing was changed"
 
 
 def test_the_end_tells_the_next_command_and_the_last_is_taken_back(slicer, panel, pool):
     ui = panel.ui
-    click(ui.queueNextButton)
+    click(ui.nextCaseButton)
     for _ in range(4):
-        click(ui.queueBackButton)
+        click(ui.backToPoolButton)
     assert "Next round: quality-sentinel select" in ui.queueLabel.text
-    assert not nodes(slicer) and not ui.queueDoneButton.enabled
-    click(ui.queuePreviousButton)
-    assert nodes(slicer) == {"c segmentation"} and ui.queueBackButton.text == "Take again"
+    assert not nodes(slicer) and not ui.markDoneButton.enabled
+    click(ui.previousCaseButton)
+    assert nodes(slicer) == {"c segmentation"} and ui.backToPoolButton.text == "Take again"
 
 
 def test_a_list_that_cannot_be_read_is_told(slicer, panel, pool, monkeypatch):
@@ -148,21 +148,22 @@ def test_a_list_that_cannot_be_read_is_told(slicer, panel, pool, monkeypatch):
     monkeypatch.setattr(slicer.app, "testingEnabled", lambda: False)
     monkeypatch.setattr(slicer.util, "errorDisplay", lambda text, *_a, **_k: said.append(text))
     (pool / "next" / "selection.csv").write_text("name\nx\n")
-    click(panel.ui.queueNextButton)
+    click(panel.ui.nextCaseButton)
     assert len(said) == 1 and "no column 'case'" in said[0]
     assert panel.ui.queueListEdit.isVisible()
 
 
 def test_with_a_list_every_decision_is_in_sight_on_a_small_screen(slicer, panel):
     ui, window = panel.ui, slicer.util.mainWindow()
-    click(ui.queueNextButton)
+    click(ui.nextCaseButton)
     click(ui.applyButton)
     wait_for_scores(panel)
     wait_until(lambda: ui.inputsCollapsibleButton.collapsed, "folding")
     window.panel.setFixedHeight(540)
     try:
-        show(ui.queueDoneButton)
-        for name in ("previousButton", "acceptSegmentButton", "queueDoneButton", "queueBackButton", "queueNextButton"):
+        show(ui.markDoneButton)
+        names = ("previousFlaggedButton", "acceptSegmentButton", "markDoneButton", "backToPoolButton", "nextCaseButton")
+        for name in names:
             widget = getattr(ui, name)
             rect = QWidget.rect(widget)
             top, bottom = (widget.mapTo(window.panel.viewport(), at).y() for at in (rect.topLeft(), rect.bottomLeft()))
@@ -177,10 +178,10 @@ def test_a_list_of_dicom_series_is_worked_through(slicer, open_panel, a_torso, t
     panel = open_panel()
     panel.ui.queueListEdit.currentPath = str(tmp_path / "next" / "selection.csv")
     panel.ui.queuePoolEdit.currentPath = str(tmp_path / "pool")
-    click(panel.ui.queueNextButton)
+    click(panel.ui.nextCaseButton)
     assert panel.ui.queueLabel.text == "Case 1 of 2 · reason 1"
     erase_a_slice(slicer)
-    click(panel.ui.queueDoneButton)
+    click(panel.ui.markDoneButton)
     assert nodes(slicer) == {f"{second} segmentation"}
     ct = read_ct(tmp_path / "pool" / "a" / "ct")
     corrected = read_segmentation(tmp_path / "next" / "corrected" / f"{first}.seg.nrrd", ct)

@@ -63,7 +63,8 @@ class TestOpening:
 
     def test_before_apply_there_is_nothing_to_review(self, panel):
         assert rows_of(panel) == []
-        buttons = "nextButton previousButton acceptButton acceptSegmentButton undoButton correctButton exportButton"
+        buttons = "nextFlaggedButton previousFlaggedButton acceptButton acceptSegmentButton undoButton correctButton "
+        buttons += "exportButton"
         assert not any(getattr(panel.ui, name).enabled for name in buttons.split())
 
 
@@ -242,8 +243,8 @@ class TestKeys:
 
     def test_space_on_a_button_that_was_clicked_does_not_click_it_again(self, scored):
         wanted = open_slices(scored)
-        click(scored.ui.nextButton)
-        press(Qt.Key.Key_Space, widget=scored.ui.nextButton)
+        click(scored.ui.nextFlaggedButton)
+        press(Qt.Key.Key_Space, widget=scored.ui.nextFlaggedButton)
         assert tuple(scored.panel.review_panel.session.current) == wanted[1]
         click(scored.ui.acceptButton)
         press(Qt.Key.Key_Space, widget=scored.ui.acceptButton)
@@ -252,15 +253,16 @@ class TestKeys:
         assert not scored.panel.review_panel.session.is_accepted(*wanted[2])
 
     def test_keys_are_named_in_the_tooltips(self, panel):
-        for name, key in (("next", "Space"), ("previous", "Shift+Space"), ("accept", "(A)"), ("undo", "(Z)"),
-                          ("redo", "(Y)"), ("correct", "(E)"), ("acceptSegment", "(Shift+A)")):  # fmt: skip
+        keys = {"nextFlagged": "Space", "previousFlagged": "Shift+Space", "accept": "(A)", "undo": "(Z)", "redo": "(Y)",
+                "correct": "(E)", "acceptSegment": "(Shift+A)"}  # fmt: skip
+        for name, key in keys.items():
             assert key in getattr(panel.ui, f"{name}Button").toolTip
 
 
 class TestAccepting:
     def test_accept_marks_a_slice_as_fine_and_it_is_not_visited_again(self, scored):
         first, *rest = open_slices(scored)
-        click(scored.ui.nextButton)
+        click(scored.ui.nextFlaggedButton)
         before = rows_of(scored)[row_of(scored, first[0])]
         click(scored.ui.acceptButton)
         after = rows_of(scored)[row_of(scored, first[0])]
@@ -275,7 +277,7 @@ class TestAccepting:
 
     def test_an_accept_can_be_undone_and_done_again(self, scored):
         wanted = open_slices(scored)
-        click(scored.ui.nextButton)
+        click(scored.ui.nextFlaggedButton)
         press(Qt.Key.Key_A, widget=scored.parent)
         assert len(open_slices(scored)) == len(wanted) - 1
         press(Qt.Key.Key_Z, widget=scored.parent)
@@ -361,7 +363,7 @@ class TestErrors:
         return whole
 
     def test_errors_are_in_the_views_while_they_are_wanted(self, critical, a_segmentation, seen):
-        assert not critical.ui.applySliceButton.isVisible()
+        assert not critical.ui.applyToSliceButton.isVisible()
         before = seen("Red")
         press(Qt.Key.Key_X, widget=critical.parent)
         errors = a_segmentation.GetNodeReference("QualitySentinelErrors")
@@ -371,7 +373,7 @@ class TestErrors:
         red, green, blue = np.moveaxis(shown.astype(int) - before.astype(int), 2, 0)
         assert ((red - green > 40) & (blue - green > 20)).mean() > 0.001, "magenta"
         assert critical.ui.inputSegmentationSelector.currentNode() is a_segmentation
-        click(critical.ui.errorsButton)
+        click(critical.ui.toggleErrorsButton)
         assert a_segmentation.GetNodeReference("QualitySentinelErrors") is None
         assert not critical.ui.errorsLabel.isVisible()
 
@@ -385,7 +387,7 @@ class TestErrors:
         columns = sorted(set(island.voxels[island.voxels[:, 0] == k, 2].tolist()))
         first, last = (141 - 6.0 * i for i in (columns[-1], columns[0]))  # the torso's affine
         assert first - 3 <= position_of("Yellow") <= last + 3, "the other views cut the island, too"
-        click(critical.ui.applyIslandButton)
+        click(critical.ui.applyToIslandButton)
         wanted = before.copy()
         wanted[tuple(island.voxels.T)] = island.kind == "add"
         np.testing.assert_array_equal(self.mask(a_segmentation, a_ct), wanted)
@@ -529,7 +531,7 @@ class TestCorrecting:
 
 class TestExport:
     def test_export_writes_tables_json_and_the_report(self, scored, tmp_path):
-        click(scored.ui.nextButton)
+        click(scored.ui.nextFlaggedButton)
         click(scored.ui.acceptButton)
         scored.ui.exportFolderEdit.currentPath = str(tmp_path / "results")
         click(scored.ui.exportButton)

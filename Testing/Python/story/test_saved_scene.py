@@ -39,7 +39,7 @@ class TestReopening:
     @pytest.fixture
     def reviewed(self, scored):
         """A slice accepted, another looked at."""
-        click(scored.ui.nextButton)
+        click(scored.ui.nextFlaggedButton)
         click(scored.ui.acceptButton)
         press(Qt.Key.Key_Space, widget=scored.parent)
         return scored
@@ -143,13 +143,13 @@ class TestTwoSegmentations:
 
     def test_clicks_act_on_the_one_that_is_shown(self, two, a_segmentation):
         panel, other = two
-        click(panel.ui.nextButton)
+        click(panel.ui.nextFlaggedButton)
         first = what_is_seen(panel)
         self.choose(panel, other)
         click(panel.ui.applyButton)
         wait_for_scores(panel)
         panel.ui.thresholdSliderWidget.value = 1.0
-        click(panel.ui.nextButton)
+        click(panel.ui.nextFlaggedButton)
         click(panel.ui.acceptButton)
         self.choose(panel, a_segmentation)
         assert what_is_seen(panel) == first

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import functools
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 
 
@@ -11,3 +12,13 @@ def run(story: Coroutine) -> object:
     """Run a coroutine to its end in a loop, and a thread, of its own."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, story).result()
+
+
+def in_own_loop(story: Callable[..., Coroutine]) -> Callable:
+    """A test that is a coroutine, run so."""
+
+    @functools.wraps(story)
+    def test(*arguments, **fixtures):
+        run(story(*arguments, **fixtures))
+
+    return test

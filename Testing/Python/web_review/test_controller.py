@@ -69,91 +69,83 @@ def edit(review: ReviewController, segment) -> None:
     review.masks_edited({segment.id})
 
 
-def test_the_event_loop_stays_alive_while_scoring(make_review):
-    async def story():
-        shown, turns, turns_when_shown = [], 0, []
-        review = make_review(batch_size=2)
+@own_loop.in_own_loop
+async def test_the_event_loop_stays_alive_while_scoring(make_review):
+    shown, turns, turns_when_shown = [], 0, []
+    review = make_review(batch_size=2)
 
-        def changed():
-            shown.append(review.state(None)["scoring"])
-            turns_when_shown.append(turns)
+    def changed():
+        shown.append(review.state(None)["scoring"])
+        turns_when_shown.append(turns)
 
-        review.changed = changed
-        review.score()
-        while any(s.predicted_dsc is None for s in review.session.segments):
-            await asyncio.sleep(0)
-            turns += 1
-        await scored(review)
-        assert {step["running"] for step in shown} == {True, False}
-        done = [step["done"] for step in shown if step["running"]]
-        assert done == sorted(done) and len(set(done)) > 5
-        assert len(set(turns_when_shown)) > 5, "others have their turn between two steps"
-        await review.close()
-
-    own_loop.run(story())
+    review.changed = changed
+    review.score()
+    while any(s.predicted_dsc is None for s in review.session.segments):
+        await asyncio.sleep(0)
+        turns += 1
+    await scored(review)
+    assert {step["running"] for step in shown} == {True, False}
+    done = [step["done"] for step in shown if step["running"]]
+    assert done == sorted(done) and len(set(done)) > 5
+    assert len(set(turns_when_shown)) > 5, "others have their turn between two steps"
+    await review.close()
 
 
-def test_a_cancelled_scoring_keeps_its_scores_and_goes_on(make_review):
-    async def story():
-        review = make_review(batch_size=1)
-        review.changed = lambda: review.scoring.done == 5 and review.scoring.cancel()
-        review.score()
-        while not review.unfinished:
-            await asyncio.sleep(0.005)
-        total = review.scoring.total
-        kept = sum(s.n_scored for s in review.session.segments)
-        assert 0 < kept < total
-        state = review.state(None)["scoring"]
-        assert state["unfinished"] and "Cancelled" in state["failure"]
-        review.changed = lambda: None
-        review.score()
-        await scored(review)
-        assert review.scoring.total == total - 5, "what was scored is not scored again"
-        assert not review.unfinished and not review.scoring.failure
-        await review.close()
-
-    own_loop.run(story())
+@own_loop.in_own_loop
+async def test_a_cancelled_scoring_keeps_its_scores_and_goes_on(make_review):
+    review = make_review(batch_size=1)
+    review.changed = lambda: review.scoring.done == 5 and review.scoring.cancel()
+    review.score()
+    while not review.unfinished:
+        await asyncio.sleep(0.005)
+    total = review.scoring.total
+    kept = sum(s.n_scored for s in review.session.segments)
+    assert 0 < kept < total
+    state = review.state(None)["scoring"]
+    assert state["unfinished"] and "Cancelled" in state["failure"]
+    review.changed = lambda: None
+    review.score()
+    await scored(review)
+    assert review.scoring.total == total - 5, "what was scored is not scored again"
+    assert not review.unfinished and not review.scoring.failure
+    await review.close()
 
 
-def test_only_the_edited_slice_is_scored_again(make_review):
-    async def story():
-        review = make_review()
-        review.score()
-        await scored(review)
-        before = {p.k: p.predicted_dsc for p in review.session.profile("1")}
-        k = sorted(before)[len(before) // 2]
-        review.session.accept("1", k)
-        edit(review, with_a_slice_erased(review, "1", k))
-        while not review.session.edits():
-            await asyncio.sleep(0.005)
-        after = {p.k: p.predicted_dsc for p in review.session.profile("1")}
-        assert {n for n in before if before[n] != after.get(n)} == {k}
-        assert review.scoring.total <= 3, "the slice, and empty slices that look at it"
-        assert not review.session.is_accepted("1", k), "another mask than the accepted one"
-        liver = review.segmentation["1"]
-        assert (liver.name, liver.structure) == ("liver", "liver"), "the scene does not know the user's names"
-        await review.close()
-
-    own_loop.run(story())
+@own_loop.in_own_loop
+async def test_only_the_edited_slice_is_scored_again(make_review):
+    review = make_review()
+    review.score()
+    await scored(review)
+    before = {p.k: p.predicted_dsc for p in review.session.profile("1")}
+    k = sorted(before)[len(before) // 2]
+    review.session.accept("1", k)
+    edit(review, with_a_slice_erased(review, "1", k))
+    while not review.session.edits():
+        await asyncio.sleep(0.005)
+    after = {p.k: p.predicted_dsc for p in review.session.profile("1")}
+    assert {n for n in before if before[n] != after.get(n)} == {k}
+    assert review.scoring.total <= 3, "the slice, and empty slices that look at it"
+    assert not review.session.is_accepted("1", k), "another mask than the accepted one"
+    liver = review.segmentation["1"]
+    assert (liver.name, liver.structure) == ("liver", "liver"), "the scene does not know the user's names"
+    await review.close()
 
 
-def test_an_edit_while_scoring_ends_with_every_segment_scored(make_review):
-    async def story():
-        review = make_review(batch_size=1)
-        review.score()
-        while review.scoring.done < 3:
-            await asyncio.sleep(0.001)
-        k = int(review.segmentation["1"].occupied_slices()[2])
-        edited = with_a_slice_erased(review, "1", k)
-        edit(review, edited)
-        await scored(review)
-        while review.scoring.running:
-            await asyncio.sleep(0.005)
-        assert review.session.slice_score("1", k).digest == edited.slice_digest(k)
-        assert not review.unfinished
-        await review.close()
-
-    own_loop.run(story())
+@own_loop.in_own_loop
+async def test_an_edit_while_scoring_ends_with_every_segment_scored(make_review):
+    review = make_review(batch_size=1)
+    review.score()
+    while review.scoring.done < 3:
+        await asyncio.sleep(0.001)
+    k = int(review.segmentation["1"].occupied_slices()[2])
+    edited = with_a_slice_erased(review, "1", k)
+    edit(review, edited)
+    await scored(review)
+    while review.scoring.running:
+        await asyncio.sleep(0.005)
+    assert review.session.slice_score("1", k).digest == edited.slice_digest(k)
+    assert not review.unfinished
+    await review.close()
 
 
 def test_what_the_model_refuses_is_told_and_the_review_goes_on(make_review):
@@ -173,126 +165,112 @@ def test_what_the_model_refuses_is_told_and_the_review_goes_on(make_review):
     own_loop.run(story())
 
 
-def test_what_a_reader_must_know_of_the_scores_is_shown_once(make_review):
-    async def story():
-        review = make_review()
-        review.ct = replace(review.ct, warnings=["its values\nmay not be HU"] * 2)
-        review.score()
-        await scored(review)
-        assert review.state(None)["warnings"].count("its values may not be HU") == 1
-        await review.close()
-
-    own_loop.run(story())
+@own_loop.in_own_loop
+async def test_what_a_reader_must_know_of_the_scores_is_shown_once(make_review):
+    review = make_review()
+    review.ct = replace(review.ct, warnings=["its values\nmay not be HU"] * 2)
+    review.score()
+    await scored(review)
+    assert review.state(None)["warnings"].count("its values may not be HU") == 1
+    await review.close()
 
 
-def test_what_was_painted_last_is_kept_though_it_was_not_scored(make_review):
-    async def story():
-        review = make_review()
-        review.score()
-        await scored(review)
-        k = int(review.segmentation["1"].occupied_slices()[2])
-        edited = with_a_slice_erased(review, "1", k)
-        edit(review, edited)
-        await review.close()
-        assert np.array_equal(review.segmentation["1"].voxels(), edited.voxels())
-        assert review.store.read()["corrected"] and review.store.masks_file.exists()
-
-    own_loop.run(story())
+@own_loop.in_own_loop
+async def test_what_was_painted_last_is_kept_though_it_was_not_scored(make_review):
+    review = make_review()
+    review.score()
+    await scored(review)
+    k = int(review.segmentation["1"].occupied_slices()[2])
+    edited = with_a_slice_erased(review, "1", k)
+    edit(review, edited)
+    await review.close()
+    assert np.array_equal(review.segmentation["1"].voxels(), edited.voxels())
+    assert review.store.read()[1] and review.store.masks_file.exists()
 
 
-def test_masks_are_saved_with_the_edit_that_is_being_read(make_review, tmp_path):
-    async def story():
-        review, begun, go_on = make_review(), asyncio.Event(), asyncio.Event()
-        edited = with_a_slice_erased(review, "1", int(review.segmentation["1"].occupied_slices()[2]))
+@own_loop.in_own_loop
+async def test_masks_are_saved_with_the_edit_that_is_being_read(make_review, tmp_path):
+    review, begun, go_on = make_review(), asyncio.Event(), asyncio.Event()
+    edited = with_a_slice_erased(review, "1", int(review.segmentation["1"].occupied_slices()[2]))
 
-        async def read(_segment_ids):
-            begun.set()
-            await go_on.wait()
-            return [edited]
+    async def read(_segment_ids):
+        begun.set()
+        await go_on.wait()
+        return [edited]
 
-        review.read_masks = read
-        review.masks_edited({"1"})
-        review.rescoring.begin()
-        await begun.wait()
-        saving = asyncio.ensure_future(review.save_masks(tmp_path / "saved.seg.nrrd"))
-        await asyncio.sleep(0.05)
-        go_on.set()
-        await saving
-        saved = read_segmentation(tmp_path / "saved.seg.nrrd", review.ct)
-        assert np.array_equal(saved["1"].voxels(), edited.voxels())
-        await review.close()
-
-    own_loop.run(story())
+    review.read_masks = read
+    review.masks_edited({"1"})
+    review.rescoring.begin()
+    await begun.wait()
+    saving = asyncio.ensure_future(review.save_masks(tmp_path / "saved.seg.nrrd"))
+    await asyncio.sleep(0.05)
+    go_on.set()
+    await saving
+    saved = read_segmentation(tmp_path / "saved.seg.nrrd", review.ct)
+    assert np.array_equal(saved["1"].voxels(), edited.voxels())
+    await review.close()
 
 
-def test_a_review_is_taken_up_again_without_a_segment_that_was_removed_elsewhere(
+@own_loop.in_own_loop
+async def test_a_review_is_taken_up_again_without_a_segment_that_was_removed_elsewhere(
     a_case_on_disk, a_model_file, tmp_path
 ):
-    async def story():
-        options = options_of(a_case_on_disk, a_model_file, tmp_path / "kept")
-        first = open_review(options)()
-        gone = first.segmentation.segments[0].id
-        first.session.go_to(gone, 0)
-        await first.keep()
-        fewer = replace(first.segmentation, segments=first.segmentation.segments[1:])
-        again = _opened(first.ct, fewer, first.store, first.scoring._scorer, {}, since=time.time())()
-        assert again.session.selected != gone and [s.segment_id for s in again.session.segments] == ["2"]
-
-    own_loop.run(story())
+    options = options_of(a_case_on_disk, a_model_file, tmp_path / "kept")
+    first = open_review(options)()
+    gone = first.segmentation.segments[0].id
+    first.session.go_to(gone, 0)
+    await first.keep()
+    fewer = replace(first.segmentation, segments=first.segmentation.segments[1:])
+    again = _opened(first.ct, fewer, first.store, first.scoring._scorer, {}, since=time.time())()
+    assert again.session.selected != gone and [s.segment_id for s in again.session.segments] == ["2"]
 
 
-def test_an_edit_that_cannot_be_read_is_told_and_read_again(make_review):
-    async def story():
-        review = make_review()
-        review.score()
-        await scored(review)
-        k = int(review.segmentation["1"].occupied_slices()[2])
-        edited = with_a_slice_erased(review, "1", k)
+@own_loop.in_own_loop
+async def test_an_edit_that_cannot_be_read_is_told_and_read_again(make_review):
+    review = make_review()
+    review.score()
+    await scored(review)
+    k = int(review.segmentation["1"].occupied_slices()[2])
+    edited = with_a_slice_erased(review, "1", k)
 
-        async def fail(_segment_ids):
-            raise InputError("Slicer has no such segment; undo the last edit")
+    async def fail(_segment_ids):
+        raise InputError("Slicer has no such segment; undo the last edit")
 
-        review.read_masks = fail
-        review.masks_edited({"1"})
-        while not review.unfinished:
-            await asyncio.sleep(0.005)
-        assert "undo the last edit" in review.state(None)["scoring"]["failure"]
-        edit(review, edited)
-        while not review.session.edits():
-            await asyncio.sleep(0.005)
-        assert not review.unfinished and not review.scoring.failure
-        await review.close()
-
-    own_loop.run(story())
+    review.read_masks = fail
+    review.masks_edited({"1"})
+    while not review.unfinished:
+        await asyncio.sleep(0.005)
+    assert "undo the last edit" in review.state(None)["scoring"]["failure"]
+    edit(review, edited)
+    while not review.session.edits():
+        await asyncio.sleep(0.005)
+    assert not review.unfinished and not review.scoring.failure
+    await review.close()
 
 
-def test_the_export_says_what_the_reader_did(make_review, tmp_path):
-    async def story():
-        review = make_review()
-        review.score()
-        await scored(review)
-        worst = review.session.select(review.session.segments[0].segment_id)
-        review.session.accept()
-        await review.export()
-        assert review.note["kind"] == "done"
-        with open(tmp_path / "kept" / "slices.csv", encoding="utf-8", newline="") as stream:
-            accepted = [row for row in csv.DictReader(stream) if row["accepted"] == "1"]
-        assert [int(row["slice_index"]) for row in accepted] == [review.ct.frame.file_slice(worst.k)]
-        await review.close()
-
-    own_loop.run(story())
+@own_loop.in_own_loop
+async def test_the_export_says_what_the_reader_did(make_review, tmp_path):
+    review = make_review()
+    review.score()
+    await scored(review)
+    worst = review.session.select(review.session.segments[0].segment_id)
+    review.session.accept()
+    await review.export()
+    assert review.note["kind"] == "done"
+    with open(tmp_path / "kept" / "slices.csv", encoding="utf-8", newline="") as stream:
+        accepted = [row for row in csv.DictReader(stream) if row["accepted"] == "1"]
+    assert [int(row["slice_index"]) for row in accepted] == [review.ct.frame.file_slice(worst.k)]
+    await review.close()
 
 
-def test_a_folder_that_cannot_be_written_is_told(make_review, tmp_path):
-    async def story():
-        review = make_review()
-        (tmp_path / "kept").write_text("a file where the folder should be", encoding="utf-8")
-        await review.export()
-        assert review.note["kind"] == "error" and "kept" in review.note["text"]
-        await review.keep()
-        assert "could not be saved" in review.note["text"]
-
-    own_loop.run(story())
+@own_loop.in_own_loop
+async def test_a_folder_that_cannot_be_written_is_told(make_review, tmp_path):
+    review = make_review()
+    (tmp_path / "kept").write_text("a file where the folder should be", encoding="utf-8")
+    await review.export()
+    assert review.note["kind"] == "error" and "kept" in review.note["text"]
+    await review.keep()
+    assert "could not be saved" in review.note["text"]
 
 
 def options_of(case, model, out) -> argparse.Namespace:

@@ -61,55 +61,49 @@ async def status(session, address, **options) -> int:
         return answer.status
 
 
-def test_the_first_browser_with_the_token_gets_everything(tmp_path):
-    async def story():
-        async with guarded(tmp_path) as (guard, port), browser() as reader:
-            base = f"http://127.0.0.1:{port}"
-            assert await status(reader, f"{base}/patient") == 403
-            async with reader.get(guard.address(port)) as answer:
-                secret = re.search(r'setItem\("[\w-]+", "([\w-]+)"\)', await answer.text())[1]
-                cookie = answer.headers["Set-Cookie"]
-                assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
-                assert answer.headers["Cache-Control"] == "no-store"
-                assert answer.headers["Referrer-Policy"] == "no-referrer"
-            assert secret == guard.secret
-            async with reader.get(f"{base}/patient") as answer:
-                assert await answer.text() == "a patient"
-            async with reader.get(f"{base}/index.html?secret={secret}") as answer:
-                assert await answer.text() == INDEX
-                policy = answer.headers["Content-Security-Policy"]
-                assert "default-src 'self'" in policy and "unsafe-inline" not in policy.split("style-src")[0]
-            async with reader.ws_connect(f"{base}/ws") as messages:
-                assert (await messages.receive()).data == "a patient"
-            assert await status(reader, guard.address(port)) == 200, "by the history, in the same browser"
-            async with reader.get(guard.address(port)) as answer:
-                assert guard.secret not in await answer.text()
-
-    own_loop.run(story())
+@own_loop.in_own_loop
+async def test_the_first_browser_with_the_token_gets_everything(tmp_path):
+    async with guarded(tmp_path) as (guard, port), browser() as reader:
+        base = f"http://127.0.0.1:{port}"
+        assert await status(reader, f"{base}/patient") == 403
+        async with reader.get(guard.address(port)) as answer:
+            secret = re.search(r'setItem\("[\w-]+", "([\w-]+)"\)', await answer.text())[1]
+            cookie = answer.headers["Set-Cookie"]
+            assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
+            assert answer.headers["Cache-Control"] == "no-store"
+            assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert secret == guard.secret
+        async with reader.get(f"{base}/patient") as answer:
+            assert await answer.text() == "a patient"
+        async with reader.get(f"{base}/index.html?secret={secret}") as answer:
+            assert await answer.text() == INDEX
+            policy = answer.headers["Content-Security-Policy"]
+            assert "default-src 'self'" in policy and "unsafe-inline" not in policy.split("style-src")[0]
+        async with reader.ws_connect(f"{base}/ws") as messages:
+            assert (await messages.receive()).data == "a patient"
+        assert await status(reader, guard.address(port)) == 200, "by the history, in the same browser"
+        async with reader.get(guard.address(port)) as answer:
+            assert guard.secret not in await answer.text()
 
 
-def test_a_used_token_is_worth_nothing(tmp_path):
-    async def story():
-        async with guarded(tmp_path) as (guard, port), browser() as reader, browser() as other:
-            assert await status(reader, guard.address(port)) == 200
-            assert await status(other, guard.address(port)) == 403
-            assert await status(other, f"http://127.0.0.1:{port}/patient") == 403
-
-    own_loop.run(story())
+@own_loop.in_own_loop
+async def test_a_used_token_is_worth_nothing(tmp_path):
+    async with guarded(tmp_path) as (guard, port), browser() as reader, browser() as other:
+        assert await status(reader, guard.address(port)) == 200
+        assert await status(other, guard.address(port)) == 403
+        assert await status(other, f"http://127.0.0.1:{port}/patient") == 403
 
 
 @pytest.mark.parametrize("request_of", [{"method": "HEAD"}, {"method": "GET", "headers": {"Sec-Purpose": "prefetch"}}])
-def test_a_look_at_the_address_that_opens_no_page_leaves_the_token_unused(tmp_path, request_of):
-    async def story():
-        async with guarded(tmp_path) as (guard, port), browser() as checker, browser() as reader:
-            async with checker.request(url=guard.address(port), **request_of) as answer:
-                assert answer.status == 200 and "Set-Cookie" not in answer.headers
-                assert guard.secret not in await answer.text()
-            assert await status(reader, guard.address(port)) == 200
-            assert await status(reader, f"http://127.0.0.1:{port}/patient") == 200
-            assert await status(checker, f"http://127.0.0.1:{port}/patient") == 403
-
-    own_loop.run(story())
+@own_loop.in_own_loop
+async def test_a_look_at_the_address_that_opens_no_page_leaves_the_token_unused(tmp_path, request_of):
+    async with guarded(tmp_path) as (guard, port), browser() as checker, browser() as reader:
+        async with checker.request(url=guard.address(port), **request_of) as answer:
+            assert answer.status == 200 and "Set-Cookie" not in answer.headers
+            assert guard.secret not in await answer.text()
+        assert await status(reader, guard.address(port)) == 200
+        assert await status(reader, f"http://127.0.0.1:{port}/patient") == 200
+        assert await status(checker, f"http://127.0.0.1:{port}/patient") == 403
 
 
 @pytest.mark.parametrize(
@@ -138,13 +132,11 @@ def test_what_is_no_request_leaves_no_trace_in_the_terminal(tmp_path, caplog, se
 
 
 @pytest.mark.parametrize("token", ["", "x", "\u00e9" * 43, "x" * 43])
-def test_a_wrong_token_opens_nothing_and_uses_nothing_up(tmp_path, token):
-    async def story():
-        async with guarded(tmp_path) as (guard, port), browser() as other:
-            assert await status(other, f"http://127.0.0.1:{port}/", params={"token": token}) == 403
-            assert await status(other, guard.address(port)) == 200
-
-    own_loop.run(story())
+@own_loop.in_own_loop
+async def test_a_wrong_token_opens_nothing_and_uses_nothing_up(tmp_path, token):
+    async with guarded(tmp_path) as (guard, port), browser() as other:
+        assert await status(other, f"http://127.0.0.1:{port}/", params={"token": token}) == 403
+        assert await status(other, guard.address(port)) == 200
 
 
 def test_the_cookie_alone_does_not_open_the_page(tmp_path):
@@ -165,26 +157,22 @@ def test_the_cookie_alone_does_not_open_the_page(tmp_path):
 
 
 @pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}])
-def test_other_sites_in_the_same_browser_are_refused(tmp_path, headers):
-    async def story():
-        async with guarded(tmp_path) as (guard, port), browser() as reader:
-            base = f"http://127.0.0.1:{port}"
-            await status(reader, guard.address(port))
-            assert await status(reader, f"{base}/patient", headers=headers) == 403
-            with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
-                await reader.ws_connect(f"{base}/ws", headers=headers)
-            assert await status(reader, f"{base}/patient") == 200
-
-    own_loop.run(story())
+@own_loop.in_own_loop
+async def test_other_sites_in_the_same_browser_are_refused(tmp_path, headers):
+    async with guarded(tmp_path) as (guard, port), browser() as reader:
+        base = f"http://127.0.0.1:{port}"
+        await status(reader, guard.address(port))
+        assert await status(reader, f"{base}/patient", headers=headers) == 403
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+            await reader.ws_connect(f"{base}/ws", headers=headers)
+        assert await status(reader, f"{base}/patient") == 200
 
 
-def test_a_websocket_without_cookie_is_refused(tmp_path):
-    async def story():
-        async with guarded(tmp_path) as (_guard, port), browser() as other:
-            with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
-                await other.ws_connect(f"http://127.0.0.1:{port}/ws")
-
-    own_loop.run(story())
+@own_loop.in_own_loop
+async def test_a_websocket_without_cookie_is_refused(tmp_path):
+    async with guarded(tmp_path) as (_guard, port), browser() as other:
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+            await other.ws_connect(f"http://127.0.0.1:{port}/ws")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", "", "127.0.0.1.example.org"])
