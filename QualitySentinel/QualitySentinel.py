@@ -11,6 +11,7 @@ from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrappe
 from slicer.ScriptedLoadableModule import *
 from slicer.util import VTKObservationMixin
 
+from QualitySentinelLib.colors import DEFAULT_SCALE, SCALES
 from QualitySentinelLib.errors import CancelledError, ModelError
 from QualitySentinelLib.options import DEFAULT_THRESHOLD, ScoringOptions
 
@@ -73,7 +74,7 @@ class QualitySentinelParameterNode:
     showQualitySurface: bool = False  # in 3D views, surfaces in these colors
     showLegend: bool = False  # the color scale in the views
     showFlagMarks: bool = True  # slice views say that the slice shown is flagged
-    colorBlindSafe: bool = False  # the other color scale
+    colorScale: Annotated[str, Choice(list(SCALES))] = DEFAULT_SCALE  # of all that shows a predicted DSC
 
 
 class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -182,7 +183,11 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
         self._modelSource = None
 
     def getParameterNode(self):
-        return QualitySentinelParameterNode(super().getParameterNode())  # type: ignore[call-arg]  # by its decorator
+        parameters = QualitySentinelParameterNode(super().getParameterNode())  # type: ignore[call-arg]  # by its decorator
+        if parameters.parameterNode.GetParameter("colorBlindSafe") == "True":  # a scene of before 0.2
+            parameters.parameterNode.UnsetParameter("colorBlindSafe")
+            parameters.colorScale = "color-blind-safe"
+        return parameters
 
     @staticmethod
     def setupPythonRequirements(forceCpu=False) -> bool:

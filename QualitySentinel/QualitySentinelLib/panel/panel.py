@@ -20,7 +20,6 @@ from ..options import ScoringOptions
 from ..scene import hide_legend, hide_quality_map, hide_quality_surface, kept_review, restore_colors, show_all, views
 from ..scene.errors import hide_errors
 from ..scene.nodes import volume_state
-from ..scores.colors import DEFAULT_SCALE
 from ..setup import memory_warning
 from ..suggestions import Drawings
 from .advanced_section import AdvancedSection
@@ -31,7 +30,7 @@ from .open_review import OpenReview, OpenReviews
 from .qt_tools import Shortcuts, ask_sizes_again, show_warnings
 from .queue_section import QueueSection
 from .review_panel import Correcting, ReviewPanel, removed_text
-from .scene_display import PARTS, SAFE_SCALE
+from .scene_display import PARTS
 from .scoring_run import ScoringRun, outdated_text, rescoring_in_steps
 
 
@@ -305,10 +304,9 @@ class Panel:
 
     def _apply_display_options(self, review: OpenReview) -> None:
         parameters = self._parameters
-        scale = SAFE_SCALE if parameters.colorBlindSafe else DEFAULT_SCALE
-        rescaled = scale != review.presenter.scale
+        rescaled = parameters.colorScale != review.presenter.scale
         with slicer.util.tryWithErrorDisplay(_("Failed to show the scores.")):
-            review.display.apply((part for part in PARTS if getattr(parameters, part)), scale)
+            review.display.apply((part for part in PARTS if getattr(parameters, part)), parameters.colorScale)
         if rescaled:
             self.review_panel.draw()
 

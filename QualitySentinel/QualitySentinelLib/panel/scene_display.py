@@ -16,9 +16,6 @@ from .qt_tools import StepRun
 STEP_SECONDS = 0.015
 """How long drawing the quality map may go on at a time."""
 
-SAFE_SCALE = "color-blind-safe"
-"""The other scale of ``scores.colors.SCALES``."""
-
 _COLORED = ("showColors", "showQualityMap", "showQualitySurface", "showLegend", "showFlagMarks")
 PARTS = (*_COLORED, "showOnlySelected", "fitWindow", "zoomToSelected")
 """What of a review can be shown, by the module's parameters, which say what it is."""

@@ -6,10 +6,10 @@ import os
 from datetime import datetime
 from pathlib import Path
 
+from ..colors import NO_SCORE_COLOR, SCALES, css_color
 from ..files import atomic_write
 from ..scores import CaseScore, SegmentScore, SliceScore, dsc_color, segment_labels, software_versions
 from ..scores.aggregation import flagged_of_correct
-from ..scores.colors import NO_SCORE_COLOR, SCALES, css_color
 from ..suggestions import Drawings, ErrorMap, error_map
 from ..volume import CtVolume, Segmentation
 from .drawing import MISSED_COLOR

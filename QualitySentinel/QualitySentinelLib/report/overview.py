@@ -11,8 +11,8 @@ from PIL import ImageDraw
 from scipy import ndimage
 
 from ..anatomy.windows import WIDE
+from ..colors import DEFAULT_SCALE, SCALES
 from ..scores import CaseScore, dsc_color
-from ..scores.colors import DEFAULT_SCALE, SCALES
 from ..volume import CtVolume, Segment, Segmentation
 from .drawing import Picture, data_uri, font, gray_values
 

@@ -9,8 +9,8 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
+from ..colors import DEFAULT_SCALE
 from ..scores import SegmentScore, SliceScore, dsc_color
-from ..scores.colors import DEFAULT_SCALE
 from .drawing import MISSED_COLOR, data_uri
 from .text import environment
 

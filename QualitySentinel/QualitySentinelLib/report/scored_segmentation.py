@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..colors import dsc_color
 from ..files import atomic_file
 from ..scores import CaseScore
-from ..scores.colors import dsc_color
 from ..scores.tags import TAG_PREFIX, score_tags
 from ..volume import Segment, Segmentation
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from ..scores.colors import css_color
+from ..colors import css_color
 
 _ANY_CT = re.compile(r"(?:ct|image|img|imaging|volume|scan|dicom)(?:_0000)?(?:\.[\w.]+)?", re.IGNORECASE)
 """Names that tell no case from another."""

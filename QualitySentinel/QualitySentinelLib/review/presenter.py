@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ..anatomy.windows import WindowPreset, window_of
+from ..colors import DEFAULT_SCALE, css_color, dsc_color
 from ..errors import one_line
 from ..scores import SegmentScore, SliceScore, Status
 from ..scores.aggregation import flagged_of_correct
-from ..scores.colors import DEFAULT_SCALE, css_color, dsc_color
 from .cases import SliceRef
 from .edits import Edit, Effect
 from .session import ReviewSession

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import slicer
 
+from ..colors import DEFAULT_SCALE, NO_SCORE_COLOR, check_scale, dsc_color
 from ..scores import CaseScore
-from ..scores.colors import DEFAULT_SCALE, NO_SCORE_COLOR, check_scale, dsc_color
 from .nodes import changing, remember, remembered, remove_node, restore_segments
 
 COLORS_BEFORE = "QualitySentinel.OverrideColorsBefore"

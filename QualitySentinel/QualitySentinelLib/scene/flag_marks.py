@@ -13,10 +13,10 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
+from ..colors import dsc_color
 from ..errors import MismatchError
 from ..review import ReviewPresenter
 from ..review.presenter import OpenSlice
-from ..scores.colors import dsc_color
 from .nodes import frame_of
 from .views import is_axial, slice_shown
 

@@ -13,8 +13,8 @@ import numpy as np
 import slicer
 from vtk.util.numpy_support import numpy_to_vtk
 
+from ..colors import dsc_color
 from ..scores import SegmentScore, SliceScore
-from ..scores.colors import dsc_color
 from .nodes import into_folder, own_node
 from .tables import show_columns
 

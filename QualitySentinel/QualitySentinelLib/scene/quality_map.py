@@ -15,8 +15,8 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
+from ..colors import DEFAULT_SCALE, check_scale
 from ..scores import CaseScore
-from ..scores.colors import DEFAULT_SCALE, check_scale
 from ..steps import Steps, at_once
 from .colors import remove_unused_scales, scale_node
 from .label_layers import LabelLayer, corner_in, label_layers

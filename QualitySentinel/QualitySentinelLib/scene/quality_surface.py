@@ -7,8 +7,8 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
+from ..colors import DEFAULT_SCALE, check_scale
 from ..scores import CaseScore, SegmentScore
-from ..scores.colors import DEFAULT_SCALE, check_scale
 from .colors import remove_unused_scales, scale_node
 from .nodes import (
     changing,

@@ -1,8 +1,8 @@
 """Layer 6: the results of scoring as plain data, their aggregation and flags, and their tables."""
 
+from ..colors import dsc_color
 from ..options import DEFAULT_THRESHOLD
 from .aggregation import AGGREGATIONS, DEFAULT_AGGREGATION, aggregate
-from .colors import dsc_color
 from .report_json import (
     case_document,
     case_from_document,

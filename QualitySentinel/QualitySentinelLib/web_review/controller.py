@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..colors import SCALES, css_color
 from ..errors import QualitySentinelError, one_line, reason_of
 from ..report import write_results, write_scored_segmentation
 from ..review import Changed, Rescoring, ReviewEvent, ReviewPresenter, ReviewSession
 from ..review.cases import copied
 from ..review.presenter import distinct_lines, time_left
 from ..scores import CaseScore
-from ..scores.colors import SCALES, css_color
 from ..suggestions import Drawings
 from ..volume import CtVolume, Segment, Segmentation
 from ..volume.segmentation import chosen_segments

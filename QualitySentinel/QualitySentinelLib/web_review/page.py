@@ -9,6 +9,7 @@ from pathlib import Path
 from trame_client.ui.html import DivLayout
 
 from ..anatomy import WINDOW_PRESETS
+from ..colors import SCALES
 from ..errors import QualitySentinelError
 from ..review import ReviewPresenter
 from ..review.suggesting import SuggestionPresenter
@@ -16,7 +17,6 @@ from ..scene import SegmentationEdits, add_ct, add_segmentation, hide_quality_ma
 from ..scene.errors import ErrorViews
 from ..scene.nodes import remove_node, remove_with_results
 from ..scene.segmentation_node import segmentation_steps
-from ..scores.colors import DEFAULT_SCALE
 from ..volume import Segment
 from ..volume.segmentation import chosen_segments
 from .controller import ReviewController
@@ -29,7 +29,7 @@ _FILES = Path(__file__).with_name("page")
 _PAINT_SECONDS = 1.0
 """While scoring, masks are not colored anew more often."""
 _ACTIONS = {
-    "": ("go_to", "step", "alone", "color_blind", "fit", "zoom", "tool"),
+    "": ("go_to", "step", "alone", "color_scale", "fit", "zoom", "tool"),
     "_presenter.": ("select", *ReviewPresenter.ACTIONS),
     "_suggestions.": SuggestionPresenter.ACTIONS,
     "_display.": ("use_window", "toggle_masks", "use_masks", "use_opacity", "step_opacity", "use_colors"),
@@ -111,7 +111,8 @@ class ReviewPage:
                 "styles": ["quality_sentinel/style.css"],
             }
         )
-        server.state.update({"trame__favicon": None, "windows": [preset.name for preset in WINDOW_PRESETS]})
+        windows = [preset.name for preset in WINDOW_PRESETS]
+        server.state.update({"trame__favicon": None, "windows": windows, "scales": list(SCALES)})
         with DivLayout(server, classes="review") as layout:
             layout.root.add_child((_FILES / "page.html").read_text(encoding="utf-8"))
         for owner, names in _ACTIONS.items():
@@ -159,9 +160,9 @@ class ReviewPage:
         self._alone = not self._alone if alone is None else bool(alone)
         self._show_segments()
 
-    def color_blind(self, safe: bool) -> None:
-        """Use colors that can be told apart without seeing red and green."""
-        self._presenter.scale = "color-blind-safe" if safe else DEFAULT_SCALE
+    def color_scale(self, name: str) -> None:
+        """Show each predicted DSC in the colors of this scale."""
+        self._presenter.scale = name
 
     def fit(self) -> None:
         self._zoomed = False

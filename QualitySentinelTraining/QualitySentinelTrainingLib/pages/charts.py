@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup, escape
 
+from QualitySentinelLib.colors import css_color
 from QualitySentinelLib.scores import dsc_color
-from QualitySentinelLib.scores.colors import css_color
 
 from .page import number, percent, signed
 

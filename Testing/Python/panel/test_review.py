@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from Testing.Python.panel.using import click, click_row, review_of, texts
 
-from QualitySentinelLib.scores import dsc_color
+from QualitySentinelLib.colors import SCALES, dsc_color
 
 
 def visible(segmentation_node):
@@ -30,7 +30,9 @@ def test_swatches_have_the_color_of_the_scale(reviewed):
 
     dsc = reviewed.panel.review_panel.session.segments[0].predicted_dsc
     assert swatch() == tuple(round(255 * c) for c in dsc_color(dsc))
-    click(reviewed.ui.colorBlindSafeCheckBox)
+    choice = reviewed.ui.colorScaleComboBox
+    assert [choice.itemText(i) for i in range(choice.count)] == list(SCALES)
+    choice.setCurrentText("color-blind-safe")
     assert swatch() == tuple(round(255 * c) for c in dsc_color(dsc, "color-blind-safe"))
 
 

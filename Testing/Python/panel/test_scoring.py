@@ -219,6 +219,15 @@ def test_choices_stay_with_the_scene(panel, module):
     assert (again.threshold, again.slicesPerSegment, again.device, again.forceCpu) == (0.65, 5, "cpu", True)
 
 
+def test_the_color_scale_of_an_earlier_scene_is_kept(module):
+    node = module.QualitySentinelLogic().getParameterNode().parameterNode
+    node.SetParameter("colorBlindSafe", "True")
+    assert module.QualitySentinelLogic().getParameterNode().colorScale == "color-blind-safe"
+    again = module.QualitySentinelLogic().getParameterNode()
+    again.colorScale = "red-yellow-green"
+    assert module.QualitySentinelLogic().getParameterNode().colorScale == "red-yellow-green"
+
+
 def test_warnings_are_shown(scored, a_segmentation_node, a_ct_node, slicer):
     assert scored.ui.warningsLabel.isHidden()
     transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", "tilt")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from Testing.Python.panel.using import click, click_row, pixels, share_of
 
+from QualitySentinelLib.colors import css_color, dsc_color
 from QualitySentinelLib.review.presenter import Bar
-from QualitySentinelLib.scores.colors import css_color, dsc_color
 
 
 def bar(k, dsc=0.9, scale="red-yellow-green", **state):

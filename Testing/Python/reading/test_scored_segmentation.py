@@ -7,11 +7,11 @@ import gzip
 import numpy as np
 import pytest
 
+from QualitySentinelLib.colors import dsc_color
 from QualitySentinelLib.errors import InputError
 from QualitySentinelLib.reading import read_ct, read_segmentation
 from QualitySentinelLib.report.scored_segmentation import write_scored_segmentation
 from QualitySentinelLib.scores import CaseScore, SegmentScore, Status
-from QualitySentinelLib.scores.colors import dsc_color
 from QualitySentinelLib.volume import Segment, Segmentation
 from QualitySentinelLib.volume.segmentation import segment_from_mask
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from QualitySentinelLib.colors import SCALES
 from QualitySentinelLib.errors import UsageError
 from QualitySentinelLib.scores import dsc_color
-from QualitySentinelLib.scores.colors import SCALES
 
 
 def test_bad_is_red_doubtful_yellow_and_good_green():

@@ -18,6 +18,7 @@ msgpack = pytest.importorskip("msgpack", reason="needs the extra 'review'")
 pytest.importorskip("wslink", reason="needs the extra 'review'")
 from wslink.chunking import UnChunker, generate_chunks  # noqa: E402
 
+from QualitySentinelLib.colors import SCALES  # noqa: E402
 from QualitySentinelLib.reading import read_ct, read_segmentation  # noqa: E402
 from QualitySentinelLib.scores import read_report_json  # noqa: E402
 
@@ -71,10 +72,12 @@ def test_masks_are_colored_by_slice_by_segment_or_by_their_own(reader):
     assert reader.page.locator("#colors [data-mode=slices]").get_attribute("class") == "on", "where the errors are"
     by_slice = reader.picture()
     legend = reader.page.get_attribute("#legend i", "style")
-    reader.page.click("#color-blind")
+    offered = reader.page.locator("#color-scale option")
+    assert [offered.nth(i).get_attribute("value") for i in range(offered.count())] == list(SCALES)
+    reader.page.select_option("#color-scale", "color-blind-safe")
     reader.picture(other_than=by_slice)
     reader.wait("old => document.querySelector('#legend i').getAttribute('style') !== old", legend)
-    reader.page.click("#color-blind")
+    reader.page.select_option("#color-scale", "red-yellow-green")
     reader.picture(like=by_slice)
     reader.page.click("#colors [data-mode=segments]")
     by_segment = reader.picture(other_than=by_slice)

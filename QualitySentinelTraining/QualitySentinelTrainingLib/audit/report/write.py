@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from QualitySentinelLib.colors import COLOR_SCALE
 from QualitySentinelLib.errors import QualitySentinelError
 from QualitySentinelLib.files import atomic_write
 from QualitySentinelLib.report.drawing import MISSED_COLOR
@@ -15,7 +16,6 @@ from QualitySentinelLib.report.plot import dsc_plot, dsc_strip
 from QualitySentinelLib.report.slice_picture import PICTURE_PX, slice_picture, worst_slices
 from QualitySentinelLib.report.text import MISSED_TEXT, range_text, threshold_text
 from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, dsc_color, segment_labels
-from QualitySentinelLib.scores.colors import COLOR_SCALE
 from QualitySentinelLib.volume import CtVolume, Segment
 
 from ...pages import write_table

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..errors import UsageError
+from .errors import UsageError
 
 Stops = tuple[tuple[float, tuple[float, float, float]], ...]
 """(DSC, RGB in 0..1), ascending from 0 to 1; linear in between."""
