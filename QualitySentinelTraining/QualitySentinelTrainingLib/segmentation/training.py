@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -24,8 +22,6 @@ from .network import SegmentationNetwork
 from .options import SegmentationOptions
 
 Say = Callable[[str], None]
-_TIMED_STEPS, _LONG_MINUTES = 10, 5
-"""After so many steps it is known how long a training takes; it is said when that is longer than this."""
 
 
 def train(
@@ -67,7 +63,6 @@ class Training:
         assert not {s.patient for s in seen} & {s.patient for s in unseen}
         self.seen, self.unseen, self.folder, self.fold = list(seen), list(unseen), folder, fold
         self.options, self.device, self.say, self.classes = options, device, say, ()
-        self._told = False
 
     def file(self, epochs: int) -> Path:
         """Where the network lies after so many epochs."""
@@ -178,14 +173,14 @@ class Training:
     def _train_epoch(
         self, network: SegmentationNetwork, optimizer: torch.optim.Optimizer, epoch: int, bar: tqdm
     ) -> None:
-        options, began = self.options, time.perf_counter()
+        options = self.options
         seed = [options.seed, self.fold, epoch]  # so a resumed run does what the other had done, dropout included
         rng = np.random.default_rng(seed)
         torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
         weight = 1.0 + self.labels.reshape(len(self.labels), -1).any(axis=1)
         weight *= self.contoured[:, 1:].any(axis=1)
         chosen = rng.choice(len(weight), (options.steps, options.batch_size), p=weight / weight.sum())
-        for step, index in enumerate(chosen, start=1):
+        for index in chosen:
             rows = self.stacks[index]
             hu = torch.from_numpy(self.hu[rows]).to(self.device, torch.float32)
             labels = self.labels[rows]
@@ -202,18 +197,6 @@ class Training:
             loss.backward()
             optimizer.step()
             bar.update()
-            if step == _TIMED_STEPS and not self._told:
-                self._say_how_long((time.perf_counter() - began) / step, epoch)
-
-    def _say_how_long(self, seconds_per_step: float, done: int) -> None:
-        """Say, at the start, how long the whole training will take, if that is long."""
-        self._told, epochs = True, self.options.epochs[-1]
-        minutes = seconds_per_step * self.options.steps * (epochs - done) / 60
-        if minutes > _LONG_MINUTES:
-            tqdm.write(
-                f"{self.folder.name}: {epochs} epochs will take about {minutes:.0f} minutes; stop with Ctrl+C and give "
-                "fewer --epochs if that is too long; stages that are done are kept", file=sys.stderr,
-            )  # fmt: skip
 
 
 def _drawn(trust: np.ndarray, rng: np.random.Generator) -> np.ndarray:

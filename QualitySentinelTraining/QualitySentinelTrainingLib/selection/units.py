@@ -116,8 +116,6 @@ class Budget:
         unit = match[2] or "cases" if match else ""
         if not match or float(match[1]) <= 0 or (unit != "minutes" and not float(match[1]).is_integer()):
             raise UsageError(f"--budget {text}: give a number above 0, such as 20cases, 300slices or 90minutes")
-        if not 0 < minutes_per_slice < np.inf:
-            raise UsageError(f"--minutes-per-slice {minutes_per_slice}: give a number above 0")
         return cls(float(match[1]), unit, minutes_per_slice)
 
     def __str__(self) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from QualitySentinelLib.errors import InputError
-
 from ..image import PASSES, PoolImage, voxel_uncertainty
 from ..units import StructureScores
 from .strategy import Strategy
@@ -17,8 +15,6 @@ def measure(image: PoolImage) -> list[StructureScores]:
     total, squares, number = np.zeros((), np.float32), np.zeros((), np.float32), 0
     for one in image.stacks("passes"):
         total, squares, number = total + one, squares + np.square(one, dtype=np.float32), number + 1
-    if number < 2:
-        raise InputError(f"{image.ct.source}: has {number} pass; give 2 or more")
     mean, spacing = total / number, image.ct.frame.spacing[1:]
     return voxel_uncertainty(
         mean, image.classes, lambda value: 4 * np.maximum(squares[value] / number - mean[value] ** 2, 0),
