@@ -52,6 +52,10 @@ def test_openvino_gives_pytorchs_scores_for_any_number_of_slices(told_dim):
         np.testing.assert_allclose(fast(given), TorchBackend(network)(given), atol=EQUAL)
 
 
+def test_threads_are_not_pinned_to_the_cores_that_other_workers_pin_to():
+    assert not OpenVinoBackend(a_network(), inputs(), "float32")._compiled.get_property("ENABLE_CPU_PINNING")
+
+
 def test_the_published_network_runs_in_openvino_too():
     torch.manual_seed(0)
     network = build_network({"kind": "published", "backbone": "resnet18", "embedding_dim": 8}).eval()
