@@ -183,7 +183,8 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
         self._modelSource = None
 
     def getParameterNode(self):
-        parameters = QualitySentinelParameterNode(super().getParameterNode())  # type: ignore[call-arg]  # by its decorator
+        wrapper: Any = QualitySentinelParameterNode  # its decorator makes another class of it
+        parameters = wrapper(super().getParameterNode())
         if parameters.parameterNode.GetParameter("colorBlindSafe") == "True":  # a scene of before 0.2
             parameters.parameterNode.UnsetParameter("colorBlindSafe")
             parameters.colorScale = "color-blind-safe"
