@@ -193,6 +193,7 @@ def show_box(slice_node, corners: np.ndarray, more: float, least_mm: float) -> N
     mm = max(np.maximum(more * (high - low), least_mm) / pixels)
     with slicer.util.NodeModify(slice_node):
         slice_node.GetSliceToRAS().DeepCopy(slicer.util.vtkMatrixFromArray(to_ras))
+        slice_node.SetXYZOrigin(0.0, 0.0, 0.0)  # dragging moves it
         slice_node.UpdateMatrices()
         slice_node.SetFieldOfView(*(pixels * mm).tolist(), slice_node.GetFieldOfView()[2])
 

@@ -57,6 +57,7 @@ class TestZoom:
     ):
         from QualitySentinelLib.scene.views import LEAST_MM, restore_zoom, zoom_to_segment
 
+        views[0].SetXYZOrigin(90.0, -30.0, 0.0)  # the reader has dragged the view
         before = [self.place(slicer, view) for view in views]
         for segment_id, label in (("liver", 1), ("spleen", 2)):
             zoom_to_segment(a_segmentation_node, segment_id, a_ct_node)
