@@ -153,7 +153,8 @@ def _find(place: Path, files: Sequence[Path] | None) -> tuple[Iterable[_Series],
         kind = str(header.get("SOPClassUID", ""))
         met.add(others.get(kind, str(header.get("Modality", "") or "")))
         try:
-            image_type = tuple(str(part) for part in header.get("ImageType") or ())
+            image_type = header.get("ImageType") or ()
+            image_type = (image_type,) if isinstance(image_type, str) else tuple(str(part) for part in image_type)
             if not is_ct(header) or kind in others or "LOCALIZER" in image_type:
                 continue
             slices = list(_slices(path, header))

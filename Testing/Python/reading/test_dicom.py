@@ -48,6 +48,12 @@ def test_the_largest_of_several_series_is_taken_with_a_warning(a_torso, a_series
     assert "2 CT series" in ct.warnings[1]
 
 
+@pytest.mark.parametrize("image_type", ["LOCALIZER", ["ORIGINAL", "PRIMARY", "LOCALIZER"]])
+def test_a_localizer_is_no_ct(a_torso, a_series, write_series, image_type):
+    write_series(a_series[0].parent / "localizer", a_torso.hu, a_torso.ijk_to_ras, ImageType=image_type)
+    assert read_ct(a_series[0].parent).warnings == []
+
+
 def test_missing_slices_are_reported(a_series):
     a_series[7].unlink()
     a_series[8].unlink()
