@@ -213,11 +213,11 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
         """
         if not isinstance(source, (str, os.PathLike)):
             return source
-        if self._model is None or self._modelSource != source:
+        if self._model is None or self._modelSource != (source, embeddings):
             from QualitySentinelLib.checkpoint import load_model
 
             self._model = load_model(source, embeddings)
-            self._modelSource = source
+            self._modelSource = source, embeddings
         return self._model
 
     def scoreSteps(

@@ -197,7 +197,7 @@ def begin(ct: Path, seg: Path, names: Path | None, model: str) -> Scored:
     slicer.util.setSliceViewerLayers(background=volume, fit=True)
     slicer.util.selectModule("QualitySentinel")
     panel = slicer.util.getModuleWidget("QualitySentinel")
-    panel.logic._model, panel.logic._modelSource = panel.logic.model(model), "bundled"
+    panel.logic._model, panel.logic._modelSource = panel.logic.model(model), ("bundled", None)
     panel.ui.applyButton.click()
     return Scored(window, panel, volume, segmentation)
 

@@ -36,7 +36,7 @@ def open_panel(slicer, module, a_small_model):
 
     def make(width=WIDTH):
         widget = module.QualitySentinelWidget()
-        widget.logic._model, widget.logic._modelSource = a_small_model, "bundled"
+        widget.logic._model, widget.logic._modelSource = a_small_model, ("bundled", None)
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)

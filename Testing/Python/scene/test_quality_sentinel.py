@@ -28,7 +28,7 @@ def module(slicer):
 def logic(module, a_small_model):
     """The module's logic with a small model in the place of the bundled one."""
     logic = module.QualitySentinelLogic()
-    logic._model, logic._modelSource = a_small_model, "bundled"
+    logic._model, logic._modelSource = a_small_model, ("bundled", None)
     return logic
 
 
@@ -93,6 +93,15 @@ class TestLogic:
         monkeypatch.setattr(checkpoint, "load_model", load)
         with pytest.raises(ModelError, match="best.pth with elsewhere.pkl"):
             logic.score(a_ct_node, a_segmentation_node, model="best.pth", embeddings="elsewhere.pkl")
+
+    def test_a_model_is_loaded_again_with_other_embeddings(self, logic, a_small_model, monkeypatch):
+        from QualitySentinelLib import checkpoint
+
+        loaded = []
+        monkeypatch.setattr(checkpoint, "load_model", lambda *given: loaded.append(given) or a_small_model)
+        for embeddings in ("a.pkl", "a.pkl", "b.pkl"):
+            logic.model("best.pth", embeddings)
+        assert loaded == [("best.pth", "a.pkl"), ("best.pth", "b.pkl")]
 
     def test_finds_the_volume_that_a_segmentation_was_made_on(self, slicer, a_ct_node, a_segmentation_node):
         from QualitySentinelLib.scene.nodes import volume_of

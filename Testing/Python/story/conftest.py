@@ -109,7 +109,7 @@ def open_panel(slicer, a_small_model):
     def opened():
         slicer.util.selectModule("QualitySentinel")
         widget = slicer.util.getModuleWidget("QualitySentinel")
-        widget.logic._model, widget.logic._modelSource = a_small_model, "bundled"
+        widget.logic._model, widget.logic._modelSource = a_small_model, ("bundled", None)
         window = slicer.util.mainWindow()
         window.activateWindow()
         QTest.qWaitForWindowActive(window, 2000)
