@@ -9,7 +9,7 @@ from pathlib import Path
 from trame_client.ui.html import DivLayout
 
 from ..anatomy import WINDOW_PRESETS
-from ..colors import SCALES
+from ..colors import SCALES, check_scale
 from ..errors import QualitySentinelError
 from ..review import ReviewPresenter
 from ..review.suggesting import SuggestionPresenter
@@ -162,6 +162,7 @@ class ReviewPage:
 
     def color_scale(self, name: str) -> None:
         """Show each predicted DSC in the colors of this scale."""
+        check_scale(name)
         self._presenter.scale = name
 
     def fit(self) -> None:
