@@ -185,7 +185,7 @@ class Panel:
                 if not may_begin_anew(node, review):
                     return
                 if review:
-                    review.record.write()  # to be found again when scoring is cancelled
+                    review.record.write()  # to be found again when scoring is canceled
                     self.rescoring.forget(review)
                     self.reviews.close(node.GetID())
                 review = None

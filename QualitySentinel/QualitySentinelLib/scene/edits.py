@@ -1,7 +1,7 @@
 """Needs ``slicer`` and ``vtk``. Tells when segments are edited, whoever edits them: Segment Editor, a script, an undo.
 
 Slicer says *that* something changed by many events, and *what* by few of them: a segment's tag, name and color share
-one event, and painting over a neighbour names only the segment that was painted. So every event only makes us look:
+one event, and painting over a neighbor names only the segment that was painted. So every event only makes us look:
 each segment is compared with what it was. Our own tags, colors and visibility do not count.
 
 A review that came with a scene was not there when its segments were edited. Its scores have a digest of every mask.

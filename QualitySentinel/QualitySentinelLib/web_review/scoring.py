@@ -91,4 +91,4 @@ class Scoring:
             if progress is not None:
                 self._session.update(progress.score)
         if progress is not None and progress.cancelled:
-            raise CancelledError("Cancelled: some slices are not scored")
+            raise CancelledError("Canceled: some slices are not scored")

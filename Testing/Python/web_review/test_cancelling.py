@@ -44,7 +44,7 @@ def test_cancel_is_offered_while_scoring_and_ends_it(reader):
     _scoring, done, _of, total, *_ = reader.text("#progress-text").split()
     assert 0 < int(done) < int(total)
     reader.page.click("#cancel")
-    reader.wait_for_text("#progress-text", "Cancelled: some slices are not scored")
+    reader.wait_for_text("#progress-text", "Canceled: some slices are not scored")
     reader.page.wait_for_selector("#cancel", state="detached")
     assert reader.text("#score") == "Resume scoring"
 
@@ -69,7 +69,7 @@ def test_scoring_goes_on_where_it_was_and_can_be_cancelled_again(reader):
     reader.page.wait_for_selector("#cancel")
     reader.wait("before => document.querySelectorAll('#profile .slice').length > before", scored)
     reader.page.click("#cancel")
-    reader.wait_for_text("#progress-text", "Cancelled")
+    reader.wait_for_text("#progress-text", "Canceled")
     assert reader.text("#accept") == "Undo accept", "the accept has stayed"
     assert reader.errors == []
 

@@ -102,7 +102,7 @@ async def test_a_cancelled_scoring_keeps_its_scores_and_goes_on(make_review):
     kept = sum(s.n_scored for s in review.session.segments)
     assert 0 < kept < total
     state = review.state(None)["scoring"]
-    assert state["unfinished"] and "Cancelled" in state["failure"]
+    assert state["unfinished"] and "Canceled" in state["failure"]
     review.changed = lambda: None
     review.score()
     await scored(review)
