@@ -21,7 +21,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 
-from QualitySentinelLib.errors import InputError
+from QualitySentinelLib.errors import InputError, readable
 from QualitySentinelLib.files import atomic_write
 
 SIDE = 128
@@ -32,6 +32,7 @@ STRUCTURES = {
 }  # fmt: skip
 """File name of a structure to its name. The other files are targets and dose, which are no anatomy."""
 _OFFSET = 1024
+_REMEDY = "fetch the data set again"
 _MOST_HU = 3071
 """The highest value of a CT of 12 bits; a few metal voxels of the data set lie far above it."""
 
@@ -49,14 +50,17 @@ def patient_folders(source: Path) -> list[Path]:
 
 
 def read_patient(folder: Path) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
-    """One patient; git has verified the files.
+    """One patient. Raises ``InputError``: a file is missing or damaged.
 
     Returns:
         HU int16 ``[i, j, k]``, voxels outside the patient -1024; the structures that are contoured and lie at least by
         half where a CT is stored, name to bool ``[i, j, k]``; and the 4x4 affine ``(i, j, k, 1)`` to RAS mm. i runs to
         the left, j to posterior, k to inferior. The place in space is not stored: voxel 0 lies at the origin.
     """
-    spacing = np.loadtxt(folder / "voxel_dimensions.csv")
+    with readable(sizes := folder / "voxel_dimensions.csv", _REMEDY, ValueError):
+        spacing = np.loadtxt(sizes)
+    if spacing.shape != (3,) or not (spacing > 0).all():
+        raise InputError(f"{sizes}: does not hold three spacings; {_REMEDY}")
     hu = _cube(folder / "ct.csv", np.int16) - _OFFSET
     found = {name: _cube(path, bool) for stem, name in STRUCTURES.items() if (path := folder / f"{stem}.csv").is_file()}
     # an esophagus of the set lies below its CT
@@ -71,7 +75,7 @@ def convert(source: Path, out: Path, leave_out: Collection[str] = ()) -> list[Pa
     there already are written anew. Returns the folders written.
 
     Raises:
-        InputError: no patients, or a file cannot be written.
+        InputError: no patients, or a file is damaged or cannot be written.
     """
     written = []
     for folder in patient_folders(source):
@@ -87,6 +91,9 @@ def convert(source: Path, out: Path, leave_out: Collection[str] = ()) -> list[Pa
 
 def _cube(path: Path, kind: type) -> np.ndarray:
     """The voxels of a file, ``[i, j, k]``: their values, or where they are."""
-    voxels, cube = pd.read_csv(path, index_col=0).iloc[:, 0], np.zeros(SIDE**3, kind)
-    cube[voxels.index] = True if kind is bool else np.clip(voxels, 0, _OFFSET + _MOST_HU)
+    cube = np.zeros(SIDE**3, kind)
+    with readable(path, _REMEDY, ValueError, IndexError):
+        voxels = pd.read_csv(path, index_col=0).iloc[:, 0]
+        values = True if kind is bool else voxels.astype(float).clip(0, _OFFSET + _MOST_HU).astype(kind)
+        cube[np.array(voxels.index, np.uint32)] = values  # none is counted from the end
     return np.ascontiguousarray(cube.reshape(SIDE, SIDE, SIDE).transpose(1, 0, 2))

@@ -1,4 +1,4 @@
-"""OpenKBP's CSV files as case folders: axes, values, and names."""
+"""OpenKBP's CSV files as case folders: axes, values, names, and what is refused."""
 
 import nibabel
 import numpy as np
@@ -68,6 +68,26 @@ def test_a_structure_that_lies_where_no_ct_is_stored_is_left_out(tmp_path):
     outside, half_in = _box((2, 6), (2, 6), (2, 6)), _box((28, 32), (40, 44), (20, 24))
     _, masks, _ = read_patient(_patient(tmp_path / "pt_4", {"Esophagus": outside, "SpinalCord": half_in}))
     assert list(masks) == ["spinal cord"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("ct.csv", ",data\n12,abc\n"),
+        ("ct.csv", f",data\n{SIDE**3},5.0\n"),
+        ("ct.csv", ",data\n12,nan\n"),
+        ("LeftParotid.csv", ",data\n-1,\n"),
+        ("voxel_dimensions.csv", "3.5\n3.5\n"),
+        ("voxel_dimensions.csv", "3.5\n0\n2.5\n"),
+        ("voxel_dimensions.csv", "3.5\nwide\n2.5\n"),
+    ],
+)
+def test_a_damaged_file_is_named_in_one_line(checkout, tmp_path, name, content):
+    folder = checkout / "provided-data" / "train-pats" / "pt_2"
+    (folder / name).write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=name) as refused:
+        convert(checkout, tmp_path / "out")
+    assert "\n" not in str(refused.value)
 
 
 def test_a_folder_that_is_no_checkout_is_refused(tmp_path):
