@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from QualitySentinelLib.errors import InputError
 from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.segmentation.probabilities import likeliest
@@ -20,10 +21,10 @@ CLASSES = ("background", "liver")
 SHAPE = (3, 6, 6)
 
 
-def image_of(*stacks, masks=()):
+def image_of(*stacks, masks=(), names=CLASSES):
     frame = AxialFrame.from_affine(np.diag([-1.0, -1.0, 2.0, 1.0]), SHAPE)
     ct = CtVolume(np.zeros(SHAPE, np.int16), frame, "tiny")
-    made = [segmentation_of(labels, CLASSES, ct) for labels in masks]
+    made = [segmentation_of(labels, names, ct) for labels in masks]
     return PoolImage(ct, made, lambda need: iter(stacks), CLASSES)
 
 
@@ -89,6 +90,15 @@ def test_label_quality_is_that_of_the_given_masks():
     assert one.score[0] > 0.99  # a few that are surely wrong decide
     assert measured("label-quality", p).score == pytest.approx([0.1], abs=1e-3)  # its own masks: as sure as it is
     assert np.isnan(measured("label-quality", stack(square(0))).whole)
+
+
+def test_label_quality_leaves_out_structures_that_the_network_does_not_know():
+    given, p = np.uint8(square(4) + square(2)), stack(square(2, 0.9))  # 2: a structure beside the liver
+    both = image_of(p, masks=[given], names=("background", "liver", "table"))
+    assert [one.structure for one in STRATEGIES["label-quality"].measure(both)] == ["liver"]
+    other = image_of(p, masks=[given], names=("background", "spleen", "table"))
+    with pytest.raises(InputError, match="tiny: has only masks of spleen, table; the network knows none"):
+        STRATEGIES["label-quality"].measure(other)
 
 
 def test_random_and_variety_need_no_network():

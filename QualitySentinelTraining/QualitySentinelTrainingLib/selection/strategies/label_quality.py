@@ -14,13 +14,18 @@ from .strategy import Strategy
 
 
 def measure(image: PoolImage) -> list[StructureScores]:
-    """One minus the label quality of the masks; without any, of what the networks draw themselves."""
+    """One minus the label quality of the masks; without any, of what the networks draw themselves.
+
+    Masks of structures that the networks do not know are left out.
+    """
     mean, rows = image.mean_probabilities(), []
     expected = likeliest(mean)
     masks = image.masks[0] if image.masks else segmentation_of(expected, image.classes, image.ct)
-    for name in dict.fromkeys(segment.structure or segment.name for segment in masks):
-        if name not in image.classes:
-            raise InputError(f"{image.ct.source}: has masks of {name}, which the network does not know; leave it out")
+    drawn = dict.fromkeys(segment.structure or segment.name for segment in masks)
+    known = [name for name in drawn if name in image.classes]
+    if drawn and not known:
+        raise InputError(f"{masks.source}: has only masks of {', '.join(drawn)}; the network knows none of these")
+    for name in known:
         given, value = whole_mask(masks, name), image.classes.index(name)
         whole, slices = structure_quality(given, expected == value, mean[value])
         k, quality = np.array([*slices], int), np.array([*slices.values()])
