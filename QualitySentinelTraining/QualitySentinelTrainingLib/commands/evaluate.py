@@ -109,7 +109,7 @@ def run(options: argparse.Namespace) -> int:
         worst_picture(worst_slices(table, paths), options.out / "worst.png")
     atomic_write(options.out / "card.md", write_card({"name": model.name, **model.metadata}, report))
     print_figures(report["groups"])
-    print(f"Read {options.out / 'card.md'}; evaluation.json, tables and pictures lie beside it")
+    print(f"written: {options.out / 'card.md'}; evaluation.json, tables and pictures are beside it")
     return 0
 
 
@@ -138,5 +138,5 @@ def print_figures(groups: dict) -> None:
         for group, found in groups.items()
         for unit, figures in {"slices": found["slices"], **found["segments"]}.items()
     }
-    table = pd.DataFrame.from_dict(rows, "index")[["n", *columns]].rename(columns=columns)
-    print(table.to_string(float_format="{:.3f}".format, na_rep="-"))
+    table = pd.DataFrame.from_dict(rows, "index")[["n", *columns]].astype(dict.fromkeys(columns, float))
+    print(table.rename(columns=columns).to_string(float_format="{:.3f}".format, na_rep="-"))

@@ -50,7 +50,8 @@ def run(options: argparse.Namespace) -> int:
         sources, options.out, settings, options.device, jobs=options.jobs, probabilities=options.probabilities,
         learned=learned,
     )
-    print(_table(results))
+    if results:
+        print(_table(results))
     print(f"predictions: {options.out}")
     print(f"Make pairs of them: quality-sentinel make-pairs --data DATASET --predictions {options.out} --out pairs")
     return 0
@@ -60,5 +61,7 @@ def _table(results: list) -> str:
     """Mean DSC, structures down, stages across."""
     import pandas as pd
 
-    rows = pd.DataFrame([(row.structure, row.epochs, row.dsc) for row in results], columns=["", "mean DSC at", "dsc"])
-    return rows.pivot_table("dsc", "", "mean DSC at").to_string(float_format="{:.3f}".format, na_rep="-")
+    table = pd.DataFrame(results).pivot_table("dsc", "structure", "epochs")
+    return table.rename_axis("mean DSC at", axis="columns").rename_axis(None).to_string(
+        float_format="{:.3f}".format, na_rep="-"
+    )

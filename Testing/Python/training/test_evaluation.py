@@ -13,6 +13,7 @@ from QualitySentinelLib.scores import SegmentScore, Status
 from QualitySentinelLib.volume import AxialFrame, CtVolume
 from QualitySentinelTrainingLib.calibration import calibrate
 from QualitySentinelTrainingLib.candidates import Candidate, simulated_candidates
+from QualitySentinelTrainingLib.commands.evaluate import print_figures
 from QualitySentinelTrainingLib.dice import volume_dice
 from QualitySentinelTrainingLib.evaluation import EvaluationTable
 from QualitySentinelTrainingLib.evaluation.figures import figures, missed_figures, slices_per_mask, within_masks
@@ -258,6 +259,13 @@ def test_a_group_of_one_person_is_drawn_without_an_interval(tmp_path, monkeypatc
 def test_figures_that_cannot_be_had_are_empty_cells(tmp_path):
     write_rows(tmp_path / "rows.csv", [{"a": float("nan"), "b": None, "r": 0.5, "r_95ci": (0.4, 0.6)}])
     assert (tmp_path / "rows.csv").read_text() == "a,b,r,r_95ci_low,r_95ci_high\n,,0.5,0.4,0.6\n"
+
+
+def test_figures_that_nobody_has_are_dashes_in_the_terminal(capsys):
+    one = {"n": 3, "pearson_r": 0.5, "spearman_r": None, "mae": 0.1, "bias": -0.01, "auroc_below_0.7": None}
+    print_figures({"OpenKBP": {"slices": one, "segments": {"area-weighted": one}}})
+    rows = [line.split()[-6:] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert rows == [["3", "0.500", "-", "0.100", "-0.010", "-"]] * 2
 
 
 def test_tables_of_several_folds_are_measured_together(make_table, a_model_file, tmp_path):
