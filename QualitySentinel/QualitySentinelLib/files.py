@@ -148,7 +148,7 @@ def _lock(folder: Path) -> Callable[[], object]:
     except ImportError:  # Windows locks no folders, but a file in it
         from filelock import FileLock, Timeout  # PyTorch brings it along
 
-        lock = FileLock(folder / ".lock", timeout=0)
+        lock = FileLock(folder / ".lock", timeout=0, thread_local=False)  # another thread may unlock it
         try:
             lock.acquire()
         except Timeout as error:

@@ -2,6 +2,8 @@
 
 import os
 import sys
+from contextlib import ExitStack
+from threading import Thread
 
 import pytest
 
@@ -78,6 +80,11 @@ def test_a_folder_is_lent_to_one_at_a_time(tmp_path, monkeypatch, without):
     assert not folder.exists() or list(folder.iterdir()) == [folder / ".lock"], "nothing was put into it"
     with locked_folder(folder, "somebody has it"):
         atomic_write(folder / "a", "kept")
+    with ExitStack() as stack:
+        stack.enter_context(locked_folder(folder, "somebody has it"))
+        thread = Thread(target=stack.pop_all().close)  # a page may be closed by another thread
+        thread.start()
+        thread.join()
     with locked_folder(folder, "somebody has it"):
         pass
     assert (folder / "a").read_text() == "kept"
