@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+from QualitySentinelLib.commands.main import build_parser
+
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 PAGES = ("*.md", "docs/*.md", "QualitySentinel/Resources/Models/*.md")
 
@@ -40,3 +42,19 @@ def test_every_message_that_troubleshooting_quotes_is_one_of_the_programs(reposi
 def test_the_package_is_not_said_to_come_from_an_index_that_it_is_not_on(repository):
     pages = [page for pattern in PAGES for page in repository.glob(pattern)]
     assert not [page.name for page in pages if re.search(r"pip install .quality-sentinel", page.read_text("utf-8"))]
+
+
+def test_what_the_pages_tell_the_reader_to_run_is_there(repository):
+    commands = next(action for action in build_parser()._actions if action.dest == "command").choices
+    targets = re.findall(r"^([a-z-]+):", (repository / "Makefile").read_text("utf-8"), re.MULTILINE)
+    wrong, checked = [], 0
+    for page in (page for pattern in PAGES for page in repository.glob(pattern) if page.name != "CHANGELOG.md"):
+        text = re.sub(r"\\\n\s*", " ", page.read_text("utf-8"))
+        for name, given in re.findall(r"(?:`|quality-sentinel )([a-z]+[a-z-]*) ([^\n`|]*)", text):
+            options = re.findall(r"(?<![\w-])--[a-z][a-z-]*", given) if name in commands else ()
+            wrong += [f"{page.name}: {name} {o}" for o in options if o not in commands[name]._option_string_actions]
+            checked += len(options)
+        scripts = re.findall(r"(?:QualitySentinelTraining/Research|Testing/Benchmarks)/[\w/]+\.(?:py|toml)", text)
+        wrong += [f"{page.name}: {script}" for script in scripts if not (repository / script).exists()]
+        wrong += [f"{page.name}: make {t}" for t in re.findall(r"(?:^|`)make ([a-z-]+)", text) if t not in targets]
+    assert checked > 100 and not wrong
