@@ -108,7 +108,7 @@ def compare(planted: Planted, segments_csv: Path, slices_csv: Path) -> str:
     for value, kind in planted.kinds.items():
         wrong, right, name = planted.mask == value, planted.phantom.labels == value, planted.phantom.names[value]
         true_slices[name], true_volumes[name] = slice_dice(wrong, right), volume_dice(wrong, right)
-        kinds[name] = kind if kind != "none" else "-" if true_volumes[name] > 0.995 else "(neighbour's)"
+        kinds[name] = kind if kind != "none" else "-" if true_volumes[name] > 0.995 else "(neighbor's)"
     lines = [f"{'structure':22}  {'planted error':16}  predicted DSC  true DSC"]
     for row in sorted(read_table(segments_csv), key=lambda row: true_volumes[row["segment"]]):
         name, predicted = row["segment"], row["predicted_dsc"]
