@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +60,12 @@ def test_what_the_pages_tell_the_reader_to_run_is_there(repository):
         wrong += [f"{page.name}: {script}" for script in scripts if not (repository / script).exists()]
         wrong += [f"{page.name}: make {t}" for t in re.findall(r"(?:^|`)make ([a-z-]+)", text) if t not in targets]
     assert checked > 100 and not wrong
+
+
+@pytest.mark.parametrize("pattern", PAGES)
+def test_what_the_pages_import_is_there(repository, pattern):
+    for page in repository.glob(pattern):
+        imports = re.findall(r"from (Quality\w+Lib[\w.]*) import ([\w, ]+)", page.read_text("utf-8"))
+        for module, name in ((module, name) for module, names in imports for name in names.split(", ")):
+            source = Path(importlib.util.find_spec(module).origin).read_text("utf-8")
+            assert re.search(rf"\b{name}\b", source), f"{page.name}: {module} has no {name}"
