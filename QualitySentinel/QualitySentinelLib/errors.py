@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -70,7 +71,10 @@ def readable(
 def command_text(*words: object) -> str:
     """A command as this system's terminal takes it."""
     told = [str(word) for word in words]
-    return subprocess.list2cmdline(told) if os.name == "nt" else shlex.join(told)
+    if os.name != "nt":
+        return shlex.join(told)
+    quoted = [subprocess.list2cmdline([word]) for word in told]  # leaves & and parentheses bare
+    return " ".join(word if re.fullmatch(r'".*"|[\w.:\\/-]+', word) else f'"{word}"' for word in quoted)
 
 
 def one_line(text: object, most: int | None = None) -> str:

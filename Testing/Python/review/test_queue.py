@@ -111,7 +111,7 @@ def test_the_next_round_reads_what_is_done(make_queue, pool):
 def test_commands_are_quoted_as_the_systems_terminal_takes_them(monkeypatch):
     assert errors.command_text("select", Path("my pool")) == "select 'my pool'"
     monkeypatch.setattr(errors, "os", SimpleNamespace(name="nt"))
-    assert errors.command_text("select", r"C:\my pool") == r'select "C:\my pool"'
+    assert errors.command_text("select", r"C:\my pool", r"D:\R&D", "--seed") == r'select "C:\my pool" "D:\R&D" --seed'
 
 
 def test_corrected_masks_take_the_place_of_the_pools_and_lie_beside_the_list(make_queue, pool):
