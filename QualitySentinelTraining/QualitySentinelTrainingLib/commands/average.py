@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from QualitySentinelLib.errors import UsageError
+from QualitySentinelLib.errors import UsageError, command_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     average_models(options.models, options.out)
     print(f"model: {options.out} (mean of {len(options.models)}; not calibrated)")
-    print(f"Evaluate it: quality-sentinel evaluate --model {options.out} --data DATASET --out evaluation")
+    print(f"Evaluate it: quality-sentinel evaluate --model {command_text(options.out)} --data DATASET --out evaluation")
     return 0
 
 

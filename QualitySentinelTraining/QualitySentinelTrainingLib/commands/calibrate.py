@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from QualitySentinelLib.errors import UsageError
+from QualitySentinelLib.errors import UsageError, command_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     )  # fmt: skip
     held = sorted(model.metadata["calibration"].keys() & {"slice", "segment", "missed", "flags", "few"})
     print(f"model: {options.out} (calibrated: {', '.join(held)})")
-    print(f"Score with it: quality-sentinel score --model {options.out} --ct CT --seg SEG --out results")
+    print(f"Score with it: quality-sentinel score --model {command_text(options.out)} --ct CT --seg SEG --out results")
     return 0
 
 

@@ -14,6 +14,7 @@ import argparse
 from pathlib import Path
 
 from QualitySentinelLib.commands.printing import name_failed
+from QualitySentinelLib.errors import command_text
 from QualitySentinelLib.files import check_outside
 
 from ..label_errors.options import NoiseOptions
@@ -40,5 +41,5 @@ def run(options: argparse.Namespace) -> int:
     rows, failed = corrupt_data(data, options.out, noise, options.jobs)
     wrong = sum(bool(row[2]) for row in rows)
     print(f"{wrong} of {len(rows)} structures were corrupted; {options.out / 'noise.csv'} lists them")
-    print(f"Find them: quality-sentinel find-errors {options.out} --out errors")
+    print(f"Find them: quality-sentinel find-errors {command_text(options.out)} --out errors")
     return name_failed(failed, options.out / "noise.csv")

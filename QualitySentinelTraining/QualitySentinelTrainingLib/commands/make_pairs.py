@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from zlib import crc32
 
-from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.errors import InputError, UsageError, command_text
 from QualitySentinelLib.files import check_outside, check_writable
 
 from ..option_files import Doc, NonNegativeInt, Options, PositiveInt, add_options, given_options
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
         sources, options.out, amounts, options.predictions, options.synthetic, options.jobs, options.cropped
     )
     print(f"{made} pair files written, {kept} already present, in {options.out}")
-    print(f"Train on them: quality-sentinel train --pairs {options.out} --out model")
+    print(f"Train on them: quality-sentinel train --pairs {command_text(options.out)} --out model")
     if left_out:
         raise InputError(f"{len(left_out)} of {made + kept + len(left_out)} subjects were skipped (named above)")
     return 0

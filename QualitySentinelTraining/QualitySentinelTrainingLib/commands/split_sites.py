@@ -13,7 +13,7 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from QualitySentinelLib.errors import UsageError
+from QualitySentinelLib.errors import UsageError, command_text
 from QualitySentinelLib.files import check_outside
 
 from .data_options import PATIENT_HELP
@@ -55,5 +55,5 @@ def run(options: argparse.Namespace) -> int:
     held = Counter(row["split"] for row in rows if not row["institution"])
     print(f"{len(number)} centers of {min(number.values())} to {max(number.values())} cases; "
           f"verification {held['verification']}, test {held['test']}: {options.out}")  # fmt: skip
-    print(f"Make some harmful: quality-sentinel harm {options.out} --out harmful.csv")
+    print(f"Make some harmful: quality-sentinel harm {command_text(options.out)} --out harmful.csv")
     return 0

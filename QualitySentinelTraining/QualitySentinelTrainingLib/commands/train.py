@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
-from QualitySentinelLib.errors import UsageError
+from QualitySentinelLib.errors import UsageError, command_text
 from QualitySentinelLib.files import atomic_write, check_writable
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
         atomic_write(options.out / "training.json", json.dumps(model.metadata["training"], indent=2))
         file = options.out / MODEL_FILE
         print(f"model: {file}")
-        print(f"Evaluate it: quality-sentinel evaluate --model {file} --data DATASET --out evaluation")
+        print(f"Evaluate it: quality-sentinel evaluate --model {command_text(file)} --data DATASET --out evaluation")
     return 0
 
 

@@ -15,6 +15,7 @@ import argparse
 from dataclasses import fields
 from pathlib import Path
 
+from QualitySentinelLib.errors import command_text
 from QualitySentinelLib.files import check_outside
 
 from ..option_files import add_options, given_options
@@ -61,5 +62,6 @@ def run(options: argparse.Namespace) -> int:
     network = train_pseudo(labeled, pseudo, options.out, settings, options.device)
     print(f"Trained on {len(labeled)} references and pseudo labels of {len(pseudo)} cases: {options.out}")
     last = sorted(options.out.glob("epoch_*.safetensors"))[-1]
-    print(f"It knows {', '.join(network.classes[1:])}. Next round: quality-sentinel select POOL --network {last}")
+    print(f"It knows {', '.join(network.classes[1:])}")
+    print(f"Next round: quality-sentinel select POOL --network {command_text(last)}")
     return 0

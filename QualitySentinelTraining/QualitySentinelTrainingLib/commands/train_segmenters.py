@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from QualitySentinelLib.errors import UsageError
+from QualitySentinelLib.errors import UsageError, command_text
 
 from ..label_errors.options import StudentOptions
 from ..option_files import add_options, given_options
@@ -53,7 +53,8 @@ def run(options: argparse.Namespace) -> int:
     if results:
         print(_table(results))
     print(f"predictions: {options.out}")
-    print(f"Make pairs of them: quality-sentinel make-pairs --data DATASET --predictions {options.out} --out pairs")
+    made = command_text(options.out)
+    print(f"Make pairs of them: quality-sentinel make-pairs --data DATASET --predictions {made} --out pairs")
     return 0
 
 

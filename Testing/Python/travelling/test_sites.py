@@ -10,7 +10,7 @@ import pytest
 
 from QualitySentinelLib.commands.main import main
 from QualitySentinelLib.datasets import find_cases
-from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.errors import InputError, UsageError, command_text
 from QualitySentinelTrainingLib.subjects import phantom_subject
 from QualitySentinelTrainingLib.travelling.harms import HARMS, harmed
 from QualitySentinelTrainingLib.travelling.sites import center_sizes, do_harm, read_sizes, split_sites
@@ -80,9 +80,10 @@ def test_mirrored_anatomy_has_its_left_side_on_the_right(phantom):
 def test_the_commands_write_tables(bodies, tmp_path, capsys):
     sizes = tmp_path / "sizes.json"
     sizes.write_text(json.dumps({"rows": [[9, 1], [4, 2], [1, 1]]}))
-    table, harmful = tmp_path / "sites.csv", tmp_path / "harmful.csv"
+    table, harmful = tmp_path / "my sites.csv", tmp_path / "harmful.csv"
     assert main(["split-sites", str(bodies), "--sizes", str(sizes), "--out", str(table)]) == 0
-    assert "3 centers of 2 to 15 cases" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "3 centers of 2 to 15 cases" in said and f"harm {command_text(table)} --out" in said
     assert main(["harm", str(table), "--centers", "0.34", "--kinds", "noise", "--out", str(harmful)]) == 0
     assert sum(c.metadata.get("harm") == "noise" for c in find_cases(bodies, metadata=harmful).cases) >= 2
     assert main(["split-sites", str(bodies), "--out", str(table)]) == 2
