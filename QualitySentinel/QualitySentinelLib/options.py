@@ -38,6 +38,7 @@ class ScoringOptions:
     slices: SliceChoice = "all"
     segments: tuple[str, ...] | None = None  # ids, names or structures of the segments to score; by default every one
     threshold: float = DEFAULT_THRESHOLD  # slices predicted below it are flagged
+    own_thresholds: bool = False  # structures are flagged below their own thresholds, where the model has them
     aggregation: str | None = None  # a name of ``scores.AGGREGATIONS``; by default ``scores.DEFAULT_AGGREGATION``
     # backend, precision: what runs the network on a CPU, see :class:`~.checkpoint.QualityModel`; by default as the
     # model has it

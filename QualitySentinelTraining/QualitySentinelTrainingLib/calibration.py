@@ -30,7 +30,8 @@ COVERAGE = 0.9
 """Share of unseen cases that the intervals are meant to hold."""
 
 FALSE_FLAGS = 0.05
-"""Share of empty slices, rightly empty, that may be flagged as missed."""
+"""Share of empty slices, rightly empty, that may be flagged as missed, and of slices of correct masks of a structure that
+its own threshold may flag."""
 
 PATIENTS = 4
 """A structure that fewer patients were trained on is little known: such structures get wider bounds of their own."""
@@ -50,6 +51,8 @@ _HAIR = 1e-6
 """True DSC is float32: a bound of exactly 1 must hold it."""
 _CORRECT = 0.95
 """A mask with this true DSC has nothing that a reader would mend."""
+_FEW = 40
+"""A structure with so many slices of correct masks gets the mean of its own threshold and that of all structures."""
 _STRICT = 0.02
 """Share of the identity in the segment map: it keeps scores that differ different, also where isotony makes a step."""
 
@@ -71,7 +74,7 @@ def calibrate(
     Returns:
         ``{"coverage", "slice": {"predicted", "low", "high"}, "segment": {"aggregated", "dsc", "low", "high",
         "shown"}, "missed": {"threshold", "inner_threshold", "false_flags", "reach_mm"}, "flags": {"threshold",
-        "share", "patients"}, "few": {"slice", "segment", "known", "patients"}}``: knots to interpolate linearly
+        "share", "patients", "structures", "structures_share"}, "few": {"slice", "segment", "known", "patients"}}``: knots to interpolate linearly
         between, all in 0..1, and which segment score is shown (:func:`better_segment_score`). ``few`` has the curves of
         structures that are not ``known``. ``missed`` is left out when there are no rightly empty slices, ``flags`` when
         no slice is correct, ``few`` without ``well_known`` or when there are too few slices of the others.
@@ -115,7 +118,9 @@ def flagged_of_correct(evaluated: EvaluationTable) -> dict:
     """How many slices of correct masks a threshold flags in vain: the mean over patients of each one's share.
 
     Returns:
-        ``threshold`` and ``share``: knots, 0..1; ``patients``: how many. Empty when no slice is correct.
+        ``threshold`` and ``share``: knots, 0..1; ``patients``: how many. With two or more, ``structures``:
+        :func:`structure_thresholds` by name, and ``structures_share``: the share that they flag, of patients that they
+        were not set on. Empty when no slice is correct.
     """
     correct = (evaluated.area > 0) & (evaluated.dsc >= _CORRECT)
     patients = np.unique(evaluated.patient[correct])
@@ -123,7 +128,30 @@ def flagged_of_correct(evaluated: EvaluationTable) -> dict:
         return {}
     predicted = [np.sort(evaluated.predicted[correct & (evaluated.patient == patient)]) for patient in patients]
     share = np.mean([np.searchsorted(of_one, KNOTS) / len(of_one) for of_one in predicted], axis=0)
-    return {"threshold": _listed(KNOTS), "share": _listed(share), "patients": len(patients)}
+    result = {"threshold": _listed(KNOTS), "share": _listed(share), "patients": len(patients)}
+    if len(patients) > 1:
+        rows = evaluated.take(correct)
+        fold, flagged = _folds_of(rows.patient), np.zeros(len(rows), bool)
+        for number in np.unique(fold):
+            of_all, own = structure_thresholds(rows.take(fold != number))
+            below = np.array([own.get(name, of_all) for name in rows.structure])
+            flagged |= (fold == number) & (rows.predicted < below)
+        shares = [flagged[rows.patient == patient].mean() for patient in patients]
+        result |= {"structures": structure_thresholds(rows)[1], "structures_share": round(float(np.mean(shares)), 4)}
+    return result
+
+
+def structure_thresholds(correct: EvaluationTable) -> tuple[float, dict[str, float]]:
+    """(Threshold of all structures, thresholds by structure), 0..1: each flags :data:`FALSE_FLAGS` of these slices.
+
+    ``correct`` holds slices of correct masks. A structure's threshold is drawn towards that of all where there are few.
+    """
+    of_all, own = float(np.quantile(correct.predicted, FALSE_FLAGS)), {}
+    for name in np.unique(correct.structure):
+        predicted = correct.predicted[correct.structure == name]
+        n = len(predicted)
+        own[str(name)] = round(float(n * np.quantile(predicted, FALSE_FLAGS) + _FEW * of_all) / (n + _FEW), 4)
+    return of_all, own
 
 
 def better_segment_score(evaluated: EvaluationTable) -> str:

@@ -251,6 +251,10 @@ def _check_calibration(calibration: Any) -> None:
         check(knots[0] == sorted(knots[0]), f"has {name} with {columns[0]} not ascending")
         rising = columns[-1] != "high" or all(low <= high for low, high in zip(*knots[-2:], strict=True))
         check(rising, f"has {name} with low above high")
+    flags = calibration.get("flags") or {}
+    own = flags.get("structures", {})
+    check(isinstance(own, dict) and all(map(within, own.values())), "has thresholds of structures that are not DSC")
+    check(within(flags.get("structures_share", 0.0)), "has a share of flags that is not a number from 0 to 1")
     missed = calibration.get("missed") or {}
     check(isinstance(missed, dict), "does not give missed as numbers by name")
     for name, (least, most) in _MISSED.items():

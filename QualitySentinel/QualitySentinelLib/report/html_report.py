@@ -54,7 +54,7 @@ def write_html_report(
         missed_color=MISSED_COLOR,
         no_score_color=NO_SCORE_COLOR,
         rows=[
-            _row(s, labels[s.segment_id], rank, case_score.threshold, pictures.get(s.segment_id, []), mark_all)
+            _row(s, labels[s.segment_id], rank, case_score.threshold_of(s), pictures.get(s.segment_id, []), mark_all)
             for rank, s in enumerate(ordered, start=1)
         ],
         most_on_top=_TOP_PICTURES,
@@ -63,7 +63,8 @@ def write_html_report(
         shows_expected=any(p["expected"] == "contour" for one in pictures.values() for p in one),
         has_interval=any(low is not None for s in ordered for low in (s.dsc_low, *(x.dsc_low for x in s.slices))),
         coverage=(case_score.model.get("calibration") or {}).get("coverage"),
-        flagged_of_correct=flagged_of_correct(case_score.model.get("calibration"), case_score.threshold),
+        flagged_of_correct=flagged_of_correct(case_score),
+        own_thresholds=case_score.own_thresholds and case_score.structure_thresholds,
     )
     return atomic_write(path, page)
 
@@ -75,6 +76,7 @@ def _row(segment: SegmentScore, label: str, rank: int, threshold: float, picture
         "structure": segment.structure if segment.structure and segment.structure.lower() != label.lower() else "",
         "rank": rank,
         "colors": _colors(segment.predicted_dsc),
+        "threshold": threshold,
         "below": segment.predicted_dsc is not None and segment.predicted_dsc < threshold,
         "strips": {scale: dsc_strip(segment, scale) for scale in SCALES} if segment.slices else {},
         "plot": dsc_plot(segment, label, threshold, mark_all) if segment.slices else "",

@@ -184,13 +184,27 @@ class ReviewPresenter:
         return window_of(segment.structure or segment.name)
 
     @property
+    def threshold(self) -> float:
+        """The threshold of the selected segment, where its profile has a line; without one the review's."""
+        session = self.session
+        return session.threshold if session.selected is None else session.case.threshold_of(
+            session.segment(session.selected)
+        )
+
+    @property
     def threshold_note(self) -> str:
         """What the threshold does, and how often in vain, where the model's calibration says that."""
-        _, share = self._tr, flagged_of_correct(self.session.case.model.get("calibration"), self.session.threshold)
+        _, case = self._tr, self.session.case
         note = _("Slices predicted below this DSC are flagged. Moving it does not score anything again.")
+        if case.own_thresholds and case.structure_thresholds:
+            note = _(
+                "Each structure has its own threshold, at which at most 5 % of the slices of correct masks should be "
+                "flagged. This one is for the others."
+            )
+        share = flagged_of_correct(case)
         if share is None:
             return note
-        told = _("On patients that the model had not seen, it flagged {share:.0%} of the slices of correct masks.")
+        told = _("On patients that the model had not seen, {share:.0%} of the slices of correct masks were flagged.")
         return f"{note} {told.format(share=share)}"
 
     def color(self, dsc: float | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from ..errors import UsageError
 from ..options import check_threshold
@@ -42,6 +43,7 @@ class ReviewSession:
 
     def __init__(self, case_score: CaseScore, threshold: float | None = None) -> None:
         self._threshold = check_threshold(case_score.threshold if threshold is None else threshold)
+        self._own_thresholds = case_score.own_thresholds
         self._slices: dict[str, dict[int, SliceScore]] = {}
         self._first = FirstScores()
         self._accepts = AcceptedSlices()
@@ -106,14 +108,29 @@ class ReviewSession:
         Raises:
             UsageError: it is not a number in 0..1; the review is as it was.
         """
-        threshold = check_threshold(threshold)
-        if threshold == self._threshold:
+        self._flag(check_threshold(threshold), self._own_thresholds)
+
+    @property
+    def own_thresholds(self) -> bool:
+        """Whether structures that have thresholds of their own are flagged below those, if the model has any."""
+        return self._own_thresholds
+
+    def set_own_thresholds(self, own: bool) -> None:
+        """Flag anew, with the thresholds of structures or with one for all. Accepts stay; nothing is scored."""
+        self._flag(self._threshold, bool(own))
+
+    def _flag(self, threshold: float, own_thresholds: bool) -> None:
+        if (threshold, own_thresholds) == (self._threshold, self._own_thresholds):
             return
         before = {s.segment_id: self._counted(s) for s in self._case.segments}
-        flag(self._case, threshold)
-        self._threshold = threshold
+        self._threshold, self._own_thresholds = threshold, own_thresholds
+        self._flag_case(self._case)
         changed = (i for i, (n, edited) in before.items() if edited or self.segment(i).n_flagged != n.flagged)
         self._tell(Changed.THRESHOLD, tuple(changed))
+
+    def _flag_case(self, case: CaseScore) -> None:
+        case.own_thresholds = self._own_thresholds
+        flag(case, self._threshold)
 
     @property
     def counts(self) -> ReviewCounts:
@@ -251,7 +268,7 @@ class ReviewSession:
           that was cancelled, takes nothing away.
         - An accept stays as long as the mask in its slice is the same; else it falls away, and its history with it.
         - The slice that is looked at stays, whatever becomes of its score, unless its segment is gone.
-        - The threshold is this session's.
+        - The threshold, and whether structures have their own, are this session's.
 
         Returns:
             ids of the segments that are different from before; observers get the same, and nothing when nothing is.
@@ -304,8 +321,9 @@ class ReviewSession:
         ids = (s.segment_id for s in self._case.segments)
         first = {i: found for i in ids if (found := self._first.differing(self.segment(i), self._slices[i]))}
         return ReviewState(
-            self._threshold, fingerprint(self._case), self._selected, self._k, self._accepts.digests, first
-        ).to_json()
+            self._threshold, fingerprint(self._case), self._selected, self._k, self._accepts.digests, first,
+            self._own_thresholds,
+        ).to_json()  # fmt: skip
 
     @classmethod
     def from_state(cls, case_score: CaseScore, state: object) -> ReviewSession:
@@ -322,7 +340,7 @@ class ReviewSession:
             InputError: the state is damaged, or of another version.
         """
         kept = ReviewState.from_json(state)
-        session = cls(case_score, kept.threshold)
+        session = cls(replace(case_score, own_thresholds=kept.own_thresholds), kept.threshold)
         gone = sorted(kept.segment_ids - session._rank.keys())
         session._first = FirstScores({i: first for i, first in kept.first.items() if i not in gone})
         if kept.model != fingerprint(session._case):
@@ -341,7 +359,7 @@ class ReviewSession:
 
     def _take(self, case: CaseScore, before: CaseScore | None) -> None:
         """Make ``case``, which is this session's own, the scores under review; ``before``: those until now."""
-        flag(case, self._threshold)
+        self._flag_case(case)
         self._case = case
         self._worst_first = case.worst_first()
         self._rank = {s.segment_id: rank for rank, s in enumerate(self._worst_first)}
@@ -367,9 +385,10 @@ class ReviewSession:
     def _count(self, segment: SegmentScore) -> tuple[ReviewCounts, bool]:
         doubtful = [s for s in self.profile(segment.segment_id) if s.is_doubtful]
         accepted = sum(SliceRef(segment.segment_id, s.k) in self._accepts for s in doubtful)
+        below = self._case.threshold_of(segment)
         edits = [edit[1:] for edit in self._first.edits(segment, self._slices[segment.segment_id])]
         corrected = sum(
-            first.was_doubtful(self._threshold) and (now is None or not now.is_doubtful) for first, now in edits
+            first.was_doubtful(below) and (now is None or not now.is_doubtful) for first, now in edits
         )
         counts = ReviewCounts(
             flagged=segment.n_flagged,

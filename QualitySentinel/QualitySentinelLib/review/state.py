@@ -28,6 +28,7 @@ class ReviewState:
     accepted: dict[SliceRef, str] = field(default_factory=dict)
     # first scores of slices that are others now, by segment id and k
     first: dict[str, dict[int, FirstScore]] = field(default_factory=dict)
+    own_thresholds: bool = False  # structures that have thresholds of their own are flagged below those
 
     @property
     def segment_ids(self) -> set[str]:
@@ -43,7 +44,7 @@ class ReviewState:
             segments[ref.segment_id]["accepted"].append([ref.k, digest])
         for i, first in self.first.items():
             segments[i]["first"] = [[k, score.digest, score.dsc, score.missed] for k, score in first.items()]
-        plain = {name: getattr(self, name) for name in ("threshold", "model", "selected", "k")}
+        plain = {name: getattr(self, name) for name in ("threshold", "own_thresholds", "model", "selected", "k")}
         return {"schema": SCHEMA, **plain, "segments": segments}
 
     @classmethod
@@ -62,6 +63,7 @@ class ReviewState:
                 model=None if model is None else _a(str, model),
                 selected=None if selected is None else _a(str, selected),
                 k=None if k is None else whole_number(k, "k", 0, _MOST),
+                own_thresholds=_a(bool, document.get("own_thresholds", False)),
             )
             if state.k is not None and state.selected is None:
                 raise ValueError("k is a slice of no segment")

@@ -69,6 +69,11 @@ class Scorer:
 
     def __init__(self, model: QualityModel, options: ScoringOptions | None = None, **changes) -> None:
         self.options = options = replace(options or ScoringOptions(), **changes)
+        calibration = model.metadata.get("calibration") or {}
+        if options.own_thresholds and not (calibration.get("flags") or {}).get("structures"):
+            raise UsageError(
+                f"model {model.name} has no thresholds by structure; leave --own-thresholds out, or calibrate it again"
+            )
         model.backend, model.precision = options.backend or model.backend, options.precision or model.precision
         self.model = model
         self.device = choose_device(options.device)
@@ -150,7 +155,8 @@ class Scorer:
                 for s in segmentation
             ],
             threshold=self.options.threshold,
-            model=self._summary(),
+            own_thresholds=self.options.own_thresholds,
+            model=self.summary(),
             device=str(self.device),
             warnings=warnings,
         )
@@ -187,7 +193,7 @@ class Scorer:
                     _add(score, kept)
                     missing[segment.id] -= 1
             if plan and not missing[segment.id]:
-                self._finish(segment, score)
+                self._finish(segment, score, case)
 
         def make(part: slice) -> SliceBatch:
             slices, neighbours = [(segment, k) for segment, k, _ in items[part]], [near for *_, near in items[part]]
@@ -207,14 +213,14 @@ class Scorer:
                 _add(scores[segment.id], _slice_score(ct, segment, k, near, float(value)))
                 missing[segment.id] -= 1
                 if not missing[segment.id]:
-                    self._finish(segment, scores[segment.id])
+                    self._finish(segment, scores[segment.id], case)
             self._batches.took(len(batch), time.perf_counter() - began)
-            case.device, case.model = str(self.device), self._summary()
+            case.device, case.model = str(self.device), self.summary()
             if (warning := self.model.backend_warning) and warning not in case.warnings:
                 case.warnings.append(warning)
             yield progress(done, batch[-1][0].id)
 
-    def _summary(self) -> dict:
+    def summary(self) -> dict:
         """What a report says of the model, with what a reader must know of its calibration."""
         told = {key: self._calibration[key] for key in ("coverage", "missed", "flags") if key in self._calibration}
         return self.model.summary() | ({"calibration": told} if told else {})
@@ -293,12 +299,12 @@ class Scorer:
         else:
             raise MemoryError(f"not enough memory to score a single slice ({problem})")
 
-    def _finish(self, segment: Segment, score: SegmentScore) -> None:
+    def _finish(self, segment: Segment, score: SegmentScore, case: CaseScore) -> None:
         score.slices.sort(key=lambda s: s.k)
         score.empty_slices.sort(key=lambda s: s.k)
         score.status = Status.SCORED if self._knows(segment) else Status.UNKNOWN_STRUCTURE
         aggregate(score, self.options.aggregation, self._applicable(score))
-        flag(score.slices, self.options.threshold)
+        flag(case, segments=[score])
 
     def _applicable(self, score: SegmentScore) -> dict:
         """The calibration measured for scores like this: of known structures, and of segments scored completely."""

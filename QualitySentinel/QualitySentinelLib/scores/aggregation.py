@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from ..errors import UsageError
-from .score import SegmentScore
+from .score import CaseScore, SegmentScore
 
 MISSED_BELOW = 0.5
 """Empty slices predicted below it are missed when the model's calibration says nothing: more likely than not."""
@@ -107,10 +107,14 @@ def missed_below(thresholds: Mapping | None) -> tuple[float, float]:
     return at_ends, (thresholds or {}).get("inner_threshold", at_ends)
 
 
-def flagged_of_correct(calibration: Mapping | None, threshold: float) -> float | None:
-    """Share of the slices of correct masks that ``threshold`` flags on patients the model never saw, if it tells."""
-    curve = (calibration or {}).get("flags")
-    return float(np.interp(threshold, curve["threshold"], curve["share"])) if curve else None
+def flagged_of_correct(case: CaseScore) -> float | None:
+    """Share of the slices of correct masks that its thresholds flag on patients the model never saw, if it tells."""
+    curve = (case.model.get("calibration") or {}).get("flags")
+    if not curve:
+        return None
+    if case.own_thresholds and case.structure_thresholds:
+        return curve.get("structures_share")
+    return float(np.interp(case.threshold, curve["threshold"], curve["share"]))
 
 
 def _at(value: float | None, curve: Mapping | None, over: str, *names: str) -> tuple[float | None, ...]:

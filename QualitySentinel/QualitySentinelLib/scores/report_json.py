@@ -77,6 +77,7 @@ def case_document(case_score: CaseScore) -> dict:
             "device": case_score.device,
             "seconds": case_score.seconds,
             "threshold": case_score.threshold,
+            "own_thresholds": case_score.own_thresholds,
             "warnings": case_score.warnings,
             "segments": [_segment(s, labels[s.segment_id]) for s in case_score.segments],
         }
@@ -97,6 +98,7 @@ def case_from_document(document: Mapping) -> CaseScore:
             device=document["device"],
             seconds=float(document["seconds"]),
             warnings=list(document["warnings"]),
+            own_thresholds=document.get("own_thresholds") is True,  # reports of before 0.7 do not say
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(repr(error)) from error

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ..options import DEFAULT_THRESHOLD, check_threshold
+from ..options import check_threshold
 
 
 class Status(StrEnum):
@@ -37,7 +37,7 @@ class SliceScore:
     # fingerprint of the mask it was made from (``Segment.slice_digest``); without mask, of the nearest one and its
     # distance
     digest: str
-    flagged: bool = False  # it has a mask, predicted below the threshold
+    flagged: bool = False  # it has a mask, predicted below the segment's threshold
     # dsc_low, dsc_high: interval around the predicted DSC, or ``None`` when the model gives none
     dsc_low: float | None = None
     dsc_high: float | None = None
@@ -124,6 +124,17 @@ class CaseScore:
     device: str = ""  # where it ran, e.g. ``cpu`` or ``cuda:0``
     seconds: float = 0.0  # wall time of scoring
     warnings: list[str] = field(default_factory=list)  # one line each, in the order met
+    own_thresholds: bool = False  # structures that have one in :attr:`structure_thresholds` are flagged below that
+
+    @property
+    def structure_thresholds(self) -> Mapping[str, float]:
+        """Thresholds of structures, of the model's calibration; empty when it has none."""
+        return ((self.model.get("calibration") or {}).get("flags") or {}).get("structures") or {}
+
+    def threshold_of(self, segment: SegmentScore) -> float:
+        """The DSC below which slices of a segment are flagged."""
+        own = self.structure_thresholds if self.own_thresholds else {}
+        return own.get(segment.structure or "", self.threshold)
 
     def __getitem__(self, segment_id: str) -> SegmentScore:
         for segment in self.segments:
@@ -165,23 +176,20 @@ def segment_labels(segments: Iterable[SegmentScore]) -> dict[str, str]:
     return labels
 
 
-def flag(scores: CaseScore | Iterable[SliceScore], threshold: float | None = None) -> None:
-    """Flag the slices predicted strictly below ``threshold``, and only those; nothing is scored again.
+def flag(case: CaseScore, threshold: float | None = None, segments: Iterable[SegmentScore] | None = None) -> None:
+    """Flag the slices predicted strictly below their segment's threshold, and only those; nothing is scored again.
 
-    ``scores`` are changed in place: a case's ``threshold`` and every slice's ``flagged``; or some slices alone, as when
-    a segment has just been scored. The threshold is by default the case's own (``DEFAULT_THRESHOLD`` for slices alone).
+    The case is changed in place: its ``threshold``, if one is given, and every slice's ``flagged``; with ``segments``
+    only theirs, as when one has just been scored.
 
     Raises:
         UsageError: the threshold is not a number in 0..1.
     """
-    if isinstance(scores, CaseScore):
-        scores.threshold = threshold = check_threshold(scores.threshold if threshold is None else threshold)
-        slices: Iterable[SliceScore] = (s for segment in scores.segments for s in segment.slices)
-    else:
-        threshold = check_threshold(DEFAULT_THRESHOLD if threshold is None else threshold)
-        slices = scores
-    for slice_score in slices:
-        slice_score.flagged = slice_score.predicted_dsc < threshold
+    case.threshold = check_threshold(case.threshold if threshold is None else threshold)
+    for segment in case.segments if segments is None else segments:
+        below = case.threshold_of(segment)
+        for slice_score in segment.slices:
+            slice_score.flagged = slice_score.predicted_dsc < below
 
 
 class Stage(StrEnum):

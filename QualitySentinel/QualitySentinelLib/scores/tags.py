@@ -33,7 +33,7 @@ def score_tags(
         str(score.n_scored),
         str(score.n_flagged),
         str(score.n_missed),
-        f"{case_score.threshold:g}",
+        f"{case_score.threshold_of(score):g}",
         model or None,
         None if accepted is None else str(accepted.get(score.segment_id, 0)),
     )

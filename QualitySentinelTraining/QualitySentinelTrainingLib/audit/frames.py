@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from QualitySentinelLib.errors import InputError, UsageError, readable
 from QualitySentinelLib.options import DEFAULT_THRESHOLD
+from QualitySentinelLib.scores import CaseScore
 from QualitySentinelLib.scores.columns import COLUMNS
 
 from ..tables import META, REPEATED, read_frame
@@ -71,6 +72,19 @@ class Audit:
     def threshold(self) -> float:
         """Slices predicted below it were flagged."""
         return float(self.option("threshold", DEFAULT_THRESHOLD))
+
+    @cached_property
+    def flagging(self) -> CaseScore:
+        """How it was flagged: a case without segments that knows the threshold of each (``threshold_of``)."""
+        model = self.option("model")
+        own = self.option("own-thresholds") is True
+        return CaseScore([], self.threshold, model if isinstance(model, dict) else {}, own_thresholds=own)
+
+    @property
+    def below(self) -> pd.Series:
+        """Which segments are predicted below their threshold, bool."""
+        own = self.flagging.structure_thresholds if self.flagging.own_thresholds else {}
+        return self.segments["predicted_dsc"] < self.segments["structure"].map(own).fillna(self.threshold)
 
     @property
     def missed_sought(self) -> bool:

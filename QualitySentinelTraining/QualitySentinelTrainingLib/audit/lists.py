@@ -57,7 +57,7 @@ def worst_first(audit: Audit) -> pd.DataFrame:
     """
     segments, keys = audit.segments, ["case", "segment"]
     doubtful = segments[["n_flagged", "missed_slices"]].fillna(0).max(axis=1) > 0
-    doubtful |= segments["predicted_dsc"] < audit.threshold
+    doubtful |= audit.below
     # a mask without scored slice has no DSC to be ranked by
     listed = segments[doubtful & segments["predicted_dsc"].notna()]
     listed = listed.sort_values(["predicted_dsc", *keys], kind="stable").astype(dict.fromkeys(keys, str))

@@ -84,7 +84,8 @@ def _scoring_words(audit: Audit, case: str) -> list[str]:
         "--threshold": None if audit.threshold == DEFAULT_THRESHOLD else audit.threshold,
         "--segments": line.getvalue() or None,
     }
-    return [word for name, value in words.items() if value is not None for word in (name, str(value))]
+    own = ["--own-thresholds"] * audit.flagging.own_thresholds
+    return [word for name, value in words.items() if value is not None for word in (name, str(value))] + own
 
 
 def open_command(case: str, out_folder: str) -> str:

@@ -172,13 +172,12 @@ def _model(setup: ScoringSetup) -> dict:
             raise InputError(f"{setup.scores}: holds no scores; expected CASE.json, in the form of report.json")
         return {"sha256": ""} | read_report_json(files[0]).model
     from QualitySentinelLib.checkpoint import load_model
-    from QualitySentinelLib.scorer.device import choose_device
+    from QualitySentinelLib.scorer import Scorer
 
     model = load_model(setup.options.model, setup.options.embeddings)
     if not model.sha256:
         raise ModelError(f"{setup.options.model}: the model has no fingerprint; save it again with this version")
-    choose_device(setup.options.device)
-    return model.summary()
+    return Scorer(model, setup.options).summary()
 
 
 def _run_document(
@@ -196,6 +195,7 @@ def _run_document(
             "layout": data.layout,
             "slices": str(how.slices),
             "threshold": how.threshold,
+            "own-thresholds": how.own_thresholds or None,  # audits of before 0.7 do not say
             "segments": None if how.segments is None else list(how.segments),
             "names": names,
             "names_sha256": None if names is None else _digest(str(sorted(read_names(setup.names).items()))),

@@ -104,6 +104,7 @@ class CaseWork(Work):
         ids = {segment.id for segment in segmentation}
         if any(one.segment_id not in ids for one in score.segments):
             raise MismatchError(f"{path}: has scores of segments that the case does not have; score it again")
+        score.own_thresholds = self.setup.options.own_thresholds
         flag(score, self.setup.options.threshold)
         return score
 

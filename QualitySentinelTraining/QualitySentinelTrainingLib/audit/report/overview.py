@@ -69,7 +69,7 @@ def overview_of(audit: Audit, slices: pd.DataFrame) -> Overview:
     """Everything the first page says of the tables; of slices it needs some of ``SLICE_FIELDS``."""
     # segments of no known structure go by their own names
     names = audit.segments["structure"].where(audit.segments["structure"].notna(), audit.segments["segment"])
-    below = audit.segments["predicted_dsc"] < audit.threshold
+    below = audit.below
     known = audit.segments["status"] != "unknown structure"
     segments = audit.segments.assign(structure=names, below=below, known=known)
     scored = segments.dropna(subset="predicted_dsc").sort_values("predicted_dsc", kind="stable")

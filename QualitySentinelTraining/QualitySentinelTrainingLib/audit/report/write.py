@@ -130,9 +130,11 @@ class _Report:
         self.scored = [case for case in self.overview.cases if case["mean"] is not None]
         self.pages = {case["case"]: f"{file_name(case['case'])}.html" for case in self.scored[:max_pages]}
         told = {name: t if isinstance(t := audit.run.get(name), Mapping) else {} for name in ("model", "versions")}
+        own = "one for each structure, others " if audit.flagging.own_thresholds else ""
         self._shared = {
             **told, "title": audit.name, "created": created, "threshold": audit.threshold, "scale": COLOR_SCALE,
-            "threshold_text": threshold_text(audit.threshold), "missed_color": MISSED_COLOR,
+            "threshold_dsc": f"{own}DSC {threshold_text(audit.threshold)}",
+            "threshold_text": "threshold" if own else threshold_text(audit.threshold), "missed_color": MISSED_COLOR,
             "missed_text": MISSED_TEXT, "missed_sought": audit.missed_sought, "pages": self.pages,
             "slicer_script": SLICER_SCRIPT, "picture_px": PICTURE_PX, "n_cases": len(self.overview.cases),
         }  # fmt: skip
@@ -187,7 +189,7 @@ class _Report:
             name, row = case["case"], case["row"]
             self.write(f"cases/{self.pages[name]}", {
                 "case": case, "rank": rank, "previous": previous, "next": following,
-                "rows": _case_rows(self.scores.of(name), self.audit.threshold),
+                "rows": _case_rows(self.scores.of(name), self.audit.flagging),
                 "pictures": self.pictures.get(name, []), "swaps": [swap for swap in swaps if swap.case == name],
                 "command": open_command(name, "AUDIT_FOLDER"), "warnings": _warnings(row),
                 "metadata": _metadata(self.audit, row),
@@ -276,9 +278,10 @@ def _warnings(row: Mapping) -> list[str]:
     return [w for w in text.split(" | ") if w] if isinstance(text := row.get("warnings"), str) else []
 
 
-def _case_rows(segments: list[SegmentScore], threshold: float) -> list[dict]:
+def _case_rows(segments: list[SegmentScore], flagging: CaseScore) -> list[dict]:
     rows = []
     for place, s in enumerate(segments):
+        threshold = flagging.threshold_of(s)
         plotted = place < _PLOTS and (s.n_flagged or s.n_missed) and s.slices
         said = s.name.replace("_", " ").lower() == (s.structure or "").lower()
         rows.append({
