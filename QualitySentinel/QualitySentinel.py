@@ -61,6 +61,7 @@ class QualitySentinelParameterNode:
     inputVolume: vtkMRMLScalarVolumeNode  # the CT that was segmented
     inputSegmentation: vtkMRMLSegmentationNode  # the segmentation to check
     threshold: Annotated[float, WithinRange(0, 1)] = DEFAULT_THRESHOLD  # slices predicted below it are flagged
+    ownThresholds: bool = False  # structures that have their own threshold are flagged below that
     slicesPerSegment: Annotated[int, WithinRange(0, 10000)] = 0  # to score, spread over its extent; 0 scores all
     device: Annotated[str, Choice(["auto", "cpu", "cuda", "mps"])] = "auto"  # where to compute
     forceCpu: bool = False  # compute on the CPU, whatever the device says

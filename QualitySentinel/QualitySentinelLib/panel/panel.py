@@ -161,7 +161,7 @@ class Panel:
         self._take_up_review()
         review = self.review_panel.review
         if review:
-            review.session.set_threshold(threshold_of(parameters))  # only flags anew: nothing is scored
+            set_thresholds(review, parameters)  # only flags anew: nothing is scored
             self._apply_display_options(review)
         self.rescoring.enabled = parameters.autoRescore and not self._scoring.running
         self._show_warnings()
@@ -299,6 +299,7 @@ class Panel:
         if review is not self.review_panel.review:
             if review:  # first: what is shown next has its own threshold
                 parameters.threshold = review.session.threshold
+                parameters.ownThresholds = review.session.own_thresholds
             if review is not self.review_panel.review:  # otherwise the line above has brought us here again
                 self.show_review(review)
 
@@ -325,7 +326,7 @@ class Panel:
         running = self._scoring.running
         if review and parameters.inputSegmentation == review.segmentation_node:
             if self.review_panel.review is not review:
-                review.session.set_threshold(threshold_of(parameters))  # it may have been changed meanwhile
+                set_thresholds(review, parameters)  # they may have been changed meanwhile
                 self.show_review(review)
             if self._parameters:
                 self._apply_display_options(review)
@@ -385,6 +386,11 @@ class Panel:
         if self.correcting:
             self.correcting.end()
             self.correcting = None
+
+
+def set_thresholds(review: OpenReview, parameters) -> None:
+    """Flag as the slider and the check box beside it say."""
+    review.session.set_threshold(threshold_of(parameters), parameters.ownThresholds)
 
 
 def threshold_of(parameters) -> float:

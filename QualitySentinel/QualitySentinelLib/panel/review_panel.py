@@ -70,7 +70,9 @@ class ReviewPanel:
         if session is None:
             self._ui.summaryLabel.text = _("Not scored yet")
             return
+        own = self.presenter.own_thresholds
         self._ui.thresholdSliderWidget.toolTip = self.presenter.threshold_note
+        self._ui.ownThresholdsCheckBox.enabled, self._ui.ownThresholdsCheckBox.toolTip = own.enabled, own.reason or own.text
         counts = session.counts
         text = _("<b>{flagged}</b> flagged and <b>{missed}</b> missed slices in {segments} of {all} segments")
         if counts.done:
@@ -93,7 +95,7 @@ class ReviewPanel:
             return
         current = presenter.current()
         k = None if presenter.session.current is None else current.k
-        self.slice_profile.show_bars(presenter.bars(), presenter.session.threshold, k)
+        self.slice_profile.show_bars(presenter.bars(), presenter.threshold, k)
         ui.acceptButton.checked = current.accepted
         where = ", ".join(filter(None, (f"<b>{escape(current.segment)}</b>" * bool(current.segment), current.place)))
         ui.currentLabel.text = ": ".join(filter(None, (where, escape(current.told))))

@@ -36,6 +36,7 @@ class SliceProfile(qt.QWidget):
 
     Attributes:
         bars: the slices shown, inferior to superior; those that are not there are gaps.
+        threshold: DSC where the line is.
         current: canonical k of the slice marked as the one that is looked at.
     """
 
@@ -43,7 +44,7 @@ class SliceProfile(qt.QWidget):
         qt.QWidget.__init__(self)
         self._on_click = on_click
         self.bars: tuple[Bar, ...] = ()
-        self._threshold = 0.0
+        self.threshold = 0.0
         self.current: int | None = None
         self.mouseTracking = True
         self.setFixedHeight(HEIGHT)
@@ -53,7 +54,7 @@ class SliceProfile(qt.QWidget):
 
     def show_bars(self, bars: Sequence[Bar], threshold: float, current: int | None) -> None:
         """Draw these slices, and a line at the threshold, DSC in 0..1."""
-        self.bars, self._threshold, self.current = tuple(bars), threshold, current
+        self.bars, self.threshold, self.current = tuple(bars), threshold, current
         self.update()
 
     def bar_of(self, k: int) -> tuple[float, float]:
@@ -119,7 +120,7 @@ class SliceProfile(qt.QWidget):
         self._paint_missed(painter, [p for p in self.bars if p.missed], floor)
         for bar in self.bars:
             self._paint_mark(painter, bar, floor + 3)
-        y = floor - self._threshold * (floor - TOP)
+        y = floor - self.threshold * (floor - TOP)
         painter.setPen(qt.QPen(qt.QBrush(ink), 1, qt.Qt.DashLine))
         painter.drawLine(qt.QPointF(SIDE, y), qt.QPointF(self.width - SIDE, y))
         if self.current is not None:

@@ -185,27 +185,33 @@ class ReviewPresenter:
 
     @property
     def threshold(self) -> float:
-        """The threshold of the selected segment, where its profile has a line; without one the review's."""
-        session = self.session
-        return session.threshold if session.selected is None else session.case.threshold_of(
-            session.segment(session.selected)
-        )
+        """Of the selected segment, DSC in 0..1: where its profile has a line."""
+        case, selected = self.session.case, self.session.selected
+        return case.threshold if selected is None else case.threshold_of(self.session.segment(selected))
 
     @property
     def threshold_note(self) -> str:
         """What the threshold does, and how often in vain, where the model's calibration says that."""
         _, case = self._tr, self.session.case
-        note = _("Slices predicted below this DSC are flagged. Moving it does not score anything again.")
         if case.own_thresholds and case.structure_thresholds:
-            note = _(
-                "Each structure has its own threshold, at which at most 5 % of the slices of correct masks should be "
-                "flagged. This one is for the others."
-            )
+            note = _("Slices of structures without their own threshold are flagged below this DSC.")
+        else:
+            note = _("Slices predicted below this DSC are flagged. Moving it does not score anything again.")
         share = flagged_of_correct(case)
         if share is None:
             return note
         told = _("On patients that the model had not seen, {share:.0%} of the slices of correct masks were flagged.")
         return f"{note} {told.format(share=share)}"
+
+    @property
+    def own_thresholds(self) -> Action:
+        """Whether structures can have their own thresholds, and what that means."""
+        _, can = self._tr, bool(self.session.case.structure_thresholds)
+        text = _(
+            "Flag slices below the threshold of their structure. Each is set so that at most 5% of the slices of correct "
+            "masks are flagged."
+        )
+        return Action(text, can, "" if can else _("This model has no thresholds for each structure"))
 
     def color(self, dsc: float | None) -> str:
         """``#rrggbb`` of a DSC in the scale."""

@@ -102,35 +102,28 @@ class ReviewSession:
         """Slices predicted strictly below it are flagged, 0..1."""
         return self._threshold
 
-    def set_threshold(self, threshold: float) -> None:
-        """Flag anew. Accepts stay; nothing is scored.
+    @property
+    def own_thresholds(self) -> bool:
+        """Whether structures that have a threshold of their own, where the model has any, are flagged below that."""
+        return self._own_thresholds
+
+    def set_threshold(self, threshold: float, own_thresholds: bool | None = None) -> None:
+        """Flag anew, below this threshold or those of structures (by default as before). Nothing is scored.
+
+        Accepts stay.
 
         Raises:
             UsageError: it is not a number in 0..1; the review is as it was.
         """
-        self._flag(check_threshold(threshold), self._own_thresholds)
-
-    @property
-    def own_thresholds(self) -> bool:
-        """Whether structures that have thresholds of their own are flagged below those, if the model has any."""
-        return self._own_thresholds
-
-    def set_own_thresholds(self, own: bool) -> None:
-        """Flag anew, with the thresholds of structures or with one for all. Accepts stay; nothing is scored."""
-        self._flag(self._threshold, bool(own))
-
-    def _flag(self, threshold: float, own_thresholds: bool) -> None:
-        if (threshold, own_thresholds) == (self._threshold, self._own_thresholds):
+        threshold = check_threshold(threshold)
+        own = self._own_thresholds if own_thresholds is None else bool(own_thresholds)
+        if (threshold, own) == (self._threshold, self._own_thresholds):
             return
         before = {s.segment_id: self._counted(s) for s in self._case.segments}
-        self._threshold, self._own_thresholds = threshold, own_thresholds
-        self._flag_case(self._case)
+        self._threshold, self._own_thresholds = threshold, own
+        self._flag(self._case)
         changed = (i for i, (n, edited) in before.items() if edited or self.segment(i).n_flagged != n.flagged)
         self._tell(Changed.THRESHOLD, tuple(changed))
-
-    def _flag_case(self, case: CaseScore) -> None:
-        case.own_thresholds = self._own_thresholds
-        flag(case, self._threshold)
 
     @property
     def counts(self) -> ReviewCounts:
@@ -357,9 +350,13 @@ class ReviewSession:
 
     # Within
 
+    def _flag(self, case: CaseScore) -> None:
+        case.own_thresholds = self._own_thresholds
+        flag(case, self._threshold)
+
     def _take(self, case: CaseScore, before: CaseScore | None) -> None:
         """Make ``case``, which is this session's own, the scores under review; ``before``: those until now."""
-        self._flag_case(case)
+        self._flag(case)
         self._case = case
         self._worst_first = case.worst_first()
         self._rank = {s.segment_id: rank for rank, s in enumerate(self._worst_first)}

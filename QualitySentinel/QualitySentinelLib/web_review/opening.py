@@ -90,7 +90,7 @@ def _opened(
     corrected = corrected and _changed_at(store.masks_file) >= since
     if corrected:
         segmentation = with_masks(segmentation, read_segmentation(store.masks_file, ct))
-    session = kept or ReviewSession(blank_scores(segmentation, scorer.options.threshold))
+    session = kept or ReviewSession(blank_scores(segmentation, scorer.options))
     known, there = session.case if kept else scores, {s.id for s in segmentation}
     if known is not None:  # segments may be gone: the masks were corrected elsewhere, or the scores are of others
         session.update(replace(known, segments=[s for s in known.segments if s.segment_id in there]))
@@ -99,10 +99,10 @@ def _opened(
     return lambda: ReviewController(ct, segmentation, session, scorer, store, told, corrected=corrected)
 
 
-def blank_scores(segmentation: Segmentation, threshold: float) -> CaseScore:
+def blank_scores(segmentation: Segmentation, how: ScoringOptions) -> CaseScore:
     """The table before there are scores."""
     states = (Status.NOT_SCORED, Status.EMPTY)
     segments = [
         SegmentScore(s.id, s.name, s.structure, states[s.is_empty], len(s.occupied_slices())) for s in segmentation
     ]
-    return CaseScore(segments, threshold)
+    return CaseScore(segments, how.threshold, own_thresholds=how.own_thresholds)

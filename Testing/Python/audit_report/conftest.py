@@ -33,6 +33,7 @@ class MadeAudit:
     segments: list[dict] = field(default_factory=list)
     slices: list[dict] = field(default_factory=list)
     options: dict = field(default_factory=lambda: {"threshold": 0.8})
+    model: dict = field(default_factory=lambda: {"name": "small", "sha256": "0123456789abcdef" * 4})
 
     def segment(self, case: str, segment: str) -> dict:
         return next(s for s in self.segments if (s["case"], s["segment"]) == (case, segment))
@@ -52,7 +53,7 @@ class MadeAudit:
             if parquet:
                 frame.to_parquet(self.folder / f"{name}.parquet")
             frame.to_csv(self.folder / f"{name}.csv", index=False)
-        run = {**self.options, "model": {"name": "small", "sha256": "0123456789abcdef" * 4}, "versions": {}}
+        run = {**self.options, "model": self.model, "versions": {}}
         (self.folder / "audit.json").write_text(json.dumps(run), encoding="utf-8")
         return self.folder
 

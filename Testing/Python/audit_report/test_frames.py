@@ -83,3 +83,16 @@ def test_a_case_is_found_by_name_or_refused(make):
     assert audit.case("c001")["meta_sex"] == "F"
     with pytest.raises(UsageError, match="c999"):
         audit.case("c999")
+
+
+def test_segments_of_an_audit_with_own_thresholds_are_below_that_of_their_structure(make):
+    made = make(2)
+    made.options |= {"own-thresholds": True}
+    made.model["calibration"] = {"flags": {"structures": {"liver": 1.0, "pancreas": 0.1}}}
+    audit = read_audit(made.write())
+    rows = audit.segments
+    assert audit.below[rows["structure"] == "liver"].all() and not audit.below[rows["structure"] == "pancreas"].any()
+    others = ~rows["structure"].isin(["liver", "pancreas"])
+    assert (audit.below[others] == (rows["predicted_dsc"][others] < 0.8)).all()
+    page = write_audit_report(audit.folder).read_text(encoding="utf-8")
+    assert "<dd>one for each structure, others DSC 0.8</dd>" in page and "predicted below threshold" in page

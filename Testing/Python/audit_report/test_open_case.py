@@ -49,7 +49,7 @@ def test_a_case_is_opened_from_the_command_line(audited, capsys, monkeypatch):
 
 def test_a_case_is_opened_with_the_scoring_of_its_audit(audited, tmp_path, monkeypatch):
     """The review scores as the audit did: it shows the slices and the DSC that the report speaks of."""
-    audited.options |= {"threshold": 0.7, "model_file": "/models/own.safetensors"}
+    audited.options |= {"threshold": 0.7, "own-thresholds": True, "model_file": "/models/own.safetensors"}
     audited.options["key"] = {"slices": "8", "segments": ["liver", "a, b"]}
     folder, opened = audited.write(), []
     monkeypatch.setattr("QualitySentinelLib.commands.review.run", lambda options: opened.append(options) or 0)
@@ -57,7 +57,7 @@ def test_a_case_is_opened_with_the_scoring_of_its_audit(audited, tmp_path, monke
     (options,) = opened
     assert options.out == folder / "reviews" / "c001"
     assert (options.model, options.threshold, options.slices) == ("/models/own.safetensors", 0.7, "8")
-    assert options.segments == ["liver", "a, b"]
+    assert options.own_thresholds and options.segments == ["liver", "a, b"]
 
 
 def test_cases_whose_files_are_called_alike_are_reviewed_in_folders_of_their_own(audited, monkeypatch):

@@ -174,6 +174,7 @@ def test_a_segmentation_elsewhere_in_space_is_refused(score, a_ct, a_label_array
 def test_usage_errors_exit_with_2(score, a_ct, a_seg, capsys):
     assert_refused(score(a_ct, a_seg, "--slices", "none"), 2, "slices must be")
     assert_refused(score(a_ct, a_seg, "--threshold", "1.5"), 2, "1.5")
+    assert_refused(score(a_ct, a_seg, "--own-thresholds"), 2, "no thresholds by structure")
     assert_refused(score(a_ct, a_seg, "--segments", "kidney"), 2, "kidney")
     assert_refused(score(a_ct, a_seg, "--device", "gpu"), 2, "gpu")
     assert main(["score"]) == 2

@@ -128,6 +128,33 @@ def test_the_threshold_is_what_the_slider_shows(reviewed, threshold):
     assert reviewed.panel.review_panel.session.threshold == threshold
 
 
+def test_a_model_without_thresholds_of_structures_disables_the_check_box(reviewed):
+    box = reviewed.ui.ownThresholdsCheckBox
+    assert not box.enabled and "no thresholds" in box.toolTip
+
+
+def test_the_check_box_flags_below_the_thresholds_of_structures(
+    slicer, panel, open_panel, a_case, a_segmentation_node, a_ct_node
+):
+    a_case.model["calibration"] = {
+        "flags": {"threshold": [0, 1], "share": [0, 1], "structures": {"spleen": 0.4}, "structures_share": 0.06}
+    }
+    review_of(panel, a_segmentation_node, a_ct_node, a_case)
+    ui, profile = panel.ui, panel.panel.review_panel.slice_profile
+    assert ui.ownThresholdsCheckBox.enabled and [row[2] for row in texts(ui.resultsTable)] == ["3 / 4", "1 / 5"]
+    click_row(ui.resultsTable, 0)
+    assert profile.threshold == 0.8
+    ui.ownThresholdsCheckBox.click()
+    assert [row[2] for row in texts(ui.resultsTable)] == ["1 / 4", "1 / 5"] and profile.threshold == 0.4
+    assert "6% of the slices of correct masks" in ui.thresholdSliderWidget.toolTip
+    ui.thresholdSliderWidget.value = 0.6
+    assert [row[2] for row in texts(ui.resultsTable)] == ["1 / 4", "0 / 5"], "the slider is for the liver, which has none"
+    panel.reviews.close_all()
+    again = open_panel()
+    assert again.ui.ownThresholdsCheckBox.checked
+    assert [row[2] for row in texts(again.ui.resultsTable)] == ["1 / 4", "0 / 5"]
+
+
 def test_a_review_goes_with_its_segmentation_or_ct(slicer, reviewed, a_ct_node):
     slicer.mrmlScene.RemoveNode(a_ct_node)
     slicer.app.processEvents()

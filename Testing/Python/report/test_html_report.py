@@ -194,6 +194,20 @@ def test_the_threshold_is_told_as_it_was_given(a_scored_case, tmp_path, threshol
     assert f"<dd>{text}</dd>" in path.read_text(encoding="utf-8")
 
 
+def test_own_thresholds_are_told_and_drawn_for_each_structure(a_scored_case, tmp_path):
+    case = a_scored_case.score
+    flags = {"threshold": [0, 1], "share": [0, 1], "structures": {"liver": 0.37}, "structures_share": 0.06}
+    case.model["calibration"], case.own_thresholds = {"flags": flags}, True
+    flag(case)
+    path = write_html_report(tmp_path / "r.html", case, a_scored_case.ct, a_scored_case.segmentation)
+    text = path.read_text(encoding="utf-8")
+    assert "<dd>one for each structure, others DSC 0.8</dd>" in text
+    assert "these thresholds flagged 6&nbsp;%" in text and "at most 5&nbsp;%" in text
+    limits = re.findall(r'class="limit" style="left:([\d.]+)%', text)
+    assert sorted(set(limits)) == ["37.0", "80.0"]
+    assert text.count("threshold 0.37") >= 1
+
+
 def test_a_case_with_nothing_below_the_threshold_shows_its_lowest_slices(open_report, a_scored_case):
     flag(a_scored_case.score, 0.0)
     page = open_report()

@@ -160,3 +160,26 @@ def test_the_threshold_says_how_often_it_flags_in_vain(presenter):
     presenter.session.case.model["calibration"] = {"flags": flags}
     presenter.session.set_threshold(0.25)
     assert "25% of the slices of correct masks" in presenter.threshold_note
+
+
+def test_with_own_thresholds_flags_line_and_notes_are_of_the_structure(presenter):
+    session = presenter.session
+    assert not presenter.own_thresholds.enabled and presenter.own_thresholds.reason
+    flags = {"threshold": [0.0, 1.0], "share": [0.0, 1.0], "structures": {"liver": 0.65}, "structures_share": 0.06}
+    session.case.model["calibration"] = {"flags": flags}
+    assert presenter.own_thresholds.enabled and not presenter.own_thresholds.reason
+    before, told = session.segment_counts("liver").flagged, []
+    session.observe(told.append)
+    session.set_threshold(session.threshold, True)
+    assert told[0].changed == "threshold" and told[0].segments == ("liver",)
+    assert session.segment_counts("liver").flagged == sum(s.predicted_dsc < 0.65 for s in session.segment("liver").slices)
+    assert session.segment_counts("liver").flagged < before
+    assert "6% of the slices of correct masks" in presenter.threshold_note
+    session.select("liver")
+    assert presenter.threshold == 0.65
+    session.select("spleen")
+    assert presenter.threshold == session.threshold == 0.8
+    session.set_threshold(0.7)
+    assert session.own_thresholds, "the slider leaves it on"
+    session.set_threshold(0.8, False)
+    assert session.segment_counts("liver").flagged == before

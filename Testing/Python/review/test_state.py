@@ -40,6 +40,15 @@ def test_everything_is_still_there(a_session, a_state, tmp_path):
     assert again.counts.corrected == 2 and again.counts.accepted == 3
 
 
+def test_own_thresholds_are_kept_and_reviews_of_before_have_none(a_session):
+    a_session.set_threshold(0.75, True)
+    state = a_session.to_state()
+    again = ReviewSession.from_state(a_session.case, state)
+    assert (again.threshold, again.own_thresholds) == (0.75, True)
+    del state["own_thresholds"]
+    assert not ReviewSession.from_state(a_session.case, state).own_thresholds
+
+
 def test_a_new_review_can_be_kept_too(a_session, a_case):
     assert everything(ReviewSession.from_state(a_case, a_session.to_state())) == everything(a_session)
 
@@ -122,6 +131,7 @@ def _damage(state, path, value):
         (["schema"], "quality-sentinel-review/2"),
         (["schema"], KeyError),
         (["threshold"], 2),
+        (["own_thresholds"], "yes"),
         (["threshold"], None),
         (["threshold"], float("nan")),
         (["threshold"], True),

@@ -173,6 +173,22 @@ def test_bounds_are_only_given_where_they_were_measured(a_small_model, a_ct, a_s
     assert unknown.dsc_high is None and unknown.slices[0].dsc_high is None
 
 
+def test_structures_are_flagged_below_their_own_thresholds_where_that_is_asked_for(a_small_model, a_ct, a_segmentation):
+    flags = {"threshold": [0, 1], "share": [0, 1], "patients": 3, "structures": {"liver": 1.0}, "structures_share": 0.1}
+    model = replace(a_small_model, metadata={"calibration": {"flags": flags}})
+    fixed, own = (
+        Scorer(model, device="cpu", threshold=0.0, own_thresholds=own).score(a_ct, a_segmentation)
+        for own in (False, True)
+    )
+    assert sum(s.n_flagged for s in fixed.segments) == 0
+    assert {s.structure for s in own.segments if s.n_flagged} == {"liver"} and own["liver"].n_flagged == 12
+
+
+def test_a_model_without_thresholds_of_structures_is_refused_where_they_are_asked_for(a_small_model):
+    with pytest.raises(UsageError, match="no thresholds by structure"):
+        Scorer(a_small_model, device="cpu", own_thresholds=True)
+
+
 def test_the_models_calibration_decides_reach_missed_slices_and_intervals(
     a_small_model, a_ct, a_segmentation, monkeypatch
 ):

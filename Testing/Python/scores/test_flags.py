@@ -4,6 +4,7 @@ import pytest
 
 from QualitySentinelLib.errors import UsageError
 from QualitySentinelLib.scores import flag
+from QualitySentinelLib.scores.tags import score_tags
 
 
 def flags_of(case_score):
@@ -33,7 +34,7 @@ def test_without_a_threshold_the_cases_own_is_used(a_case_score):
 
 
 def test_slices_can_be_flagged_before_the_case_is_complete(a_case_score):
-    flag(a_case_score.segments[0].slices, 0.7)
+    flag(a_case_score, 0.7, a_case_score.segments[:1])
     assert flags_of(a_case_score) == [True, False, False, False, False]
 
 
@@ -42,3 +43,20 @@ def test_a_threshold_outside_nought_to_one_is_refused(a_case_score, threshold):
     with pytest.raises(UsageError, match="between 0 and 1"):
         flag(a_case_score, threshold)
     assert a_case_score.threshold == 0.8
+
+
+def test_structures_with_their_own_threshold_are_flagged_below_it_and_others_below_the_fixed_one(a_case_score):
+    a_case_score.model["calibration"] = {"flags": {"structures": {"liver": 0.6, "spleen": 0.9}}}
+    flag(a_case_score)
+    assert flags_of(a_case_score) == [True, False, True, True, False], "not unless it is asked for"
+    a_case_score.own_thresholds = True
+    flag(a_case_score)
+    assert flags_of(a_case_score) == [True, False, False, True, False]
+    assert [a_case_score.threshold_of(s) for s in a_case_score.segments] == [0.6, 0.8, 0.9, 0.8]
+    assert [score_tags(s, a_case_score)["QualitySentinel.Threshold"] for s in a_case_score.segments[:2]] == ["0.6", "0.8"]
+
+
+def test_a_model_without_thresholds_of_structures_flags_below_the_fixed_one(a_case_score):
+    a_case_score.own_thresholds = True
+    flag(a_case_score)
+    assert flags_of(a_case_score) == [True, False, True, True, False]

@@ -17,6 +17,16 @@ def test_scores_come_back_equal(tmp_path, a_case_score):
     assert read_report_json(write_report_json(tmp_path / "report.json", a_case_score)) == a_case_score
 
 
+def test_own_thresholds_come_back_and_older_reports_have_none(tmp_path, a_case_score):
+    a_case_score.own_thresholds = True
+    path = write_report_json(tmp_path / "report.json", a_case_score)
+    assert read_report_json(path).own_thresholds
+    document = read_report_document(path)
+    del document["own_thresholds"]
+    path.write_text(json.dumps(document))
+    assert not read_report_json(path).own_thresholds
+
+
 def test_scores_with_numpy_numbers_and_hostile_names_come_back_equal(tmp_path, a_case_score):
     a_case_score.segments[0].name = '"</script>\n\x00\udcfc肝'
     a_case_score.segments[0].predicted_dsc = np.float32(0.75)

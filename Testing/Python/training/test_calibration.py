@@ -1,13 +1,14 @@
 """Intervals hold what they promise on persons that took no part in the calibration."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from QualitySentinelLib.errors import UsageError
-from QualitySentinelLib.scores import aggregate
+from QualitySentinelLib.scores import CaseScore, aggregate
 from QualitySentinelLib.scores.aggregation import flagged_of_correct
 from QualitySentinelTrainingLib.calibration import (
     calibrate,
@@ -128,11 +129,39 @@ def test_the_share_of_correct_slices_that_a_threshold_flags_is_the_mean_over_pat
     table.predicted[first], table.predicted[~first] = 0.9, 0.6
     flags = calibrate(table)["flags"]
     assert flags["patients"] == 2
-    assert [flagged_of_correct({"flags": flags}, t) for t in (0.5, 0.7, 1.0)] == [0.0, 0.5, 1.0]
+    cases = [CaseScore([], t, {"calibration": {"flags": flags}}) for t in (0.5, 0.7, 1.0)]
+    assert list(map(flagged_of_correct, cases)) == [0.0, 0.5, 1.0]
+    assert flagged_of_correct(replace(cases[0], own_thresholds=True)) == flags["structures_share"]
+
+
+def test_each_structure_has_a_threshold_that_flags_one_in_twenty_of_its_correct_slices(make_table):
+    table = make_table(0, persons=40)
+    table.dsc[:] = np.where(table.area > 0, 1.0, table.dsc)
+    names, correct = np.unique(table.structure), table.area > 0
+    low = table.structure == names[0]
+    table.predicted[:] = np.random.default_rng(0).uniform(0.8, 1.0, len(table)) - 0.05 * low
+    flags = calibrate(table)["flags"]
+    assert list(flags["structures"]) == list(names)
+    for name in names[1:]:
+        rows = correct & (table.structure == name)
+        assert np.mean(table.predicted[rows] < flags["structures"][name]) <= 0.06
+    assert flags["structures"][names[0]] < 0.79 < min(flags["structures"][name] for name in names[1:])
+    assert 0.02 < flags["structures_share"] < 0.08
+
+
+def test_a_structure_with_few_correct_slices_gets_about_the_threshold_of_all(make_table):
+    table = make_table(0, persons=40)
+    table.dsc[:] = np.where(table.area > 0, 1.0, table.dsc)
+    table.predicted[:] = 0.9
+    name = np.unique(table.structure)[0]
+    low = np.flatnonzero((table.area > 0) & (table.structure == name))
+    table.structure[low[2:]], table.predicted[low[:2]] = np.unique(table.structure)[1], 0.1
+    assert 0.8 < calibrate(table)["flags"]["structures"][name] < 0.9
 
 
 def test_a_model_without_that_share_says_nothing():
-    assert flagged_of_correct(None, 0.8) is None and flagged_of_correct({"coverage": 0.9}, 0.8) is None
+    assert flagged_of_correct(CaseScore([], 0.8)) is None
+    assert flagged_of_correct(CaseScore([], 0.8, {"calibration": {"coverage": 0.9}})) is None
 
 
 def test_too_few_empty_slices_flag_nothing(make_table):

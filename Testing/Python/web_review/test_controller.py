@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from QualitySentinelLib.errors import InputError, ModelError, UsageError
+from QualitySentinelLib.options import ScoringOptions
 from QualitySentinelLib.reading import read_segmentation
 from QualitySentinelLib.review import ReviewSession
 from QualitySentinelLib.scorer import Scorer
@@ -23,6 +24,7 @@ from QualitySentinelLib.web_review.review_store import ReviewStore
 
 from . import own_loop
 
+FLAGS = {"threshold": [0, 1], "share": [0, 1], "structures_share": 0.06}
 INPUTS = {"ct": {"path": "ct", "sha256": "1"}, "seg": {"path": "seg", "sha256": "2"}}
 
 
@@ -32,7 +34,7 @@ def make_review(a_ct_with_a_liver, a_small_model, tmp_path):
 
     def make(batch_size: int | None = None, segments=None, **options) -> ReviewController:
         ct, segmentation = a_ct_with_a_liver
-        session = ReviewSession(blank_scores(segmentation, 0.8))
+        session = ReviewSession(blank_scores(segmentation, ScoringOptions()))
         scorer = Scorer(a_small_model, device="cpu", batch_size=batch_size, segments=segments)
         return ReviewController(ct, segmentation, session, scorer, ReviewStore(tmp_path / "kept", INPUTS), **options)
 
@@ -271,6 +273,25 @@ async def test_a_folder_that_cannot_be_written_is_told(make_review, tmp_path):
     assert review.note["kind"] == "error" and "kept" in review.note["text"]
     await review.keep()
     assert "could not be saved" in review.note["text"]
+
+
+def test_the_page_has_the_threshold_of_the_selected_structure_if_the_model_does(make_review):
+    async def story():
+        review = make_review()
+        review.score()
+        await scored(review)
+        review.session.select("1")
+        without = review.state(None)
+        review.session.case.model["calibration"] = {"flags": {"structures": {"liver": 0.1}, **FLAGS}}
+        review.session.set_threshold(0.8, True)
+        having = review.state(None)
+        await review.close()
+        return without, having
+
+    without, having = own_loop.run(story())
+    assert not without["own_thresholds"]["enabled"] and without["own_thresholds"]["reason"]
+    assert (without["profile"]["threshold"], having["profile"]["threshold"], having["threshold"]) == (0.8, 0.1, 0.8)
+    assert having["own_thresholds"]["enabled"] and having["own_thresholds"]["on"]
 
 
 def options_of(case, model, out) -> argparse.Namespace:

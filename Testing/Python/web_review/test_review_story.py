@@ -253,6 +253,16 @@ def test_counts_follow_the_threshold(reader):
     reader.wait("before => +document.querySelector('#n-flagged').innerText === before", before)
 
 
+def test_the_check_box_of_own_thresholds_turns_them_on_and_off(reader):
+    box, title = reader.page.locator("#own-thresholds"), "() => document.querySelector('#threshold').parentElement.title"
+    before = reader.page.evaluate(title)
+    box.check()
+    reader.wait(f"before => ({title})() !== before", before)
+    assert "without their own threshold" in reader.page.evaluate(title)
+    box.uncheck()
+    reader.wait(f"before => ({title})() === before", before)
+
+
 def test_a_slice_is_accepted_and_the_next_one_shown_by_one_key(reader):
     reader.select("liver")
     reader.select("spleen")
