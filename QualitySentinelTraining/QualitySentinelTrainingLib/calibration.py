@@ -30,7 +30,7 @@ COVERAGE = 0.9
 """Share of unseen cases that the intervals are meant to hold."""
 
 FALSE_FLAGS = 0.05
-"""Share of empty slices, rightly empty, that may be flagged as missed, and of slices of correct masks of a structure that
+"""Share of empty slices, rightly empty, that may be flagged as missed; of slices of a structure's correct masks that
 its own threshold may flag."""
 
 PATIENTS = 4
@@ -74,10 +74,11 @@ def calibrate(
     Returns:
         ``{"coverage", "slice": {"predicted", "low", "high"}, "segment": {"aggregated", "dsc", "low", "high",
         "shown"}, "missed": {"threshold", "inner_threshold", "false_flags", "reach_mm"}, "flags": {"threshold",
-        "share", "patients", "structures", "structures_share"}, "few": {"slice", "segment", "known", "patients"}}``: knots to interpolate linearly
-        between, all in 0..1, and which segment score is shown (:func:`better_segment_score`). ``few`` has the curves of
-        structures that are not ``known``. ``missed`` is left out when there are no rightly empty slices, ``flags`` when
-        no slice is correct, ``few`` without ``well_known`` or when there are too few slices of the others.
+        "share", "patients", "structures", "structures_share"}, "few": {"slice", "segment", "known", "patients"}}``:
+        knots to interpolate linearly between, all in 0..1, and which segment score is shown
+        (:func:`better_segment_score`). ``few`` has the curves of structures that are not ``known``. ``missed`` is left
+        out when there are no rightly empty slices, ``flags`` when no slice is correct, ``few`` without ``well_known``
+        or when there are too few slices of the others.
 
     Raises:
         UsageError: fewer than two patients, or no masked slices.

@@ -70,9 +70,9 @@ class ReviewPanel:
         if session is None:
             self._ui.summaryLabel.text = _("Not scored yet")
             return
-        own = self.presenter.own_thresholds
         self._ui.thresholdSliderWidget.toolTip = self.presenter.threshold_note
-        self._ui.ownThresholdsCheckBox.enabled, self._ui.ownThresholdsCheckBox.toolTip = own.enabled, own.reason or own.text
+        box, own = self._ui.ownThresholdsCheckBox, self.presenter.own_thresholds
+        box.enabled, box.toolTip = own.enabled, own.reason or own.text
         counts = session.counts
         text = _("<b>{flagged}</b> flagged and <b>{missed}</b> missed slices in {segments} of {all} segments")
         if counts.done:

@@ -208,8 +208,8 @@ class ReviewPresenter:
         """Whether structures can have their own thresholds, and what that means."""
         _, can = self._tr, bool(self.session.case.structure_thresholds)
         text = _(
-            "Flag slices below the threshold of their structure. Each is set so that at most 5% of the slices of correct "
-            "masks are flagged."
+            "Flag slices below the threshold of their structure. Each is set so that at most 5% of the slices of "
+            "correct masks are flagged."
         )
         return Action(text, can, "" if can else _("This model has no thresholds for each structure"))
 

@@ -102,7 +102,6 @@ def review_document(session: ReviewSession) -> dict[str, object]:
             )
     return {
         "threshold": session.threshold,
-        "own_thresholds": session.own_thresholds,
         "accepted": counts.accepted,
         "corrected": counts.corrected,
         "open": counts.open,

@@ -98,7 +98,7 @@ def case_from_document(document: Mapping) -> CaseScore:
             device=document["device"],
             seconds=float(document["seconds"]),
             warnings=list(document["warnings"]),
-            own_thresholds=document.get("own_thresholds") is True,  # reports of before 0.7 do not say
+            own_thresholds=document.get("own_thresholds") is True,  # older reports do not say
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(repr(error)) from error

@@ -195,7 +195,7 @@ def _run_document(
             "layout": data.layout,
             "slices": str(how.slices),
             "threshold": how.threshold,
-            "own-thresholds": how.own_thresholds or None,  # audits of before 0.7 do not say
+            "own-thresholds": how.own_thresholds or None,  # older audits do not say
             "segments": None if how.segments is None else list(how.segments),
             "names": names,
             "names_sha256": None if names is None else _digest(str(sorted(read_names(setup.names).items()))),

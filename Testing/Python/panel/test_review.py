@@ -148,7 +148,7 @@ def test_the_check_box_flags_below_the_thresholds_of_structures(
     assert [row[2] for row in texts(ui.resultsTable)] == ["1 / 4", "1 / 5"] and profile.threshold == 0.4
     assert "6% of the slices of correct masks" in ui.thresholdSliderWidget.toolTip
     ui.thresholdSliderWidget.value = 0.6
-    assert [row[2] for row in texts(ui.resultsTable)] == ["1 / 4", "0 / 5"], "the slider is for the liver, which has none"
+    assert [row[2] for row in texts(ui.resultsTable)] == ["1 / 4", "0 / 5"], "the liver has none"
     panel.reviews.close_all()
     again = open_panel()
     assert again.ui.ownThresholdsCheckBox.checked

@@ -53,7 +53,8 @@ def test_structures_with_their_own_threshold_are_flagged_below_it_and_others_bel
     flag(a_case_score)
     assert flags_of(a_case_score) == [True, False, False, True, False]
     assert [a_case_score.threshold_of(s) for s in a_case_score.segments] == [0.6, 0.8, 0.9, 0.8]
-    assert [score_tags(s, a_case_score)["QualitySentinel.Threshold"] for s in a_case_score.segments[:2]] == ["0.6", "0.8"]
+    tags = [score_tags(s, a_case_score) for s in a_case_score.segments[:2]]
+    assert [t["QualitySentinel.Threshold"] for t in tags] == ["0.6", "0.8"]
 
 
 def test_a_model_without_thresholds_of_structures_flags_below_the_fixed_one(a_case_score):

@@ -254,7 +254,8 @@ def test_counts_follow_the_threshold(reader):
 
 
 def test_the_check_box_of_own_thresholds_turns_them_on_and_off(reader):
-    box, title = reader.page.locator("#own-thresholds"), "() => document.querySelector('#threshold').parentElement.title"
+    box = reader.page.locator("#own-thresholds")
+    title = "() => document.querySelector('#threshold').parentElement.title"
     before = reader.page.evaluate(title)
     box.check()
     reader.wait(f"before => ({title})() !== before", before)
