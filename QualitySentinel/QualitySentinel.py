@@ -16,6 +16,7 @@ from QualitySentinelLib.errors import CancelledError, ModelError
 from QualitySentinelLib.options import DEFAULT_THRESHOLD, ScoringOptions
 
 if TYPE_CHECKING:
+    from QualitySentinelLib.checkpoint import QualityModel
     from QualitySentinelLib.panel.panel import Panel
 
 # Other parts of the library are imported where they are used: they bring packages (PyTorch, SciPy) that Slicer does
@@ -180,8 +181,8 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
-        self._model = None
-        self._modelSource = None
+        self._model: QualityModel | None = None
+        self._modelSource: str | os.PathLike | None = None
 
     def getParameterNode(self):
         wrapper: Any = QualitySentinelParameterNode  # its decorator makes another class of it

@@ -98,8 +98,8 @@ def calibrate(
 
     def curves(bounds: np.ndarray) -> dict:
         of_slices, of_segments = ({"low": _listed(low), "high": _listed(high)} for low, high in bounds)
-        of_segments = {"aggregated": _listed(KNOTS), "dsc": map_, "shown": shown} | of_segments
-        return {"slice": {"predicted": _listed(KNOTS)} | of_slices, "segment": of_segments}
+        segment = {"aggregated": _listed(KNOTS), "dsc": map_, "shown": shown} | of_segments
+        return {"slice": {"predicted": _listed(KNOTS)} | of_slices, "segment": segment}
 
     of_all = bounds(judged)
     result = {"coverage": coverage} | curves(of_all)

@@ -154,7 +154,7 @@ def _candidates(prediction: Prediction, subject: Subject) -> list[Candidate]:
 def _promised(prediction: Prediction) -> set[str]:
     """Structures that the network can find, by the names beside its predictions or in a NIfTI header."""
     if prediction.names is not None:
-        names = read_names(prediction.names).values()
+        names: Iterable[str] = read_names(prediction.names).values()
     elif prediction.path.is_file() and prediction.path.name.lower().endswith((".nii", ".nii.gz")):
         import nibabel
 

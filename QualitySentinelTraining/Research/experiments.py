@@ -94,7 +94,7 @@ class Bench:
 
 def architectures(bench: Bench) -> dict:
     """Figures of slices and the cost of scoring, by architecture, trained alike but for :data:`DIFFERENCES`."""
-    result = {}
+    result: dict = {}
     for name in ARCHITECTURES:
         model = bench.trained(name, architecture=name)
         model.backend = "torch"  # the same for both, and its operations can be counted
@@ -226,6 +226,7 @@ def _trained(options: argparse.Namespace, out: Path) -> dict:
     if not test_on:
         raise UsageError("--test: all of its patients are trained on")
     bench = Bench(train_on, test_on, settings, out)
+    result: dict | list
     if options.experiment == "architectures":
         result = architectures(bench)
     elif options.experiment == "text":

@@ -180,7 +180,7 @@ def _pixels(folder: Path, noisy: DataSet) -> tuple[dict[str, np.ndarray], dict[s
         clean = _labels(folder / "noisy" / case.name / "clean.nii.gz")
         wrong[case.name] = (labeled.labels != clean).ravel()
         differs[case.name] = (labeled.labels != likeliest).ravel()
-        bands = {"everywhere": None}
+        bands: dict[str, np.ndarray | None] = {"everywhere": None}
         for width in BANDS_MM:
             bands[f"{width} mm"] = band(labeled.labels, likeliest, spacing, width)
             bands[f"{width} mm, given labels only"] = band(labeled.labels, labeled.labels, spacing, width)

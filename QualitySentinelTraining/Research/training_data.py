@@ -111,7 +111,7 @@ def main(data: Path, out: Path, masks: Path | None = None) -> None:
     found = read_segmentation(data / "totalsegmentator/example_seg_fast_force_split.nii.gz", example)
     subject = subject_of(example, found, "example")
     parts = joined(subject.labels, subject.structures)
-    labels = sum(value * mask for value, mask in enumerate(parts.values(), start=1))
+    labels = sum((value * mask for value, mask in enumerate(parts.values(), start=1)), np.zeros((), np.uint8))
     _case(out / "merged/totalsegmentator_merged", subject.ct, labels, dict(enumerate(parts, start=1)))
     ct = read_ct(data / "chest64/ct.nii.gz")
     thirds = ct.frame.to_canonical(nibabel.load(data / "chest64/seg.nii.gz").get_fdata().astype(np.uint8).T)
@@ -143,7 +143,8 @@ def main(data: Path, out: Path, masks: Path | None = None) -> None:
         images = {file.name.removesuffix(".nii.gz"): nibabel.load(file) for file in files}
         known = {stem: match_structure(stem) for stem in images}
         stems = dict(enumerate((stem for stem in images if known[stem]), start=1))
-        labels = sum(n * (np.asarray(images[stem].dataobj) > 0).astype(np.uint8) for n, stem in stems.items())
+        drawn = (n * (np.asarray(images[stem].dataobj) > 0).astype(np.uint8) for n, stem in stems.items())
+        labels = sum(drawn, np.zeros((), np.uint8))
         for name, mask in joined(labels, {n: known[stem].name for n, stem in stems.items()}).items():
             file = out / "whole" / folder.name / "segmentations" / f"{name.replace(' ', '_')}.nii.gz"
             _write(file, mask.astype(np.uint8).T, next(iter(images.values())).affine)

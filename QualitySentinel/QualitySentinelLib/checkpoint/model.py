@@ -126,7 +126,7 @@ class QualityModel:
             pixel_mm: float32 ``[N]``; 1 mm by default.
             place, locator: as ``make_batch`` makes them, for a model whose preset has a locator.
         """
-        inputs = images, self.embeddings(names), torch.ones(len(images)) if pixel_mm is None else pixel_mm
+        inputs: tuple = images, self.embeddings(names), torch.ones(len(images)) if pixel_mm is None else pixel_mm
         if self.sees_places:
             inputs += told(place, torch.from_numpy(name_numbers(names)).to(place)), locator
         return inputs
@@ -135,8 +135,8 @@ class QualityModel:
         """What runs the network; made anew when weights were moved or changed, or OpenVINO installed."""
         # not parameters(): its search for names takes longer than preparing a slice
         tensors = [t for part in self.network.modules() for t in (part._parameters | part._buffers).values()]
-        state = tuple((id(t), t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors if t is not None)
-        state = (self.backend, self.precision, openvino_is_installed(), *state)
+        weights = [(id(t), t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors if t is not None]
+        state = (self.backend, self.precision, openvino_is_installed(), *weights)
         if self._running is None or self._running_of != state:
             self._running = None  # frees the old copy before the new one is made
             kept_as = self.path.parent / "converted" / self.sha256[:16] if self.path and self.sha256 else None

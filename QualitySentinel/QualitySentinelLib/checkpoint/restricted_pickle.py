@@ -87,7 +87,7 @@ class _Unpickler(pickle._Unpickler):  # the one in Python
 
     def __init__(self, content: bytes) -> None:
         super().__init__(io.BytesIO(content))
-        self.dispatch = self  # type: ignore[misc]  # asked for each instruction
+        self.dispatch = self  # type: ignore[misc, assignment]  # asked for each instruction
         self._budget = {"instructions": 500_000, "numbers": 16_000_000}  # the published file needs 14 000 and 74 240
         self._names = {
             "collections.OrderedDict": lambda: OrderedDict(),  # without arguments

@@ -125,7 +125,7 @@ class Correcting:
 
     def __init__(self, review: OpenReview) -> None:
         self.review, self._session = review, review.session
-        self._unsubscribe: Callable[[], None] = lambda: None
+        self._unsubscribe: Callable[[], object] = lambda: None
         self._shortcuts: Shortcuts | None = None
         self._overwrote_all: slicer.vtkMRMLSegmentEditorNode | None = None
 

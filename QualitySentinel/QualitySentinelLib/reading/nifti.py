@@ -125,7 +125,7 @@ def _scaled(raw: np.ndarray, proxy) -> np.ndarray:
     if slope == 1.0 and inter.is_integer() and raw.dtype.kind in "iu":
         low, high = int(raw.min()) + int(inter), int(raw.max()) + int(inter)
         if -32768 <= low and high <= 32767:
-            scaled = raw.astype(np.int16) if high - int(inter) <= 32767 else raw.astype(np.int32)
+            scaled: np.ndarray = raw.astype(np.int16) if high - int(inter) <= 32767 else raw.astype(np.int32)
             scaled += scaled.dtype.type(int(inter))
             return scaled.astype(np.int16, copy=False)
     scaled = raw.astype(np.float32)

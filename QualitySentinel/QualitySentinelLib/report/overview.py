@@ -145,7 +145,7 @@ def _apart(places: Mapping[int, tuple[int, int]]) -> list[int]:
     return chosen
 
 
-def _number(draw: ImageDraw.ImageDraw, size: tuple[int, int], place: tuple[int, int], rank: int) -> None:
+def _number(draw: ImageDraw.ImageDraw, size: tuple[int, int], place: tuple[float, float], rank: int) -> None:
     width, height = size
     half = 9 if rank < 10 else 11
     x, y = min(max(place[0], half + 2), width - half - 3), min(max(place[1], 12), height - 13)

@@ -84,10 +84,9 @@ def _taps(starts: np.ndarray, lengths: np.ndarray, size: int, count: int, means:
     reach = (1.0 + scale) / 2 if means else np.maximum(scale, 1.0)
     pixels = np.ceil(centers - reach - 0.5) + np.arange(int(2 * reach.max()) + 1)
     away = np.abs(pixels + 0.5 - centers)
+    weights, first, last = reach - away, np.floor(starts + 1e-9), np.ceil(starts + lengths - 1e-9) - 1
     if means:
-        weights, first, last = np.minimum(reach - away, np.minimum(scale, 1.0)) / scale, 0, count - 1
-    else:
-        weights, first, last = reach - away, np.floor(starts + 1e-9), np.ceil(starts + lengths - 1e-9) - 1
+        weights, first, last = np.minimum(weights, np.minimum(scale, 1.0)) / scale, np.array(0), np.array(count - 1)
     weights = np.where((pixels >= first) & (pixels <= last), weights, 0.0).clip(0.0)
     if not means:
         weights /= weights.sum(axis=2, keepdims=True)

@@ -170,7 +170,8 @@ def _narrowed(voxels: np.ndarray) -> Steps[tuple[np.ndarray, list[str]]]:
     """As int16 where all fit, else as int32, fractions as float32, cut to the numbers of int32; all of them finite."""
     if voxels.dtype == np.int16:
         return voxels, []
-    bad, dtype = 0, np.float32
+    bad = 0
+    dtype: type = np.float32
     if voxels.dtype.kind == "f":
         bad = sum((yield from _told(voxels, lambda slab: int(np.count_nonzero(~np.isfinite(slab))))))
     else:

@@ -48,14 +48,15 @@ class Placement:
     """
 
     def __init__(
-        self, ijk_to_ras: np.ndarray, shape: tuple[int, int, int], frame: AxialFrame, by_plane: bool = False
+        self, ijk_to_ras: np.ndarray, shape: tuple[int, ...], frame: AxialFrame, by_plane: bool = False
     ) -> None:
         self.shape, self.frame, self._planes = shape, frame, None if by_plane else frame.planes
         turn = np.fliplr(np.eye(3))  # (i, j, k) <-> (k, j, i)
         to_ct = np.linalg.inv(frame.ijk_to_ras) @ ijk_to_ras
         self._linear = turn @ to_ct[:3, :3] @ turn  # file [K, J, I] -> canonical [k, j, i]
         self._offset = turn @ to_ct[:3, 3]
-        self.exact, self._axes = False, (0, 1, 2)
+        self.exact = False
+        self._axes: tuple[int, ...] = (0, 1, 2)
         is_truly_there = self._planes is not None and self._meets_planes()
         self._find_exact()
         if self.exact and (not is_truly_there or shape[self._axes[frame.plane_axis]] == frame.shape[frame.plane_axis]):
@@ -205,7 +206,7 @@ class Placement:
                 away = np.minimum(np.abs(along - self._planes[above - 1]), np.abs(along - self._planes[above]))
                 along[away > 0.5 * np.median(np.diff(self._planes)) + GRID_TOLERANCE] = -1
             where = np.rint(where)
-            inside += np.count_nonzero(((where >= 0) & (where < self.frame.shape)).all(axis=1))
+            inside += int(((where >= 0) & (where < self.frame.shape)).all(axis=1).sum())
             total += len(points)
         return 1.0 - inside / total
 

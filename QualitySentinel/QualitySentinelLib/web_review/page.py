@@ -64,7 +64,8 @@ class ReviewPage:
         """Show a case, in place of the one before."""
         look = {} if self.review is None else self._leave(review.presenter)
         self.review, self._presenter = review, review.presenter
-        self._shown, self._painted = (), 0.0
+        self._shown: tuple = ()
+        self._painted = 0.0
         self._volume_node = add_ct(review.ct)
         self._views.show_ct(review.ct, self._volume_node)
         self._segmentation_node = add_segmentation(

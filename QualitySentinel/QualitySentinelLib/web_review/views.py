@@ -45,8 +45,8 @@ def start_scene() -> SlicerApp:
     app = SlicerApp()
     vtkOutputWindow.GetInstance().SetDisplayModeToNever()  # it says warnings; the logger says the errors, too
     slicer.mrmlScene = app.scene
-    slicer.app = SimpleNamespace(applicationLogic=lambda: app.app_logic)
-    slicer.modules = SimpleNamespace(
+    slicer.app = SimpleNamespace(applicationLogic=lambda: app.app_logic)  # type: ignore[assignment]  # stands in for it
+    slicer.modules = SimpleNamespace(  # type: ignore[assignment]
         volumes=SimpleNamespace(logic=lambda: app.volumes_logic),
         segmentations=SimpleNamespace(logic=lambda: app.segmentations_logic),
         terminologies=SimpleNamespace(logic=lambda: app.terminologies_logic),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -125,15 +125,15 @@ class Audit:
                 return place[name]
         return default
 
-    def _read(self, name: str, needed: tuple[str, ...], columns: Iterable[str] | None = None) -> pd.DataFrame:
+    def _read(self, name: str, needed: Sequence[str], columns: Iterable[str] | None = None) -> pd.DataFrame:
         path = next((p for suffix in (".parquet", ".csv") if (p := self.folder / (name + suffix)).is_file()), None)
         if path is None:
             raise InputError(
                 f"{self.folder}: holds no {name}.parquet or {name}.csv; give the output folder of an audit"
             )
-        columns = None if columns is None else list(dict.fromkeys([*REPEATED, *columns]))
-        frame = read_frame(path, columns, name == "slices")
-        needed = [c for c in needed if c not in _MAY_LACK] if columns is None else columns
+        only = None if columns is None else list(dict.fromkeys([*REPEATED, *columns]))
+        frame = read_frame(path, only, name == "slices")
+        needed = only or [c for c in needed if c not in _MAY_LACK]
         missing = [c for c in needed if c not in frame.columns]
         if missing:
             raise InputError(f"{path}: lacks the column {missing[0]}; run the audit again with this version")

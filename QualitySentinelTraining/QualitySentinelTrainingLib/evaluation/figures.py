@@ -119,7 +119,7 @@ def missed_figures(table: EvaluationTable, calibration: Mapping | None = None) -
     empty, in_sample = table.empty, missed_thresholds(table, FALSE_FLAGS)
     removed = np.char.startswith(empty.kind, "removed")
     groups = {"all": np.ones(len(empty), bool), "inner": empty.inner, "end": ~empty.inner, "removed": removed}
-    result = {}
+    result: dict[str, dict] = {}
     for group, rows in groups.items():
         if group == "removed" and not rows.any():
             continue
@@ -154,7 +154,7 @@ def within_masks(table: EvaluationTable, draws: int = DRAWS) -> dict:
     if not members:
         return {"n": 0}
     orders = np.nan_to_num(orders_of(predicted, dsc, members))
-    result = {"n": len(members), "mean_spearman_r": float(orders.mean())}
+    result: dict = {"n": len(members), "mean_spearman_r": float(orders.mean())}
     patient = np.array([table.patient[rows[0]] for rows in members])
     if interval := mean_interval(orders, patient, draws) if draws else None:
         result["mean_spearman_r_95ci"] = interval

@@ -64,8 +64,8 @@ def corrupt_data(
     classes = (BACKGROUND, *sorted({name for names in held.values() for name in names}))
     numbers = {case: [classes.index(name) for name in names] for case, names in held.items()}
     chosen = choose_corrupted(numbers, options.alpha, np.random.default_rng(options.seed))
-    key = {"alpha": options.alpha, "beta": options.beta, "seed": options.seed}
-    key["data"] = data.name if data.hidden else str(data.root)
+    key = {"alpha": options.alpha, "beta": options.beta, "seed": options.seed,
+           "data": data.name if data.hidden else str(data.root)}  # fmt: skip
     kind = replace(_NOISE, tables=(*_NOISE.tables, "labels.json", "meta.csv", *held))  # never over a data set's cases
     with Run(out, kind, {"key": key}) as run:
         write_names(out, classes)

@@ -34,7 +34,7 @@ class Place:
     centre: np.ndarray
     turn: np.ndarray
     size: float = 1.0
-    shift: np.ndarray = 0.0
+    shift: np.ndarray | float = 0.0
     sign: int = 1
 
     def __call__(self, points) -> np.ndarray:

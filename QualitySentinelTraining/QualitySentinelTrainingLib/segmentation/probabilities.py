@@ -157,7 +157,7 @@ def _folder_of_classes(path: Path, ct: CtVolume) -> tuple[np.ndarray, tuple[str,
     if not values:
         raise InputError(f"{path}: holds no image of a structure; give one image per class")
     if background is None:
-        background = 1 - sum(one.astype(np.float32) for one in values.values())
+        background = 1 - sum((one.astype(np.float32) for one in values.values()), np.zeros((), np.float32))
     return np.stack([background, *values.values()]), (BACKGROUND, *values)
 
 

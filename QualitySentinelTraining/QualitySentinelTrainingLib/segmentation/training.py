@@ -62,7 +62,8 @@ class Training:
     ) -> None:  # fmt: skip
         assert not {s.patient for s in seen} & {s.patient for s in unseen}
         self.seen, self.unseen, self.folder, self.fold = list(seen), list(unseen), folder, fold
-        self.options, self.device, self.say, self.classes = options, device, say, ()
+        self.options, self.device, self.say = options, device, say
+        self.classes: tuple[str, ...] = ()
 
     def file(self, epochs: int) -> Path:
         """Where the network lies after so many epochs."""

@@ -83,7 +83,8 @@ def write_outcome(experiment: Experiment, run: Run) -> None:
     for arm, of_arm in arms.items():
         later, seeds = of_arm[of_arm["round"] > 0], of_arm.groupby("seed")
         area = [np.trapezoid(one["dsc"], one[x]) / (np.ptp(one[x]) or np.nan) for _, one in seeds]
-        against, better = (None, None, None), None
+        against: tuple[float | None, ...] = (None, None, None)
+        better = None
         if base is not None and arm != base:
             against = _with_interval(dsc.loc[arm] - dsc.loc[base])
             better = int(((dsc.loc[arm] - dsc.loc[base]).groupby("seed").mean() > 0).sum())

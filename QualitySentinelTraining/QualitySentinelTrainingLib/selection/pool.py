@@ -109,7 +109,9 @@ class MeasureWork(Work):
 
     def __init__(self, options: SelectOptions, by_slice: bool = False) -> None:
         self.options, self.device, self.strategy = options, options.device, options.strategy
-        self.by_slice, self._networks, self._scorer = by_slice, (), None
+        self.by_slice = by_slice
+        self._networks: tuple[SegmentationNetwork, ...] = ()
+        self._scorer: Any = None  # its import brings PyTorch
 
     def start(self, device: str) -> None:
         """Load the networks."""

@@ -70,9 +70,9 @@ def paint(
     """
     wide = rng.random() < 0.5
     smooth = gaussian_filter(hu, [1.2 / s for s in spacing], truncate=2.5)
-    limits, middles, *levels = zip(*CLASSES.values(), strict=True)
+    limits, middles, *ranges = zip(*CLASSES.values(), strict=True)
     classes = np.searchsorted(limits[:-1], smooth).astype(np.uint8)
-    levels = np.array([rng.uniform(*ends) for ends in levels[wide]], np.float32)
+    levels = np.array([rng.uniform(*ends) for ends in ranges[wide]], np.float32)
     # within a class the source's differences remain, more or less: fluid darker than muscle, cortex denser than marrow
     slopes = np.array([1, *rng.uniform(0.3, 1, 2), *rng.uniform(0.1, 1, 2), *rng.uniform(0.4, 1, 2)], np.float32)
     image = (levels - slopes * np.array(middles, np.float32))[classes] + slopes[classes] * smooth

@@ -114,9 +114,9 @@ def main() -> None:
         print(*(f"{v:.3f}" if isinstance(v, float) else v for v in rows[-1]), flush=True)
     scored = measured(out / "audit", "audit", labeled, "--names", out / "masks" / "labels.json", "--workers", 1,
                       "--device", "cpu")  # fmt: skip
-    given = select("predicted-quality", pool_of(options.cases, "again"), "--predictions", out / "masks")
+    again = select("predicted-quality", pool_of(options.cases, "again"), "--predictions", out / "masks")
     rows += [(name, options.cases, v[0], v[0] - base[0], (v[0] - base[0]) / options.cases, v[1], v[1] - base[1], None)
-             for name, v in (("audit of the masks", scored), ("predicted-quality of the masks", given))]  # fmt: skip
+             for name, v in (("audit of the masks", scored), ("predicted-quality of the masks", again))]  # fmt: skip
     write_table(out / "cost.csv", COLUMNS, rows)
     sizes = [(n, *select("predicted-quality", pool_of(n), "--network", last)) for n in options.sizes]
     write_table(out / "memory.csv", ("cases", "cpu_seconds", "peak_mb"), sizes)

@@ -48,7 +48,7 @@ def case_in(root: Path, folder: Path, names: str | None = None, **known) -> Case
     try:
         ct, masks = ct_in(folder), masks_in(folder)
         given = name_file(folder, root)
-        names = names_in(given) if given else None if masks is not None and masks.is_dir() else names
+        meaning = names_in(given) if given else None if masks is not None and masks.is_dir() else names
     except OSError as error:
         return Case(name, "", "", problem=f"its folder cannot be read ({error.strerror or error})", **known)
     except QualitySentinelError as error:
@@ -58,7 +58,7 @@ def case_in(root: Path, folder: Path, names: str | None = None, **known) -> Case
     problem = "has no CT (ct.nii.gz)" if ct is None else ""
     if ct is not None and masks is None:
         problem = f"has no segmentation ({MASK_FOLDER}/ or seg.nii.gz)"
-    return case_of(root, name, ct, masks, problem, names=names, **known)
+    return case_of(root, name, ct, masks, problem, names=meaning, **known)
 
 
 def name_file(*folders: Path) -> Path | None:

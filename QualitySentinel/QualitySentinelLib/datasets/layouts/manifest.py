@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,11 +46,11 @@ def find(path: Path) -> Found:
         empty = [c for c in _COLUMNS if not row[c]]
         if empty:
             raise UsageError(f"{path}: line {number} has no '{empty[0]}'; fill it in, or delete the line")
-        names = row.get("names") or None
-        if names is not None and names not in name_presets():
-            names = names_in(path.parent / names)
+        meaning: str | Mapping[str, str] | None = row.get("names") or None
+        if isinstance(meaning, str) and meaning not in name_presets():
+            meaning = names_in(path.parent / meaning)
         ct, seg, reference = (_relative(row.get(c, ""), path.parent) for c in ("ct", "seg", "reference"))
-        cases.append(Case(row["case"], ct, seg, reference, names=names, metadata=metadata_of(row, _OWN)))
+        cases.append(Case(row["case"], ct, seg, reference, names=meaning, metadata=metadata_of(row, _OWN)))
     often = Counter(case.name for case in cases)
     if len(often) < len(cases) and patient_column([column for case in cases for column in case.metadata]) is None:
         cases = [replace(c, metadata={**c.metadata, "subject": c.name}) for c in cases]
