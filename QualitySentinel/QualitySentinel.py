@@ -182,7 +182,7 @@ class QualitySentinelLogic(ScriptedLoadableModuleLogic):
     def __init__(self) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
         self._model: QualityModel | None = None
-        self._modelSource: str | os.PathLike | None = None
+        self._modelSource: tuple | None = None
 
     def getParameterNode(self):
         wrapper: Any = QualitySentinelParameterNode  # its decorator makes another class of it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ class Candidate:
 
     value: int  # the structure's value in ``subject.labels``
     mask: np.ndarray  # bool ``[k, j, i]``, a part of the subject's grid
-    corner: tuple[int, int, int]  # canonical (k, j, i) of ``mask[0, 0, 0]``
+    corner: tuple[int, ...]  # canonical (k, j, i) of ``mask[0, 0, 0]``
     kind: str  # names of its errors joined with `` + ``; ``none`` for the reference itself, ``network`` for a network's
     origin: str = "simulated"  # ``simulated`` or ``network``, or what else made it
     stage: int = -1  # training stage (epoch) of the network that drew it; -1 for others
@@ -93,7 +94,7 @@ def candidates_with_removed_slices(subject: Subject, rng: np.random.Generator) -
 
 
 def surroundings(
-    labels: np.ndarray, values: Iterable[int], spacing: tuple[float, float, float]
+    labels: np.ndarray, values: Iterable[int], spacing: tuple[float, ...]
 ) -> dict[int, tuple[slice, ...]]:
     """Box of each structure of ``values`` that there is, and :data:`MARGIN_MM` around it, in a label map."""
     ends = [(int(np.ceil(MARGIN_MM / mm)), n) for mm, n in zip(spacing, labels.shape, strict=True)]
@@ -103,7 +104,7 @@ def surroundings(
     }
 
 
-def _surroundings(subject: Subject) -> Iterator[tuple[int, np.ndarray, np.ndarray, tuple[int, int, int]]]:
+def _surroundings(subject: Subject) -> Iterator[tuple[int, np.ndarray, np.ndarray, tuple[int, ...]]]:
     """(label value, labels, HU, corner) of each structure's :func:`surroundings`."""
     for value, box in surroundings(subject.labels, subject.structures, subject.ct.frame.spacing).items():
         labels, hu = (np.ascontiguousarray(a[box]) for a in (subject.labels, subject.ct.hu))
@@ -135,7 +136,7 @@ def _candidates(prediction: Prediction, subject: Subject) -> list[Candidate]:
             f"{prediction.path}: nothing says which structures its labels are; put a dataset.json with "
             '{"labels": {"liver": 1}} beside the predictions'
         )
-    what = {"kind": "network", "origin": "network", "stage": prediction.stage}
+    what: dict[str, Any] = {"kind": "network", "origin": "network", "stage": prediction.stage}
     candidates = []
     for value, structure in ((v, s) for v, s in subject.structures.items() if s in known):
         segments = [s for s in segmentation if s.structure == structure and not s.is_empty]

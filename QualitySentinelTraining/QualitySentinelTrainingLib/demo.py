@@ -61,8 +61,8 @@ def plant(seed: int, plan: dict[str, tuple[str, float] | None] = PLAN) -> Plante
 
 
 def plant_errors(
-    mask: np.ndarray, errors: dict[int, tuple[str, float]], labels: np.ndarray, hu: np.ndarray, spacing: tuple[float,
-    float, float], rng: np.random.Generator,
+    mask: np.ndarray, errors: dict[int, tuple[str, float]], labels: np.ndarray, hu: np.ndarray,
+    spacing: tuple[float, ...], rng: np.random.Generator,
 ) -> None:  # fmt: skip
     """Replace structures of the label map ``mask``, in place, by wrong ones.
 

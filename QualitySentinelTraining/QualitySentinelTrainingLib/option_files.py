@@ -48,8 +48,29 @@ class Options:
         UsageError: a value is.
     """
 
+    @classmethod
+    @cache
+    def _hints(cls) -> dict[str, tuple[Any, str]]:
+        """Type of each field, with its ranges, and what it means."""
+        made = {}
+        hints = get_type_hints(cls, include_extras=True)
+        for name in (f.name for f in fields(cls)):
+            hint = hints[name]
+            docs = [m.text for m in getattr(hint, "__metadata__", ()) if isinstance(m, Doc)]
+            made[name] = get_args(hint)[0] if docs and len(hint.__metadata__) == 1 else hint, docs[0] if docs else ""
+        return made
+
+    @classmethod
+    @cache
+    def _adapters(cls) -> dict[str, pydantic.TypeAdapter]:
+        made = {}
+        for name, (hint, _) in cls._hints().items():
+            plain = isinstance(hint, type) and is_dataclass(hint)
+            made[name] = pydantic.TypeAdapter(hint) if plain else pydantic.TypeAdapter(hint, config=_STRICT)
+        return made
+
     def __post_init__(self) -> None:
-        for name, adapter in _adapters(type(self)).items():
+        for name, adapter in self._adapters().items():
             value = getattr(self, name)
             try:
                 object.__setattr__(self, name, adapter.validate_python(value))
@@ -88,7 +109,7 @@ def read_options(cls: type[_Made], path: str | Path | None, **changes) -> _Made:
         given = {f.name: getattr(made, f.name) for f in fields(made)}
     for key, value in changes.items():
         table, _, name = key.partition(".")
-        hint = _hints(cls).get(table, (None,))[0]
+        hint = cls._hints().get(table, (None,))[0]
         if name and isinstance(hint, type) and issubclass(hint, Options):
             before = given.get(table) or hint()
             whole = {f.name: getattr(before, f.name) for f in fields(hint)} | {name: value}
@@ -120,7 +141,7 @@ def add_options(parser: Any, cls: type[Options], *names: str, **own: Any) -> Non
     """
     defaults = {f.name: f.default for f in fields(cls)} | own
     for name in names or [f.name for f in fields(cls)]:
-        hint, help_text = _hints(cls)[name]
+        hint, help_text = cls._hints()[name]
         item, many = (get_args(hint)[0], "+") if get_origin(hint) is tuple else (hint, None)
         while get_origin(item) in (Annotated, Union, UnionType):
             item = get_args(item)[0]
@@ -145,27 +166,6 @@ def given_options(namespace: argparse.Namespace, cls: type[Options], *names: str
     return {name: tuple(v) if isinstance(v, list) else v for name, v in given.items() if v is not None}
 
 
-@cache
-def _hints(cls: type[Options]) -> dict[str, tuple[Any, str]]:
-    """Type of each field, with its ranges, and what it means."""
-    made = {}
-    hints = get_type_hints(cls, include_extras=True)
-    for name in (f.name for f in fields(cls)):
-        hint = hints[name]
-        docs = [m.text for m in getattr(hint, "__metadata__", ()) if isinstance(m, Doc)]
-        made[name] = get_args(hint)[0] if docs and len(hint.__metadata__) == 1 else hint, docs[0] if docs else ""
-    return made
-
-
-@cache
-def _adapters(cls: type[Options]) -> dict[str, pydantic.TypeAdapter]:
-    made = {}
-    for name, (hint, _) in _hints(cls).items():
-        plain = isinstance(hint, type) and is_dataclass(hint)
-        made[name] = pydantic.TypeAdapter(hint) if plain else pydantic.TypeAdapter(hint, config=_STRICT)
-    return made
-
-
 def _from_table(cls: type[_Made], table: Mapping[str, Any], folder: Path) -> _Made:
     known = [f.name for f in fields(cls)]
     for key in table:
@@ -176,7 +176,7 @@ def _from_table(cls: type[_Made], table: Mapping[str, Any], folder: Path) -> _Ma
     missing = [f.name for f in fields(cls) if f.name not in table and f.default is f.default_factory]
     if missing:  # both are dataclasses.MISSING
         raise UsageError(f"{missing[0]} is missing")
-    return cls(**{key: _fitting(_hints(cls)[key][0], value, folder) for key, value in table.items()})
+    return cls(**{key: _fitting(cls._hints()[key][0], value, folder) for key, value in table.items()})
 
 
 def _fitting(hint: Any, value: Any, folder: Path) -> Any:

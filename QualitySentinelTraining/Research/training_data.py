@@ -35,7 +35,7 @@ RIGHT_LUNG_ILL = "LIDC-IDRI-0314"
 """Its right lung is consolidated: a threshold finds a part of it only."""
 
 
-def lungs_of(hu: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray | None:
+def lungs_of(hu: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray | None:
     """Label map of the lungs, canonical ``[k, j, i]``; ``None`` where the two cannot be told apart."""
     air = hu < -500
     outside = np.zeros_like(air)

@@ -45,7 +45,8 @@ WRONG = {
     "qt.QPushButtn()": 'maybe "QPushButton"',
     "qt.QPushButton().text()": '"str" not callable',  # a property in PythonQt
     "qt.QTableWidget().rowCount()": '"int" not callable',
-    "qt.QPushButton().click = 1": "Cannot assign to a method",
+    "qt.QPushButton().click = lambda *args, **options: None": "Cannot assign to a method",
+    "qt.QPushButton().text = 1": "Incompatible types in assignment",
     "qt.QPushButton().connect('cliked(bool)', print)": "No overload variant",
     "qt.QColor(1, 2, 3).toPython()": "has no attribute",  # PySide6's alone
 }

@@ -22,6 +22,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 _TABLE = Path(__file__).with_name("structures.csv")
 LEVELS = 25
@@ -81,8 +82,8 @@ def _by_name() -> dict[str, Structure]:
 
 
 def _structure(row: dict[str, str]) -> Structure:
-    lists = {key: tuple(filter(None, row[key].split("|"))) for key in ("synonyms", "part_of")}
-    classes = {key: row[key] or None for key in ("totalsegmentator_v1", "totalsegmentator_v2")}
+    lists: dict[str, Any] = {key: tuple(filter(None, row[key].split("|"))) for key in ("synonyms", "part_of")}
+    classes: dict[str, Any] = {key: row[key] or None for key in ("totalsegmentator_v1", "totalsegmentator_v2")}
     codes = tuple(_code(text) for text in row["codes"].split())
     dap_id = int(row["dap_id"]) if row["dap_id"] else None
     return Structure(row["name"], dap_id, codes=codes, kind=row["kind"], side=row["side"], **lists, **classes)

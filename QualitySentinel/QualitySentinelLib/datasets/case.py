@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,7 +63,7 @@ class DataSet:
 
 
 def read_case(
-    case: Case, names: str | Mapping | None = None, segments: list[str] | None = None
+    case: Case, names: str | Mapping | None = None, segments: Iterable[str] | None = None
 ) -> tuple[CtVolume, Segmentation]:
     """Read a case's CT and its segmentation on the CT's grid.
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError, UsageError, readable
 from ..reading.names import read_names
@@ -76,7 +77,7 @@ def find_cases(
 def _with_facts(cases: list[Case], root: Path, pattern: str | None, names: str | Mapping | None) -> list[Case]:
     """The cases with what their metadata say of patient, site and split, and with the user's word on names."""
     column = patient_column([column for case in cases for column in case.metadata])
-    given = {} if names is None else {"names": read_names(names)}
+    given: dict[str, Any] = {} if names is None else {"names": read_names(names)}
     return [
         replace(
             case, root=root, site=_known(case, "institution"), split=_known(case, "split"),

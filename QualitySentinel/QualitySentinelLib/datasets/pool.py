@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import InputError, UsageError
 from ..reading.image import image_stem, images_in
@@ -80,7 +80,7 @@ def read_list(path: Path) -> list[ListRow]:
         raise InputError(f"{path}: is no list of select ({error}); give one that it has written") from error
 
 
-def _value(cell: str, kind: Callable[[str], float] | None) -> str | float | None:
+def _value(cell: str, kind: Callable[[str], float] | None) -> Any:
     if kind is None:
         return unescaped(cell)
     return kind(cell) if cell else None

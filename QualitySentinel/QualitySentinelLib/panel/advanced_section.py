@@ -32,7 +32,9 @@ class AdvancedSection:
         ui.openvinoButton.connect("clicked(bool)", lambda *_args: self._install(setup.install_openvino))
         ui.removeDownloadsButton.connect("clicked(bool)", self._on_remove)
         ui.packageInfoButton.connect("clicked(bool)", self._on_info)
-        ui.advancedCollapsibleButton.connect("contentsCollapsed(bool)", lambda folded: folded or self.show_state())
+        ui.advancedCollapsibleButton.connect(
+            "contentsCollapsed(bool)", lambda folded: None if folded else self.show_state()
+        )
 
     def show_model(self, source: str) -> None:
         """Offer all models there are, and show which one is chosen."""

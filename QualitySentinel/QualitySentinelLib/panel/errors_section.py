@@ -69,7 +69,7 @@ class ErrorsSection:
                 getattr(self._review.suggestions, action)()
             place, volume = self._review.suggestions.place, self._review.volume_node
             if action.endswith("island") and place is not None:  # the other views cut it, too
-                jump_to_slice(volume, place[0], (frame_of(volume).ijk_to_ras @ [*place[::-1], 1.0])[:3])
+                jump_to_slice(volume, place[0], (frame_of(volume).ijk_to_ras @ [*place[::-1], 1.0])[:3].tolist())
         self.draw()
 
     def _undo(self) -> None:

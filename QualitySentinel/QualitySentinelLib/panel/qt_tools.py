@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from types import SimpleNamespace
+from typing import Any
 
 import qt
 import slicer
@@ -28,7 +29,7 @@ class StepRun:
         self,
         steps: Generator,
         on_end: Callable[[Exception | None], object],
-        on_step: Callable[[object], object] = lambda _step: None,
+        on_step: Callable[[Any], object] = lambda _step: None,
     ) -> None:
         self._steps: Generator | None = steps
         self._on_end, self._on_step = on_end, on_step

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import slicer
 from slicer.i18n import tr as _
@@ -135,7 +135,7 @@ class QueueSection:
         volume_node.SetName(case.name)
         volume_node.CreateDefaultDisplayNodes()
         if masks is None:
-            segmentation_node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+            segmentation_node: Any = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
             segmentation_node.CreateDefaultDisplayNodes()
         else:
             segmentation_node = add_segmentation(masks, slicer.util.loadSegmentation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator
 from types import SimpleNamespace
 
 from slicer.i18n import tr as _
@@ -58,7 +58,7 @@ class ScoringRun:
         return self._run is not None
 
     def start(
-        self, steps: Iterator[Progress], segmentation_node, volume_node, volume_state: object, drawings: Drawings,
+        self, steps: Generator[Progress], segmentation_node, volume_node, volume_state: object, drawings: Drawings,
         warnings: list[str],
     ) -> None:  # fmt: skip
         """Begin; what the review is opened with, and ``warnings`` that are told meanwhile."""
@@ -148,7 +148,7 @@ STAGES = {
 
 
 def rescoring_in_steps(
-    make_steps: Callable[[OpenReview, set[str]], Iterator[Progress]], on_change: Callable[[OpenReview], object]
+    make_steps: Callable[[OpenReview, set[str]], Generator], on_change: Callable[[OpenReview], object]
 ) -> Rescoring:
     """Scores edited segments by ``make_steps``; ``on_change`` is called when scoring a review begins or has ended."""
 

@@ -103,7 +103,7 @@ def _silent_nibabel() -> Iterator[None]:
 def _stored(path: Path, proxy) -> np.ndarray:
     """The stored values, flat. Compressed files are read to their end, because only there is the checksum."""
     values = np.empty(int(np.prod(proxy.shape)), proxy.dtype)
-    target = memoryview(values.view(np.uint8))
+    target = values.view(np.uint8).data
     with gzip.open(path) if path.name.lower().endswith((".gz", ".mgz")) else open(path, "rb") as stream:
         stream.seek(proxy.offset)
         done = 0

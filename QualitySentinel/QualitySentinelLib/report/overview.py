@@ -98,7 +98,8 @@ def _picture(
     down, across = _others(axis)
     shape, spacing = ct.frame.shape, ct.frame.spacing
     upward = slice(None, None, -1 if down == 0 else 1)  # superior, or anterior, on top
-    size = tuple(max(1, round(shape[a] * spacing[a] * px_per_mm)) for a in (across, down))
+    width, height = (max(1, round(shape[a] * spacing[a] * px_per_mm)) for a in (across, down))
+    size = width, height
     box = (0, 0, shape[across], shape[down])
 
     def plane_at(volume: np.ndarray, number: int) -> np.ndarray:
@@ -131,7 +132,6 @@ def _picture(
         for rank in numbered:
             _number(draw, size, places[rank], rank)
         uris[scale] = data_uri(image, "jpeg", quality=88, subsampling=0)
-    width, height = size
     return OverviewPicture(_PLANES[axis], uris, width, height, tuple(numbered))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Set
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Timer(Protocol):
@@ -30,8 +30,8 @@ class Rescoring:
     def __init__(
         self,
         timer: Callable[[Callable[[], None]], Timer],
-        start: Callable[[Hashable, set[str], Callable[[Exception | None], None]], Callable[[], object]],
-        on_change: Callable[[Hashable, Exception | None], object],
+        start: Callable[[Any, set[str], Callable[[Exception | None], None]], Callable[[], object]],
+        on_change: Callable[[Any, Exception | None], object],
     ) -> None:
         self._timer, self._start, self._on_change = timer(self.begin), start, on_change
         self._waiting: dict[Hashable, set[str]] = {}

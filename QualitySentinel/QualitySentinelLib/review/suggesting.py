@@ -41,8 +41,8 @@ class SuggestionPresenter:
         session: ReviewSession,
         drawings: Drawings,
         mask_of: Callable[[str], Segment | None],
-        shape: tuple[int, int, int],
-        spacing: tuple[float, float, float],
+        shape: tuple[int, ...],
+        spacing: tuple[float, ...],
         edit: Callable[[str, Change], None],
         _: Callable[[str], str] = str,
     ) -> None:

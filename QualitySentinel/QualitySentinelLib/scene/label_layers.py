@@ -24,7 +24,7 @@ from .segmentation_node import is_empty_labelmap, labelmap_to_world, layers_of, 
 class LabelLayer:
     """Segments that share a label map."""
 
-    corner: tuple[int, int, int]  # canonical ``(k, j, i)`` of the first voxel of ``labels`` in the CT
+    corner: tuple[int, ...]  # canonical ``(k, j, i)`` of the first voxel of ``labels`` in the CT
     labels: np.ndarray  # ``[dk, dj, di]``, canonical, inside the CT; a view of the node's memory where the grids agree
     ids: dict[int, str]  # segment id of each label value; other values belong to segments that were not asked for
 

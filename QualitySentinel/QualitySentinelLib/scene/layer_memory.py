@@ -76,7 +76,7 @@ def recorded(
     usable = old is not None and old.geometry == geometry and wanted <= set(old.values.values())
     for number, plane in enumerate(voxels):
         plane = np.ascontiguousarray(plane)
-        checksum = zlib.crc32(plane)
+        checksum = zlib.crc32(plane.data)
         if usable and number < len(old.sums) and old.sums[number] == checksum:
             boxes = old.boxes[number]
         else:

@@ -185,7 +185,7 @@ def _trimmed_steps(layers: Iterable[LabelLayer]) -> Steps[list[LabelLayer]]:
 
 def _draw_steps(
     voxels: np.ndarray,
-    corner: tuple[int, int, int],
+    corner: tuple[int, ...],
     layers: list[LabelLayer],
     drawn: dict[str, dict[int, _Drawn]],
     slices: Iterable[int],

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -268,7 +269,8 @@ class Scorer:
             try:
                 self._bring_network()
                 part, prepared = ahead.take(slice(done, min(done + self._batches.size, len(items))))
-                batch, how = items[part], {}
+                batch = items[part]
+                how: dict[str, Any] = {}
                 if self.device.type == "cuda" and part.stop < len(items):
                     following = slice(part.stop, min(part.stop + self._batches.size, len(items)))
                     how["meanwhile"] = partial(ahead.make, following, self.device)

@@ -45,7 +45,7 @@ class PlaneCrop:
     ct: np.ndarray  # HU ``[rows, columns]``, any real dtype
     mask: np.ndarray  # ``[rows, columns]``; non-zero pixels belong
     box: CropBox  # crop box, see ``crop.py``; may be fractional and reach outside
-    spacing: tuple[float, float] = (1.0, 1.0)  # mm per row and per column
+    spacing: tuple[float, ...] = (1.0, 1.0)  # mm per row and per column
     ct_origin: tuple[int, int] = (0, 0)  # row and column of ``ct[0, 0]``
     mask_origin: tuple[int, int] = (0, 0)  # row and column of ``mask[0, 0]``
     # ``None`` when ``mask`` is the slice's own. Else the slice is empty, ``mask`` is that of the nearest masked slice,
@@ -57,7 +57,7 @@ def crop_plane(
     ct: np.ndarray,
     mask: np.ndarray,
     preset: Preset,
-    spacing: tuple[float, float] = (1.0, 1.0),
+    spacing: tuple[float, ...] = (1.0, 1.0),
     mask_origin: tuple[int, int] = (0, 0),
     extent: Extent | None = None,
 ) -> PlaneCrop:

@@ -38,7 +38,7 @@ def published_crop(
     return top, bottom, left, right
 
 
-def square_crop(extent: Extent, spacing: tuple[float, float], preset: Preset) -> CropBox:
+def square_crop(extent: Extent, spacing: tuple[float, ...], preset: Preset) -> CropBox:
     """Our crop: a square in mm, centered on the mask's extent. It may reach outside the image (padded, not distorted).
 
     Its side is the largest of ``min_side_mm``, the mask's larger extent plus twice ``margin_mm``, and
@@ -56,7 +56,7 @@ def square_crop(extent: Extent, spacing: tuple[float, float], preset: Preset) ->
     return row - half / row_mm, row + half / row_mm, column - half / column_mm, column + half / column_mm
 
 
-def crop_box(extent: Extent, shape: tuple[int, int], spacing: tuple[float, float], preset: Preset) -> CropBox:
+def crop_box(extent: Extent, shape: tuple[int, int], spacing: tuple[float, ...], preset: Preset) -> CropBox:
     """The crop that ``preset`` asks for at inference."""
     if preset.crop == "pixels":
         return published_crop(extent, shape, preset.margin_px, preset.margin_px)

@@ -52,14 +52,14 @@ class Body:
     """The body in every slice of a CT."""
 
     hu: np.ndarray  # the CT, ``[k, j, i]``
-    spacing: tuple[float, float, float]  # mm, (k, j, i)
+    spacing: tuple[float, ...]  # mm, (k, j, i)
     # float64 ``[K, 4]``: column of the midline, half width, row of the middle from front to back, half depth; pixels
     boxes: np.ndarray
     found: np.ndarray  # float64 ``[K, 2]``, 0..1: whether the body is whole sideways, and from front to back
     _pictures: dict[tuple[int, int], np.ndarray] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def find(cls, hu: np.ndarray, spacing: tuple[float, float, float]) -> Body:
+    def find(cls, hu: np.ndarray, spacing: tuple[float, ...]) -> Body:
         """Find the body of some slices (about every 6 mm), and of the others by these, smoothed over 5 cm."""
         step = max(1, round(_SAMPLE_MM / spacing[0]))
         sampled = np.arange(step // 2 if len(hu) > step else 0, len(hu), step)

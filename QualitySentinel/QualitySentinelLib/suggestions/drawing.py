@@ -24,7 +24,7 @@ class Drawing:
     shares: np.ndarray
     digest: str  # of the mask that was judged, as in the slice's score
 
-    def on_grid(self, shape: tuple[int, int]) -> tuple[tuple[int, int], np.ndarray]:
+    def on_grid(self, shape: tuple[int, ...]) -> tuple[tuple[int, int], np.ndarray]:
         """The shares at the pixels of the CT whose centers were judged.
 
         A pixel has the mean of the cells that it covers; pixels smaller than a cell are interpolated linearly.

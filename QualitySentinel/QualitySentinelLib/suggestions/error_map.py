@@ -47,7 +47,7 @@ class ErrorMap:
         return self.mask & ~expected if kind is Kind.REMOVE else expected & ~self.mask
 
 
-def error_map(drawing: Drawing | None, segment: Segment, k: int, shape: tuple[int, int]) -> ErrorMap | None:
+def error_map(drawing: Drawing | None, segment: Segment, k: int, shape: tuple[int, ...]) -> ErrorMap | None:
     """The error map of canonical slice ``k``.
 
     Args:
@@ -71,7 +71,7 @@ def error_map(drawing: Drawing | None, segment: Segment, k: int, shape: tuple[in
 
 
 def error_maps(
-    score: SegmentScore, segment: Segment, drawings: Drawings, shape: tuple[int, int]
+    score: SegmentScore, segment: Segment, drawings: Drawings, shape: tuple[int, ...]
 ) -> list[ErrorMap]:
     """The error maps of a segment's scored slices, and of those that it seems to miss; ascending.
 

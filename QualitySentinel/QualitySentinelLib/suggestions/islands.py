@@ -40,7 +40,7 @@ class Island:
 
 
 def islands(
-    maps: Iterable[ErrorMap], spacing: tuple[float, float, float], threshold: float = DEFAULT_THRESHOLD
+    maps: Iterable[ErrorMap], spacing: tuple[float, ...], threshold: float = DEFAULT_THRESHOLD
 ) -> list[Island]:
     """The islands in error maps of one segment, largest first; ``spacing`` in mm, ``(k, j, i)``."""
     from scipy import ndimage  # half of the time in which Slicer's panel opens
@@ -80,8 +80,8 @@ def suggested_segments(case: CaseScore, segmentation: Segmentation, drawings: Dr
         for kind in Kind:
             voxels = suggested_voxels(maps, kind)
             if len(voxels):
-                named = {"id": f"{score.segment_id}: {kind}", "name": f"{score.name}: {kind}"}
-                found.append(changed_segment(Segment(color=COLORS[kind], **named), Kind.ADD, voxels))
+                empty = Segment(f"{score.segment_id}: {kind}", f"{score.name}: {kind}", color=COLORS[kind])
+                found.append(changed_segment(empty, Kind.ADD, voxels))
     return replace(segmentation, segments=found, warnings=[])
 
 

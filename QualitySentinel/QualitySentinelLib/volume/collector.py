@@ -25,7 +25,7 @@ class SegmentHeader:
 
     id: str
     name: str
-    color: tuple[float, float, float] | None = None
+    color: tuple[float, ...] | None = None
     tags: dict[str, str] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
     """Under what the ``names`` argument may speak of it, first match first; id and name are tried anyway."""
@@ -57,7 +57,7 @@ class SegmentCollector:
         self.warnings: list[str] = []
 
     @property
-    def grid(self) -> tuple[bytes, tuple[int, int, int]]:
+    def grid(self) -> tuple[bytes, tuple[int, ...]]:
         """What is equal only for one and the same grid."""
         return self.ct.frame.ijk_to_ras.tobytes(), self.ct.frame.shape
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Any
@@ -28,10 +28,10 @@ class AxialFrame:
         ((False, False, False), (3.0, 1.0, 1.0))
     """
 
-    shape: tuple[int, int, int]  # canonical shape ``(k, j, i)``
-    permutation: tuple[int, int, int]  # canonical axis a is file array axis ``permutation[a]``
-    flipped: tuple[bool, bool, bool]  # canonical axis a runs against the file axis
-    spacing: tuple[float, float, float]  # voxel size in mm along canonical ``(k, j, i)``
+    shape: tuple[int, ...]  # canonical shape ``(k, j, i)``
+    permutation: tuple[int, ...]  # canonical axis a is file array axis ``permutation[a]``
+    flipped: tuple[bool, ...]  # canonical axis a runs against the file axis
+    spacing: tuple[float, ...]  # voxel size in mm along canonical ``(k, j, i)``
     ijk_to_ras: np.ndarray  # 4x4 affine of the *canonical* array, ``(i, j, k, 1)`` to RAS mm
     file_ijk_to_ras: np.ndarray  # 4x4 affine of the file's array
     obliquity: float  # largest angle in degrees between a file axis and its patient axis
@@ -41,7 +41,7 @@ class AxialFrame:
 
     @classmethod
     def from_affine(
-        cls, ijk_to_ras: np.ndarray, file_shape: tuple[int, int, int], planes: np.ndarray | None = None
+        cls, ijk_to_ras: np.ndarray, file_shape: tuple[int, ...], planes: np.ndarray | None = None
     ) -> AxialFrame:
         """Frame of an array of ``file_shape`` ``[K, J, I]`` whose ``(i, j, k, 1)`` maps to RAS by ``ijk_to_ras``.
 
@@ -96,7 +96,7 @@ class AxialFrame:
         turned = array[tuple(slice(None, None, -1) if f else slice(None) for f in self.flipped)]
         return np.transpose(turned, np.argsort(self.permutation))
 
-    def file_box(self, corner: Sequence[int], shape: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def file_box(self, corner: Iterable[int], shape: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Shape and first voxel, ``(K, J, I)`` in the file's order, of a canonical box of ``shape`` at ``corner``."""
         boxes = zip(self.shape, self.flipped, corner, shape, strict=True)
         starts = [n - start - size if flipped else start for n, flipped, start, size in boxes]

@@ -211,7 +211,7 @@ class Placement:
         return 1.0 - inside / total
 
 
-def _nearest(mask: np.ndarray, matrix: np.ndarray, origin: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+def _nearest(mask: np.ndarray, matrix: np.ndarray, origin: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """``mask`` at ``matrix @ index + origin`` for the indices of an array of ``shape``; 0 outside."""
     used = np.abs(matrix) * np.array(shape) > 1e-6
     if (used.sum(axis=0) == 1).all() and (used.sum(axis=1) == 1).all():  # other spacing, same directions: look up

@@ -35,7 +35,7 @@ class Segment:
     labels: np.ndarray = field(default_factory=lambda: NO_VOXELS)
     value: int = 1  # the segment's value in ``labels``
     structure: str | None = None  # name of the anatomical structure it was matched to, or ``None`` when unknown
-    color: tuple[float, float, float] | None = None  # RGB in 0..1, or ``None``
+    color: tuple[float, ...] | None = None  # RGB in 0..1, or ``None``
     # the segment's tags (terminology and others), as ``.seg.nrrd`` and Slicer keep them
     tags: dict[str, str] = field(default_factory=dict)
 
@@ -211,7 +211,7 @@ def filled_box_steps(labels: np.ndarray) -> Steps[Box | None]:
     return tuple(slice(int(r[0]), int(r[-1]) + 1) for r in ranges) if len(ranges[0]) else None
 
 
-def segment_from_mask(mask: np.ndarray, offset: tuple[int, int, int] = (0, 0, 0), **attributes) -> Segment:
+def segment_from_mask(mask: np.ndarray, offset: tuple[int, ...] = (0, 0, 0), **attributes) -> Segment:
     """Segment of a mask ``[k, j, i]`` (any non-zero voxel belongs) whose corner is at ``offset``, cut to its box."""
     mask = np.asarray(mask) != 0
     boxes = boxes_of_labels(mask.view(np.uint8), [1])

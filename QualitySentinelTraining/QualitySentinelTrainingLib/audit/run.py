@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -188,6 +189,7 @@ def _run_document(
     ``names`` are the user's, as text; ``setup.names`` has their content.
     """
     how = setup.options
+    file = how.model if isinstance(how.model, (str, os.PathLike)) else how.model.path
     return {
         "key": {
             "version": __version__,
@@ -208,7 +210,7 @@ def _run_document(
         "layout": data.layout,
         "threshold": how.threshold,
         "model": model,
-        "model_file": None if how.model == "bundled" else str(Path(how.model).resolve()),
+        "model_file": None if file in (None, "bundled") else str(Path(file).resolve()),
         "embeddings_file": None if how.embeddings is None else str(Path(how.embeddings).resolve()),
         "versions": software_versions(),
         "counts": {"cases": len(cases), "cases_of_all_shards": len(data.cases)},

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from QualitySentinelLib.datasets import Case, DataSet, fingerprint
 from QualitySentinelLib.errors import InputError
 from QualitySentinelLib.files import atomic_write
-from QualitySentinelLib.scores import software_versions, write_report_json
+from QualitySentinelLib.scores import CaseScore, software_versions, write_report_json
 
 from ..pages import write_table
 from ..runs import Kind, Result, Run, Work
@@ -208,7 +208,7 @@ def error_map(labels: np.ndarray, corrected: np.ndarray) -> np.ndarray:
     return np.where(labels == corrected, 0, (labels > 0) + 2 * (corrected > 0)).astype(np.uint8)
 
 
-def _measured(name: str, labeled: Labeled, corrected: np.ndarray) -> tuple[list[list], object]:
+def _measured(name: str, labeled: Labeled, corrected: np.ndarray) -> tuple[list[list], CaseScore]:
     """The case's rows of the table, the case itself first, and its score."""
     likeliest, rows, qualities, missing = labeled.likeliest, [], {}, {}
     wrong = labeled.labels != corrected

@@ -63,7 +63,8 @@ class SliceColumns:
     @classmethod
     def concatenate(cls, parts: Sequence[Self]) -> Self:
         """All rows of ``parts``, in order; an empty table for none."""
-        return cls(**{n: np.concatenate([getattr(p, n) for p in parts]) if parts else [] for n in cls.types()})
+        columns = {n: [getattr(p, n) for p in parts] for n in cls.types()}
+        return cls(**{n: np.concatenate(some or [[]]) for n, some in columns.items()})
 
     def take(self, rows: np.ndarray) -> Self:
         """The rows at ``rows`` (numbers or booleans)."""

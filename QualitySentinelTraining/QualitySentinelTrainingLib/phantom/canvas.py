@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -19,11 +20,11 @@ _FAR = np.float32(1e3)
 class Region:
     """The part of the canvas near one structure: index box and views of the coordinates (mm), all ``[k, j, i]``."""
 
-    box: tuple[slice, slice, slice]
+    box: tuple[slice, ...]
     x: np.ndarray
     y: np.ndarray
     z: np.ndarray
-    axes: tuple[np.ndarray, np.ndarray, np.ndarray]
+    axes: tuple[np.ndarray, ...]
 
 
 class Canvas:
@@ -38,7 +39,7 @@ class Canvas:
     and left dome of the diaphragm.
     """
 
-    def __init__(self, rng: np.random.Generator, axes: tuple, bend: float, values: dict[str, int]):
+    def __init__(self, rng: np.random.Generator, axes: Iterable, bend: float, values: dict[str, int]):
         """``axes``: the (k, j, i) undeformed reference coordinates (mm) of the voxel centres; ``bend``: mm."""
         self.rng, self.values = rng, values
         axes = tuple(np.asarray(a, dtype=np.float32) for a in axes)
@@ -98,7 +99,7 @@ class Canvas:
         if name or clear:
             self.labels[region.box][distance < 0] = self.values[name] if name else 0
 
-    def tube(self, path: np.ndarray, flat=(1.0, 1.0, 1.0), margin: float = 8.0) -> tuple[Region, np.ndarray] | None:
+    def tube(self, path, flat=(1.0, 1.0, 1.0), margin: float = 8.0) -> tuple[Region, np.ndarray] | None:
         """Signed distance to a tube along ``path`` ``[n, 4]`` (x, y, z, radius in mm), each leg in its own box."""
         path = np.asarray(path, dtype=np.float64)
         reach = path[:, 3:].max() / min(*flat, 1.0) + margin

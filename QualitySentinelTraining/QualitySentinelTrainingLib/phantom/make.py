@@ -38,7 +38,7 @@ class Phantom:
     labels: np.ndarray  # uint8 ``[k, j, i]``, 0 is background
     names: dict[int, str]  # structure name of each label value present
     ijk_to_ras: np.ndarray  # 4x4 affine, ``(i, j, k, 1)`` to RAS mm
-    spacing: tuple[float, float, float]  # mm ``(k, j, i)``
+    spacing: tuple[float, ...]  # mm ``(k, j, i)``
     scan: Scan  # how it was made
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from scipy.interpolate import BSpline
 
@@ -9,7 +11,7 @@ _RMS = 0.479**1.5
 """Root mean square of a 3D cubic B-spline with unit normal coefficients (0.479: mean of the squared 1D weights)."""
 
 
-def smooth_noise(rng: np.random.Generator, axes: tuple, cell: float) -> np.ndarray:
+def smooth_noise(rng: np.random.Generator, axes: Iterable, cell: float) -> np.ndarray:
     """Random field of about unit standard deviation, float32 ``[k, j, i]``.
 
     ``axes`` are the (k, j, i) coordinate vectors in mm. The knots are ``cell`` mm apart; features are about twice as

@@ -20,9 +20,9 @@ _RANGES = tomllib.loads(Path(__file__).with_name("tissues.toml").read_text(encod
 class Scan:
     """What differs from examination to examination."""
 
-    shape: tuple[int, int, int]  # voxels ``(k, j, i)``
-    spacing: tuple[float, float, float]  # mm ``(k, j, i)``
-    centre: tuple[float, float, float]  # reference anatomy (z, y, x) in mm at the volume's centre
+    shape: tuple[int, ...]  # voxels ``(k, j, i)``
+    spacing: tuple[float, ...]  # mm ``(k, j, i)``
+    centre: tuple[float, ...]  # reference anatomy (z, y, x) in mm at the volume's centre
     size: float  # patient's size over that of the reference adult
     phase: str  # ``none``, ``arterial`` or ``venous`` contrast
     noise_hu: float  # standard deviation of the noise

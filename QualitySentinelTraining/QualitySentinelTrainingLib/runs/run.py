@@ -168,7 +168,7 @@ class Run:
         return plan
 
     def work(
-        self, items: Iterable[Item], work: Work | Callable[[Item], Result], *, workers: int | None = None,
+        self, items: Iterable[Item], work: Work | Callable[[Any], Result], *, workers: int | None = None,
         engine: str = "local", ray_address: str | None = None, retry_failed: bool = False,
     ) -> Iterator[Finished]:  # fmt: skip
         """Do the items that are not done yet, each whole or not at all; what each gave, after its record is written.
@@ -188,7 +188,7 @@ class Run:
         return self.carry_out(plan, work, workers, engine, ray_address)
 
     def carry_out(
-        self, plan: Plan, work: Work | Callable[[Item], Result], workers: int | None = None, engine: str = "local",
+        self, plan: Plan, work: Work | Callable[[Any], Result], workers: int | None = None, engine: str = "local",
         ray_address: str | None = None,
     ) -> Iterator[Finished]:  # fmt: skip
         """What :meth:`work` does, for a plan that is already made."""

@@ -24,8 +24,8 @@ _AIR_HU = -1024.0
 class Field:
     """Where the network looks in a CT."""
 
-    start: tuple[float, float]  # row and column of the field's edge, in voxel edges of the CT; may lie outside it
-    length: tuple[float, float]  # rows and columns of the CT that the field spans
+    start: tuple[float, ...]  # row and column of the field's edge, in voxel edges of the CT; may lie outside it
+    length: tuple[float, ...]  # rows and columns of the CT that the field spans
     size: int  # pixels on a side, S
     slices: np.ndarray  # canonical k of the slices that show a body, ascending
 
@@ -79,7 +79,7 @@ class Field:
         where = np.floor(self.start[axis] + (np.arange(self.size) + 0.5) * self.length[axis] / self.size).astype(int)
         return np.where((where >= 0) & (where < count), where, -1)
 
-    def put_back(self, seen: torch.Tensor, shape: tuple[int, int]) -> tuple[torch.Tensor, slice, slice]:
+    def put_back(self, seen: torch.Tensor, shape: tuple[int, ...]) -> tuple[torch.Tensor, slice, slice]:
         """Probabilities in the field, float32 ``[n, channels, S, S]``, on the CT's pixels, interpolated linearly.
 
         Returns:

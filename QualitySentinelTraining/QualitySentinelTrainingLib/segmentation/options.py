@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -62,4 +62,5 @@ class SegmentationOptions(Options):
     @classmethod
     def from_shaping(cls, shaping: dict, **changed) -> SegmentationOptions:
         """The options of :meth:`shaping`; what an older version did not know has its default."""
-        return cls(**{n: tuple(v) if isinstance(v, list) else v for n, v in (shaping | changed).items()})
+        given: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in (shaping | changed).items()}
+        return cls(**given)

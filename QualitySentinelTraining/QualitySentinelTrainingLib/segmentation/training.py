@@ -79,7 +79,7 @@ class Training:
         if network is not None:
             network.learned |= self.contoured.any(axis=0) if network.classes == self.classes else False
         if network is None or network.classes != self.classes:  # a subject could not be read then
-            learned, seed, done = self.contoured.any(axis=0), self.options.seed + self.fold, 0
+            learned, seed, done = np.any(self.contoured, axis=0), self.options.seed + self.fold, 0
             network = SegmentationNetwork(self.options, self.classes, learned, seed, self.device)
         if self.doubted.any():
             network.doubt()
@@ -178,7 +178,7 @@ class Training:
         seed = [options.seed, self.fold, epoch]  # so a resumed run does what the other had done, dropout included
         rng = np.random.default_rng(seed)
         torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
-        weight = 1.0 + self.labels.reshape(len(self.labels), -1).any(axis=1)
+        weight = 1.0 + np.any(self.labels.reshape(len(self.labels), -1), axis=1)
         weight *= self.contoured[:, 1:].any(axis=1)
         chosen = rng.choice(len(weight), (options.steps, options.batch_size), p=weight / weight.sum())
         for index in chosen:

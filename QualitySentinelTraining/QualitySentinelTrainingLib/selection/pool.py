@@ -165,7 +165,7 @@ def case_scores(name: str, head: dict, lines: Sequence[dict]) -> CaseScores:
     """A record of :func:`result_of`."""
     rows = []
     for line in lines:
-        values = {n: np.array(v, float) for n, v in line.items() if n not in ("structure", "slices")}
+        values: dict[str, Any] = {n: np.array(v, float) for n, v in line.items() if n not in ("structure", "slices")}
         values |= {"structure": line["structure"], "slices": np.array(line["slices"], int)}
         rows.append(StructureScores(**values | {"whole": float(values["whole"])}))
     return CaseScores(name, rows, np.array(head["features"]) if "features" in head else None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -58,7 +58,7 @@ def look_at(
     main = network.predict_probabilities(ct)
     labels = likeliest(main)
 
-    def stacks(need: str) -> Iterable[np.ndarray]:
+    def stacks(need: str) -> Iterator[np.ndarray]:
         nonlocal stored
         for one in network_stacks(need, networks, ct, main):
             stored += one.nbytes

@@ -39,7 +39,17 @@ from ..subjects import Subject, SubjectSource, check_names, find_subjects, phant
 from .experiment import Experiment
 from .image import PoolImage
 from .outcome import write_outcome
-from .pseudo import Look, Trust, add_trust, all_structures_source, choose_weak, in_memory, look_at, trusted_subject
+from .pseudo import (
+    Look,
+    Trust,
+    Weak,
+    add_trust,
+    all_structures_source,
+    choose_weak,
+    in_memory,
+    look_at,
+    trusted_subject,
+)  # fmt: skip
 from .strategies import STRATEGIES
 from .units import correction_curve, units_of
 
@@ -57,14 +67,14 @@ class Step:
     seed: int
     round: int
     strategy: str = ""
-    weak: str = "none"
+    weak: Weak = "none"
     roles: dict[str, str] = field(default_factory=dict, hash=False)  # by case
     annotated: tuple[str, ...] = ()  # cases whose reference is known
     corrected: tuple[tuple[str, str, int], ...] = ()  # case, structure and slice
     before: str = ""  # name of the step before
     structures: tuple[str, ...] = ()  # of the data set
 
-    def next(self, head: dict, strategy: str, weak: str) -> Step:
+    def next(self, head: dict, strategy: str, weak: Any) -> Step:
         """The step after this one, given the head of this one's record."""
         name, corrected = f"seed{self.seed}-{strategy}-{weak}-round{self.round + 1}", map(tuple, head["corrected"])
         return replace(

@@ -60,7 +60,7 @@ def holes(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     flat = np.flatnonzero(mask)
     count = int(case.rng.integers(2, 9))
     volume = missing_share(severity) * flat.size * np.prod(case.spacing) / count
-    radius = float(max((volume * 0.75 / np.pi) ** (1 / 3), 0.8 * case.spacing[2]))
+    radius = max(float((volume * 0.75 / np.pi) ** (1 / 3)), 0.8 * case.spacing[2])
     out = mask.copy()
     for spot in case.positions(case.rng.choice(flat, count)):
         box, ball = case.ball(spot, radius * case.rng.uniform(0.8, 1.4))
@@ -74,7 +74,7 @@ def added_blob(mask: np.ndarray, case: Case, severity: float) -> np.ndarray:
     flat = np.flatnonzero(mask)
     count = int(case.rng.integers(1, 3))
     volume = added_share(severity) * flat.size * np.prod(case.spacing) / count
-    radius = float(min((volume * 0.75 / np.pi) ** (1 / 3), 40.0))
+    radius = min(float((volume * 0.75 / np.pi) ** (1 / 3)), 40.0)
     out = mask.copy()
     for spot in case.positions(case.rng.choice(flat, count)):
         way = case.rng.normal(0, 1, 3) * (0.4, 1, 1)

@@ -94,7 +94,7 @@ def painted_subject(subject: Subject, seed: int, options: SynthesisOptions | Non
 
 
 def painted_ct(
-    rng: np.random.Generator, labels: np.ndarray, structures: dict[int, str], spacing: tuple[float, float, float]
+    rng: np.random.Generator, labels: np.ndarray, structures: dict[int, str], spacing: tuple[float, ...]
 ) -> np.ndarray:
     """Paint a CT, int16 HU ``[k, j, i]``, from a canonical label map of a trunk."""
     axes = [np.arange(n) * s for n, s in zip(labels.shape, spacing, strict=True)]

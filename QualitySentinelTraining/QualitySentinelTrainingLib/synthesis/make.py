@@ -56,10 +56,10 @@ class SynthesisOptions:
 class Grid:
     """Voxels of a new volume."""
 
-    shape: tuple[int, int, int]  # (k, j, i)
-    spacing: tuple[float, float, float]  # mm (k, j, i)
+    shape: tuple[int, ...]  # (k, j, i)
+    spacing: tuple[float, ...]  # mm (k, j, i)
     # point of the source's anatomy (mm, its index times its spacing) in the middle of the volume
-    centre: tuple[float, float, float]
+    centre: tuple[float, ...]
 
 
 def synthetic_subject(subject: Subject, seed: int, options: SynthesisOptions = SynthesisOptions()) -> Subject:
@@ -246,7 +246,7 @@ def displacements(rng: np.random.Generator, grid: Grid, matrix: np.ndarray, opti
     return field
 
 
-def least_jacobian(field: np.ndarray, matrix: np.ndarray, spacing: tuple[float, float, float]) -> float:
+def least_jacobian(field: np.ndarray, matrix: np.ndarray, spacing: tuple[float, ...]) -> float:
     """Smallest volume change by ``field`` (mm, voxels of ``spacing`` mm) over that by ``matrix``; below 0: a fold."""
     steps = [max(1, round(6 / s)) for s in spacing]
     coarse = field[:, :: steps[0], :: steps[1], :: steps[2]]

@@ -94,7 +94,7 @@ class Renaming:
         """How often each pair is told a wrong name, [N] in 0..1."""
         return self._may_be_wrong * self._wrong_share
 
-    def draw(self, indices: Sequence[int]) -> Renamed:
+    def draw(self, indices: Sequence[int] | np.ndarray) -> Renamed:
         """For the pairs ``indices``."""
         rng = np.random.default_rng([self._seed, *indices])
         draws = rng.random((5, len(indices)))

@@ -44,7 +44,7 @@ Say = Callable[[str], None]
 
 
 def carry_on(
-    experiment: Experiment, folder: Path, learner: Server, centers: Mapping[str, Sequence[str]],
+    experiment: Experiment, folder: Path, learner: Any, centers: Mapping[str, Sequence[str]],
     options: TravelOptions, suspicious: Iterable[str], say: Say, rest: bool = False,
 ) -> None:  # fmt: skip
     """Travel from the last visit that was kept to the end; the learner has the last weights then.

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from Testing.Python.audit.conftest import write_json
 
+from QualitySentinelLib.checkpoint import load_model
 from QualitySentinelLib.commands.main import main
 from QualitySentinelLib.datasets import find_cases
 from QualitySentinelLib.errors import InputError, UsageError
+from QualitySentinelLib.options import ScoringOptions
 from QualitySentinelLib.reading import read_ct, read_segmentation
+from QualitySentinelTrainingLib.audit.run import AuditOptions, run_audit
+from QualitySentinelTrainingLib.audit.scoring import ScoringSetup
 
 NAMES = {"1": "liver", "2": "spleen"}
 
@@ -359,3 +364,10 @@ def test_dicom_is_found_through_links_to_folders(torso_writer, tmp_path):
     found = find_cases(data)
     assert found.layout == "dicom"
     assert [(case.ct, case.seg, case.problem) for case in found.cases] == [("linked/ct", "linked/seg/organs.dcm", "")]
+
+
+def test_a_model_that_is_loaded_already_scores_a_data_set(a_data_set, a_model_file, tmp_path):
+    setup = ScoringSetup(Path(), ScoringOptions(load_model(a_model_file), device="cpu"))
+    outcome = run_audit(a_data_set(1), tmp_path / "out", setup, AuditOptions(workers=1))
+    assert (outcome.done, outcome.failed) == (1, {})
+    assert json.loads((tmp_path / "out" / "audit.json").read_text())["model_file"] == str(Path(a_model_file).resolve())

@@ -15,7 +15,7 @@ from QualitySentinelLib.report.drawing import MISSED_COLOR
 from QualitySentinelLib.report.plot import dsc_plot, dsc_strip
 from QualitySentinelLib.report.slice_picture import PICTURE_PX, slice_picture, worst_slices
 from QualitySentinelLib.report.text import MISSED_TEXT, range_text, threshold_text
-from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, dsc_color, segment_labels
+from QualitySentinelLib.scores import CaseScore, SegmentScore, SliceScore, Status, dsc_color, segment_labels
 from QualitySentinelLib.volume import CtVolume, Segment
 
 from ...pages import write_table
@@ -248,7 +248,7 @@ def case_pictures(case: str, segments: list[SegmentScore], threshold: float, fil
     if not chosen:
         return []
     ct, segmentation = files.read(case)
-    labels = segment_labels([SegmentScore(s.id, s.name, s.structure, "") for s in segmentation])
+    labels = segment_labels([SegmentScore(s.id, s.name, s.structure, Status.SCORED) for s in segmentation])
     masks = {labels[s.id]: s for s in segmentation}  # as the tables call them
     pictures = [
         _picture(ct, masks[label], slice_score, label)

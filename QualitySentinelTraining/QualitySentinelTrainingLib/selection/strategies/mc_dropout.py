@@ -22,7 +22,7 @@ def measure(image: PoolImage) -> list[StructureScores]:
     )  # fmt: skip
 
 
-def edge_distance(mask: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
+def edge_distance(mask: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
     """Distance of each voxel to the edge of a mask in its slice, in mm; 1 throughout where there is no mask.
 
     Args:
