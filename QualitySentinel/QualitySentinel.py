@@ -102,7 +102,7 @@ class QualitySentinelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)  # the .ui file passes it on to all MRML widgets
         self.logic = QualitySentinelLogic()
-        self.panel = Panel(self.ui, self.parent, self.logic)
+        self.panel = Panel(self.ui, self.parent, self.logic)  # type: ignore[arg-type]  # a SimpleNamespace has any name
         self.reviews = self.panel.reviews  # QualitySentinelLib.panel.open_review.OpenReviews
         if slicer.util.mainWindow():
             self._layoutManager = slicer.app.layoutManager()

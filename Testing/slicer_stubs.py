@@ -55,7 +55,7 @@ PYTHONQT_ADDS = ("className", "inherits", "help", "delete", "disconnect", "findC
 PYTHON_TYPES = {"QString": "str", "bool": "bool", "int": "int", "double": "float", "float": "float"}
 CLASS_IN_TEXT = re.compile(r"(vtkMRML|vtkSlicer|qMRML|qSlicer|ctk)[A-Z]\w+")
 VTK_CLASS = re.compile(r"\bvtk[A-Z]\w+")
-HEAD = "from typing import Any, Callable, Literal, overload\nimport abc, collections.abc, types, unittest\n"
+HEAD = "from typing import Any, Callable, Literal, overload\nimport abc, collections.abc, unittest\n"
 
 
 class Names:
@@ -167,8 +167,7 @@ def stubs(names: Names) -> Iterator[tuple[str, str]]:
     classes = [n for n in names.members if "." not in n and n != "slicer"]
     text = [HEAD, "class Signal:\n    connect: Any\n    disconnect: Any\n    emit: Any\n"]
     widgets = {n: c for path in ui_files() for n, c in widgets_of(path).items()}
-    lines = "".join(f"    {n}: {_type(c, names)}\n" for n, c in widgets.items())
-    text.append(f"class Ui(types.SimpleNamespace):\n{lines}")
+    text.append("class Ui:\n" + "".join(f"    {n}: {_type(c, names)}\n" for n, c in widgets.items()))
     text += [_class(name, name, names) for name in classes]
     for name in classes:
         if subclasses := names.subclasses(name):
