@@ -167,7 +167,7 @@ def _changed(voxels: np.ndarray, dtype, change: Callable[[np.ndarray], np.ndarra
 
 
 def _narrowed(voxels: np.ndarray) -> Steps[tuple[np.ndarray, list[str]]]:
-    """As int16 where all fit, else as int32, fractions as float32, cut to the numbers of int32; all of them finite."""
+    """int16 where all fit, else int32 (cut to its range); floats as float32, with air for what is not finite."""
     if voxels.dtype == np.int16:
         return voxels, []
     bad = 0
