@@ -124,7 +124,7 @@ def rescore(
         return
     with full_collections_later():
         yield from _scored(
-            volume_node, segmentation_node, load, options, unchanged, session.case, cancelled, drawings, wanted, merged
+            volume_node, segmentation_node, load, options, unchanged, unchanged, cancelled, drawings, wanted, merged
         )
 
 
@@ -174,6 +174,9 @@ def _scored(
         return
     if not len(segmentation):  # every mask is as it was
         segmentation.warnings.clear()
+    if wanted is None and previous is not None:  # segments may be gone since
+        there = {segment.id for segment in segmentation}
+        previous = replace(previous, segments=[s for s in previous.segments if s.segment_id in there])
     for progress in scorer.run(ct, segmentation, previous=previous, cancelled=cancelled, drawings=drawings):
         score = merged(progress.score)
         if progress.finished:

@@ -143,7 +143,10 @@ class Scorer:
             raise UsageError(f"{segmentation.source}: the segmentation is not on the CT's grid; resample it first")
         wanted = chosen_segments(segmentation, self.options.segments if segments is None else segments)
         warnings = [*ct.warnings, *segmentation.warnings, *_mistaken_sides(segmentation)]
-        warnings += self._doubts(ct, [segment for segment in segmentation if segment.id in wanted])
+        structures = {s.structure for s in segmentation if s.id in wanted and not s.is_empty}
+        if previous is not None:  # what is not scored in this run keeps its scores, and the doubts about them
+            structures |= {s.structure for s in previous.segments if s.slices and s.segment_id not in wanted}
+        warnings += self._doubts(ct, {name for name in structures if name})
         if drawings is not None and not self.model.draws:
             warnings.append(f"model {self.model.name} draws no reference: there are no error maps")
             drawings = None
@@ -230,9 +233,8 @@ class Scorer:
     def _calibration(self) -> dict:
         return self.model.metadata.get("calibration") or {}
 
-    def _doubts(self, ct: CtVolume, segments: Iterable[Segment]) -> list[str]:
+    def _doubts(self, ct: CtVolume, structures: set[str]) -> list[str]:
         """A line for what the model has not learned to judge: structures, and a CT without a whole body."""
-        structures = {s.structure for s in segments if s.structure and not s.is_empty}
         strange = {name for name in structures if not self._was_trained_on(name)}
         few, doubts = self._calibration.get("few"), []
         if strange:

@@ -444,6 +444,8 @@ def test_structures_learned_from_few_patients_are_named_and_have_wider_ranges(a_
     assert "liver" in warning and "spleen" not in warning
     assert all((s.dsc_low, s.dsc_high) == (0.0, 1.0) for s in case["liver"].slices)
     assert all(s.dsc_high - s.dsc_low < 0.5 for s in case["spleen"].slices)
+    again = Scorer(model, device="cpu").score(a_ct, a_segmentation, segments=["spleen"], previous=case)
+    assert again.warnings == case.warnings, "the liver keeps its scores, and what is said of them"
 
 
 def test_a_model_that_knows_places_sees_them_and_says_when_the_body_is_cut(a_small_model, a_frame, a_segmentation):
