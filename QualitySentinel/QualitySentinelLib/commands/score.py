@@ -64,10 +64,8 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threshold", type=float, default=DEFAULT_THRESHOLD, help="flag slices predicted below it (%(default)s)"
     )
-    parser.add_argument(
-        "--own-thresholds", action="store_true",
-        help="flag slices below the threshold of their structure instead, where the model has one",
-    )  # fmt: skip
+    own = "flag structures below thresholds of their own, where the model has them"
+    parser.add_argument("--own-thresholds", action="store_true", help=own)
     parser.add_argument(
         "--segments", type=_words,
         help="score only these: comma-separated segment names, ids or structures; quote a name that holds a comma",

@@ -161,7 +161,7 @@ class Panel:
         self._take_up_review()
         review = self.review_panel.review
         if review:
-            set_thresholds(review, parameters)  # only flags anew: nothing is scored
+            review.session.set_threshold(threshold_of(parameters), parameters.ownThresholds)  # nothing is scored
             self._apply_display_options(review)
         self.rescoring.enabled = parameters.autoRescore and not self._scoring.running
         self._show_warnings()
@@ -326,7 +326,8 @@ class Panel:
         running = self._scoring.running
         if review and parameters.inputSegmentation == review.segmentation_node:
             if self.review_panel.review is not review:
-                set_thresholds(review, parameters)  # they may have been changed meanwhile
+                # they may have been changed meanwhile
+                review.session.set_threshold(threshold_of(parameters), parameters.ownThresholds)
                 self.show_review(review)
             if self._parameters:
                 self._apply_display_options(review)
@@ -386,11 +387,6 @@ class Panel:
         if self.correcting:
             self.correcting.end()
             self.correcting = None
-
-
-def set_thresholds(review: OpenReview, parameters) -> None:
-    """Flag as the slider and the check box beside it say."""
-    review.session.set_threshold(threshold_of(parameters), parameters.ownThresholds)
 
 
 def threshold_of(parameters) -> float:

@@ -207,10 +207,7 @@ class ReviewPresenter:
     def own_thresholds(self) -> Action:
         """Whether structures can have their own thresholds, and what that means."""
         _, can = self._tr, bool(self.session.case.structure_thresholds)
-        text = _(
-            "Flag slices below the threshold of their structure. Each is set so that at most 5% of the slices of "
-            "correct masks are flagged."
-        )
+        text = _("Flag slices below their structure's threshold, set to flag at most 5% of slices of correct masks.")
         return Action(text, can, "" if can else _("This model has no thresholds for each structure"))
 
     def color(self, dsc: float | None) -> str:

@@ -108,9 +108,7 @@ class ReviewSession:
         return self._own_thresholds
 
     def set_threshold(self, threshold: float, own_thresholds: bool | None = None) -> None:
-        """Flag anew, below this threshold or those of structures (by default as before). Nothing is scored.
-
-        Accepts stay.
+        """Flag anew, below this threshold or those of structures (by default as before). Accepts stay.
 
         Raises:
             UsageError: it is not a number in 0..1; the review is as it was.
@@ -121,7 +119,8 @@ class ReviewSession:
             return
         before = {s.segment_id: self._counted(s) for s in self._case.segments}
         self._threshold, self._own_thresholds = threshold, own
-        self._flag(self._case)
+        self._case.own_thresholds = own
+        flag(self._case, threshold)
         changed = (i for i, (n, edited) in before.items() if edited or self.segment(i).n_flagged != n.flagged)
         self._tell(Changed.THRESHOLD, tuple(changed))
 
@@ -350,13 +349,10 @@ class ReviewSession:
 
     # Within
 
-    def _flag(self, case: CaseScore) -> None:
-        case.own_thresholds = self._own_thresholds
-        flag(case, self._threshold)
-
     def _take(self, case: CaseScore, before: CaseScore | None) -> None:
         """Make ``case``, which is this session's own, the scores under review; ``before``: those until now."""
-        self._flag(case)
+        case.own_thresholds = self._own_thresholds
+        flag(case, self._threshold)
         self._case = case
         self._worst_first = case.worst_first()
         self._rank = {s.segment_id: rank for rank, s in enumerate(self._worst_first)}

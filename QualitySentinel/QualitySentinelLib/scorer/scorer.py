@@ -70,13 +70,10 @@ class Scorer:
 
     def __init__(self, model: QualityModel, options: ScoringOptions | None = None, **changes) -> None:
         self.options = options = replace(options or ScoringOptions(), **changes)
-        calibration = model.metadata.get("calibration") or {}
-        if options.own_thresholds and not (calibration.get("flags") or {}).get("structures"):
-            raise UsageError(
-                f"model {model.name} has no thresholds by structure; leave --own-thresholds out, or calibrate it again"
-            )
         model.backend, model.precision = options.backend or model.backend, options.precision or model.precision
         self.model = model
+        if options.own_thresholds and not CaseScore([], options.threshold, self.summary()).structure_thresholds:
+            raise UsageError(f"{model.name} has no thresholds by structure; omit --own-thresholds, or calibrate it")
         self.device = choose_device(options.device)
         self._batches = self._batch_sizer(options.batch_size)
 
