@@ -251,6 +251,12 @@ def test_other_options_do_not_mix_with_earlier_results(a_data_set, audit, option
     assert text in result.err and result.err.count("\n") == 1
 
 
+def test_own_thresholds_need_a_model_that_has_them(a_data_set, audit):
+    result = audit(a_data_set(1), "--own-thresholds")
+    assert result.code == 2 and result.err.count("\n") == 1
+    assert "no thresholds by structure" in result.err
+
+
 def test_a_damaged_record_is_scored_again(a_data_set, audit):
     data = a_data_set(2)
     first = audit(data)
