@@ -113,7 +113,7 @@ def phantom_sources(seeds: Iterable[int]) -> list[SubjectSource]:
 
 def check_names(sources: Iterable[SubjectSource]) -> None:
     """Make sure that no two subjects share a name. Raises ``UsageError``: two do."""
-    seen = {}
+    seen: dict[str, str] = {}
     for source in sources:
         if source.name in seen:
             where = f"{seen[source.name]} and {source.source}"

@@ -91,7 +91,7 @@ def convert(source: Path, out: Path, leave_out: Collection[str] = ()) -> list[Pa
 
 def _cube(path: Path, kind: type) -> np.ndarray:
     """The voxels of a file, ``[i, j, k]``: their values, or where they are."""
-    cube = np.zeros(SIDE**3, kind)
+    cube: np.ndarray = np.zeros(SIDE**3, kind)
     with readable(path, _REMEDY, ValueError, IndexError):
         voxels = pd.read_csv(path, index_col=0).iloc[:, 0]
         values = True if kind is bool else voxels.astype(float).clip(0, _OFFSET + _MOST_HU).astype(kind)

@@ -70,7 +70,7 @@ class QualityModel:
     @cached_property
     def trained_structures(self) -> frozenset[str]:
         """Structures that some stage of its training held; empty when the file does not say."""
-        found, stage = set(), self.metadata.get("training")
+        found, stage = set[str](), self.metadata.get("training")
         while isinstance(stage, dict):
             found.update(stage.get("structures") or ())
             stage = stage.get("started_from")

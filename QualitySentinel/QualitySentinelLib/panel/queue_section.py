@@ -45,7 +45,7 @@ class QueueSection:
         self._ui, self._is_ready, self._show, self._look_at = ui, is_ready, show, look_at
         self._queue: ReviewQueue | None = None
         self._nodes: tuple = ()
-        self._case, self._ids = "", {}
+        self._case, self._ids = "", dict[str, str]()
         self._edits: SegmentationEdits | None = None
         self._edited = False
         self._buttons = ActionButtons(ui, ACTIONS, self._act)
@@ -118,7 +118,7 @@ class QueueSection:
         if segment_id is not None:
             self._look_at(segmentation_node, segment_id, k)
         if k is not None:
-            center = segment_id and segment_center(segmentation_node, segment_id, volume_node, k)
+            center = None if segment_id is None else segment_center(segmentation_node, segment_id, volume_node, k)
             jump_to_slice(volume_node, k, center)
 
     def _open(self, case) -> None:

@@ -67,7 +67,7 @@ def _add_layers(image: Image, collector: SegmentCollector) -> None:
     """
     if image.voxels.size and image.voxels.min() < 0:
         raise InputError(f"{image.source}: is a 4D image with negative values, so no masks; give the segmentation")
-    masks, others = [], np.zeros(image.voxels.shape[:3], bool)
+    masks, others = list[tuple[int, np.ndarray]](), np.zeros(image.voxels.shape[:3], bool)
     for layer in image.layers:
         labels, meaning, warnings = as_labels(layer, image.source)
         if len(meaning) > 1:

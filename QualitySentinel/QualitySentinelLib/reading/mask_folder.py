@@ -29,7 +29,7 @@ def read_mask_folder(files: list[Path], folder: Path, ct_source: str, collector:
     Raises:
         InputError: no file of the folder is a mask that can be read.
     """
-    read, unsaid, failures = 0, [], []
+    read, unsaid, failures = 0, list[str](), []
     for path in files:
         if ct_source and path.resolve() == Path(ct_source).resolve():
             continue

@@ -113,7 +113,7 @@ class CaseWork(Work):
 
     def _read(self, case: Case) -> tuple[CtVolume, Segmentation, tuple[str, ...]]:
         setup = self.setup
-        wanted, lacking = setup.options.segments, []
+        wanted, lacking = setup.options.segments, list[str]()
         try:
             return *read_case(case, setup.names, wanted), ()
         except UsageError:

@@ -122,7 +122,7 @@ def make_pair_files(
     check_writable(out)
     if jobs < 1 or synthetic < 0 or cropped < 0:
         raise UsageError("--jobs must be 1 or more, --synthetic and --cropped 0 or more")
-    drawn = {}
+    drawn: dict = {}
     for folder in predictions:
         found = find_predictions(folder)
         if not {prediction.subject for prediction in found} & {source.name for source in sources}:
@@ -197,7 +197,7 @@ def _make(task: _Task) -> Result:
     from ..pairs import make_pairs, write_pairs
     from ..recipe import PRESET
 
-    rng, amounts, lines = np.random.default_rng(crc32(task.name.encode())), task.amounts, []
+    rng, amounts, lines = np.random.default_rng(crc32(task.name.encode())), task.amounts, list[str]()
     subject = task.source.read()
 
     def candidates():

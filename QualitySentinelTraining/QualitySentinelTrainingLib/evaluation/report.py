@@ -144,7 +144,7 @@ def write_rows(path: Path, rows: Iterable[Mapping]) -> None:
 
     flat = []
     for row in rows:
-        cells = {}
+        cells: dict = {}
         for name, value in row.items():
             ends = zip((f"{name}_low", f"{name}_high"), value, strict=True) if isinstance(value, list | tuple) else ()
             cells |= dict(ends or {name: value})

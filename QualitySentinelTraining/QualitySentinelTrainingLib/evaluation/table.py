@@ -54,7 +54,7 @@ class EvaluationTable(SliceColumns):
         Raises:
             InputError: as :meth:`read`.
         """
-        parts, taken, twice = [], set(), set()
+        parts, taken, twice = [], set[tuple](), set[tuple]()
         for path in paths:
             table = cls.read(path)
             subjects = list(zip(table.source.tolist(), table.subject.tolist(), strict=True))

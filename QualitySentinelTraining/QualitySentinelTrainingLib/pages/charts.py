@@ -125,7 +125,7 @@ def gain_curve(curves: Sequence[tuple[str, str, np.ndarray]], marked: int | None
     """
     lines = []
     for label, css, gains in curves:
-        k = np.unique(np.linspace(1, len(gains), min(len(gains), 200)).astype(int)) if len(gains) else []
+        k = np.unique(np.linspace(1, len(gains), min(len(gains), 200)).astype(int))
         lines += [Line(label, [0, *k], [0.0, *(max(float(gains[n - 1]), 0.0) for n in k)], css=css)] if len(k) else []
     title = "Expected gain of the mean DSC against the number of slices corrected"
     return line_chart(lines, "slices corrected", title, marked=marked)

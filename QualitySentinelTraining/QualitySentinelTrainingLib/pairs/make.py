@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +61,7 @@ def make_pairs(
             places[some], locator = body_of(subject.ct).places(ks, crops[some], preset.locator)
             locators[some] = np.rint(locator * 255)
         shares.append(np.rint(coverage(references[some], preset.size).numpy() * 255).astype(np.uint8))
-    columns = {name: np.array([row[name] for row in rows], Pairs.types()[name]) for name in _BY_ROW}
+    columns: dict[str, Any] = {name: np.array([row[name] for row in rows], Pairs.types()[name]) for name in _BY_ROW}
     return Pairs(
         images=np.concatenate(images),
         reference=np.concatenate([np.zeros((0, preset.size, preset.size), np.uint8), *shares]),

@@ -76,11 +76,11 @@ class PairDataset(Dataset):
     """
 
     def __init__(self, paths: Sequence[Path], table: EmbeddingTable, preset: Preset, options: TrainingOptions) -> None:
-        self.paths, self.preset = [], preset
+        self.paths, self.preset = list[Path](), preset
         self._channels: list[list[int]] = []
         kept = ("file", "row", "pixel_mm", "dsc", "place", "identity", "empty")
-        parts = {name: [] for name in (*kept, "structure", "source", "origin", "patient")}
-        names = {name: {} for name in ("structure", "source", "origin", "patient")}
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in (*kept, "structure", "source", "origin", "patient")}
+        names: dict[str, dict[str, int]] = {name: {} for name in ("structure", "source", "origin", "patient")}
         for path in paths:
             try:
                 file = PairFile(path)

@@ -60,7 +60,7 @@ def carry_on(
         if state is None and experiment.suspects == "revisit":
             here = {sample for names in centers.values() for sample in names}
             state = TravelState(due={s: options.revisit_after for s in suspicious if s in here})
-        journey, lost, away = Journey(learner, centers, options, state), Counter(), False
+        journey, lost, away = Journey(learner, centers, options, state), Counter[int](), False
         for visit in journey.visits():
             done += 1
             figures = [] if visit.center else learner.figures()

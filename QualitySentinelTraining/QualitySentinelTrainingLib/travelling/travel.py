@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ def travel(experiment: Experiment, out: Path, say: Say = print) -> Path:
     Raises:
         InputError, UsageError: the data or the options make no sense, or ``out`` is of another experiment.
     """
-    samples, cases = samples_of(experiment), {}
+    samples, cases = samples_of(experiment), dict[str, Any]()
     if experiment.engine == "core":
         suspicious = suspects_of(experiment, samples, out, say)
         _travel_here(experiment, samples, out, suspicious, say)

@@ -33,9 +33,9 @@ def find(root: Path) -> Found:
     for path in sorted(files_below(root / "derivatives")):
         if is_image_file(path) and image_stem(path).rpartition("_")[2] in _SEGMENTATION:
             of_subject[_entities(path).get("sub")].append(path)
-    notes = []
+    notes: list[str] = []
     patients = _participants(root, notes)
-    cases, names_seen = [], defaultdict(int)
+    cases, names_seen = [], defaultdict[str, int](int)
     for ct in _cts(root):
         entities = _entities(ct)
         name = "_".join(f"{key}-{value}" for key, value in entities.items())

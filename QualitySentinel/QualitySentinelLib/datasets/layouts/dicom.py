@@ -135,7 +135,7 @@ def _with_patients(cases: list[Case], headers: list) -> list[Case]:
     known = [one for one in ids if one]
     if len(set(known)) in (1, len(known)):  # one for all is what anonymizers write
         return cases
-    first = {}
+    first: dict[str, str] = {}
     for case, one in sorted(zip(cases, ids, strict=True), key=lambda pair: pair[0].name):
         first.setdefault(one or case.name, f"person_{len(first) + 1:04d}")
     return [

@@ -34,7 +34,7 @@ def find(path: Path) -> Found:
         InputError: the manifest cannot be read.
         UsageError: a column or a value is missing, or two rows are the same case and segmentation.
     """
-    notes = []
+    notes: list[str] = []
     rows = read_table(path, notes)
     missing = [c for c in _COLUMNS if rows and c not in rows[0]]
     if missing:

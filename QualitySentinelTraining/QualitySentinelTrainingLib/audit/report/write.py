@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from QualitySentinelLib.colors import COLOR_SCALE
 from QualitySentinelLib.errors import QualitySentinelError
@@ -125,7 +126,7 @@ class _Report:
 
     def __init__(self, audit: Audit, files: CaseFiles, max_pages: int, created: datetime) -> None:
         slices = audit.read_slices(SLICE_FIELDS)
-        self.audit, self.files, self.pictures = audit, files, {}
+        self.audit, self.files, self.pictures = audit, files, dict[str, Any]()
         self.overview, self.scores = overview_of(audit, slices), CaseScores(audit.segments, slices)
         self.scored = [case for case in self.overview.cases if case["mean"] is not None]
         self.pages = {case["case"]: f"{file_name(case['case'])}.html" for case in self.scored[:max_pages]}
@@ -167,7 +168,7 @@ class _Report:
 
     def of_structures(self) -> list[tuple]:
         """Case and picture of the lowest structures: the lowest slice of each one's lowest segment, if doubtful."""
-        drawn = []
+        drawn: list[tuple] = []
         if not self.pictures or len(self.overview.structures) < 2:  # of a single one the worst cases tell all
             return drawn
         for row in self.overview.structures[: PICTURED_CASES // 2]:
