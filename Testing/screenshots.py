@@ -148,6 +148,7 @@ def panel_queue(scored: Scored, listed: Path, pool: Path) -> Image.Image:
     ui = scored.panel.ui
     ui.queueListEdit.currentPath, ui.queuePoolEdit.currentPath = str(listed), str(pool)
     ui.nextCaseButton.click()
+    ui.inputSegmentationSelector.currentNode().CreateClosedSurfaceRepresentation()
     picture = window_picture(scored, STACKED, ("queue", "inputs"), front=True)
     scored.panel.panel.remove()
     return picture
