@@ -90,4 +90,4 @@ def _loading(name: str, packages: str, remedy: str) -> Iterator[None]:
         missing = error.name or "a package"
         raise ModelError(f"text encoder {name}: {missing} is missing; install {packages} with pip") from error
     except Exception as error:
-        raise ModelError(f"text encoder {name}: its weights cannot be had ({reason_of(error)}); {remedy}") from error
+        raise ModelError(f"text encoder {name}: its weights are unavailable ({reason_of(error)}); {remedy}") from error

@@ -37,8 +37,8 @@ FINAL = "final.csv"
 _NSD_MM = 3.0
 START = "start"
 _TOO_MANY = (
-    "more than half of all samples were rejected: hardly by their own fault; give more verification samples, a higher "
-    "tolerance or drift, or a lower learning rate"
+    "more than half of all samples were rejected, hardly through their own fault; give more verification samples, a "
+    "higher tolerance or drift, or a lower learning rate"
 )
 Say = Callable[[str], None]
 
