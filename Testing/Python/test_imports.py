@@ -1,4 +1,4 @@
-"""No module of the training library imports, directly or through others, one that imports it."""
+"""No module of either library imports, directly or through others, one that imports it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2] / "QualitySentinelTraining"
+import pytest
+
+LIBRARIES = sorted(Path(__file__).resolve().parents[2].glob("QualitySentinel*/QualitySentinel*Lib"))
 
 
 def imported(name: str, path: Path, modules: dict[str, Path]) -> Iterator[str]:
@@ -24,9 +26,10 @@ def imported(name: str, path: Path, modules: dict[str, Path]) -> Iterator[str]:
                 yield from [module] if module in modules and module != name else []
 
 
-def test_modules_do_not_import_each_other_in_circles():
+@pytest.mark.parametrize("library", LIBRARIES, ids=lambda path: path.name)
+def test_modules_do_not_import_each_other_in_circles(library):
     modules = {}
-    for path in (ROOT / "QualitySentinelTrainingLib").rglob("*.py"):
-        parts = path.relative_to(ROOT).with_suffix("").parts
+    for path in library.rglob("*.py"):
+        parts = path.relative_to(library.parent).with_suffix("").parts
         modules[".".join(parts[:-1] if path.name == "__init__.py" else parts)] = path
     TopologicalSorter({n: {*imported(n, p, modules)} for n, p in modules.items()}).prepare()  # names a circle

@@ -159,3 +159,13 @@ class QualityModel:
         names = [self.table.names[n % len(self.table.names)] if self.table.names else None for n in range(slices)]
         place, locator = torch.zeros((slices, len(PLACE))), smooth(2, self.preset.locator or 16)
         return self.inputs(images, names, None, place, locator)
+
+
+def filled(network: nn.Module, weights: dict[str, torch.Tensor]) -> nn.Module:
+    """The network with these weights as float32, in eval mode; ``ModelError`` where one is not finite."""
+    for key, value in weights.items():
+        if not torch.isfinite(value).all():
+            raise ModelError(f"{key} holds NaN or infinite values")
+    floats = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
+    network.load_state_dict(floats, assign=True)
+    return network.eval()

@@ -21,7 +21,7 @@ from ..network import build_network
 from ..slices import Preset
 from ..slices.place import TOLD
 from ..text.table import EmbeddingTable
-from .model import QualityModel
+from .model import QualityModel, filled
 
 HEADER_KEY = "quality_sentinel"
 """Key of the safetensors metadata that holds our JSON header."""
@@ -149,16 +149,6 @@ def load_model_file(path: str | os.PathLike) -> QualityModel:
         raise ModelError(f"{path}: the model cannot be read ({error.strerror or error}); check the path") from error
     except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, RecursionError, MemoryError) as error:
         raise ModelError(f"{path}: the model file is damaged or not ours ({reason_of(error)}); get it again") from error
-
-
-def filled(network: torch.nn.Module, weights: dict[str, torch.Tensor]) -> torch.nn.Module:
-    """The network with these weights as float32, in eval mode; ``ModelError`` where one is not finite."""
-    for key, value in weights.items():
-        if not torch.isfinite(value).all():
-            raise ModelError(f"{key} holds NaN or infinite values")
-    floats = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
-    network.load_state_dict(floats, assign=True)
-    return network.eval()
 
 
 def _check_sizes(path: Path) -> None:

@@ -21,8 +21,7 @@ from ..network import build_network
 from ..network.published import architecture_of, unused_shapes, without_unused
 from ..slices import PUBLISHED
 from ..text.table import EmbeddingTable
-from .model import QualityModel
-from .model_file import filled
+from .model import QualityModel, filled
 from .restricted_pickle import read_label_embeddings
 
 _FILE_BYTES = 2 << 30
