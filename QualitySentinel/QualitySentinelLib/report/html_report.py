@@ -64,7 +64,7 @@ def write_html_report(
         has_interval=any(low is not None for s in ordered for low in (s.dsc_low, *(x.dsc_low for x in s.slices))),
         coverage=(case_score.model.get("calibration") or {}).get("coverage"),
         flagged_of_correct=flagged_of_correct(case_score),
-        own_thresholds=case_score.own_thresholds and case_score.structure_thresholds,
+        own_thresholds=case_score.thresholds_in_use,
     )
     return atomic_write(path, page)
 

@@ -193,7 +193,7 @@ class ReviewPresenter:
     def threshold_note(self) -> str:
         """What the threshold does, and how often in vain, where the model's calibration says that."""
         _, case = self._tr, self.session.case
-        if case.own_thresholds and case.structure_thresholds:
+        if case.thresholds_in_use:
             note = _("Slices of structures without their own threshold are flagged below this DSC.")
         else:
             note = _("Slices predicted below this DSC are flagged. Moving it does not score anything again.")

@@ -110,7 +110,7 @@ def missed_below(thresholds: Mapping | None) -> tuple[float, float]:
 def flagged_of_correct(case: CaseScore) -> float | None:
     """Share of the slices of correct masks that its thresholds flag on patients the model never saw, if it tells."""
     curve = (case.model.get("calibration") or {}).get("flags")
-    if curve and case.own_thresholds and case.structure_thresholds:
+    if curve and case.thresholds_in_use:
         return curve.get("structures_share")
     return float(np.interp(case.threshold, curve["threshold"], curve["share"])) if curve else None
 

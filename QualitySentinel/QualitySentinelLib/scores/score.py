@@ -131,10 +131,14 @@ class CaseScore:
         """Thresholds of structures, of the model's calibration; empty when it has none."""
         return ((self.model.get("calibration") or {}).get("flags") or {}).get("structures") or {}
 
+    @property
+    def thresholds_in_use(self) -> Mapping[str, float]:
+        """Those of :attr:`structure_thresholds` if structures are flagged below their own; else empty."""
+        return self.structure_thresholds if self.own_thresholds else {}
+
     def threshold_of(self, segment: SegmentScore) -> float:
         """The DSC below which slices of a segment are flagged."""
-        own = self.structure_thresholds if self.own_thresholds else {}
-        return own.get(segment.structure or "", self.threshold)
+        return self.thresholds_in_use.get(segment.structure or "", self.threshold)
 
     def __getitem__(self, segment_id: str) -> SegmentScore:
         for segment in self.segments:

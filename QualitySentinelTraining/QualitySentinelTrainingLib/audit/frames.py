@@ -83,8 +83,8 @@ class Audit:
     @property
     def below(self) -> pd.Series:
         """Which segments are predicted below their threshold, bool."""
-        own = self.flagging.structure_thresholds if self.flagging.own_thresholds else {}
-        return self.segments["predicted_dsc"] < self.segments["structure"].map(own).fillna(self.threshold)
+        own = self.segments["structure"].map(self.flagging.thresholds_in_use)
+        return self.segments["predicted_dsc"] < own.fillna(self.threshold)
 
     @property
     def missed_sought(self) -> bool:
