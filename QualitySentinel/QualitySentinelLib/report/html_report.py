@@ -90,7 +90,7 @@ def _pictures(
     """Pictures of the worst slices by segment id, worst first."""
     segments = {s.id: s for s in segmentation}
     pictures: dict[str, list[dict]] = {}
-    for segment_id, chosen in worst_slices(case_score).items():
+    for segment_id, chosen in worst_slices(case_score.segments).items():
         segment = segments.get(segment_id)
         for slice_score in chosen:
             k = _canonical_slice(slice_score, ct)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ..anatomy import WindowPreset, window_of
-from ..scores import CaseScore, SegmentScore, SliceScore
+from ..scores import SegmentScore, SliceScore
 from ..suggestions import EXPECTED_COLOR, ErrorMap
 from ..volume import CtVolume, Segment
 from ..volume.segmentation import paste
@@ -32,7 +33,7 @@ _LEAST_SIDE_MM = 80.0
 
 
 def worst_slices(
-    case_score: CaseScore, per_segment: int = PER_SEGMENT, at_most: int = MAX_PICTURES
+    segments: Sequence[SegmentScore], per_segment: int = PER_SEGMENT, at_most: int = MAX_PICTURES
 ) -> dict[str, list[SliceScore]]:
     """Slices to picture, flagged or missed, by segment id, worst first; segments worst first too.
 
@@ -41,11 +42,11 @@ def worst_slices(
     slice of each of the lowest segments is taken, so that the page is never without pictures.
     """
     ranked: list[tuple[int, float, SliceScore]] = []
-    for segment in case_score.segments:
+    for segment in segments:
         for turn, slice_score in enumerate(_spread(segment, per_segment)):
             ranked.append((turn, slice_score.predicted_dsc, slice_score))
     if not ranked:
-        lowest = [min(s.slices, key=lambda x: x.predicted_dsc) for s in case_score.segments if s.slices]
+        lowest = [min(s.slices, key=lambda x: x.predicted_dsc) for s in segments if s.slices]
         ranked = [(0, s.predicted_dsc, s) for s in lowest]
         at_most = min(at_most, _WHEN_NOTHING_IS_FLAGGED)
     ranked.sort(key=lambda entry: entry[:2])

@@ -154,7 +154,7 @@ class _Report:
                 break
             tried += 1
             try:
-                pictures = case_pictures(name, self.scores.of(name), self.audit.threshold, self.files)
+                pictures = case_pictures(name, self.scores.of(name), self.files)
             except QualitySentinelError:
                 failures += 1
                 continue
@@ -177,7 +177,7 @@ class _Report:
             segments = [replace(s, empty_slices=[]) if s.n_flagged else s for s in segments]  # a wrong one says more
             pictures = [p for p in self.pictures.get(case, []) if p["label"] == name and not p["slice"].missed]
             try:
-                pictures = pictures or case_pictures(case, segments, self.audit.threshold, self.files)
+                pictures = pictures or case_pictures(case, segments, self.files)
             except QualitySentinelError:
                 continue
             drawn += [(case, picture) for picture in pictures[:1]]
@@ -235,7 +235,7 @@ class _Report:
         }  # fmt: skip
 
 
-def case_pictures(case: str, segments: list[SegmentScore], threshold: float, files: CaseFiles) -> list[dict]:
+def case_pictures(case: str, segments: list[SegmentScore], files: CaseFiles) -> list[dict]:
     """Pictures of the worst slices of a case's worst segments, worst segment first, as the templates take them.
 
     Of a segment slices with mask come first: where one is missing says less of what is wrong than a wrong one.
@@ -244,8 +244,7 @@ def case_pictures(case: str, segments: list[SegmentScore], threshold: float, fil
         QualitySentinelError: CT or masks are no longer there, or cannot be read.
     """
     doubtful = [s for s in segments if s.n_flagged or s.n_missed]
-    pictured = CaseScore((doubtful or segments)[:_PICTURED_SEGMENTS], threshold)
-    chosen = worst_slices(pictured, _PICTURES_OF_SEGMENT, _PICTURES_OF_CASE)
+    chosen = worst_slices((doubtful or segments)[:_PICTURED_SEGMENTS], _PICTURES_OF_SEGMENT, _PICTURES_OF_CASE)
     if not chosen:
         return []
     ct, segmentation = files.read(case)
